@@ -1,0 +1,2 @@
+//! The promises.
+fn main(){}

@@ -1,0 +1,1 @@
+//! The test crate's shared parts.
