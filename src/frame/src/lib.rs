@@ -1,1 +1,56 @@
-//! Placeholder.
+//! Decoded camera frames in local shared memory: the layout, the ring, its one writer and its readers.
+//!
+//! A camera's export is a directory with `frame.data` (a ring of NV12 slots) and `frame.meta` (a
+//! header and one entry per slot). One process writes; any number of processes map both files
+//! read-only and pull frames at their own pace. There is no channel back: whatever a reader does, the
+//! writer never waits for it. `docs/ref/frame-format.md` states the format for other languages.
+//!
+//! - [`layout`] is the format: offsets, sizes, values.
+//! - [`ExportRoot`], [`CameraExport`] and [`RingWriter`] are the writer's side.
+//! - [`Reader`] and [`Frame`] are the reader's side.
+//! - [`nv12`] holds the one pass that turns a decoded picture into an NV12 slot.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use vas_frame::{CameraId, Nv12Image, Reader};
+//!
+//! let mut reader = Reader::open("/dev/shm/vas".as_ref(), &CameraId::new("gate")?)?;
+//! let mut image = Nv12Image::default();
+//! let mut last = 0;
+//! loop {
+//!     let frame = reader.newer_than(last, Duration::from_secs(1))?;
+//!     last = frame.meta().frame_id;
+//!     if frame.copy_if_valid(&mut image).is_ok() {
+//!         println!("frame {last}: {}x{}", image.width(), image.height());
+//!     }
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod camera_id;
+mod clock;
+mod colour;
+mod error;
+mod futex;
+mod geometry;
+pub mod layout;
+mod lock;
+pub mod nv12;
+mod reader;
+mod seqlock;
+mod stamp;
+mod sync;
+mod writer;
+
+pub use camera_id::{CameraId, InvalidCameraId};
+pub use clock::monotonic_ns;
+pub use colour::{Colour, Range};
+pub use error::{ExportError, OpenError, ReadError};
+pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
+pub use reader::{Frame, Nv12Image, Overwritten, RawView, Reader};
+pub use stamp::{Decoder, Flags, FrameMeta, Loss, Stamp};
+pub use writer::{
+    Access, CameraExport, ClaimedSlot, ExportRoot, Limit, Notifier, OpenRing, Refused, RingOptions,
+    RingWriter, Shortage,
+};

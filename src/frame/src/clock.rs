@@ -1,0 +1,31 @@
+//! The clocks of the frame path.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// `CLOCK_MONOTONIC` in nanoseconds: every time in `frame.meta` but the camera's own is on this clock.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    now(ClockId::Monotonic)
+}
+
+/// `CLOCK_BOOTTIME` in nanoseconds: rises across every process of one boot, and so does what a new
+/// writer derives from it. `/dev/shm` does not outlive the boot either.
+pub(crate) fn boottime_ns() -> u64 {
+    now(ClockId::Boottime)
+}
+
+fn now(clock: ClockId) -> u64 {
+    let t = clock_gettime(clock);
+    // Neither clock is ever negative, and 2^64 ns are 584 years.
+    (t.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(t.tv_nsec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn clocks_do_not_go_back() {
+        let (m, b) = (super::monotonic_ns(), super::boottime_ns());
+        assert!(super::monotonic_ns() >= m);
+        assert!(super::boottime_ns() >= b);
+    }
+}

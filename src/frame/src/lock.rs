@@ -1,0 +1,86 @@
+//! Open-file-description locks: exclusion and presence that the kernel ends at a holder's death.
+//!
+//! Classic POSIX locks belong to a process and vanish when any of its descriptors closes; `flock` can't
+//! be asked about without taking it. OFD locks belong to the open file and can be queried.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Takes the write lock on the whole file, or says that somebody holds a lock there.
+pub(crate) fn try_write_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    try_lock(file, libc::F_WRLCK, 0, 0)
+}
+
+/// Takes a read lock on one byte, which may lie beyond the end of the file.
+pub(crate) fn try_read_lock_byte(file: BorrowedFd<'_>, byte: u64) -> io::Result<bool> {
+    try_lock(file, libc::F_RDLCK, byte as i64, 1)
+}
+
+/// Whether another open file holds the write lock.
+pub(crate) fn is_write_locked(file: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut lock = request(libc::F_RDLCK, 0, 0);
+    fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
+    Ok(i32::from(lock.l_type) == libc::F_WRLCK)
+}
+
+fn try_lock(file: BorrowedFd<'_>, kind: i32, start: i64, len: i64) -> io::Result<bool> {
+    match fcntl(file, libc::F_OFD_SETLK, &mut request(kind, start, len)) {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// A lock request; a length of 0 reaches to the end of the file, however long it grows.
+fn request(kind: i32, start: i64, len: i64) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: len,
+        // OFD commands demand 0 here.
+        l_pid: 0,
+    }
+}
+
+fn fcntl(file: BorrowedFd<'_>, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
+    // SAFETY: the descriptor is open (it is borrowed), and the three lock commands read and write one
+    // `struct flock`, which `lock` points to.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), command, std::ptr::from_mut(lock)) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn one_writer_and_its_death_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = File::create(&path).unwrap();
+        let second = File::options().write(true).open(&path).unwrap();
+        let reader = File::open(&path).unwrap();
+        assert!(!is_write_locked(reader.as_fd()).unwrap());
+        assert!(try_write_lock(first.as_fd()).unwrap());
+        assert!(!try_write_lock(second.as_fd()).unwrap());
+        assert!(is_write_locked(reader.as_fd()).unwrap());
+        drop(first);
+        assert!(!is_write_locked(reader.as_fd()).unwrap());
+        assert!(try_write_lock(second.as_fd()).unwrap());
+    }
+
+    #[test]
+    fn presence_on_one_byte_disturbs_no_other_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("readers");
+        let writer = File::create(&path).unwrap();
+        let (a, b) = (File::open(&path).unwrap(), File::open(&path).unwrap());
+        assert!(try_read_lock_byte(a.as_fd(), 1 << 20).unwrap());
+        assert!(try_read_lock_byte(b.as_fd(), 1 << 20).unwrap());
+        // Read locks are no write lock.
+        assert!(!is_write_locked(writer.as_fd()).unwrap());
+    }
+}

@@ -1,0 +1,156 @@
+//! The one pass from a decoded picture to an NV12 slot.
+//!
+//! Luma rows are copied, chroma is interleaved, and 10-bit samples become 8-bit by one rule,
+//! `min(255, (x + 2) >> 2)`, which every engine keeps. Sample range is never touched.
+//!
+//! Rows of a slot are whole cache lines (the stride is a multiple of 64), so each row is written in
+//! blocks of 64 bytes, its padding included: no partial line is ever streamed.
+
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::geometry::Geometry;
+
+/// Bytes written at a time: one cache line.
+const BLOCK: usize = 64;
+
+/// From this many bytes on a picture is written past the cache, by measurement
+/// (`bench/results`, slot write): a smaller one is still in the cache when its reader comes.
+const STREAM_FROM_BYTES: u64 = 2 << 20;
+
+/// One plane of a picture: rows of samples, `stride` bytes apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane<'a> {
+    /// The rows; the last one may end with its last sample.
+    pub data: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+impl<'a> Plane<'a> {
+    fn row(&self, row: usize, bytes: usize) -> &'a [u8] {
+        &self.data[row * self.stride..][..bytes]
+    }
+}
+
+/// A decoded 4:2:0 picture in memory. Chroma planes of an odd-sized picture are rounded up.
+#[derive(Clone, Copy, Debug)]
+pub enum Picture<'a> {
+    /// Luma, and U and V interleaved.
+    Nv12 {
+        /// Luma.
+        y: Plane<'a>,
+        /// U and V in turn.
+        uv: Plane<'a>,
+    },
+    /// Three planes of 8-bit samples.
+    Yuv420p {
+        /// Luma.
+        y: Plane<'a>,
+        /// Blue difference.
+        u: Plane<'a>,
+        /// Red difference.
+        v: Plane<'a>,
+    },
+    /// Three planes of 10-bit samples in the low bits of little-endian 16-bit words.
+    Yuv420p10 {
+        /// Luma.
+        y: Plane<'a>,
+        /// Blue difference.
+        u: Plane<'a>,
+        /// Red difference.
+        v: Plane<'a>,
+    },
+}
+
+/// How a slot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum StoreKind {
+    /// By the picture's size.
+    #[default]
+    Auto,
+    /// Ordinary stores, through the cache.
+    Cached,
+    /// Non-temporal stores, past the cache; ordinary ones where the processor has none.
+    Streaming,
+}
+
+impl StoreKind {
+    fn streams(self, geometry: &Geometry) -> bool {
+        match self {
+            Self::Auto => geometry.picture_bytes() >= STREAM_FROM_BYTES,
+            Self::Cached => false,
+            Self::Streaming => true,
+        }
+    }
+}
+
+/// The rows of one kind of processor. A destination row is whole blocks and at least as long as what
+/// goes into it; what lies behind the last sample in the last block is written with zeros or left.
+trait Rows {
+    fn copy(&self, from: &[u8], to: &mut [u8]);
+    fn interleave(&self, u: &[u8], v: &[u8], to: &mut [u8]);
+    fn narrow(&self, from: &[u8], to: &mut [u8]);
+    fn narrow_interleave(&self, u: &[u8], v: &[u8], to: &mut [u8]);
+}
+
+/// Writes a picture into a slot's planes.
+pub(crate) fn write(
+    picture: &Picture<'_>,
+    geometry: &Geometry,
+    luma: &mut [u8],
+    chroma: &mut [u8],
+    store: StoreKind,
+) {
+    let stream = store.streams(geometry);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(rows) = x86::Avx2::detect() {
+        return if stream && x86::is_line_aligned(luma) && x86::is_line_aligned(chroma) {
+            write_rows(&rows.streaming(), picture, geometry, luma, chroma)
+        } else {
+            write_rows(&rows, picture, geometry, luma, chroma)
+        };
+    }
+    let _ = stream;
+    write_rows(&scalar::Scalar, picture, geometry, luma, chroma);
+}
+
+fn write_rows(
+    rows: &impl Rows,
+    picture: &Picture<'_>,
+    geometry: &Geometry,
+    luma: &mut [u8],
+    chroma: &mut [u8],
+) {
+    let width = geometry.width() as usize;
+    let half = width.div_ceil(2);
+    let stride = geometry.stride() as usize;
+    let luma = luma.chunks_exact_mut(stride).take(geometry.height() as usize).enumerate();
+    let chroma = chroma.chunks_exact_mut(stride).take(geometry.chroma_rows() as usize).enumerate();
+    match picture {
+        Picture::Nv12 { y, uv } => {
+            luma.for_each(|(i, to)| rows.copy(y.row(i, width), to));
+            chroma.for_each(|(i, to)| rows.copy(uv.row(i, 2 * half), to));
+        }
+        Picture::Yuv420p { y, u, v } => {
+            luma.for_each(|(i, to)| rows.copy(y.row(i, width), to));
+            chroma.for_each(|(i, to)| rows.interleave(u.row(i, half), v.row(i, half), to));
+        }
+        Picture::Yuv420p10 { y, u, v } => {
+            let (wide, half) = (2 * width, 2 * half);
+            luma.for_each(|(i, to)| rows.narrow(y.row(i, wide), to));
+            chroma.for_each(|(i, to)| rows.narrow_interleave(u.row(i, half), v.row(i, half), to));
+        }
+    }
+}
+
+/// The 10-bit rule for one sample.
+#[inline]
+#[must_use]
+pub fn narrow_sample(sample: u16) -> u8 {
+    ((u32::from(sample) + 2) >> 2).min(255) as u8
+}
+
+#[cfg(test)]
+mod tests;

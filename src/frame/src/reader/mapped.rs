@@ -1,0 +1,336 @@
+//! A mapped pair of `frame.meta` and `frame.data`, checked before anything in it is believed.
+//!
+//! House rules. Both mappings are read-only: loads only. What the header says of sizes is copied and
+//! checked once; later changes to it are not looked at, so a hostile writer can spoil pictures but not
+//! lead a reader out of its mapping. Whoever can write the files could still shrink them and have a
+//! reader killed by SIGBUS: the mode of the files is what stands against that.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::io::Errno;
+
+use super::frame::Frame;
+use crate::camera_id::CameraId;
+use crate::colour::{Colour, Range};
+use crate::error::OpenError;
+use crate::geometry::{Geometry, MAX_SIDE};
+use crate::layout::{self, DATA_FILE, Entry, Header, META_FILE};
+use crate::lock;
+use crate::seqlock;
+use crate::stamp::{Decoder, Flags, FrameMeta, Stamp};
+use crate::sync::{AtomicU32, Ordering, fence};
+
+/// How often meta and data may be found not to belong together before that is an error.
+const PAIRING_TRIES: u32 = 200;
+
+/// What the header says for the life of its file, checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) stride: usize,
+    pub(super) uv_offset: usize,
+    pub(super) slot_stride: usize,
+    pub(super) slots: u32,
+    pub(super) epoch: u64,
+    pub(super) colour: Colour,
+    pub(super) bit_depth: u8,
+}
+
+#[derive(Debug)]
+pub(super) struct Mapped {
+    meta: MmapRaw,
+    data: MmapRaw,
+    meta_file: File,
+    shape: Shape,
+}
+
+impl Mapped {
+    /// Opens and maps a camera's files; `NotYet` when there are none.
+    pub(super) fn open(dir: &Path, camera: &CameraId) -> Result<Self, OpenError> {
+        for _ in 0..PAIRING_TRIES {
+            if let Some(pair) = Self::try_open(dir, camera)? {
+                return Ok(pair);
+            }
+            std::thread::yield_now();
+        }
+        Err(OpenError::Format {
+            path: dir.join(META_FILE),
+            problem: format!(
+                "names another {DATA_FILE} than the one beside it, {PAIRING_TRIES} times over"
+            ),
+        })
+    }
+
+    /// `None` when meta and data were of different epochs: a change came between the two opens.
+    fn try_open(dir: &Path, camera: &CameraId) -> Result<Option<Self>, OpenError> {
+        let not_yet = || OpenError::NotYet { camera: camera.to_string() };
+        let meta_path = dir.join(META_FILE);
+        let Some((meta_file, meta_stat)) = open_file(&meta_path)? else {
+            return if dir.is_dir() {
+                Err(not_yet())
+            } else {
+                Err(OpenError::NoCamera { path: dir.into() })
+            };
+        };
+        let meta_len = meta_stat.st_size as u64;
+        let format = |problem: String| OpenError::Format { path: meta_path.clone(), problem };
+        if meta_len < size_of::<Header>() as u64 {
+            return Err(format(format!("is {meta_len} bytes long, expected at least 512")));
+        }
+        let meta = map(&meta_file, &meta_path)?;
+        // SAFETY: page-aligned, at least a header long, alive for this block, and nothing but atomics.
+        let header = unsafe { &*meta.as_ptr().cast::<Header>() };
+        let shape = Shape::read(header, meta_len).map_err(format)?;
+        let data_path = dir.join(DATA_FILE);
+        let Some((data_file, data_stat)) = open_file(&data_path)? else { return Ok(None) };
+        if data_stat.st_ino != header.data_inode.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let need = shape.slot_stride as u64 * u64::from(shape.slots);
+        if (data_stat.st_size as u64) < need {
+            let problem = format!("is {} bytes long, expected {need}", data_stat.st_size);
+            return Err(OpenError::Format { path: data_path, problem });
+        }
+        let data = map(&data_file, &data_path)?;
+        Ok(Some(Self { meta, data, meta_file, shape }))
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: checked in `try_open`; the mapping lives as long as self.
+        unsafe { &*self.meta.as_ptr().cast::<Header>() }
+    }
+
+    fn entry(&self, slot: u32) -> &Entry {
+        assert!(slot < self.shape.slots);
+        // SAFETY: `Shape::read` checked that all entries lie within the file; 128-byte entries behind
+        // a 512-byte header are 64-byte aligned.
+        unsafe {
+            let first = self.meta.as_ptr().add(size_of::<Header>()).cast::<Entry>();
+            &*first.add(slot as usize)
+        }
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// A slot's first byte; `slot_stride` bytes from it on are mapped.
+    pub(super) fn slot(&self, slot: u32) -> *const u8 {
+        assert!(slot < self.shape.slots);
+        // SAFETY: `try_open` checked that the file holds all slots.
+        unsafe { self.data.as_ptr().add(slot as usize * self.shape.slot_stride) }
+    }
+
+    pub(super) fn published_word(&self) -> &AtomicU32 {
+        &self.header().published
+    }
+
+    pub(super) fn published(&self) -> u32 {
+        let value = self.published_word().load(Ordering::Relaxed);
+        // Partner: the release addition in `Ring::wake`.
+        fence(Ordering::Acquire);
+        value
+    }
+
+    pub(super) fn ever_published(&self) -> bool {
+        self.header().frame_id.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.header().state.load(Ordering::Relaxed) == layout::STATE_LIVE
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.header().state.load(Ordering::Relaxed) == layout::STATE_STOPPED
+    }
+
+    /// Whether the writer holds its lock on this file. When that can't be asked, it is taken to live.
+    pub(super) fn writer_lives(&self) -> bool {
+        lock::is_write_locked(self.meta_file.as_fd()).unwrap_or(true)
+    }
+
+    /// Whether copying goes on, and went on without a pause since that frame.
+    pub(super) fn runs_since(&self, meta: &FrameMeta) -> bool {
+        let header = self.header();
+        header.copying.load(Ordering::Relaxed) == 1
+            && meta.frame_id >= header.resumed_frame_id.load(Ordering::Relaxed)
+    }
+
+    /// Whether the slot still holds what it held at `sequence`.
+    pub(super) fn still(&self, slot: u32, sequence: u64) -> bool {
+        seqlock::still(&self.entry(slot).sequence, sequence)
+    }
+
+    /// The newest readable frame.
+    pub(super) fn newest(ring: &Arc<Self>) -> Option<Frame> {
+        // The head is enough, unless its slot is being written again (rings of one or two slots).
+        if let Some((slot, id)) = ring.head()
+            && let Some(frame) = Self::frame(ring, slot)
+            && frame.meta().frame_id >= id
+        {
+            return Some(frame);
+        }
+        let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
+        frames.max_by_key(|frame| frame.meta().frame_id)
+    }
+
+    /// The oldest readable frame above `id`.
+    pub(super) fn oldest_after(ring: &Arc<Self>, id: u64) -> Option<Frame> {
+        let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
+        frames.filter(|f| f.meta().frame_id > id).min_by_key(|frame| frame.meta().frame_id)
+    }
+
+    fn head(&self) -> Option<(u32, u64)> {
+        let header = self.header();
+        let sequence = seqlock::begin_read(&header.head_sequence)?;
+        let slot = header.newest_slot.load(Ordering::Relaxed);
+        let id = header.frame_id.load(Ordering::Relaxed);
+        let whole = seqlock::still(&header.head_sequence, sequence);
+        (whole && id != 0 && slot < self.shape.slots).then_some((slot, id))
+    }
+
+    fn frame(ring: &Arc<Self>, slot: u32) -> Option<Frame> {
+        let (sequence, meta) = ring.read_entry(slot)?;
+        Some(Frame::new(Arc::clone(ring), slot, sequence, meta))
+    }
+
+    fn read_entry(&self, slot: u32) -> Option<(u64, FrameMeta)> {
+        let relaxed = Ordering::Relaxed;
+        let e = self.entry(slot);
+        let sequence = seqlock::begin_read(&e.sequence)?;
+        let frame_id = e.frame_id.load(relaxed);
+        if frame_id == 0 {
+            return None;
+        }
+        let pts = e.pts_ns.load(relaxed) as i64;
+        let wall = e.wall_clock_ns.load(relaxed) as i64;
+        let stamp = Stamp {
+            frame_id,
+            pts_ns: (pts != layout::PTS_UNKNOWN).then_some(pts),
+            arrival_ns: e.arrival_ns.load(relaxed),
+            decoded_ns: e.decoded_ns.load(relaxed),
+            gate_ns: e.gate_ns.load(relaxed),
+            wall_clock_ns: (e.wall_quality.load(relaxed) != 0).then_some(wall),
+            flags: Flags::from_bits(e.flags.load(relaxed)),
+            coded: (e.coded_width.load(relaxed), e.coded_height.load(relaxed)),
+            crop: (e.crop_left.load(relaxed), e.crop_top.load(relaxed)),
+            decoder: Decoder::from_code(e.decoder.load(relaxed)),
+        };
+        let meta = FrameMeta {
+            stamp,
+            published_ns: e.published_ns.load(relaxed),
+            reuse_not_before_ns: e.reuse_not_before_ns.load(relaxed),
+            epoch: self.shape.epoch,
+            width: e.width.load(relaxed),
+            height: e.height.load(relaxed),
+            content: (
+                e.content_x.load(relaxed),
+                e.content_y.load(relaxed),
+                e.content_width.load(relaxed),
+                e.content_height.load(relaxed),
+            ),
+        };
+        // The size that is copied is the header's; an entry of another size is no honest entry.
+        let fits = (meta.width, meta.height) == (self.shape.width, self.shape.height);
+        (seqlock::still(&e.sequence, sequence) && fits).then_some((sequence, meta))
+    }
+}
+
+impl Shape {
+    fn read(h: &Header, meta_len: u64) -> Result<Self, String> {
+        let get = |word: &AtomicU32| word.load(Ordering::Relaxed);
+        let expect = |name: &str, found: u64, expected: u64| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(format!("has {name} {found}, expected {expected}"))
+            }
+        };
+        let magic = h.magic.load(Ordering::Relaxed);
+        expect("version", get(&h.version).into(), layout::VERSION.into())?;
+        if magic != layout::MAGIC {
+            return Err(format!("has no magic VASFRAME at byte 64 but {magic:#018x}"));
+        }
+        let hash = h.layout_hash.load(Ordering::Relaxed);
+        if hash != layout::LAYOUT_HASH {
+            return Err(format!("has layout {hash:#018x}, expected {:#018x}", layout::LAYOUT_HASH));
+        }
+        expect("header_size", get(&h.header_size).into(), size_of::<Header>() as u64)?;
+        expect("entry_size", get(&h.entry_size).into(), size_of::<Entry>() as u64)?;
+        expect("pixel_format", get(&h.pixel_format).into(), layout::PIXEL_FORMAT_NV12.into())?;
+        let slots = get(&h.slot_count);
+        if !(1..=layout::MAX_SLOTS).contains(&slots) {
+            return Err(format!("has {slots} slots, expected 1 to {}", layout::MAX_SLOTS));
+        }
+        let entries = size_of::<Header>() as u64 + u64::from(slots) * size_of::<Entry>() as u64;
+        if meta_len < entries {
+            return Err(format!("is {meta_len} bytes long, expected {entries} for {slots} slots"));
+        }
+        let (width, height) = (get(&h.width), get(&h.height));
+        if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
+            return Err(format!(
+                "has pictures of {width}x{height}, expected 1 to {MAX_SIDE} a side"
+            ));
+        }
+        let (stride, uv_offset) = (u64::from(get(&h.stride)), u64::from(get(&h.uv_offset)));
+        let slot_stride = h.slot_stride.load(Ordering::Relaxed);
+        let chroma_end = uv_offset + stride * u64::from(height.div_ceil(2));
+        if stride < u64::from(width.next_multiple_of(2))
+            || uv_offset < stride * u64::from(height)
+            || slot_stride < chroma_end
+            || slot_stride > u64::from(u32::MAX)
+        {
+            return Err(format!(
+                "has stride {stride}, uv_offset {uv_offset}, slot_stride {slot_stride}: \
+                 pictures of {width}x{height} do not fit"
+            ));
+        }
+        let code = |word| u8::try_from(get(word)).unwrap_or(2);
+        Ok(Self {
+            width,
+            height,
+            stride: stride as usize,
+            uv_offset: uv_offset as usize,
+            slot_stride: slot_stride as usize,
+            slots,
+            epoch: h.epoch.load(Ordering::Relaxed),
+            colour: Colour {
+                range: Range::from_code(get(&h.color_range)),
+                primaries: code(&h.color_primaries),
+                transfer: code(&h.color_transfer),
+                matrix: code(&h.color_matrix),
+                chroma_location: code(&h.chroma_location),
+            },
+            bit_depth: u8::try_from(get(&h.bit_depth)).unwrap_or(8),
+        })
+    }
+
+    pub(super) fn geometry(&self) -> Geometry {
+        Geometry::new(self.width, self.height, self.colour, self.bit_depth)
+            .expect("`read` checked the sides")
+    }
+}
+
+fn open_file(path: &Path) -> Result<Option<(File, Stat)>, OpenError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file: File = match openat(CWD, path, flags, Mode::empty()) {
+        Ok(fd) => fd.into(),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(OpenError::io("open", path, e)),
+    };
+    let stat = fstat(&file).map_err(|e| OpenError::io("look at", path, e))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(OpenError::Format { path: path.into(), problem: "is no regular file".into() });
+    }
+    Ok(Some((file, stat)))
+}
+
+fn map(file: &File, path: &Path) -> Result<MmapRaw, OpenError> {
+    MmapOptions::new().map_raw_read_only(file).map_err(|e| OpenError::io("map", path, e))
+}

@@ -1,0 +1,254 @@
+//! The reader's side: pull, at one's own pace, from memory that can't be written here.
+
+mod copy;
+mod frame;
+mod image;
+mod mapped;
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
+use rustix::io::Errno;
+
+pub use frame::{Frame, Overwritten, RawView};
+pub use image::Nv12Image;
+use mapped::Mapped;
+
+use crate::camera_id::CameraId;
+use crate::clock::monotonic_ns;
+use crate::error::{OpenError, ReadError};
+use crate::futex;
+use crate::layout::{DEMAND_BASE, READERS_FILE};
+use crate::lock;
+use crate::stamp::FrameMeta;
+
+/// Longest wait before the writer's lock is asked about again.
+const LIVENESS_SLICE: Duration = Duration::from_millis(50);
+/// How often a ring is looked for that is not there yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A reader of one camera. It follows new epochs and new writers by itself.
+///
+/// Nothing that a reader does, or fails to do, reaches the writer. A reader is not shared between
+/// threads: open one in each.
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    camera: CameraId,
+    attached_ns: u64,
+    presence: Option<File>,
+    ring: Option<Arc<Mapped>>,
+    told_gone: bool,
+}
+
+impl Reader {
+    /// Attaches to a camera's export in `dir` (by default `/dev/shm/vas`).
+    ///
+    /// A camera whose ring is not open yet can be attached to: reading it gives [`ReadError::NotYet`].
+    ///
+    /// # Errors
+    /// [`OpenError::NoCamera`] when it is not exported, [`OpenError::NoWriter`] when only a dead writer's
+    /// files are there, [`OpenError::Format`] when they are of another layout.
+    pub fn open(dir: &Path, camera: &CameraId) -> Result<Self, OpenError> {
+        let path = dir.join(camera.as_str());
+        let attached_ns = monotonic_ns();
+        let presence = Some(attach(&path)?);
+        let ring = match Mapped::open(&path, camera) {
+            Ok(ring) if ring.writer_lives() || !ring.is_live() => Some(Arc::new(ring)),
+            Ok(_) => return Err(OpenError::NoWriter { camera: camera.to_string() }),
+            Err(OpenError::NotYet { .. }) => None,
+            Err(e) => return Err(e),
+        };
+        Ok(Self {
+            dir: path,
+            camera: camera.clone(),
+            attached_ns,
+            presence,
+            ring,
+            told_gone: false,
+        })
+    }
+
+    /// The camera.
+    #[must_use]
+    pub fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// The newest frame, without waiting.
+    ///
+    /// # Errors
+    /// [`ReadError::NotYet`] when nothing is there that is surely current: a frame from before a pause in
+    /// copying may be of any age. [`ReadError::WriterGone`] when the writer died or stopped.
+    pub fn latest(&mut self) -> Result<Frame, ReadError> {
+        self.follow()?;
+        let newest = self.ring.as_ref().and_then(|ring| self.current(Mapped::newest(ring)));
+        newest.ok_or_else(|| self.not_yet())
+    }
+
+    /// The newest frame whose id is above `id`, waiting for it up to `timeout`.
+    ///
+    /// # Errors
+    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The last is told at once,
+    /// and once; later calls wait for the next writer and follow it.
+    pub fn newer_than(&mut self, id: u64, timeout: Duration) -> Result<Frame, ReadError> {
+        self.newer_than_if(id, timeout, |_| true)
+    }
+
+    /// The newest frame whose id is above `id` and that `wanted` wants, judged by its metadata alone:
+    /// no byte of a picture is touched. Each frame is judged at most once.
+    ///
+    /// # Errors
+    /// As [`newer_than`](Self::newer_than).
+    pub fn newer_than_if(
+        &mut self,
+        id: u64,
+        timeout: Duration,
+        mut wanted: impl FnMut(&FrameMeta) -> bool,
+    ) -> Result<Frame, ReadError> {
+        let mut judged = id;
+        self.wait_for(timeout, |ring| {
+            let frame = Mapped::newest(ring).filter(|frame| frame.meta().frame_id > judged)?;
+            judged = frame.meta().frame_id;
+            wanted(frame.meta()).then_some(frame)
+        })
+    }
+
+    /// The oldest frame still in the ring whose id is above `id`, waiting for one up to `timeout`: for
+    /// those who want every frame and keep up.
+    ///
+    /// # Errors
+    /// As [`newer_than`](Self::newer_than).
+    pub fn next_after(&mut self, id: u64, timeout: Duration) -> Result<Frame, ReadError> {
+        self.wait_for(timeout, |ring| Mapped::oldest_after(ring, id))
+    }
+
+    fn wait_for(
+        &mut self,
+        timeout: Duration,
+        mut pick: impl FnMut(&Arc<Mapped>) -> Option<Frame>,
+    ) -> Result<Frame, ReadError> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            // Before the look at the frames: what is published after it changes the counter.
+            let seen = self.ring.as_ref().map(|ring| ring.published());
+            let found = self.ring.as_ref().and_then(&mut pick);
+            if let Some(frame) = self.current(found) {
+                return Ok(frame);
+            }
+            if self.follow()? {
+                continue;
+            }
+            let left =
+                deadline.map_or(Duration::MAX, |d| d.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(match &self.ring {
+                    Some(ring) if ring.ever_published() => {
+                        ReadError::TimedOut { camera: self.camera.to_string(), timeout }
+                    }
+                    _ => self.not_yet(),
+                });
+            }
+            match (&self.ring, seen) {
+                (Some(ring), Some(seen)) if ring.is_live() && !self.told_gone => {
+                    futex::wait(ring.published_word(), seen, left.min(LIVENESS_SLICE));
+                }
+                // Nothing to wait on: there is no ring yet, or no writer behind it.
+                _ => std::thread::sleep(left.min(LOOK_AGAIN)),
+            }
+        }
+    }
+
+    /// Keeps a frame only if it is surely no older than this reader: published since it attached, or in
+    /// an unbroken run of copying that still goes on.
+    fn current(&self, frame: Option<Frame>) -> Option<Frame> {
+        frame.filter(|frame| {
+            frame.meta().published_ns >= self.attached_ns || frame.ring().runs_since(frame.meta())
+        })
+    }
+
+    /// Moves on to the next epoch or writer when there is one. `true` when it did.
+    ///
+    /// # Errors
+    /// [`ReadError::WriterGone`], once a writer.
+    fn follow(&mut self) -> Result<bool, ReadError> {
+        if let Some(ring) = &self.ring
+            && ring.is_live()
+            && ring.writer_lives()
+        {
+            return Ok(false);
+        }
+        match Mapped::open(&self.dir, &self.camera) {
+            Ok(next) if next.is_live() && next.writer_lives() => {
+                self.reattach();
+                self.ring = Some(Arc::new(next));
+                self.told_gone = false;
+                return Ok(true);
+            }
+            // An honest change of epoch has moments like these.
+            Ok(_) | Err(OpenError::NotYet { .. } | OpenError::NoCamera { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+        if self.told_gone {
+            return Ok(false);
+        }
+        let how = match &self.ring {
+            None => return Ok(false),
+            Some(ring) if ring.is_stopped() => "stopped",
+            // The writer lets go of a lock only after it has said that the epoch is over.
+            Some(ring) if ring.is_live() => "died",
+            Some(ring) if !ring.writer_lives() && !self.someone_writes() => "died",
+            Some(_) => return Ok(false),
+        };
+        self.told_gone = true;
+        Err(ReadError::WriterGone { camera: self.camera.to_string(), how })
+    }
+
+    /// Whether the path shows a live writer between two epochs.
+    fn someone_writes(&self) -> bool {
+        Mapped::open(&self.dir, &self.camera).is_ok_and(|ring| ring.writer_lives())
+    }
+
+    /// Shows presence to a writer that made its files anew.
+    fn reattach(&mut self) {
+        let named = statat(CWD, self.dir.join(READERS_FILE), AtFlags::SYMLINK_NOFOLLOW);
+        let held = self.presence.as_ref().map(fstat);
+        if let (Ok(named), Some(Ok(held))) = (&named, &held)
+            && named.st_ino == held.st_ino
+        {
+            return;
+        }
+        match attach(&self.dir) {
+            Ok(file) => self.presence = Some(file),
+            // Reading needs no presence; it is tried again at the next epoch.
+            Err(e) => tracing::warn!(camera = %self.camera, "can't show presence: {e}"),
+        }
+    }
+
+    fn not_yet(&self) -> ReadError {
+        ReadError::NotYet { camera: self.camera.to_string() }
+    }
+}
+
+/// Opens `readers` and read-locks the byte that states "no limit".
+fn attach(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join(READERS_FILE);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file: File = match openat(CWD, &path, flags, Mode::empty()) {
+        Ok(fd) => fd.into(),
+        Err(Errno::NOENT) => return Err(OpenError::NoCamera { path: dir.into() }),
+        Err(e) => return Err(OpenError::io("open", path, e)),
+    };
+    // A read lock is refused only to someone whom a write lock is in the way of; no honest writer takes
+    // one here, and without it we are merely not counted.
+    match lock::try_read_lock_byte(file.as_fd(), DEMAND_BASE) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("{} is write-locked: presence not shown", path.display()),
+        Err(e) => return Err(OpenError::io("lock a byte of", path, e)),
+    }
+    Ok(file)
+}

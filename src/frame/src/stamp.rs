@@ -1,0 +1,188 @@
+//! What is known of a frame, beside its pixels.
+
+use std::fmt;
+
+/// Which decoder made a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u32)]
+pub enum Decoder {
+    /// Not stated.
+    #[default]
+    Unknown = 0,
+    /// FFmpeg on the CPU.
+    Software = 1,
+    /// VA-API.
+    Vaapi = 2,
+    /// NVDEC.
+    Nvdec = 3,
+}
+
+impl Decoder {
+    /// The decoder behind a code of the format; an unknown code is unknown.
+    #[must_use]
+    pub fn from_code(code: u32) -> Self {
+        match code {
+            1 => Self::Software,
+            2 => Self::Vaapi,
+            3 => Self::Nvdec,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Software => "software",
+            Self::Vaapi => "vaapi",
+            Self::Nvdec => "nvdec",
+        })
+    }
+}
+
+/// Whether packets were lost between the last clean key frame and this frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing was lost.
+    None,
+    /// Something was lost: the picture may show it, whatever the decoder says.
+    AfterLoss,
+    /// The source can't tell.
+    Unknown,
+}
+
+/// The integrity word of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Bit 0: a key frame.
+    pub const KEY: Self = Self(1);
+    /// Bit 1: the decoder or the demuxer called it corrupt.
+    pub const CORRUPT: Self = Self(1 << 1);
+    /// Bit 2: after a loss, until the next clean key frame.
+    pub const AFTER_LOSS: Self = Self(1 << 2);
+    /// Bit 3: the source can't say whether packets were lost.
+    pub const LOSS_UNKNOWN: Self = Self(1 << 3);
+    /// Bit 4: the first frame after a break in the camera's time line (reconnect, overload, loop).
+    pub const DISCONTINUITY: Self = Self(1 << 4);
+    /// Bit 5: an interlaced picture, as two woven fields.
+    pub const INTERLACED: Self = Self(1 << 5);
+
+    /// The bits of the format.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Keeps every bit, known or not.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With the bits of `other` set if `on`.
+    #[must_use]
+    pub fn with(self, other: Self, on: bool) -> Self {
+        if on { Self(self.0 | other.0) } else { self }
+    }
+
+    /// What is known of loss.
+    #[must_use]
+    pub fn loss(self) -> Loss {
+        if self.contains(Self::AFTER_LOSS) {
+            Loss::AfterLoss
+        } else if self.contains(Self::LOSS_UNKNOWN) {
+            Loss::Unknown
+        } else {
+            Loss::None
+        }
+    }
+}
+
+/// What the writer knows of a frame when it publishes it. Times are `CLOCK_MONOTONIC` nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stamp {
+    /// Rises with every frame of a camera, across epochs and writers; gaps are frames not exported.
+    pub frame_id: u64,
+    /// Presentation time on the camera's own time line, in nanoseconds; `None` when it gave none.
+    pub pts_ns: Option<i64>,
+    /// When the frame's first packet arrived here. A frame's age counts from it.
+    pub arrival_ns: u64,
+    /// When the decoder gave the frame out.
+    pub decoded_ns: u64,
+    /// The time that a rate limit is judged on, known when the frame was admitted.
+    pub gate_ns: u64,
+    /// The camera's own wall clock for this frame as Unix time in nanoseconds, when it states one.
+    pub wall_clock_ns: Option<i64>,
+    /// Integrity.
+    pub flags: Flags,
+    /// Size of the decoded picture before cropping.
+    pub coded: (u32, u32),
+    /// Columns and rows cropped away left and top.
+    pub crop: (u32, u32),
+    /// The decoder.
+    pub decoder: Decoder,
+}
+
+/// All that a reader learns of a frame without touching its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameMeta {
+    /// What the writer knew when it published.
+    pub stamp: Stamp,
+    /// When it was published (`CLOCK_MONOTONIC`, nanoseconds).
+    pub published_ns: u64,
+    /// The slot is not written again before this time (`CLOCK_MONOTONIC`, nanoseconds).
+    pub reuse_not_before_ns: u64,
+    /// The epoch it belongs to: one size, format, colour and writer.
+    pub epoch: u64,
+    /// Visible width in pixels.
+    pub width: u32,
+    /// Visible height in pixels.
+    pub height: u32,
+    /// Rectangle of the slot's picture that the camera's picture fills: x, y, width, height.
+    pub content: (u32, u32, u32, u32),
+}
+
+impl FrameMeta {
+    /// Nanoseconds since the frame's first packet arrived.
+    #[must_use]
+    pub fn age_ns(&self) -> u64 {
+        crate::clock::monotonic_ns().saturating_sub(self.stamp.arrival_ns)
+    }
+}
+
+impl std::ops::Deref for FrameMeta {
+    type Target = Stamp;
+
+    fn deref(&self) -> &Stamp {
+        &self.stamp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_words() {
+        assert_eq!(Flags::default().loss(), Loss::None);
+        assert_eq!(Flags::LOSS_UNKNOWN.loss(), Loss::Unknown);
+        // A known loss outweighs not knowing of others.
+        assert_eq!(Flags::LOSS_UNKNOWN.with(Flags::AFTER_LOSS, true).loss(), Loss::AfterLoss);
+        assert_eq!(Flags::KEY.with(Flags::CORRUPT, false), Flags::KEY);
+    }
+
+    #[test]
+    fn unknown_bits_survive() {
+        assert_eq!(Flags::from_bits(0x8000_0001).bits(), 0x8000_0001);
+        assert!(Flags::from_bits(0x8000_0001).contains(Flags::KEY));
+    }
+}

@@ -1,0 +1,124 @@
+//! Memory is promised before it is used: does a ring fit, by every limit that would otherwise kill us?
+
+use std::path::Path;
+
+use rustix::fs::statvfs;
+
+use super::cgroup;
+use crate::error::ExportError;
+
+/// Left free everywhere, so that the ring's last page is not the machine's last page.
+const RESERVE: u64 = 32 << 20;
+
+/// Something that a ring's memory is charged to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What it is, as it is to be told: `tmpfs at /dev/shm/vas`.
+    pub name: String,
+    /// Bytes that it still has.
+    pub free: u64,
+    /// What to do when that is not enough.
+    pub remedy: &'static str,
+}
+
+/// A ring that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the ring needs {} MiB (and {} MiB are to stay free), but {} has {} MiB left; {}",
+    need.div_ceil(1 << 20), RESERVE >> 20, limit.name, limit.free >> 20, limit.remedy
+)]
+pub struct Shortage {
+    /// Bytes of the ring.
+    pub need: u64,
+    /// The limit that it does not fit under.
+    pub limit: Limit,
+}
+
+/// Checks a need against limits; the tightest one that fails is told.
+pub(crate) fn check(need: u64, limits: &[Limit]) -> Result<(), Shortage> {
+    let tightest = limits.iter().min_by_key(|limit| limit.free);
+    match tightest {
+        Some(limit) if limit.free < need.saturating_add(reserve(need)) => {
+            Err(Shortage { need, limit: limit.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Small rings are not refused for a reserve many times their size.
+fn reserve(need: u64) -> u64 {
+    RESERVE.min(need / 2)
+}
+
+/// What a ring in `dir` would be charged to: the file system, the machine, and each cgroup above us.
+pub(crate) fn limits(dir: &Path) -> Result<Vec<Limit>, ExportError> {
+    let fs = statvfs(dir).map_err(|e| ExportError::io("ask for the free space of", dir, e))?;
+    let mut limits = vec![Limit {
+        name: format!("the tmpfs at {}", dir.display()),
+        free: fs.f_bavail.saturating_mul(fs.f_frsize),
+        remedy: "make it larger (docker --shm-size, mount -o remount,size=), or lower `slots` or `hold`",
+    }];
+    let meminfo = "/proc/meminfo";
+    let text = std::fs::read_to_string(meminfo).map_err(|e| ExportError::io("read", meminfo, e))?;
+    if let Some(free) = mem_available(&text) {
+        limits.push(Limit {
+            name: "the machine (MemAvailable)".into(),
+            free,
+            remedy: "lower `slots` or `hold`, or export fewer cameras",
+        });
+    }
+    limits.extend(cgroup::memory_limits().into_iter().map(|group| Limit {
+        name: format!("the cgroup {}", group.path.display()),
+        free: group.free,
+        remedy: "raise its memory limit, or lower `slots` or `hold`",
+    }));
+    Ok(limits)
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in bytes.
+fn mem_available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(name: &str, free: u64) -> Limit {
+        Limit { name: name.into(), free, remedy: "buy more" }
+    }
+
+    #[test]
+    fn the_tightest_limit_is_told_with_numbers() {
+        let limits = [limit("tmpfs", 1 << 30), limit("cgroup", 64 << 20)];
+        assert!(check(16 << 20, &limits).is_ok());
+        let shortage = check(100 << 20, &limits).unwrap_err();
+        assert_eq!(shortage.limit.name, "cgroup");
+        let words = shortage.to_string();
+        for part in ["needs 100 MiB", "cgroup has 64 MiB", "buy more"] {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        assert!(check(u64::MAX, &[limit("x", u64::MAX - 1)]).is_err());
+        assert!(check(0, &[limit("x", 0)]).is_ok());
+        assert!(check(1 << 40, &[]).is_ok());
+    }
+
+    #[test]
+    fn this_machine_has_limits() {
+        let limits = limits("/dev/shm".as_ref()).unwrap();
+        assert!(limits.len() >= 2);
+        assert!(limits.iter().all(|limit| limit.free > 0), "{limits:?}");
+    }
+
+    #[test]
+    fn meminfo() {
+        assert_eq!(mem_available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
+        assert_eq!(mem_available("MemTotal: 9 kB\n"), None);
+        assert_eq!(mem_available("MemAvailable: lots kB\n"), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! The files of an export: created whole under a temporary name, then renamed in.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{
+    AtFlags, FallocateFlags, Mode, OFlags, fallocate, fstat, openat, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::root::Access;
+use crate::error::ExportError;
+
+/// A camera's directory, open.
+#[derive(Debug)]
+pub(super) struct CameraDir {
+    pub(super) path: PathBuf,
+    pub(super) fd: File,
+    pub(super) access: Access,
+}
+
+impl CameraDir {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Creates `name` in full size, its memory allocated and mapped in; not yet under its final name.
+    ///
+    /// `fallocate` is what turns "no room" into an error here and now instead of SIGBUS at a store.
+    pub(super) fn create(&self, name: &str, bytes: u64) -> Result<(File, MmapRaw), ExportError> {
+        let temporary = temporary(name);
+        let path = self.at(&temporary);
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file: File = openat(&self.fd, &temporary, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|e| ExportError::io("create", &path, e))?
+            .into();
+        let filled = self.fill(&file, &path, bytes);
+        if filled.is_err() {
+            self.remove(&temporary);
+        }
+        filled.map(|map| (file, map))
+    }
+
+    fn fill(&self, file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, ExportError> {
+        loop {
+            match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(ExportError::io("allocate", path, e)),
+                Ok(()) => break,
+            }
+        }
+        self.access.apply(file.as_fd(), self.access.file_mode(), path)?;
+        // Populated: the first store to a page must not fault on the per-frame path.
+        MmapOptions::new().populate().map_raw(file).map_err(|e| ExportError::io("map", path, e))
+    }
+
+    /// Gives a created file its final name, in place of what was there.
+    pub(super) fn install(&self, name: &str) -> Result<(), ExportError> {
+        renameat(&self.fd, temporary(name), &self.fd, name)
+            .map_err(|e| ExportError::io("rename into place", self.at(name), e))
+    }
+
+    /// Opens or creates a file that is never renamed.
+    pub(super) fn open_or_create(&self, name: &str, mode: Mode) -> Result<File, ExportError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = self.at(name);
+        let file: File = openat(&self.fd, name, flags, mode)
+            .map_err(|e| ExportError::io("open", &path, e))?
+            .into();
+        super::root::check_ours(&file, &path)?;
+        Ok(file)
+    }
+
+    /// Removes a file; that it is not there is as good.
+    pub(super) fn remove(&self, name: &str) {
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => tracing::warn!("can't remove {}: {e}", self.at(name).display()),
+        }
+    }
+
+    /// Removes what a writer that died while creating left behind.
+    pub(super) fn remove_temporaries(&self, names: &[&str]) {
+        for name in names {
+            self.remove(&temporary(name));
+        }
+    }
+
+    /// Whether `name` still names the open file.
+    pub(super) fn names(&self, name: &str, file: BorrowedFd<'_>) -> bool {
+        let named = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        matches!((named, fstat(file)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    }
+}
+
+fn temporary(name: &str) -> String {
+    format!(".{name}.new")
+}

@@ -1,0 +1,17 @@
+//! The writer's side: a directory that is ours, memory that is promised, a ring that never waits.
+
+mod admission;
+mod cgroup;
+mod export;
+mod files;
+mod notifier;
+mod options;
+mod ring;
+mod root;
+
+pub use admission::{Limit, Shortage};
+pub use export::{CameraExport, OpenRing};
+pub use notifier::Notifier;
+pub use options::RingOptions;
+pub use ring::{ClaimedSlot, Refused, RingWriter};
+pub use root::{Access, ExportRoot};

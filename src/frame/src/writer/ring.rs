@@ -1,0 +1,308 @@
+//! The ring itself: claim a slot, write it, publish it. Nothing here waits for a reader.
+//!
+//! House rules. A slot belongs to whoever holds its [`ClaimedSlot`], from the claim to the publication;
+//! `busy` says so. Only the holder touches the slot's bytes and entry. The header's line of the newest
+//! frame is written under `newest`. Readers may look at any time: that is what the sequences are for.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memmap2::MmapRaw;
+
+use super::notifier::Bell;
+use crate::clock::monotonic_ns;
+use crate::futex;
+use crate::geometry::Geometry;
+use crate::layout::{self, Entry, Header};
+use crate::nv12::{self, Picture, StoreKind};
+use crate::seqlock;
+use crate::stamp::Stamp;
+use crate::sync::Ordering as SyncOrdering;
+
+/// Waiters that a publisher wakes itself: waking one costs it about 4.5 us.
+const WAKE_AT_ONCE: u32 = 4;
+
+/// Why no slot could be claimed. The newest frame is the one that is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Every slot holds a frame that is still promised to readers.
+    Lease,
+    /// Every slot that might do is being copied into.
+    InFlight,
+}
+
+/// One epoch's files, mapped for writing.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    meta: MmapRaw,
+    data: Arc<MmapRaw>,
+    /// Holds the lock that tells readers that the writer lives.
+    _meta_lock: File,
+    geometry: Geometry,
+    slots: u32,
+    lease_ns: u64,
+    busy: Box<[AtomicBool]>,
+    /// Slot of the newest frame, once there is one. Uncontended where an engine publishes a camera's
+    /// frames from one thread at a time, as all do.
+    newest: Mutex<Option<u32>>,
+    pub(crate) crowd_waits: AtomicBool,
+    bell: Bell,
+}
+
+impl Ring {
+    /// Takes mappings whose sizes fit the header that was written into `meta`.
+    pub(crate) fn new(
+        meta: MmapRaw,
+        data: Arc<MmapRaw>,
+        meta_lock: File,
+        geometry: Geometry,
+        slots: u32,
+        lease_ns: u64,
+        bell: Bell,
+    ) -> Self {
+        assert!(
+            meta.len() as u64 >= layout::meta_bytes(slots),
+            "the meta mapping holds its entries"
+        );
+        assert!(
+            data.len() as u64 >= geometry.slot_stride() * u64::from(slots),
+            "and data its slots"
+        );
+        Self {
+            meta,
+            data,
+            _meta_lock: meta_lock,
+            geometry,
+            slots,
+            lease_ns,
+            busy: (0..slots).map(|_| AtomicBool::new(false)).collect(),
+            newest: Mutex::new(None),
+            crowd_waits: AtomicBool::new(false),
+            bell,
+        }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: the mapping is page-aligned, at least a header long (`new`), lives as long as self,
+        // and holds nothing but atomics, for which every bit pattern is valid.
+        unsafe { &*self.meta.as_ptr().cast::<Header>() }
+    }
+
+    pub(crate) fn entry(&self, slot: u32) -> &Entry {
+        assert!(slot < self.slots);
+        // SAFETY: as for the header; entry `slot` ends within `meta_bytes(slots)` (`new`), and the
+        // header's size keeps it 64-byte aligned.
+        unsafe {
+            let first = self.meta.as_ptr().add(size_of::<Header>()).cast::<Entry>();
+            &*first.add(slot as usize)
+        }
+    }
+
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(crate) fn data(&self) -> &Arc<MmapRaw> {
+        &self.data
+    }
+
+    /// When the last lease of this ring ends.
+    pub(crate) fn leased_until_ns(&self) -> u64 {
+        let lease = |s| self.entry(s).reuse_not_before_ns.load(SyncOrdering::Relaxed);
+        (0..self.slots).map(lease).max().unwrap_or(0)
+    }
+
+    /// Makes every frame unreadable for good: the pages are about to hold something else.
+    pub(crate) fn invalidate(&self) {
+        for slot in 0..self.slots {
+            seqlock::begin_write(&self.entry(slot).sequence);
+        }
+    }
+
+    /// Tells all readers that this ring publishes no more.
+    pub(crate) fn close(&self, state: u32) {
+        self.header().state.store(state, SyncOrdering::Release);
+        self.header().published.fetch_add(1, SyncOrdering::Release);
+        futex::wake(&self.header().published, i32::MAX as u32);
+    }
+
+    /// The slot to write next, from `first` on: not being written, not the newest, out of its lease.
+    fn choose(&self, first: u32, now_ns: u64) -> Result<u32, Refused> {
+        let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = Refused::InFlight;
+        for i in 0..self.slots {
+            let slot = (first + i) % self.slots;
+            if self.busy[slot as usize].load(Ordering::Acquire) {
+                continue;
+            }
+            if newest == Some(slot) && self.slots > 1 {
+                continue;
+            }
+            if self.entry(slot).reuse_not_before_ns.load(SyncOrdering::Relaxed) > now_ns {
+                refused = Refused::Lease;
+                continue;
+            }
+            return Ok(slot);
+        }
+        Err(refused)
+    }
+}
+
+/// The right to claim slots of a ring; one thread of a camera has it.
+#[derive(Debug)]
+pub struct RingWriter {
+    ring: Arc<Ring>,
+    next: u32,
+}
+
+impl RingWriter {
+    pub(crate) fn new(ring: Arc<Ring>) -> Self {
+        Self { ring, next: 0 }
+    }
+
+    /// The pictures that this ring takes.
+    #[must_use]
+    pub fn geometry(&self) -> &Geometry {
+        self.ring.geometry()
+    }
+
+    /// Slots of the ring.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.ring.slots
+    }
+
+    /// Takes the slot that is longest out of use. Allocates nothing, waits for nothing.
+    ///
+    /// From here on the frame that was in it can't be read.
+    ///
+    /// # Errors
+    /// When each slot is leased or in flight: the frame is to be dropped and counted.
+    pub fn claim(&mut self, now_ns: u64) -> Result<ClaimedSlot, Refused> {
+        let slot = self.ring.choose(self.next, now_ns)?;
+        self.next = (slot + 1) % self.ring.slots;
+        self.ring.busy[slot as usize].store(true, Ordering::Relaxed);
+        let odd = seqlock::begin_write(&self.ring.entry(slot).sequence);
+        Ok(ClaimedSlot { ring: Arc::clone(&self.ring), slot, odd, published: false })
+    }
+}
+
+/// A slot that is being written; publish it, or drop it and it holds no frame.
+#[derive(Debug)]
+pub struct ClaimedSlot {
+    ring: Arc<Ring>,
+    slot: u32,
+    odd: u64,
+    published: bool,
+}
+
+impl ClaimedSlot {
+    /// The pictures that the slot takes.
+    #[must_use]
+    pub fn geometry(&self) -> &Geometry {
+        self.ring.geometry()
+    }
+
+    /// Luma and chroma plane, row padding included, for a copier of another crate.
+    #[must_use]
+    pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8]) {
+        let geometry = self.ring.geometry;
+        let start = u64::from(self.slot) * geometry.slot_stride();
+        // SAFETY: the slot lies in the mapping (`Ring::new`) and is ours alone while `self` lives
+        // (`busy`, set by the one `RingWriter`); other processes map it read-only. The mapping lives as
+        // long as the ring that we hold.
+        let slot = unsafe {
+            let start = self.ring.data.as_mut_ptr().add(start as usize);
+            std::slice::from_raw_parts_mut(start, geometry.picture_bytes() as usize)
+        };
+        slot.split_at_mut(geometry.uv_offset() as usize)
+    }
+
+    /// Copies a picture in, in one pass. A wrong size is a bug of the caller's.
+    ///
+    /// # Panics
+    /// When the picture is not of this slot's size, or its planes are shorter than its size demands.
+    pub fn write(&mut self, picture: &Picture<'_>, store: StoreKind) {
+        let geometry = *self.geometry();
+        let (luma, chroma) = self.planes_mut();
+        nv12::write(picture, &geometry, luma, chroma, store);
+    }
+
+    /// Makes the frame readable and wakes those who wait. Returns the publication time.
+    ///
+    /// An engine publishes a camera's frames in the order of their ids.
+    pub fn publish(mut self, stamp: &Stamp) -> u64 {
+        self.published = true;
+        let ring = &*self.ring;
+        let mut newest = ring.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ns = monotonic_ns();
+        self.fill_entry(stamp, now_ns);
+        seqlock::end_write(&ring.entry(self.slot).sequence, self.odd);
+
+        let header = ring.header();
+        let odd = seqlock::begin_write(&header.head_sequence);
+        header.frame_id.store(stamp.frame_id, SyncOrdering::Relaxed);
+        header.timestamp_ns.store(now_ns, SyncOrdering::Relaxed);
+        header.newest_slot.store(self.slot, SyncOrdering::Relaxed);
+        seqlock::end_write(&header.head_sequence, odd);
+        *newest = Some(self.slot);
+        drop(newest);
+        ring.busy[self.slot as usize].store(false, Ordering::Release);
+        ring.wake();
+        now_ns
+    }
+
+    fn fill_entry(&self, stamp: &Stamp, now_ns: u64) {
+        let relaxed = SyncOrdering::Relaxed;
+        let entry = self.ring.entry(self.slot);
+        let geometry = self.ring.geometry();
+        entry.frame_id.store(stamp.frame_id, relaxed);
+        entry.pts_ns.store(stamp.pts_ns.unwrap_or(layout::PTS_UNKNOWN) as u64, relaxed);
+        entry.arrival_ns.store(stamp.arrival_ns, relaxed);
+        entry.decoded_ns.store(stamp.decoded_ns, relaxed);
+        entry.gate_ns.store(stamp.gate_ns, relaxed);
+        entry.published_ns.store(now_ns, relaxed);
+        entry.reuse_not_before_ns.store(now_ns.saturating_add(self.ring.lease_ns), relaxed);
+        entry.wall_clock_ns.store(stamp.wall_clock_ns.unwrap_or(0) as u64, relaxed);
+        entry.wall_quality.store(u32::from(stamp.wall_clock_ns.is_some()), relaxed);
+        entry.flags.store(stamp.flags.bits(), relaxed);
+        entry.width.store(geometry.width(), relaxed);
+        entry.height.store(geometry.height(), relaxed);
+        entry.coded_width.store(stamp.coded.0, relaxed);
+        entry.coded_height.store(stamp.coded.1, relaxed);
+        entry.crop_left.store(stamp.crop.0, relaxed);
+        entry.crop_top.store(stamp.crop.1, relaxed);
+        entry.content_x.store(0, relaxed);
+        entry.content_y.store(0, relaxed);
+        entry.content_width.store(geometry.width(), relaxed);
+        entry.content_height.store(geometry.height(), relaxed);
+        entry.decoder.store(stamp.decoder as u32, relaxed);
+    }
+}
+
+impl Drop for ClaimedSlot {
+    /// Given up: the slot holds no frame, and the older frames stay readable.
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        let entry = self.ring.entry(self.slot);
+        entry.frame_id.store(0, SyncOrdering::Relaxed);
+        entry.reuse_not_before_ns.store(0, SyncOrdering::Relaxed);
+        seqlock::end_write(&entry.sequence, self.odd);
+        self.ring.busy[self.slot as usize].store(false, Ordering::Release);
+    }
+}
+
+impl Ring {
+    fn wake(&self) {
+        // Partner: the acquire load of the counter by a reader that is about to wait; it then sees the
+        // header that we wrote before.
+        self.header().published.fetch_add(1, SyncOrdering::Release);
+        if futex::wake(&self.header().published, WAKE_AT_ONCE) == WAKE_AT_ONCE as usize {
+            self.crowd_waits.store(true, Ordering::Release);
+            self.bell.ring();
+        }
+    }
+}

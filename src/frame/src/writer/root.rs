@@ -1,0 +1,193 @@
+//! The export directory: on tmpfs, ours, and nobody else's to write.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, fchmod, fchown, fstat, fstatfs, mkdir, open};
+use rustix::io::Errno;
+
+use crate::error::ExportError;
+
+/// `TMPFS_MAGIC` of `linux/magic.h`.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// Who may read an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Group that the files are given to; `None` keeps the process's own.
+    pub group: Option<u32>,
+    /// Permission bits of `frame.meta`, `frame.data` and `readers`; a directory gets search where
+    /// a file gets read.
+    pub file_mode: u32,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { group: None, file_mode: 0o640 }
+    }
+}
+
+impl Access {
+    pub(crate) fn file_mode(self) -> Mode {
+        // The owner always writes; nobody else ever does.
+        Mode::from_raw_mode((self.file_mode & 0o444) | 0o600)
+    }
+
+    pub(crate) fn dir_mode(self) -> Mode {
+        let read = self.file_mode & 0o444;
+        Mode::from_raw_mode(read | read >> 2 | 0o700)
+    }
+
+    /// Gives an open file or directory its group and mode, whatever the umask was.
+    pub(crate) fn apply(
+        self,
+        fd: BorrowedFd<'_>,
+        mode: Mode,
+        path: &Path,
+    ) -> Result<(), ExportError> {
+        if let Some(group) = self.group {
+            fchown(fd, None, Some(Gid::from_raw(group)))
+                .map_err(|e| ExportError::io("give its group (`[export] group`) to", path, e))?;
+        }
+        fchmod(fd, mode).map_err(|e| ExportError::io("set the mode of", path, e))
+    }
+}
+
+/// The directory that holds a directory per camera; `/dev/shm/vas` by default.
+#[derive(Debug)]
+pub struct ExportRoot {
+    path: PathBuf,
+    dir: File,
+    access: Access,
+    created: bool,
+}
+
+impl ExportRoot {
+    /// Opens the directory, creating it if its parent exists.
+    ///
+    /// # Errors
+    /// When it is a link, no directory, not on tmpfs, not owned by this process's user, or writable by
+    /// others: someone may have been there first.
+    pub fn open(path: &Path, access: Access) -> Result<Self, ExportError> {
+        let created = match mkdir(path, Mode::RWXU) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(e) => return Err(ExportError::io("create the export directory", path, e)),
+        };
+        let dir = open_directory(path)?;
+        let fs =
+            fstatfs(&dir).map_err(|e| ExportError::io("look at the file system of", path, e))?;
+        if fs.f_type as u64 != TMPFS_MAGIC {
+            if created {
+                let _ = rustix::fs::rmdir(path);
+            }
+            return Err(ExportError::NotTmpfs { path: path.into() });
+        }
+        check_ours(&dir, path)?;
+        if created {
+            access.apply(dir.as_fd(), access.dir_mode(), path)?;
+        }
+        Ok(Self { path: path.into(), dir, access, created })
+    }
+
+    /// The directory's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+}
+
+impl Drop for ExportRoot {
+    fn drop(&mut self) {
+        if self.created {
+            // Fails while another service has cameras in it, which then removes it or leaves it.
+            let _ = rustix::fs::rmdir(&self.path);
+        }
+    }
+}
+
+fn open_directory(path: &Path) -> Result<File, ExportError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match open(path, flags, Mode::empty()) {
+        Ok(fd) => Ok(fd.into()),
+        Err(Errno::NOTDIR | Errno::LOOP) => Err(ExportError::NotOurs {
+            path: path.into(),
+            problem: "is a link or no directory".into(),
+        }),
+        Err(e) => Err(ExportError::io("open the directory", path, e)),
+    }
+}
+
+/// Checks that an open directory belongs to us and that nobody else can write it.
+pub(crate) fn check_ours(dir: impl AsFd, path: &Path) -> Result<Stat, ExportError> {
+    let stat = fstat(dir).map_err(|e| ExportError::io("look at", path, e))?;
+    let not_ours = |problem| Err(ExportError::NotOurs { path: path.into(), problem });
+    let ours = rustix::process::geteuid().as_raw();
+    if stat.st_uid != ours {
+        return not_ours(format!("belongs to user {}, expected user {ours}", stat.st_uid));
+    }
+    let mode = stat.st_mode & 0o7777;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && mode & 0o022 != 0 {
+        return not_ours(format!("has mode {mode:04o}: others may write it"));
+    }
+    Ok(stat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shm() -> tempfile::TempDir {
+        tempfile::tempdir_in("/dev/shm").unwrap()
+    }
+
+    #[test]
+    fn created_on_open_removed_on_drop() {
+        let dir = shm();
+        let path = dir.path().join("vas");
+        let root = ExportRoot::open(&path, Access::default()).unwrap();
+        let mode = fstat(root.dir()).unwrap().st_mode & 0o7777;
+        assert_eq!(mode, 0o750);
+        drop(root);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_disk_is_refused_and_left_as_it_was() {
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = dir.path().join("vas");
+        let error = ExportRoot::open(&path, Access::default()).unwrap_err();
+        assert!(matches!(error, ExportError::NotTmpfs { .. }), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_link_and_a_writable_directory_are_refused() {
+        let dir = shm();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(ExportRoot::open(&link, Access::default()).is_err());
+        let open = dir.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        rustix::fs::chmod(&open, Mode::from_raw_mode(0o777)).unwrap();
+        let error = ExportRoot::open(&open, Access::default()).unwrap_err().to_string();
+        assert!(error.contains("others may write it"), "{error}");
+    }
+
+    #[test]
+    fn modes_never_let_others_write() {
+        let access = Access { group: None, file_mode: 0o666 };
+        assert_eq!(access.file_mode().bits(), 0o644);
+        assert_eq!(access.dir_mode().bits(), 0o755);
+        assert_eq!(Access::default().dir_mode().bits(), 0o750);
+    }
+}

@@ -1,0 +1,359 @@
+//! A writer and its readers in one process, on a real tmpfs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vas_frame::nv12::{Picture, Plane, StoreKind};
+use vas_frame::{
+    Access, CameraExport, CameraId, Colour, ExportError, ExportRoot, Flags, Geometry, Notifier,
+    Nv12Image, OpenError, OpenRing, Range, ReadError, Reader, Refused, RingOptions, RingWriter,
+    Stamp, monotonic_ns,
+};
+
+const NO_WAIT: Duration = Duration::ZERO;
+const LONG: Duration = Duration::from_secs(60);
+
+struct Rig {
+    dir: tempfile::TempDir,
+    notifier: Arc<Notifier>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        Self { dir, notifier: Arc::new(Notifier::start().unwrap()) }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn claim(&self) -> Result<CameraExport, ExportError> {
+        let root = Arc::new(ExportRoot::open(self.path(), Access::default()).unwrap());
+        CameraExport::claim(&root, &camera(), &self.notifier)
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::open(self.path(), &camera()).unwrap()
+    }
+}
+
+fn camera() -> CameraId {
+    CameraId::new("gate").unwrap()
+}
+
+fn geometry(width: u32, height: u32) -> Geometry {
+    let colour = Colour { range: Range::Full, matrix: 1, ..Colour::default() };
+    Geometry::new(width, height, colour, 8).unwrap()
+}
+
+fn options(slots: u32, lease_ms: u64) -> RingOptions {
+    RingOptions { slots, lease_ns: lease_ms * 1_000_000, frame_rate: (25, 1) }
+}
+
+fn open(export: &mut CameraExport, geometry: Geometry, options: RingOptions) -> RingWriter {
+    match export.open_ring(geometry, options).unwrap() {
+        OpenRing::Ready(writer) => writer,
+        OpenRing::NotBefore(_) => panic!("no lease is in the way"),
+    }
+}
+
+/// Publishes a picture whose every byte is the frame's id.
+fn publish(writer: &mut RingWriter, id: u64) -> Result<(), Refused> {
+    let mut slot = writer.claim(monotonic_ns())?;
+    let g = *slot.geometry();
+    let (w, h) = (g.width() as usize, g.height() as usize);
+    let bytes = vec![id as u8; w * h];
+    let plane = |stride| Plane { data: &bytes[..], stride };
+    let (y, c) = (plane(w), plane(w.div_ceil(2)));
+    slot.write(&Picture::Yuv420p { y, u: c, v: c }, StoreKind::Auto);
+    slot.publish(&Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+    Ok(())
+}
+
+#[test]
+fn what_is_published_is_what_is_read() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(33, 17), options(4, 0));
+    let mut reader = rig.reader();
+    let mut slot = writer.claim(monotonic_ns()).unwrap();
+    let y: Vec<u8> = (0..33 * 17).map(|i| i as u8).collect();
+    let uv: Vec<u8> = (0..34 * 9).map(|i| (i * 3) as u8).collect();
+    let picture =
+        Picture::Nv12 { y: Plane { data: &y, stride: 33 }, uv: Plane { data: &uv, stride: 34 } };
+    slot.write(&picture, StoreKind::Streaming);
+    let stamp = Stamp {
+        frame_id: 7,
+        pts_ns: Some(-5),
+        arrival_ns: 11,
+        decoded_ns: 12,
+        gate_ns: 13,
+        wall_clock_ns: Some(1_700_000_000_000_000_000),
+        flags: Flags::KEY.with(Flags::LOSS_UNKNOWN, true),
+        coded: (48, 32),
+        crop: (1, 2),
+        decoder: vas_frame::Decoder::Software,
+    };
+    let published = slot.publish(&stamp);
+
+    let frame = reader.latest().unwrap();
+    assert_eq!(frame.meta().stamp, stamp);
+    assert_eq!(frame.meta().published_ns, published);
+    assert_eq!((frame.meta().width, frame.meta().height), (33, 17));
+    assert_eq!(frame.meta().content, (0, 0, 33, 17));
+    assert_eq!(frame.geometry(), geometry(33, 17));
+    let mut image = Nv12Image::default();
+    frame.copy_if_valid(&mut image).unwrap();
+    assert_eq!((image.luma(), image.chroma()), (&y[..], &uv[..]));
+    assert!(frame.still_valid());
+}
+
+#[test]
+fn a_reader_before_the_first_ring_and_frame_is_told_not_yet() {
+    let rig = Rig::new();
+    assert!(matches!(Reader::open(rig.path(), &camera()), Err(OpenError::NoCamera { .. })));
+    let mut export = rig.claim().unwrap();
+    let mut reader = rig.reader();
+    assert!(matches!(reader.latest(), Err(ReadError::NotYet { .. })));
+    let mut writer = open(&mut export, geometry(16, 16), options(2, 0));
+    assert!(matches!(reader.newer_than(0, NO_WAIT), Err(ReadError::NotYet { .. })));
+    publish(&mut writer, 1).unwrap();
+    assert_eq!(reader.latest().unwrap().meta().frame_id, 1);
+    assert!(matches!(reader.newer_than(1, NO_WAIT), Err(ReadError::TimedOut { .. })));
+}
+
+#[test]
+fn newest_for_those_who_skip_oldest_for_those_who_do_not() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let mut reader = rig.reader();
+    for id in 1..=6 {
+        publish(&mut writer, id).unwrap();
+    }
+    assert_eq!(reader.newer_than(0, NO_WAIT).unwrap().meta().frame_id, 6);
+    let ids = |reader: &mut Reader| {
+        let mut last = 0;
+        std::iter::from_fn(|| {
+            last = reader.next_after(last, NO_WAIT).ok()?.meta().frame_id;
+            Some(last)
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&mut reader), [3, 4, 5, 6]);
+    let mut judged = Vec::new();
+    let refused = reader.newer_than_if(0, NO_WAIT, |meta| {
+        judged.push(meta.frame_id);
+        false
+    });
+    assert!(refused.is_err());
+    assert_eq!(judged, [6], "each frame is judged once");
+}
+
+#[test]
+fn an_overwritten_frame_is_refused() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(64, 64), options(2, 0));
+    let mut reader = rig.reader();
+    publish(&mut writer, 1).unwrap();
+    let frame = reader.latest().unwrap();
+    publish(&mut writer, 2).unwrap();
+    assert!(frame.still_valid());
+    let claimed = writer.claim(monotonic_ns()).unwrap();
+    assert!(!frame.still_valid());
+    let mut image = Nv12Image::default();
+    assert_eq!(frame.copy_if_valid(&mut image).unwrap_err().frame_id, 1);
+    assert!(image.data().is_empty());
+    // A slot that is given up holds nothing, and the older frame stays.
+    drop(claimed);
+    assert_eq!(reader.newer_than(0, NO_WAIT).unwrap().meta().frame_id, 2);
+}
+
+#[test]
+fn one_slot_is_a_ring_too() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(1, 0));
+    let mut reader = rig.reader();
+    for id in 1..=3 {
+        publish(&mut writer, id).unwrap();
+        assert_eq!(reader.latest().unwrap().meta().frame_id, id);
+    }
+    let _claimed = writer.claim(monotonic_ns()).unwrap();
+    assert!(reader.latest().is_err());
+    assert_eq!(writer.claim(monotonic_ns()).unwrap_err(), Refused::InFlight);
+}
+
+#[test]
+fn a_lease_is_kept_and_the_newest_frame_is_dropped_instead() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(3, 1_000_000));
+    let mut reader = rig.reader();
+    for id in 1..=3 {
+        publish(&mut writer, id).unwrap();
+    }
+    let held: Vec<_> = (0..3).map(|id| reader.next_after(id, NO_WAIT).unwrap()).collect();
+    assert_eq!(publish(&mut writer, 4).unwrap_err(), Refused::Lease);
+    assert!(held.iter().all(vas_frame::Frame::still_valid));
+    let until = held[0].meta().reuse_not_before_ns;
+    assert!(until > monotonic_ns());
+    // Time is an argument: after the lease the oldest slot is taken, and only that one.
+    let claimed = writer.claim(until).unwrap();
+    assert_eq!(held.iter().map(|f| f.still_valid()).collect::<Vec<_>>(), [false, true, true]);
+    drop(claimed);
+}
+
+#[test]
+fn readers_follow_a_larger_and_a_smaller_picture() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(64, 64), options(4, 0));
+    let mut reader = rig.reader();
+    publish(&mut writer, 1).unwrap();
+    let old = reader.newer_than(0, LONG).unwrap();
+
+    drop(writer);
+    let mut writer = open(&mut export, geometry(640, 480), options(4, 0));
+    assert!(old.still_valid(), "growth leaves the old ring readable");
+    assert_eq!(export.retired_bytes(), 4 * 8192);
+    publish(&mut writer, 2).unwrap();
+    let grown = reader.newer_than(1, LONG).unwrap();
+    assert_eq!((grown.meta().frame_id, grown.meta().width), (2, 640));
+    assert!(grown.meta().epoch > old.meta().epoch);
+
+    drop(writer);
+    let mut writer = open(&mut export, geometry(32, 32), options(4, 0));
+    assert!(!grown.still_valid(), "the pages are used again");
+    publish(&mut writer, 3).unwrap();
+    let small = reader.newer_than(2, LONG).unwrap();
+    assert_eq!((small.meta().frame_id, small.meta().width), (3, 32));
+    let mut image = Nv12Image::default();
+    small.copy_if_valid(&mut image).unwrap();
+    assert!(image.data().iter().all(|byte| *byte == 3));
+}
+
+#[test]
+fn pages_are_not_used_again_within_a_lease_or_under_a_copy() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(64, 64), options(4, 1_000_000));
+    publish(&mut writer, 1).unwrap();
+    let in_flight = writer.claim(monotonic_ns()).unwrap();
+    drop(writer);
+    let smaller =
+        |export: &mut CameraExport| export.open_ring(geometry(32, 32), options(4, 0)).unwrap();
+    assert!(matches!(smaller(&mut export), OpenRing::NotBefore(_)), "a copy is in flight");
+    drop(in_flight);
+    let OpenRing::NotBefore(until) = smaller(&mut export) else { panic!("a lease is in the way") };
+    assert!(until > monotonic_ns() + 1_000_000_000);
+}
+
+#[test]
+fn a_second_writer_is_refused_and_named_the_holder() {
+    let rig = Rig::new();
+    let export = rig.claim().unwrap();
+    let error = rig.claim().unwrap_err().to_string();
+    assert!(error.contains("camera gate"), "{error}");
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    drop(export);
+    rig.claim().unwrap();
+}
+
+#[test]
+fn a_clean_stop_leaves_nothing_and_is_told() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    publish(&mut writer, 1).unwrap();
+    let mut reader = rig.reader();
+    assert_eq!(reader.next_after(0, LONG).err().map(|e| e.to_string()), None);
+    drop(writer);
+    drop(export);
+    assert_eq!(std::fs::read_dir(rig.path()).unwrap().count(), 0);
+    let gone = reader.newer_than(1, LONG).unwrap_err();
+    assert!(matches!(gone, ReadError::WriterGone { how: "stopped", .. }), "{gone}");
+    // It is told once; then the next writer is waited for and followed.
+    assert!(!matches!(reader.newer_than(1, NO_WAIT), Err(ReadError::WriterGone { .. })));
+    let mut export = rig.claim().unwrap();
+    let first = export.first_frame_id();
+    assert!(first > 1, "frame ids rise across writers");
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    publish(&mut writer, first).unwrap();
+    assert_eq!(reader.newer_than(1, LONG).unwrap().meta().frame_id, first);
+}
+
+#[test]
+fn removal_under_a_running_writer_is_noticed() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let _writer = open(&mut export, geometry(16, 16), options(4, 0));
+    assert!(export.housekeep());
+    std::fs::remove_dir_all(rig.path().join("gate")).unwrap();
+    assert!(!export.housekeep());
+    drop(export);
+    assert!(rig.claim().unwrap().housekeep());
+}
+
+#[test]
+fn a_ring_that_does_not_fit_is_refused_with_numbers() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let huge = geometry(16_384, 16_384);
+    let error = export.open_ring(huge, options(1024, 0)).unwrap_err();
+    assert!(matches!(error, ExportError::Memory(_)), "{error}");
+    assert!(error.to_string().contains("MiB left"), "{error}");
+    // Nothing was left half-made, and a ring that fits still opens.
+    let names: Vec<_> = std::fs::read_dir(rig.path().join("gate"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    open(&mut export, geometry(16, 16), options(4, 0));
+}
+
+#[test]
+fn other_layouts_are_refused_in_words() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let _writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let meta = rig.path().join("gate/frame.meta");
+    let good = std::fs::read(&meta).unwrap();
+    for (at, bytes, words) in [
+        (0, 1u32.to_le_bytes(), "version 1, expected 2"),
+        (64, *b"FRAM", "magic"),
+        (72, [0; 4], "layout"),
+        (96, 5000u32.to_le_bytes(), "5000 slots"),
+        (36, 8u32.to_le_bytes(), "do not fit"),
+        (24, 0u32.to_le_bytes(), "pictures of 0x16"),
+    ] {
+        let mut bad = good.clone();
+        bad[at..at + 4].copy_from_slice(&bytes);
+        std::fs::write(&meta, &bad).unwrap();
+        let error = Reader::open(rig.path(), &camera()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    std::fs::write(&meta, &good[..100]).unwrap();
+    let error = Reader::open(rig.path(), &camera()).unwrap_err().to_string();
+    assert!(error.contains("100 bytes long"), "{error}");
+}
+
+#[test]
+fn a_waiting_reader_is_woken() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let mut reader = rig.reader();
+                scope.spawn(move || reader.newer_than(0, LONG).unwrap().meta().frame_id)
+            })
+            .collect();
+        publish(&mut writer, 1).unwrap();
+        assert!(waiting.into_iter().all(|thread| thread.join().unwrap() == 1));
+    });
+}
