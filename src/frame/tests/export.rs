@@ -1,5 +1,7 @@
 //! A writer and its readers in one process, on a real tmpfs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
