@@ -51,6 +51,6 @@ pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
 pub use reader::{Frame, Nv12Image, Overwritten, RawView, Reader};
 pub use stamp::{Decoder, Flags, FrameMeta, Loss, Stamp};
 pub use writer::{
-    Access, CameraExport, ClaimedSlot, ExportRoot, Limit, Notifier, OpenRing, Refused, RingOptions,
-    RingWriter, Shortage,
+    Access, CameraExport, ClaimedSlot, ExportRoot, Limit, Notifier, OpenRing, PictureTooSmall,
+    Refused, RingOptions, RingWriter, Shortage,
 };

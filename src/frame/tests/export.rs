@@ -69,7 +69,7 @@ fn publish(writer: &mut RingWriter, id: u64) -> Result<(), Refused> {
     let bytes = vec![id as u8; w * h];
     let plane = |stride| Plane { data: &bytes[..], stride };
     let (y, c) = (plane(w), plane(w.div_ceil(2)));
-    slot.write(&Picture::Yuv420p { y, u: c, v: c }, StoreKind::Auto);
+    slot.write(&Picture::Yuv420p { y, u: c, v: c }, StoreKind::Auto).unwrap();
     slot.publish(&Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..Stamp::default() });
     Ok(())
 }
@@ -85,7 +85,7 @@ fn what_is_published_is_what_is_read() {
     let uv: Vec<u8> = (0..34 * 9).map(|i| (i * 3) as u8).collect();
     let picture =
         Picture::Nv12 { y: Plane { data: &y, stride: 33 }, uv: Plane { data: &uv, stride: 34 } };
-    slot.write(&picture, StoreKind::Streaming);
+    slot.write(&picture, StoreKind::Streaming).unwrap();
     let stamp = Stamp {
         frame_id: 7,
         pts_ns: Some(-5),
@@ -172,6 +172,25 @@ fn an_overwritten_frame_is_refused() {
     // A slot that is given up holds nothing, and the older frame stays.
     drop(claimed);
     assert_eq!(reader.newer_than(0, NO_WAIT).unwrap().meta().frame_id, 2);
+}
+
+#[test]
+fn a_picture_that_is_too_small_is_refused_and_writes_nothing() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(64, 64), options(2, 0));
+    let mut slot = writer.claim(monotonic_ns()).unwrap();
+    let bytes = [1; 64 * 64];
+    let (whole, short) = (&bytes[..], &bytes[1..]);
+    let plane = |data, stride| Plane { data, stride };
+    let half = plane(&whole[..32 * 32], 32);
+    for y in [plane(short, 64), plane(whole, 63), plane(&[], 64), plane(whole, usize::MAX / 64)] {
+        let picture = Picture::Yuv420p { y, u: half, v: half };
+        assert!(slot.write(&picture, StoreKind::Auto).is_err());
+    }
+    assert!(slot.planes_mut().0.iter().all(|byte| *byte == 0));
+    let picture = Picture::Yuv420p { y: plane(whole, 64), u: half, v: half };
+    slot.write(&picture, StoreKind::Auto).unwrap();
 }
 
 #[test]

@@ -29,6 +29,10 @@ pub struct Plane<'a> {
 }
 
 impl<'a> Plane<'a> {
+    fn holds(&self, rows: usize, row_bytes: usize) -> bool {
+        self.stride >= row_bytes && self.data.len() >= self.stride * (rows - 1) + row_bytes
+    }
+
     fn row(&self, row: usize, bytes: usize) -> &'a [u8] {
         &self.data[row * self.stride..][..bytes]
     }
@@ -62,6 +66,24 @@ pub enum Picture<'a> {
         /// Red difference.
         v: Plane<'a>,
     },
+}
+
+impl Picture<'_> {
+    /// Whether every plane holds what a picture of this size takes of it.
+    #[must_use]
+    pub fn fits(&self, geometry: &Geometry) -> bool {
+        let (width, height) = (geometry.width() as usize, geometry.height() as usize);
+        let (half, rows) = (width.div_ceil(2), geometry.chroma_rows() as usize);
+        match self {
+            Self::Nv12 { y, uv } => y.holds(height, width) && uv.holds(rows, 2 * half),
+            Self::Yuv420p { y, u, v } => {
+                y.holds(height, width) && u.holds(rows, half) && v.holds(rows, half)
+            }
+            Self::Yuv420p10 { y, u, v } => {
+                y.holds(height, 2 * width) && u.holds(rows, 2 * half) && v.holds(rows, 2 * half)
+            }
+        }
+    }
 }
 
 /// How a slot is written.

@@ -13,5 +13,5 @@ pub use admission::{Limit, Shortage};
 pub use export::{CameraExport, OpenRing};
 pub use notifier::Notifier;
 pub use options::RingOptions;
-pub use ring::{ClaimedSlot, Refused, RingWriter};
+pub use ring::{ClaimedSlot, PictureTooSmall, Refused, RingWriter};
 pub use root::{Access, ExportRoot};

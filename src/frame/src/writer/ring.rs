@@ -32,6 +32,16 @@ pub enum Refused {
     InFlight,
 }
 
+/// A picture whose planes are shorter than its size demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a plane of the decoded picture holds less than {width}x{height} pixels")]
+pub struct PictureTooSmall {
+    /// Width of the slot's pictures in pixels.
+    pub width: u32,
+    /// Height of the slot's pictures in pixels.
+    pub height: u32,
+}
+
 /// One epoch's files, mapped for writing.
 #[derive(Debug)]
 pub(crate) struct Ring {
@@ -219,14 +229,22 @@ impl ClaimedSlot {
         slot.split_at_mut(geometry.uv_offset() as usize)
     }
 
-    /// Copies a picture in, in one pass. A wrong size is a bug of the caller's.
+    /// Copies a picture in, in one pass.
     ///
-    /// # Panics
-    /// When the picture is not of this slot's size, or its planes are shorter than its size demands.
-    pub fn write(&mut self, picture: &Picture<'_>, store: StoreKind) {
+    /// # Errors
+    /// [`PictureTooSmall`] when a plane holds less than the slot's size demands; nothing is written.
+    pub fn write(
+        &mut self,
+        picture: &Picture<'_>,
+        store: StoreKind,
+    ) -> Result<(), PictureTooSmall> {
         let geometry = *self.geometry();
+        if !picture.fits(&geometry) {
+            return Err(PictureTooSmall { width: geometry.width(), height: geometry.height() });
+        }
         let (luma, chroma) = self.planes_mut();
         nv12::write(picture, &geometry, luma, chroma, store);
+        Ok(())
     }
 
     /// Makes the frame readable and wakes those who wait. Returns the publication time.
