@@ -1,0 +1,337 @@
+//! The thread that opens rings and looks after them, so that no decode thread ever waits for memory.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_queue::ArrayQueue;
+use vas_frame::{
+    CameraExport, CameraId, ExportRoot, Geometry, Notifier, OpenRing, RingOptions, RingWriter,
+    monotonic_ns,
+};
+use vas_media::Fraction;
+
+use super::lane::MAX_IN_FLIGHT;
+use crate::config::Export;
+
+/// How often files are looked after, and how soon something that was refused is tried again.
+const HOUSEKEEPING_NS: u64 = 1_000_000_000;
+const RETRY_NS: u64 = 5_000_000_000;
+/// Wishes and new cameras that may wait for the keeper.
+const MAX_WISHES: usize = 4096;
+
+/// What the keeper sends to a tap.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// A ring of the geometry that was asked for last.
+    Ring { writer: RingWriter, first_frame_id: u64 },
+    /// There is none for now; the keeper goes on trying.
+    Refused,
+    /// The ring that was delivered is gone: somebody removed its files.
+    Revoked,
+}
+
+/// What can be seen of a camera's export.
+#[derive(Debug, Default)]
+pub(crate) struct ExportFacts(Mutex<Facts>);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    /// `opening`, `open` or `refused`.
+    pub(crate) state: &'static str,
+    pub(crate) detail: String,
+    pub(crate) slots: u32,
+    pub(crate) ring_bytes: u64,
+    pub(crate) lease_ms: u64,
+    pub(crate) retired_bytes: u64,
+}
+
+impl ExportFacts {
+    pub(crate) fn get(&self) -> Facts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A tap's way to the keeper and back.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    camera: CameraId,
+    shared: Arc<Shared>,
+    deliveries: Arc<ArrayQueue<Delivery>>,
+    facts: Arc<ExportFacts>,
+    thread: std::thread::Thread,
+}
+
+impl Door {
+    pub(super) fn receive(&self) -> Option<Delivery> {
+        self.deliveries.pop()
+    }
+
+    pub(super) fn facts(&self) -> Arc<ExportFacts> {
+        Arc::clone(&self.facts)
+    }
+
+    /// Asks for a ring; the answer comes by [`receive`](Self::receive). `false`: ask again later.
+    pub(super) fn ask(&self, geometry: Geometry, fps: Option<Fraction>) -> bool {
+        let asked =
+            self.shared.wishes.push(Wish::Ring { camera: self.camera.clone(), geometry, fps });
+        self.thread.unpark();
+        asked.is_ok()
+    }
+}
+
+#[derive(Debug)]
+enum Wish {
+    Camera(Door),
+    Ring { camera: CameraId, geometry: Geometry, fps: Option<Fraction> },
+}
+
+#[derive(Debug)]
+struct Shared {
+    wishes: ArrayQueue<Wish>,
+    stop: AtomicBool,
+}
+
+/// The thread. Stopping it removes the cameras' files.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    pub(super) fn start(
+        root: Arc<ExportRoot>,
+        notifier: Arc<Notifier>,
+        config: &Export,
+    ) -> io::Result<Self> {
+        let shared =
+            Arc::new(Shared { wishes: ArrayQueue::new(MAX_WISHES), stop: AtomicBool::new(false) });
+        let mut work = Work {
+            root,
+            notifier,
+            hold: config.hold,
+            slots: config.slots,
+            cameras: HashMap::new(),
+        };
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("vas-opener".into())
+            .spawn(move || work.run(&of_thread))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Takes a camera on: its directory is made at once, its ring when its tap asks.
+    pub(super) fn add(&self, camera: CameraId) -> Door {
+        let thread = self.thread.as_ref().expect("there until drop").thread().clone();
+        let facts = Arc::new(ExportFacts::default());
+        facts.set(|facts| facts.state = "opening");
+        let door = Door {
+            camera,
+            shared: Arc::clone(&self.shared),
+            // A ring, a word that it is gone and one that there is none: never more wait.
+            deliveries: Arc::new(ArrayQueue::new(4)),
+            facts,
+            thread,
+        };
+        let mut wish = Wish::Camera(door.clone());
+        // Full only if thousands of cameras are added at once: then the keeper is not far behind.
+        while let Err(again) = self.shared.wishes.push(wish) {
+            wish = again;
+            std::thread::yield_now();
+        }
+        door.thread.unpark();
+        door
+    }
+
+    pub(super) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the opener thread panicked: export files may be left behind");
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread works with.
+struct Work {
+    root: Arc<ExportRoot>,
+    notifier: Arc<Notifier>,
+    hold: Duration,
+    slots: Option<u32>,
+    cameras: HashMap<CameraId, Kept>,
+}
+
+struct Kept {
+    door: Door,
+    export: Option<CameraExport>,
+    /// The ring that is wanted, and when to try for it.
+    wanted: Option<Wanted>,
+    claim_at_ns: u64,
+}
+
+struct Wanted {
+    geometry: Geometry,
+    fps: Option<Fraction>,
+    at_ns: u64,
+}
+
+impl Work {
+    fn run(&mut self, shared: &Shared) {
+        let mut housekeeping_ns = monotonic_ns() + HOUSEKEEPING_NS;
+        while !shared.stop.load(Ordering::Acquire) {
+            while let Some(wish) = shared.wishes.pop() {
+                self.accept(wish);
+            }
+            let now_ns = monotonic_ns();
+            if now_ns >= housekeeping_ns {
+                self.housekeep();
+                housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+            }
+            let mut next_ns = housekeeping_ns;
+            for (camera, kept) in &mut self.cameras {
+                kept.advance(camera, &self.root, &self.notifier, (self.hold, self.slots));
+                next_ns = next_ns.min(kept.next_ns());
+            }
+            let wait = next_ns.saturating_sub(monotonic_ns());
+            std::thread::park_timeout(Duration::from_nanos(wait));
+        }
+    }
+
+    fn accept(&mut self, wish: Wish) {
+        match wish {
+            Wish::Camera(door) => {
+                let kept = Kept { export: None, wanted: None, claim_at_ns: 0, door };
+                self.cameras.insert(kept.door.camera.clone(), kept);
+            }
+            Wish::Ring { camera, geometry, fps } => {
+                if let Some(kept) = self.cameras.get_mut(&camera) {
+                    kept.wanted = Some(Wanted { geometry, fps, at_ns: 0 });
+                }
+            }
+        }
+    }
+
+    fn housekeep(&mut self) {
+        for (camera, kept) in &mut self.cameras {
+            let Some(export) = &mut kept.export else { continue };
+            if export.housekeep() {
+                let retired_bytes = export.retired_bytes();
+                kept.door.facts.set(|facts| facts.retired_bytes = retired_bytes);
+                continue;
+            }
+            tracing::warn!(%camera, "somebody removed the export's files: exporting again");
+            kept.export = None;
+            kept.claim_at_ns = 0;
+            kept.send(Delivery::Revoked);
+        }
+    }
+}
+
+impl Kept {
+    /// When there is something to do here, as far as is known.
+    fn next_ns(&self) -> u64 {
+        match (&self.export, &self.wanted) {
+            (None, _) => self.claim_at_ns,
+            (Some(_), Some(wanted)) => wanted.at_ns,
+            (Some(_), None) => u64::MAX,
+        }
+    }
+
+    fn advance(
+        &mut self,
+        camera: &CameraId,
+        root: &Arc<ExportRoot>,
+        notifier: &Arc<Notifier>,
+        (hold, slots): (Duration, Option<u32>),
+    ) {
+        let now_ns = monotonic_ns();
+        if self.export.is_none() && now_ns >= self.claim_at_ns {
+            match CameraExport::claim(root, camera, notifier) {
+                Ok(export) => self.export = Some(export),
+                Err(error) => {
+                    self.claim_at_ns = now_ns + RETRY_NS;
+                    self.refuse(camera, &error.to_string());
+                    self.send(Delivery::Refused);
+                }
+            }
+        }
+        let (Some(export), Some(wanted)) = (&mut self.export, &mut self.wanted) else { return };
+        if now_ns < wanted.at_ns {
+            return;
+        }
+        let rate = wanted.fps.map(|fps| (fps.num(), fps.den()));
+        let options = RingOptions::choose(rate, hold, slots, MAX_IN_FLIGHT);
+        match export.open_ring(wanted.geometry, options) {
+            Ok(OpenRing::Ready(writer)) => {
+                let (first_frame_id, geometry) = (export.first_frame_id(), wanted.geometry);
+                self.wanted = None;
+                self.opened(camera, geometry, options);
+                self.send(Delivery::Ring { writer, first_frame_id });
+            }
+            Ok(OpenRing::NotBefore(at_ns)) => wanted.at_ns = at_ns,
+            Err(error) => {
+                wanted.at_ns = now_ns + RETRY_NS;
+                self.refuse(camera, &error.to_string());
+                self.send(Delivery::Refused);
+            }
+        }
+    }
+
+    fn opened(&self, camera: &CameraId, geometry: Geometry, options: RingOptions) {
+        let bytes = CameraExport::price(&geometry, options.slots);
+        let lease_ms = options.lease_ns / 1_000_000;
+        tracing::info!(
+            %camera,
+            "exporting {}x{}: {} slots, {:.1} MiB, frames promised for {lease_ms} ms",
+            geometry.width(),
+            geometry.height(),
+            options.slots,
+            bytes as f64 / f64::from(1 << 20),
+        );
+        self.door.facts.set(|facts| {
+            facts.state = "open";
+            facts.detail.clear();
+            facts.slots = options.slots;
+            facts.ring_bytes = bytes;
+            facts.lease_ms = lease_ms;
+        });
+    }
+
+    /// Says why there is no export, in the log only when the words are new.
+    fn refuse(&self, camera: &CameraId, words: &str) {
+        if self.door.facts.get().detail != words {
+            tracing::error!(%camera, "runs without export: {words}");
+        }
+        self.door.facts.set(|facts| {
+            facts.state = "refused";
+            facts.detail = words.to_owned();
+            facts.slots = 0;
+            facts.ring_bytes = 0;
+        });
+    }
+
+    /// A tap that does not look (its camera delivers nothing) finds the latest when it does.
+    fn send(&self, delivery: Delivery) {
+        let _ = self.door.deliveries.force_push(delivery);
+    }
+}

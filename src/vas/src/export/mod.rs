@@ -1,0 +1,68 @@
+//! The frame path: everything that `AI_FRAME_EXPORT_ENABLED` guards. With the flag off no value of this
+//! module exists.
+//!
+//! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, go on. `Pool` copies: the host's
+//! download engine. `Keeper` opens rings and looks after them. Frames and slots travel between them
+//! through bounded queues that were filled before the first frame: once running, nothing is allocated.
+
+mod idle;
+mod keeper;
+mod lane;
+mod pool;
+mod tap;
+
+use std::sync::Arc;
+
+use vas_frame::{Access, ExportError, ExportRoot, Notifier};
+
+pub(crate) use keeper::ExportFacts;
+use keeper::Keeper;
+use lane::Lane;
+use pool::Pool;
+pub(crate) use tap::Tap;
+
+use crate::config::{Camera, Export};
+use crate::pipeline::Shown;
+
+/// The parts of the frame path that all cameras share.
+#[derive(Debug)]
+pub(crate) struct FramePath {
+    pool: Pool,
+    keeper: Keeper,
+}
+
+/// Why the frame path could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FramePathError {
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("can't start a thread of the frame path: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl FramePath {
+    /// Prepares the export directory and starts the shared threads.
+    pub(crate) fn start(config: &Export) -> Result<Self, FramePathError> {
+        let access = Access {
+            group: config.group.as_ref().map(|group| group.id),
+            file_mode: config.mode.file_bits(),
+        };
+        let root = Arc::new(ExportRoot::open(&config.dir, access)?);
+        let notifier = Arc::new(Notifier::start()?);
+        Ok(Self { pool: Pool::start()?, keeper: Keeper::start(root, notifier, config)? })
+    }
+
+    /// Makes a camera's tap, and what shows its export.
+    pub(crate) fn add(&self, camera: &Camera, shown: &Arc<Shown>) -> (Tap, Arc<ExportFacts>) {
+        let lane = Arc::new(Lane::new(camera.id.clone(), Arc::clone(shown)));
+        let door = self.keeper.add(camera.id.clone());
+        let facts = door.facts();
+        (Tap::new(lane, self.pool.entrance(), door), facts)
+    }
+
+    /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.
+    pub(crate) fn stop(self) {
+        self.pool.stop();
+        self.keeper.stop();
+    }
+}

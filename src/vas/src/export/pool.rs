@@ -1,0 +1,114 @@
+//! The host's download engine: a bounded pool of threads that copy decoded pictures into slots.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_queue::ArrayQueue;
+
+use super::idle::Idle;
+use super::lane::Lane;
+
+/// Most cameras; each is in the queue at most once.
+const MAX_LANES: usize = 4096;
+
+/// The threads. They live as long as this.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Where taps hand over.
+#[derive(Clone, Debug)]
+pub(super) struct Entrance(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ready: ArrayQueue<Arc<Lane>>,
+    idle: Idle,
+    stop: AtomicBool,
+}
+
+impl Pool {
+    /// Starts half as many workers as there are processors: a copy takes a small part of a decode.
+    pub(super) fn start() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_workers(processors.div_ceil(2).min(Idle::MAX))
+    }
+
+    fn with_workers(count: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            ready: ArrayQueue::new(MAX_LANES),
+            idle: Idle::default(),
+            stop: AtomicBool::new(false),
+        });
+        let mut pool = Self { shared, workers: Vec::with_capacity(count) };
+        for index in 0..count {
+            let shared = Arc::clone(&pool.shared);
+            let thread = std::thread::Builder::new()
+                .name(format!("vas-copy-{index}"))
+                .spawn(move || shared.work(index))?;
+            pool.workers.push(thread);
+        }
+        Ok(pool)
+    }
+
+    pub(super) fn entrance(&self) -> Entrance {
+        Entrance(Arc::clone(&self.shared))
+    }
+
+    /// Finishes what was handed over and ends the threads.
+    pub(super) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.idle.wake_all();
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a copy worker panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Entrance {
+    /// Puts a lane with work into the queue and wakes a worker: at most one system call.
+    pub(super) fn enter(&self, lane: &Arc<Lane>) {
+        self.0.enter(Arc::clone(lane));
+    }
+}
+
+impl Shared {
+    fn enter(&self, lane: Arc<Lane>) {
+        // Each camera is in the queue at most once, and the service refuses more than `MAX_LANES`.
+        let queued = self.ready.push(lane);
+        debug_assert!(queued.is_ok());
+        self.idle.wake_one();
+    }
+
+    fn work(&self, index: usize) {
+        self.idle.enrol(index);
+        loop {
+            if let Some(lane) = self.ready.pop() {
+                if lane.work() {
+                    self.enter(lane);
+                }
+            } else if self.stop.load(Ordering::SeqCst) {
+                return;
+            } else {
+                let has_work = || !self.ready.is_empty() || self.stop.load(Ordering::SeqCst);
+                self.idle.sleep(index, has_work);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The tap, at the decode boundary: admit, claim a slot, hand over, go on.
+//!
+//! It runs on the decode thread. It waits for nothing, allocates nothing once running, and makes at most
+//! one system call a frame: waking a worker that sleeps.
+
+use std::sync::Arc;
+
+use vas_frame::{
+    Colour, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns,
+};
+use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
+
+use super::keeper::{Delivery, Door};
+use super::lane::Lane;
+use super::pool::Entrance;
+use crate::pipeline::{Dropped, Taker};
+
+/// A camera's tap.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    lane: Arc<Lane>,
+    entrance: Entrance,
+    door: Door,
+    writer: Option<RingWriter>,
+    next_frame_id: u64,
+    /// What the keeper was last asked for and has not delivered.
+    asked: Option<Geometry>,
+    refused: bool,
+    fps: Option<Fraction>,
+    decoder: Decoder,
+    knows_loss: bool,
+}
+
+impl Taker for Tap {
+    fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
+        self.fps = stream.fps;
+        self.knows_loss = stream.knows_loss;
+        self.decoder = match decoder {
+            DecoderKind::Software => Decoder::Software,
+            DecoderKind::Vaapi => Decoder::Vaapi,
+            DecoderKind::Nvdec => Decoder::Nvdec,
+            _ => Decoder::Unknown,
+        };
+    }
+
+    fn take(&mut self, frame: &mut Frame) {
+        if let Err(why) = self.offer(frame) {
+            self.lane.shown().counters.dropped(why);
+        }
+    }
+}
+
+impl Tap {
+    pub(super) fn new(lane: Arc<Lane>, entrance: Entrance, door: Door) -> Self {
+        Self {
+            lane,
+            entrance,
+            door,
+            writer: None,
+            next_frame_id: 1,
+            asked: None,
+            refused: false,
+            fps: None,
+            decoder: Decoder::Unknown,
+            knows_loss: false,
+        }
+    }
+
+    fn offer(&mut self, frame: &mut Frame) -> Result<(), Dropped> {
+        self.receive_deliveries();
+        let geometry = geometry_of(frame).ok_or(Dropped::Unsupported)?;
+        let frame_id = self.next_frame_id;
+        self.next_frame_id += 1;
+        let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
+        if !fits {
+            return Err(self.ask(geometry));
+        }
+        let writer = self.writer.as_mut().ok_or(Dropped::EpochOpening)?;
+
+        let mut place = self.lane.admit().ok_or(Dropped::InFlight)?;
+        let now_ns = monotonic_ns();
+        let slot = match writer.claim(now_ns) {
+            Ok(slot) => slot,
+            Err(refused) => {
+                self.lane.give_back(place);
+                return Err(match refused {
+                    Refused::Lease => Dropped::Lease,
+                    Refused::InFlight => Dropped::InFlight,
+                });
+            }
+        };
+        let stamp = Stamp {
+            frame_id,
+            pts_ns: frame.pts_ns(),
+            arrival_ns: frame.arrival_ns(),
+            decoded_ns: now_ns,
+            gate_ns: now_ns,
+            wall_clock_ns: None,
+            flags: self.flags_of(frame),
+            coded: frame.coded_size(),
+            crop: (frame.crop().left, frame.crop().top),
+            decoder: self.decoder,
+        };
+        place.take_from(frame);
+        if self.lane.submit(place, slot, stamp) {
+            self.entrance.enter(&self.lane);
+        }
+        Ok(())
+    }
+
+    /// Takes what the keeper has for us: a ring, or word that there is none.
+    fn receive_deliveries(&mut self) {
+        while let Some(delivery) = self.door.receive() {
+            match delivery {
+                Delivery::Ring { writer, first_frame_id } => {
+                    self.asked = None;
+                    self.next_frame_id = self.next_frame_id.max(first_frame_id);
+                    self.refused = false;
+                    self.writer = Some(writer);
+                }
+                Delivery::Refused => self.refused = true,
+                Delivery::Revoked => {
+                    self.asked = None;
+                    self.writer = None;
+                }
+            }
+        }
+    }
+
+    /// Asks the keeper for a ring of this geometry, once, and says what the frame is dropped for.
+    fn ask(&mut self, geometry: Geometry) -> Dropped {
+        // The keeper can use the pages again only when we have let go of them.
+        self.writer = None;
+        if self.asked != Some(geometry) && self.door.ask(geometry, self.fps) {
+            self.asked = Some(geometry);
+        }
+        if self.refused { Dropped::NoExport } else { Dropped::EpochOpening }
+    }
+
+    fn flags_of(&self, frame: &Frame) -> Flags {
+        Flags::default()
+            .with(Flags::KEY, frame.is_key())
+            .with(Flags::CORRUPT, frame.is_corrupt())
+            .with(Flags::LOSS_UNKNOWN, !self.knows_loss)
+            .with(Flags::DISCONTINUITY, frame.discontinuity())
+            .with(Flags::INTERLACED, frame.interlaced())
+    }
+}
+
+/// What a ring for this frame must be like; `None` when no ring could be.
+fn geometry_of(frame: &Frame) -> Option<Geometry> {
+    let color = frame.color();
+    let colour = Colour {
+        range: match color.range {
+            vas_media::Range::Unspecified => Range::Unspecified,
+            vas_media::Range::Limited => Range::Limited,
+            vas_media::Range::Full => Range::Full,
+        },
+        primaries: color.primaries,
+        transfer: color.transfer,
+        matrix: color.matrix,
+        chroma_location: color.chroma_location,
+    };
+    Geometry::new(frame.width(), frame.height(), colour, frame.bit_depth()).ok()
+}

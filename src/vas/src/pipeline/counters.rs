@@ -1,0 +1,127 @@
+//! What was received, decoded, exported and dropped, and why.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a packet or a frame went no further. Nothing is dropped under another heading, or under none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drop {
+    /// Packet: it came before the first key frame of a stream.
+    BeforeKey,
+    /// Packet: decode did not keep up; dropped to the next key frame.
+    Overload,
+    /// Packet: the decoder could not decode it.
+    Undecodable,
+    /// Frame: memory for its size was being made ready.
+    EpochOpening,
+    /// Frame: there is no export for it (no memory, another writer); the status says why.
+    NoExport,
+    /// Frame: the copies before it were not done yet.
+    InFlight,
+    /// Frame: every slot was still promised to readers.
+    Lease,
+    /// Frame: of a size or kind that can't be exported.
+    Unsupported,
+    /// Frame: its copy failed.
+    CopyFailed,
+}
+
+impl Drop {
+    /// Every reason, in the order of the status.
+    pub(crate) const ALL: [(Self, &str); 9] = [
+        (Self::BeforeKey, "before_key"),
+        (Self::Overload, "overload"),
+        (Self::Undecodable, "undecodable"),
+        (Self::EpochOpening, "epoch_opening"),
+        (Self::NoExport, "no_export"),
+        (Self::InFlight, "in_flight"),
+        (Self::Lease, "lease"),
+        (Self::Unsupported, "unsupported"),
+        (Self::CopyFailed, "copy_failed"),
+    ];
+}
+
+/// Counters of one camera. They only rise; each is exact, and a set of them read together is not one
+/// moment.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    received: AtomicU64,
+    received_bytes: AtomicU64,
+    decoded: AtomicU64,
+    exported: AtomicU64,
+    reconnects: AtomicU64,
+    dropped: [AtomicU64; Drop::ALL.len()],
+}
+
+impl Counters {
+    pub(crate) fn received_packet(&self, bytes: usize) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn decoded_frame(&self) {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn exported_frame(&self) {
+        self.exported.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reconnected(&self) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, why: Drop) {
+        self.dropped_many(why, 1);
+    }
+
+    pub(crate) fn dropped_many(&self, why: Drop, count: u64) {
+        self.dropped[why as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Packets received.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the packets received.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Frames decoded.
+    pub(crate) fn decoded(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// Frames published.
+    pub(crate) fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
+    /// Connections lost and tried again.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// What was dropped for one reason.
+    pub(crate) fn drops(&self, why: Drop) -> u64 {
+        self.dropped[why as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_place_and_name() {
+        let counters = Counters::default();
+        for (n, (why, _)) in Drop::ALL.iter().enumerate() {
+            counters.dropped_many(*why, n as u64 + 1);
+        }
+        for (n, (why, name)) in Drop::ALL.iter().enumerate() {
+            assert_eq!(counters.drops(*why), n as u64 + 1, "{name}");
+            assert_eq!(*why as usize, n, "{name} is in its place");
+        }
+    }
+}

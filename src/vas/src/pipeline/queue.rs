@@ -1,0 +1,307 @@
+//! Packets on their way from demux to decode: bounded, and never waited for by the demux thread.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use vas_media::{Packet, StreamInfo};
+
+/// Most bytes of packets that wait.
+const MAX_BYTES: usize = 32 << 20;
+/// Longest that the oldest packet may have waited when another one comes, in nanoseconds. Bytes alone
+/// would let a slow camera fall half a minute behind.
+const MAX_WAIT_NS: u64 = 2_000_000_000;
+
+/// What the decode thread works on, in order.
+#[derive(Debug)]
+pub(super) enum Item<P = Packet, S = StreamInfo> {
+    /// A stream begins: packets from here on are of it.
+    Stream(Box<S>),
+    /// A packet of the stream.
+    Packet(P),
+    /// The stream is over; frames held back for reordering are to come out.
+    End,
+}
+
+/// What the queue must know of a packet.
+pub(super) trait Queued {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize;
+    /// Whether decoding can begin with it.
+    fn is_key(&self) -> bool;
+    /// When it arrived (`CLOCK_MONOTONIC`, nanoseconds).
+    fn arrival_ns(&self) -> u64;
+    /// Notes that packets before it are missing.
+    fn mark_discontinuity(&mut self);
+}
+
+impl Queued for Packet {
+    fn bytes(&self) -> usize {
+        self.size()
+    }
+
+    fn is_key(&self) -> bool {
+        Packet::is_key(self)
+    }
+
+    fn arrival_ns(&self) -> u64 {
+        Packet::arrival_ns(self)
+    }
+
+    fn mark_discontinuity(&mut self) {
+        self.set_discontinuity(true);
+    }
+}
+
+/// What became of a packet that was pushed, and of those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// Packets dropped because decode does not keep up.
+    pub(super) overload: u64,
+    /// Packets dropped because their stream has had no key frame yet.
+    pub(super) before_key: u64,
+}
+
+/// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key frame, so
+/// that what is decoded is never decoded from half its references.
+#[derive(Debug)]
+pub(super) struct PacketQueue<P = Packet, S = StreamInfo> {
+    inner: Mutex<Inner<P, S>>,
+    filled: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner<P, S> {
+    items: VecDeque<Item<P, S>>,
+    bytes: usize,
+    waits_for_key: Option<Gap>,
+    closed: bool,
+}
+
+/// Why the next packet must be a key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    StreamStart,
+    Overload,
+}
+
+impl<P: Queued, S> PacketQueue<P, S> {
+    pub(super) fn new() -> Self {
+        let inner = Inner { items: VecDeque::new(), bytes: 0, waits_for_key: None, closed: false };
+        Self { inner: Mutex::new(inner), filled: Condvar::new() }
+    }
+
+    /// Begins a stream; its first packet will be a key frame, and marked.
+    pub(super) fn push_stream(&self, stream: S) {
+        let mut inner = self.lock();
+        inner.items.push_back(Item::Stream(Box::new(stream)));
+        inner.waits_for_key = Some(Gap::StreamStart);
+        drop(inner);
+        self.filled.notify_one();
+    }
+
+    /// Ends a stream.
+    pub(super) fn push_end(&self) {
+        self.lock().items.push_back(Item::End);
+        self.filled.notify_one();
+    }
+
+    /// Adds a packet, or drops it, or drops what is queued in favour of it. Never waits for the reader.
+    pub(super) fn push(&self, mut packet: P) -> Pushed {
+        let mut dropped = Pushed::default();
+        let mut inner = self.lock();
+        if inner.is_full_for(&packet) {
+            if packet.is_key() {
+                dropped.overload = inner.drop_packets();
+            }
+            inner.waits_for_key.get_or_insert(Gap::Overload);
+        }
+        match inner.waits_for_key {
+            Some(gap) if !packet.is_key() => {
+                match gap {
+                    Gap::StreamStart => dropped.before_key += 1,
+                    Gap::Overload => dropped.overload += 1,
+                }
+                return dropped;
+            }
+            Some(_) => {
+                packet.mark_discontinuity();
+                inner.waits_for_key = None;
+            }
+            None => {}
+        }
+        inner.bytes += packet.bytes();
+        inner.items.push_back(Item::Packet(packet));
+        drop(inner);
+        self.filled.notify_one();
+        dropped
+    }
+
+    /// Takes the next item, waiting for it; `None` once closed.
+    pub(super) fn pop(&self) -> Option<Item<P, S>> {
+        let mut inner = self.lock();
+        loop {
+            if inner.closed {
+                return None;
+            }
+            if let Some(item) = inner.items.pop_front() {
+                if let Item::Packet(packet) = &item {
+                    inner.bytes -= packet.bytes();
+                }
+                return Some(item);
+            }
+            inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends the queue: nothing more comes out.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<P, S>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: Queued, S> Inner<P, S> {
+    fn is_full_for(&self, packet: &P) -> bool {
+        let oldest = self.items.iter().find_map(|item| match item {
+            Item::Packet(packet) => Some(packet.arrival_ns()),
+            _ => None,
+        });
+        // A lone packet always fits, however large.
+        oldest.is_some_and(|oldest| {
+            self.bytes + packet.bytes() > MAX_BYTES
+                || packet.arrival_ns().saturating_sub(oldest) > MAX_WAIT_NS
+        })
+    }
+
+    /// Drops the packets and keeps the beginnings and ends of streams in their order.
+    fn drop_packets(&mut self) -> u64 {
+        let before = self.items.len();
+        self.items.retain(|item| !matches!(item, Item::Packet(_)));
+        self.bytes = 0;
+        (before - self.items.len()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Fake {
+        id: u32,
+        key: bool,
+        bytes: usize,
+        arrival_ms: u64,
+        marked: bool,
+    }
+
+    impl Queued for Fake {
+        fn bytes(&self) -> usize {
+            self.bytes
+        }
+
+        fn is_key(&self) -> bool {
+            self.key
+        }
+
+        fn arrival_ns(&self) -> u64 {
+            self.arrival_ms * 1_000_000
+        }
+
+        fn mark_discontinuity(&mut self) {
+            self.marked = true;
+        }
+    }
+
+    type Queue = PacketQueue<Fake, &'static str>;
+
+    fn packet(id: u32, key: bool) -> Fake {
+        Fake { id, key, bytes: 1000, arrival_ms: 0, marked: false }
+    }
+
+    /// Empties the queue: ids, with a mark behind those that begin after a gap.
+    fn drain(queue: &Queue) -> Vec<String> {
+        queue.push_stream("last");
+        let mut out = Vec::new();
+        loop {
+            match queue.pop().unwrap() {
+                Item::Stream(name) if *name == "last" => return out,
+                Item::Stream(name) => out.push(name.to_string()),
+                Item::Packet(p) => out.push(format!("{}{}", p.id, if p.marked { "!" } else { "" })),
+                Item::End => out.push("end".into()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_begins_with_a_key_frame() {
+        let queue = Queue::new();
+        queue.push_stream("a");
+        assert_eq!(queue.push(packet(1, false)), Pushed { before_key: 1, overload: 0 });
+        assert_eq!(queue.push(packet(2, true)), Pushed::default());
+        assert_eq!(queue.push(packet(3, false)), Pushed::default());
+        queue.push_end();
+        assert_eq!(drain(&queue), ["a", "2!", "3", "end"]);
+    }
+
+    #[test]
+    fn too_many_bytes_drop_to_the_next_key_frame() {
+        let queue = Queue::new();
+        let large = |id, key| Fake { bytes: MAX_BYTES / 2, ..packet(id, key) };
+        assert_eq!(queue.push(large(1, true)), Pushed::default());
+        assert_eq!(queue.push(large(2, false)), Pushed::default());
+        for id in 3..6 {
+            assert_eq!(queue.push(large(id, false)).overload, 1);
+        }
+        // Room again, but its references are gone.
+        queue.pop();
+        assert_eq!(queue.push(large(6, false)).overload, 1);
+        assert_eq!(queue.push(large(7, true)), Pushed::default());
+        assert_eq!(drain(&queue), ["2", "7!"]);
+    }
+
+    #[test]
+    fn a_key_frame_takes_the_place_of_what_waits_too_long() {
+        let queue = Queue::new();
+        let at = |id, key, arrival_ms| Fake { arrival_ms, ..packet(id, key) };
+        queue.push(at(1, true, 0));
+        queue.push(at(2, false, 1900));
+        assert_eq!(queue.push(at(3, false, 2100)).overload, 1);
+        assert_eq!(queue.push(at(4, true, 2200)).overload, 2);
+        assert_eq!(drain(&queue), ["4!"]);
+    }
+
+    #[test]
+    fn dropping_keeps_the_beginnings_and_ends_of_streams() {
+        let queue = Queue::new();
+        let at = |id, arrival_ms| Fake { arrival_ms, ..packet(id, true) };
+        queue.push_stream("a");
+        queue.push(at(1, 0));
+        queue.push_end();
+        queue.push_stream("b");
+        assert_eq!(queue.push(at(2, 9000)).overload, 1);
+        assert_eq!(drain(&queue), ["a", "end", "b", "2!"]);
+    }
+
+    #[test]
+    fn a_lone_packet_always_fits() {
+        let queue = Queue::new();
+        let huge = Fake { bytes: 10 * MAX_BYTES, ..packet(1, true) };
+        assert_eq!(queue.push(huge), Pushed::default());
+        assert_eq!(drain(&queue), ["1"]);
+    }
+
+    #[test]
+    fn closing_ends_a_waiting_reader() {
+        let queue = Queue::new();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| queue.pop().is_none());
+            queue.close();
+            assert!(reader.join().unwrap());
+        });
+    }
+}

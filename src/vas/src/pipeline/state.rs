@@ -1,0 +1,110 @@
+//! What a camera is doing, for people.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use vas_media::{Fraction, StreamInfo};
+
+/// What a camera is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Being connected to.
+    #[default]
+    Connecting,
+    /// Delivering packets.
+    Streaming,
+    /// Waiting before it is tried again; the reason says what failed.
+    Waiting,
+    /// A file that was played to its end.
+    Ended,
+    /// Given up until a restart; the reason says why.
+    Failed,
+}
+
+impl State {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Streaming => "streaming",
+            Self::Waiting => "waiting",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is known of a camera's stream.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamFacts {
+    pub(crate) codec: String,
+    pub(crate) size: Option<(u32, u32)>,
+    pub(crate) fps: Option<Fraction>,
+    pub(crate) carrier: String,
+}
+
+impl StreamFacts {
+    pub(crate) fn of(stream: &StreamInfo) -> Self {
+        Self {
+            codec: stream.codec.name().to_owned(),
+            size: stream.size,
+            fps: stream.fps,
+            carrier: stream.carrier.to_string(),
+        }
+    }
+}
+
+/// State, reason and stream facts: written by the camera's threads at changes, read by the status.
+#[derive(Debug, Default)]
+pub(crate) struct StateCell(Mutex<Inner>);
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inner {
+    pub(crate) state: State,
+    pub(crate) reason: String,
+    pub(crate) since: Option<Instant>,
+    pub(crate) stream: Option<StreamFacts>,
+    pub(crate) decoder: Option<String>,
+}
+
+impl StateCell {
+    pub(crate) fn set(&self, state: State, reason: impl Into<String>) {
+        let mut inner = self.lock();
+        if inner.state != state || inner.since.is_none() {
+            inner.since = Some(Instant::now());
+        }
+        inner.state = state;
+        inner.reason = reason.into();
+    }
+
+    pub(crate) fn set_stream(&self, stream: StreamFacts) {
+        self.lock().stream = Some(stream);
+    }
+
+    pub(crate) fn set_decoder(&self, decoder: Option<String>) {
+        self.lock().decoder = decoder;
+    }
+
+    pub(crate) fn get(&self) -> Inner {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_the_change_of_state_not_of_words() {
+        let cell = StateCell::default();
+        cell.set(State::Waiting, "a");
+        let first = cell.get().since;
+        cell.set(State::Waiting, "b");
+        assert_eq!((cell.get().since, cell.get().reason.as_str()), (first, "b"));
+        cell.set(State::Streaming, "");
+        assert!(cell.get().since >= first);
+    }
+}
