@@ -1,0 +1,170 @@
+//! What the samples of a decoded frame mean: pixel layout and colour.
+
+use std::ffi::{CStr, c_int};
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::ffi::AVPixelFormat::{
+    AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV420P10LE, AV_PIX_FMT_YUVJ411P,
+    AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ444P,
+};
+
+/// How a frame's samples lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelLayout {
+    /// 8 bits, three planes Y, U, V, chroma halved both ways. FFmpeg's `yuvj420p` is this with
+    /// full range.
+    Yuv420p,
+    /// 8 bits, a Y plane and a plane of U and V in turn, chroma halved both ways.
+    Nv12,
+    /// As `Yuv420p` with 10 bits in the low part of little-endian 16-bit words.
+    Yuv420p10,
+    /// Anything else; [`Nv12Converter`](crate::Nv12Converter) is for it.
+    Other,
+}
+
+impl PixelLayout {
+    pub(crate) fn of(format: c_int) -> Self {
+        match pixel_format(format) {
+            Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Self::Yuv420p,
+            Some(AV_PIX_FMT_NV12) => Self::Nv12,
+            Some(AV_PIX_FMT_YUV420P10LE) => Self::Yuv420p10,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Which sample values are black and white.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Range {
+    /// Not stated; by convention limited.
+    Unspecified = 0,
+    /// 16 to 235 in 8 bits (MPEG, "tv").
+    Limited = 1,
+    /// 0 to 255 in 8 bits (JPEG, "pc").
+    Full = 2,
+}
+
+/// The colour of a frame. Matrix, primaries and transfer are the numbers of ITU-T H.273, which
+/// FFmpeg's AVCOL constants share; 2 is unspecified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color {
+    /// Sample range.
+    pub range: Range,
+    /// Colour primaries (H.273 table 2).
+    pub primaries: u8,
+    /// Transfer characteristics (H.273 table 3).
+    pub transfer: u8,
+    /// Matrix coefficients (H.273 table 4).
+    pub matrix: u8,
+    /// FFmpeg's AVCHROMA_LOC number: 0 is unspecified, otherwise H.273's chroma sample location
+    /// type plus one.
+    pub chroma_location: u8,
+}
+
+impl Color {
+    /// # Safety
+    /// `frame` points to a valid frame that nobody writes during the call.
+    pub(crate) unsafe fn of(frame: *const ffi::AVFrame) -> Self {
+        // SAFETY: valid by contract. The fields are C enums of 32 bits; they are read as numbers
+        // because decoders may leave any value from a bitstream there (house rule 4).
+        let (format, range, primaries, transfer, matrix, chroma) = unsafe {
+            (
+                (*frame).format,
+                (&raw const (*frame).color_range).cast::<u32>().read(),
+                (&raw const (*frame).color_primaries).cast::<u32>().read(),
+                (&raw const (*frame).color_trc).cast::<u32>().read(),
+                (&raw const (*frame).colorspace).cast::<u32>().read(),
+                (&raw const (*frame).chroma_location).cast::<u32>().read(),
+            )
+        };
+        let range = match range {
+            _ if is_full_range_by_format(format) => Range::Full,
+            1 => Range::Limited,
+            2 => Range::Full,
+            _ => Range::Unspecified,
+        };
+        let number = |value: u32, unknown: u8| u8::try_from(value).unwrap_or(unknown);
+        Self {
+            range,
+            primaries: number(primaries, 2),
+            transfer: number(transfer, 2),
+            matrix: number(matrix, 2),
+            chroma_location: number(chroma, 0),
+        }
+    }
+}
+
+/// FFmpeg's old way to say full range: a pixel format of its own.
+fn is_full_range_by_format(format: c_int) -> bool {
+    matches!(
+        pixel_format(format),
+        Some(
+            AV_PIX_FMT_YUVJ420P
+                | AV_PIX_FMT_YUVJ422P
+                | AV_PIX_FMT_YUVJ444P
+                | AV_PIX_FMT_YUVJ440P
+                | AV_PIX_FMT_YUVJ411P
+        )
+    )
+}
+
+/// The number in `AVFrame.format` as FFmpeg's enum; None for AV_PIX_FMT_NONE and nonsense.
+pub(crate) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
+    let known = 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int;
+    // SAFETY: bindgen made the enum from this FFmpeg's header, where the formats are numbered
+    // from 0 to AV_PIX_FMT_NB without a gap, in an int; the range was just checked.
+    known.contains(&format).then(|| unsafe { std::mem::transmute(format) })
+}
+
+/// What FFmpeg knows about a pixel format.
+pub(crate) fn descriptor(format: c_int) -> Option<&'static ffi::AVPixFmtDescriptor> {
+    let format = pixel_format(format)?;
+    // SAFETY: looks a number up in a static table; null when it is not in it.
+    unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() }
+}
+
+/// FFmpeg's name for a pixel format, or `none`.
+pub(crate) fn format_name(format: c_int) -> &'static str {
+    let name = descriptor(format).and_then(|descriptor| {
+        // SAFETY: every descriptor has a terminated static name.
+        unsafe { CStr::from_ptr(descriptor.name) }.to_str().ok()
+    });
+    name.unwrap_or("none")
+}
+
+/// Bits of a sample: of luma, or of the first colour.
+pub(crate) fn bit_depth(format: c_int) -> u8 {
+    descriptor(format).map_or(0, |d| u8::try_from(d.comp[0].depth).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts() {
+        assert_eq!(PixelLayout::of(AV_PIX_FMT_YUVJ420P as c_int), PixelLayout::Yuv420p);
+        assert_eq!(PixelLayout::of(AV_PIX_FMT_YUV420P10LE as c_int), PixelLayout::Yuv420p10);
+        assert_eq!(PixelLayout::of(AV_PIX_FMT_YUVJ422P as c_int), PixelLayout::Other);
+        assert_eq!(PixelLayout::of(-1), PixelLayout::Other);
+    }
+
+    #[test]
+    fn every_format_number_has_a_descriptor() {
+        // The transmute in `pixel_format` needs numbers without a gap.
+        for format in 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int {
+            assert!(descriptor(format).is_some(), "{format}");
+        }
+        assert!(descriptor(-1).is_none());
+        assert!(descriptor(ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int).is_none());
+    }
+
+    #[test]
+    fn names_and_depths() {
+        assert_eq!(format_name(AV_PIX_FMT_YUV420P10LE as c_int), "yuv420p10le");
+        assert_eq!(bit_depth(AV_PIX_FMT_YUV420P10LE as c_int), 10);
+        assert_eq!(bit_depth(AV_PIX_FMT_NV12 as c_int), 8);
+        assert_eq!((format_name(-1), bit_depth(-1)), ("none", 0));
+    }
+}

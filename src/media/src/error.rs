@@ -1,0 +1,215 @@
+//! What can go wrong, in kinds that a caller matches on and words that an operator can act on.
+
+use std::time::Duration;
+
+use ffmpeg_next::ffi;
+use thiserror::Error;
+
+use crate::av::AvError;
+use crate::request::Transport;
+
+/// A source could not be opened or read.
+#[derive(Debug, Error)]
+#[error("{url}: {kind}")]
+pub struct SourceError {
+    /// The source, without its credentials.
+    pub url: String,
+    /// What happened.
+    pub kind: SourceErrorKind,
+}
+
+/// The kinds of [`SourceError`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceErrorKind {
+    /// The URL cannot be used; nothing was tried.
+    #[error("this URL cannot be used: {reason}")]
+    BadUrl {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such file.
+    #[error("there is no such file")]
+    NotFound,
+    /// A file or a device could not be opened.
+    #[error("cannot be opened: {0}; check that the service's user may read it")]
+    NotReadable(AvError),
+    /// The camera's host name has no address.
+    #[error("the host name {host:?} does not resolve ({reason}); check the name and the DNS")]
+    UnknownHost {
+        /// The name in the URL.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// No connection to the camera.
+    #[error("cannot be reached: {0}; check address and port, and that the camera is on")]
+    Unreachable(AvError),
+    /// The camera refused the login.
+    #[error(
+        "the camera refused the login (RTSP {status}); check user and password in the URL, with \
+         / ? # @ and : percent-encoded"
+    )]
+    Refused {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// The camera has no stream under this path.
+    #[error("the camera has no stream under this path (RTSP 404); look the path up in its manual")]
+    NoSuchPath,
+    /// The camera answered a request with another RTSP error.
+    #[error(
+        "the camera refused the request ({0}); it may be busy, or serve no more clients at once"
+    )]
+    Rejected(AvError),
+    /// The camera serves RTP over none of the transports that were asked for.
+    #[error("the camera does not serve {asked:?} transport (RTSP 461); set another one")]
+    NoTransport {
+        /// The transport of the request.
+        asked: Transport,
+    },
+    /// Nothing came in time.
+    #[error("waited {} s for {what} in vain", limit.as_secs_f64())]
+    TimedOut {
+        /// What was waited for.
+        what: &'static str,
+        /// The limit from the request.
+        limit: Duration,
+    },
+    /// The source has no video track.
+    #[error("it has no video track")]
+    NoVideo,
+    /// FFmpeg has no decoder for the video.
+    #[error("its video is {codec}, for which this FFmpeg has no decoder; choose H.264 or H.265")]
+    UnsupportedCodec {
+        /// FFmpeg's name for the codec.
+        codec: String,
+    },
+    /// What came is not what the protocol or the container promises.
+    #[error("what it sends makes no sense: {0}")]
+    Garbage(AvError),
+    /// A camera ended its stream.
+    #[error("the camera ended the stream")]
+    Ended,
+    /// The connection or the file broke.
+    #[error("reading failed: {0}")]
+    Broken(AvError),
+    /// The stop flag was set.
+    #[error("stopped on request")]
+    Stopped,
+}
+
+/// A packet or a decoder failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// FFmpeg has no decoder for this codec.
+    #[error("this FFmpeg has no decoder for {codec}; choose H.264 or H.265")]
+    NoDecoder {
+        /// FFmpeg's name for the codec.
+        codec: String,
+    },
+    /// The decoder refused the stream's parameters.
+    #[error("the {codec} decoder did not open: {cause}")]
+    Open {
+        /// FFmpeg's name for the codec.
+        codec: String,
+        /// FFmpeg's reason.
+        cause: AvError,
+    },
+    /// This packet did not decode; the next ones may.
+    #[error("a packet did not decode: {0}")]
+    Corrupt(AvError),
+    /// The decoder holds frames that must be received before it takes another packet.
+    #[error("the decoder is full: receive until it needs a packet, then send this one again")]
+    Full,
+    /// The decoder is of no more use.
+    #[error("the decoder failed: {0}; open a new one")]
+    Fatal(AvError),
+}
+
+impl DecodeError {
+    /// Whether the decoder must be given up. Otherwise it goes on with the next packet.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Corrupt(_) | Self::Full)
+    }
+
+    pub(crate) fn from_av(code: AvError) -> Self {
+        match code.errno() {
+            Some(libc::EAGAIN) => Self::Full,
+            Some(libc::ENOMEM | libc::EINVAL) => Self::Fatal(code),
+            // A feature that FFmpeg never implemented does not come with the next packet.
+            None if code.code() == ffi::AVERROR_PATCHWELCOME => Self::Fatal(code),
+            _ => Self::Corrupt(code),
+        }
+    }
+}
+
+/// A frame could not be converted to NV12.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// There is no picture in the frame.
+    #[error("the frame is empty; receive one from a decoder first")]
+    Empty,
+    /// The pixel format is not in memory, or unknown to FFmpeg's scaler.
+    #[error("no conversion from {format} to NV12; expected a software format")]
+    Unsupported {
+        /// FFmpeg's name for the pixel format.
+        format: &'static str,
+    },
+    /// An output slice or the stride is too small.
+    #[error("the {what} for {width}x{height} has {got} bytes, expected at least {need}")]
+    TooSmall {
+        /// `stride`, `Y plane` or `UV plane`.
+        what: &'static str,
+        /// Visible width in pixels.
+        width: u32,
+        /// Visible height in pixels.
+        height: u32,
+        /// What was passed.
+        got: usize,
+        /// What is needed.
+        need: usize,
+    },
+    /// FFmpeg's scaler failed.
+    #[error("FFmpeg's scaler failed on {format}: {cause}")]
+    Scaler {
+        /// FFmpeg's name for the pixel format.
+        format: &'static str,
+        /// FFmpeg's reason.
+        cause: AvError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_errors_name_the_source_and_the_remedy() {
+        let error = SourceError {
+            url: "rtsp://***@cam/x".into(),
+            kind: SourceErrorKind::Refused { status: 401 },
+        };
+        let words = error.to_string();
+        assert!(words.starts_with("rtsp://***@cam/x: "), "{words}");
+        assert!(words.contains("401") && words.contains("password"), "{words}");
+    }
+
+    #[test]
+    fn limits_show_in_seconds() {
+        let kind =
+            SourceErrorKind::TimedOut { what: "a packet", limit: Duration::from_millis(2500) };
+        assert_eq!(kind.to_string(), "waited 2.5 s for a packet in vain");
+    }
+
+    #[test]
+    fn one_bad_packet_is_not_fatal() {
+        assert!(!DecodeError::from_av(AvError::new(ffi::AVERROR_INVALIDDATA)).is_fatal());
+        assert!(!DecodeError::from_av(AvError::new(ffi::AVERROR_EXTERNAL)).is_fatal());
+        assert!(!DecodeError::from_av(AvError::new(-libc::EAGAIN)).is_fatal());
+        assert!(DecodeError::from_av(AvError::new(-libc::ENOMEM)).is_fatal());
+        assert!(DecodeError::from_av(AvError::new(ffi::AVERROR_PATCHWELCOME)).is_fatal());
+    }
+}

@@ -1,0 +1,141 @@
+//! A compressed packet.
+
+use std::alloc::{Layout, handle_alloc_error};
+use std::fmt;
+use std::ptr::NonNull;
+
+use ffmpeg_next::ffi;
+
+use crate::av::AvError;
+use crate::av::check;
+use crate::fraction::Fraction;
+
+/// One packet of the video stream: with every codec here, one coded picture.
+pub struct Packet {
+    raw: NonNull<ffi::AVPacket>,
+    time_base: Fraction,
+    arrival_ns: u64,
+    /// Set when the packet's buffer only refers to a picture of this many bytes.
+    referred_bytes: Option<usize>,
+    discontinuity: bool,
+}
+
+// SAFETY: a packet's buffers are reference-counted with atomics and tied to no thread; `Packet` is
+// their only handle here and is not `Sync`.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    /// An empty packet for a demuxer to fill.
+    pub(crate) fn empty(time_base: Fraction, referred_bytes: Option<usize>) -> Self {
+        // SAFETY: takes nothing; null means no memory.
+        let Some(raw) = NonNull::new(unsafe { ffi::av_packet_alloc() }) else {
+            handle_alloc_error(Layout::new::<ffi::AVPacket>());
+        };
+        Self { raw, time_base, arrival_ns: 0, referred_bytes, discontinuity: false }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const ffi::AVPacket {
+        self.raw.as_ptr()
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVPacket {
+        self.raw.as_ptr()
+    }
+
+    pub(crate) fn set_arrival(&mut self, arrival_ns: u64) {
+        self.arrival_ns = arrival_ns;
+    }
+
+    pub(crate) fn stream_index(&self) -> i32 {
+        self.get().stream_index
+    }
+
+    /// A second handle to the same data; the data is not copied.
+    ///
+    /// # Errors
+    /// When there is no memory for the handle.
+    pub fn try_clone(&self) -> Result<Self, AvError> {
+        let mut other = Self::empty(self.time_base, self.referred_bytes);
+        other.arrival_ns = self.arrival_ns;
+        other.discontinuity = self.discontinuity;
+        // SAFETY: both are valid packets, `other` is blank, and `self`'s data is counted because
+        // av_read_frame hands out nothing else.
+        check(unsafe { ffi::av_packet_ref(other.as_mut_ptr(), self.as_ptr()) })?;
+        Ok(other)
+    }
+
+    /// Bytes of memory that the packet keeps; for a test picture those of the picture.
+    pub fn size(&self) -> usize {
+        self.referred_bytes.unwrap_or_else(|| usize::try_from(self.get().size).unwrap_or(0))
+    }
+
+    /// Whether decoding can begin here.
+    pub fn is_key(&self) -> bool {
+        self.get().flags & ffi::AV_PKT_FLAG_KEY != 0
+    }
+
+    /// Whether the demuxer knows that the data is damaged.
+    pub fn corrupt(&self) -> bool {
+        self.get().flags & ffi::AV_PKT_FLAG_CORRUPT != 0
+    }
+
+    /// When the picture is to be shown, in nanoseconds on the source's own scale.
+    pub fn pts_ns(&self) -> Option<i64> {
+        self.time(self.get().pts)
+    }
+
+    /// When the picture is to be decoded, in nanoseconds on the source's own scale.
+    pub fn dts_ns(&self) -> Option<i64> {
+        self.time(self.get().dts)
+    }
+
+    /// When the packet was here whole, in nanoseconds of CLOCK_MONOTONIC
+    /// ([`monotonic_ns`](crate::monotonic_ns)).
+    ///
+    /// For a camera the moment when the demuxer gave it, which is when the next picture began to
+    /// come: FFmpeg's parser ends a picture only there. For a file or a test picture the moment
+    /// when it was due and let go.
+    pub fn arrival_ns(&self) -> u64 {
+        self.arrival_ns
+    }
+
+    /// Whether packets before this one are missing, as the caller marked it.
+    pub fn discontinuity(&self) -> bool {
+        self.discontinuity
+    }
+
+    /// Marks that packets before this one are missing; the first decoded frame that is not before
+    /// this packet carries the mark.
+    pub fn set_discontinuity(&mut self, discontinuity: bool) {
+        self.discontinuity = discontinuity;
+    }
+
+    fn time(&self, ticks: i64) -> Option<i64> {
+        if ticks == ffi::AV_NOPTS_VALUE { None } else { self.time_base.ticks_to_ns(ticks) }
+    }
+
+    fn get(&self) -> &ffi::AVPacket {
+        // SAFETY: owned and valid until drop; nobody writes it while `self` is borrowed. AVPacket
+        // has no enum fields of its own.
+        unsafe { self.raw.as_ref() }
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        let mut pointer = self.raw.as_ptr();
+        // SAFETY: ours, freed once; drops this handle's count on the data.
+        unsafe { ffi::av_packet_free(&mut pointer) };
+    }
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet")
+            .field("size", &self.size())
+            .field("key", &self.is_key())
+            .field("pts_ns", &self.pts_ns())
+            .field("arrival_ns", &self.arrival_ns)
+            .finish()
+    }
+}

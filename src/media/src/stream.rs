@@ -1,0 +1,251 @@
+//! What is known of a source's video stream.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::ptr::NonNull;
+
+use ffmpeg_next::ffi;
+
+use crate::av::check;
+use crate::fraction::Fraction;
+
+/// The video stream of a source.
+///
+/// Displays like `h264 (Main) 1920x1080 25 fps`; what is unknown is left out.
+#[derive(Clone, Debug)]
+pub struct StreamInfo {
+    /// The codec.
+    pub codec: Codec,
+    /// FFmpeg's name for the profile, such as `Main`.
+    pub profile: Option<&'static str>,
+    /// Visible width and height in pixels. None when no parameter sets came while the source was
+    /// opened; the decoded frames always know.
+    pub size: Option<(u32, u32)>,
+    /// The nominal frame rate. Cameras state it wrongly often enough: use it for estimates.
+    pub fps: Option<Fraction>,
+    /// Seconds a tick of the packets' timestamps.
+    pub time_base: Fraction,
+    /// How the packets come here.
+    pub carrier: Carrier,
+    /// Whether the source can say that packets were lost on the way. FFmpeg's RTSP demuxer cannot.
+    pub knows_loss: bool,
+    /// What a decoder needs to begin.
+    pub parameters: CodecParameters,
+}
+
+impl fmt::Display for StreamInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.codec.name())?;
+        if let Some(profile) = self.profile {
+            write!(f, " ({profile})")?;
+        }
+        if let Some((width, height)) = self.size {
+            write!(f, " {width}x{height}")?;
+        }
+        if let Some(fps) = self.fps {
+            write!(f, " {fps} fps")?;
+        }
+        Ok(())
+    }
+}
+
+/// A video codec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264, AVC.
+    H264,
+    /// H.265, HEVC.
+    H265,
+    /// Pictures that were never compressed, such as a test picture.
+    Raw,
+    /// Any other, by FFmpeg's name.
+    Other(String),
+}
+
+impl Codec {
+    /// FFmpeg's name: `h264`, `hevc`, `rawvideo`, `mjpeg`, ...
+    pub fn name(&self) -> &str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "hevc",
+            Self::Raw => "rawvideo",
+            Self::Other(name) => name,
+        }
+    }
+
+    fn from_av(id: ffi::AVCodecID) -> Self {
+        match id {
+            ffi::AVCodecID::AV_CODEC_ID_H264 => Self::H264,
+            ffi::AVCodecID::AV_CODEC_ID_HEVC => Self::H265,
+            ffi::AVCodecID::AV_CODEC_ID_RAWVIDEO | ffi::AVCodecID::AV_CODEC_ID_WRAPPED_AVFRAME => {
+                Self::Raw
+            }
+            other => {
+                // SAFETY: returns a terminated static string for every id, known or not.
+                let name = unsafe { CStr::from_ptr(ffi::avcodec_get_name(other)) };
+                Self::Other(name.to_string_lossy().into_owned())
+            }
+        }
+    }
+}
+
+/// How a source's packets come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// RTP interleaved in the RTSP connection.
+    Tcp,
+    /// RTP over UDP.
+    Udp,
+    /// Read from a file.
+    File,
+    /// Made in this process.
+    Generated,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "RTP over TCP",
+            Self::Udp => "RTP over UDP",
+            Self::File => "file",
+            Self::Generated => "generated",
+        })
+    }
+}
+
+/// What a decoder needs to know before the first packet: codec, size, parameter sets.
+pub struct CodecParameters(NonNull<ffi::AVCodecParameters>);
+
+// SAFETY: owned memory without ties to a thread.
+unsafe impl Send for CodecParameters {}
+// SAFETY: never written after `copy_of` returned, so shared reads do not race.
+unsafe impl Sync for CodecParameters {}
+
+impl CodecParameters {
+    /// # Safety
+    /// `source` points to valid parameters for the length of the call.
+    pub(crate) unsafe fn copy_of(source: *const ffi::AVCodecParameters) -> Self {
+        // SAFETY: takes nothing; null means no memory.
+        let Some(copy) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
+            std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
+        };
+        let owned = Self(copy);
+        // SAFETY: `copy` is ours, `source` is valid by this function's contract.
+        if check(unsafe { ffi::avcodec_parameters_copy(copy.as_ptr(), source) }).is_err() {
+            // Copying extradata is the only thing that can fail, and only for want of memory.
+            std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
+        }
+        owned
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const ffi::AVCodecParameters {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn codec_id(&self) -> ffi::AVCodecID {
+        self.get().codec_id
+    }
+
+    pub(crate) fn codec(&self) -> Codec {
+        Codec::from_av(self.codec_id())
+    }
+
+    pub(crate) fn profile(&self) -> Option<&'static str> {
+        let parameters = self.get();
+        // SAFETY: looks a number up in static tables; null when it knows no name.
+        let name = unsafe { ffi::avcodec_profile_name(parameters.codec_id, parameters.profile) };
+        if name.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so a terminated string in FFmpeg's static tables.
+        unsafe { CStr::from_ptr(name) }.to_str().ok()
+    }
+
+    pub(crate) fn size(&self) -> Option<(u32, u32)> {
+        let parameters = self.get();
+        let width = u32::try_from(parameters.width).ok()?;
+        let height = u32::try_from(parameters.height).ok()?;
+        (width > 0 && height > 0).then_some((width, height))
+    }
+
+    /// The bytes of one uncompressed picture, for pictures that travel by reference.
+    pub(crate) fn wrapped_picture_size(&self) -> Option<usize> {
+        let parameters = self.get();
+        if parameters.codec_id != ffi::AVCodecID::AV_CODEC_ID_WRAPPED_AVFRAME {
+            return None;
+        }
+        let format = crate::color::pixel_format(parameters.format)?;
+        // SAFETY: computes from numbers; an unusable format gives a negative result.
+        let size = unsafe {
+            ffi::av_image_get_buffer_size(format, parameters.width, parameters.height, 1)
+        };
+        usize::try_from(size).ok()
+    }
+
+    fn get(&self) -> &ffi::AVCodecParameters {
+        // SAFETY: owned, valid until drop and never written while `self` lives. Its enum fields
+        // that are read here (codec_type, codec_id) are written by this same FFmpeg from its own
+        // header; the colour fields, which may come from a bitstream, are never read.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for CodecParameters {
+    fn clone(&self) -> Self {
+        // SAFETY: `self` holds valid parameters.
+        unsafe { Self::copy_of(self.as_ptr()) }
+    }
+}
+
+impl Drop for CodecParameters {
+    fn drop(&mut self) {
+        let mut pointer = self.0.as_ptr();
+        // SAFETY: ours, freed once.
+        unsafe { ffi::avcodec_parameters_free(&mut pointer) };
+    }
+}
+
+impl fmt::Debug for CodecParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CodecParameters").field(&self.codec()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters() -> CodecParameters {
+        // SAFETY: fresh parameters from FFmpeg, freed after they were copied.
+        unsafe {
+            let mut raw = ffi::avcodec_parameters_alloc();
+            (*raw).codec_id = ffi::AVCodecID::AV_CODEC_ID_H264;
+            (*raw).profile = 77;
+            (*raw).width = 1920;
+            (*raw).height = 1080;
+            let copy = CodecParameters::copy_of(raw);
+            ffi::avcodec_parameters_free(&mut raw);
+            copy
+        }
+    }
+
+    #[test]
+    fn it_displays_what_is_known() {
+        let parameters = parameters();
+        let mut stream = StreamInfo {
+            codec: parameters.codec(),
+            profile: parameters.profile(),
+            size: parameters.size(),
+            fps: Fraction::new(25, 1),
+            time_base: Fraction::new(1, 90_000).unwrap(),
+            carrier: Carrier::Tcp,
+            knows_loss: false,
+            parameters: parameters.clone(),
+        };
+        assert_eq!(stream.to_string(), "h264 (Main) 1920x1080 25 fps");
+        stream.profile = None;
+        stream.size = None;
+        stream.fps = None;
+        assert_eq!(stream.to_string(), "h264");
+    }
+}
