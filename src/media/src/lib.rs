@@ -14,6 +14,7 @@ pub mod log;
 mod packet;
 mod redact;
 mod request;
+mod source;
 mod stop;
 mod stream;
 
@@ -25,5 +26,6 @@ pub use fraction::Fraction;
 pub use packet::Packet;
 pub use redact::redact;
 pub use request::{SourceRequest, Transport};
+pub use source::{Source, open};
 pub use stop::StopFlag;
 pub use stream::{Carrier, Codec, CodecParameters, StreamInfo};

@@ -1,0 +1,152 @@
+//! A camera over RTSP, by FFmpeg's demuxer.
+
+use std::ffi::CString;
+use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+use super::Source;
+use super::failure::{During, Waiting, classify};
+use super::input::Input;
+use super::watch::Watch;
+use crate::av::{AvError, Options};
+use crate::clock::monotonic_ns;
+use crate::error::{SourceError, SourceErrorKind};
+use crate::packet::Packet;
+use crate::redact::redact;
+use crate::request::{SourceRequest, Transport};
+use crate::stop::StopFlag;
+use crate::stream::{Carrier, StreamInfo};
+
+/// The first key frame of a 4K camera arrives as one burst; the kernel's default of 208 KiB loses
+/// part of it. The kernel caps this at net.core.rmem_max.
+const UDP_RECEIVE_BUFFER: i64 = 4 << 20;
+/// FFmpeg's own limit for reading ahead until the stream is known.
+const MAX_ANALYSIS: Duration = Duration::from_secs(5);
+
+/// An RTSP session that plays.
+pub(super) struct Camera {
+    input: Input,
+    stream: StreamInfo,
+    url: String,
+    read_timeout: Duration,
+}
+
+impl Camera {
+    pub(super) fn open(
+        request: &SourceRequest,
+        host: &str,
+        port: u16,
+        stop: &StopFlag,
+    ) -> Result<Self, SourceErrorKind> {
+        let watch = Watch::new(stop.clone());
+        watch.arm(request.connect_timeout);
+        resolve(host, port)?;
+        match request.transport {
+            Transport::Tcp => Self::connect(request, Carrier::Tcp, watch).map_err(|(kind, _)| kind),
+            Transport::Udp => Self::connect(request, Carrier::Udp, watch).map_err(|(kind, _)| kind),
+            Transport::Auto => match Self::connect(request, Carrier::Tcp, watch) {
+                Err((SourceErrorKind::NoTransport { .. }, Some(watch))) => {
+                    tracing::debug!("the camera refuses TCP (RTSP 461); trying UDP");
+                    Self::connect(request, Carrier::Udp, watch).map_err(|(kind, _)| kind)
+                }
+                other => other.map_err(|(kind, _)| kind),
+            },
+        }
+    }
+
+    /// Tries one transport. The deadline in `watch` goes on running; where nothing was opened the
+    /// watch comes back for another try.
+    fn connect(
+        request: &SourceRequest,
+        carrier: Carrier,
+        watch: Watch,
+    ) -> Result<Self, (SourceErrorKind, Option<Watch>)> {
+        let limit = &request.connect_timeout;
+        let during = |what| During::OpeningCamera {
+            asked: request.transport,
+            waiting: Waiting { what, limit },
+        };
+        let Ok(url) = CString::new(request.url.as_str()) else {
+            let reason = "it holds a NUL byte".to_owned();
+            return Err((SourceErrorKind::BadUrl { reason }, Some(watch)));
+        };
+        let opened = Input::open(&url, Some(c"rtsp"), options(request, carrier), watch);
+        let mut input = opened.map_err(|(error, watch)| {
+            (classify(error, watch.fired(), during("the camera's answer")), Some(watch))
+        })?;
+        let fail = |input: &Input, error: AvError, what| {
+            (classify(error, input.watch().fired(), during(what)), None)
+        };
+        if let Err(error) = input.probe() {
+            return Err(fail(&input, error, "the stream's first pictures"));
+        }
+        match input.select_video(carrier) {
+            Ok(stream) => Ok(Self {
+                input,
+                stream,
+                url: redact(&request.url),
+                read_timeout: request.read_timeout,
+            }),
+            Err(error) => Err(fail(&input, error, "the stream's first pictures")),
+        }
+    }
+}
+
+impl Source for Camera {
+    fn stream(&self) -> &StreamInfo {
+        &self.stream
+    }
+
+    fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+        self.input.watch().arm(self.read_timeout);
+        match self.input.read() {
+            Ok(mut packet) => {
+                packet.set_arrival(monotonic_ns());
+                Ok(Some(packet))
+            }
+            Err(error) => {
+                let waiting = Waiting { what: "a packet", limit: &self.read_timeout };
+                let during = During::ReadingCamera { waiting };
+                let kind = classify(error, self.input.watch().fired(), during);
+                Err(SourceError { url: self.url.clone(), kind })
+            }
+        }
+    }
+}
+
+/// Finds out whether the name has an address at all: FFmpeg reports an unknown host as an
+/// input/output error. Like FFmpeg's own look-up after it, this cannot be interrupted; it ends by
+/// the resolver's limits (resolv.conf: 2 tries of 5 s for each server by default).
+fn resolve(host: &str, port: u16) -> Result<(), SourceErrorKind> {
+    let unknown = |reason: String| SourceErrorKind::UnknownHost { host: host.to_owned(), reason };
+    match (host, port).to_socket_addrs() {
+        Ok(mut addresses) => match addresses.next() {
+            Some(_) => Ok(()),
+            None => Err(unknown("no address".into())),
+        },
+        Err(error) => Err(unknown(error.to_string())),
+    }
+}
+
+/// The RTSP demuxer's options, by their names in FFmpeg 5.
+fn options(request: &SourceRequest, carrier: Carrier) -> Options {
+    let mut options = Options::new();
+    options.set(c"allowed_media_types", c"video");
+    match carrier {
+        Carrier::Udp => {
+            options.set(c"rtsp_transport", c"udp");
+            options.set_int(c"buffer_size", UDP_RECEIVE_BUFFER);
+        }
+        _ => options.set(c"rtsp_transport", c"tcp"),
+    }
+    // A second line of defence behind the watch, which is the exact one: FFmpeg has one socket
+    // limit for connecting and reading, called `stimeout` before FFmpeg 5.
+    let socket_limit = request.connect_timeout.max(request.read_timeout);
+    options.set_int(c"timeout", micros(socket_limit));
+    options.set_int(c"analyzeduration", micros(MAX_ANALYSIS.min(request.connect_timeout / 2)));
+    options
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,182 @@
+//! FFmpeg's demuxer, owned.
+
+use std::ffi::{CStr, c_int};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
+
+use super::watch::{Watch, interrupted};
+use crate::av::{AvError, Options, check};
+use crate::fraction::Fraction;
+use crate::packet::Packet;
+use crate::stream::{Carrier, CodecParameters, StreamInfo};
+
+/// Rates outside are what FFmpeg makes of a clock, not of pictures.
+const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
+/// An open demuxer (AVFormatContext).
+pub(super) struct Input {
+    context: NonNull<ffi::AVFormatContext>,
+    /// FFmpeg holds a pointer into it, so it must outlive `context`: `Drop` closes that first.
+    watch: Arc<Watch>,
+    video: Option<Video>,
+}
+
+/// What is needed of the selected stream for every packet.
+#[derive(Clone, Copy)]
+struct Video {
+    index: c_int,
+    time_base: Fraction,
+    referred_bytes: Option<usize>,
+}
+
+// SAFETY: a demuxer may be used from any thread, by one at a time; this is its only handle and is
+// not `Sync`. The watch is shared with nobody but FFmpeg's callback inside our own calls.
+unsafe impl Send for Input {}
+
+impl Input {
+    /// Opens `url` with the demuxer `format`, or the one that FFmpeg finds.
+    pub(super) fn open(
+        url: &CStr,
+        format: Option<&CStr>,
+        mut options: Options,
+        watch: Watch,
+    ) -> Result<Self, (AvError, Watch)> {
+        let watch = Arc::new(watch);
+        match open_context(url, format, &mut options, &watch) {
+            Ok(context) => {
+                options.warn_about_leftovers();
+                Ok(Self { context, watch, video: None })
+            }
+            Err(error) => {
+                // FFmpeg freed its context, and with it the only other user of the watch.
+                let watch = Arc::into_inner(watch);
+                Err((error, watch.expect("open_context keeps no clone of the watch")))
+            }
+        }
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Reads ahead until the streams are known. The packets are kept and read again.
+    pub(super) fn probe(&mut self) -> Result<(), AvError> {
+        // SAFETY: an open context; null options are allowed.
+        let code =
+            unsafe { ffi::avformat_find_stream_info(self.context.as_ptr(), ptr::null_mut()) };
+        check(code).map(|_| ())
+    }
+
+    /// Chooses the best video stream and has FFmpeg discard the others.
+    pub(super) fn select_video(&mut self, carrier: Carrier) -> Result<StreamInfo, AvError> {
+        let raw = self.context.as_ptr();
+        // SAFETY: an open context; without a place for a decoder none is looked up.
+        let index = check(unsafe {
+            ffi::av_find_best_stream(raw, AVMEDIA_TYPE_VIDEO, -1, -1, ptr::null_mut(), 0)
+        })?;
+        // SAFETY: `streams` holds `nb_streams` valid pointers, and `index` is one of them. They
+        // stay valid while the context is open; nothing else refers to them here.
+        let (time_base, rates, parameters) = unsafe {
+            let streams = std::slice::from_raw_parts((*raw).streams, (*raw).nb_streams as usize);
+            for &stream in streams.iter().filter(|&&stream| (*stream).index != index) {
+                (*stream).discard = ffi::AVDiscard::AVDISCARD_ALL;
+            }
+            let stream = streams[index as usize];
+            (
+                (*stream).time_base,
+                [(*stream).avg_frame_rate, (*stream).r_frame_rate],
+                CodecParameters::copy_of((*stream).codecpar),
+            )
+        };
+        let time_base =
+            Fraction::from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
+        self.video =
+            Some(Video { index, time_base, referred_bytes: parameters.wrapped_picture_size() });
+        Ok(StreamInfo {
+            codec: parameters.codec(),
+            profile: parameters.profile(),
+            size: parameters.size(),
+            fps: rates
+                .into_iter()
+                .filter_map(Fraction::from_av)
+                .find(|fps| PLAUSIBLE_FPS.contains(&fps.as_f64())),
+            time_base,
+            carrier,
+            knows_loss: false,
+            parameters,
+        })
+    }
+
+    /// Reads the next packet of the selected stream, blocking until it is there or the watch says
+    /// to return.
+    pub(super) fn read(&mut self) -> Result<Packet, AvError> {
+        let Some(video) = self.video else {
+            return Err(AvError::new(ffi::AVERROR_STREAM_NOT_FOUND));
+        };
+        loop {
+            let mut packet = Packet::empty(video.time_base, video.referred_bytes);
+            // SAFETY: an open context and a blank packet.
+            let code = unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_mut_ptr()) };
+            match check(code) {
+                // An empty packet would tell a decoder that the stream ends.
+                Ok(_) if packet.stream_index() == video.index && packet.size() > 0 => {
+                    return Ok(packet);
+                }
+                Ok(_) => {}
+                Err(error) if error.errno() == Some(libc::EAGAIN) => {
+                    self.watch.stop_flag().wait_for(std::time::Duration::from_millis(1));
+                }
+                Err(error) => return Err(error),
+            }
+            // Packets of another stream, or none at all, must not carry us past the deadline.
+            if self.watch.poll() {
+                return Err(AvError::new(ffi::AVERROR_EXIT));
+            }
+        }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.watch.begin_closing();
+        let mut pointer = self.context.as_ptr();
+        // SAFETY: ours, closed once; the watch that its callback reads is dropped after this.
+        unsafe { ffi::avformat_close_input(&mut pointer) };
+    }
+}
+
+fn open_context(
+    url: &CStr,
+    format: Option<&CStr>,
+    options: &mut Options,
+    watch: &Arc<Watch>,
+) -> Result<NonNull<ffi::AVFormatContext>, AvError> {
+    // SAFETY: the name is terminated; null when no such demuxer is built in.
+    let demuxer = format.map(|name| unsafe { ffi::av_find_input_format(name.as_ptr()) });
+    if demuxer.is_some_and(|demuxer| demuxer.is_null()) {
+        return Err(AvError::new(ffi::AVERROR_DEMUXER_NOT_FOUND));
+    }
+    // SAFETY: takes nothing; null means no memory.
+    let mut context = unsafe { ffi::avformat_alloc_context() };
+    if context.is_null() {
+        return Err(AvError::new(-libc::ENOMEM));
+    }
+    // SAFETY: a fresh context. The watch outlives it: on failure FFmpeg frees the context within
+    // this call, on success `Input` keeps the watch until after closing.
+    check(unsafe {
+        (*context).interrupt_callback = ffi::AVIOInterruptCB {
+            callback: Some(interrupted),
+            opaque: Arc::as_ptr(watch).cast_mut().cast(),
+        };
+        ffi::avformat_open_input(
+            &mut context,
+            url.as_ptr(),
+            demuxer.unwrap_or(ptr::null()),
+            options.as_mut_ptr(),
+        )
+    })?;
+    NonNull::new(context).ok_or(AvError::new(ffi::AVERROR_BUG))
+}

@@ -1,0 +1,132 @@
+//! What FFmpeg asks while it blocks: go on, or return.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::monotonic_ns;
+use crate::stop::StopFlag;
+
+/// How long saying goodbye to a camera may take.
+const CLOSING: Duration = Duration::from_millis(500);
+const NO_DEADLINE: u64 = u64::MAX;
+
+/// A deadline and a stop flag behind FFmpeg's interrupt callback.
+///
+/// The callback runs on the thread that called FFmpeg, with a shared reference; so all state is
+/// atomic, and `Relaxed` is enough because no other thread takes part.
+pub(super) struct Watch {
+    stop: StopFlag,
+    deadline_ns: AtomicU64,
+    closing: AtomicBool,
+    fired: AtomicU8,
+}
+
+/// Why a call was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fired {
+    Stop,
+    Deadline,
+}
+
+impl Watch {
+    pub(super) fn new(stop: StopFlag) -> Self {
+        Self {
+            stop,
+            deadline_ns: AtomicU64::new(NO_DEADLINE),
+            closing: AtomicBool::new(false),
+            fired: AtomicU8::new(0),
+        }
+    }
+
+    /// Gives the calls from now on this long.
+    pub(super) fn arm(&self, limit: Duration) {
+        let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
+        self.deadline_ns.store(monotonic_ns().saturating_add(limit_ns), Ordering::Relaxed);
+        self.fired.store(0, Ordering::Relaxed);
+    }
+
+    /// From now on only a short limit counts: a camera that is not told of the end keeps the
+    /// session open for a minute, and many serve but a few at once. So TEARDOWN is sent even when
+    /// the stop flag is set.
+    pub(super) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.arm(CLOSING);
+    }
+
+    /// Whether to return now. Remembers why.
+    pub(super) fn poll(&self) -> bool {
+        if self.stop.is_stopped() && !self.closing.load(Ordering::Relaxed) {
+            self.fired.store(1, Ordering::Relaxed);
+            return true;
+        }
+        let deadline = self.deadline_ns.load(Ordering::Relaxed);
+        if deadline != NO_DEADLINE && monotonic_ns() >= deadline {
+            self.fired.store(2, Ordering::Relaxed);
+            return true;
+        }
+        false
+    }
+
+    /// Why the last call was interrupted, if it was.
+    pub(super) fn fired(&self) -> Option<Fired> {
+        match self.fired.load(Ordering::Relaxed) {
+            1 => Some(Fired::Stop),
+            2 => Some(Fired::Deadline),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stop_flag(&self) -> &StopFlag {
+        &self.stop
+    }
+}
+
+/// FFmpeg's interrupt callback (AVIOInterruptCB); `opaque` is a [`Watch`]. It cannot panic.
+pub(super) unsafe extern "C" fn interrupted(opaque: *mut c_void) -> c_int {
+    // SAFETY: `Input` passes a pointer to a watch that it keeps alive until FFmpeg has closed.
+    let watch = unsafe { &*opaque.cast::<Watch>() };
+    c_int::from(watch.poll())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn it_goes_on_by_default() {
+        let watch = Watch::new(StopFlag::new());
+        assert!(!watch.poll());
+        watch.arm(LONG);
+        assert!(!watch.poll());
+        assert_eq!(watch.fired(), None);
+        watch.arm(Duration::MAX);
+        assert!(!watch.poll());
+    }
+
+    #[test]
+    fn it_tells_a_deadline_from_a_stop() {
+        let stop = StopFlag::new();
+        let watch = Watch::new(stop.clone());
+        watch.arm(Duration::ZERO);
+        assert!(watch.poll());
+        assert_eq!(watch.fired(), Some(Fired::Deadline));
+        watch.arm(LONG);
+        assert_eq!(watch.fired(), None);
+        stop.stop();
+        assert!(watch.poll());
+        assert_eq!(watch.fired(), Some(Fired::Stop));
+    }
+
+    #[test]
+    fn closing_ignores_the_stop() {
+        let stop = StopFlag::new();
+        stop.stop();
+        let watch = Watch::new(stop);
+        watch.begin_closing();
+        watch.deadline_ns.store(NO_DEADLINE, Ordering::Relaxed);
+        assert!(!watch.poll());
+    }
+}
