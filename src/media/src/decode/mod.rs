@@ -1,0 +1,75 @@
+//! Decoders: packets in, frames out.
+
+mod records;
+mod software;
+
+use std::fmt;
+
+pub use crate::error::DecodeError;
+use crate::frame::Frame;
+use crate::packet::Packet;
+pub use software::open_software;
+
+/// Turns packets into frames, in the order in which they are to be shown.
+///
+/// Send a packet, then receive until [`Received::NeedPacket`]; at the end
+/// [`finish`](Self::finish), then receive until [`Received::End`].
+pub trait Decoder: Send {
+    /// Gives the decoder one packet. It may decode it here and now.
+    ///
+    /// # Errors
+    /// [`DecodeError::Full`] when frames have to be received first; [`DecodeError::Corrupt`] when
+    /// this packet did not decode, after which the next may be sent; others are fatal
+    /// ([`DecodeError::is_fatal`]).
+    fn send(&mut self, packet: &Packet) -> Result<(), DecodeError>;
+
+    /// Says that no more packets come, so that the frames held back for reordering come out.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    fn finish(&mut self) -> Result<(), DecodeError>;
+
+    /// Fills `into` with the next frame, if there is one. What `into` held is let go.
+    ///
+    /// # Errors
+    /// [`DecodeError::Corrupt`] when a picture did not decode, after which receiving may go on;
+    /// others are fatal. `into` is then empty.
+    fn receive(&mut self, into: &mut Frame) -> Result<Received, DecodeError>;
+
+    /// What decodes.
+    fn kind(&self) -> DecoderKind;
+}
+
+/// What [`Decoder::receive`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A frame.
+    Frame,
+    /// None before the next packet.
+    NeedPacket,
+    /// None any more: all came out after [`Decoder::finish`].
+    End,
+}
+
+/// What decodes. The numbers go into shared memory and do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum DecoderKind {
+    /// The processor.
+    Software = 1,
+    /// A GPU through VA-API.
+    Vaapi = 2,
+    /// An NVIDIA GPU through NVDEC.
+    Nvdec = 3,
+}
+
+impl fmt::Display for DecoderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Software => "software",
+            Self::Vaapi => "VA-API",
+            Self::Nvdec => "NVDEC",
+        })
+    }
+}

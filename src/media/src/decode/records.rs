@@ -1,0 +1,121 @@
+//! What packets said, kept until their frames come out in another order.
+
+/// More than any codec holds back: H.264 and H.265 reorder by at most 16 pictures, and a decoder
+/// with slice threads adds none.
+const KEPT: usize = 64;
+
+/// A fixed ring of packet records. A packet's tag goes through the decoder and comes back on its
+/// frame.
+pub(super) struct Records {
+    ring: [Record; KEPT],
+    /// Of the newest packet; tags begin at 1, so that FFmpeg's default of 0 is nobody's.
+    newest: i64,
+    breaks: u64,
+    breaks_reported: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Record {
+    tag: i64,
+    arrival_ns: u64,
+    /// Discontinuities up to and with this packet.
+    breaks: u64,
+}
+
+/// What a frame inherits from its packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inherited {
+    pub(super) arrival_ns: u64,
+    /// A discontinuity lies between the frame given out last and this one.
+    pub(super) discontinuity: bool,
+}
+
+impl Records {
+    pub(super) fn new() -> Self {
+        Self { ring: [Record::default(); KEPT], newest: 0, breaks: 0, breaks_reported: 0 }
+    }
+
+    /// The tag of the packet kept last; 0 before the first.
+    pub(super) fn newest_tag(&self) -> i64 {
+        self.newest
+    }
+
+    /// The tag that the next packet gets when it is kept.
+    pub(super) fn next_tag(&self) -> i64 {
+        self.newest + 1
+    }
+
+    /// Keeps a packet under [`next_tag`](Self::next_tag), in the place of the oldest.
+    pub(super) fn keep(&mut self, arrival_ns: u64, discontinuity: bool) {
+        self.newest = self.next_tag();
+        self.breaks += u64::from(discontinuity);
+        self.ring[slot(self.newest)] = Record { tag: self.newest, arrival_ns, breaks: self.breaks };
+    }
+
+    /// What the frame with this tag inherits. For a tag that is not kept (a decoder that does not
+    /// pass tags on, because it gives one frame a packet) that is the newest packet.
+    pub(super) fn inherit(&mut self, tag: i64) -> Inherited {
+        let found = self.ring[slot(tag)];
+        let record = if tag > 0 && found.tag == tag { found } else { self.ring[slot(self.newest)] };
+        let discontinuity = record.breaks > self.breaks_reported;
+        self.breaks_reported = self.breaks_reported.max(record.breaks);
+        Inherited { arrival_ns: record.arrival_ns, discontinuity }
+    }
+}
+
+fn slot(tag: i64) -> usize {
+    tag.rem_euclid(KEPT as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(arrival_ns: u64, discontinuity: bool) -> Inherited {
+        Inherited { arrival_ns, discontinuity }
+    }
+
+    #[test]
+    fn frames_find_their_packets_in_any_order() {
+        let mut records = Records::new();
+        for arrival in [10, 20, 30] {
+            records.keep(arrival, false);
+        }
+        assert_eq!(records.inherit(1), frame(10, false));
+        assert_eq!(records.inherit(3), frame(30, false));
+        assert_eq!(records.inherit(2), frame(20, false));
+    }
+
+    #[test]
+    fn a_break_is_told_once_on_the_first_frame_behind_it() {
+        let mut records = Records::new();
+        records.keep(10, false);
+        records.keep(20, true);
+        records.keep(30, false);
+        assert_eq!(records.inherit(1), frame(10, false));
+        // The marked packet gave no frame: the next one carries the mark.
+        assert_eq!(records.inherit(3), frame(30, true));
+        assert_eq!(records.inherit(2), frame(20, false));
+    }
+
+    #[test]
+    fn two_breaks_are_two_marks() {
+        let mut records = Records::new();
+        records.keep(10, true);
+        records.keep(20, true);
+        assert_eq!(records.inherit(1), frame(10, true));
+        assert_eq!(records.inherit(2), frame(20, true));
+    }
+
+    #[test]
+    fn unknown_tags_fall_back_to_the_newest() {
+        let mut records = Records::new();
+        for arrival in 0..200 {
+            records.keep(arrival, false);
+        }
+        for tag in [0, -1, 1, 201, i64::MIN, i64::MAX] {
+            assert_eq!(records.inherit(tag), frame(199, false), "{tag}");
+        }
+        assert_eq!(records.inherit(200 - KEPT as i64 + 1), frame(136, false));
+    }
+}

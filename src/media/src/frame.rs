@@ -1,0 +1,377 @@
+//! A decoded frame.
+
+use std::alloc::{Layout, handle_alloc_error};
+use std::ffi::c_int;
+use std::fmt;
+use std::ptr::NonNull;
+
+use ffmpeg_next::ffi;
+
+use crate::av::{AvError, check, to_c_int};
+use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel_format};
+use crate::fraction::Fraction;
+
+/// A decoded picture by reference, with what its packet said.
+///
+/// One `Frame` is made once and reused: [`Decoder::receive`](crate::Decoder::receive) refills it,
+/// [`take_from`](Self::take_from) moves a picture on without allocating. Dropping or
+/// [`clear`](Self::clear)ing it gives the memory back to the decoder's pool.
+pub struct Frame {
+    raw: NonNull<ffi::AVFrame>,
+    tags: Tags,
+}
+
+/// What a frame knows beside what FFmpeg keeps in it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tags {
+    pub(crate) arrival_ns: u64,
+    pub(crate) discontinuity: bool,
+    pub(crate) time_base: Option<Fraction>,
+    pub(crate) coded: (u32, u32),
+    pub(crate) crop: Crop,
+}
+
+/// Pixels that the codec adds around the visible picture, in luma samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crop {
+    /// Columns left of the picture.
+    pub left: u32,
+    /// Rows above it.
+    pub top: u32,
+    /// Columns right of it.
+    pub right: u32,
+    /// Rows below it.
+    pub bottom: u32,
+}
+
+// SAFETY: a frame's buffers are reference-counted with atomics and tied to no thread; `Frame` is
+// their only handle here and is not `Sync`.
+unsafe impl Send for Frame {}
+
+impl Frame {
+    /// An empty frame: no picture, width and height 0.
+    pub fn new() -> Self {
+        // SAFETY: takes nothing; null means no memory.
+        let Some(raw) = NonNull::new(unsafe { ffi::av_frame_alloc() }) else {
+            handle_alloc_error(Layout::new::<ffi::AVFrame>());
+        };
+        Self { raw, tags: Tags::default() }
+    }
+
+    /// A frame with memory of its own, whose rows are padded as FFmpeg's scaler needs them.
+    pub(crate) fn with_buffer(
+        format: ffi::AVPixelFormat,
+        width: u32,
+        height: u32,
+    ) -> Result<Self, AvError> {
+        let mut frame = Self::new();
+        let raw = frame.as_mut_ptr();
+        // SAFETY: the frame is ours and blank; FFmpeg checks the numbers and allocates.
+        check(unsafe {
+            (*raw).format = format as c_int;
+            (*raw).width = to_c_int(width as usize);
+            (*raw).height = to_c_int(height as usize);
+            ffi::av_frame_get_buffer(raw, 0)
+        })?;
+        Ok(frame)
+    }
+
+    /// Moves the picture out of `other`, which becomes empty. Allocates nothing.
+    pub fn take_from(&mut self, other: &mut Frame) {
+        self.clear();
+        // SAFETY: two different valid frames (both are borrowed mutably); `self` was just emptied,
+        // as av_frame_move_ref asks.
+        unsafe { ffi::av_frame_move_ref(self.as_mut_ptr(), other.as_mut_ptr()) };
+        self.tags = std::mem::take(&mut other.tags);
+    }
+
+    /// Refers to the picture of `other` as well; the samples are not copied.
+    ///
+    /// # Errors
+    /// When there is no memory for the reference; `self` is then empty.
+    pub fn ref_from(&mut self, other: &Frame) -> Result<(), AvError> {
+        self.clear();
+        if other.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: two different valid frames; `self` was just emptied, as av_frame_ref asks.
+        check(unsafe { ffi::av_frame_ref(self.as_mut_ptr(), other.as_ptr()) })?;
+        self.tags = other.tags;
+        Ok(())
+    }
+
+    /// Lets go of the picture.
+    pub fn clear(&mut self) {
+        // SAFETY: a valid frame of ours; unreferencing an empty one does nothing.
+        unsafe { ffi::av_frame_unref(self.as_mut_ptr()) };
+        self.tags = Tags::default();
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.get().buf[0].is_null()
+    }
+
+    /// Visible width in pixels.
+    pub fn width(&self) -> u32 {
+        u32::try_from(self.get().width).unwrap_or(0)
+    }
+
+    /// Visible height in pixels.
+    pub fn height(&self) -> u32 {
+        u32::try_from(self.get().height).unwrap_or(0)
+    }
+
+    /// Width and height as the codec codes them, in pixels; at least the visible size.
+    pub fn coded_size(&self) -> (u32, u32) {
+        let (width, height) = self.tags.coded;
+        (width.max(self.width()), height.max(self.height()))
+    }
+
+    /// What was cut from the coded picture. The planes begin at the visible picture already.
+    pub fn crop(&self) -> Crop {
+        self.tags.crop
+    }
+
+    /// How the samples lie in memory.
+    pub fn layout(&self) -> PixelLayout {
+        PixelLayout::of(self.format())
+    }
+
+    /// Bits of a luma sample.
+    pub fn bit_depth(&self) -> u8 {
+        bit_depth(self.format())
+    }
+
+    /// FFmpeg's name for the pixel format, such as `yuv420p`; `none` when empty.
+    pub fn format_name(&self) -> &'static str {
+        format_name(self.format())
+    }
+
+    /// Range, matrix, primaries, transfer and chroma location.
+    pub fn color(&self) -> Color {
+        // SAFETY: a valid frame of ours, borrowed for the call.
+        unsafe { Color::of(self.as_ptr()) }
+    }
+
+    /// The samples of a plane, from the first visible one to the last.
+    ///
+    /// Row `r` begins at `r * stride(plane)`; the last row ends with its last visible sample, so
+    /// the slice is `stride * (rows - 1) + bytes of a row` long. Empty when the frame has no such
+    /// plane in memory: none there, a hardware surface, or rows stored bottom up.
+    pub fn plane(&self, plane: usize) -> &[u8] {
+        let Some(PlaneSize { row_bytes, rows }) = self.plane_size(plane) else { return &[] };
+        let frame = self.get();
+        let Ok(stride) = usize::try_from(frame.linesize[plane]) else { return &[] };
+        if stride < row_bytes {
+            return &[];
+        }
+        let length = stride * (rows - 1) + row_bytes;
+        let data = frame.data[plane];
+        // The call wants a mutable frame but only looks for the buffer that holds the pointer.
+        // SAFETY: a valid frame; the answer is null or a buffer that lives as long as the frame.
+        let buffer =
+            unsafe { ffi::av_frame_get_plane_buffer(self.raw.as_ptr(), to_c_int(plane)).as_ref() };
+        let Some(buffer) = buffer else { return &[] };
+        // Where the decoder's arithmetic and ours disagree, nothing is shown.
+        if data.addr() + length > buffer.data.addr() + buffer.size {
+            return &[];
+        }
+        // SAFETY: `data` is not null and lies in `buffer` (av_frame_get_plane_buffer found it
+        // there), `length` bytes from it end within the buffer, which this frame keeps alive and
+        // which no decoder writes after it has given the frame out.
+        unsafe { std::slice::from_raw_parts(data, length) }
+    }
+
+    /// Bytes from one row of a plane to the next; 0 where [`plane`](Self::plane) is empty.
+    pub fn stride(&self, plane: usize) -> usize {
+        if self.plane_size(plane).is_none() {
+            return 0;
+        }
+        usize::try_from(self.get().linesize[plane]).unwrap_or(0)
+    }
+
+    /// When the picture is to be shown, in nanoseconds on the source's own scale: the PTS, or
+    /// FFmpeg's best effort where the stream has none.
+    pub fn pts_ns(&self) -> Option<i64> {
+        let frame = self.get();
+        let ticks = match frame.best_effort_timestamp {
+            ffi::AV_NOPTS_VALUE => frame.pts,
+            best => best,
+        };
+        if ticks == ffi::AV_NOPTS_VALUE { None } else { self.tags.time_base?.ticks_to_ns(ticks) }
+    }
+
+    /// When the frame's packet arrived, in nanoseconds of CLOCK_MONOTONIC; see
+    /// [`Packet::arrival_ns`](crate::Packet::arrival_ns).
+    pub fn arrival_ns(&self) -> u64 {
+        self.tags.arrival_ns
+    }
+
+    /// Whether this is the first frame after a packet that was marked as a discontinuity.
+    pub fn discontinuity(&self) -> bool {
+        self.tags.discontinuity
+    }
+
+    /// Whether the decoder says that this is a key frame.
+    pub fn is_key(&self) -> bool {
+        self.get().key_frame != 0
+    }
+
+    /// Whether the decoder knows that the picture is damaged. It does not see every damage.
+    pub fn is_corrupt(&self) -> bool {
+        let frame = self.get();
+        frame.flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || frame.decode_error_flags != 0
+    }
+
+    /// Whether the picture is two fields.
+    pub fn interlaced(&self) -> bool {
+        self.get().interlaced_frame != 0
+    }
+
+    pub(crate) fn format(&self) -> c_int {
+        self.get().format
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const ffi::AVFrame {
+        self.raw.as_ptr()
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
+        self.raw.as_ptr()
+    }
+
+    pub(crate) fn set_tags(&mut self, tags: Tags) {
+        self.tags = tags;
+    }
+
+    fn plane_size(&self, plane: usize) -> Option<PlaneSize> {
+        let frame = self.get();
+        if plane >= frame.data.len() || frame.data[plane].is_null() {
+            return None;
+        }
+        let descriptor = descriptor(frame.format)?;
+        if descriptor.flags & ffi::AV_PIX_FMT_FLAG_HWACCEL as u64 != 0 {
+            return None;
+        }
+        let format = pixel_format(frame.format)?;
+        // SAFETY: both compute from numbers and static tables.
+        let (planes, row_bytes) = unsafe {
+            (
+                ffi::av_pix_fmt_count_planes(format),
+                ffi::av_image_get_linesize(format, frame.width, to_c_int(plane)),
+            )
+        };
+        if to_c_int(plane) >= planes {
+            return None;
+        }
+        let is_chroma = plane == 1 || plane == 2;
+        let shift = if is_chroma { u32::from(descriptor.log2_chroma_h) } else { 0 };
+        let rows = usize::try_from(frame.height).ok()?.div_ceil(1 << shift);
+        let row_bytes = usize::try_from(row_bytes).ok()?;
+        (rows > 0 && row_bytes > 0).then_some(PlaneSize { row_bytes, rows })
+    }
+
+    fn get(&self) -> &ffi::AVFrame {
+        // SAFETY: owned, valid until drop, not written while `self` is borrowed. The enum fields
+        // behind this reference are read through `Color::of` only (house rule 4); `pict_type` is
+        // not read at all.
+        unsafe { self.raw.as_ref() }
+    }
+}
+
+struct PlaneSize {
+    row_bytes: usize,
+    rows: usize,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut pointer = self.raw.as_ptr();
+        // SAFETY: ours, freed once; drops this handle's count on the picture.
+        unsafe { ffi::av_frame_free(&mut pointer) };
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("format", &self.format_name())
+            .field("width", &self.width())
+            .field("height", &self.height())
+            .field("pts_ns", &self.pts_ns())
+            .field("arrival_ns", &self.arrival_ns())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ffi::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P10LE};
+
+    use super::*;
+
+    #[test]
+    fn an_empty_frame_shows_nothing() {
+        let frame = Frame::new();
+        assert!(frame.is_empty());
+        assert_eq!((frame.width(), frame.height(), frame.format_name()), (0, 0, "none"));
+        assert_eq!((frame.plane(0), frame.stride(0)), (&[][..], 0));
+        assert_eq!(frame.plane(99), &[]);
+        assert_eq!(frame.pts_ns(), None);
+    }
+
+    #[test]
+    fn planes_end_with_the_last_visible_sample() {
+        for (format, rows) in [
+            (AV_PIX_FMT_YUV420P, vec![(853, 481), (427, 241), (427, 241)]),
+            (AV_PIX_FMT_NV12, vec![(853, 481), (854, 241)]),
+            (AV_PIX_FMT_YUV422P10LE, vec![(1706, 481), (854, 481), (854, 481)]),
+        ] {
+            let frame = Frame::with_buffer(format, 853, 481).unwrap();
+            for (index, (row_bytes, count)) in rows.iter().enumerate() {
+                let expected = frame.stride(index) * (count - 1) + row_bytes;
+                assert_eq!(frame.plane(index).len(), expected, "{format:?} plane {index}");
+            }
+            assert!(frame.plane(rows.len()).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_picture_moves_and_is_shared() {
+        let mut first = Frame::with_buffer(AV_PIX_FMT_NV12, 64, 32).unwrap();
+        first.set_tags(Tags { arrival_ns: 7, ..Tags::default() });
+        let address = first.plane(0).as_ptr();
+        let mut second = Frame::new();
+        second.take_from(&mut first);
+        assert!(first.is_empty());
+        assert_eq!((first.arrival_ns(), second.arrival_ns()), (0, 7));
+        first.ref_from(&second).unwrap();
+        assert_eq!(first.plane(0).as_ptr(), address);
+        second.clear();
+        assert_eq!((first.width(), second.width()), (64, 0));
+    }
+
+    #[test]
+    fn rows_stored_bottom_up_are_refused() {
+        let mut frame = Frame::with_buffer(AV_PIX_FMT_NV12, 64, 32).unwrap();
+        // SAFETY: our own frame; a negative row length is legal in FFmpeg.
+        unsafe { (*frame.as_mut_ptr()).linesize[0] *= -1 };
+        assert!(frame.plane(0).is_empty());
+        assert_eq!(frame.stride(0), 0);
+    }
+
+    #[test]
+    fn a_plane_that_leaves_its_buffer_is_refused() {
+        let mut frame = Frame::with_buffer(AV_PIX_FMT_NV12, 64, 32).unwrap();
+        // SAFETY: our own frame, whose numbers are made wrong on purpose.
+        unsafe { (*frame.as_mut_ptr()).height = 1 << 20 };
+        assert!(frame.plane(0).is_empty());
+    }
+}
