@@ -1,13 +1,45 @@
 //! Camera sources, packets, decoders and decoded frames, on FFmpeg 5.1.
 //!
+//! A [`Source`] gives the compressed packets of one camera, file or test picture; a [`Decoder`]
+//! turns them into [`Frame`]s; an [`Nv12Converter`] brings the unusual software formats to NV12.
 //! Nothing here reconnects, queues or starts a thread: each object is driven by the thread that
 //! holds it, and a [`StopFlag`] makes whatever blocks return.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use vas_media::{Frame, Received, SourceRequest, StopFlag, Transport};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let request = SourceRequest {
+//!     url: "rtsp://camera.example/stream".into(),
+//!     transport: Transport::Auto,
+//!     connect_timeout: Duration::from_secs(10),
+//!     read_timeout: Duration::from_secs(5),
+//! };
+//! let stop = StopFlag::new();
+//! let mut source = vas_media::open(&request, &stop)?;
+//! let mut decoder = vas_media::open_software(source.stream(), 1)?;
+//! let mut frame = Frame::new();
+//! while let Some(packet) = source.next_packet()? {
+//!     if let Err(error) = decoder.send(&packet) {
+//!         if error.is_fatal() {
+//!             return Err(error.into());
+//!         }
+//!     }
+//!     while let Received::Frame = decoder.receive(&mut frame)? {
+//!         println!("{}x{} at {:?}", frame.width(), frame.height(), frame.pts_ns());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! Unsafe code follows the house rules at the top of the private module `av`.
 
 mod av;
 mod clock;
 mod color;
+mod convert;
 mod decode;
 mod error;
 mod fraction;
@@ -23,6 +55,7 @@ mod stream;
 pub use av::{AvError, init};
 pub use clock::monotonic_ns;
 pub use color::{Color, PixelLayout, Range};
+pub use convert::{ConvertError, Nv12Converter};
 pub use decode::{DecodeError, Decoder, DecoderKind, Received, open_software};
 pub use error::{SourceError, SourceErrorKind};
 pub use fraction::Fraction;
