@@ -1,0 +1,190 @@
+//! Cameras that answer badly or not at all, played by this test on loopback.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use vas_media::{SourceError, SourceErrorKind, SourceRequest, StopFlag, Transport};
+
+use crate::clips::request;
+
+/// A server that answers each request of one client by `answer`, until there is none.
+struct FakeCamera {
+    url: String,
+    server: JoinHandle<Vec<String>>,
+}
+
+impl FakeCamera {
+    fn new(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("rtsp://admin:s3cret@{}/live", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            serve(client, answer)
+        });
+        Self { url, server }
+    }
+
+    /// Opens the camera, expecting failure; also returns the requests that it got.
+    fn open(self, stop: &StopFlag, request: impl FnOnce(String) -> SourceRequest) -> Failure {
+        let error = vas_media::open(&request(self.url), stop).err().unwrap();
+        Failure { error, requests: self.server.join().unwrap() }
+    }
+}
+
+struct Failure {
+    error: SourceError,
+    requests: Vec<String>,
+}
+
+fn serve(client: TcpStream, answer: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut requests = Vec::new();
+    let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+    let mut sequence = String::new();
+    let mut method = String::new();
+    while let Some(Ok(line)) = lines.next() {
+        if line.ends_with("RTSP/1.0") {
+            method = line.split(' ').next().unwrap_or_default().to_owned();
+            requests.push(line);
+        } else if let Some(number) = line.strip_prefix("CSeq: ") {
+            sequence = number.to_owned();
+        } else if line.is_empty() {
+            let Some(reply) = answer(&method) else { continue };
+            let (status, rest) = reply.split_once('\n').unwrap_or((&reply, ""));
+            let text = format!("RTSP/1.0 {status}\r\nCSeq: {sequence}\r\n{rest}\r\n");
+            (&client).write_all(text.as_bytes()).unwrap();
+        }
+    }
+    requests
+}
+
+fn tcp(url: String) -> SourceRequest {
+    request(&url)
+}
+
+/// Answers OPTIONS well and DESCRIBE with `status`.
+fn refusing(status: &'static str) -> FakeCamera {
+    FakeCamera::new(move |method| {
+        Some(if method == "OPTIONS" { "200 OK\n".into() } else { format!("{status}\n") })
+    })
+}
+
+#[test]
+fn statuses_become_kinds() {
+    for (status, expected) in [
+        ("401 Unauthorized", SourceErrorKind::Refused { status: 401 }),
+        ("403 Forbidden", SourceErrorKind::Refused { status: 403 }),
+        ("404 Not Found", SourceErrorKind::NoSuchPath),
+    ] {
+        let failure = refusing(status).open(&StopFlag::new(), tcp);
+        assert_eq!(failure.error.kind, expected);
+        assert!(failure.requests.iter().any(|line| line.starts_with("DESCRIBE")));
+    }
+    let busy = refusing("503 Service Unavailable").open(&StopFlag::new(), tcp);
+    assert!(matches!(busy.error.kind, SourceErrorKind::Rejected(_)), "{}", busy.error);
+}
+
+#[test]
+fn no_error_shows_the_password() {
+    let failure = refusing("401 Unauthorized").open(&StopFlag::new(), tcp);
+    let words = format!("{0} {0:?}", failure.error);
+    assert!(words.contains("rtsp://***@127.0.0.1:"), "{words}");
+    assert!(!words.contains("s3cret") && !words.contains("admin"), "{words}");
+}
+
+/// A description of one H.264 track.
+const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n\
+                   a=rtpmap:96 H264/90000\r\na=control:track1\r\n";
+const SOUND: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n\
+                     a=control:track1\r\n";
+
+fn describing(sdp: &'static str, setup: &'static str) -> FakeCamera {
+    FakeCamera::new(move |method| {
+        Some(match method {
+            "DESCRIBE" => format!(
+                "200 OK\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{}",
+                sdp.len(),
+                sdp.trim_end()
+            ),
+            "SETUP" => setup.to_owned(),
+            _ => "200 OK\n".to_owned(),
+        })
+    })
+}
+
+#[test]
+fn a_camera_without_the_transport_says_so() {
+    for asked in [Transport::Tcp, Transport::Udp] {
+        let camera = describing(SDP, "461 Unsupported transport\n");
+        let failure = camera
+            .open(&StopFlag::new(), |url| SourceRequest { transport: asked, ..request(&url) });
+        assert_eq!(failure.error.kind, SourceErrorKind::NoTransport { asked });
+    }
+}
+
+#[test]
+fn sound_alone_is_no_video() {
+    let failure = describing(SOUND, "200 OK\n").open(&StopFlag::new(), tcp);
+    assert_eq!(failure.error.kind, SourceErrorKind::NoVideo);
+}
+
+#[test]
+fn a_silent_camera_times_out() {
+    let limit = Duration::from_millis(300);
+    let failure = FakeCamera::new(|_| None)
+        .open(&StopFlag::new(), |url| SourceRequest { connect_timeout: limit, ..request(&url) });
+    let kind = failure.error.kind;
+    assert!(matches!(kind, SourceErrorKind::TimedOut { limit: l, .. } if l == limit), "{kind}");
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_silent_camera() {
+    let stop = StopFlag::new();
+    let (asked, was_asked) = std::sync::mpsc::channel();
+    let camera = FakeCamera::new(move |_| {
+        asked.send(()).unwrap();
+        None
+    });
+    let opening = std::thread::spawn({
+        let stop = stop.clone();
+        move || camera.open(&stop, tcp).error.kind
+    });
+    was_asked.recv().unwrap();
+    stop.stop();
+    assert_eq!(opening.join().unwrap(), SourceErrorKind::Stopped);
+}
+
+#[test]
+fn nobody_there_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtsp://{}/x", listener.local_addr().unwrap());
+    drop(listener);
+    let error = vas_media::open(&request(&url), &StopFlag::new()).err().unwrap();
+    assert!(matches!(error.kind, SourceErrorKind::Unreachable(_)), "{error}");
+    assert!(error.to_string().contains("Connection refused"), "{error}");
+}
+
+#[test]
+fn a_name_without_an_address_is_told_apart() {
+    // RFC 6761: names under .invalid never resolve.
+    let error = vas_media::open(&request("rtsp://camera.invalid/x"), &StopFlag::new());
+    let error = error.err().unwrap();
+    assert!(matches!(error.kind, SourceErrorKind::UnknownHost { .. }), "{error}");
+}
+
+#[test]
+fn what_is_no_rtsp_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtsp://{}/x", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+    });
+    let error = vas_media::open(&request(&url), &StopFlag::new()).err().unwrap();
+    server.join().unwrap();
+    assert!(
+        matches!(error.kind, SourceErrorKind::Garbage(_) | SourceErrorKind::Unreachable(_)),
+        "{error}"
+    );
+}

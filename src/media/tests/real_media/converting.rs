@@ -1,0 +1,129 @@
+//! NV12 conversion equals the ffmpeg command line's `scale` filter, byte for byte.
+
+use vas_media::{Nv12Converter, PixelLayout, Range};
+
+use crate::clips::{Clip, decode_all};
+
+/// A clip of three pictures in one pixel format, stored without loss.
+fn clip(format: &str, size: &str, arguments: &[&str]) -> Clip {
+    // In 4:4:4 first: testsrc2 rounds odd sizes down where chroma is halved.
+    let picture =
+        format!("testsrc2=size={size}:rate=50:duration=0.06,format=yuv444p,noise=alls=30:allf=t");
+    let mut all = vec!["-pix_fmt", format, "-c:v"];
+    all.extend_from_slice(if arguments.is_empty() { &["ffv1"] } else { arguments });
+    Clip::encode("clip.nut", &picture, &all)
+}
+
+/// Converts a clip; strides are larger than rows, and the bytes between must stay as they were.
+fn convert(clip: &Clip) -> Vec<u8> {
+    const GAP: u8 = 0xa5;
+    let mut converter = Nv12Converter::new();
+    let mut out = Vec::new();
+    let count = decode_all(&mut *clip.open(), |frame| {
+        let (width, height) = (frame.width() as usize, frame.height() as usize);
+        let uv_row = 2 * width.div_ceil(2);
+        let stride = uv_row + 7;
+        let mut y = vec![GAP; stride * height];
+        let mut uv = vec![GAP; stride * height.div_ceil(2)];
+        converter.convert(frame, &mut y, &mut uv, stride).unwrap();
+        for (plane, row) in [(&y, width), (&uv, uv_row)] {
+            for line in plane.chunks(stride) {
+                out.extend_from_slice(&line[..row]);
+                assert!(line[row..].iter().all(|&byte| byte == GAP));
+            }
+        }
+    });
+    assert_eq!(count, 3);
+    out
+}
+
+fn assert_equal(ours: &[u8], reference: &[u8], what: &str) {
+    assert_eq!(ours.len(), reference.len(), "{what}");
+    let differing = ours.iter().zip(reference).filter(|(a, b)| a != b).count();
+    assert_eq!(differing, 0, "{what}: bytes differ from ffmpeg's");
+}
+
+#[test]
+fn eight_bit_formats_at_even_and_odd_sizes() {
+    for size in ["640x360", "853x481"] {
+        for format in
+            ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "gray", "yuyv422", "nv24"]
+        {
+            // FFV1 takes planar formats only.
+            let raw = matches!(format, "yuyv422" | "nv24");
+            let clip = clip(format, size, if raw { &["rawvideo"] } else { &[] });
+            let filter = "scale=in_range=limited:out_range=limited,format=nv12";
+            let reference = clip.reference(&["-vf", filter]);
+            assert_equal(&convert(&clip), &reference, &format!("{format} {size}"));
+        }
+    }
+}
+
+#[test]
+fn full_range_is_not_squeezed() {
+    for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
+        let clip = clip(format, "853x481", &["mjpeg", "-q:v", "2"]);
+        let filter = "scale=in_range=full:out_range=full,format=nv12";
+        decode_all(&mut *clip.open(), |frame| {
+            assert_eq!(frame.format_name(), format);
+            assert_eq!(Nv12Converter::output_color(frame).range, Range::Full);
+        });
+        assert_equal(&convert(&clip), &clip.reference(&["-vf", filter]), format);
+    }
+}
+
+#[test]
+fn rgb_becomes_limited_range() {
+    for format in ["gbrp", "bgr0", "rgb24"] {
+        let codec: &[&str] = if format == "rgb24" { &["rawvideo"] } else { &[] };
+        let clip = clip(format, "853x481", codec);
+        decode_all(&mut *clip.open(), |frame| {
+            let color = Nv12Converter::output_color(frame);
+            assert_eq!((color.range, color.matrix), (Range::Limited, 6));
+        });
+        let reference = clip.reference(&["-vf", "scale=out_range=limited,format=nv12"]);
+        assert_equal(&convert(&clip), &reference, format);
+    }
+}
+
+/// Brings ffmpeg's own yuv420p10le to NV12 by the rule `min(255, (x + 2) >> 2)`.
+fn ten_bit_reference(clip: &Clip, width: usize, height: usize, range: &str) -> Vec<u8> {
+    let filter = format!("scale=in_range={range}:out_range={range},format=yuv420p10le");
+    let samples: Vec<u8> = clip
+        .reference(&["-vf", &filter])
+        .chunks_exact(2)
+        .map(|pair| (((u16::from_le_bytes([pair[0], pair[1]]) + 2) >> 2).min(255)) as u8)
+        .collect();
+    let chroma = width.div_ceil(2) * height.div_ceil(2);
+    let mut out = Vec::new();
+    for picture in samples.chunks_exact(width * height + 2 * chroma) {
+        let (y, uv) = picture.split_at(width * height);
+        let (u, v) = uv.split_at(chroma);
+        out.extend_from_slice(y);
+        out.extend(u.iter().zip(v).flat_map(|(&u, &v)| [u, v]));
+    }
+    out
+}
+
+#[test]
+fn deep_formats_follow_the_ten_bit_rule() {
+    for format in ["yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv422p16le", "gray10le"] {
+        let clip = clip(format, "853x481", &[]);
+        let reference = ten_bit_reference(&clip, 853, 481, "limited");
+        assert_equal(&convert(&clip), &reference, format);
+    }
+}
+
+#[test]
+fn a_converter_follows_a_change_of_format() {
+    let clips = [clip("yuv422p", "64x64", &[]), clip("yuv444p", "66x34", &[])];
+    let mut converter = Nv12Converter::new();
+    for clip in &clips {
+        decode_all(&mut *clip.open(), |frame| {
+            assert_eq!(frame.layout(), PixelLayout::Other);
+            let stride = frame.width() as usize;
+            let size = stride * frame.height() as usize;
+            converter.convert(frame, &mut vec![0; size], &mut vec![0; size / 2], stride).unwrap();
+        });
+    }
+}
