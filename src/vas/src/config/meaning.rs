@@ -1,0 +1,335 @@
+//! What a config file means: every value checked, every default filled in.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Spanned;
+use vas_frame::CameraId;
+use vas_media::Transport;
+
+use super::camera_url::CameraUrl;
+use super::duration;
+use super::file_mode::FileMode;
+use super::group::Group;
+use super::position_in;
+use super::problem::{Fault, Place};
+use super::surroundings::Surroundings;
+use super::transport;
+use super::typed::{Field, Finding, Typed, TypedCamera, TypedExport, TypedSettings};
+
+/// What the service is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Folder of `status.json`, absolute.
+    pub(crate) run_dir: PathBuf,
+    /// How frames are exported, when they are.
+    pub(crate) export: Export,
+    /// At least one; ids differ.
+    pub(crate) cameras: Vec<Camera>,
+}
+
+/// How frames are exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Export {
+    /// Folder in which each camera has its own, absolute.
+    pub(crate) dir: PathBuf,
+    /// Slots of each ring, 1 to 1024; `None`: as many as [`hold`](Self::hold) takes at the
+    /// camera's rate.
+    pub(crate) slots: Option<u32>,
+    /// How long a frame stays readable.
+    pub(crate) hold: Duration,
+    /// Group of the files; `None`: the service's own.
+    pub(crate) group: Option<Group>,
+    /// Permission bits of the files.
+    pub(crate) mode: FileMode,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Camera {
+    /// Its name, and that of its folder in the export.
+    pub(crate) id: CameraId,
+    /// Where its pictures come from.
+    pub(crate) url: CameraUrl,
+    /// How packets travel; means something for RTSP only.
+    pub(crate) transport: Transport,
+    /// What decodes.
+    pub(crate) decode: Decode,
+    /// Longest time from the first packet sent to the stream being described.
+    pub(crate) connect_timeout: Duration,
+    /// Longest time without a packet before the connection counts as broken.
+    pub(crate) read_timeout: Duration,
+}
+
+/// What decodes a camera's video.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Decode {
+    /// The best that is there.
+    #[default]
+    Auto,
+    /// The processor.
+    Software,
+}
+
+/// A value that its key can't have.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingError {
+    #[error("{typed:?} is no decoder; expected \"auto\" or \"software\"")]
+    Decode { typed: String },
+    #[error(
+        "this build decodes in software only, not with {typed}; expected \"auto\" or \"software\""
+    )]
+    DecodeNotBuilt { typed: String },
+    #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
+    RelativeFolder { typed: String },
+    #[error("{typed} is out of range; expected {} to {}", range.start(), range.end())]
+    Slots { typed: i64, range: RangeInclusive<u32> },
+}
+
+impl Export {
+    /// Folder when the config names none.
+    pub(crate) const DEFAULT_DIR: &str = "/dev/shm/vas";
+
+    const DEFAULT_HOLD: Duration = Duration::from_millis(500);
+    const HOLD: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+    const SLOTS: RangeInclusive<u32> = 1..=1024;
+}
+
+impl Camera {
+    /// Both time limits when the config names none.
+    const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// Time limits that make sense. A camera that takes longer is broken; one that is given less
+    /// is never reached.
+    const TIMEOUTS: RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(600);
+}
+
+/// Makes a config of what was typed in `text`. Each problem is added to `findings`, and what it
+/// concerns has its default in the result, which is of use only if nothing was added.
+pub(super) fn interpret(
+    typed: Typed,
+    text: &str,
+    folder: &Path,
+    surroundings: &Surroundings,
+    findings: &mut Vec<Finding>,
+) -> Config {
+    let mut interpreter = Interpreter { folder, surroundings, findings };
+    let run_dir = interpreter.run_dir(&typed.service.run_dir);
+    let export = interpreter.export(&typed.export);
+    let defaults = interpreter.settings(&Place::Table("defaults"), &typed.defaults, DEFAULTS);
+    let cameras: Vec<_> =
+        typed.cameras.iter().filter_map(|camera| interpreter.camera(camera, defaults)).collect();
+    interpreter.refuse_duplicates(&typed.cameras, text);
+    if typed.cameras.is_empty() && interpreter.findings.is_empty() {
+        interpreter.report(&Place::File, None, Fault::NoCamera);
+    }
+    Config { run_dir, export, cameras }
+}
+
+/// Those parts of a camera that `[defaults]` may set.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    transport: Transport,
+    decode: Decode,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+}
+
+/// What a camera is set to when nothing says otherwise.
+const DEFAULTS: Settings = Settings {
+    transport: Transport::Auto,
+    decode: Decode::Auto,
+    connect_timeout: Camera::DEFAULT_TIMEOUT,
+    read_timeout: Camera::DEFAULT_TIMEOUT,
+};
+
+struct Interpreter<'a> {
+    folder: &'a Path,
+    surroundings: &'a Surroundings,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Interpreter<'_> {
+    fn run_dir(&mut self, typed: &Field<String>) -> PathBuf {
+        let place = Place::Table("service");
+        if let Some(run_dir) = self.value(&place, "run_dir", typed, absolute_folder) {
+            return run_dir;
+        }
+        let default = self.surroundings.default_run_dir();
+        if matches!(typed, Field::Absent) && default.is_none() {
+            self.report(&Place::File, None, Fault::NoRunDir);
+        }
+        default.unwrap_or_default()
+    }
+
+    fn export(&mut self, typed: &TypedExport) -> Export {
+        let place = Place::Table("export");
+        let groups = &self.surroundings.groups;
+        Export {
+            dir: self
+                .value(&place, "dir", &typed.dir, absolute_folder)
+                .unwrap_or_else(|| Export::DEFAULT_DIR.into()),
+            slots: self.slots(&place, &typed.slots),
+            hold: self
+                .value(&place, "hold", &typed.hold, |typed| duration::parse(typed, Export::HOLD))
+                .unwrap_or(Export::DEFAULT_HOLD),
+            group: self.value(&place, "group", &typed.group, |name| Group::parse(name, groups)),
+            mode: self
+                .value(&place, "mode", &typed.mode, FileMode::from_str)
+                .unwrap_or(FileMode::DEFAULT),
+        }
+    }
+
+    fn slots(&mut self, place: &Place, field: &Field<i64>) -> Option<u32> {
+        let Field::Given(slots) = field else { return None };
+        let typed = *slots.get_ref();
+        let meant = u32::try_from(typed).ok().filter(|slots| Export::SLOTS.contains(slots));
+        if meant.is_none() {
+            let error = SettingError::Slots { typed, range: Export::SLOTS };
+            self.report_value(place, "slots", slots.span(), error);
+        }
+        meant
+    }
+
+    fn camera(&mut self, typed: &TypedCamera, defaults: Settings) -> Option<Camera> {
+        let TypedCamera { place, .. } = typed;
+        self.require(typed, "id", TypedCamera::ID, &typed.id);
+        self.require(typed, "url", TypedCamera::URL, &typed.url);
+        let folder = self.folder;
+        let id = self.value(place, "id", &typed.id, CameraId::from_str);
+        let url = self.value(place, "url", &typed.url, |url| CameraUrl::parse(url, folder));
+        let settings = self.settings(place, &typed.settings, defaults);
+        Some(Camera {
+            id: id?,
+            url: url?,
+            transport: settings.transport,
+            decode: settings.decode,
+            connect_timeout: settings.connect_timeout,
+            read_timeout: settings.read_timeout,
+        })
+    }
+
+    fn settings(&mut self, place: &Place, typed: &TypedSettings, defaults: Settings) -> Settings {
+        let timeout = |typed: &str| duration::parse(typed, Camera::TIMEOUTS);
+        Settings {
+            transport: self
+                .value(place, "transport", &typed.transport, transport::parse)
+                .unwrap_or(defaults.transport),
+            decode: self
+                .value(place, "decode", &typed.decode, Decode::from_str)
+                .unwrap_or(defaults.decode),
+            connect_timeout: self
+                .value(place, "connect_timeout", &typed.connect_timeout, timeout)
+                .unwrap_or(defaults.connect_timeout),
+            read_timeout: self
+                .value(place, "read_timeout", &typed.read_timeout, timeout)
+                .unwrap_or(defaults.read_timeout),
+        }
+    }
+
+    /// Compares ids after `${NAME}` was replaced, whether or not the rest of a camera is right.
+    fn refuse_duplicates(&mut self, cameras: &[TypedCamera], text: &str) {
+        let mut first_lines = HashMap::new();
+        for camera in cameras {
+            let Field::Given(typed) = &camera.id else { continue };
+            let Ok(id) = self.surroundings.complete(typed.get_ref()) else { continue };
+            match first_lines.get(&id) {
+                Some(&first_line) => self.report(
+                    &camera.place,
+                    Some(typed.span()),
+                    Fault::DuplicateId { first_line },
+                ),
+                None => {
+                    first_lines.insert(id, position_in(text, typed.span().start).line);
+                }
+            }
+        }
+    }
+
+    fn require(
+        &mut self,
+        camera: &TypedCamera,
+        key: &'static str,
+        expected: &'static str,
+        field: &Field<String>,
+    ) {
+        if matches!(field, Field::Absent) {
+            let fault = Fault::Missing { key, expected };
+            self.report(&camera.place, Some(camera.heading.clone()), fault);
+        }
+    }
+
+    /// Completes a string from the environment and parses it; reports what goes wrong.
+    fn value<T, E: Error + Send + Sync + 'static>(
+        &mut self,
+        place: &Place,
+        key: &'static str,
+        field: &Field<String>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let Field::Given(typed) = field else { return None };
+        self.parse_complete(typed, parse)
+            .map_err(|error| self.report_value(place, key, typed.span(), error))
+            .ok()
+    }
+
+    fn parse_complete<T, E: Error + Send + Sync + 'static>(
+        &self,
+        typed: &Spanned<String>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Box<dyn Error + Send + Sync>> {
+        Ok(parse(&self.surroundings.complete(typed.get_ref())?)?)
+    }
+
+    fn report_value(
+        &mut self,
+        place: &Place,
+        key: &'static str,
+        span: Range<usize>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) {
+        self.report(place, Some(span), Fault::Value { key, source: source.into() });
+    }
+
+    fn report(&mut self, place: &Place, span: Option<Range<usize>>, fault: Fault) {
+        self.findings.push(Finding { span, place: place.clone(), fault });
+    }
+}
+
+/// A folder is named from the root: the service and its readers must mean the same one.
+fn absolute_folder(typed: &str) -> Result<PathBuf, SettingError> {
+    match Path::new(typed) {
+        path if path.is_absolute() => Ok(path.into()),
+        _ => Err(SettingError::RelativeFolder { typed: typed.into() }),
+    }
+}
+
+impl FromStr for Decode {
+    type Err = SettingError;
+
+    fn from_str(typed: &str) -> Result<Self, SettingError> {
+        match typed {
+            "auto" => Ok(Self::Auto),
+            "software" => Ok(Self::Software),
+            "nvdec" | "cuda" | "vaapi" | "vulkan" | "qsv" => {
+                Err(SettingError::DecodeNotBuilt { typed: typed.into() })
+            }
+            _ => Err(SettingError::Decode { typed: typed.into() }),
+        }
+    }
+}
+
+impl fmt::Display for Decode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Software => "software",
+        })
+    }
+}

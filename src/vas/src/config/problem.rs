@@ -1,0 +1,167 @@
+//! What is wrong with a config file, and where.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A config file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read config file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file was read and can't mean anything, for each of the reasons in it.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// All problems of one file, in its order; prints a line for each.
+#[derive(Debug)]
+pub(crate) struct Problems {
+    /// The file as it was named by the user.
+    pub(crate) file: PathBuf,
+    /// At least one.
+    pub(crate) list: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// Where it begins; `None` when it is about the whole file.
+    pub(crate) position: Option<Position>,
+    /// The table that it is in.
+    pub(crate) place: Place,
+    /// What it is.
+    pub(crate) fault: Fault,
+}
+
+/// A place in a text. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    /// Line.
+    pub(crate) line: usize,
+    /// Column.
+    pub(crate) column: usize,
+}
+
+/// A table of the config file, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Outside all tables.
+    File,
+    /// A table `[name]`.
+    Table(&'static str),
+    /// A camera by the id that was typed.
+    Camera(String),
+    /// A camera without a usable id, by its number in the file from 1.
+    NthCamera(usize),
+}
+
+/// What can be wrong at one spot of a config file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The bytes are no text.
+    #[error("not valid UTF-8; a config file is UTF-8 text")]
+    NotText,
+    /// No TOML.
+    #[error("no valid TOML: {0}")]
+    Syntax(String),
+    /// A key that means nothing here.
+    #[error("unknown key `{key}`; {}", hint(*nearest, valid))]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The valid key that is most like it.
+        nearest: Option<&'static str>,
+        /// All keys that are valid here.
+        valid: Vec<&'static str>,
+    },
+    /// A value of another TOML type than expected.
+    #[error("`{key}`: expected {expected}, found {found}")]
+    WrongType {
+        /// The key.
+        key: &'static str,
+        /// What was expected, with an example.
+        expected: &'static str,
+        /// The type that was found.
+        found: &'static str,
+    },
+    /// A key that has to be there is not.
+    #[error("`{key}` is missing; expected {expected}")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// What was expected, with an example.
+        expected: &'static str,
+    },
+    /// A value of the right type that can't be.
+    #[error("`{key}`: {source}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Two cameras of one name.
+    #[error("`id` is taken by the camera at line {first_line}; each camera needs its own")]
+    DuplicateId {
+        /// Line of the camera that had it first.
+        first_line: usize,
+    },
+    /// Not one camera.
+    #[error("no camera; add a [[camera]] table with `id` and `url`")]
+    NoCamera,
+    /// Nothing says where status goes.
+    #[error(
+        "no folder for status.json: XDG_RUNTIME_DIR is not set to an absolute path; set \
+         `run_dir` in [service]"
+    )]
+    NoRunDir,
+}
+
+fn hint(nearest: Option<&str>, valid: &[&str]) -> String {
+    match nearest {
+        Some(key) => format!("did you mean `{key}`?"),
+        None => format!("valid here: {}", valid.join(", ")),
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.list.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}{}:{problem}", self.file.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Problems {}
+
+impl fmt::Display for Problem {
+    /// Prints all but the file: `12:1: camera "gate": unknown key ...`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Position { line, column }) = self.position {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}{}", self.place, self.fault)
+    }
+}
+
+impl fmt::Display for Place {
+    /// Prints the place and `: `, or nothing for the file as a whole.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => Ok(()),
+            Self::Table(name) => write!(f, "[{name}]: "),
+            Self::Camera(id) => write!(f, "camera {id:?}: "),
+            Self::NthCamera(number) => write!(f, "camera {number}: "),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the meaning of a config file depends on besides its text.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use super::substitute::{SubstituteError, substitute};
+
+/// The parts of a process and its machine that a config file refers to, taken once, so that
+/// reading a config is a function of its arguments.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    /// The environment, for `${NAME}`.
+    pub(crate) variables: HashMap<OsString, OsString>,
+    /// Whether the process runs as root.
+    pub(crate) is_root: bool,
+    /// Text of `/etc/group`; empty when it can't be read, and then groups are given by number.
+    pub(crate) groups: String,
+}
+
+impl Surroundings {
+    /// Those of the calling process.
+    pub(crate) fn of_this_process() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+            is_root: rustix::process::geteuid().is_root(),
+            groups: std::fs::read_to_string("/etc/group").unwrap_or_default(),
+        }
+    }
+
+    /// Value of the environment variable `name`.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.variables.get(OsStr::new(name)).cloned()
+    }
+
+    /// Replaces each `${NAME}` in `typed` from the environment.
+    ///
+    /// # Errors
+    /// A variable is unset or no text, or a `$` begins nothing.
+    pub(crate) fn complete(&self, typed: &str) -> Result<String, SubstituteError> {
+        substitute(typed, |name| self.variable(name))
+    }
+
+    /// Where status goes when the config doesn't say: `/run/vas` for root, otherwise `vas` in
+    /// the user's own runtime folder, if there is one.
+    pub(crate) fn default_run_dir(&self) -> Option<PathBuf> {
+        if self.is_root {
+            return Some("/run/vas".into());
+        }
+        let runtime_dir = PathBuf::from(self.variable("XDG_RUNTIME_DIR")?);
+        // The XDG Base Directory Specification has relative paths ignored.
+        runtime_dir.is_absolute().then(|| runtime_dir.join("vas"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_dir_is_the_users_own() {
+        let root = Surroundings { is_root: true, ..Surroundings::default() };
+        assert_eq!(root.default_run_dir(), Some("/run/vas".into()));
+
+        let mut user = Surroundings::default();
+        assert_eq!(user.default_run_dir(), None);
+        user.variables.insert("XDG_RUNTIME_DIR".into(), "/run/user/1000".into());
+        assert_eq!(user.default_run_dir(), Some("/run/user/1000/vas".into()));
+        user.variables.insert("XDG_RUNTIME_DIR".into(), "tmp".into());
+        assert_eq!(user.default_run_dir(), None);
+    }
+}

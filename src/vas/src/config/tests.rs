@@ -1,0 +1,337 @@
+//! The words for each way in which a config file can be wrong, and what right ones mean.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vas_media::Transport;
+
+use super::file_mode::FileMode;
+use super::meaning::Decode;
+use super::*;
+
+fn surroundings() -> Surroundings {
+    let variables = [
+        ("XDG_RUNTIME_DIR", "/run/user/1000"),
+        ("CAMERA_PASSWORD", "s3cret"),
+        ("SLASHED", "s3/cret"),
+        ("GATE", "gate"),
+    ];
+    Surroundings {
+        variables: variables.map(|(k, v)| (OsString::from(k), OsString::from(v))).into(),
+        is_root: false,
+        groups: "video:x:44:\n".into(),
+    }
+}
+
+fn config(text: &str) -> Config {
+    understand(text.as_bytes(), Path::new("/etc/vas"), &surroundings())
+        .unwrap_or_else(|list| panic!("{}", words(list)))
+}
+
+/// The lines that a user sees for `text`.
+fn problems(text: &str) -> Vec<String> {
+    let list =
+        understand(text.as_bytes(), Path::new("/etc/vas"), &surroundings()).expect_err("refused");
+    words(list).lines().map(str::to_owned).collect()
+}
+
+fn words(list: Vec<Problem>) -> String {
+    Problems { file: "cameras.toml".into(), list }.to_string()
+}
+
+/// The one line for a `[[camera]]` named gate that has `line` as its line 4.
+fn camera_problem(line: &str) -> String {
+    let text = format!("[[camera]]\nid = \"gate\"\nurl = \"rtsp://cam/\"\n{line}\n");
+    one(problems(&text))
+}
+
+/// The one line for an `[export]` that has `line` as its line 2.
+fn export_problem(line: &str) -> String {
+    one(problems(&format!("[export]\n{line}\n{GATE}")))
+}
+
+fn one(mut lines: Vec<String>) -> String {
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines.remove(0)
+}
+
+const GATE: &str = "[[camera]]\nid = \"gate\"\nurl = \"rtsp://cam/\"\n";
+
+#[test]
+fn the_least_config_has_all_defaults() {
+    let config = config(GATE);
+    assert_eq!(config.run_dir, PathBuf::from("/run/user/1000/vas"));
+    assert_eq!(
+        config.export,
+        Export {
+            dir: "/dev/shm/vas".into(),
+            slots: None,
+            hold: Duration::from_millis(500),
+            group: None,
+            mode: FileMode::DEFAULT,
+        }
+    );
+    let [camera] = config.cameras.as_slice() else { panic!("{config:?}") };
+    assert_eq!(camera.id.as_str(), "gate");
+    assert_eq!(camera.url.to_secret_string(), "rtsp://cam/");
+    assert_eq!(camera.transport, Transport::Auto);
+    assert_eq!(camera.decode, Decode::Auto);
+    assert_eq!(camera.connect_timeout, Duration::from_secs(10));
+    assert_eq!(camera.read_timeout, Duration::from_secs(10));
+}
+
+#[test]
+fn a_full_config_is_understood() {
+    let config = config(
+        r#"
+        [service]
+        run_dir = "/srv/vas"
+        [export]
+        dir = "/dev/shm/frames"
+        slots = 32
+        hold = "1s"
+        group = "video"
+        mode = "0600"
+        [defaults]
+        transport = "tcp"
+        read_timeout = "5s"
+        [[camera]]
+        id = "${GATE}"
+        url = "rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/a$$b"
+        [[camera]]
+        id = "yard"
+        url = "clips/yard.mp4"
+        transport = "udp"
+        decode = "software"
+        connect_timeout = "1m"
+        "#,
+    );
+    assert_eq!(config.run_dir, PathBuf::from("/srv/vas"));
+    assert_eq!(config.export.dir, PathBuf::from("/dev/shm/frames"));
+    assert_eq!(config.export.slots, Some(32));
+    assert_eq!(config.export.hold, Duration::from_secs(1));
+    assert_eq!(config.export.group.as_ref().map(|group| group.id), Some(44));
+    assert_eq!(config.export.mode.file_bits(), 0o600);
+    let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
+    assert_eq!(gate.id.as_str(), "gate");
+    assert_eq!(gate.url.to_secret_string(), "rtsp://admin:s3cret@10.0.0.2/a$b");
+    assert_eq!((gate.transport, yard.transport), (Transport::Tcp, Transport::Udp));
+    assert_eq!((gate.decode, yard.decode), (Decode::Auto, Decode::Software));
+    assert_eq!(gate.read_timeout, Duration::from_secs(5));
+    assert_eq!(yard.read_timeout, Duration::from_secs(5));
+    assert_eq!(yard.connect_timeout, Duration::from_secs(60));
+    assert_eq!(yard.url, CameraUrl::File("/etc/vas/clips/yard.mp4".into()));
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn unknown_keys_get_the_nearest_valid_one() {
+    assert_eq!(
+        camera_problem("transprot = \"tcp\""),
+        "cameras.toml:4:1: camera \"gate\": unknown key `transprot`; did you mean `transport`?"
+    );
+    assert_eq!(
+        export_problem("slot = 4"),
+        "cameras.toml:2:1: [export]: unknown key `slot`; did you mean `slots`?"
+    );
+    assert_eq!(
+        export_problem("zzz = 4"),
+        "cameras.toml:2:1: [export]: unknown key `zzz`; valid here: dir, slots, hold, group, mode"
+    );
+    assert_eq!(
+        one(problems("[[cameras]]\nid = \"gate\"\n")),
+        "cameras.toml:1:3: unknown key `cameras`; did you mean `camera`?"
+    );
+    assert_eq!(
+        one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
+        "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, decode, \
+         connect_timeout, read_timeout"
+    );
+}
+
+#[test]
+fn values_of_another_type_say_what_was_expected() {
+    assert_eq!(
+        camera_problem("read_timeout = 10"),
+        "cameras.toml:4:16: camera \"gate\": `read_timeout`: expected a duration such as \"10s\", \
+         found a whole number"
+    );
+    assert_eq!(
+        export_problem("mode = 0o640"),
+        "cameras.toml:2:8: [export]: `mode`: expected an octal string such as \"0640\", found a \
+         whole number"
+    );
+    assert_eq!(
+        export_problem("slots = \"four\""),
+        "cameras.toml:2:9: [export]: `slots`: expected a whole number such as 16, found a string"
+    );
+    assert!(export_problem("slots = 1.5").ends_with("found a fraction"));
+    assert!(export_problem("slots = true").ends_with("found true or false"));
+    assert!(export_problem("slots = [1]").ends_with("found an array"));
+    assert!(export_problem("slots = 99999999999999999999").ends_with("a number beyond 64 bits"));
+    assert!(export_problem("dir = 2026-01-01").ends_with("found a date"));
+    assert_eq!(
+        one(problems("[camera]\nid = \"gate\"\n")),
+        "cameras.toml:1:1: `camera`: expected a [[camera]] table for each camera, found a table"
+    );
+    assert_eq!(
+        one(problems("camera = [\"rtsp://cam/\"]\n")),
+        "cameras.toml:1:11: `camera`: expected a [[camera]] table for each camera, found a string"
+    );
+    assert_eq!(
+        one(problems(&format!("export = \"/dev/shm\"\n{GATE}"))),
+        "cameras.toml:1:10: `export`: expected a table, found a string"
+    );
+}
+
+#[test]
+fn missing_keys_are_named_at_the_camera() {
+    assert_eq!(
+        problems("[[camera]]\n\n[[camera]]\nid = \"gate\"\n"),
+        [
+            "cameras.toml:1:1: camera 1: `id` is missing; expected a name such as \"gate\"",
+            "cameras.toml:1:1: camera 1: `url` is missing; expected a string such as \
+             \"rtsp://10.0.0.2/stream\"",
+            "cameras.toml:3:1: camera \"gate\": `url` is missing; expected a string such as \
+             \"rtsp://10.0.0.2/stream\"",
+        ]
+    );
+}
+
+#[test]
+fn duplicate_ids_name_both_lines() {
+    assert_eq!(
+        one(problems(&format!("{GATE}\n[[camera]]\nid = \"${{GATE}}\"\nurl = \"a.mp4\"\n"))),
+        "cameras.toml:6:6: camera \"${GATE}\": `id` is taken by the camera at line 2; each camera \
+         needs its own"
+    );
+}
+
+#[test]
+fn ids_that_are_no_file_names_are_refused() {
+    assert_eq!(
+        one(problems("[[camera]]\nid = \"a/b\"\nurl = \"a.mp4\"\n")),
+        "cameras.toml:2:6: camera \"a/b\": `id`: `a/b` is no camera id (has another character): \
+         expected 1 to 63 of A-Z a-z 0-9 . _ -, not beginning with . or -"
+    );
+    assert_eq!(
+        one(problems("[[camera]]\nid = \"\"\nurl = \"a.mp4\"\n")),
+        "cameras.toml:2:6: camera 1: `id`: `` is no camera id (empty): expected 1 to 63 of A-Z a-z \
+         0-9 . _ -, not beginning with . or -"
+    );
+}
+
+#[test]
+fn unset_variables_are_refused() {
+    assert_eq!(
+        one(problems("[[camera]]\nid = \"gate\"\nurl = \"rtsp://a:${NOPE}@cam/\"\n")),
+        "cameras.toml:3:7: camera \"gate\": `url`: environment variable `NOPE` is not set"
+    );
+}
+
+#[test]
+fn bad_urls_never_show_what_the_environment_put_in() {
+    let line = one(problems("[[camera]]\nid = \"gate\"\nurl = \"rtsp://a:${SLASHED}@cam/\"\n"));
+    assert!(line.contains("no port from 1 to 65535"), "{line}");
+    assert!(!line.contains("s3") && !line.contains("cret"), "{line}");
+}
+
+#[test]
+fn bad_values_say_what_is_accepted() {
+    assert_eq!(
+        camera_problem("transport = \"http\""),
+        "cameras.toml:4:13: camera \"gate\": `transport`: \"http\" is no transport; expected \
+         \"auto\", \"tcp\" or \"udp\""
+    );
+    assert_eq!(
+        camera_problem("decode = \"nvdec\""),
+        "cameras.toml:4:10: camera \"gate\": `decode`: this build decodes in software only, not \
+         with nvdec; expected \"auto\" or \"software\""
+    );
+    assert!(camera_problem("decode = \"best\"").contains("\"best\" is no decoder"));
+    assert!(camera_problem("read_timeout = \"1h\"").contains("is no duration; expected"));
+    assert!(camera_problem("read_timeout = \"0s\"").contains("expected 100ms to 10m"));
+    assert!(export_problem("hold = \"2m\"").contains("expected 1ms to 1m"));
+    assert!(export_problem("mode = \"0644\"").contains("every user of this machine"));
+    assert!(export_problem("group = \"nope\"").contains("no group \"nope\" in /etc/group"));
+    assert!(export_problem("dir = \"frames\"").contains("\"frames\" is not absolute"));
+    for slots in ["0", "1025", "-1"] {
+        assert_eq!(
+            export_problem(&format!("slots = {slots}")),
+            format!(
+                "cameras.toml:2:9: [export]: `slots`: {slots} is out of range; expected 1 to 1024"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_bad_default_is_said_once() {
+    let line = one(problems(&format!("[defaults]\ntransport = \"x\"\n{GATE}")));
+    assert!(line.starts_with("cameras.toml:2:13: [defaults]: `transport`: \"x\""), "{line}");
+}
+
+#[test]
+fn all_problems_are_said_at_once_in_order() {
+    let lines = problems(
+        "[[camera]]\nid = \"a b\"\nurl = \"http://cam/\"\ntransprot = 1\n[export]\nhold = \"x\"\n",
+    );
+    let starts: Vec<_> = lines.iter().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        ["cameras.toml:2:6", "cameras.toml:3:7", "cameras.toml:4:1", "cameras.toml:6:8"]
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused() {
+    let lines = problems("[[camera]]\nid = gate\nurl = \"rtsp://cam/\n");
+    assert!(lines[0].starts_with("cameras.toml:2:6: no valid TOML: "), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("cameras.toml:3:")), "{lines:#?}");
+    let line = one(problems(&format!("{GATE}url = \"a.mp4\"\n")));
+    assert!(line.starts_with("cameras.toml:4:1: no valid TOML: duplicate key"), "{line}");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    let list = understand(b"# \xc3\xbc\n\xff", Path::new("/"), &surroundings()).unwrap_err();
+    assert_eq!(words(list), "cameras.toml:2:1: not valid UTF-8; a config file is UTF-8 text");
+}
+
+#[test]
+fn columns_count_characters() {
+    let line = one(problems(&format!("export = {{ \"ü\" = 1 }}\n{GATE}")));
+    assert!(line.starts_with("cameras.toml:1:12: [export]: unknown key `ü`"), "{line}");
+    let line = one(problems(&format!("export = {{ \"ü\" = 1, slots = 0 }}\n{GATE}")).split_off(1));
+    assert!(line.starts_with("cameras.toml:1:29: [export]: `slots`"), "{line}");
+}
+
+#[test]
+fn a_config_without_a_camera_is_refused() {
+    assert_eq!(
+        one(problems("")),
+        "cameras.toml: no camera; add a [[camera]] table with `id` and `url`"
+    );
+}
+
+#[test]
+fn a_place_for_status_must_be_known() {
+    let nowhere = Surroundings::default();
+    let list = understand(GATE.as_bytes(), Path::new("/"), &nowhere).unwrap_err();
+    assert_eq!(
+        words(list),
+        "cameras.toml: no folder for status.json: XDG_RUNTIME_DIR is not set to an absolute path; \
+         set `run_dir` in [service]"
+    );
+    let set = format!("[service]\nrun_dir = \"/tmp/vas\"\n{GATE}");
+    assert!(understand(set.as_bytes(), Path::new("/"), &nowhere).is_ok());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = load(Path::new("/nonexistent/cameras.toml"), &surroundings()).unwrap_err();
+    let words = error.to_string();
+    assert!(words.starts_with("cannot read config file /nonexistent/cameras.toml: "), "{words}");
+    assert!(words.contains("No such file"), "{words}");
+}

@@ -1,0 +1,280 @@
+//! What was typed: the shape of a config file, before anything is made of it.
+//!
+//! Read by hand from TOML's spanned tree: deserialising into structs stops at the first problem
+//! and forgets where keys stood, while a user wants all problems of a file at once, each with
+//! its line.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::nearest::nearest;
+use super::problem::{Fault, Place};
+
+/// A config file by its keys.
+#[derive(Debug)]
+pub(crate) struct Typed {
+    pub(crate) service: TypedService,
+    pub(crate) export: TypedExport,
+    pub(crate) defaults: TypedSettings,
+    /// In the order of the file.
+    pub(crate) cameras: Vec<TypedCamera>,
+}
+
+/// `[service]`.
+#[derive(Debug)]
+pub(crate) struct TypedService {
+    pub(crate) run_dir: Field<String>,
+}
+
+/// `[export]`.
+#[derive(Debug)]
+pub(crate) struct TypedExport {
+    pub(crate) dir: Field<String>,
+    pub(crate) slots: Field<i64>,
+    pub(crate) hold: Field<String>,
+    pub(crate) group: Field<String>,
+    pub(crate) mode: Field<String>,
+}
+
+/// One `[[camera]]`.
+#[derive(Debug)]
+pub(crate) struct TypedCamera {
+    /// As messages name it.
+    pub(crate) place: Place,
+    /// Bytes of its heading.
+    pub(crate) heading: Range<usize>,
+    pub(crate) id: Field<String>,
+    pub(crate) url: Field<String>,
+    pub(crate) settings: TypedSettings,
+}
+
+/// What `[defaults]` may hold, and each camera.
+#[derive(Debug)]
+pub(crate) struct TypedSettings {
+    pub(crate) transport: Field<String>,
+    pub(crate) decode: Field<String>,
+    pub(crate) connect_timeout: Field<String>,
+    pub(crate) read_timeout: Field<String>,
+}
+
+/// The value of one key.
+#[derive(Debug)]
+pub(crate) enum Field<T> {
+    /// The key is not there.
+    Absent,
+    /// It has a value of another type, which has been reported.
+    Wrong,
+    /// It has this value, at these bytes.
+    Given(Spanned<T>),
+}
+
+/// A fault found while reading, and the bytes it is about.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// `None` when it is about the whole file.
+    pub(crate) span: Option<Range<usize>>,
+    pub(crate) place: Place,
+    pub(crate) fault: Fault,
+}
+
+impl Typed {
+    /// Reads `text`. What has no meaning here is added to `findings` and left out. `None` when
+    /// the text is no TOML: what is missing from it then would be a guess.
+    pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            findings.extend(errors.into_iter().map(|error| Finding {
+                span: error.span(),
+                place: Place::File,
+                fault: Fault::Syntax(error.message().to_owned()),
+            }));
+            return None;
+        }
+        let mut root = Section::new(Some(root.get_ref()), Place::File, findings);
+        let service = root.table("service", TypedService::read);
+        let export = root.table("export", TypedExport::read);
+        let defaults = root.table("defaults", TypedSettings::read);
+        let cameras = root.tables("camera", TypedCamera::read);
+        root.finish();
+        Some(Self { service, export, defaults, cameras })
+    }
+}
+
+impl TypedService {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self { run_dir: section.string("run_dir", "a folder such as \"/run/vas\"") }
+    }
+}
+
+impl TypedExport {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            dir: section.string("dir", "a folder such as \"/dev/shm/vas\""),
+            slots: section.integer("slots", "a whole number such as 16"),
+            hold: section.string("hold", "a duration such as \"500ms\""),
+            group: section.string("group", "the name of a group such as \"video\""),
+            mode: section.string("mode", "an octal string such as \"0640\""),
+        }
+    }
+}
+
+impl TypedCamera {
+    /// What a `url` is, for messages.
+    pub(crate) const URL: &str = "a string such as \"rtsp://10.0.0.2/stream\"";
+    /// What an `id` is, for messages.
+    pub(crate) const ID: &str = "a name such as \"gate\"";
+
+    fn read(section: &mut Section<'_>, heading: Range<usize>) -> Self {
+        Self {
+            id: section.string("id", Self::ID),
+            url: section.string("url", Self::URL),
+            settings: TypedSettings::read(section),
+            place: section.place.clone(),
+            heading,
+        }
+    }
+}
+
+impl TypedSettings {
+    fn read(section: &mut Section<'_>) -> Self {
+        let duration = "a duration such as \"10s\"";
+        Self {
+            transport: section.string("transport", "\"auto\", \"tcp\" or \"udp\""),
+            decode: section.string("decode", "\"auto\" or \"software\""),
+            connect_timeout: section.string("connect_timeout", duration),
+            read_timeout: section.string("read_timeout", duration),
+        }
+    }
+}
+
+/// One table while it is read. Every key that is asked for is a valid one; the rest are unknown.
+struct Section<'a> {
+    table: Option<&'a DeTable<'a>>,
+    place: Place,
+    asked: Vec<&'static str>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl<'a> Section<'a> {
+    /// A section of `table`; one that is not there has no key.
+    fn new(table: Option<&'a DeTable<'a>>, place: Place, findings: &'a mut Vec<Finding>) -> Self {
+        Self { table, place, asked: Vec::new(), findings }
+    }
+
+    fn string(&mut self, key: &'static str, expected: &'static str) -> Field<String> {
+        self.field(key, expected, |value| value.as_str().map(str::to_owned))
+    }
+
+    fn integer(&mut self, key: &'static str, expected: &'static str) -> Field<i64> {
+        self.field(key, expected, |value| value.as_integer().and_then(to_i64))
+    }
+
+    fn field<T>(
+        &mut self,
+        key: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&DeValue<'_>) -> Option<T>,
+    ) -> Field<T> {
+        let Some(value) = self.value(key) else { return Field::Absent };
+        match read(value.get_ref()) {
+            Some(read) => Field::Given(Spanned::new(value.span(), read)),
+            None => {
+                self.wrong_type(key, expected, value);
+                Field::Wrong
+            }
+        }
+    }
+
+    /// Reads the table `[name]`.
+    fn table<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        let value = self.value(name);
+        let table = value.and_then(|value| value.get_ref().as_table());
+        if let (Some(value), None) = (value, table) {
+            self.wrong_type(name, "a table", value);
+        }
+        let mut section = Section::new(table, Place::Table(name), self.findings);
+        let typed = read(&mut section);
+        section.finish();
+        typed
+    }
+
+    /// Reads the tables `[[name]]`, of which each is a camera.
+    fn tables<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&mut Section<'_>, Range<usize>) -> T,
+    ) -> Vec<T> {
+        const EXPECTED: &str = "a [[camera]] table for each camera";
+        let Some(value) = self.value(name) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(name, EXPECTED, value);
+            return Vec::new();
+        };
+        let mut typed = Vec::with_capacity(array.len());
+        for (index, item) in array.iter().enumerate() {
+            let Some(table) = item.get_ref().as_table() else {
+                self.wrong_type(name, EXPECTED, item);
+                continue;
+            };
+            let place = match table.get("id").and_then(|id| id.get_ref().as_str()) {
+                Some(id) if !id.is_empty() => Place::Camera(id.to_owned()),
+                _ => Place::NthCamera(index + 1),
+            };
+            let mut section = Section::new(Some(table), place, self.findings);
+            typed.push(read(&mut section, item.span()));
+            section.finish();
+        }
+        typed
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.push(key);
+        self.table?.get(key)
+    }
+
+    fn wrong_type(
+        &mut self,
+        key: &'static str,
+        expected: &'static str,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(integer) if to_i64(integer).is_none() => "a number beyond 64 bits",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+        };
+        let fault = Fault::WrongType { key, expected, found };
+        self.findings.push(Finding { span: Some(value.span()), place: self.place.clone(), fault });
+    }
+
+    /// Reports the keys that nobody asked for.
+    fn finish(self) {
+        for key in self.table.into_iter().flat_map(DeTable::keys) {
+            let name: &str = key.get_ref();
+            if self.asked.contains(&name) {
+                continue;
+            }
+            let fault = Fault::UnknownKey {
+                key: name.to_owned(),
+                nearest: nearest(name, self.asked.iter().copied()),
+                valid: self.asked.clone(),
+            };
+            self.findings.push(Finding {
+                span: Some(key.span()),
+                place: self.place.clone(),
+                fault,
+            });
+        }
+    }
+}
+
+fn to_i64(integer: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
