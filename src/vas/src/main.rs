@@ -1,3 +1,25 @@
-//! vas
+//! VAS: cameras in, whole decoded frames in local shared memory out.
 
-fn main() {}
+mod cli;
+mod config;
+mod export;
+mod flag;
+mod picture;
+mod pipeline;
+mod service;
+mod status;
+mod trial;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let outcome =
+        cli.verbosity.start_logging().map_err(cli::Failure::from).and_then(|()| cli.run());
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

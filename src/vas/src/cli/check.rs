@@ -1,0 +1,142 @@
+//! `vas check`: is a config right, and what does it mean.
+
+use std::env;
+use std::fmt::{self, Write as _};
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::{ConfigArgs, stdout};
+use crate::config::{
+    self, Camera, CameraUrl, Config, DurationWords, Export, Surroundings, transport,
+};
+use crate::flag::{self, FrameExport};
+
+/// Check a config file and print what it means, with all defaults filled in
+///
+/// Nothing is connected to or created. All problems are printed, each with its line; the exit code
+/// is then 2.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas check --config cameras.toml
+  CAMERA_PASSWORD=x vas check --config cameras.toml     where the secret is not at hand";
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let export = flag::parse(env::var_os(flag::NAME).as_deref())?;
+    let config = config::load(&args.config.config, &Surroundings::of_this_process())?;
+    stdout::write(&describe(&config, export))
+}
+
+/// What `config` means, in words.
+fn describe(config: &Config, export: FrameExport) -> String {
+    let mut text = String::new();
+    write_to(&mut text, config, export).expect("a String takes all that is written to it");
+    text
+}
+
+fn write_to(out: &mut String, config: &Config, export: FrameExport) -> fmt::Result {
+    let Export { dir, slots, hold, group, mode } = &config.export;
+    writeln!(out, "service")?;
+    writeln!(out, "  status           {}", config.run_dir.join("status.json").display())?;
+    writeln!(out, "  frame export     {}", flag_words(export))?;
+    writeln!(out, "export")?;
+    writeln!(out, "  dir              {}", dir.display())?;
+    match slots {
+        Some(slots) => writeln!(out, "  slots            {slots}")?,
+        None => writeln!(out, "  slots            as many as `hold` takes at the camera's rate")?,
+    }
+    writeln!(out, "  hold             {}", DurationWords(*hold))?;
+    match group {
+        Some(group) => writeln!(out, "  group            {} (id {})", group.name, group.id)?,
+        None => writeln!(out, "  group            the service's own")?,
+    }
+    writeln!(out, "  mode             {mode}")?;
+    config.cameras.iter().try_for_each(|camera| write_camera(out, camera))
+}
+
+fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
+    writeln!(out, "camera {}", camera.id)?;
+    writeln!(out, "  url              {}", camera.url)?;
+    writeln!(out, "  decode           {}", camera.decode)?;
+    if matches!(camera.url, CameraUrl::Rtsp(_)) {
+        writeln!(out, "  transport        {}", transport::word(camera.transport))?;
+        writeln!(out, "  connect_timeout  {}", DurationWords(camera.connect_timeout))?;
+        writeln!(out, "  read_timeout     {}", DurationWords(camera.read_timeout))?;
+    }
+    Ok(())
+}
+
+fn flag_words(export: FrameExport) -> String {
+    match export {
+        FrameExport::On => format!("on ({} is set)", flag::NAME),
+        FrameExport::Off => format!("off (in this environment {} is not true)", flag::NAME),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn described(text: &str, export: FrameExport) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cameras.toml");
+        fs::write(&path, text).unwrap();
+        let surroundings = Surroundings {
+            variables: [("PASSWORD".into(), "s3cret".into())].into(),
+            is_root: true,
+            groups: "video:x:44:\n".into(),
+        };
+        describe(&config::load(&path, &surroundings).unwrap(), export)
+    }
+
+    #[test]
+    fn says_all_that_will_be_done() {
+        let text = described(
+            "[export]\ngroup = \"video\"\nslots = 8\n[defaults]\ntransport = \"tcp\"\n\
+             [[camera]]\nid = \"gate\"\nurl = \"rtsp://admin:${PASSWORD}@10.0.0.2/a\"\n\
+             read_timeout = \"1500ms\"\n\
+             [[camera]]\nid = \"trial\"\nurl = \"testsrc:640x360@25\"\n",
+            FrameExport::On,
+        );
+        assert_eq!(
+            text,
+            "\
+service
+  status           /run/vas/status.json
+  frame export     on (AI_FRAME_EXPORT_ENABLED is set)
+export
+  dir              /dev/shm/vas
+  slots            8
+  hold             500ms
+  group            video (id 44)
+  mode             0640
+camera gate
+  url              rtsp://***@10.0.0.2/a
+  decode           auto
+  transport        tcp
+  connect_timeout  10s
+  read_timeout     1500ms
+camera trial
+  url              testsrc:640x360@25
+  decode           auto
+"
+        );
+    }
+
+    #[test]
+    fn says_what_is_left_to_the_service() {
+        let text = described("[[camera]]\nid = \"a\"\nurl = \"a.mp4\"\n", FrameExport::Off);
+        assert!(text.contains("as many as `hold` takes at the camera's rate"), "{text}");
+        assert!(text.contains("the service's own"), "{text}");
+        assert!(text.contains("off (in this environment AI_FRAME_EXPORT_ENABLED is not true)"));
+        assert!(text.contains("/a.mp4\n"), "{text}");
+    }
+}

@@ -1,0 +1,28 @@
+//! `vas completions`: a script that lets a shell complete `vas`.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::failure::Failure;
+use super::{Cli, stdout};
+
+/// Print the script that lets your shell complete `vas`
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    shell: Shell,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas completions bash > ~/.local/share/bash-completion/completions/vas
+  vas completions zsh > ~/.zfunc/_vas
+  vas completions fish > ~/.config/fish/completions/vas.fish";
+
+pub(super) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+    // By way of memory: the generator panics when standard output is closed.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "vas", &mut script);
+    stdout::write(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,144 @@
+//! How a verb can fail, in words, and the exit code of each way.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use vas_frame::{OpenError, ReadError};
+use vas_media::ConvertError;
+
+use crate::config::{CameraUrlError, ConfigError, SubstituteError};
+use crate::flag::FlagError;
+use crate::picture::PngFileError;
+use crate::service::RunError;
+
+use super::logging::FilterError;
+use super::probe::ProbeError;
+
+/// Why a verb did not do what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The config can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The export flag makes no sense.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
+    /// `VAS_LOG` makes no sense.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A url that was typed can't be completed.
+    #[error(transparent)]
+    Substitute(#[from] SubstituteError),
+    /// A url that was typed is none.
+    #[error(transparent)]
+    Url(#[from] CameraUrlError),
+    /// A camera that was tried does not work.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// A decoded picture could not be made ready to be looked at.
+    #[error("cannot show the picture: {0}")]
+    Convert(#[from] ConvertError),
+    /// The service could not start or go on.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A camera's export could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A camera's export has no frame to give.
+    #[error(transparent)]
+    Read(ReadError),
+    /// The writer went, and no other came in its place.
+    #[error("the writer of camera {camera} is gone, and no other came within {} s", limit.as_secs_f64())]
+    NoNextWriter {
+        /// The camera.
+        camera: String,
+        /// The time given.
+        limit: Duration,
+    },
+    /// A picture could not be written.
+    #[error(transparent)]
+    Picture(#[from] PngFileError),
+    /// Signals can't be handled.
+    #[error("cannot handle signals: {0}")]
+    Signals(io::Error),
+    /// Standard output takes no more.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
+}
+
+/// The exit codes; `vas --help` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Failed = 1,
+    WrongUse = 2,
+    NoCamera = 3,
+}
+
+impl Failure {
+    /// Says on standard error what happened and returns the exit code for it.
+    pub(crate) fn report(&self) -> ExitCode {
+        let exit = self.exit();
+        match self {
+            _ if exit == Exit::Done => {}
+            // These lines begin with file and line, where editors look for them.
+            Self::Config(ConfigError::Problems(problems)) => eprintln!("{problems}"),
+            _ => eprintln!("vas: {self}"),
+        }
+        ExitCode::from(exit as u8)
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_)
+            | Self::Flag(_)
+            | Self::Filter(_)
+            | Self::Substitute(_)
+            | Self::Url(_) => Exit::WrongUse,
+            Self::Probe(error) if error.is_bad_url() => Exit::WrongUse,
+            Self::Open(error) | Self::Read(ReadError::Open(error)) => match error {
+                OpenError::NoCamera { .. } | OpenError::NoWriter { .. } => Exit::NoCamera,
+                _ => Exit::Failed,
+            },
+            Self::Read(ReadError::WriterGone { .. }) | Self::NoNextWriter { .. } => Exit::NoCamera,
+            // Whoever reads our output has seen enough: `vas watch gate | head`.
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Read(_)
+            | Self::Run(_)
+            | Self::Probe(_)
+            | Self::Convert(_)
+            | Self::Picture(_)
+            | Self::Signals(_)
+            | Self::Stdout(_) => Exit::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate() -> String {
+        "gate".into()
+    }
+
+    #[test]
+    fn codes_tell_the_ways_apart() {
+        let no_writer = OpenError::NoWriter { camera: gate() };
+        let limit = Duration::from_secs(5);
+        for (failure, exit) in [
+            (Failure::Open(no_writer), Exit::NoCamera),
+            (Failure::Open(OpenError::NoCamera { path: "/x".into() }), Exit::NoCamera),
+            (Failure::Open(OpenError::NotYet { camera: gate() }), Exit::Failed),
+            (Failure::Read(ReadError::WriterGone { camera: gate(), how: "died" }), Exit::NoCamera),
+            (Failure::NoNextWriter { camera: gate(), limit }, Exit::NoCamera),
+            (Failure::Read(ReadError::TimedOut { camera: gate(), timeout: limit }), Exit::Failed),
+            (Failure::Read(ReadError::NotYet { camera: gate() }), Exit::Failed),
+            (Failure::Stdout(io::ErrorKind::BrokenPipe.into()), Exit::Done),
+            (Failure::Stdout(io::ErrorKind::StorageFull.into()), Exit::Failed),
+        ] {
+            assert_eq!(failure.exit(), exit, "{failure}");
+        }
+    }
+}

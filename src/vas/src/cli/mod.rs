@@ -1,0 +1,154 @@
+//! The command line: one file a verb.
+
+mod check;
+mod completions;
+mod failure;
+mod frame_line;
+mod logging;
+mod probe;
+mod run;
+mod snapshot;
+mod stanza;
+mod stdout;
+mod try_;
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use vas_frame::CameraId;
+
+pub(crate) use failure::Failure;
+pub(crate) use logging::Verbosity;
+
+use crate::config::Export;
+
+/// Takes frames from cameras and shows them to local programs, through shared memory.
+#[derive(Debug, Parser)]
+#[command(name = "vas", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// How much to log.
+    #[command(flatten)]
+    pub(crate) verbosity: Verbosity,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas try rtsp://10.0.0.2/stream      does this camera work, and how is it configured
+  vas check --config cameras.toml     is this config right, and what does it mean
+  AI_FRAME_EXPORT_ENABLED=true vas run --config cameras.toml
+  vas watch gate                      a line for each frame of camera `gate`
+  vas snapshot gate -o gate.png
+
+Environment:
+  AI_FRAME_EXPORT_ENABLED   true or 1: `vas run` exports frames; false, 0 or not set: it does not
+  VAS_LOG                   what to log, such as `debug` or `ffmpeg=debug,info`
+
+Exit codes:
+  0  done
+  1  failed while running
+  2  wrong use, or a config that can't be used
+  3  no such camera, or nobody writes its frames";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Try(try_::TryArgs),
+    Watch(watch::WatchArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match &self.verb {
+            Verb::Run(args) => run::run(args),
+            Verb::Check(args) => check::run(args),
+            Verb::Try(args) => try_::run(args),
+            Verb::Watch(args) => watch::run(args),
+            Verb::Snapshot(args) => snapshot::run(args),
+            Verb::Completions(args) => completions::run(args),
+        }
+    }
+}
+
+/// The config file, for the verbs that take one.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The config file (TOML).
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// A camera's export, for the verbs that read one.
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// Id of the camera, as in the config.
+    camera: CameraId,
+    /// The export directory: `dir` in [export] of the config.
+    #[arg(long, value_name = "DIR", default_value = Export::DEFAULT_DIR)]
+    dir: PathBuf,
+}
+
+/// Reads a time limit in seconds, whole or not, above zero.
+fn seconds(typed: &str) -> Result<Duration, String> {
+    typed
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| "expected a number of seconds above 0, such as 10 or 0.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_an_example_and_says_what_it_does() {
+        for verb in Cli::command().get_subcommands() {
+            let name = verb.get_name();
+            assert!(verb.get_about().is_some(), "{name}");
+            let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains(&format!("vas {name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn bad_use_is_refused() {
+        for line in [
+            "vas",
+            "vas run",
+            "vas watch",
+            "vas watch ../etc",
+            "vas watch gate --timeout 0",
+            "vas watch gate --timeout -1",
+            "vas watch gate --count 0",
+            "vas watch gate --count x",
+            "vas snapshot gate",
+            "vas check --config a -v -q",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn time_limits_are_seconds() {
+        assert_eq!(seconds("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "0", "-1", "x", "nan", "inf", "1e300", "10s"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `vas snapshot`: a camera's newest frame as PNG.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use vas_frame::{FrameMeta, Geometry, Nv12Image, Range, ReadError, Reader};
+
+use super::failure::Failure;
+use super::{ExportArgs, seconds, stdout};
+use crate::picture::{Nv12, SampleRange, write_png};
+
+/// Write the newest frame of a camera to a PNG file
+///
+/// Colours follow the matrix and range that the camera states; one that states none is taken for
+/// BT.601 below 720 rows and BT.709 from there on, in limited range.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SnapshotArgs {
+    #[command(flatten)]
+    export: ExportArgs,
+    /// The file to write; replaced whole if it is there.
+    #[arg(short, long, value_name = "FILE.png")]
+    output: PathBuf,
+    /// How long to wait for a frame.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas snapshot gate -o gate.png
+  vas snapshot gate -o /tmp/now.png --dir /dev/shm/frames --timeout 30";
+
+pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
+    let mut reader = Reader::open(&args.export.dir, &args.export.camera)?;
+    let mut image = Nv12Image::default();
+    let meta = copy_newest(&mut reader, args.timeout, &mut image).map_err(Failure::Read)?;
+    let age_ns = meta.age_ns();
+    if let Some(picture) = image.geometry().map(|geometry| picture_of(&image, geometry)) {
+        write_png(&args.output, &picture)?;
+    }
+    stdout::write(&format!(
+        "{}: frame {} of camera {}, {}x{}, {:.1} ms old\n",
+        args.output.display(),
+        meta.frame_id,
+        args.export.camera,
+        meta.width,
+        meta.height,
+        age_ns as f64 / 1e6,
+    ))
+}
+
+/// Copies the newest frame into `image`, waiting up to `timeout` for one. A frame that the writer
+/// takes back meanwhile is given up for a newer one.
+fn copy_newest(
+    reader: &mut Reader,
+    timeout: Duration,
+    image: &mut Nv12Image,
+) -> Result<FrameMeta, ReadError> {
+    let mut last_id = 0;
+    loop {
+        let frame = reader.newer_than(last_id, timeout)?;
+        if frame.copy_if_valid(image).is_ok() {
+            return Ok(*frame.meta());
+        }
+        last_id = frame.meta().frame_id;
+    }
+}
+
+fn picture_of<'a>(image: &'a Nv12Image, geometry: &Geometry) -> Nv12<'a> {
+    let colour = geometry.colour();
+    Nv12 {
+        width: image.width(),
+        height: image.height(),
+        luma: image.luma(),
+        luma_stride: image.width() as usize,
+        chroma: image.chroma(),
+        matrix: colour.matrix,
+        range: match colour.range {
+            Range::Full => SampleRange::Full,
+            Range::Limited | Range::Unspecified => SampleRange::Limited,
+        },
+    }
+}

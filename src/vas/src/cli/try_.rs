@@ -1,0 +1,126 @@
+//! `vas try`: does a camera work, and how is it configured.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use vas_media::{Frame, Nv12Converter, Range, SourceRequest, Transport};
+
+use super::failure::Failure;
+use super::probe::{Probe, probe};
+use super::stanza::{PASSWORD_VARIABLE, Stanza};
+use super::{seconds, stdout};
+use crate::config::{CameraUrl, Surroundings, transport};
+use crate::picture::{Nv12, SampleRange, write_png};
+
+/// Connect to a camera, say what it sends, and print a config stanza for it
+///
+/// Needs no config and exports nothing. The picture is written to a PNG file to look at.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TryArgs {
+    /// The url as in a config: rtsp://, rtsps://, a file, or testsrc:WIDTHxHEIGHT@FPS. `${NAME}`
+    /// is replaced from the environment, which keeps a password out of the process list.
+    url: String,
+    /// How packets travel.
+    #[arg(long, default_value = "auto", value_parser = transports())]
+    transport: Transport,
+    /// How long to wait for the camera, and then for its first picture.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+    /// Where to write the picture; replaced whole if it is there.
+    #[arg(short, long, value_name = "FILE.png", default_value = "vas-try.png")]
+    output: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas try rtsp://10.0.0.2/stream
+  CAMERA_PASSWORD=secret vas try 'rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/stream' -o gate.png
+  vas try testsrc:1280x720@25
+
+The single quotes keep the shell from filling the variable in.";
+
+/// How long pictures are counted to measure their rate.
+const MEASURE: Duration = Duration::from_secs(2);
+
+fn transports() -> impl clap::builder::TypedValueParser<Value = Transport> {
+    PossibleValuesParser::new(["auto", "tcp", "udp"]).try_map(|word| transport::parse(&word))
+}
+
+pub(super) fn run(args: &TryArgs) -> Result<(), Failure> {
+    let surroundings = Surroundings::of_this_process();
+    let folder = env::current_dir().unwrap_or_else(|_| ".".into());
+    let url = CameraUrl::parse(&surroundings.complete(&args.url)?, &folder)?;
+    eprintln!("trying {url} ...");
+    let request = SourceRequest {
+        url: url.to_secret_string(),
+        transport: args.transport,
+        connect_timeout: args.timeout,
+        read_timeout: args.timeout,
+    };
+    let _named = vas_media::log::name_thread("vas try");
+    let probe = probe(&request, MEASURE)?;
+    write_picture(args, &probe.newest)?;
+    stdout::write(&report(args, &url, &probe))
+}
+
+/// Writes a decoded picture as PNG.
+fn write_picture(args: &TryArgs, frame: &Frame) -> Result<(), Failure> {
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let stride = width.next_multiple_of(2);
+    let mut luma = vec![0; stride * height];
+    let mut chroma = vec![0; stride * height.div_ceil(2)];
+    Nv12Converter::new().convert(frame, &mut luma, &mut chroma, stride)?;
+    let color = Nv12Converter::output_color(frame);
+    let picture = Nv12 {
+        width: frame.width(),
+        height: frame.height(),
+        luma: &luma,
+        luma_stride: stride,
+        chroma: &chroma,
+        matrix: color.matrix,
+        range: match color.range {
+            Range::Full => SampleRange::Full,
+            Range::Limited | Range::Unspecified => SampleRange::Limited,
+        },
+    };
+    Ok(write_png(&args.output, &picture)?)
+}
+
+fn report(args: &TryArgs, url: &CameraUrl, probe: &Probe) -> String {
+    let stream = &probe.stream;
+    let profile = stream.profile.map(|profile| format!(" ({profile})")).unwrap_or_default();
+    let nominal = stream.fps.map_or_else(|| "not stated".into(), |fps| format!("{fps} stated"));
+    let measured = match probe.rate.per_second() {
+        Some(fps) => format!("{fps:.2} measured over {:.1} s", probe.rate.span().as_secs_f64()),
+        None => "too few frames to measure".into(),
+    };
+    let stanza = Stanza::new(&args.url, url, args.transport);
+    let mut lines = vec![
+        format!("{url} works"),
+        format!("  codec      {}{profile}", stream.codec.name()),
+        format!("  size       {}x{}", probe.newest.width(), probe.newest.height()),
+        format!("  pixels     {}", probe.newest.format_name()),
+        format!("  fps        {nominal}, {measured}"),
+        format!("  carrier    {}", stream.carrier),
+        format!("  decoder    {}", probe.decoder),
+        format!(
+            "  age        {:.1} ms from a frame's first packet to its picture",
+            probe.age_ns as f64 / 1e6
+        ),
+        format!("  picture    {}", args.output.display()),
+    ];
+    if probe.corrupt > 0 {
+        lines.push(format!("  warning    {} packets did not decode", probe.corrupt));
+    }
+    lines.push(format!("\nFor the config:\n\n{stanza}"));
+    if stanza.hides_password {
+        lines.push(format!(
+            "The password is not in it: start `vas run` with {PASSWORD_VARIABLE} set to it.\n"
+        ));
+    }
+    lines.join("\n")
+}

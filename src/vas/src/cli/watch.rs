@@ -1,0 +1,259 @@
+//! `vas watch`: a line for each frame of a camera.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use vas_frame::{Frame, Nv12Image, ReadError, Reader};
+
+use super::failure::Failure;
+use super::frame_line::FrameLine;
+use super::{ExportArgs, seconds};
+
+/// Print a line for each frame that a camera exports
+///
+/// Begins with the newest frame and follows every one after it, over changes of size and restarts
+/// of the service. Frames that were not seen are said on standard error and counted at the end.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct WatchArgs {
+    #[command(flatten)]
+    export: ExportArgs,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+    /// Copy each frame and print the MD5 of its pixels, as FFmpeg's framemd5 does for nv12.
+    #[arg(long)]
+    md5: bool,
+    /// Stop after this many frames.
+    #[arg(long, value_name = "N")]
+    count: Option<NonZeroU64>,
+    /// Give up when no frame comes for this long; without it, wait for ever.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas watch gate
+  vas watch gate --json --count 100 --timeout 10 | jq .age_ns
+
+JSON keys:
+  camera        id of the camera
+  epoch         rises with each change of size, format, colour or writer
+  frame_id      rises with each frame; gaps are frames that were not exported
+  pts_ns        the camera's presentation time, or null when it gave none
+  published_ns  when it was published, on CLOCK_MONOTONIC
+  age_ns        from the arrival of its first packet to its being read here
+  width height  visible size in pixels
+  key corrupt   true or false
+  after_loss    \"yes\", \"no\", or \"unknown\" when the source can't tell
+  decoder       \"software\", \"vaapi\", \"nvdec\" or \"unknown\"
+  md5           of the pixels, or null without --md5
+
+Exit codes: 0 after --count frames, Ctrl-C or a closed pipe; 1 when no frame came within --timeout;
+3 when there is no such camera, its writer is dead, or none came in its place within --timeout.";
+
+/// How long one wait may last before signals and the time limit are looked at.
+const WAIT: Duration = Duration::from_millis(100);
+
+pub(super) fn run(args: &WatchArgs) -> Result<(), Failure> {
+    let stop = stop_on_signals().map_err(Failure::Signals)?;
+    let reader = Reader::open(&args.export.dir, &args.export.camera)?;
+    let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
+    Watch::new(args, reader, &mut out, &mut notes).run(&stop)
+}
+
+/// A flag that SIGINT and SIGTERM set; either again ends the process.
+fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag still clear.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// One reader and what it has seen.
+struct Watch<'a> {
+    args: &'a WatchArgs,
+    reader: Reader,
+    /// Takes the lines.
+    out: &'a mut dyn Write,
+    /// Takes what else is to be said. Whether that works does not matter.
+    notes: &'a mut dyn Write,
+    image: Nv12Image,
+    last: Option<Frame>,
+    /// Everything up to this id is done with.
+    last_id: u64,
+    /// When the newest frame came, at first when watching began.
+    heard: Instant,
+    began: Instant,
+    writer_gone: bool,
+    frames: u64,
+    not_exported: u64,
+    missed: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn new(
+        args: &'a WatchArgs,
+        reader: Reader,
+        out: &'a mut dyn Write,
+        notes: &'a mut dyn Write,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            args,
+            reader,
+            out,
+            notes,
+            image: Nv12Image::default(),
+            last: None,
+            last_id: 0,
+            heard: now,
+            began: now,
+            writer_gone: false,
+            frames: 0,
+            not_exported: 0,
+            missed: 0,
+        }
+    }
+
+    /// Follows the camera and says at the end what was seen, unless whoever reads has had enough.
+    fn run(mut self, stop: &AtomicBool) -> Result<(), Failure> {
+        let outcome = self.follow(stop);
+        if !matches!(outcome, Err(Failure::Stdout(_))) {
+            let summary = self.summary();
+            self.note(format_args!("{summary}"));
+        }
+        outcome
+    }
+
+    fn follow(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
+        self.skip_to_newest()?;
+        let wanted = self.args.count.map_or(u64::MAX, NonZeroU64::get);
+        while self.frames < wanted && !stop.load(Ordering::Relaxed) {
+            match self.reader.next_after(self.last_id, WAIT) {
+                Ok(frame) => self.take(frame)?,
+                Err(error) => self.bear(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what the ring still holds of the time before.
+    fn skip_to_newest(&mut self) -> Result<(), Failure> {
+        match self.reader.latest() {
+            Ok(newest) => self.last_id = newest.meta().frame_id.saturating_sub(1),
+            Err(error) => self.bear(error)?,
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), Failure> {
+        let meta = *frame.meta();
+        let age_ns = meta.age_ns();
+        self.heard = Instant::now();
+        self.writer_gone = false;
+        self.count_gap(&frame);
+        self.last_id = meta.frame_id;
+        let copied = !self.args.md5 || frame.copy_if_valid(&mut self.image).is_ok();
+        self.last = Some(frame);
+        if !copied {
+            self.say_missed(meta.frame_id, meta.frame_id);
+            return Ok(());
+        }
+        self.frames += 1;
+        let image = self.args.md5.then_some(&self.image);
+        let line = FrameLine::new(self.args.export.camera.as_str(), &meta, age_ns, image);
+        let line = if self.args.json { line.to_json() } else { line.to_string() };
+        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(Failure::Stdout)
+    }
+
+    /// Counts the ids between the last frame and this one. Slots are taken in turn, so while the
+    /// last frame is still in its slot, none that came after it was overwritten: the gap was never
+    /// exported. Another epoch's ids begin anew.
+    fn count_gap(&mut self, frame: &Frame) {
+        let Some(last) = &self.last else { return };
+        let id = frame.meta().frame_id;
+        let gap = id.saturating_sub(self.last_id + 1);
+        if gap == 0 || last.meta().epoch != frame.meta().epoch {
+            return;
+        }
+        if last.still_valid() {
+            self.not_exported += gap;
+        } else {
+            self.say_missed(self.last_id + 1, id - 1);
+        }
+    }
+
+    fn say_missed(&mut self, first: u64, last: u64) {
+        let camera = &self.args.export.camera;
+        self.missed += last - first + 1;
+        if first == last {
+            self.note(format_args!(
+                "camera {camera}: frame {first} was overwritten before it was read"
+            ));
+        } else {
+            self.note(format_args!(
+                "camera {camera}: frames {first} to {last} were overwritten before they were read"
+            ));
+        }
+    }
+
+    fn note(&mut self, words: fmt::Arguments<'_>) {
+        let _ = writeln!(self.notes, "{words}");
+    }
+
+    /// Goes on after an error that the next frame may end, within the time limit.
+    fn bear(&mut self, error: ReadError) -> Result<(), Failure> {
+        match error {
+            ReadError::Open(_) => return Err(Failure::Read(error)),
+            ReadError::WriterGone { ref camera, how } => {
+                self.writer_gone = true;
+                self.note(format_args!(
+                    "the writer of camera {camera} is gone ({how}); waiting for the next"
+                ));
+            }
+            ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
+        }
+        match self.args.timeout {
+            Some(limit) if self.heard.elapsed() >= limit => Err(self.gave_up(error, limit)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why no frame came within `limit`, as the last wait saw it.
+    fn gave_up(&self, error: ReadError, limit: Duration) -> Failure {
+        let camera = self.args.export.camera.to_string();
+        match error {
+            _ if self.writer_gone => Failure::NoNextWriter { camera, limit },
+            ReadError::TimedOut { .. } => {
+                Failure::Read(ReadError::TimedOut { camera, timeout: limit })
+            }
+            error => Failure::Read(error),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let Self { frames, not_exported, missed, .. } = self;
+        let noun = if *frames == 1 { "frame" } else { "frames" };
+        format!(
+            "camera {}: {frames} {noun} in {:.1} s; {missed} missed by this reader, {not_exported} \
+             not exported by the service",
+            self.args.export.camera,
+            self.began.elapsed().as_secs_f64(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;
