@@ -93,8 +93,9 @@ impl Packet {
     /// ([`monotonic_ns`](crate::monotonic_ns)).
     ///
     /// For a camera the moment when the demuxer gave it, which is when the next picture began to
-    /// come: FFmpeg's parser ends a picture only there. For a file or a test picture the moment
-    /// when it was due and let go.
+    /// come: FFmpeg's parser ends a picture only there. The first few packets were read ahead while
+    /// the source was opened and state a moment up to some tenths of a second late. For a file or a
+    /// test picture the moment when it was due and let go.
     pub fn arrival_ns(&self) -> u64 {
         self.arrival_ns
     }

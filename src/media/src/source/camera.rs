@@ -4,6 +4,8 @@ use std::ffi::CString;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
+use ffmpeg_next::ffi;
+
 use super::Source;
 use super::failure::{During, Waiting, classify};
 use super::input::Input;
@@ -22,6 +24,10 @@ use crate::stream::{Carrier, StreamInfo};
 const UDP_RECEIVE_BUFFER: i64 = 4 << 20;
 /// FFmpeg's own limit for reading ahead until the stream is known.
 const MAX_ANALYSIS: Duration = Duration::from_secs(5);
+
+/// Pictures from whose distance FFmpeg takes the rate, where the parameter sets do not state it:
+/// the fewest that work. Its default of 20 holds the first picture back for most of a second.
+const PICTURES_FOR_RATE: i64 = 3;
 
 /// An RTSP session that plays.
 pub(super) struct Camera {
@@ -77,7 +83,12 @@ impl Camera {
         let fail = |input: &Input, error: AvError, what| {
             (classify(error, input.watch().fired(), during(what)), None)
         };
-        if let Err(error) = input.probe() {
+        // Reading ahead ends well when a deadline cuts it short.
+        let probed = input.probe().and_then(|()| match input.watch().fired() {
+            Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
+            None => Ok(()),
+        });
+        if let Err(error) = probed {
             return Err(fail(&input, error, "the stream's first pictures"));
         }
         match input.select_video(carrier) {
@@ -143,6 +154,7 @@ fn options(request: &SourceRequest, carrier: Carrier) -> Options {
     // limit for connecting and reading, called `stimeout` before FFmpeg 5.
     let socket_limit = request.connect_timeout.max(request.read_timeout);
     options.set_int(c"timeout", micros(socket_limit));
+    options.set_int(c"fpsprobesize", PICTURES_FOR_RATE);
     options.set_int(c"analyzeduration", micros(MAX_ANALYSIS.min(request.connect_timeout / 2)));
     options
 }

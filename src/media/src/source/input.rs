@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
@@ -15,6 +16,9 @@ use crate::stream::{Carrier, CodecParameters, StreamInfo};
 
 /// Rates outside are what FFmpeg makes of a clock, not of pictures.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
+/// Pause before a demuxer is asked again that had nothing and did not wait for it.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// An open demuxer (AVFormatContext).
 pub(super) struct Input {
@@ -117,6 +121,10 @@ impl Input {
             return Err(AvError::new(ffi::AVERROR_STREAM_NOT_FOUND));
         };
         loop {
+            // Also between packets of another stream, which must not carry us past the deadline.
+            if self.watch.poll() {
+                return Err(AvError::new(ffi::AVERROR_EXIT));
+            }
             let mut packet = Packet::empty(video.time_base, video.referred_bytes);
             // SAFETY: an open context and a blank packet.
             let code = unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_mut_ptr()) };
@@ -127,13 +135,9 @@ impl Input {
                 }
                 Ok(_) => {}
                 Err(error) if error.errno() == Some(libc::EAGAIN) => {
-                    self.watch.stop_flag().wait_for(std::time::Duration::from_millis(1));
+                    self.watch.stop_flag().wait_for(RETRY);
                 }
                 Err(error) => return Err(error),
-            }
-            // Packets of another stream, or none at all, must not carry us past the deadline.
-            if self.watch.poll() {
-                return Err(AvError::new(ffi::AVERROR_EXIT));
             }
         }
     }

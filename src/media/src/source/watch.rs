@@ -39,11 +39,11 @@ impl Watch {
         }
     }
 
-    /// Gives the calls from now on this long.
+    /// Gives the calls from now on this long, unless one was interrupted already: FFmpeg answers an
+    /// interrupted read with the picture that its parser still held, and only the next with an error.
     pub(super) fn arm(&self, limit: Duration) {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
         self.deadline_ns.store(monotonic_ns().saturating_add(limit_ns), Ordering::Relaxed);
-        self.fired.store(0, Ordering::Relaxed);
     }
 
     /// From now on only a short limit counts: a camera that is not told of the end keeps the
@@ -51,11 +51,15 @@ impl Watch {
     /// the stop flag is set.
     pub(super) fn begin_closing(&self) {
         self.closing.store(true, Ordering::Relaxed);
+        self.fired.store(0, Ordering::Relaxed);
         self.arm(CLOSING);
     }
 
-    /// Whether to return now. Remembers why.
+    /// Whether to return now. Remembers why, and stays with it until closing.
     pub(super) fn poll(&self) -> bool {
+        if self.fired().is_some() {
+            return true;
+        }
         if self.stop.is_stopped() && !self.closing.load(Ordering::Relaxed) {
             self.fired.store(1, Ordering::Relaxed);
             return true;
@@ -68,7 +72,7 @@ impl Watch {
         false
     }
 
-    /// Why the last call was interrupted, if it was.
+    /// Why a call was interrupted, if one was.
     pub(super) fn fired(&self) -> Option<Fired> {
         match self.fired.load(Ordering::Relaxed) {
             1 => Some(Fired::Stop),
@@ -109,15 +113,25 @@ mod tests {
     #[test]
     fn it_tells_a_deadline_from_a_stop() {
         let stop = StopFlag::new();
-        let watch = Watch::new(stop.clone());
+        let stopped = Watch::new(stop.clone());
+        stopped.arm(LONG);
+        stop.stop();
+        assert!(stopped.poll());
+        assert_eq!(stopped.fired(), Some(Fired::Stop));
+        let late = Watch::new(StopFlag::new());
+        late.arm(Duration::ZERO);
+        assert!(late.poll());
+        assert_eq!(late.fired(), Some(Fired::Deadline));
+    }
+
+    #[test]
+    fn an_interrupted_source_gets_no_more_time() {
+        let watch = Watch::new(StopFlag::new());
         watch.arm(Duration::ZERO);
         assert!(watch.poll());
-        assert_eq!(watch.fired(), Some(Fired::Deadline));
         watch.arm(LONG);
-        assert_eq!(watch.fired(), None);
-        stop.stop();
         assert!(watch.poll());
-        assert_eq!(watch.fired(), Some(Fired::Stop));
+        assert_eq!(watch.fired(), Some(Fired::Deadline));
     }
 
     #[test]
@@ -125,6 +139,7 @@ mod tests {
         let stop = StopFlag::new();
         stop.stop();
         let watch = Watch::new(stop);
+        assert!(watch.poll());
         watch.begin_closing();
         watch.deadline_ns.store(NO_DEADLINE, Ordering::Relaxed);
         assert!(!watch.poll());

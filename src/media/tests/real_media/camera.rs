@@ -99,8 +99,9 @@ const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 
 const SOUND: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n\
                      a=control:track1\r\n";
 
-fn describing(sdp: &'static str, setup: &'static str) -> FakeCamera {
-    FakeCamera::new(move |method| {
+/// Answers with a description and, to SETUP, with `setup`.
+fn describing(sdp: &'static str, setup: &'static str) -> impl Fn(&str) -> Option<String> {
+    move |method| {
         Some(match method {
             "DESCRIBE" => format!(
                 "200 OK\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{}",
@@ -110,22 +111,39 @@ fn describing(sdp: &'static str, setup: &'static str) -> FakeCamera {
             "SETUP" => setup.to_owned(),
             _ => "200 OK\n".to_owned(),
         })
-    })
+    }
 }
 
 #[test]
 fn a_camera_without_the_transport_says_so() {
     for asked in [Transport::Tcp, Transport::Udp] {
-        let camera = describing(SDP, "461 Unsupported transport\n");
+        let camera = FakeCamera::new(describing(SDP, "461 Unsupported transport\n"));
         let failure = camera
             .open(&StopFlag::new(), |url| SourceRequest { transport: asked, ..request(&url) });
         assert_eq!(failure.error.kind, SourceErrorKind::NoTransport { asked });
     }
 }
 
+/// Accepts the session and then sends no picture.
+fn playing_nothing() -> impl Fn(&str) -> Option<String> {
+    describing(SDP, "200 OK\nSession: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n")
+}
+
+#[test]
+fn a_session_without_pictures_times_out_and_is_closed() {
+    // Long enough for the session to be set up on a busy machine: before, there is none to close.
+    let limit = Duration::from_secs(3);
+    let failure = FakeCamera::new(playing_nothing())
+        .open(&StopFlag::new(), |url| SourceRequest { connect_timeout: limit, ..request(&url) });
+    let kind = failure.error.kind;
+    assert!(matches!(kind, SourceErrorKind::TimedOut { limit: l, .. } if l == limit), "{kind}");
+    let methods: Vec<_> = failure.requests.iter().filter_map(|r| r.split(' ').next()).collect();
+    assert_eq!(methods.last(), Some(&"TEARDOWN"), "{methods:?}");
+}
+
 #[test]
 fn sound_alone_is_no_video() {
-    let failure = describing(SOUND, "200 OK\n").open(&StopFlag::new(), tcp);
+    let failure = FakeCamera::new(describing(SOUND, "200 OK\n")).open(&StopFlag::new(), tcp);
     assert_eq!(failure.error.kind, SourceErrorKind::NoVideo);
 }
 
