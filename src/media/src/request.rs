@@ -226,8 +226,7 @@ mod tests {
 
     #[test]
     fn a_broken_password_is_not_quoted() {
-        let words = Location::parse("rtsp://user:pa/ss@host/x").unwrap_err();
-        assert!(!words.contains("pa") || words.contains("password"), "{words}");
-        assert!(!words.contains("ss@"), "{words}");
+        let words = Location::parse("rtsp://user:hun/ter2@host/x").unwrap_err();
+        assert!(!words.contains("hun") && !words.contains("ter2"), "{words}");
     }
 }
