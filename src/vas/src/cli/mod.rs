@@ -90,7 +90,7 @@ struct ConfigArgs {
 struct ExportArgs {
     /// Id of the camera, as in the config.
     camera: CameraId,
-    /// The export directory: `dir` in [export] of the config.
+    /// The export directory: `[export] dir` of the config.
     #[arg(long, value_name = "DIR", default_value = Export::DEFAULT_DIR)]
     dir: PathBuf,
 }
