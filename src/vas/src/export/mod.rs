@@ -66,3 +66,6 @@ impl FramePath {
         self.keeper.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,6 +108,11 @@ impl Tap {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn lane(&self) -> Arc<Lane> {
+        Arc::clone(&self.lane)
+    }
+
     /// Takes what the keeper has for us: a ring, or word that there is none.
     fn receive_deliveries(&mut self) {
         while let Some(delivery) = self.door.receive() {
