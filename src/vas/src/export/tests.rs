@@ -164,7 +164,7 @@ fn a_change_of_size_opens_an_epoch_and_drops_are_counted() {
     let (large, large_frames) = decoded("320x240", 1);
     rig.warm_up(&small, &small_frames[0]);
     let mut reader = rig.reader();
-    let before = reader.latest().unwrap().meta().clone();
+    let before = *reader.latest().unwrap().meta();
     rig.warm_up(&large, &large_frames[0]);
     let after = reader.newer_than(before.frame_id, LONG).unwrap();
     assert_eq!((after.meta().width, after.meta().height), (320, 240));

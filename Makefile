@@ -1,0 +1,38 @@
+# VAS: the commands that people and CI run.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-long lint clean
+SHELL := /bin/bash
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install what is missing (Debian 12; uses sudo when not root)
+	@scripts/setup.sh test
+
+build: ## build the service
+	@scripts/setup.sh build
+	cargo build --locked --release -p vas
+
+demo: setup ## a camera, the service and a reader, on this machine
+	cargo build --locked -p vas
+	@scripts/demo.sh
+
+test: setup ## all tests
+	cargo build --locked -p vas
+	cargo test --locked --workspace
+
+test-long: setup ## the tests at full length
+	cargo build --locked -p vas
+	VAS_LONG=1 cargo test --locked --workspace
+
+lint: setup ## format, lints, docs, emoji, dependencies
+	cargo fmt --all --check
+	scripts/check-emoji --self-test
+	scripts/check-emoji
+	scripts/check-deps --self-test
+	scripts/check-deps
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+clean: ## remove what was built
+	cargo clean

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs from Debian what is missing for one purpose. Quick, and without root, when nothing is.
+#
+#   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
+#   scripts/setup.sh test     the same, the RTSP server and numpy (also for make demo)
+#   scripts/setup.sh bench    the same and valgrind
+set -euo pipefail
+
+build=(build-essential pkg-config clang libclang-dev
+    libavcodec-dev libavdevice-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev)
+test=(ffmpeg python3-gi python3-numpy gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
+bench=(valgrind)
+
+case "${1:-}" in
+build) wanted=("${build[@]}") ;;
+test) wanted=("${build[@]}" "${test[@]}") ;;
+bench) wanted=("${build[@]}" "${test[@]}" "${bench[@]}") ;;
+*)
+    echo "usage: scripts/setup.sh build|test|bench" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo is not on PATH. Install Rust 1.88 or later (https://rustup.rs)," >&2
+    echo "setup: or add its folder: export PATH=\"\$HOME/.cargo/bin:\$PATH\"" >&2
+    exit 1
+fi
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "setup: this is not Debian or a relative; install yourself what these packages hold:" >&2
+    echo "setup: ${wanted[*]}" >&2
+    exit 1
+fi
+
+# dpkg-query fails when a package was never heard of, and names nothing for it on stdout.
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null || true)
+missing=()
+for package in "${wanted[@]}"; do
+    if ! grep -qxF "installed $package" <<<"$installed"; then
+        missing+=("$package")
+    fi
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: these packages are missing, and installing them needs root or sudo:" >&2
+        echo "setup: ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+
+echo "setup: installing ${missing[*]}"
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+    apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+"${apt[@]}" update
+"${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
+
+left=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" | grep -cvx 'installed .*' || true)
+if [ "$left" -ne 0 ]; then
+    echo "setup: $left of the packages are still not installed: ${missing[*]}" >&2
+    exit 1
+fi
