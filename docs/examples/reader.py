@@ -157,3 +157,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("camera")
     parser.add_argument("--dir", default="/dev/shm/vas")
+    parser.add_argument("--count", type=int, default=0, help="frames to read; 0: no end")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--md5", action="store_true")
+    parser.add_argument("--latest", action="store_true", help="skip what is not the newest")
+    options = parser.parse_args()
+    last_id, read = 0, 0
+    try:
+        camera = Camera(options.camera, options.dir)
+        take = camera.latest if options.latest else camera.next_after
+        while not options.count or read < options.count:
+            frame = take(last_id, options.timeout)
+            last_id, read = frame.frame_id, read + 1
+            print(as_line(options.camera, frame, options.md5), flush=True)
+    except NoWriter as error:
+        sys.exit(print(error, file=sys.stderr) or 3)
+    except (TimeoutError, ValueError) as error:
+        sys.exit(print(error, file=sys.stderr) or 1)
+
+if __name__ == "__main__":
+    main()

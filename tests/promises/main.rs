@@ -1,2 +1,6 @@
-//! The promises.
-fn main(){}
+//! The promises made to users, a module each, tried against real parts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod flag;
+mod pixels;
+mod readers;

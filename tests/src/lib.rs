@@ -1,1 +1,9 @@
-//! The test crate's shared parts.
+//! What the promise tests share: clips, a camera, the service, readers, and FFmpeg as the judge.
+//!
+//! Everything here is a real part: GStreamer's RTSP server, the `vas` binary, FFmpeg's command line.
+//! Helpers panic with what they saw: a test that can't be set up has failed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+pub mod camera;
+pub mod clip;
+pub mod service;

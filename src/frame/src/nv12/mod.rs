@@ -30,7 +30,8 @@ pub struct Plane<'a> {
 
 impl<'a> Plane<'a> {
     fn holds(&self, rows: usize, row_bytes: usize) -> bool {
-        self.stride >= row_bytes && self.data.len() >= self.stride.saturating_mul(rows - 1).saturating_add(row_bytes)
+        self.stride >= row_bytes
+            && self.data.len() >= self.stride.saturating_mul(rows - 1).saturating_add(row_bytes)
     }
 
     fn row(&self, row: usize, bytes: usize) -> &'a [u8] {

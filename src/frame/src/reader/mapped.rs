@@ -182,8 +182,14 @@ impl Mapped {
 
     /// The oldest readable frame above `id`.
     pub(super) fn oldest_after(ring: &Arc<Self>, id: u64) -> Option<Frame> {
+        // The head before the entries, and nothing above it while the writer goes on: a frame that is
+        // published during the scan, in a slot already passed, would be skipped for a later one.
+        let newest = if ring.is_live() { ring.head()?.1 } else { u64::MAX };
         let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        frames.filter(|f| f.meta().frame_id > id).min_by_key(|frame| frame.meta().frame_id)
+        let wanted = id.saturating_add(1)..=newest;
+        frames
+            .filter(|frame| wanted.contains(&frame.meta().frame_id))
+            .min_by_key(|frame| frame.meta().frame_id)
     }
 
     fn head(&self) -> Option<(u32, u64)> {

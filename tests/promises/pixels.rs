@@ -1,0 +1,86 @@
+//! Every frame that a reader saw is FFmpeg's, to the bit, and at real-time pace none is missing.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use vas_tests::camera::Camera;
+use vas_tests::clip::Clip;
+use vas_tests::service::{Service, frames};
+
+const FRAMES: u32 = 60;
+
+fn clip(
+    encoder: &'static str,
+    size: &'static str,
+    pixels: &'static str,
+    range: &'static str,
+) -> Clip {
+    Clip { encoder, size, pixels, range, frames: FRAMES }
+}
+
+/// Plays the clip through a camera and compares what a reader saw. `transport` as in the config.
+fn check(clip: Clip, expected: &[String], transport: &str) {
+    let camera = Camera::start(&[&clip.make()], ",once");
+    let url = camera.url();
+    let config =
+        format!("[[camera]]\nid = \"cam\"\nurl = \"{url}\"\ntransport = \"{transport}\"\n");
+    let mut service = Service::start("true", "slots = 64", &config);
+    service.until_exported("cam");
+    let python = Command::new("/usr/bin/python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/reader.py"))
+        .args(["cam", "--md5", "--count", "20", "--timeout", "30", "--dir"])
+        .arg(service.dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let reader = service.watch("cam", &["--md5", "--count", "30", "--timeout", "30"]);
+    let seen = reader.wait_with_output().unwrap();
+    assert!(seen.status.success(), "{}\n{}", String::from_utf8_lossy(&seen.stderr), service.log());
+    compare(&clip, &frames(&seen), expected);
+    let seen = python.wait_with_output().unwrap();
+    assert!(seen.status.success(), "reader.py: {:?}\n{}", seen.status, service.log());
+    compare(&clip, &frames(&seen), expected);
+}
+
+fn compare(clip: &Clip, seen: &[Value], expected: &[String]) {
+    assert!(seen.len() >= 20, "{clip:?}: {} frames", seen.len());
+    let md5 = |frame: &Value| frame["md5"].as_str().unwrap().to_owned();
+    let first = md5(&seen[0]);
+    let start = expected.iter().position(|e| *e == first);
+    let start = start.unwrap_or_else(|| panic!("{clip:?}: the first frame is none of FFmpeg's"));
+    for (i, frame) in seen.iter().enumerate() {
+        // In FFmpeg's order and without a gap.
+        assert_eq!(Some(&md5(frame)), expected.get(start + i), "{clip:?}: frame {i}");
+        assert!(!frame["corrupt"].as_bool().unwrap());
+    }
+}
+
+#[test]
+fn h264_limited_over_tcp() {
+    let clip = clip("libx264", "1366x768", "yuv420p", "tv");
+    check(clip, &clip.judge(), "tcp");
+}
+
+#[test]
+fn h264_full_range_over_udp() {
+    let clip = clip("libx264", "854x482", "yuv420p", "pc");
+    check(clip, &clip.judge(), "udp");
+}
+
+#[test]
+fn h264_422() {
+    let clip = clip("libx264", "854x482", "yuv422p", "tv");
+    check(clip, &clip.judge(), "auto");
+}
+
+#[test]
+fn h265_full_hd() {
+    let clip = clip("libx265", "1920x1080", "yuv420p", "tv");
+    check(clip, &clip.judge(), "auto");
+}
+
+#[test]
+fn h265_ten_bit_by_the_rule() {
+    let clip = clip("libx265", "854x482", "yuv420p10le", "tv");
+    check(clip, &clip.judge_ten_bit(), "tcp");
+}

@@ -1,0 +1,44 @@
+//! A camera: GStreamer's RTSP server with prepared video.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running server with one mount, `cam`.
+#[derive(Debug)]
+pub struct Camera {
+    server: Child,
+    port: u16,
+}
+
+impl Camera {
+    /// Starts a server that plays `files` one after the other; `options` as in `rig/camera.py`.
+    pub fn start(files: &[&Path], options: &str) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/camera.py");
+        let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        let mut server = Command::new("/usr/bin/python3")
+            .arg(script)
+            .args(["--mount", &format!("cam={}{options}", files.join("+"))])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&ready)
+            .unwrap_or_else(|e| panic!("the camera did not say that it is ready: {ready:?}: {e}"));
+        let port = ready["port"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap();
+        Self { server, port }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("rtsp://127.0.0.1:{}/cam", self.port)
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}

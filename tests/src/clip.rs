@@ -1,0 +1,83 @@
+//! Test clips, made once by FFmpeg, and what FFmpeg says of their pictures.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a clip is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct Clip {
+    /// `libx264` or `libx265`.
+    pub encoder: &'static str,
+    /// Such as `1366x768`.
+    pub size: &'static str,
+    /// FFmpeg's pixel format.
+    pub pixels: &'static str,
+    /// `tv` or `pc`.
+    pub range: &'static str,
+    /// Pictures at 25 a second.
+    pub frames: u32,
+}
+
+impl Clip {
+    /// Encodes it, unless that was done before, with B-frames; the path of an MP4 file.
+    pub fn make(&self) -> PathBuf {
+        let test = std::env::current_exe().unwrap();
+        // Beside the binaries, where `cargo clean` finds it.
+        let dir = test.parent().and_then(Path::parent).unwrap().join("test-clips");
+        std::fs::create_dir_all(&dir).unwrap();
+        let Self { encoder, size, pixels, range, frames } = self;
+        let path = dir.join(format!("{encoder}-{size}-{pixels}-{range}-{frames}.mp4"));
+        if path.exists() {
+            return path;
+        }
+        let unfinished = path.with_extension(format!("{}.mp4", std::process::id()));
+        let source = format!(
+            "testsrc2=size={size}:rate=25,noise=alls=12:allf=t,\
+             scale=out_range={range}:flags=bicubic,format={pixels}"
+        );
+        run(Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", &source])
+            .args(["-frames:v", &frames.to_string(), "-color_range", range, "-c:v", encoder])
+            .args(["-preset", "ultrafast", "-bf", "2", "-g", "25", "-crf", "30"])
+            .args(["-x265-params", "log-level=error"])
+            .arg(&unfinished));
+        std::fs::rename(&unfinished, &path).unwrap();
+        path
+    }
+
+    /// FFmpeg's MD5 of each picture as NV12, its range kept.
+    pub fn judge(&self) -> Vec<String> {
+        let range = self.range;
+        let filter = match self.pixels {
+            // The same samples in another order: nothing that could be scaled.
+            "yuv420p" => format!("scale=in_range={range}:out_range={range},format=nv12"),
+            _ => format!("scale=in_range={range}:out_range={range}:flags=bicubic,format=nv12"),
+        };
+        let output = run(Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-threads", "1", "-i"])
+            .arg(self.make())
+            .args(["-vf", &filter, "-fps_mode", "passthrough", "-f", "framemd5", "-"]));
+        let lines = output.lines().filter(|line| !line.starts_with('#'));
+        let md5s: Vec<_> = lines.map(|l| l.rsplit(',').next().unwrap().trim().into()).collect();
+        assert_eq!(md5s.len(), self.frames as usize, "FFmpeg decodes the whole clip");
+        md5s
+    }
+
+    /// MD5 of each picture after the 10-bit rule, by numpy on FFmpeg's own 10-bit output.
+    pub fn judge_ten_bit(&self) -> Vec<String> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/ten_bit.py");
+        let output =
+            run(Command::new("/usr/bin/python3").arg(script).arg(self.make()).arg(self.size));
+        let md5s: Vec<String> = output.lines().map(Into::into).collect();
+        assert_eq!(md5s.len(), self.frames as usize, "FFmpeg decodes the whole clip");
+        md5s
+    }
+}
+
+/// Runs a command to its end; what it wrote to standard output.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}

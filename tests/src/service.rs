@@ -1,0 +1,165 @@
+//! The service as a process, and its readers.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest that a test waits for what must come; reaching it is a failure, with words.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `vas run` with a config of its own.
+#[derive(Debug)]
+pub struct Service {
+    process: Child,
+    work: tempfile::TempDir,
+    export: tempfile::TempDir,
+}
+
+/// The binary under test; `make test` builds it first.
+pub fn vas() -> PathBuf {
+    if let Some(path) = std::env::var_os("VAS_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("vas");
+    assert!(path.exists(), "{} is not there: run `cargo build -p vas` first", path.display());
+    path
+}
+
+impl Service {
+    /// Starts the service with the flag at `flag` and `cameras` as TOML.
+    pub fn start(flag: &str, export: &str, cameras: &str) -> Self {
+        let (work, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        Self::start_in(work, dir, flag, export, cameras)
+    }
+
+    fn start_in(
+        work: tempfile::TempDir,
+        dir: tempfile::TempDir,
+        flag: &str,
+        export: &str,
+        cameras: &str,
+    ) -> Self {
+        let config = format!(
+            "[service]\nrun_dir = {:?}\n[export]\ndir = {:?}\n{export}\n{cameras}",
+            work.path().join("run"),
+            dir.path().join("vas"),
+        );
+        std::fs::write(work.path().join("vas.toml"), config).unwrap();
+        let process = spawn(work.path(), flag);
+        Self { process, work, export: dir }
+    }
+
+    /// Kills the process as a crash would, and starts another in its place.
+    pub fn crash_and_restart(&mut self, flag: &str) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = spawn(self.work.path(), flag);
+    }
+
+    /// The export directory, which the service itself makes.
+    pub fn dir(&self) -> PathBuf {
+        self.export.path().join("vas")
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What the service logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.work.path().join("log")).unwrap_or_default()
+    }
+
+    /// `status.json`, if it is there.
+    pub fn status(&self) -> Option<Value> {
+        let text = std::fs::read(self.work.path().join("run/status.json")).ok()?;
+        Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    /// Waits until the first camera's status is as wanted.
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.status()
+                && wanted(&status["cameras"][0])
+            {
+                return status["cameras"][0].clone();
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "vas ended ({ended:?}) before {what}:\n{}", self.log());
+            assert!(start.elapsed() < PATIENCE, "no {what}: {:?}\n{}", self.status(), self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until a camera's ring is there.
+    pub fn until_exported(&mut self, camera: &str) {
+        let meta = self.dir().join(camera).join("frame.meta");
+        let start = Instant::now();
+        while !meta.exists() {
+            assert!(start.elapsed() < PATIENCE, "no {}\n{}", meta.display(), self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Asks for a clean stop; the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        signal(self.pid(), "TERM");
+        self.process.wait().unwrap().code()
+    }
+
+    /// Starts a reader process: `vas watch CAMERA --json ...`.
+    pub fn watch(&self, camera: &str, arguments: &[&str]) -> Child {
+        Command::new(vas())
+            .args(["watch", camera, "--json", "--dir"])
+            .arg(self.dir())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What is left in the export's parent and in the run directory.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let list = |dir: &Path| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
+        [list(self.export.path()), list(&self.work.path().join("run"))].concat()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(work: &Path, flag: &str) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(work.join("log")).unwrap();
+    Command::new(vas())
+        .args(["run", "--config"])
+        .arg(work.join("vas.toml"))
+        .env("AI_FRAME_EXPORT_ENABLED", flag)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    crate::clip::run(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]));
+}
+
+/// Parses what a reader printed, a line a frame.
+pub fn frames(output: &Output) -> Vec<Value> {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
