@@ -4,23 +4,21 @@
 An example to copy: `Camera` is the part to keep. The format: docs/ref/frame-format.md.
 Exit codes: 0 done, 1 no frame within --timeout, 2 wrong use, 3 no such camera or no writer.
 """
-import argparse, fcntl, hashlib, json, mmap, os, platform, re, signal, struct, sys, time
+import argparse, fcntl, hashlib, itertools, json, mmap, os, platform, re, signal, struct, sys, time
 from types import SimpleNamespace
 import numpy as np
 
-def layout(size, **fields):
-    offsets, formats = zip(*fields.values())
-    return np.dtype(dict(names=list(fields), formats=formats, offsets=offsets, itemsize=size))
+def layout(size, fields):
+    names, offsets, formats = zip(*(field.split() for field in fields.split(",")))
+    return np.dtype(dict(names=names, offsets=[int(offset) for offset in offsets],
+                         formats=["<" + format for format in formats], itemsize=size))
 
-HEADER = layout(512, version=(0, "<u4"), frame_id=(8, "<u8"), width=(24, "<u4"),
-    height=(28, "<u4"), pixel_format=(32, "<u4"), stride=(36, "<u4"), head_sequence=(48, "<u8"),
-    newest_slot=(56, "<u4"), magic=(64, "S8"), layout_hash=(72, "<u8"), header_size=(88, "<u4"),
-    entry_size=(92, "<u4"), slot_count=(96, "<u4"), uv_offset=(100, "<u4"), epoch=(128, "<u8"),
-    slot_stride=(104, "<u8"), data_inode=(120, "<u8"), state=(256, "<u4"), copying=(260, "<u4"),
-    resumed_frame_id=(264, "<u8"))
-ENTRY = layout(128, sequence=(0, "<u8"), frame_id=(8, "<u8"), pts_ns=(16, "<i8"),
-    arrival_ns=(24, "<u8"), published_ns=(48, "<u8"), flags=(76, "<u4"), width=(80, "<u4"),
-    height=(84, "<u4"), decoder=(120, "<u4"))
+HEADER = layout(512, """version 0 u4, frame_id 8 u8, width 24 u4, height 28 u4, pixel_format 32 u4,
+    stride 36 u4, head_sequence 48 u8, newest_slot 56 u4, magic 64 S8, layout_hash 72 u8,
+    header_size 88 u4, entry_size 92 u4, slot_count 96 u4, uv_offset 100 u4, slot_stride 104 u8,
+    data_inode 120 u8, epoch 128 u8, state 256 u4, copying 260 u4, resumed_frame_id 264 u8""")
+ENTRY = layout(128, """sequence 0 u8, frame_id 8 u8, pts_ns 16 i8, arrival_ns 24 u8,
+    published_ns 48 u8, flags 76 u4, width 80 u4, height 84 u4, decoder 120 u4""")
 
 class NoWriter(Exception):
     """Nobody writes this camera's frames: never did, stopped or died."""
@@ -42,29 +40,28 @@ class Ring:
         self.header = np.frombuffer(meta, HEADER, 1)
         # Read once, and as Python's integers: numpy's wrap around, and a bad size could pass.
         self.fixed = h = SimpleNamespace(**dict(zip(HEADER.names, self.header[0].item())))
-        chroma_width, chroma_height = (h.width + 1) // 2 * 2, (h.height + 1) // 2
+        luma, chroma = (h.height, h.width), ((h.height + 1) // 2, (h.width + 1) // 2 * 2)
         if not ((h.version, h.magic, h.layout_hash) == (2, b"VASFRAME", 0x9B2F1B6F2C7EE1B7)
                 and (h.header_size, h.entry_size, h.pixel_format) == (512, 128, 0)
                 and 1 <= h.slot_count <= 1024 and 1 <= h.width <= 16384 and 1 <= h.height <= 16384
-                and h.stride >= chroma_width and h.uv_offset >= h.stride * h.height
-                and h.slot_stride >= h.uv_offset + h.stride * chroma_height):
+                and h.stride >= chroma[1] and h.uv_offset >= h.stride * h.height
+                and h.slot_stride >= h.uv_offset + h.stride * chroma[0]):
             raise ValueError(f"{path}/frame.meta: expected a sound header of frame format 2")
         self.entries = np.frombuffer(meta, ENTRY, h.slot_count, 512)
         if self.ended():  # A crash leaves its files, and pictures in them of any age.
-            raise NoWriter(f"{path}: the writer stopped or died")
+            raise NoWriter
         with open_file(path, "frame.data") as data:
             if os.fstat(data.fileno()).st_ino != h.data_inode:
                 raise FileNotFoundError("the epoch changed between the two opens")
             pixels = mmap.mmap(data.fileno(), h.slot_count * h.slot_stride, access=mmap.ACCESS_READ)
-        self.planes = [
-            np.ndarray((h.slot_count, *shape), "u1", pixels, start, (h.slot_stride, h.stride, 1))
-            for start, shape in ((0, (h.height, h.width)), (h.uv_offset, (chroma_height, chroma_width)))]
+        strides = (h.slot_stride, h.stride, 1)
+        self.planes = [np.ndarray((h.slot_count, *shape), "u1", pixels, start, strides)
+                       for start, shape in ((0, luma), (h.uv_offset, chroma))]
 
     def live(self, name):  # Aligned and of its own type: one load, so never half old, half new.
         return int(self.header[name][0])
 
-    def ended(self):
-        """Whether nothing more comes here. The writer of a quiet camera still holds its lock."""
+    def ended(self):  # The writer of a camera that is merely quiet still holds its lock.
         probe = read_lock(self.meta, fcntl.F_OFD_GETLK, 0, 0)
         return self.live("state") != 1 or probe == fcntl.F_UNLCK
 
@@ -74,40 +71,34 @@ class Ring:
         before = self.live("head_sequence")
         newest, slot = self.live("frame_id"), self.live("newest_slot")
         if before % 2 or self.live("head_sequence") != before or slot >= self.fixed.slot_count:
-            newest, slot = 0, 0
-        found = [(newest, slot)] if newest_only else sorted(
-            (i, s) for s, i in enumerate(self.entries["frame_id"].tolist()) if i <= newest or ended)
-        for frame_id, slot in found:
-            frame = self.copy(slot, attached_ns) if frame_id > last_id else None
-            if frame and frame.frame_id == frame_id:  # Otherwise overwritten: lost to us.
+            newest = slot = 0
+        slots = zip(self.entries["frame_id"].tolist(), range(self.fixed.slot_count))
+        slots = [(newest, slot)] if newest_only else sorted(s for s in slots if s[0] <= newest or ended)
+        for frame_id, slot in (found for found in slots if found[0] > last_id):
+            before = int(self.entries["sequence"][slot])
+            frame = SimpleNamespace(**dict(zip(ENTRY.names, self.entries[slot].item())))
+            # `copying` first: the other way an old resumed_frame_id could meet a new `copying`.
+            current = frame.published_ns > attached_ns or (
+                self.live("copying") == 1 and frame.frame_id >= self.live("resumed_frame_id"))
+            expected = (frame_id, self.fixed.width, self.fixed.height)
+            if before % 2 or not current or (frame.frame_id, frame.width, frame.height) != expected:
+                continue
+            frame.epoch = self.fixed.epoch
+            frame.nv12 = np.concatenate([plane[slot].reshape(-1) for plane in self.planes])
+            if int(self.entries["sequence"][slot]) == before:  # Otherwise overwritten: lost to us.
                 return frame
 
-    def copy(self, slot, attached_ns):
-        """The slot's frame, or None if it isn't whole or can't be called current."""
-        before = int(self.entries["sequence"][slot])
-        frame = SimpleNamespace(**dict(zip(ENTRY.names, self.entries[slot].item())))
-        # `copying` first: the other way an old resumed_frame_id could meet a new `copying`.
-        current = frame.published_ns > attached_ns or (
-            self.live("copying") == 1 and frame.frame_id >= self.live("resumed_frame_id"))
-        ours = (frame.width, frame.height) == (self.fixed.width, self.fixed.height)
-        if before % 2 or not current or not ours:
-            return None
-        frame.epoch = self.fixed.epoch
-        frame.nv12 = np.concatenate([plane[slot].reshape(-1) for plane in self.planes])
-        return frame if int(self.entries["sequence"][slot]) == before else None
-
 class Camera:
-    """A camera's frames, across epochs and writers."""
+    """A camera's frames, across epochs and writers, as objects with ENTRY's fields and `nv12`."""
     def __init__(self, name, directory="/dev/shm/vas"):
         if platform.machine() != "x86_64":
-            raise NotImplementedError("Python has no fences, and only x86-64 needs none here")
+            raise OSError("Python has no fences, and only x86-64 needs none here")
         self.path, self.readers, self.ring = os.path.join(directory, name), None, None
         self.attached_ns = time.monotonic_ns()
         if not self.show_presence():
             raise NoWriter(f"{self.path}: no such camera")
 
-    def show_presence(self):
-        """Locks `readers`; again after a clean stop, for the next writer makes a new one."""
+    def show_presence(self):  # Again after a clean stop: the next writer makes a new `readers`.
         try:
             there = os.stat(os.path.join(self.path, "readers"))
             if not self.readers or not os.path.samestat(os.fstat(self.readers.fileno()), there):
@@ -118,11 +109,7 @@ class Camera:
             return False
 
     def next_after(self, last_id=0, timeout=10.0, newest_only=False):
-        """The oldest frame above last_id; its `nv12` is flat, luma rows and then chroma rows.
-
-        A gap in the ids is frames not exported, or overwritten before they were read. Raises
-        TimeoutError, NoWriter, or ValueError for an export of another format.
-        """
+        """The oldest frame above last_id. Raises TimeoutError, NoWriter, or ValueError (format)."""
         deadline = time.monotonic() + timeout
         while True:
             # The end before the frames: what came before an end is then still found.
@@ -140,16 +127,15 @@ class Camera:
             time.sleep(0.002)
 
     def latest(self, last_id=0, timeout=10.0):
-        """The newest frame, if above last_id; otherwise as `next_after`."""
         return self.next_after(last_id, timeout, newest_only=True)
 
 def as_line(camera, frame, with_md5):
-    key, corrupt, after_loss, loss_unknown = (bool(frame.flags >> bit & 1) for bit in range(4))
+    key, corrupt, after_loss, unknown = (bool(frame.flags >> bit & 1) for bit in range(4))
     return json.dumps(dict(
         camera=camera, epoch=frame.epoch, frame_id=frame.frame_id,
         pts_ns=None if frame.pts_ns == -2**63 else frame.pts_ns, published_ns=frame.published_ns,
         age_ns=time.monotonic_ns() - frame.arrival_ns, width=frame.width, height=frame.height,
-        key=key, corrupt=corrupt, after_loss="yes" if after_loss else "unknown" if loss_unknown else "no",
+        key=key, corrupt=corrupt, after_loss="yes" if after_loss else "unknown" if unknown else "no",
         decoder={1: "software", 2: "vaapi", 3: "nvdec"}.get(frame.decoder, "unknown"),
         md5=hashlib.md5(frame.nv12).hexdigest() if with_md5 else None))
 
@@ -157,23 +143,33 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("camera")
     parser.add_argument("--dir", default="/dev/shm/vas")
-    parser.add_argument("--count", type=int, default=0, help="frames to read; 0: no end")
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--count", type=int, help="frames to print; without it, no end")
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for a frame")
     parser.add_argument("--md5", action="store_true")
-    parser.add_argument("--latest", action="store_true", help="skip what is not the newest")
-    options = parser.parse_args()
-    last_id, read = 0, 0
+    parser.add_argument("--latest", action="store_true", help="the newest each time, skipping some")
+    args = parser.parse_args()
+    if not re.fullmatch(r"(?![.-])[A-Za-z0-9._-]{1,63}", args.camera):
+        parser.error(f"expected a camera id, not {args.camera!r}")
+    if args.count is not None and args.count < 1 or not args.timeout >= 0:
+        parser.error("--count and --timeout: expected a number above 0")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `reader.py cam | head` ends without a traceback.
+    last_id = 0
     try:
-        camera = Camera(options.camera, options.dir)
-        take = camera.latest if options.latest else camera.next_after
-        while not options.count or read < options.count:
-            frame = take(last_id, options.timeout)
-            last_id, read = frame.frame_id, read + 1
-            print(as_line(options.camera, frame, options.md5), flush=True)
-    except NoWriter as error:
-        sys.exit(print(error, file=sys.stderr) or 3)
-    except (TimeoutError, ValueError) as error:
-        sys.exit(print(error, file=sys.stderr) or 1)
+        camera = Camera(args.camera, args.dir)
+        read = camera.latest if args.latest else camera.next_after
+        for _ in range(args.count) if args.count else itertools.count():
+            frame = read(last_id, args.timeout)
+            last_id = frame.frame_id
+            print(as_line(args.camera, frame, args.md5), flush=True)
+    except TimeoutError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (NoWriter, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        pass
+    return 0
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,3 +4,4 @@
 mod flag;
 mod pixels;
 mod readers;
+mod size_change;
