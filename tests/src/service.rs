@@ -15,6 +15,7 @@ pub struct Service {
     process: Child,
     work: tempfile::TempDir,
     export: tempfile::TempDir,
+    arguments: Vec<String>,
 }
 
 /// The binary under test; `make test` builds it first.
@@ -31,32 +32,28 @@ pub fn vas() -> PathBuf {
 impl Service {
     /// Starts the service with the flag at `flag` and `cameras` as TOML.
     pub fn start(flag: &str, export: &str, cameras: &str) -> Self {
-        let (work, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
-        Self::start_in(work, dir, flag, export, cameras)
+        Self::start_with(flag, export, cameras, &[])
     }
 
-    fn start_in(
-        work: tempfile::TempDir,
-        dir: tempfile::TempDir,
-        flag: &str,
-        export: &str,
-        cameras: &str,
-    ) -> Self {
+    /// Starts it with further arguments of `vas run`.
+    pub fn start_with(flag: &str, export: &str, cameras: &str, arguments: &[&str]) -> Self {
+        let (work, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let config = format!(
             "[service]\nrun_dir = {:?}\n[export]\ndir = {:?}\n{export}\n{cameras}",
             work.path().join("run"),
             dir.path().join("vas"),
         );
         std::fs::write(work.path().join("vas.toml"), config).unwrap();
-        let process = spawn(work.path(), flag);
-        Self { process, work, export: dir }
+        let process = spawn(work.path(), flag, &arguments);
+        Self { process, work, export: dir, arguments }
     }
 
     /// Kills the process as a crash would, and starts another in its place.
     pub fn crash_and_restart(&mut self, flag: &str) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        self.process = spawn(self.work.path(), flag);
+        self.process = spawn(self.work.path(), flag, &self.arguments);
     }
 
     /// The export directory, which the service itself makes.
@@ -141,11 +138,12 @@ impl Drop for Service {
     }
 }
 
-fn spawn(work: &Path, flag: &str) -> Child {
+fn spawn(work: &Path, flag: &str, arguments: &[String]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(work.join("log")).unwrap();
     Command::new(vas())
         .args(["run", "--config"])
         .arg(work.join("vas.toml"))
+        .args(arguments)
         .env("AI_FRAME_EXPORT_ENABLED", flag)
         .stdout(Stdio::null())
         .stderr(log)
