@@ -1,6 +1,6 @@
 # VAS: the commands that people and CI run.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-long lint clean
+.PHONY: help setup build demo test test-long bench lint clean
 SHELL := /bin/bash
 
 help: ## list the targets
@@ -21,9 +21,12 @@ test: setup ## all tests
 	cargo build --locked -p vas
 	cargo test --locked --workspace
 
-test-long: setup ## the tests at full length
-	cargo build --locked -p vas
-	VAS_LONG=1 cargo test --locked --workspace
+test-long: test ## all tests, and those that take long
+	cargo test --locked -p vas-tests -- --ignored
+
+bench: ## measure; keeps the results in bench/results
+	@scripts/setup.sh bench
+	for name in slot_write wake handover; do bench/run.sh $$name || exit; done
 
 lint: setup ## format, lints, docs, emoji, dependencies
 	cargo fmt --all --check

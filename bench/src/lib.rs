@@ -1,1 +1,17 @@
-//! Bench helpers.
+//! What the benches of the frame path share: measuring in turns, and a ring to measure on.
+//!
+//! The machines that these run on are small and noisy. Times of one run mean little on them; ratios of
+//! times that were taken in turns, moments apart, mean something. [`Contest`] takes them so, and hands
+//! them to criterion as well.
+
+mod contest;
+mod distribution;
+mod machine;
+mod pictures;
+mod rig;
+
+pub use contest::{Contest, measure};
+pub use distribution::Distribution;
+pub use machine::{asleep, pin_to, thread_id, with_tunables};
+pub use pictures::{Memory, Pictures};
+pub use rig::Rig;

@@ -1,0 +1,269 @@
+//! Question: is a picture written into its slot, and written and then copied out by one reader, no slower
+//! than the best of the ordinary ways?
+//!
+//! Ours: one pass from yuv420p to NV12 with ordinary stores (`Cached`), with non-temporal ones
+//! (`Streaming`), and as the service does it (`Auto`). Ordinary: `Memcpy` of the same bytes with no
+//! interleaving at all; `MemcpyPast`, glibc's own non-temporal memcpy, which it takes from the threshold
+//! that is lowered here; `Loop`, memcpy of luma and a plain loop over chroma. Their reader copies with
+//! memcpy, that of `MemcpyPastBoth` with the non-temporal one; ours with `copy_if_valid`.
+//!
+//! Pictures are `written` just before they are copied, into a pool of 8 as a decoder has one, or `cold`:
+//! taken in turn from a pool that no cache holds. Slots are taken in turn from a ring of 13. Time counts
+//! from the claim of the slot to its publication, or to the end of the reader's copy, on the writer's
+//! thread (`Same`) or on another processor (`Other`), or until that reader has also gone through its copy
+//! once (`Used`): what is copied past the cache is copied sooner and then read later.
+//!
+//!     cargo bench -p vas-bench --bench slot_write [-- FILTER]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use vas_bench::{Memory, Pictures, Rig, measure, pin_to, with_tunables};
+use vas_frame::nv12::{Picture, StoreKind};
+use vas_frame::{Nv12Image, Reader};
+
+/// A copy of this many bytes or more streams; the planes of 360p are larger, `PIECE` is smaller.
+const TUNABLES: &str = "glibc.cpu.x86_non_temporal_threshold=0x10000";
+const PIECE: usize = 0x8000;
+
+/// More than any cache of the machines in question.
+const COLD_BYTES: u64 = 96 << 20;
+const DECODER_POOL: usize = 8;
+
+/// Three to be judged by, one below them, and one between.
+const SIZES: [(u32, u32); 5] = [(320, 240), (640, 360), (1280, 720), (1920, 1080), (3840, 2160)];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Auto,
+    Cached,
+    Streaming,
+    Memcpy,
+    MemcpyPast,
+    Loop,
+    MemcpyPastBoth,
+}
+
+/// All ways; the last differs from another only in its reader.
+const WAYS: [Way; 7] = [
+    Way::Auto,
+    Way::Cached,
+    Way::Streaming,
+    Way::Memcpy,
+    Way::MemcpyPast,
+    Way::Loop,
+    Way::MemcpyPastBoth,
+];
+const WRITES: &[Way] = WAYS.split_at(6).0;
+const ORDINARY: &[Way] = WAYS.split_at(3).1;
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Written,
+    Cold,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Read {
+    None,
+    Same,
+    Other,
+    Used,
+}
+
+/// An ordinary memcpy, whatever the threshold: glibc's default for a picture on most machines.
+fn memcpy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.chunks_mut(PIECE).zip(from.chunks(PIECE)) {
+        to.copy_from_slice(from);
+    }
+}
+
+impl Way {
+    fn write(self, rig: &mut Rig, pictures: &Pictures) {
+        let mut slot = rig.claim();
+        let store = match self {
+            Self::Auto => Some(StoreKind::Auto),
+            Self::Cached => Some(StoreKind::Cached),
+            Self::Streaming => Some(StoreKind::Streaming),
+            _ => None,
+        };
+        if let Some(store) = store {
+            slot.write(&pictures.picture(), store).expect("the picture is of the slot's size");
+        } else {
+            let (luma, chroma) = slot.planes_mut();
+            let (y, c) = pictures.bytes().split_at(luma.len());
+            match self {
+                Self::MemcpyPast | Self::MemcpyPastBoth => {
+                    luma.copy_from_slice(y);
+                    chroma.copy_from_slice(c);
+                }
+                Self::Loop => interleave(&pictures.picture(), luma, chroma),
+                _ => {
+                    memcpy(luma, y);
+                    memcpy(chroma, c);
+                }
+            }
+        }
+        let stamp = rig.stamp();
+        slot.publish(&stamp);
+    }
+}
+
+/// What one writes without thinking about it.
+fn interleave(picture: &Picture<'_>, luma: &mut [u8], chroma: &mut [u8]) {
+    let Picture::Yuv420p { y, u, v } = picture else { unreachable!("pictures here are planar") };
+    memcpy(luma, y.data);
+    for ((u, v), to) in u.data.iter().zip(v.data).zip(chroma.chunks_exact_mut(2)) {
+        to[0] = *u;
+        to[1] = *v;
+    }
+}
+
+/// A reader and where it copies to.
+struct Taker {
+    reader: Reader,
+    image: Nv12Image,
+    plain: Memory,
+}
+
+impl Taker {
+    fn new(rig: &Rig, bytes: u64) -> Self {
+        let plain = Memory::noise(5, bytes as usize);
+        Self { reader: rig.reader(), image: Nv12Image::default(), plain }
+    }
+
+    /// Reads the copy as most who make one do next, and returns what the compiler can't do without.
+    fn sum(&self, way: Way) -> u64 {
+        let copy = if ORDINARY.contains(&way) { self.plain.get() } else { self.image.data() };
+        copy.as_chunks().0.iter().fold(0, |sum, word| sum ^ u64::from_ne_bytes(*word))
+    }
+
+    fn take(&mut self, way: Way) {
+        let frame = self.reader.latest().expect("a frame was just published");
+        if ORDINARY.contains(&way) {
+            let to = self.plain.get_mut();
+            // SAFETY: the slot holds this many bytes, and nobody writes it now: the ring has 13 slots, and
+            // its writer waits for us.
+            let from = unsafe { std::slice::from_raw_parts(frame.raw().y, to.len()) };
+            if way == Way::MemcpyPastBoth {
+                to.copy_from_slice(from)
+            } else {
+                memcpy(to, from)
+            }
+            assert!(frame.still_valid());
+        } else {
+            frame.copy_if_valid(&mut self.image).expect("nobody writes the slot now");
+        }
+    }
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// A taker on another processor. It spins, so that no wake-up is measured.
+struct Desk {
+    asked: AtomicU64,
+    done: AtomicU64,
+}
+
+const STOP: u64 = u64::MAX;
+
+impl Desk {
+    fn serve(&self, mut taker: Taker, uses: bool) {
+        pin_to(1);
+        let mut served = 0;
+        loop {
+            let asked = self.asked.load(Ordering::Acquire);
+            if asked == STOP {
+                return;
+            }
+            if asked == served {
+                std::hint::spin_loop();
+                continue;
+            }
+            let way = WAYS[(asked % WAYS.len() as u64) as usize];
+            taker.take(way);
+            if uses {
+                std::hint::black_box(taker.sum(way));
+            }
+            served = asked;
+            self.done.store(asked, Ordering::Release);
+        }
+    }
+
+    fn ask(&self, way: Way) {
+        let count = WAYS.len() as u64;
+        let turn = self.asked.load(Ordering::Relaxed) / count + 1;
+        let ask = turn * count + WAYS.iter().position(|w| *w == way).map_or(0, |at| at as u64);
+        self.asked.store(ask, Ordering::Release);
+        while self.done.load(Ordering::Acquire) != ask {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn bench(criterion: &mut Criterion, (width, height): (u32, u32), source: Source, read: Read) {
+    let title = format!("{width}x{height} {source:?} read:{read:?}");
+    let geometry = Rig::geometry(width, height);
+    let bytes = geometry.picture_bytes();
+    let count = match source {
+        Source::Written => DECODER_POOL,
+        Source::Cold => (COLD_BYTES / bytes) as usize,
+    };
+    let (mut rig, mut pictures) = (Rig::new(geometry), Pictures::new(geometry, count));
+    let next = |pictures: &mut Pictures| match source {
+        Source::Written => pictures.decode_next(),
+        Source::Cold => pictures.turn(),
+    };
+    let mut taker = Taker::new(&rig, bytes);
+    match read {
+        Read::None => measure(criterion, &title, WRITES, ORDINARY, |way| {
+            next(&mut pictures);
+            time(|| way.write(&mut rig, &pictures))
+        }),
+        Read::Same => measure(criterion, &title, &WAYS, ORDINARY, |way| {
+            next(&mut pictures);
+            time(|| {
+                way.write(&mut rig, &pictures);
+                taker.take(way);
+            })
+        }),
+        Read::Other | Read::Used => {
+            let desk = Desk { asked: AtomicU64::new(0), done: AtomicU64::new(0) };
+            std::thread::scope(|scope| {
+                scope.spawn(|| desk.serve(taker, matches!(read, Read::Used)));
+                measure(criterion, &title, &WAYS, ORDINARY, |way| {
+                    next(&mut pictures);
+                    time(|| {
+                        way.write(&mut rig, &pictures);
+                        desk.ask(way);
+                    })
+                });
+                desk.asked.store(STOP, Ordering::Release);
+            });
+        }
+    }
+}
+
+fn main() {
+    with_tunables(TUNABLES);
+    pin_to(0);
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(900))
+        .configure_from_args();
+    for read in [Read::None, Read::Same, Read::Other, Read::Used] {
+        for size in SIZES {
+            for source in [Source::Written, Source::Cold] {
+                bench(&mut criterion, size, source, read);
+            }
+        }
+    }
+    criterion.final_summary();
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs a bench and keeps its table, with machine and command, in bench/results/.
+#
+#   bench/run.sh slot_write|wake|handover
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=${1:?usage: bench/run.sh slot_write|wake|handover}
+case "$name" in
+handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
+slot_write | wake) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
+*)
+    echo "bench/run.sh: no bench $name" >&2
+    exit 2
+    ;;
+esac
+result=bench/results/$name-$(date +%F).txt
+{
+    echo "machine: $(lscpu | sed -n 's/^Model name: *//p'), $(nproc) processors, Linux $(uname -r)"
+    echo "commit:  $(git describe --always --dirty --exclude '*')"
+    echo "command: ${command[*]}"
+    # Criterion's own lines are its raw results in target/criterion; the tables are ours.
+    "${command[@]}" | grep -vE '^(Benchmarking|running|test |$)|time: |change: |outliers|mild|severe|No change|Performance|Change within'
+} | tee "$result"
+echo "kept in $result"

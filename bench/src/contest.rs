@@ -1,0 +1,97 @@
+//! Ways to do the same work, measured in turns.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode};
+
+use crate::Distribution;
+
+/// Times of several ways to do the same work. A round runs each once, in an order of its own.
+#[derive(Debug)]
+pub struct Contest<W> {
+    ways: Vec<(W, Distribution)>,
+    state: u64,
+}
+
+impl<W: Copy + Debug + PartialEq> Contest<W> {
+    /// No round was run yet.
+    #[must_use]
+    pub fn new(ways: &[W]) -> Self {
+        let ways = ways.iter().map(|way| (*way, Distribution::default())).collect();
+        Self { ways, state: 0x9e37_79b9_7f4a_7c15 }
+    }
+
+    /// Runs rounds and returns what `way` took in all of them.
+    pub fn rounds(&mut self, count: u64, way: W, run: &mut impl FnMut(W) -> Duration) -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..count {
+            for index in self.order() {
+                let (now, times) = &mut self.ways[index];
+                let time = run(*now);
+                times.add(time);
+                if *now == way {
+                    total += time;
+                }
+            }
+        }
+        total
+    }
+
+    /// Prints each way's distribution, and its ratio to the one of `ordinary` with the least median: of
+    /// the medians, and the median of the ratios within a round.
+    pub fn report(&self, title: &str, ordinary: &[W]) {
+        if self.ways.iter().all(|(_, times)| times.samples().is_empty()) {
+            // Filtered out.
+            return;
+        }
+        println!("\n{title}");
+        let median = |(_, times): &&(W, Distribution)| times.percentile(50);
+        let ordinary = self.ways.iter().filter(|(way, _)| ordinary.contains(way));
+        let Some((best, base)) = ordinary.min_by_key(median) else { return };
+        println!("  {:<22}{}  ratio  in-round", "way", Distribution::COLUMNS);
+        for (way, times) in &self.ways {
+            let ratio = times.percentile(50).as_secs_f64() / base.percentile(50).as_secs_f64();
+            let pairs = times.samples().iter().zip(base.samples());
+            let mut ratios: Vec<f64> =
+                pairs.map(|(one, other)| one.as_secs_f64() / other.as_secs_f64()).collect();
+            ratios.sort_unstable_by(f64::total_cmp);
+            let in_round = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
+            let mark = if way == best { " <- best ordinary" } else { "" };
+            println!("  {:<22}{times}  {ratio:5.2}  {in_round:8.2}{mark}", format!("{way:?}"));
+        }
+    }
+
+    /// The ways' indices, shuffled: nobody always runs behind the same one.
+    fn order(&mut self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.ways.len()).collect();
+        for last in (1..order.len()).rev() {
+            self.state ^= self.state << 13;
+            self.state ^= self.state >> 7;
+            self.state ^= self.state << 17;
+            order.swap(last, (self.state % (last as u64 + 1)) as usize);
+        }
+        order
+    }
+}
+
+/// Measures `ways` through criterion, which sees each way's times; every sample of one is taken in a round
+/// of all. Prints the table at the end.
+pub fn measure<W: Copy + Debug + PartialEq>(
+    criterion: &mut Criterion,
+    title: &str,
+    ways: &[W],
+    ordinary: &[W],
+    mut run: impl FnMut(W) -> Duration,
+) {
+    let mut contest = Contest::new(ways);
+    let mut group = criterion.benchmark_group(title);
+    group.sampling_mode(SamplingMode::Flat);
+    for &way in ways {
+        group.bench_function(format!("{way:?}"), |bencher| {
+            bencher.iter_custom(|rounds| contest.rounds(rounds, way, &mut run));
+        });
+    }
+    group.finish();
+    contest.report(title, ordinary);
+}

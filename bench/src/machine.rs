@@ -1,0 +1,39 @@
+//! The process and its threads, as the kernel sees them.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rustix::thread::{CpuSet, Pid};
+
+/// Keeps the calling thread on one processor.
+pub fn pin_to(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    rustix::thread::sched_setaffinity(None, &set).expect("a thread may choose its processor");
+}
+
+/// The calling thread's id.
+#[must_use]
+pub fn thread_id() -> Pid {
+    rustix::thread::gettid()
+}
+
+/// Whether a thread of this process sleeps in the kernel.
+#[must_use]
+pub fn asleep(thread: Pid) -> bool {
+    let path = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
+    // The state follows the name, which is in brackets and may hold anything.
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
+/// Starts this process anew, unless glibc was started with these tunables already: they are read once.
+pub fn with_tunables(tunables: &str) {
+    const NAME: &str = "GLIBC_TUNABLES";
+    if std::env::var(NAME).is_ok_and(|set| set == tunables) {
+        return;
+    }
+    let this = std::env::current_exe().expect("a process knows its own file");
+    let error = Command::new(this).args(std::env::args_os().skip(1)).env(NAME, tunables).exec();
+    panic!("can't start with {NAME}={tunables}: {error}");
+}

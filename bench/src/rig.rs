@@ -1,0 +1,73 @@
+//! A ring in shared memory, with its writer.
+
+use std::sync::Arc;
+
+use vas_frame::{
+    Access, CameraExport, CameraId, ClaimedSlot, Colour, ExportRoot, Geometry, Notifier, OpenRing,
+    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+};
+
+/// Slots of a camera of 25 frames a second with the default hold of half a second.
+const SLOTS: u32 = 13;
+
+/// A camera's export. Its frames are promised for no time, so a slot is always free.
+#[derive(Debug)]
+pub struct Rig {
+    writer: RingWriter,
+    next_id: u64,
+    export: CameraExport,
+    dir: tempfile::TempDir,
+}
+
+impl Rig {
+    /// Opens a ring for pictures of this size.
+    #[must_use]
+    pub fn new(geometry: Geometry) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").expect("a directory in /dev/shm");
+        let root = ExportRoot::open(dir.path(), Access::default()).expect("an export directory");
+        let notifier = Arc::new(Notifier::start().expect("a thread"));
+        let mut export = CameraExport::claim(&Arc::new(root), &camera(), &notifier)
+            .expect("nobody else has the camera");
+        let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+        match export.open_ring(geometry, options).expect("memory for a ring") {
+            OpenRing::Ready(writer) => Self { writer, next_id: 1, export, dir },
+            OpenRing::NotBefore(_) => unreachable!("there was no ring before"),
+        }
+    }
+
+    /// A picture's shape, without a colour.
+    #[must_use]
+    pub fn geometry(width: u32, height: u32) -> Geometry {
+        Geometry::new(width, height, Colour::default(), 8).expect("a size of this bench")
+    }
+
+    /// A new reader.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::open(self.dir.path(), &camera()).expect("the export is there")
+    }
+
+    /// Takes the next slot.
+    #[must_use]
+    pub fn claim(&mut self) -> ClaimedSlot {
+        self.writer.claim(monotonic_ns()).expect("no slot is leased or in flight")
+    }
+
+    /// What goes with the next frame.
+    #[must_use]
+    pub fn stamp(&mut self) -> Stamp {
+        let stamp = Stamp { frame_id: self.next_id, ..Stamp::default() };
+        self.next_id += 1;
+        stamp
+    }
+
+    /// The export, which stays open as long as the rig.
+    #[must_use]
+    pub fn export(&self) -> &CameraExport {
+        &self.export
+    }
+}
+
+fn camera() -> CameraId {
+    CameraId::new("bench").expect("a fair name")
+}
