@@ -39,7 +39,7 @@ pub struct CameraExport {
     notifier: Arc<Notifier>,
     dir: CameraDir,
     writer_lock: File,
-    _readers: File,
+    readers: File,
     incarnation: u64,
     next_epoch: u64,
     first_frame_id: u64,
@@ -122,7 +122,7 @@ impl CameraExport {
             notifier: Arc::clone(notifier),
             dir,
             writer_lock,
-            _readers: readers,
+            readers,
             incarnation: boot,
             // No camera opens a thousand epochs or shows a million frames a second, so these also
             // rise across a writer that left nothing behind.
@@ -325,7 +325,7 @@ impl CameraExport {
         let same_file = |name, file: &File| self.dir.names(name, file.as_fd());
         same_dir
             && same_file(WRITER_FILE, &self.writer_lock)
-            && same_file(READERS_FILE, &self._readers)
+            && same_file(READERS_FILE, &self.readers)
             && self.current.as_ref().is_none_or(|current| {
                 same_file(META_FILE, &current.meta_file) && same_file(DATA_FILE, &current.data_file)
             })

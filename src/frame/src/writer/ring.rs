@@ -2,7 +2,8 @@
 //!
 //! House rules. A slot belongs to whoever holds its [`ClaimedSlot`], from the claim to the publication;
 //! `busy` says so. Only the holder touches the slot's bytes and entry. The header's line of the newest
-//! frame is written under `newest`. Readers may look at any time: that is what the sequences are for.
+//! frame is written under `publishing`, which a claim never takes: a publisher that loses its processor
+//! must not hold up the decode thread. Readers may look at any time: that is what the sequences are for.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +21,10 @@ use crate::seqlock;
 use crate::stamp::Stamp;
 use crate::sync::Ordering as SyncOrdering;
 
-/// Waiters that a publisher wakes itself: waking one costs it about 4.5 us.
-const WAKE_AT_ONCE: u32 = 4;
+/// Waiters that a publisher wakes itself; waking one costs it about 4.5 us. One more than the four readers
+/// that are to be woken without delay: a full count is the only sign that there may be more, and the
+/// notifier is then woken too, which at exactly four readers made the last one 1.4 times as late.
+const WAKE_AT_ONCE: u32 = 5;
 
 /// Why no slot could be claimed. The newest frame is the one that is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +56,9 @@ pub(crate) struct Ring {
     slots: u32,
     lease_ns: u64,
     busy: Box<[AtomicBool]>,
-    /// Slot of the newest frame, once there is one. Uncontended where an engine publishes a camera's
+    /// Held while the newest frame's line is written. Uncontended where an engine publishes a camera's
     /// frames from one thread at a time, as all do.
-    newest: Mutex<Option<u32>>,
+    publishing: Mutex<()>,
     pub(crate) crowd_waits: AtomicBool,
     bell: Bell,
 }
@@ -87,7 +90,7 @@ impl Ring {
             slots,
             lease_ns,
             busy: (0..slots).map(|_| AtomicBool::new(false)).collect(),
-            newest: Mutex::new(None),
+            publishing: Mutex::new(()),
             crowd_waits: AtomicBool::new(false),
             bell,
         }
@@ -137,16 +140,24 @@ impl Ring {
         futex::wake(&self.header().published, i32::MAX as u32);
     }
 
+    /// Slot of the newest frame, once there is one.
+    fn newest(&self) -> Option<u32> {
+        let header = self.header();
+        (header.frame_id.load(SyncOrdering::Relaxed) != 0)
+            .then(|| header.newest_slot.load(SyncOrdering::Relaxed))
+    }
+
     /// The slot to write next, from `first` on: not being written, not the newest, out of its lease.
     fn choose(&self, first: u32, now_ns: u64) -> Result<u32, Refused> {
-        let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refused = Refused::InFlight;
         for i in 0..self.slots {
             let slot = (first + i) % self.slots;
+            // Partner: the release store at the end of `publish`. A slot that is seen free is seen with
+            // the head that its publication wrote, so the newest one is never taken for an older one.
             if self.busy[slot as usize].load(Ordering::Acquire) {
                 continue;
             }
-            if newest == Some(slot) && self.slots > 1 {
+            if self.newest() == Some(slot) && self.slots > 1 {
                 continue;
             }
             if self.entry(slot).reuse_not_before_ns.load(SyncOrdering::Relaxed) > now_ns {
@@ -253,7 +264,7 @@ impl ClaimedSlot {
     pub fn publish(mut self, stamp: &Stamp) -> u64 {
         self.published = true;
         let ring = &*self.ring;
-        let mut newest = ring.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let publishing = ring.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ns = monotonic_ns();
         self.fill_entry(stamp, now_ns);
         seqlock::end_write(&ring.entry(self.slot).sequence, self.odd);
@@ -264,8 +275,7 @@ impl ClaimedSlot {
         header.timestamp_ns.store(now_ns, SyncOrdering::Relaxed);
         header.newest_slot.store(self.slot, SyncOrdering::Relaxed);
         seqlock::end_write(&header.head_sequence, odd);
-        *newest = Some(self.slot);
-        drop(newest);
+        drop(publishing);
         ring.busy[self.slot as usize].store(false, Ordering::Release);
         ring.wake();
         now_ns
