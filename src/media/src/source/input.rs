@@ -109,7 +109,7 @@ impl Input {
                 .find(|fps| PLAUSIBLE_FPS.contains(&fps.as_f64())),
             time_base,
             carrier,
-            knows_loss: false,
+            knows_loss: matches!(carrier, Carrier::File | Carrier::Generated),
             parameters,
         })
     }
