@@ -10,7 +10,7 @@ use vas_frame::CameraId;
 
 use crate::export::ExportFacts;
 use crate::flag::FrameExport;
-use crate::pipeline::{Dropped, Shown};
+use crate::pipeline::{DropReason, Shown};
 
 /// What the status looks at for one camera.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl CameraStatus {
     fn to_json(&self) -> Value {
         let state = self.shown.state.get();
         let counters = &self.shown.counters;
-        let dropped: Map<_, _> = Dropped::ALL
+        let dropped: Map<_, _> = DropReason::ALL
             .iter()
             .map(|(why, name)| ((*name).to_owned(), counters.drops(*why).into()))
             .collect();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(read()["cameras"], json!([]));
         let shown = Arc::new(Shown::default());
         shown.counters.received_packet(10);
-        shown.counters.dropped(Dropped::Lease);
+        shown.counters.dropped(DropReason::Lease);
         let id = CameraId::new("gate").unwrap();
         file.write(&[CameraStatus::new(id, shown, None)]);
         let camera = &read()["cameras"][0];

@@ -9,7 +9,7 @@ use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{CameraId, ClaimedSlot, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 
-use crate::pipeline::{Dropped, Shown};
+use crate::pipeline::{DropReason, Shown};
 
 /// Frames of a camera that may be handed over and not yet published. They hold memory of the decoder.
 pub(super) const MAX_IN_FLIGHT: u32 = 3;
@@ -79,7 +79,7 @@ impl Lane {
     pub(super) fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
         // An admitted frame has its place here; if it had not, the slot would hold no frame.
         if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
-            self.shown.counters.dropped(Dropped::InFlight);
+            self.shown.counters.dropped(DropReason::InFlight);
             self.give_back(job.frame);
             return false;
         }
@@ -132,7 +132,7 @@ impl Lane {
 
     /// The dropped slot holds no frame; older ones stay readable.
     fn failed(&self, reason: &str) {
-        self.shown.counters.dropped(Dropped::CopyFailed);
+        self.shown.counters.dropped(DropReason::CopyFailed);
         tracing::warn!(camera = %self.camera, "a frame was not exported: {reason}");
     }
 

@@ -13,7 +13,7 @@ use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
 use super::keeper::{Delivery, Door};
 use super::lane::Lane;
 use super::pool::Entrance;
-use crate::pipeline::{Dropped, Taker};
+use crate::pipeline::{DropReason, Taker};
 
 /// A camera's tap.
 #[derive(Debug)]
@@ -66,26 +66,26 @@ impl Tap {
         }
     }
 
-    fn offer(&mut self, frame: &mut Frame) -> Result<(), Dropped> {
+    fn offer(&mut self, frame: &mut Frame) -> Result<(), DropReason> {
         self.receive_deliveries();
-        let geometry = geometry_of(frame).ok_or(Dropped::Unsupported)?;
+        let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
         let frame_id = self.next_frame_id;
         self.next_frame_id += 1;
         let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
         if !fits {
             return Err(self.ask(geometry));
         }
-        let writer = self.writer.as_mut().ok_or(Dropped::EpochOpening)?;
+        let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
-        let mut place = self.lane.admit().ok_or(Dropped::InFlight)?;
+        let mut place = self.lane.admit().ok_or(DropReason::InFlight)?;
         let now_ns = monotonic_ns();
         let slot = match writer.claim(now_ns) {
             Ok(slot) => slot,
             Err(refused) => {
                 self.lane.give_back(place);
                 return Err(match refused {
-                    Refused::Lease => Dropped::Lease,
-                    Refused::InFlight => Dropped::InFlight,
+                    Refused::Lease => DropReason::Lease,
+                    Refused::InFlight => DropReason::InFlight,
                 });
             }
         };
@@ -133,13 +133,13 @@ impl Tap {
     }
 
     /// Asks the keeper for a ring of this geometry, once, and says what the frame is dropped for.
-    fn ask(&mut self, geometry: Geometry) -> Dropped {
+    fn ask(&mut self, geometry: Geometry) -> DropReason {
         // The keeper can use the pages again only when we have let go of them.
         self.writer = None;
         if self.asked != Some(geometry) && self.door.ask(geometry, self.fps) {
             self.asked = Some(geometry);
         }
-        if self.refused { Dropped::NoExport } else { Dropped::EpochOpening }
+        if self.refused { DropReason::NoExport } else { DropReason::EpochOpening }
     }
 
     fn flags_of(&self, frame: &Frame) -> Flags {

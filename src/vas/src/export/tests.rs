@@ -10,7 +10,7 @@ use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport}
 
 use super::*;
 use crate::config::{Config, Surroundings};
-use crate::pipeline::{Dropped, Taker as _};
+use crate::pipeline::{DropReason, Taker as _};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -65,12 +65,13 @@ impl Rig {
 
     /// Frames that were published or dropped.
     fn settled(&self) -> u64 {
-        let dropped = Dropped::ALL.iter().map(|(why, _)| self.shown.counters.drops(*why));
+        let dropped = DropReason::ALL.iter().map(|(why, _)| self.shown.counters.drops(*why));
         self.shown.counters.exported() + dropped.sum::<u64>()
     }
 
     fn dropped(&self) -> Vec<(&'static str, u64)> {
-        let drops = Dropped::ALL.iter().map(|(why, name)| (*name, self.shown.counters.drops(*why)));
+        let drops =
+            DropReason::ALL.iter().map(|(why, name)| (*name, self.shown.counters.drops(*why)));
         drops.filter(|(_, count)| *count > 0).collect()
     }
 }
@@ -180,7 +181,7 @@ fn a_ring_that_does_not_fit_leaves_the_camera_running_and_says_why() {
     let mut rig = Rig::new("slots = 1024");
     let (stream, frames) = decoded("7680x4320", 1);
     rig.tap.begin(&stream, vas_media::DecoderKind::Software);
-    while rig.shown.counters.drops(Dropped::NoExport) == 0 {
+    while rig.shown.counters.drops(DropReason::NoExport) == 0 {
         rig.offer(&frames[0]);
     }
     let facts = rig.facts.get();
@@ -242,9 +243,9 @@ fn nothing_is_allocated_per_frame() {
 }
 
 /// What a hand-over costs the decode thread, against waking a parked thread and nothing else, in turns
-/// within one run. `bench/handover.sh` runs it and keeps the result.
+/// within one run. `bench/run.sh handover` runs it and keeps the result.
 #[test]
-#[ignore = "a measurement, not a check: see bench/handover.sh"]
+#[ignore = "a measurement, not a check: see bench/run.sh"]
 fn measure_handover() {
     measure::handover();
 }

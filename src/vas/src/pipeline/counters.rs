@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a packet or a frame went no further. Nothing is dropped under another heading, or under none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drop {
+pub(crate) enum DropReason {
     /// Packet: it came before the first key frame of a stream.
     BeforeKey,
     /// Packet: decode did not keep up; dropped to the next key frame.
@@ -25,7 +25,7 @@ pub(crate) enum Drop {
     CopyFailed,
 }
 
-impl Drop {
+impl DropReason {
     /// Every reason, in the order of the status.
     pub(crate) const ALL: [(Self, &str); 9] = [
         (Self::BeforeKey, "before_key"),
@@ -49,7 +49,7 @@ pub(crate) struct Counters {
     decoded: AtomicU64,
     exported: AtomicU64,
     reconnects: AtomicU64,
-    dropped: [AtomicU64; Drop::ALL.len()],
+    dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
 impl Counters {
@@ -70,11 +70,11 @@ impl Counters {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn dropped(&self, why: Drop) {
+    pub(crate) fn dropped(&self, why: DropReason) {
         self.dropped_many(why, 1);
     }
 
-    pub(crate) fn dropped_many(&self, why: Drop, count: u64) {
+    pub(crate) fn dropped_many(&self, why: DropReason, count: u64) {
         self.dropped[why as usize].fetch_add(count, Ordering::Relaxed);
     }
 
@@ -104,7 +104,7 @@ impl Counters {
     }
 
     /// What was dropped for one reason.
-    pub(crate) fn drops(&self, why: Drop) -> u64 {
+    pub(crate) fn drops(&self, why: DropReason) -> u64 {
         self.dropped[why as usize].load(Ordering::Relaxed)
     }
 }
@@ -116,10 +116,10 @@ mod tests {
     #[test]
     fn each_reason_has_its_own_place_and_name() {
         let counters = Counters::default();
-        for (n, (why, _)) in Drop::ALL.iter().enumerate() {
+        for (n, (why, _)) in DropReason::ALL.iter().enumerate() {
             counters.dropped_many(*why, n as u64 + 1);
         }
-        for (n, (why, name)) in Drop::ALL.iter().enumerate() {
+        for (n, (why, name)) in DropReason::ALL.iter().enumerate() {
             assert_eq!(counters.drops(*why), n as u64 + 1, "{name}");
             assert_eq!(*why as usize, n, "{name} is in its place");
         }

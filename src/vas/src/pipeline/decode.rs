@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vas_media::{DecodeError, Decoder, Frame, Packet, Received, StreamInfo};
 
 use super::Shown;
-use super::counters::Drop;
+use super::counters::DropReason;
 use super::queue::{Item, PacketQueue};
 
 /// Threads of a software decoder. One: more would hold frames back, and cameras are many.
@@ -83,13 +83,13 @@ impl Decode {
         }
         loop {
             let Some(decoder) = &mut self.decoder else {
-                return self.shown.counters.dropped(Drop::Undecodable);
+                return self.shown.counters.dropped(DropReason::Undecodable);
             };
             match decoder.send(packet) {
                 // Room comes by receiving.
                 Err(DecodeError::Full) => self.receive(),
                 Err(error) => {
-                    self.shown.counters.dropped(Drop::Undecodable);
+                    self.shown.counters.dropped(DropReason::Undecodable);
                     self.report(&error);
                     break;
                 }
@@ -118,7 +118,7 @@ impl Decode {
                 }
                 Ok(Received::NeedPacket | Received::End) => return,
                 Err(error) => {
-                    self.shown.counters.dropped(Drop::Undecodable);
+                    self.shown.counters.dropped(DropReason::Undecodable);
                     self.report(&error);
                 }
             }

@@ -6,7 +6,7 @@ use vas_media::{Carrier, Source, SourceError, SourceErrorKind, SourceRequest, St
 
 use super::Shown;
 use super::backoff::Backoff;
-use super::counters::Drop;
+use super::counters::DropReason;
 use super::queue::PacketQueue;
 use super::state::{State, StreamFacts};
 use crate::config::Camera;
@@ -110,8 +110,8 @@ impl Demux {
             counters.received_packet(packet.size());
             if let Some(queue) = &self.queue {
                 let dropped = queue.push(packet);
-                counters.dropped_many(Drop::Overload, dropped.overload);
-                counters.dropped_many(Drop::BeforeKey, dropped.before_key);
+                counters.dropped_many(DropReason::Overload, dropped.overload);
+                counters.dropped_many(DropReason::BeforeKey, dropped.before_key);
             }
         }
     }

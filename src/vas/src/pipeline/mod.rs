@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 
 use vas_media::StopFlag;
 
-pub(crate) use counters::{Counters, Drop as Dropped};
+pub(crate) use counters::{Counters, DropReason};
 pub(crate) use decode::Taker;
 use state::{State, StateCell};
 
