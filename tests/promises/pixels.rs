@@ -79,6 +79,22 @@ fn h265_full_hd() {
     check(clip, &clip.judge(), "auto");
 }
 
+/// The whole of codecs, sizes, ranges and samplings; `make test-long`.
+#[test]
+#[ignore = "takes minutes: make test-long"]
+fn every_combination() {
+    for encoder in ["libx264", "libx265"] {
+        for size in ["1366x768", "854x482", "1920x1080"] {
+            for pixels in ["yuv420p", "yuv422p"] {
+                for range in ["tv", "pc"] {
+                    let clip = clip(encoder, size, pixels, range);
+                    check(clip, &clip.judge(), "tcp");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn h265_ten_bit_by_the_rule() {
     let clip = clip("libx265", "854x482", "yuv420p10le", "tv");

@@ -48,11 +48,7 @@ impl Clip {
     /// FFmpeg's MD5 of each picture as NV12, its range kept.
     pub fn judge(&self) -> Vec<String> {
         let range = self.range;
-        let filter = match self.pixels {
-            // The same samples in another order: nothing that could be scaled.
-            "yuv420p" => format!("scale=in_range={range}:out_range={range},format=nv12"),
-            _ => format!("scale=in_range={range}:out_range={range}:flags=bicubic,format=nv12"),
-        };
+        let filter = format!("scale=in_range={range}:out_range={range}:flags=bicubic,format=nv12");
         let output = run(Command::new("ffmpeg")
             .args(["-v", "error", "-nostdin", "-threads", "1", "-i"])
             .arg(self.make())
