@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// Held while a clip is made.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// What a clip is to be like.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,8 @@ impl Clip {
         std::fs::create_dir_all(&dir).unwrap();
         let Self { encoder, size, pixels, range, frames } = self;
         let path = dir.join(format!("{encoder}-{size}-{pixels}-{range}-{frames}.mp4"));
+        // Tests run side by side, and several want the same clip.
+        let _turn = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return path;
         }
