@@ -4,6 +4,7 @@
 //! be asked about without taking it. OFD locks belong to the open file and can be queried.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Takes the write lock on the whole file, or says that somebody holds a lock there.
@@ -21,6 +22,27 @@ pub(crate) fn is_write_locked(file: BorrowedFd<'_>) -> io::Result<bool> {
     let mut lock = request(libc::F_RDLCK, 0, 0);
     fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
     Ok(i32::from(lock.l_type) == libc::F_WRLCK)
+}
+
+/// Bytes of `within` that another open file has locked, in any way: some of them, not the first ones, since
+/// the kernel lists locks by their owners. `None`: none is locked.
+pub(crate) fn locked_bytes(
+    file: BorrowedFd<'_>,
+    within: Range<u64>,
+) -> io::Result<Option<Range<u64>>> {
+    let len = within.end.saturating_sub(within.start);
+    if len == 0 {
+        return Ok(None);
+    }
+    // A write lock would conflict with every kind, and so is answered with one that is in its way.
+    let mut lock = request(libc::F_WRLCK, within.start as i64, len as i64);
+    fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
+    if i32::from(lock.l_type) == libc::F_UNLCK {
+        return Ok(None);
+    }
+    let start = lock.l_start as u64;
+    let end = if lock.l_len == 0 { within.end } else { start.saturating_add(lock.l_len as u64) };
+    Ok(Some(start.max(within.start)..end.min(within.end)))
 }
 
 fn try_lock(file: BorrowedFd<'_>, kind: i32, start: i64, len: i64) -> io::Result<bool> {
@@ -82,5 +104,27 @@ mod tests {
         assert!(try_read_lock_byte(b.as_fd(), 1 << 20).unwrap());
         // Read locks are no write lock.
         assert!(!is_write_locked(writer.as_fd()).unwrap());
+    }
+
+    #[test]
+    fn locks_are_found_by_their_bytes_and_vanish_with_their_holders() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("readers");
+        let writer = File::create(&path).unwrap();
+        let found = |within| locked_bytes(writer.as_fd(), within).unwrap();
+        assert_eq!(found(0..u64::MAX >> 1), None);
+        let (a, b) = (File::open(&path).unwrap(), File::open(&path).unwrap());
+        assert!(try_read_lock_byte(a.as_fd(), 1000).unwrap());
+        assert!(try_read_lock_byte(b.as_fd(), 1007).unwrap());
+        assert_eq!((found(0..1007), found(1000..1007)), (Some(1000..1001), Some(1000..1001)));
+        assert_eq!((found(1001..5000), found(1008..5000)), (Some(1007..1008), None));
+        assert_eq!((found(0..1000), found(1000..1000)), (None, None));
+        drop(a);
+        assert_eq!(found(0..5000), Some(1007..1008));
+        drop(b);
+        // Someone who locks everything is somebody wherever one looks.
+        let everything = File::open(&path).unwrap();
+        assert!(try_lock(everything.as_fd(), libc::F_RDLCK, 0, 0).unwrap());
+        assert_eq!(found(500..600), Some(500..600));
     }
 }

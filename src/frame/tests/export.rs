@@ -56,7 +56,10 @@ fn options(slots: u32, lease_ms: u64) -> RingOptions {
 
 fn open(export: &mut CameraExport, geometry: Geometry, options: RingOptions) -> RingWriter {
     match export.open_ring(geometry, options).unwrap() {
-        OpenRing::Ready(writer) => writer,
+        OpenRing::Ready(mut writer) => {
+            writer.resume(0);
+            writer
+        }
         OpenRing::NotBefore(_) => panic!("no lease is in the way"),
     }
 }
@@ -124,6 +127,66 @@ fn a_reader_before_the_first_ring_and_frame_is_told_not_yet() {
     publish(&mut writer, 1).unwrap();
     assert_eq!(reader.latest().unwrap().meta().frame_id, 1);
     assert!(matches!(reader.newer_than(1, NO_WAIT), Err(ReadError::TimedOut { .. })));
+}
+
+#[test]
+fn what_was_published_before_a_pause_is_of_any_age() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    publish(&mut writer, 1).unwrap();
+    let mut early = rig.reader();
+    assert_eq!(early.latest().unwrap().meta().frame_id, 1, "copying never paused");
+    writer.pause();
+    let mut late = rig.reader();
+    assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })));
+    assert!(matches!(late.newer_than(0, NO_WAIT), Err(ReadError::TimedOut { .. })));
+    publish(&mut writer, 5).unwrap();
+    writer.resume(5);
+    for reader in [&mut early, &mut late, &mut rig.reader()] {
+        assert_eq!(reader.next_after(0, LONG).unwrap().meta().frame_id, 5);
+    }
+}
+
+#[test]
+fn readers_are_seen_while_they_are_there() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    assert!(!export.has_readers());
+    let (one, two) = (rig.reader(), rig.reader());
+    assert!(export.has_readers());
+    drop(one);
+    assert!(export.has_readers());
+    drop(two);
+    assert!(!export.has_readers());
+    let _writer = open(&mut export, geometry(16, 16), options(2, 0));
+    let _reader = rig.reader();
+    assert!(export.has_readers(), "a ring changes nothing");
+}
+
+/// Changes of size that come faster than retired rings fade: what they hold stays below the cap, and the
+/// export goes on.
+#[test]
+fn many_changes_of_size_hold_bounded_memory() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut largest = 0;
+    let mut readers = Vec::new();
+    for step in 1..=100 {
+        let grown = geometry(1280 + 16 * step, 720);
+        let mut writer = open(&mut export, grown, options(4, 0));
+        publish(&mut writer, u64::from(step)).unwrap();
+        // Each keeps its epoch mapped for good.
+        readers.push(rig.reader().latest().unwrap());
+        largest = CameraExport::price(&grown, 4);
+        let held = export.retired_bytes() + largest;
+        assert!(held <= 2 * largest + (64 << 20), "{step}: {} MiB", held >> 20);
+    }
+    let fs = rustix::fs::statvfs(rig.path()).unwrap();
+    assert!(fs.f_bavail > 0);
+    assert!(readers.last().unwrap().still_valid());
+    assert!(!readers[0].still_valid(), "the oldest was freed");
+    assert!(largest > 0);
 }
 
 #[test]

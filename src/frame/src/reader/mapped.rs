@@ -158,8 +158,10 @@ impl Mapped {
     /// Whether copying goes on, and went on without a pause since that frame.
     pub(super) fn runs_since(&self, meta: &FrameMeta) -> bool {
         let header = self.header();
-        header.copying.load(Ordering::Relaxed) == 1
-            && meta.frame_id >= header.resumed_frame_id.load(Ordering::Relaxed)
+        let copying = header.copying.load(Ordering::Relaxed) == 1;
+        // Partner: the release store in `Ring::resume`.
+        fence(Ordering::Acquire);
+        copying && meta.frame_id >= header.resumed_frame_id.load(Ordering::Relaxed)
     }
 
     /// Whether the slot still holds what it held at `sequence`.
@@ -180,15 +182,19 @@ impl Mapped {
         frames.max_by_key(|frame| frame.meta().frame_id)
     }
 
-    /// The oldest readable frame above `id`.
-    pub(super) fn oldest_after(ring: &Arc<Self>, id: u64) -> Option<Frame> {
+    /// The oldest readable frame above `id` that `wanted` wants.
+    pub(super) fn oldest_after(
+        ring: &Arc<Self>,
+        id: u64,
+        wanted: impl Fn(&Frame) -> bool,
+    ) -> Option<Frame> {
         // The head before the entries, and nothing above it while the writer goes on: a frame that is
         // published during the scan, in a slot already passed, would be skipped for a later one.
         let newest = if ring.is_live() { ring.head()?.1 } else { u64::MAX };
         let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        let wanted = id.saturating_add(1)..=newest;
+        let above = id.saturating_add(1)..=newest;
         frames
-            .filter(|frame| wanted.contains(&frame.meta().frame_id))
+            .filter(|frame| above.contains(&frame.meta().frame_id) && wanted(frame))
             .min_by_key(|frame| frame.meta().frame_id)
     }
 

@@ -86,8 +86,8 @@ impl Reader {
     /// copying may be of any age. [`ReadError::WriterGone`] when the writer died or stopped.
     pub fn latest(&mut self) -> Result<Frame, ReadError> {
         self.follow()?;
-        let newest = self.ring.as_ref().and_then(|ring| self.current(Mapped::newest(ring)));
-        newest.ok_or_else(|| self.not_yet())
+        let newest = self.ring.as_ref().and_then(Mapped::newest);
+        newest.filter(|frame| is_current(frame, self.attached_ns)).ok_or_else(|| self.not_yet())
     }
 
     /// The newest frame whose id is above `id`, waiting for it up to `timeout`.
@@ -110,9 +110,10 @@ impl Reader {
         timeout: Duration,
         mut wanted: impl FnMut(&FrameMeta) -> bool,
     ) -> Result<Frame, ReadError> {
-        let mut judged = id;
+        let (mut judged, attached_ns) = (id, self.attached_ns);
         self.wait_for(timeout, |ring| {
-            let frame = Mapped::newest(ring).filter(|frame| frame.meta().frame_id > judged)?;
+            let frame = Mapped::newest(ring)
+                .filter(|f| f.meta().frame_id > judged && is_current(f, attached_ns))?;
             judged = frame.meta().frame_id;
             wanted(frame.meta()).then_some(frame)
         })
@@ -124,7 +125,10 @@ impl Reader {
     /// # Errors
     /// As [`newer_than`](Self::newer_than).
     pub fn next_after(&mut self, id: u64, timeout: Duration) -> Result<Frame, ReadError> {
-        self.wait_for(timeout, |ring| Mapped::oldest_after(ring, id))
+        let attached_ns = self.attached_ns;
+        self.wait_for(timeout, |ring| {
+            Mapped::oldest_after(ring, id, |frame| is_current(frame, attached_ns))
+        })
     }
 
     fn wait_for(
@@ -136,8 +140,7 @@ impl Reader {
         loop {
             // Before the look at the frames: what is published after it changes the counter.
             let seen = self.ring.as_ref().map(|ring| ring.published());
-            let found = self.ring.as_ref().and_then(&mut pick);
-            if let Some(frame) = self.current(found) {
+            if let Some(frame) = self.ring.as_ref().and_then(&mut pick) {
                 return Ok(frame);
             }
             if self.follow()? {
@@ -161,14 +164,6 @@ impl Reader {
                 _ => std::thread::sleep(left.min(LOOK_AGAIN)),
             }
         }
-    }
-
-    /// Keeps a frame only if it is surely no older than this reader: published since it attached, or in
-    /// an unbroken run of copying that still goes on.
-    fn current(&self, frame: Option<Frame>) -> Option<Frame> {
-        frame.filter(|frame| {
-            frame.meta().published_ns >= self.attached_ns || frame.ring().runs_since(frame.meta())
-        })
     }
 
     /// Moves on to the next epoch or writer when there is one. `true` when it did.
@@ -232,6 +227,12 @@ impl Reader {
     fn not_yet(&self) -> ReadError {
         ReadError::NotYet { camera: self.camera.to_string() }
     }
+}
+
+/// Whether a frame is surely no older than its reader: published since it attached, or in an unbroken run of
+/// copying that still goes on.
+fn is_current(frame: &Frame, attached_ns: u64) -> bool {
+    frame.meta().published_ns >= attached_ns || frame.ring().runs_since(frame.meta())
 }
 
 /// Opens `readers` and read-locks the byte that states "no limit".

@@ -1,35 +1,29 @@
 //! One camera's export: exclusion, epochs, and leaving nothing behind.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use memmap2::MmapRaw;
-use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, fstat, mkdirat,
-    openat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::admission;
-use super::files::CameraDir;
+use super::exclusion::{self, AdmissionTurn};
+use super::files::Folder;
 use super::notifier::Notifier;
 use super::options::RingOptions;
+use super::predecessor::LastWords;
+use super::retired::Retired;
 use super::ring::{Ring, RingWriter};
 use super::root::{ExportRoot, check_ours};
 use crate::camera_id::CameraId;
 use crate::clock::{boottime_ns, monotonic_ns};
 use crate::error::ExportError;
 use crate::geometry::Geometry;
-use crate::layout::{self, DATA_FILE, META_FILE, READERS_FILE, WRITER_FILE};
+use crate::layout::{self, DATA_FILE, DEMAND_BASE, META_FILE, READERS_FILE, WRITER_FILE};
 use crate::lock;
 use crate::sync::Ordering;
-
-/// How long a ring that a larger one replaced stays readable.
-const RETIRED_GRACE_NS: u64 = 2_000_000_000;
-/// When to look again while copies are in flight.
-const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
 
 /// A camera's directory, held against other writers as long as this lives; dropping it removes its files.
 #[derive(Debug)]
@@ -37,14 +31,14 @@ pub struct CameraExport {
     camera: CameraId,
     root: Arc<ExportRoot>,
     notifier: Arc<Notifier>,
-    dir: CameraDir,
+    dir: Folder,
     writer_lock: File,
     readers: File,
     incarnation: u64,
     next_epoch: u64,
     first_frame_id: u64,
     current: Option<Current>,
-    retired: Vec<Retired>,
+    retired: Retired,
 }
 
 #[derive(Debug)]
@@ -54,11 +48,12 @@ struct Current {
     data_file: Arc<File>,
 }
 
-#[derive(Debug)]
-struct Retired {
-    ring: Arc<Ring>,
-    data_file: Arc<File>,
-    punch_at_ns: u64,
+/// Pages for a ring.
+enum Pages {
+    /// Allocated and mapped.
+    Ready(Arc<MmapRaw>, Arc<File>),
+    /// Something is in the way until this time (`CLOCK_MONOTONIC`, ns).
+    NotBefore(u64),
 }
 
 /// What became of the wish for a ring.
@@ -103,15 +98,15 @@ impl CameraExport {
         };
         check_ours(&fd, &path)?;
         access.apply(fd.as_fd(), access.dir_mode(), &path)?;
-        let dir = CameraDir { path, fd, access };
-        let Some(writer_lock) = lock_writer(&dir, camera)? else {
+        let dir = Folder { path, fd, access };
+        let Some(writer_lock) = exclusion::lock_camera(&dir, camera)? else {
             // The directory went away while we waited for its lock.
             return Self::claim(root, camera, notifier);
         };
         let readers = dir.open_or_create(READERS_FILE, access.file_mode())?;
         access.apply(readers.as_fd(), access.file_mode(), &dir.at(READERS_FILE))?;
 
-        let last = last_words(&dir);
+        let last = LastWords::read(&dir);
         dir.remove(META_FILE);
         dir.remove(DATA_FILE);
         dir.remove_temporaries(&[META_FILE, DATA_FILE]);
@@ -124,12 +119,12 @@ impl CameraExport {
             writer_lock,
             readers,
             incarnation: boot,
-            // No camera opens a thousand epochs or shows a million frames a second, so these also
+            // No camera opens a million epochs or shows a million frames a second, so these also
             // rise across a writer that left nothing behind.
-            next_epoch: (boot / 1_000_000).max(last.epoch + 1),
+            next_epoch: (boot / 1_000).max(last.epoch + 1),
             first_frame_id: (boot / 1_000).max(last.frame_id + 1),
             current: None,
-            retired: Vec::new(),
+            retired: Retired::default(),
         })
     }
 
@@ -143,6 +138,16 @@ impl CameraExport {
     #[must_use]
     pub fn first_frame_id(&self) -> u64 {
         self.first_frame_id
+    }
+
+    /// Whether a reader is there: one that holds a lock in `readers`. A question to the kernel, no more;
+    /// readers that died are not there.
+    ///
+    /// When it can't be asked, somebody is taken to be there.
+    #[must_use]
+    pub fn has_readers(&self) -> bool {
+        let everywhere = DEMAND_BASE..i64::MAX as u64;
+        lock::locked_bytes(self.readers.as_fd(), everywhere).map_or(true, |found| found.is_some())
     }
 
     /// Bytes that a ring takes.
@@ -165,48 +170,77 @@ impl CameraExport {
         options: RingOptions,
     ) -> Result<OpenRing, ExportError> {
         let need = geometry.slot_stride() * u64::from(options.slots);
-        let mut reuse = None;
-        if let Some(current) = &self.current
-            && current.ring.data().len() as u64 >= need
-        {
-            if Arc::strong_count(&current.ring) > 1 {
-                return Ok(OpenRing::NotBefore(monotonic_ns() + IN_FLIGHT_RETRY_NS));
-            }
-            let until = current.ring.leased_until_ns();
-            if until > monotonic_ns() {
-                return Ok(OpenRing::NotBefore(until));
-            }
-            reuse = Some((Arc::clone(current.ring.data()), Arc::clone(&current.data_file)));
-        }
-        let (data, data_file, new_data) = match reuse {
-            Some((data, file)) => {
-                self.supersede();
-                (data, file, false)
-            }
-            None => {
-                let (file, map) = self.allocate(need, options.slots)?;
-                (Arc::new(map), Arc::new(file), true)
-            }
+        let fits = |current: &Current| current.ring.data().len() as u64 >= need;
+        let pages = if self.current.as_ref().is_some_and(fits) {
+            self.reuse()
+        } else {
+            self.allocate(need, options.slots)?
         };
-        let meta = self.create_meta(&geometry, options, &data, &data_file)?;
-        if new_data {
-            self.dir.install(DATA_FILE)?;
+        let (data, data_file) = match pages {
+            Pages::Ready(data, file) => (data, file),
+            Pages::NotBefore(at_ns) => return Ok(OpenRing::NotBefore(at_ns)),
+        };
+        let next = self.create_meta(&geometry, options, &data, &data_file)?;
+        if !self.dir.names(DATA_FILE, data_file.as_fd()) {
+            self.dir.install(DATA_FILE, &data_file)?;
         }
-        self.dir.install(META_FILE)?;
+        self.dir.install(META_FILE, &next.meta_file)?;
         self.supersede();
         self.next_epoch += 1;
-        let ring = Arc::clone(&meta.ring);
+        let ring = Arc::clone(&next.ring);
         self.notifier.register(&ring);
-        self.current = Some(meta);
+        self.current = Some(next);
         Ok(OpenRing::Ready(RingWriter::new(ring)))
     }
 
-    fn allocate(&self, need: u64, slots: u32) -> Result<(File, MmapRaw), ExportError> {
+    /// Ends the current epoch and gives its pages to the next one.
+    fn reuse(&mut self) -> Pages {
+        if let Err(at_ns) = self.unused_at(monotonic_ns()) {
+            return Pages::NotBefore(at_ns);
+        }
+        let current = self.current.take().expect("a ring that fits is there");
+        // Its pages go on under another epoch, so no frame of this one may be read again.
+        current.ring.invalidate();
+        current.ring.close(layout::STATE_SUPERSEDED);
+        Pages::Ready(Arc::clone(current.ring.data()), current.data_file)
+    }
+
+    /// Allocates a ring's pages, giving up older rings where it must.
+    fn allocate(&mut self, need: u64, slots: u32) -> Result<Pages, ExportError> {
         // One camera at a time, of any process: two that both fit alone need not fit together.
-        let _turn = admission_turn(&self.root)?;
-        let limits = admission::limits(self.root.path())?;
-        admission::check(need + layout::meta_bytes(slots), &limits)?;
-        self.dir.create(DATA_FILE, need)
+        let _turn = AdmissionTurn::take(self.root.folder())?;
+        if let Err(at_ns) = self.retired.shrink_to(Retired::MAX_BYTES, monotonic_ns()) {
+            return Ok(Pages::NotBefore(at_ns));
+        }
+        let promised = need + layout::meta_bytes(slots);
+        if let Err(shortage) = self.admit(promised) {
+            // What is held is of use to its readers only, and to them until the promise ends.
+            let current = self.current.as_ref().map_or(0, |c| c.ring.data().len() as u64);
+            let held = current + self.retired.bytes();
+            self.admit(promised.saturating_sub(held)).map_err(|_| shortage)?;
+            if let Err(at_ns) = self.give_up(monotonic_ns()) {
+                return Ok(Pages::NotBefore(at_ns));
+            }
+            self.admit(promised)?;
+        }
+        let (file, map) = self.dir.create(DATA_FILE, need)?;
+        Ok(Pages::Ready(Arc::new(map), Arc::new(file)))
+    }
+
+    fn admit(&self, bytes: u64) -> Result<(), ExportError> {
+        Ok(admission::check(bytes, &admission::limits(self.root.path())?)?)
+    }
+
+    /// Frees every ring there is; otherwise when to ask again.
+    fn give_up(&mut self, now_ns: u64) -> Result<(), u64> {
+        self.unused_at(now_ns)?;
+        self.supersede();
+        self.retired.shrink_to(0, now_ns)
+    }
+
+    /// Whether nothing uses the current ring; otherwise when to ask again.
+    fn unused_at(&self, now_ns: u64) -> Result<(), u64> {
+        self.current.as_ref().map_or(Ok(()), |current| Ring::unused_at(&current.ring, now_ns))
     }
 
     fn create_meta(
@@ -221,7 +255,7 @@ impl CameraExport {
             .st_ino;
         let (file, map) = self.dir.create(META_FILE, layout::meta_bytes(options.slots))?;
         let path = self.dir.at(META_FILE);
-        // Before the name exists, so that no reader can see it unlocked while we live.
+        // Before readers can open it: none sees it unlocked while we live, and none is in the way.
         if !lock::try_write_lock(file.as_fd()).map_err(|e| ExportError::io("lock", &path, e))? {
             return Err(ExportError::Held {
                 camera: self.camera.to_string(),
@@ -275,7 +309,6 @@ impl CameraExport {
         for (word, value) in h.camera_id.iter().zip(self.camera.to_words()) {
             word.store(value, relaxed);
         }
-        h.copying.store(1, relaxed);
         h.state.store(layout::STATE_LIVE, relaxed);
         h.magic.store(layout::MAGIC, relaxed);
         // Last: a file without a version is no export. The rename that follows orders it for readers.
@@ -285,40 +318,20 @@ impl CameraExport {
     /// Ends the current epoch. Its readers look for the next one.
     fn supersede(&mut self) {
         let Some(current) = self.current.take() else { return };
-        let shares_data = Arc::strong_count(current.ring.data()) > 1;
-        if shares_data {
-            // The pages go on under the next epoch, so no frame of this one may be read again.
-            current.ring.invalidate();
-            current.ring.close(layout::STATE_SUPERSEDED);
-            return;
-        }
         current.ring.close(layout::STATE_SUPERSEDED);
-        self.retired.push(Retired {
-            ring: current.ring,
-            data_file: current.data_file,
-            punch_at_ns: monotonic_ns() + RETIRED_GRACE_NS,
-        });
+        self.retired.add(current.ring, current.data_file, monotonic_ns());
     }
 
     /// Bytes of rings that a larger one replaced and that still hold memory.
     #[must_use]
     pub fn retired_bytes(&self) -> u64 {
-        self.retired.iter().map(|retired| retired.ring.data().len() as u64).sum()
+        self.retired.bytes()
     }
 
     /// To be called about once a second: frees retired rings, and checks that the path still names what
     /// this writer holds. `false`: somebody removed it; drop this and claim the camera again.
     pub fn housekeep(&mut self) -> bool {
-        let now = monotonic_ns();
-        self.retired.retain(|retired| {
-            let done = now >= retired.punch_at_ns
-                && now >= retired.ring.leased_until_ns()
-                && Arc::strong_count(&retired.ring) == 1;
-            if done {
-                free(retired);
-            }
-            !done
-        });
+        self.retired.sweep(monotonic_ns());
         let here = statat(self.root.dir(), self.camera.as_str(), AtFlags::SYMLINK_NOFOLLOW);
         let held = fstat(&self.dir.fd);
         let same_dir = matches!((here, held), (Ok(a), Ok(b)) if a.st_ino == b.st_ino);
@@ -329,16 +342,6 @@ impl CameraExport {
             && self.current.as_ref().is_none_or(|current| {
                 same_file(META_FILE, &current.meta_file) && same_file(DATA_FILE, &current.data_file)
             })
-    }
-}
-
-/// Gives a retired ring's pages back, whoever still maps them.
-fn free(retired: &Retired) {
-    retired.ring.invalidate();
-    let bytes = retired.ring.data().len() as u64;
-    let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    if let Err(e) = fallocate(&*retired.data_file, how, 0, bytes) {
-        tracing::warn!("can't free a retired ring of {} MiB: {e}", bytes >> 20);
     }
 }
 
@@ -357,86 +360,4 @@ impl Drop for CameraExport {
             Err(e) => tracing::warn!("can't remove {}: {e}", self.dir.path.display()),
         }
     }
-}
-
-/// Locks `.writer`; `None` when the file that was locked is no longer the one at its path.
-fn lock_writer(dir: &CameraDir, camera: &CameraId) -> Result<Option<File>, ExportError> {
-    let mut file = match dir.open_or_create(WRITER_FILE, Mode::RUSR | Mode::WUSR) {
-        Err(ExportError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(None);
-        }
-        other => other?,
-    };
-    let path = dir.at(WRITER_FILE);
-    let locked =
-        lock::try_write_lock(file.as_fd()).map_err(|e| ExportError::io("lock", &path, e))?;
-    if !locked {
-        let mut holder = String::new();
-        // What the holder wrote is for people; if it can't be read, that is what people are told.
-        let read = Read::by_ref(&mut file).take(512).read_to_string(&mut holder);
-        if read.is_err() || holder.is_empty() {
-            holder = "it did not say who it is".into();
-        }
-        let holder = holder.trim_end().to_owned();
-        return Err(ExportError::Held { camera: camera.to_string(), holder });
-    }
-    if !dir.names(WRITER_FILE, file.as_fd()) {
-        return Ok(None);
-    }
-    let pid = rustix::process::getpid();
-    let words = format!("process {pid}, vas-frame {}\n", env!("CARGO_PKG_VERSION"));
-    let told = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(words.as_bytes()));
-    told.map_err(|e| ExportError::io("write", &path, e))?;
-    Ok(Some(file))
-}
-
-/// Waits for this process's turn to promise memory. Released when the file closes.
-fn admission_turn(root: &ExportRoot) -> Result<File, ExportError> {
-    let describe = |e| ExportError::io("take the admission turn in", root.path(), e);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir: File = openat(root.dir(), ".", flags, Mode::empty()).map_err(describe)?.into();
-    // Whoever may read the directory may hold this lock for ever: it is a courtesy between writers, and
-    // not worth waiting long for.
-    for _ in 0..100 {
-        match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(dir),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-            Err(e) => return Err(describe(e)),
-        }
-    }
-    tracing::warn!(
-        "somebody has held {} locked for a second: admitting a ring without waiting longer",
-        root.path().display()
-    );
-    Ok(dir)
-}
-
-/// What the camera's last writer came to.
-#[derive(Default)]
-struct LastWords {
-    epoch: u64,
-    frame_id: u64,
-}
-
-/// Reads the last epoch and frame id from a file that a dead writer left; nothing where it is not sound.
-fn last_words(dir: &CameraDir) -> LastWords {
-    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(file) = openat(&dir.fd, META_FILE, flags, Mode::empty()) else {
-        return LastWords::default();
-    };
-    let mut header = [0u8; size_of::<layout::Header>()];
-    if File::from(file).read_exact(&mut header).is_err() || word(&header, 64) != layout::MAGIC {
-        return LastWords::default();
-    }
-    // A value near the top would leave no room above it; no honest writer gets there.
-    let sane = |value: u64| if value < u64::MAX >> 8 { value } else { 0 };
-    // A claimed frame may have been numbered and never published.
-    let slack = u64::from(layout::MAX_SLOTS);
-    LastWords { epoch: sane(word(&header, 128)), frame_id: sane(word(&header, 8)) + slack }
 }

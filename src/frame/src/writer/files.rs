@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{
     AtFlags, FallocateFlags, Mode, OFlags, fallocate, fstat, openat, renameat, statat, unlinkat,
 };
@@ -13,20 +13,21 @@ use rustix::io::Errno;
 use super::root::Access;
 use crate::error::ExportError;
 
-/// A camera's directory, open.
+/// A directory of the export, open: all of it, or a camera's.
 #[derive(Debug)]
-pub(super) struct CameraDir {
+pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) fd: File,
     pub(super) access: Access,
 }
 
-impl CameraDir {
+impl Folder {
     pub(super) fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Creates `name` in full size, its memory allocated and mapped in; not yet under its final name.
+    /// Creates `name` in full size, its memory allocated and mapped in; not yet under its final name, and
+    /// until then nobody else's to open.
     ///
     /// `fallocate` is what turns "no room" into an error here and now instead of SIGBUS at a store.
     pub(super) fn create(&self, name: &str, bytes: u64) -> Result<(File, MmapRaw), ExportError> {
@@ -37,28 +38,16 @@ impl CameraDir {
         let file: File = openat(&self.fd, &temporary, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|e| ExportError::io("create", &path, e))?
             .into();
-        let filled = self.fill(&file, &path, bytes);
+        let filled = fill(&file, &path, bytes);
         if filled.is_err() {
             self.remove(&temporary);
         }
         filled.map(|map| (file, map))
     }
 
-    fn fill(&self, file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, ExportError> {
-        loop {
-            match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(ExportError::io("allocate", path, e)),
-                Ok(()) => break,
-            }
-        }
-        self.access.apply(file.as_fd(), self.access.file_mode(), path)?;
-        // Populated: the first store to a page must not fault on the per-frame path.
-        MmapOptions::new().populate().map_raw(file).map_err(|e| ExportError::io("map", path, e))
-    }
-
-    /// Gives a created file its final name, in place of what was there.
-    pub(super) fn install(&self, name: &str) -> Result<(), ExportError> {
+    /// Opens a created file to readers and gives it its final name, in place of what was there.
+    pub(super) fn install(&self, name: &str, file: &File) -> Result<(), ExportError> {
+        self.access.apply(file.as_fd(), self.access.file_mode(), &self.at(name))?;
         renameat(&self.fd, temporary(name), &self.fd, name)
             .map_err(|e| ExportError::io("rename into place", self.at(name), e))
     }
@@ -94,6 +83,24 @@ impl CameraDir {
         let named = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         matches!((named, fstat(file)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
     }
+}
+
+/// Allocates a file's memory and maps it for writing.
+fn fill(file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, ExportError> {
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(ExportError::io("allocate", path, e)),
+            Ok(()) => break,
+        }
+    }
+    // Populated: the first store to a page must not fault on the per-frame path.
+    let map = MmapOptions::new().populate().map_raw(file);
+    let map = map.map_err(|e| ExportError::io("map", path, e))?;
+    // Pictures are nothing for a core file: they are private, and writing them out holds up the release
+    // of the locks by which readers see that the writer died.
+    map.advise(Advice::DontDump).map_err(|e| ExportError::io("keep out of core files", path, e))?;
+    Ok(map)
 }
 
 fn temporary(name: &str) -> String {

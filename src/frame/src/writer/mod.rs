@@ -2,10 +2,13 @@
 
 mod admission;
 mod cgroup;
+mod exclusion;
 mod export;
 mod files;
 mod notifier;
 mod options;
+mod predecessor;
+mod retired;
 mod ring;
 mod root;
 

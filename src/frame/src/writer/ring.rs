@@ -26,6 +26,9 @@ use crate::sync::Ordering as SyncOrdering;
 /// notifier is then woken too, which at exactly four readers made the last one 1.4 times as late.
 const WAKE_AT_ONCE: u32 = 5;
 
+/// When to ask again about a ring to which copies are in flight.
+const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
+
 /// Why no slot could be claimed. The newest frame is the one that is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -121,9 +124,19 @@ impl Ring {
     }
 
     /// When the last lease of this ring ends.
-    pub(crate) fn leased_until_ns(&self) -> u64 {
+    fn leased_until_ns(&self) -> u64 {
         let lease = |s| self.entry(s).reuse_not_before_ns.load(SyncOrdering::Relaxed);
         (0..self.slots).map(lease).max().unwrap_or(0)
+    }
+
+    /// Whether no copy is in flight to this ring, which its owner alone then holds, and no frame of it is
+    /// promised to readers; otherwise when to ask again.
+    pub(crate) fn unused_at(ring: &Arc<Self>, now_ns: u64) -> Result<(), u64> {
+        if Arc::strong_count(ring) > 1 {
+            return Err(now_ns + IN_FLIGHT_RETRY_NS);
+        }
+        let until = ring.leased_until_ns();
+        if until > now_ns { Err(until) } else { Ok(()) }
     }
 
     /// Makes every frame unreadable for good: the pages are about to hold something else.
@@ -138,6 +151,19 @@ impl Ring {
         self.header().state.store(state, SyncOrdering::Release);
         self.header().published.fetch_add(1, SyncOrdering::Release);
         futex::wake(&self.header().published, i32::MAX as u32);
+    }
+
+    /// Says that no frame of the camera was left out from `first_frame_id` on, until further notice.
+    fn resume(&self, first_frame_id: u64) {
+        let header = self.header();
+        header.resumed_frame_id.store(first_frame_id, SyncOrdering::Relaxed);
+        // Partner: the acquire fence in `Mapped::runs_since`. Who sees the 1 sees the id.
+        header.copying.store(1, SyncOrdering::Release);
+    }
+
+    /// Says that frames are left out from now on: the newest one here may be of any age.
+    fn pause(&self) {
+        self.header().copying.store(0, SyncOrdering::Release);
     }
 
     /// Slot of the newest frame, once there is one.
@@ -175,11 +201,12 @@ impl Ring {
 pub struct RingWriter {
     ring: Arc<Ring>,
     next: u32,
+    copying: bool,
 }
 
 impl RingWriter {
     pub(crate) fn new(ring: Arc<Ring>) -> Self {
-        Self { ring, next: 0 }
+        Self { ring, next: 0, copying: false }
     }
 
     /// The pictures that this ring takes.
@@ -192,6 +219,24 @@ impl RingWriter {
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.ring.slots
+    }
+
+    /// Tells readers that frames are published from `first_frame_id` on, without a pause. A ring begins
+    /// paused.
+    pub fn resume(&mut self, first_frame_id: u64) {
+        if !self.copying {
+            self.ring.resume(first_frame_id);
+            self.copying = true;
+        }
+    }
+
+    /// Tells readers that frames are left out because nobody asks for them. Readers that attach later
+    /// are given nothing from before.
+    pub fn pause(&mut self) {
+        if self.copying {
+            self.ring.pause();
+            self.copying = false;
+        }
     }
 
     /// Takes the slot that is longest out of use. Allocates nothing, waits for nothing.

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, fchmod, fchown, fstat, fstatfs, mkdir, open};
 use rustix::io::Errno;
 
+use super::exclusion;
+use super::files::Folder;
 use crate::error::ExportError;
 
 /// `TMPFS_MAGIC` of `linux/magic.h`.
@@ -57,10 +59,7 @@ impl Access {
 /// The directory that holds a directory per camera; `/dev/shm/vas` by default.
 #[derive(Debug)]
 pub struct ExportRoot {
-    path: PathBuf,
-    dir: File,
-    access: Access,
-    created: bool,
+    folder: Folder,
 }
 
 impl ExportRoot {
@@ -85,32 +84,37 @@ impl ExportRoot {
             return Err(ExportError::NotTmpfs { path: path.into() });
         }
         check_ours(&dir, path)?;
+        let folder = Folder { path: path.into(), fd: dir, access };
         if created {
-            access.apply(dir.as_fd(), access.dir_mode(), path)?;
+            access.apply(folder.fd.as_fd(), access.dir_mode(), path)?;
+            exclusion::note_made_by_us(&folder)?;
         }
-        Ok(Self { path: path.into(), dir, access, created })
+        Ok(Self { folder })
     }
 
     /// The directory's path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.folder.path
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
+        self.folder.fd.as_fd()
     }
 
     pub(crate) fn access(&self) -> Access {
-        self.access
+        self.folder.access
     }
 }
 
 impl Drop for ExportRoot {
     fn drop(&mut self) {
-        if self.created {
-            // Fails while another service has cameras in it, which then removes it or leaves it.
-            let _ = rustix::fs::rmdir(&self.path);
+        if let Err(e) = exclusion::leave(&self.folder) {
+            tracing::warn!("can't clean up the export directory: {e}");
         }
     }
 }
@@ -127,16 +131,20 @@ fn open_directory(path: &Path) -> Result<File, ExportError> {
     }
 }
 
-/// Checks that an open directory belongs to us and that nobody else can write it.
-pub(crate) fn check_ours(dir: impl AsFd, path: &Path) -> Result<Stat, ExportError> {
-    let stat = fstat(dir).map_err(|e| ExportError::io("look at", path, e))?;
+/// Checks that an open directory or regular file belongs to us and that nobody else can write it.
+pub(crate) fn check_ours(fd: impl AsFd, path: &Path) -> Result<Stat, ExportError> {
+    let stat = fstat(fd).map_err(|e| ExportError::io("look at", path, e))?;
     let not_ours = |problem| Err(ExportError::NotOurs { path: path.into(), problem });
     let ours = rustix::process::geteuid().as_raw();
     if stat.st_uid != ours {
         return not_ours(format!("belongs to user {}, expected user {ours}", stat.st_uid));
     }
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if !matches!(kind, FileType::Directory | FileType::RegularFile) {
+        return not_ours(format!("is neither a directory nor a regular file but {kind:?}"));
+    }
     let mode = stat.st_mode & 0o7777;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && mode & 0o022 != 0 {
+    if mode & 0o022 != 0 {
         return not_ours(format!("has mode {mode:04o}: others may write it"));
     }
     Ok(stat)
