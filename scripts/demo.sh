@@ -38,7 +38,7 @@ TOML
 echo "demo: AI_FRAME_EXPORT_ENABLED=true vas run --config vas.toml"
 AI_FRAME_EXPORT_ENABLED=true "$vas" run --config "$work/vas.toml" &
 pids+=($!)
-until [ -e "$export_dir/demo/frame.meta" ]; do kill -0 "${pids[1]}"; sleep 0.1; done
+until [ -e "$export_dir/demo/readers" ]; do kill -0 "${pids[1]}"; sleep 0.1; done
 
 echo "demo: vas watch demo --count 30"
 "$vas" watch demo --dir "$export_dir" --count 30 --timeout 20

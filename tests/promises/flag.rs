@@ -38,7 +38,7 @@ fn off_has_no_file_mapping_thread_or_decoder() {
 #[test]
 fn on_has_them_so_that_the_test_above_can_fail() {
     let mut service = Service::start("true", "", CAMERA);
-    service.until("frames", |camera| camera["exported"].as_u64() > Some(0));
+    let _reader = service.until_read("cam");
     assert!(threads(service.pid()).iter().any(|thread| is_of_frame_path(thread)));
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", service.pid())).unwrap();
     assert!(maps.contains("/dev/shm"));
@@ -47,7 +47,7 @@ fn on_has_them_so_that_the_test_above_can_fail() {
 #[test]
 fn a_clean_stop_leaves_no_file() {
     let mut service = Service::start("true", "", CAMERA);
-    service.until("frames", |camera| camera["exported"].as_u64() > Some(0));
+    let _reader = service.until_read("cam");
     assert!(!service.leftovers().is_empty());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     assert_eq!(service.leftovers(), Vec::<std::path::PathBuf>::new());
@@ -56,7 +56,7 @@ fn a_clean_stop_leaves_no_file() {
 #[test]
 fn no_socket_listens() {
     let mut service = Service::start("true", "", CAMERA);
-    service.until("frames", |camera| camera["exported"].as_u64() > Some(0));
+    let _reader = service.until_read("cam");
     let sockets: Vec<_> = std::fs::read_dir(format!("/proc/{}/fd", service.pid()))
         .unwrap()
         .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())

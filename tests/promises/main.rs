@@ -3,6 +3,7 @@
 
 mod decode;
 mod flag;
+mod idle;
 mod pixels;
 mod readers;
 mod size_change;

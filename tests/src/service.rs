@@ -93,12 +93,12 @@ impl Service {
         }
     }
 
-    /// Waits until a camera's ring is there.
+    /// Waits until readers can attach to a camera; its ring comes with the first of them.
     pub fn until_exported(&mut self, camera: &str) {
-        let meta = self.dir().join(camera).join("frame.meta");
+        let readers = self.dir().join(camera).join("readers");
         let start = Instant::now();
-        while !meta.exists() {
-            assert!(start.elapsed() < PATIENCE, "no {}\n{}", meta.display(), self.log());
+        while !readers.exists() {
+            assert!(start.elapsed() < PATIENCE, "no {}\n{}", readers.display(), self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -121,6 +121,14 @@ impl Service {
             .unwrap()
     }
 
+    /// Starts a reader that stays, and waits until frames are exported for it.
+    pub fn until_read(&mut self, camera: &str) -> Reader {
+        self.until_exported(camera);
+        let reader = Reader(self.watch(camera, &["--timeout", "3600"]));
+        self.until("frames", |camera| camera["exported"].as_u64() > Some(0));
+        reader
+    }
+
     /// What is left in the export's parent and in the run directory.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         let list = |dir: &Path| {
@@ -128,6 +136,17 @@ impl Service {
             entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
         };
         [list(self.export.path()), list(&self.work.path().join("run"))].concat()
+    }
+}
+
+/// A reader process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Reader(pub Child);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

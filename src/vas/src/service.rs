@@ -9,10 +9,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use vas_media::StopFlag;
 
-use crate::config::{Camera, Config};
+use crate::config::{Camera, Config, WhenIdle};
 use crate::export::{ExportFacts, FramePath, FramePathError};
 use crate::flag::FrameExport;
-use crate::pipeline::{Pipeline, Shown, Taker};
+use crate::pipeline::{Demand, Pipeline, Shown, Taker};
 use crate::status::{CameraStatus, StatusFile};
 use crate::trial::Trial;
 
@@ -96,9 +96,13 @@ impl Running {
         let shown = Arc::new(Shown::default());
         let mut takers = trial.takers(&camera.id)?;
         let mut export: Option<Arc<ExportFacts>> = None;
+        let mut demand = None;
         if let Some(frame_path) = frame_path {
-            let (tap, facts) = frame_path.add(camera, &shown);
+            let asked = Arc::new(Demand::default());
+            let (tap, facts) = frame_path.add(camera, &shown, &asked);
             export = Some(facts);
+            // A decoder that others need too does not rest.
+            demand = (takers.is_empty() && camera.idle == WhenIdle::Stop).then_some(asked);
             // Last: it moves the frame on.
             takers.push(Box::new(tap));
         }
@@ -107,7 +111,7 @@ impl Running {
             1 => takers.pop(),
             _ => Some(Box::new(takers)),
         };
-        self.pipelines.push(Pipeline::start(camera, &shown, taker)?);
+        self.pipelines.push(Pipeline::start(camera, &shown, taker, demand)?);
         self.shown.push(CameraStatus::new(camera.id.clone(), shown, export));
         Ok(())
     }

@@ -118,6 +118,7 @@ impl CameraStatus {
                     "ring_bytes": facts.ring_bytes,
                     "lease_ms": facts.lease_ms,
                     "retired_bytes": facts.retired_bytes,
+                    "readers": facts.readers,
                 })
             }),
         })

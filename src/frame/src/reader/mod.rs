@@ -184,8 +184,10 @@ impl Reader {
                 self.told_gone = false;
                 return Ok(true);
             }
+            // A writer may be waiting to be shown that somebody is there.
+            Err(OpenError::NotYet { .. }) => self.reattach(),
             // An honest change of epoch has moments like these.
-            Ok(_) | Err(OpenError::NotYet { .. } | OpenError::NoCamera { .. }) => {}
+            Ok(_) | Err(OpenError::NoCamera { .. }) => {}
             Err(e) => return Err(e.into()),
         }
         if self.told_gone {

@@ -60,6 +60,8 @@ pub(crate) struct Camera {
     pub(crate) transport: Transport,
     /// What decodes.
     pub(crate) decode: Decode,
+    /// What becomes of a decoder that only readers need, while there are none.
+    pub(crate) idle: WhenIdle,
     /// Longest time from the first packet sent to the stream being described.
     pub(crate) connect_timeout: Duration,
     /// Longest time without a packet before the connection counts as broken.
@@ -76,6 +78,17 @@ pub(crate) enum Decode {
     Software,
 }
 
+/// What becomes of a decoder that only readers need, while there are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum WhenIdle {
+    /// It is closed; a reader's first frame takes the time to open it and to decode since the last key
+    /// frame.
+    #[default]
+    Stop,
+    /// It goes on, and the ring is kept ready.
+    Decode,
+}
+
 /// A value that its key can't have.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingError {
@@ -85,6 +98,8 @@ pub(crate) enum SettingError {
         "this build decodes in software only, not with {typed}; expected \"auto\" or \"software\""
     )]
     DecodeNotBuilt { typed: String },
+    #[error("{typed:?} is nothing to do while nobody reads; expected \"stop\" or \"decode\"")]
+    Idle { typed: String },
     #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
     RelativeFolder { typed: String },
     #[error("{typed} is out of range; expected {} to {}", range.start(), range.end())]
@@ -137,6 +152,7 @@ pub(super) fn interpret(
 struct Settings {
     transport: Transport,
     decode: Decode,
+    idle: WhenIdle,
     connect_timeout: Duration,
     read_timeout: Duration,
 }
@@ -145,6 +161,7 @@ struct Settings {
 const DEFAULTS: Settings = Settings {
     transport: Transport::Auto,
     decode: Decode::Auto,
+    idle: WhenIdle::Stop,
     connect_timeout: Camera::DEFAULT_TIMEOUT,
     read_timeout: Camera::DEFAULT_TIMEOUT,
 };
@@ -210,6 +227,7 @@ impl Interpreter<'_> {
             url: url?,
             transport: settings.transport,
             decode: settings.decode,
+            idle: settings.idle,
             connect_timeout: settings.connect_timeout,
             read_timeout: settings.read_timeout,
         })
@@ -224,6 +242,9 @@ impl Interpreter<'_> {
             decode: self
                 .value(place, "decode", &typed.decode, Decode::from_str)
                 .unwrap_or(defaults.decode),
+            idle: self
+                .value(place, "idle", &typed.idle, WhenIdle::from_str)
+                .unwrap_or(defaults.idle),
             connect_timeout: self
                 .value(place, "connect_timeout", &typed.connect_timeout, timeout)
                 .unwrap_or(defaults.connect_timeout),
@@ -321,6 +342,18 @@ impl FromStr for Decode {
                 Err(SettingError::DecodeNotBuilt { typed: typed.into() })
             }
             _ => Err(SettingError::Decode { typed: typed.into() }),
+        }
+    }
+}
+
+impl FromStr for WhenIdle {
+    type Err = SettingError;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        match typed {
+            "stop" => Ok(Self::Stop),
+            "decode" => Ok(Self::Decode),
+            _ => Err(SettingError::Idle { typed: typed.into() }),
         }
     }
 }

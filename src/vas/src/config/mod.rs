@@ -22,7 +22,7 @@ use std::path::Path;
 
 pub(crate) use camera_url::{CameraUrl, CameraUrlError};
 pub(crate) use duration::Words as DurationWords;
-pub(crate) use meaning::{Camera, Config, Export};
+pub(crate) use meaning::{Camera, Config, Export, WhenIdle};
 pub(crate) use problem::ConfigError;
 pub(crate) use substitute::SubstituteError;
 pub(crate) use surroundings::Surroundings;

@@ -55,6 +55,7 @@ pub(crate) struct TypedCamera {
 pub(crate) struct TypedSettings {
     pub(crate) transport: Field<String>,
     pub(crate) decode: Field<String>,
+    pub(crate) idle: Field<String>,
     pub(crate) connect_timeout: Field<String>,
     pub(crate) read_timeout: Field<String>,
 }
@@ -143,6 +144,7 @@ impl TypedSettings {
         Self {
             transport: section.string("transport", "\"auto\", \"tcp\" or \"udp\""),
             decode: section.string("decode", "\"auto\" or \"software\""),
+            idle: section.string("idle", "\"stop\" or \"decode\""),
             connect_timeout: section.string("connect_timeout", duration),
             read_timeout: section.string("read_timeout", duration),
         }

@@ -16,9 +16,14 @@ use vas_media::Fraction;
 
 use super::lane::MAX_IN_FLIGHT;
 use crate::config::Export;
+use crate::pipeline::Demand;
 
 /// How often files are looked after, and how soon something that was refused is tried again.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
+/// How often readers are looked for, where there are none and where there are some. Asking costs about half
+/// a microsecond a camera; the first is a part of what a reader waits for its first frame.
+const ARRIVALS_NS: u64 = 50_000_000;
+const DEPARTURES_NS: u64 = 250_000_000;
 const RETRY_NS: u64 = 5_000_000_000;
 /// Wishes and new cameras that may wait for the keeper.
 const MAX_WISHES: usize = 4096;
@@ -47,6 +52,8 @@ pub(crate) struct Facts {
     pub(crate) ring_bytes: u64,
     pub(crate) lease_ms: u64,
     pub(crate) retired_bytes: u64,
+    /// Whether somebody reads.
+    pub(crate) readers: bool,
 }
 
 impl ExportFacts {
@@ -66,6 +73,7 @@ pub(super) struct Door {
     shared: Arc<Shared>,
     deliveries: Arc<ArrayQueue<Delivery>>,
     facts: Arc<ExportFacts>,
+    demand: Arc<Demand>,
     thread: std::thread::Thread,
 }
 
@@ -129,7 +137,7 @@ impl Keeper {
     }
 
     /// Takes a camera on: its directory is made at once, its ring when its tap asks.
-    pub(super) fn add(&self, camera: CameraId) -> Door {
+    pub(super) fn add(&self, camera: CameraId, demand: Arc<Demand>) -> Door {
         let thread = self.thread.as_ref().expect("there until drop").thread().clone();
         let facts = Arc::new(ExportFacts::default());
         facts.set(|facts| facts.state = "opening");
@@ -139,6 +147,7 @@ impl Keeper {
             // A ring, a word that it is gone and one that there is none: never more wait.
             deliveries: Arc::new(ArrayQueue::new(4)),
             facts,
+            demand,
             thread,
         };
         let mut wish = Wish::Camera(door.clone());
@@ -187,6 +196,8 @@ struct Kept {
     /// The ring that is wanted, and when to try for it.
     wanted: Option<Wanted>,
     claim_at_ns: u64,
+    /// When to look for readers again.
+    look_at_ns: u64,
 }
 
 struct Wanted {
@@ -210,6 +221,7 @@ impl Work {
             let mut next_ns = housekeeping_ns;
             for (camera, kept) in &mut self.cameras {
                 kept.advance(camera, &self.root, &self.notifier, (self.hold, self.slots));
+                kept.look_for_readers();
                 next_ns = next_ns.min(kept.next_ns());
             }
             let wait = next_ns.saturating_sub(monotonic_ns());
@@ -220,7 +232,7 @@ impl Work {
     fn accept(&mut self, wish: Wish) {
         match wish {
             Wish::Camera(door) => {
-                let kept = Kept { export: None, wanted: None, claim_at_ns: 0, door };
+                let kept = Kept { export: None, wanted: None, claim_at_ns: 0, look_at_ns: 0, door };
                 self.cameras.insert(kept.door.camera.clone(), kept);
             }
             Wish::Ring { camera, geometry, fps } => {
@@ -252,9 +264,27 @@ impl Kept {
     fn next_ns(&self) -> u64 {
         match (&self.export, &self.wanted) {
             (None, _) => self.claim_at_ns,
-            (Some(_), Some(wanted)) => wanted.at_ns,
-            (Some(_), None) => u64::MAX,
+            (Some(_), Some(wanted)) => wanted.at_ns.min(self.look_at_ns),
+            (Some(_), None) => self.look_at_ns,
         }
+    }
+
+    /// Looks whether readers came or went. They leave nothing but a lock, so there is nobody to tell us.
+    fn look_for_readers(&mut self) {
+        let now_ns = monotonic_ns();
+        let Some(export) = &self.export else { return };
+        if now_ns < self.look_at_ns {
+            return;
+        }
+        let demand = &self.door.demand;
+        let here = export.has_readers();
+        match (here, demand.since_ns().is_some()) {
+            (true, false) => demand.begin(monotonic_ns()),
+            (false, true) => demand.end(now_ns),
+            _ => {}
+        }
+        self.door.facts.set(|facts| facts.readers = here);
+        self.look_at_ns = now_ns + if here { DEPARTURES_NS } else { ARRIVALS_NS };
     }
 
     fn advance(

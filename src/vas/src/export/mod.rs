@@ -21,8 +21,8 @@ use lane::Lane;
 use pool::Pool;
 pub(crate) use tap::Tap;
 
-use crate::config::{Camera, Export};
-use crate::pipeline::Shown;
+use crate::config::{Camera, Export, WhenIdle};
+use crate::pipeline::{Demand, Shown};
 
 /// The parts of the frame path that all cameras share.
 #[derive(Debug)]
@@ -52,12 +52,18 @@ impl FramePath {
         Ok(Self { pool: Pool::start()?, keeper: Keeper::start(root, notifier, config)? })
     }
 
-    /// Makes a camera's tap, and what shows its export.
-    pub(crate) fn add(&self, camera: &Camera, shown: &Arc<Shown>) -> (Tap, Arc<ExportFacts>) {
+    /// Makes a camera's tap, and what shows its export. `demand` will be told of its readers.
+    pub(crate) fn add(
+        &self,
+        camera: &Camera,
+        shown: &Arc<Shown>,
+        demand: &Arc<Demand>,
+    ) -> (Tap, Arc<ExportFacts>) {
         let lane = Arc::new(Lane::new(camera.id.clone(), Arc::clone(shown)));
-        let door = self.keeper.add(camera.id.clone());
+        let door = self.keeper.add(camera.id.clone(), Arc::clone(demand));
         let facts = door.facts();
-        (Tap::new(lane, self.pool.entrance(), door), facts)
+        let ring_ready = camera.idle == WhenIdle::Decode;
+        (Tap::new(lane, self.pool.entrance(), door, Arc::clone(demand), ring_ready), facts)
     }
 
     /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.

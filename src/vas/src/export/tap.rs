@@ -13,7 +13,7 @@ use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
 use super::keeper::{Delivery, Door};
 use super::lane::Lane;
 use super::pool::Entrance;
-use crate::pipeline::{DropReason, Taker};
+use crate::pipeline::{Demand, DropReason, Taker};
 
 /// A camera's tap.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub(crate) struct Tap {
     lane: Arc<Lane>,
     entrance: Entrance,
     door: Door,
+    demand: Arc<Demand>,
+    /// Whether there is to be a ring also while nobody reads.
+    ring_ready: bool,
     writer: Option<RingWriter>,
     next_frame_id: u64,
     /// What the keeper was last asked for and has not delivered.
@@ -48,14 +51,27 @@ impl Taker for Tap {
             self.lane.shown().counters.dropped(why);
         }
     }
+
+    fn rest(&mut self) {
+        self.receive_deliveries();
+        self.pause();
+    }
 }
 
 impl Tap {
-    pub(super) fn new(lane: Arc<Lane>, entrance: Entrance, door: Door) -> Self {
+    pub(super) fn new(
+        lane: Arc<Lane>,
+        entrance: Entrance,
+        door: Door,
+        demand: Arc<Demand>,
+        ring_ready: bool,
+    ) -> Self {
         Self {
             lane,
             entrance,
             door,
+            demand,
+            ring_ready,
             writer: None,
             next_frame_id: 1,
             asked: None,
@@ -71,9 +87,22 @@ impl Tap {
         let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
         let frame_id = self.next_frame_id;
         self.next_frame_id += 1;
+        let wanted_since_ns = self.demand.since_ns();
+        if wanted_since_ns.is_none() && !self.ring_ready {
+            self.pause();
+            return Err(DropReason::NoReader);
+        }
         let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
         if !fits {
             return Err(self.ask(geometry));
+        }
+        // A frame from before its readers came is not current for them.
+        match wanted_since_ns {
+            Some(since_ns) if frame.arrival_ns() >= since_ns => {}
+            since_ns => {
+                self.pause();
+                return Err(since_ns.map_or(DropReason::NoReader, |_| DropReason::BeforeReader));
+            }
         }
         let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
@@ -89,6 +118,7 @@ impl Tap {
                 });
             }
         };
+        writer.resume(frame_id);
         let stamp = Stamp {
             frame_id,
             pts_ns: frame.pts_ns(),
@@ -111,6 +141,13 @@ impl Tap {
     #[cfg(test)]
     pub(super) fn lane(&self) -> Arc<Lane> {
         Arc::clone(&self.lane)
+    }
+
+    /// Tells readers that frames are left out from here on.
+    fn pause(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.pause();
+        }
     }
 
     /// Takes what the keeper has for us: a ring, or word that there is none.

@@ -10,7 +10,7 @@ use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport}
 
 use super::*;
 use crate::config::{Config, Surroundings};
-use crate::pipeline::{DropReason, Taker as _};
+use crate::pipeline::{Demand, DropReason, Taker as _};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -21,14 +21,21 @@ struct Rig {
     tap: Tap,
     shown: Arc<Shown>,
     facts: Arc<ExportFacts>,
+    demand: Arc<Demand>,
+    /// Somebody who reads, so that frames are copied.
+    present: Option<Reader>,
 }
 
 impl Rig {
     fn new(settings: &str) -> Self {
+        Self::with_camera(settings, "")
+    }
+
+    fn with_camera(settings: &str, camera: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let text = format!(
             "[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {:?}\n{settings}\n\
-             [[camera]]\nid = \"cam\"\nurl = \"testsrc:64x64@25\"\n",
+             [[camera]]\nid = \"cam\"\nurl = \"testsrc:64x64@25\"\n{camera}",
             dir.path(),
         );
         let file = dir.path().join("config.toml");
@@ -37,8 +44,25 @@ impl Rig {
         std::fs::remove_file(&file).unwrap();
         let path = FramePath::start(&config.export).unwrap();
         let shown = Arc::new(Shown::default());
-        let (tap, facts) = path.add(&config.cameras[0], &shown);
-        Self { dir, path, tap, shown, facts }
+        let demand = Arc::new(Demand::default());
+        let (tap, facts) = path.add(&config.cameras[0], &shown, &demand);
+        let mut rig = Self { dir, path, tap, shown, facts, demand, present: None };
+        rig.somebody_comes();
+        rig
+    }
+
+    fn somebody_comes(&mut self) {
+        self.present = Some(self.reader());
+        while self.demand.since_ns().is_none() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn everybody_leaves(&mut self) {
+        self.present = None;
+        while self.demand.since_ns().is_some() {
+            std::thread::yield_now();
+        }
     }
 
     fn reader(&self) -> Reader {
@@ -150,7 +174,8 @@ fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
         last = meta.frame_id;
     }
     assert_eq!(rig.facts.get().state, "open");
-    let Rig { dir, path, tap, .. } = rig;
+    let Rig { dir, path, tap, present, .. } = rig;
+    drop(present);
     drop(tap);
     path.stop();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a stop leaves nothing");
@@ -203,12 +228,57 @@ fn removed_files_are_exported_again() {
     let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
     std::fs::remove_dir_all(rig.dir.path().join("cam")).unwrap();
-    // The opener notices within a second; until then frames go where nobody looks.
-    while !rig.dir.path().join("cam/frame.meta").exists() {
-        rig.offer(&frames[0]);
+    // The opener notices within a second; until then frames go where nobody looks. The reader is told that
+    // its writer stopped, and shows itself to the next one.
+    let before = rig.shown.counters.exported();
+    let mut present = rig.present.take().unwrap();
+    let last = present.latest().map_or(0, |frame| frame.meta().frame_id);
+    while present.newer_than(last, Duration::from_millis(10)).is_err() {
+        rig.offer(&decoded("64x64", 1).1[0]);
     }
+    assert!(rig.dir.path().join("cam/frame.meta").exists());
+    assert!(rig.shown.counters.exported() > before);
+}
+
+#[test]
+fn nothing_is_copied_for_nobody() {
+    let mut rig = Rig::new("slots = 4");
+    let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
-    rig.reader().newer_than(0, LONG).unwrap();
+    rig.everybody_leaves();
+    let exported = rig.shown.counters.exported();
+    rig.offer(&frames[0]);
+    assert_eq!(rig.shown.counters.drops(DropReason::NoReader), 1);
+    let mut late = rig.reader();
+    assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })), "of any age");
+    rig.somebody_comes();
+    // What arrived before anybody was there is not for them, whenever it is decoded.
+    rig.offer(&frames[0]);
+    assert_eq!(rig.shown.counters.drops(DropReason::BeforeReader), 1);
+    assert_eq!(rig.shown.counters.exported(), exported);
+    let (_, fresh) = decoded("64x64", 1);
+    rig.offer(&fresh[0]);
+    assert_eq!(rig.shown.counters.exported(), exported + 1);
+    assert!(late.latest().unwrap().meta().arrival_ns >= rig.demand.since_ns().unwrap());
+}
+
+#[test]
+fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
+    for (idle, ready) in [("stop", false), ("decode", true)] {
+        let mut rig = Rig::with_camera("slots = 4", &format!("idle = {idle:?}\n"));
+        rig.everybody_leaves();
+        let (stream, frames) = decoded("64x64", 1);
+        rig.tap.begin(&stream, vas_media::DecoderKind::Software);
+        rig.offer(&frames[0]);
+        let reader = rig.reader();
+        if ready {
+            while rig.facts.get().state != "open" {
+                std::thread::yield_now();
+            }
+        }
+        assert_eq!(rig.facts.get().state == "open", ready);
+        drop(reader);
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::queue::Pushed;
+
 /// Why a packet or a frame went no further. Nothing is dropped under another heading, or under none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropReason {
@@ -9,8 +11,14 @@ pub(crate) enum DropReason {
     BeforeKey,
     /// Packet: decode did not keep up; dropped to the next key frame.
     Overload,
+    /// Packet: nobody wanted frames, and so it was not decoded.
+    Idle,
     /// Packet: the decoder could not decode it.
     Undecodable,
+    /// Frame: nobody was there to read it.
+    NoReader,
+    /// Frame: it had arrived before its readers came, and was decoded for those that followed.
+    BeforeReader,
     /// Frame: memory for its size was being made ready.
     EpochOpening,
     /// Frame: there is no export for it (no memory, another writer); the status says why.
@@ -27,10 +35,13 @@ pub(crate) enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of the status.
-    pub(crate) const ALL: [(Self, &str); 9] = [
+    pub(crate) const ALL: [(Self, &str); 12] = [
         (Self::BeforeKey, "before_key"),
         (Self::Overload, "overload"),
+        (Self::Idle, "idle"),
         (Self::Undecodable, "undecodable"),
+        (Self::NoReader, "no_reader"),
+        (Self::BeforeReader, "before_reader"),
         (Self::EpochOpening, "epoch_opening"),
         (Self::NoExport, "no_export"),
         (Self::InFlight, "in_flight"),
@@ -76,6 +87,13 @@ impl Counters {
 
     pub(crate) fn dropped_many(&self, why: DropReason, count: u64) {
         self.dropped[why as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// What the packet queue dropped.
+    pub(super) fn pushed(&self, dropped: Pushed) {
+        self.dropped_many(DropReason::Overload, dropped.overload);
+        self.dropped_many(DropReason::BeforeKey, dropped.before_key);
+        self.dropped_many(DropReason::Idle, dropped.idle);
     }
 
     /// Packets received.

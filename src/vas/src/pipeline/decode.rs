@@ -1,15 +1,19 @@
-//! The decode thread: packets to frames, frames to whoever takes them.
+//! The decode thread: packets to frames, frames to whoever takes them; it rests while nobody does.
 
 use std::sync::Arc;
 
-use vas_media::{DecodeError, Decoder, Frame, Packet, Received, StreamInfo};
+use vas_media::{DecodeError, Decoder, Frame, Packet, Received, StreamInfo, monotonic_ns};
 
 use super::Shown;
 use super::counters::DropReason;
+use super::demand::Demand;
 use super::queue::{Item, PacketQueue};
 
 /// Threads of a software decoder. One: more would hold frames back, and cameras are many.
 const DECODER_THREADS: u32 = 1;
+
+/// How long a decoder that only readers need stays open after the last of them has gone.
+const REST_AFTER_NS: u64 = 10_000_000_000;
 
 /// Who takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
 pub(crate) trait Taker: Send {
@@ -17,6 +21,8 @@ pub(crate) trait Taker: Send {
     fn begin(&mut self, stream: &StreamInfo, decoder: vas_media::DecoderKind);
     /// A frame was decoded.
     fn take(&mut self, frame: &mut Frame);
+    /// No frames come until further notice: the camera's frames are left out from here on.
+    fn rest(&mut self) {}
 }
 
 /// Several takers in turn; the last may empty the frame.
@@ -28,6 +34,10 @@ impl Taker for Vec<Box<dyn Taker>> {
     fn take(&mut self, frame: &mut Frame) {
         self.iter_mut().for_each(|taker| taker.take(frame));
     }
+
+    fn rest(&mut self) {
+        self.iter_mut().for_each(|taker| taker.rest());
+    }
 }
 
 /// All that the thread needs.
@@ -35,18 +45,27 @@ pub(super) struct Decode {
     queue: Arc<PacketQueue>,
     shown: Arc<Shown>,
     taker: Box<dyn Taker>,
+    /// Rests while there is none; `None`: never rests.
+    demand: Option<Arc<Demand>>,
     stream: Option<StreamInfo>,
     decoder: Option<Box<dyn Decoder>>,
     frame: Frame,
 }
 
 impl Decode {
-    pub(super) fn new(queue: Arc<PacketQueue>, shown: Arc<Shown>, taker: Box<dyn Taker>) -> Self {
-        Self { queue, shown, taker, stream: None, decoder: None, frame: Frame::new() }
+    pub(super) fn new(
+        queue: Arc<PacketQueue>,
+        shown: Arc<Shown>,
+        taker: Box<dyn Taker>,
+        demand: Option<Arc<Demand>>,
+    ) -> Self {
+        let frame = Frame::new();
+        Self { queue, shown, taker, demand, stream: None, decoder: None, frame }
     }
 
     pub(super) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
+        self.rest_if_unwanted(0);
         while let Some(item) = queue.pop() {
             match item {
                 Item::Stream(stream) => {
@@ -56,6 +75,23 @@ impl Decode {
                 Item::Packet(packet) => self.packet(&packet),
                 Item::End => self.end(),
             }
+            self.rest_if_unwanted(REST_AFTER_NS);
+        }
+        self.shown.state.set_decoder(None);
+    }
+
+    /// Closes the decoder and parks the queue when nobody has wanted frames for so long.
+    fn rest_if_unwanted(&mut self, after_ns: u64) {
+        let Some(demand) = &self.demand else { return };
+        let unwanted = || demand.since_ns().is_none();
+        if !unwanted() || monotonic_ns() < demand.gone_ns() + after_ns {
+            return;
+        }
+        let Some(dropped) = self.queue.park_unless(|| !unwanted()) else { return };
+        self.shown.counters.pushed(dropped);
+        self.taker.rest();
+        if self.decoder.take().is_some() {
+            tracing::info!("nobody reads: the decoder is closed until somebody does");
         }
         self.shown.state.set_decoder(None);
     }

@@ -6,7 +6,6 @@ use vas_media::{Carrier, Source, SourceError, SourceErrorKind, SourceRequest, St
 
 use super::Shown;
 use super::backoff::Backoff;
-use super::counters::DropReason;
 use super::queue::PacketQueue;
 use super::state::{State, StreamFacts};
 use crate::config::Camera;
@@ -83,11 +82,11 @@ impl Demux {
         let carrier = stream.carrier;
         self.shown.state.set_stream(StreamFacts::of(stream));
         if let Some(queue) = &self.queue {
-            queue.push_stream(stream.clone());
+            self.shown.counters.pushed(queue.push_stream(stream.clone()));
         }
         let over = self.packets(source.as_mut(), carrier, backoff);
         if let Some(queue) = &self.queue {
-            queue.push_end();
+            self.shown.counters.pushed(queue.push_end());
         }
         over
     }
@@ -109,9 +108,7 @@ impl Demux {
             }
             counters.received_packet(packet.size());
             if let Some(queue) = &self.queue {
-                let dropped = queue.push(packet);
-                counters.dropped_many(DropReason::Overload, dropped.overload);
-                counters.dropped_many(DropReason::BeforeKey, dropped.before_key);
+                self.shown.counters.pushed(queue.push(packet));
             }
         }
     }

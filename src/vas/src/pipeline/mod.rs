@@ -6,6 +6,7 @@
 mod backoff;
 mod counters;
 mod decode;
+mod demand;
 mod demux;
 mod queue;
 mod state;
@@ -18,6 +19,7 @@ use vas_media::StopFlag;
 
 pub(crate) use counters::{Counters, DropReason};
 pub(crate) use decode::Taker;
+pub(crate) use demand::Demand;
 use state::{State, StateCell};
 
 use crate::config::Camera;
@@ -39,7 +41,8 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts a camera. `taker` gets its decoded frames; with none, nothing is decoded.
+    /// Starts a camera. `taker` gets its decoded frames; with none, nothing is decoded. With a `demand`,
+    /// nothing is decoded either while there is none.
     ///
     /// # Errors
     /// When the system has no thread to give.
@@ -47,12 +50,16 @@ impl Pipeline {
         camera: &Camera,
         shown: &Arc<Shown>,
         taker: Option<Box<dyn Taker>>,
+        demand: Option<Arc<Demand>>,
     ) -> io::Result<Self> {
         let stop = StopFlag::new();
         let queue = taker.is_some().then(|| Arc::new(PacketQueue::new()));
         let mut pipeline = Self { stop: stop.clone(), queue: queue.clone(), threads: Vec::new() };
         if let (Some(taker), Some(queue)) = (taker, queue.clone()) {
-            let decode = decode::Decode::new(queue, Arc::clone(shown), taker);
+            if let Some(demand) = &demand {
+                demand.wakes(&queue);
+            }
+            let decode = decode::Decode::new(queue, Arc::clone(shown), taker, demand);
             pipeline.spawn("decode", camera, shown, move || decode.run())?;
         }
         let demux = demux::Demux::new(camera, stop, queue, Arc::clone(shown));

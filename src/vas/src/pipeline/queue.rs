@@ -1,4 +1,7 @@
 //! Packets on their way from demux to decode: bounded, and never waited for by the demux thread.
+//!
+//! While nobody wants decoded frames the queue is parked: nothing comes out, and it keeps the packets since
+//! the last key frame, so that decoding can begin at once when somebody comes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,6 +10,8 @@ use vas_media::{Packet, StreamInfo};
 
 /// Most bytes of packets that wait.
 const MAX_BYTES: usize = 32 << 20;
+/// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
+const MAX_PARKED_BYTES: usize = 8 << 20;
 /// Longest that the oldest packet may have waited when another one comes, in nanoseconds. Bytes alone
 /// would let a slow camera fall half a minute behind.
 const MAX_WAIT_NS: u64 = 2_000_000_000;
@@ -59,6 +64,18 @@ pub(super) struct Pushed {
     pub(super) overload: u64,
     /// Packets dropped because their stream has had no key frame yet.
     pub(super) before_key: u64,
+    /// Packets dropped because nobody wanted what they would be decoded to.
+    pub(super) idle: u64,
+}
+
+impl Pushed {
+    fn count(&mut self, gap: Gap, packets: u64) {
+        *match gap {
+            Gap::StreamStart => &mut self.before_key,
+            Gap::Overload => &mut self.overload,
+            Gap::Idle => &mut self.idle,
+        } += packets;
+    }
 }
 
 /// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key frame, so
@@ -74,6 +91,9 @@ struct Inner<P, S> {
     items: VecDeque<Item<P, S>>,
     bytes: usize,
     waits_for_key: Option<Gap>,
+    parked: bool,
+    /// When it was last unparked: what waited before that waited for nobody.
+    unparked_ns: u64,
     closed: bool,
 }
 
@@ -82,45 +102,68 @@ struct Inner<P, S> {
 enum Gap {
     StreamStart,
     Overload,
+    Idle,
 }
 
 impl<P: Queued, S> PacketQueue<P, S> {
     pub(super) fn new() -> Self {
-        let inner = Inner { items: VecDeque::new(), bytes: 0, waits_for_key: None, closed: false };
+        let inner = Inner {
+            items: VecDeque::new(),
+            bytes: 0,
+            waits_for_key: None,
+            parked: false,
+            unparked_ns: 0,
+            closed: false,
+        };
         Self { inner: Mutex::new(inner), filled: Condvar::new() }
     }
 
     /// Begins a stream; its first packet will be a key frame, and marked.
-    pub(super) fn push_stream(&self, stream: S) {
+    pub(super) fn push_stream(&self, stream: S) -> Pushed {
+        let mut dropped = Pushed::default();
         let mut inner = self.lock();
+        if inner.parked {
+            // Nobody will ask for a stream that is over.
+            dropped.idle = inner.drop_packets();
+            inner.items.clear();
+        }
         inner.items.push_back(Item::Stream(Box::new(stream)));
         inner.waits_for_key = Some(Gap::StreamStart);
         drop(inner);
         self.filled.notify_one();
+        dropped
     }
 
     /// Ends a stream.
-    pub(super) fn push_end(&self) {
-        self.lock().items.push_back(Item::End);
+    pub(super) fn push_end(&self) -> Pushed {
+        let mut dropped = Pushed::default();
+        let mut inner = self.lock();
+        if inner.parked {
+            dropped.idle = inner.drop_packets();
+        }
+        inner.items.push_back(Item::End);
+        drop(inner);
         self.filled.notify_one();
+        dropped
     }
 
     /// Adds a packet, or drops it, or drops what is queued in favour of it. Never waits for the reader.
     pub(super) fn push(&self, mut packet: P) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
-        if inner.is_full_for(&packet) {
-            if packet.is_key() {
-                dropped.overload = inner.drop_packets();
-            }
-            inner.waits_for_key.get_or_insert(Gap::Overload);
+        let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
+        let full = inner.is_full_for(&packet);
+        // A key frame takes the place of what waits too long, and of all that a parked queue keeps. What a
+        // parked queue can't keep all of is worth nothing.
+        let replaces = if packet.is_key() { full || inner.parked } else { full && inner.parked };
+        let replaced = if replaces { inner.drop_packets() } else { 0 };
+        dropped.count(gap, replaced);
+        if full || replaced > 0 {
+            inner.waits_for_key.get_or_insert(gap);
         }
         match inner.waits_for_key {
             Some(gap) if !packet.is_key() => {
-                match gap {
-                    Gap::StreamStart => dropped.before_key += 1,
-                    Gap::Overload => dropped.overload += 1,
-                }
+                dropped.count(gap, 1);
                 return dropped;
             }
             Some(_) => {
@@ -131,9 +174,36 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
         inner.bytes += packet.bytes();
         inner.items.push_back(Item::Packet(packet));
+        let parked = inner.parked;
+        drop(inner);
+        if !parked {
+            self.filled.notify_one();
+        }
+        dropped
+    }
+
+    /// Parks the queue, unless `wanted`: from now on nothing comes out, and packets are kept since the last
+    /// key frame only. What is queued is dropped; `None` when it was not parked.
+    pub(super) fn park_unless(&self, wanted: impl FnOnce() -> bool) -> Option<Pushed> {
+        let mut inner = self.lock();
+        // Under the lock. Partner: the store before `unpark` in `Demand::begin`.
+        if wanted() {
+            return None;
+        }
+        inner.parked = true;
+        let idle = inner.drop_packets();
+        inner.waits_for_key.get_or_insert(Gap::Idle);
+        Some(Pushed { idle, ..Pushed::default() })
+    }
+
+    /// Lets out what was kept, and what comes.
+    pub(super) fn unpark(&self, now_ns: u64) {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.parked) {
+            inner.unparked_ns = now_ns;
+        }
         drop(inner);
         self.filled.notify_one();
-        dropped
     }
 
     /// Takes the next item, waiting for it; `None` once closed.
@@ -143,7 +213,9 @@ impl<P: Queued, S> PacketQueue<P, S> {
             if inner.closed {
                 return None;
             }
-            if let Some(item) = inner.items.pop_front() {
+            if !inner.parked
+                && let Some(item) = inner.items.pop_front()
+            {
                 if let Item::Packet(packet) = &item {
                     inner.bytes -= packet.bytes();
                 }
@@ -170,10 +242,14 @@ impl<P: Queued, S> Inner<P, S> {
             Item::Packet(packet) => Some(packet.arrival_ns()),
             _ => None,
         });
+        let bytes = self.bytes + packet.bytes();
         // A lone packet always fits, however large.
         oldest.is_some_and(|oldest| {
-            self.bytes + packet.bytes() > MAX_BYTES
-                || packet.arrival_ns().saturating_sub(oldest) > MAX_WAIT_NS
+            if self.parked {
+                return bytes > MAX_PARKED_BYTES;
+            }
+            let waited = packet.arrival_ns().saturating_sub(oldest.max(self.unparked_ns));
+            bytes > MAX_BYTES || waited > MAX_WAIT_NS
         })
     }
 
@@ -241,7 +317,7 @@ mod tests {
     fn a_stream_begins_with_a_key_frame() {
         let queue = Queue::new();
         queue.push_stream("a");
-        assert_eq!(queue.push(packet(1, false)), Pushed { before_key: 1, overload: 0 });
+        assert_eq!(queue.push(packet(1, false)), Pushed { before_key: 1, ..Pushed::default() });
         assert_eq!(queue.push(packet(2, true)), Pushed::default());
         assert_eq!(queue.push(packet(3, false)), Pushed::default());
         queue.push_end();
@@ -285,6 +361,59 @@ mod tests {
         queue.push_stream("b");
         assert_eq!(queue.push(at(2, 9000)).overload, 1);
         assert_eq!(drain(&queue), ["a", "end", "b", "2!"]);
+    }
+
+    #[test]
+    fn a_parked_queue_keeps_what_decoding_could_begin_with() {
+        let queue = Queue::new();
+        queue.push_stream("a");
+        assert_eq!(queue.park_unless(|| true), None);
+        assert_eq!(queue.park_unless(|| false), Some(Pushed::default()));
+        let at = |id, key, arrival_ms| Fake { arrival_ms, ..packet(id, key) };
+        queue.push(at(1, true, 0));
+        queue.push(at(2, false, 1000));
+        let idle = |n| Pushed { idle: n, ..Pushed::default() };
+        assert_eq!(queue.push(at(3, true, 2000)), idle(2));
+        // However long ago the key frame came, it is needed.
+        assert_eq!(queue.push(at(4, false, 60_000)), idle(0));
+        queue.unpark(60_001_000_000);
+        assert_eq!(queue.push(at(5, false, 61_000)), idle(0));
+        assert_eq!(drain(&queue), ["a", "3!", "4", "5"]);
+    }
+
+    #[test]
+    fn parking_drops_what_could_no_longer_be_decoded() {
+        let queue = Queue::new();
+        queue.push(packet(1, true));
+        queue.push(packet(2, false));
+        queue.pop();
+        let idle = |n| Pushed { idle: n, ..Pushed::default() };
+        assert_eq!(queue.park_unless(|| false), Some(idle(1)));
+        assert_eq!(queue.push(packet(3, false)), idle(1));
+        queue.unpark(0);
+        assert_eq!(queue.push(packet(4, false)), idle(1));
+        assert_eq!(queue.push(packet(5, true)), idle(0));
+        assert_eq!(drain(&queue), ["5!"]);
+    }
+
+    #[test]
+    fn a_parked_queue_is_bounded_in_bytes_and_in_streams() {
+        let queue = Queue::new();
+        queue.park_unless(|| false);
+        for stream in ["a", "b", "c"] {
+            queue.push_stream(stream);
+            queue.push(packet(1, true));
+            assert_eq!(queue.push_end().idle, 1);
+        }
+        queue.push_stream("d");
+        let large = |id, key| Fake { bytes: MAX_PARKED_BYTES / 2, ..packet(id, key) };
+        queue.push(large(1, true));
+        queue.push(large(2, false));
+        assert_eq!(queue.push(large(3, false)).idle, 3);
+        assert_eq!(queue.push(large(4, false)).idle, 1);
+        assert_eq!(queue.push(large(5, true)).idle, 0);
+        queue.unpark(0);
+        assert_eq!(drain(&queue), ["d", "5!"]);
     }
 
     #[test]
