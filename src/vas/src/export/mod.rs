@@ -74,4 +74,6 @@ impl FramePath {
 }
 
 #[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod tests;
