@@ -42,6 +42,10 @@ fn on_has_them_so_that_the_test_above_can_fail() {
     assert!(threads(service.pid()).iter().any(|thread| is_of_frame_path(thread)));
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", service.pid())).unwrap();
     assert!(maps.contains("/dev/shm"));
+    // No core file holds up the word of a crash.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
 }
 
 #[test]

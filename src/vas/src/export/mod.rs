@@ -43,6 +43,7 @@ pub(crate) enum FramePathError {
 impl FramePath {
     /// Prepares the export directory and starts the shared threads.
     pub(crate) fn start(config: &Export) -> Result<Self, FramePathError> {
+        forbid_core_files();
         let access = Access {
             group: config.group.as_ref().map(|group| group.id),
             file_mode: config.mode.file_bits(),
@@ -70,6 +71,16 @@ impl FramePath {
     pub(crate) fn stop(self) {
         self.pool.stop();
         self.keeper.stop();
+    }
+}
+
+/// Readers learn of a crash when the kernel drops the locks of the dead, which it does only after it has
+/// written a core file: 0.8 s for 600 MiB.
+fn forbid_core_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!("can't forbid core files: {error}; after a crash readers will learn of it late");
     }
 }
 
