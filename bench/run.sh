@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|handover
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|handover}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
-slot_write | wake) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
+slot_write | wake | crowd) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
+first_frame)
+    cargo build --locked --release -p vas
+    command=(cargo bench --locked -p vas-bench --bench "$name")
+    ;;
 *)
     echo "bench/run.sh: no bench $name" >&2
     exit 2

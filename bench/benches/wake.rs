@@ -7,83 +7,18 @@
 //!
 //!     cargo bench -p vas-bench --bench wake [-- FILTER]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::thread::Thread;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use criterion::Criterion;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-use rustix::thread::{Pid, futex};
-use vas_bench::{Distribution, Rig, asleep, measure, thread_id};
-use vas_frame::{Reader, monotonic_ns};
-
-const LONG: Duration = Duration::from_secs(60);
+use rustix::thread::futex;
+use vas_bench::{Distribution, Rig, Waiters, measure, wait_for_frame};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     Vas,
     Futex,
-}
-
-/// Threads that are woken together, and what they have to say of it.
-struct Waiters {
-    threads: Vec<Pid>,
-    /// When each was awake.
-    awake_ns: Arc<[AtomicU64]>,
-    awake: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Waiters {
-    /// Starts threads that call `wait` again and again, each with a state of its own.
-    fn start<S: Send + 'static>(
-        count: usize,
-        state: impl Fn() -> S,
-        wait: impl Fn(&mut S) + Send + Copy + 'static,
-    ) -> Self {
-        let awake_ns: Arc<[AtomicU64]> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        let awake = Arc::new(AtomicUsize::new(0));
-        let stop = Arc::new(AtomicBool::new(false));
-        let main: Thread = std::thread::current();
-        let ids = (0..count).map(|index| {
-            let (awake_ns, awake, stop) = (awake_ns.clone(), awake.clone(), stop.clone());
-            let (main, mut state) = (main.clone(), state());
-            let (tell, told) = std::sync::mpsc::channel();
-            std::thread::spawn(move || {
-                tell.send(thread_id()).expect("the starter listens");
-                loop {
-                    wait(&mut state);
-                    awake_ns[index].store(monotonic_ns(), Ordering::Relaxed);
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    if awake.fetch_add(1, Ordering::AcqRel) + 1 == awake_ns.len() {
-                        main.unpark();
-                    }
-                }
-            });
-            told.recv().expect("the thread tells its id first")
-        });
-        Self { threads: ids.collect(), awake_ns, awake, stop }
-    }
-
-    /// Wakes them with `ring` and returns what it took, and how long after its beginning each was awake.
-    fn wake(&self, ring: impl FnOnce()) -> (Duration, Vec<Duration>) {
-        while !self.threads.iter().all(|thread| asleep(*thread)) {
-            std::thread::yield_now();
-        }
-        self.awake.store(0, Ordering::Release);
-        let start = monotonic_ns();
-        ring();
-        let rung = monotonic_ns();
-        while self.awake.load(Ordering::Acquire) < self.threads.len() {
-            std::thread::park();
-        }
-        let since = |at: u64| Duration::from_nanos(at.saturating_sub(start));
-        let awake = self.awake_ns.iter().map(|at| since(at.load(Ordering::Relaxed)));
-        (since(rung), awake.collect())
-    }
 }
 
 /// A word that waiters in any process could wait on.
@@ -106,11 +41,6 @@ fn wait_for_change(word: &AtomicU32, seen: &mut u32) {
 fn ring_word(word: &AtomicU32, waiters: usize) {
     word.fetch_add(1, Ordering::Release);
     let _ = futex::wake(word, futex::Flags::empty(), waiters as u32);
-}
-
-fn wait_for_frame((reader, last): &mut (Reader, u64)) {
-    let frame = reader.newer_than(*last, LONG).expect("frames come");
-    *last = frame.meta().frame_id;
 }
 
 /// What is told beside the time at which the last one is awake.
@@ -142,9 +72,8 @@ fn bench(criterion: &mut Criterion, count: usize) {
     report(&format!("{count} waiting, until each is awake"), &vas.each, &futex.each);
     report(&format!("{count} waiting, what waking costs the publisher"), &vas.ring, &futex.ring);
 
-    for waiters in [&readers, &bare] {
-        waiters.stop.store(true, Ordering::Relaxed);
-    }
+    readers.stop();
+    bare.stop();
     let stamp = rig.stamp();
     rig.claim().publish(&stamp);
     ring_word(word, count);

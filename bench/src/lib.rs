@@ -9,9 +9,11 @@ mod distribution;
 mod machine;
 mod pictures;
 mod rig;
+mod waiters;
 
 pub use contest::{Contest, measure};
 pub use distribution::Distribution;
-pub use machine::{asleep, pin_to, thread_id, with_tunables};
+pub use machine::{asleep, cpu_time_of, own_cpu_time, pin_to, thread_id, with_tunables};
 pub use pictures::{Memory, Pictures};
 pub use rig::Rig;
+pub use waiters::{Waiters, wait_for_frame};

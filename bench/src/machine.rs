@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::thread::{CpuSet, Pid};
 
@@ -25,6 +26,28 @@ pub fn asleep(thread: Pid) -> bool {
     // The state follows the name, which is in brackets and may hold anything.
     let stat = std::fs::read_to_string(path).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
+/// What threads of this process with this name have spent on a processor so far.
+#[must_use]
+pub fn cpu_time_of(name: &str) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a process has threads");
+    let spent = tasks.flatten().map(|task| {
+        let read = |file| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        if read("comm").trim() != name {
+            return 0;
+        }
+        // The first number of schedstat is nanoseconds on a processor.
+        read("schedstat").split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+    });
+    Duration::from_nanos(spent.sum())
+}
+
+/// What the calling thread has spent on a processor so far: time in which others had it is not in there.
+#[must_use]
+pub fn own_cpu_time() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap_or(0))
 }
 
 /// Starts this process anew, unless glibc was started with these tunables already: they are read once.

@@ -426,18 +426,26 @@ fn other_layouts_are_refused_in_words() {
 }
 
 #[test]
-fn a_waiting_reader_is_woken() {
+fn waiting_readers_are_woken_few_or_many() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
     std::thread::scope(|scope| {
-        let waiting: Vec<_> = (0..8)
-            .map(|_| {
-                let mut reader = rig.reader();
-                scope.spawn(move || reader.newer_than(0, LONG).unwrap().meta().frame_id)
-            })
-            .collect();
-        publish(&mut writer, 1).unwrap();
-        assert!(waiting.into_iter().all(|thread| thread.join().unwrap() == 1));
+        let turn = std::sync::Barrier::new(9);
+        for _ in 0..8 {
+            let (mut reader, turn) = (rig.reader(), &turn);
+            scope.spawn(move || {
+                for id in 1..=20 {
+                    turn.wait();
+                    assert_eq!(reader.newer_than(id - 1, LONG).unwrap().meta().frame_id, id);
+                    turn.wait();
+                }
+            });
+        }
+        for id in 1..=20 {
+            turn.wait();
+            publish(&mut writer, id).unwrap();
+            turn.wait();
+        }
     });
 }

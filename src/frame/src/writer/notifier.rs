@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{JoinHandle, Thread};
 
-use super::ring::Ring;
+use super::ring::{Ring, WAKE_AT_ONCE};
 use crate::futex;
 
 /// Wakes the readers beyond the few that a publisher wakes itself; one thread serves all cameras.
@@ -68,7 +68,8 @@ impl Shared {
             for ring in rings.iter().filter_map(Weak::upgrade) {
                 // Partner: the release store of the publisher that set the mark.
                 if ring.crowd_waits.swap(false, Ordering::Acquire) {
-                    futex::wake(&ring.header().published, i32::MAX as u32);
+                    let woken = futex::wake(&ring.header().published, i32::MAX as u32);
+                    ring.is_crowded.store(woken > WAKE_AT_ONCE as usize, Ordering::Relaxed);
                 }
             }
         }

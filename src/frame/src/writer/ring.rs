@@ -24,7 +24,7 @@ use crate::sync::Ordering as SyncOrdering;
 /// Waiters that a publisher wakes itself; waking one costs it about 4.5 us. One more than the four readers
 /// that are to be woken without delay: a full count is the only sign that there may be more, and the
 /// notifier is then woken too, which at exactly four readers made the last one 1.4 times as late.
-const WAKE_AT_ONCE: u32 = 5;
+pub(super) const WAKE_AT_ONCE: u32 = 5;
 
 /// When to ask again about a ring to which copies are in flight.
 const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
@@ -62,7 +62,10 @@ pub(crate) struct Ring {
     /// Held while the newest frame's line is written. Uncontended where an engine publishes a camera's
     /// frames from one thread at a time, as all do.
     publishing: Mutex<()>,
+    /// Set by a publisher for the notifier: somebody is left to be woken.
     pub(crate) crowd_waits: AtomicBool,
+    /// Set by the notifier: it woke many, so that publishers leave all of them to it.
+    pub(crate) is_crowded: AtomicBool,
     bell: Bell,
 }
 
@@ -95,6 +98,7 @@ impl Ring {
             busy: (0..slots).map(|_| AtomicBool::new(false)).collect(),
             publishing: Mutex::new(()),
             crowd_waits: AtomicBool::new(false),
+            is_crowded: AtomicBool::new(false),
             bell,
         }
     }
@@ -373,7 +377,10 @@ impl Ring {
         // Partner: the acquire load of the counter by a reader that is about to wait; it then sees the
         // header that we wrote before.
         self.header().published.fetch_add(1, SyncOrdering::Release);
-        if futex::wake(&self.header().published, WAKE_AT_ONCE) == WAKE_AT_ONCE as usize {
+        // What waking a few costs grows with the crowd around them: they contend for the kernel's queue.
+        let crowded = self.is_crowded.load(Ordering::Relaxed);
+        let woken = if crowded { 0 } else { futex::wake(&self.header().published, WAKE_AT_ONCE) };
+        if crowded || woken == WAKE_AT_ONCE as usize {
             self.crowd_waits.store(true, Ordering::Release);
             self.bell.ring();
         }

@@ -80,7 +80,9 @@ fn forbid_core_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let none = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
     if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!("can't forbid core files: {error}; after a crash readers will learn of it late");
+        tracing::warn!(
+            "can't forbid core files: {error}; after a crash readers will learn of it late"
+        );
     }
 }
 

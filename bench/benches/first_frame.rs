@@ -1,0 +1,110 @@
+//! Question: how long does a reader wait for its first frame when nobody has read for a while?
+//!
+//! The release build of the service plays a 1080p H.264 file with a key frame every two seconds, at its pace of
+//! 25 a second, once with `idle = "stop"` and once with `"decode"`. In turns, when the status says that the
+//! camera rests (`stop`: its decoder is closed; `decode`: nobody reads), a reader attaches and waits for its
+//! first frame. `wait` counts from before it opened to when it had the frame, `age` is that frame's then. A
+//! frame that arrived before the reader attached would end the run.
+//!
+//!     cargo build --release -p vas && cargo bench -p vas-bench --bench first_frame
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use vas_bench::Distribution;
+use vas_frame::{CameraId, Reader, monotonic_ns};
+
+const TURNS: usize = 12;
+const LONG: Duration = Duration::from_secs(60);
+
+fn main() {
+    let dir = tempfile::tempdir_in("/dev/shm").expect("a directory in /dev/shm");
+    let clip = clip(dir.path());
+    println!("idle     way   {}", Distribution::COLUMNS);
+    for idle in ["stop", "decode"] {
+        let service = Service::start(dir.path(), &clip, idle);
+        let (mut wait, mut age) = (Distribution::default(), Distribution::default());
+        for _ in 0..TURNS {
+            service.until_resting(idle);
+            let attached = monotonic_ns();
+            let camera = CameraId::new("cam").expect("a fair name");
+            let mut reader =
+                Reader::open(&dir.path().join("vas"), &camera).expect("the export is there");
+            let frame = loop {
+                match reader.newer_than(0, LONG) {
+                    Ok(frame) => break frame,
+                    Err(error) => eprintln!("{error}"),
+                }
+            };
+            wait.add(Duration::from_nanos(monotonic_ns() - attached));
+            age.add(Duration::from_nanos(frame.meta().age_ns()));
+            assert!(frame.meta().arrival_ns >= attached, "older than its reader");
+        }
+        println!("{idle:<8} wait  {wait}");
+        println!("{idle:<8} age   {age}");
+    }
+}
+
+/// Ten minutes of pictures by reference: one encoded span of 20 s, again and again.
+fn clip(dir: &Path) -> String {
+    let (span, whole) = (dir.join("span.mp4"), dir.join("clip.mp4"));
+    let ffmpeg = |arguments: &[&str]| {
+        let done = Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-y"]).args(arguments);
+        assert!(done.status().expect("ffmpeg is installed").success());
+    };
+    let [span, whole] = [span, whole].map(|path| path.display().to_string());
+    let source = "testsrc2=size=1920x1080:rate=25,noise=alls=6:allf=t,format=yuv420p";
+    let encode = ["-t", "20", "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "4M", "-g", "50"];
+    ffmpeg(&[&["-f", "lavfi", "-i", source], &encode[..], &[&span]].concat());
+    ffmpeg(&["-stream_loop", "30", "-i", &span, "-c", "copy", &whole]);
+    whole
+}
+
+struct Service {
+    process: Child,
+    status: std::path::PathBuf,
+}
+
+impl Service {
+    fn start(dir: &Path, clip: &str, idle: &str) -> Self {
+        let (config, run) = (dir.join("vas.toml"), dir.join("run"));
+        let text = format!(
+            "[service]\nrun_dir = {run:?}\n[export]\ndir = {:?}\n\
+             [[camera]]\nid = \"cam\"\nurl = {clip:?}\nidle = {idle:?}\n",
+            dir.join("vas")
+        );
+        std::fs::write(&config, text).expect("a config can be written");
+        let vas = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/vas");
+        let process = Command::new(vas)
+            .args(["run", "--config"])
+            .arg(&config)
+            .env("AI_FRAME_EXPORT_ENABLED", "true")
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the service is built: cargo build --release -p vas");
+        Self { process, status: run.join("status.json") }
+    }
+
+    /// Waits until packets come and nothing is done with them for anybody.
+    fn until_resting(&self, idle: &str) {
+        let wanted = match idle {
+            "stop" => "\"decoder\": null",
+            _ => "\"readers\": false",
+        };
+        loop {
+            let status = std::fs::read_to_string(&self.status).unwrap_or_default();
+            if status.contains("\"state\": \"streaming\"") && status.contains(wanted) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
