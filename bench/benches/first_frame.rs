@@ -16,6 +16,7 @@ use vas_bench::Distribution;
 use vas_frame::{CameraId, Reader, monotonic_ns};
 
 const TURNS: usize = 12;
+const GOP: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -25,8 +26,10 @@ fn main() {
     for idle in ["stop", "decode"] {
         let service = Service::start(dir.path(), &clip, idle);
         let (mut wait, mut age) = (Distribution::default(), Distribution::default());
-        for _ in 0..TURNS {
+        for turn in 0..TURNS as u32 {
             service.until_resting(idle);
+            // The clip's key frames and the status keep step: each turn begins elsewhere between them.
+            std::thread::sleep(GOP * turn / TURNS as u32);
             let attached = monotonic_ns();
             let camera = CameraId::new("cam").expect("a fair name");
             let mut reader =
@@ -40,6 +43,8 @@ fn main() {
             wait.add(Duration::from_nanos(monotonic_ns() - attached));
             age.add(Duration::from_nanos(frame.meta().age_ns()));
             assert!(frame.meta().arrival_ns >= attached, "older than its reader");
+            // The status is up to a second old: it must have seen this reader before it can miss it.
+            service.until(&["\"readers\": true"]);
         }
         println!("{idle:<8} wait  {wait}");
         println!("{idle:<8} age   {age}");
@@ -50,8 +55,9 @@ fn main() {
 fn clip(dir: &Path) -> String {
     let (span, whole) = (dir.join("span.mp4"), dir.join("clip.mp4"));
     let ffmpeg = |arguments: &[&str]| {
-        let done = Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-y"]).args(arguments);
-        assert!(done.status().expect("ffmpeg is installed").success());
+        let quiet = ["-v", "error", "-nostdin", "-y"];
+        let done = Command::new("ffmpeg").args(quiet).args(arguments).status();
+        assert!(done.expect("ffmpeg is installed").success());
     };
     let [span, whole] = [span, whole].map(|path| path.display().to_string());
     let source = "testsrc2=size=1920x1080:rate=25,noise=alls=6:allf=t,format=yuv420p";
@@ -88,15 +94,13 @@ impl Service {
 
     /// Waits until packets come and nothing is done with them for anybody.
     fn until_resting(&self, idle: &str) {
-        let wanted = match idle {
-            "stop" => "\"decoder\": null",
-            _ => "\"readers\": false",
-        };
-        loop {
-            let status = std::fs::read_to_string(&self.status).unwrap_or_default();
-            if status.contains("\"state\": \"streaming\"") && status.contains(wanted) {
-                return;
-            }
+        let decoder = if idle == "stop" { "\"decoder\": null" } else { "\"decoder\": \"" };
+        self.until(&["\"state\": \"streaming\"", "\"readers\": false", decoder]);
+    }
+
+    fn until(&self, wanted: &[&str]) {
+        let read = || std::fs::read_to_string(&self.status).unwrap_or_default();
+        while !wanted.iter().all(|text| read().contains(text)) {
             std::thread::sleep(Duration::from_millis(50));
         }
     }

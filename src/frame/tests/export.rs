@@ -430,8 +430,8 @@ fn waiting_readers_are_woken_few_or_many() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let turn = std::sync::Barrier::new(9);
     std::thread::scope(|scope| {
-        let turn = std::sync::Barrier::new(9);
         for _ in 0..8 {
             let (mut reader, turn) = (rig.reader(), &turn);
             scope.spawn(move || {
