@@ -31,6 +31,7 @@
 mod camera_id;
 mod clock;
 mod colour;
+mod demand;
 mod error;
 mod futex;
 mod geometry;
@@ -46,6 +47,7 @@ mod writer;
 pub use camera_id::{CameraId, InvalidCameraId};
 pub use clock::monotonic_ns;
 pub use colour::{Colour, Range};
+pub use demand::{Demanded, MaxFps};
 pub use error::{ExportError, OpenError, ReadError};
 pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
 pub use reader::{Frame, Nv12Image, Overwritten, RawView, Reader};

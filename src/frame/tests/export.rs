@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportError, ExportRoot, Flags, Geometry, Notifier,
-    Nv12Image, OpenError, OpenRing, Range, ReadError, Reader, Refused, RingOptions, RingWriter,
-    Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Colour, Demanded, ExportError, ExportRoot, Flags, Geometry,
+    MaxFps, Notifier, Nv12Image, OpenError, OpenRing, Range, ReadError, Reader, Refused,
+    RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
 const NO_WAIT: Duration = Duration::ZERO;
@@ -152,16 +152,18 @@ fn what_was_published_before_a_pause_is_of_any_age() {
 fn readers_are_seen_while_they_are_there() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
-    assert!(!export.has_readers());
-    let (one, two) = (rig.reader(), rig.reader());
-    assert!(export.has_readers());
-    drop(one);
-    assert!(export.has_readers());
-    drop(two);
-    assert!(!export.has_readers());
+    assert_eq!(export.demanded(), Demanded::Nothing);
+    let five = MaxFps::new(5, 1);
+    let slow = Reader::open_for(rig.path(), &camera(), five).unwrap();
+    assert_eq!(export.demanded(), Demanded::Rates(vec![five.unwrap()]));
+    let fast = rig.reader();
+    assert_eq!(export.demanded(), Demanded::EveryFrame);
+    drop(fast);
+    drop(slow);
+    assert_eq!(export.demanded(), Demanded::Nothing);
     let _writer = open(&mut export, geometry(16, 16), options(2, 0));
     let _reader = rig.reader();
-    assert!(export.has_readers(), "a ring changes nothing");
+    assert_eq!(export.demanded(), Demanded::EveryFrame, "a ring changes nothing");
 }
 
 /// Changes of size that come faster than retired rings fade: what they hold stays below the cap, and the

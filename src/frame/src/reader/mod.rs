@@ -20,9 +20,10 @@ use mapped::Mapped;
 
 use crate::camera_id::CameraId;
 use crate::clock::monotonic_ns;
+use crate::demand::{self, MaxFps};
 use crate::error::{OpenError, ReadError};
 use crate::futex;
-use crate::layout::{DEMAND_BASE, READERS_FILE};
+use crate::layout::READERS_FILE;
 use crate::lock;
 use crate::stamp::FrameMeta;
 
@@ -40,6 +41,7 @@ pub struct Reader {
     dir: PathBuf,
     camera: CameraId,
     attached_ns: u64,
+    max_fps: Option<MaxFps>,
     presence: Option<File>,
     ring: Option<Arc<Mapped>>,
     told_gone: bool,
@@ -54,9 +56,22 @@ impl Reader {
     /// [`OpenError::NoCamera`] when it is not exported, [`OpenError::NoWriter`] when only a dead writer's
     /// files are there, [`OpenError::Format`] when they are of another layout.
     pub fn open(dir: &Path, camera: &CameraId) -> Result<Self, OpenError> {
+        Self::open_for(dir, camera, None)
+    }
+
+    /// Attaches and states the highest frame rate that this reader will ever want, so that no more need be
+    /// copied for it. It may be shown more: what others want, it sees too. `None`: every frame.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(
+        dir: &Path,
+        camera: &CameraId,
+        max_fps: Option<MaxFps>,
+    ) -> Result<Self, OpenError> {
         let path = dir.join(camera.as_str());
         let attached_ns = monotonic_ns();
-        let presence = Some(attach(&path)?);
+        let presence = Some(attach(&path, max_fps)?);
         let ring = match Mapped::open(&path, camera) {
             Ok(ring) if ring.writer_lives() || !ring.is_live() => Some(Arc::new(ring)),
             Ok(_) => return Err(OpenError::NoWriter { camera: camera.to_string() }),
@@ -67,6 +82,7 @@ impl Reader {
             dir: path,
             camera: camera.clone(),
             attached_ns,
+            max_fps,
             presence,
             ring,
             told_gone: false,
@@ -219,7 +235,7 @@ impl Reader {
         {
             return;
         }
-        match attach(&self.dir) {
+        match attach(&self.dir, self.max_fps) {
             Ok(file) => self.presence = Some(file),
             // Reading needs no presence; it is tried again at the next epoch.
             Err(e) => tracing::warn!(camera = %self.camera, "can't show presence: {e}"),
@@ -237,8 +253,8 @@ fn is_current(frame: &Frame, attached_ns: u64) -> bool {
     frame.meta().published_ns >= attached_ns || frame.ring().runs_since(frame.meta())
 }
 
-/// Opens `readers` and read-locks the byte that states "no limit".
-fn attach(dir: &Path) -> Result<File, OpenError> {
+/// Opens `readers` and read-locks the byte that states what is wanted.
+fn attach(dir: &Path, max_fps: Option<MaxFps>) -> Result<File, OpenError> {
     let path = dir.join(READERS_FILE);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: File = match openat(CWD, &path, flags, Mode::empty()) {
@@ -248,7 +264,7 @@ fn attach(dir: &Path) -> Result<File, OpenError> {
     };
     // A read lock is refused only to someone whom a write lock is in the way of; no honest writer takes
     // one here, and without it we are merely not counted.
-    match lock::try_read_lock_byte(file.as_fd(), DEMAND_BASE) {
+    match lock::try_read_lock_byte(file.as_fd(), demand::byte_of(max_fps)) {
         Ok(true) => {}
         Ok(false) => tracing::warn!("{} is write-locked: presence not shown", path.display()),
         Err(e) => return Err(OpenError::io("lock a byte of", path, e)),

@@ -19,9 +19,10 @@ use super::ring::{Ring, RingWriter};
 use super::root::{ExportRoot, check_ours};
 use crate::camera_id::CameraId;
 use crate::clock::{boottime_ns, monotonic_ns};
+use crate::demand::Demanded;
 use crate::error::ExportError;
 use crate::geometry::Geometry;
-use crate::layout::{self, DATA_FILE, DEMAND_BASE, META_FILE, READERS_FILE, WRITER_FILE};
+use crate::layout::{self, DATA_FILE, META_FILE, READERS_FILE, WRITER_FILE};
 use crate::lock;
 use crate::sync::Ordering;
 
@@ -140,14 +141,13 @@ impl CameraExport {
         self.first_frame_id
     }
 
-    /// Whether a reader is there: one that holds a lock in `readers`. A question to the kernel, no more;
-    /// readers that died are not there.
+    /// What readers ask for, by the locks that they hold in `readers`. A question to the kernel, no more;
+    /// readers that died ask for nothing.
     ///
-    /// When it can't be asked, somebody is taken to be there.
+    /// When it can't be asked, everything is taken to be wanted.
     #[must_use]
-    pub fn has_readers(&self) -> bool {
-        let everywhere = DEMAND_BASE..i64::MAX as u64;
-        lock::locked_bytes(self.readers.as_fd(), everywhere).map_or(true, |found| found.is_some())
+    pub fn demanded(&self) -> Demanded {
+        Demanded::read(self.readers.as_fd()).unwrap_or(Demanded::EveryFrame)
     }
 
     /// Bytes that a ring takes.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::{
-    CameraExport, CameraId, ExportRoot, Geometry, Notifier, OpenRing, RingOptions, RingWriter,
-    monotonic_ns,
+    CameraExport, CameraId, Demanded, ExportRoot, Geometry, Notifier, OpenRing, RingOptions,
+    RingWriter, monotonic_ns,
 };
 use vas_media::Fraction;
 
@@ -277,7 +277,7 @@ impl Kept {
             return;
         }
         let demand = &self.door.demand;
-        let here = export.has_readers();
+        let here = export.demanded() != Demanded::Nothing;
         match (here, demand.since_ns().is_some()) {
             (true, false) => demand.begin(monotonic_ns()),
             (false, true) => demand.end(now_ns),
