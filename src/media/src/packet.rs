@@ -89,13 +89,12 @@ impl Packet {
         self.time(self.get().dts)
     }
 
-    /// When the packet was here whole, in nanoseconds of CLOCK_MONOTONIC
+    /// When its first bytes arrived, in nanoseconds of CLOCK_MONOTONIC
     /// ([`monotonic_ns`](crate::monotonic_ns)).
     ///
-    /// For a camera the moment when the demuxer gave it, which is when the next picture began to
-    /// come: FFmpeg's parser ends a picture only there. The first few packets were read ahead while
-    /// the source was opened and state a moment up to some tenths of a second late. For a file or a
-    /// test picture the moment when it was due and let go.
+    /// Of a camera's first few packets, which were read ahead while it was opened, it states a moment up
+    /// to some tenths of a second late; of what waited in a socket's buffer, when it was read from
+    /// there. For a file or a test picture it is the moment when the packet was due and let go.
     pub fn arrival_ns(&self) -> u64 {
         self.arrival_ns
     }

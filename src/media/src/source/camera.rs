@@ -17,7 +17,7 @@ use crate::packet::Packet;
 use crate::redact::redact;
 use crate::request::{SourceRequest, Transport};
 use crate::stop::StopFlag;
-use crate::stream::{Carrier, StreamInfo};
+use crate::stream::{Carrier, Codec, StreamInfo};
 
 /// The first key frame of a 4K camera arrives as one burst; the kernel's default of 208 KiB loses
 /// part of it. The kernel caps this at net.core.rmem_max.
@@ -33,8 +33,29 @@ const PICTURES_FOR_RATE: i64 = 3;
 pub(super) struct Camera {
     input: Input,
     stream: StreamInfo,
+    arrivals: Arrivals,
     url: String,
     read_timeout: Duration,
+}
+
+/// When pictures began to arrive, told by when the demuxer gave them out.
+struct Arrivals {
+    /// FFmpeg's parser ends a picture only where the next one begins (`AVSTREAM_PARSE_FULL`, set by
+    /// rtpdec_h264.c and rtpdec_hevc.c): it gives one out when the first packet of the next has come.
+    until_next: bool,
+    next_ns: Option<u64>,
+}
+
+impl Arrivals {
+    fn of(codec: &Codec) -> Self {
+        Self { until_next: matches!(codec, Codec::H264 | Codec::H265), next_ns: None }
+    }
+
+    /// When the first packet of the picture that was given out at `given_ns` had come.
+    fn begin_of(&mut self, given_ns: u64) -> u64 {
+        let began_ns = self.next_ns.replace(given_ns);
+        began_ns.filter(|_| self.until_next).unwrap_or(given_ns)
+    }
 }
 
 impl Camera {
@@ -94,6 +115,7 @@ impl Camera {
         match input.select_video(carrier) {
             Ok(stream) => Ok(Self {
                 input,
+                arrivals: Arrivals::of(&stream.codec),
                 stream,
                 url: redact(&request.url),
                 read_timeout: request.read_timeout,
@@ -112,7 +134,7 @@ impl Source for Camera {
         self.input.watch().arm(self.read_timeout);
         match self.input.read() {
             Ok(mut packet) => {
-                packet.set_arrival(monotonic_ns());
+                packet.set_arrival(self.arrivals.begin_of(monotonic_ns()));
                 Ok(Some(packet))
             }
             Err(error) => {
@@ -161,4 +183,20 @@ fn options(request: &SourceRequest, carrier: Carrier) -> Options {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parsed_picture_began_when_the_one_before_was_given_out() {
+        let arrivals = |codec| {
+            let mut arrivals = Arrivals::of(&codec);
+            [10, 50, 90].map(|given_ns| arrivals.begin_of(given_ns))
+        };
+        assert_eq!(arrivals(Codec::H264), [10, 10, 50]);
+        assert_eq!(arrivals(Codec::H265), [10, 10, 50]);
+        assert_eq!(arrivals(Codec::Other("mjpeg".into())), [10, 50, 90]);
+    }
 }
