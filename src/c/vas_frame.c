@@ -1,0 +1,914 @@
+/*
+ * The reader of vas_frame.h. One file, long as it is, so that it can be dropped into any build.
+ *
+ * House rules. Both mappings are read-only: loads only, and no atomic read-modify-write, which
+ * faults there. What the header says of sizes is copied and checked once; later changes to it are
+ * not looked at, so a hostile writer can spoil pictures but not lead a reader out of its mapping.
+ * Whoever can write the files could still shrink them and have a reader killed by SIGBUS: the mode
+ * of the files stands against that.
+ *
+ * "The page" is docs/ref/frame-format.md. Each memory ordering names its partner in the writer.
+ */
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#include "vas_frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- The layout, as the page's tables have it: offset, bits, name ---- */
+
+#define LAYOUT_HASH UINT64_C(0x9b2f1b6f2c7ee1b7)
+
+/* clang-format off */
+#define HEADER_FIELDS(FIELD, ARRAY) \
+    FIELD(0, 32, version) FIELD(4, 32, reserved_4) FIELD(8, 64, frame_id)                  \
+    FIELD(16, 64, timestamp_ns) FIELD(24, 32, width) FIELD(28, 32, height)                 \
+    FIELD(32, 32, pixel_format) FIELD(36, 32, stride) FIELD(40, 64, data_size)             \
+    FIELD(48, 64, head_sequence) FIELD(56, 32, newest_slot) FIELD(60, 32, published)       \
+    FIELD(64, 64, magic) FIELD(72, 64, layout_hash) FIELD(80, 64, meta_size)               \
+    FIELD(88, 32, header_size) FIELD(92, 32, entry_size) FIELD(96, 32, slot_count)         \
+    FIELD(100, 32, uv_offset) FIELD(104, 64, slot_stride) FIELD(112, 64, ring_size)        \
+    FIELD(120, 64, data_inode) FIELD(128, 64, epoch) FIELD(136, 64, incarnation)           \
+    FIELD(144, 64, created_ns) FIELD(152, 64, lease_ns) FIELD(160, 32, frame_rate_num)     \
+    FIELD(164, 32, frame_rate_den) FIELD(168, 32, color_range)                             \
+    FIELD(172, 32, color_primaries) FIELD(176, 32, color_transfer)                         \
+    FIELD(180, 32, color_matrix) FIELD(184, 32, chroma_location) FIELD(188, 32, bit_depth) \
+    ARRAY(192, 64, camera_id, 8) FIELD(256, 32, state) FIELD(260, 32, copying)             \
+    FIELD(264, 64, resumed_frame_id) ARRAY(272, 64, reserved_272, 30)
+
+#define ENTRY_FIELDS(FIELD) \
+    FIELD(0, 64, sequence) FIELD(8, 64, frame_id) FIELD(16, 64, pts_ns)                 \
+    FIELD(24, 64, arrival_ns) FIELD(32, 64, decoded_ns) FIELD(40, 64, gate_ns)          \
+    FIELD(48, 64, published_ns) FIELD(56, 64, reuse_not_before_ns)                      \
+    FIELD(64, 64, wall_clock_ns) FIELD(72, 32, wall_quality) FIELD(76, 32, flags)       \
+    FIELD(80, 32, width) FIELD(84, 32, height) FIELD(88, 32, coded_width)               \
+    FIELD(92, 32, coded_height) FIELD(96, 32, crop_left) FIELD(100, 32, crop_top)       \
+    FIELD(104, 32, content_x) FIELD(108, 32, content_y) FIELD(112, 32, content_width)   \
+    FIELD(116, 32, content_height) FIELD(120, 32, decoder) FIELD(124, 32, reserved_124)
+/* clang-format on */
+
+#define MEMBER(offset, bits, name) _Atomic uint##bits##_t name;
+#define MEMBERS(offset, bits, name, count) _Atomic uint##bits##_t name[count];
+
+struct header {
+    HEADER_FIELDS(MEMBER, MEMBERS)
+};
+
+struct entry {
+    ENTRY_FIELDS(MEMBER)
+};
+
+#define HEADER_AT(offset, bits, name)                                                              \
+    _Static_assert(offsetof(struct header, name) == (offset), "header: " #name);
+#define HEADER_ARRAY_AT(offset, bits, name, count) HEADER_AT(offset, bits, name)
+#define ENTRY_AT(offset, bits, name)                                                               \
+    _Static_assert(offsetof(struct entry, name) == (offset), "entry: " #name);
+
+HEADER_FIELDS(HEADER_AT, HEADER_ARRAY_AT)
+ENTRY_FIELDS(ENTRY_AT)
+_Static_assert(sizeof(struct header) == 512 && sizeof(struct entry) == 128, "no more, no less");
+
+#if !defined(__linux__) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "frame.meta is read in place: expected 64-bit little-endian Linux"
+#endif
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LONG_LOCK_FREE == 2,
+               "an atomic that is no plain load can't read another process's memory");
+
+enum {
+    VERSION = 2,
+    PIXEL_FORMAT_NV12 = 0,
+    MAX_SLOTS = 1024,
+    MAX_SIDE = 16384,
+    STATE_LIVE = 1,
+    STATE_STOPPED = 3,
+    /* Byte of `readers` that is locked by a reader that wants every frame; those behind it state
+     * a highest rate, in thousandths of a frame a second. */
+    DEMAND_BASE = 1048576,
+    MAX_FPS = 1000000,
+    CAMERA_MAX = 63,
+};
+
+#define NS_PER_MS UINT64_C(1000000)
+/* Longest wait before the writer's lock is asked about again. */
+#define LIVENESS_SLICE_NS (50 * NS_PER_MS)
+/* How often a ring is looked for that is not there yet. */
+#define LOOK_AGAIN_NS (10 * NS_PER_MS)
+#define FOR_EVER UINT64_MAX
+
+/* One epoch's files, checked and mapped. */
+struct vas_ring {
+    atomic_uint references; /* the reader, and each frame that it gave */
+    int meta_fd;
+    const struct header *header;
+    const struct entry *entries;
+    const unsigned char *data;
+    size_t meta_size, data_size; /* of the mappings */
+    /* What the header says for the life of its file. */
+    vas_picture picture;
+    uint64_t epoch;
+    size_t uv_offset, slot_stride;
+    uint32_t slots;
+};
+
+struct vas_reader {
+    uint64_t attached_ns;
+    struct vas_ring *ring; /* NULL: none seen yet */
+    vas_status gone;       /* the end of the writer that was told, VAS_OK while it goes on */
+    int presence_fd;
+    uint32_t demand_byte; /* what it locks there */
+    char camera[CAMERA_MAX + 1];
+    char dir[]; /* the camera's */
+};
+
+/* ---- Words ---- */
+
+static _Thread_local char last_error[1024];
+
+const char *vas_last_error(void)
+{
+    return last_error;
+}
+
+const char *vas_strerror(vas_status status)
+{
+    switch (status) {
+    case VAS_OK: return "no error";
+    case VAS_NOT_YET: return "no frame published yet since this reader attached";
+    case VAS_TIMED_OUT: return "the camera published no new frame in time; its writer is alive";
+    case VAS_WRITER_STOPPED:
+        return "the writer of the camera is gone (stopped); a later call follows the next one";
+    case VAS_WRITER_DIED:
+        return "the writer of the camera is gone (died); a later call follows the next one";
+    case VAS_OVERWRITTEN: return "the frame was overwritten while it was read";
+    case VAS_NO_CAMERA: return "no such camera";
+    case VAS_NO_WRITER:
+        return "the writer of the camera is gone: its last files are there, but nobody holds their "
+               "lock";
+    case VAS_BAD_FORMAT: return "the files are not of the format that this reader understands";
+    case VAS_BAD_ARGUMENT: return "an argument can't be";
+    case VAS_SYSTEM_ERROR: return "a system call failed";
+    }
+    return "no status of vas_frame";
+}
+
+__attribute__((format(printf, 2, 3))) static vas_status fail(vas_status status, const char *words,
+                                                             ...)
+{
+    va_list values;
+    va_start(values, words);
+    vsnprintf(last_error, sizeof last_error, words, values);
+    va_end(values);
+    return status;
+}
+
+static vas_status system_error(const char *action, const char *path)
+{
+    int code = errno;
+    return fail(VAS_SYSTEM_ERROR, "can't %s %s: %s (os error %d)", action, path, strerror(code),
+                code);
+}
+
+/* ---- Time ---- */
+
+uint64_t vas_monotonic_ns(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000),
+                             .tv_nsec = (long)(ns % 1000000000)};
+}
+
+static void pause_ns(uint64_t ns)
+{
+    struct timespec time = timespec_of(ns);
+    nanosleep(&time, NULL);
+}
+
+static uint64_t deadline_after(int64_t timeout_ms)
+{
+    uint64_t now = vas_monotonic_ns();
+    if (timeout_ms < 0 || (uint64_t)timeout_ms > (FOR_EVER - now) / NS_PER_MS)
+        return FOR_EVER;
+    return now + (uint64_t)timeout_ms * NS_PER_MS;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- What the writer may be changing ---- */
+
+/* Relaxed: what a field says counts only after its sequence was seen unchanged. */
+#define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
+
+/* The sequence of a region at rest; false while it is being written. */
+static bool begin_read(const _Atomic uint64_t *sequence, uint64_t *value)
+{
+    /* Partner: the release store of the even value. */
+    *value = atomic_load_explicit(sequence, memory_order_acquire);
+    return (*value & 1) == 0;
+}
+
+/* Whether nothing was written since `begin_read` gave `value`: what was read since is whole. */
+static bool still(const _Atomic uint64_t *sequence, uint64_t value)
+{
+    /* Partner: the release fence behind the store of the odd value. */
+    atomic_thread_fence(memory_order_acquire);
+    return LOAD(*sequence) == value;
+}
+
+/*
+ * Copies memory that another process may be writing. `memcpy` may not be used: to the language that
+ * is a data race, and it may read a byte twice. A relaxed atomic load reads an aligned word once.
+ */
+static void copy_racing(unsigned char *to, const unsigned char *from, size_t size)
+{
+    const size_t word_size = sizeof(uint64_t);
+    for (; size > 0 && (uintptr_t)from % word_size != 0; size--)
+        *to++ = LOAD(*(const _Atomic unsigned char *)from++);
+    for (; size >= word_size; size -= word_size) {
+        uint64_t word = LOAD(*(const _Atomic uint64_t *)(const void *)from);
+        memcpy(to, &word, word_size);
+        to += word_size;
+        from += word_size;
+    }
+    for (; size > 0; size--)
+        *to++ = LOAD(*(const _Atomic unsigned char *)from++);
+}
+
+/* ---- Opening, as the page's section of that name has it ---- */
+
+static void ring_release(struct vas_ring *ring)
+{
+    /* What others did with the ring comes before its end, as with any counted reference. */
+    if (ring == NULL || atomic_fetch_sub_explicit(&ring->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (ring->header != NULL)
+        munmap((void *)(uintptr_t)ring->header, ring->meta_size);
+    if (ring->data != NULL)
+        munmap((void *)(uintptr_t)ring->data, ring->data_size);
+    if (ring->meta_fd >= 0)
+        close(ring->meta_fd);
+    free(ring);
+}
+
+static uint32_t state_of(const struct vas_ring *ring)
+{
+    /* Partner: the release store that ends an epoch; with it all that was published is seen. */
+    return atomic_load_explicit(&ring->header->state, memory_order_acquire);
+}
+
+/* Whether the writer holds its lock on this file. When that can't be asked, it is taken to live. */
+static bool writer_lives(const struct vas_ring *ring)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    return fcntl(ring->meta_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_WRLCK;
+}
+
+/* `*fd` is -1 when there is no such file. */
+static vas_status open_file(const char *path, int *fd, struct stat *about)
+{
+    /* Nonblocking, or a FIFO in the file's place would hold us up. */
+    *fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return errno == ENOENT ? VAS_OK : system_error("open", path);
+    if (fstat(*fd, about) != 0)
+        return system_error("look at", path);
+    if (!S_ISREG(about->st_mode))
+        return fail(VAS_BAD_FORMAT, "%s: is no regular file", path);
+    return VAS_OK;
+}
+
+/* NULL, and words, when it can't be mapped. */
+static const void *map(int fd, const char *path, size_t size)
+{
+    void *address = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (address != MAP_FAILED)
+        return address;
+    (void)system_error("map", path);
+    return NULL;
+}
+
+static vas_status expect(const char *path, const char *name, uint64_t found, uint64_t expected)
+{
+    if (found == expected)
+        return VAS_OK;
+    return fail(VAS_BAD_FORMAT, "%s: has %s %" PRIu64 ", expected %" PRIu64, path, name, found,
+                expected);
+}
+
+/* Whether the file is of this layout. */
+static vas_status check_layout(const char *path, const struct header *h)
+{
+    vas_status status = expect(path, "version", LOAD(h->version), VERSION);
+    if (status != VAS_OK)
+        return status;
+    uint64_t magic = LOAD(h->magic), hash = LOAD(h->layout_hash);
+    if (memcmp(&magic, "VASFRAME", sizeof magic) != 0)
+        return fail(VAS_BAD_FORMAT, "%s: has no magic VASFRAME at byte 64 but 0x%016" PRIx64, path,
+                    magic);
+    if (hash != LAYOUT_HASH)
+        return fail(VAS_BAD_FORMAT, "%s: has layout 0x%016" PRIx64 ", expected 0x%016" PRIx64, path,
+                    hash, LAYOUT_HASH);
+    status = expect(path, "header_size", LOAD(h->header_size), sizeof(struct header));
+    if (status == VAS_OK)
+        status = expect(path, "entry_size", LOAD(h->entry_size), sizeof(struct entry));
+    if (status == VAS_OK)
+        status = expect(path, "pixel_format", LOAD(h->pixel_format), PIXEL_FORMAT_NV12);
+    return status;
+}
+
+/* Copies the sizes, once, and checks that entries and pictures lie within them. */
+static vas_status read_shape(const char *path, uint64_t length, struct vas_ring *ring)
+{
+    const struct header *h = ring->header;
+    uint32_t slots = LOAD(h->slot_count), width = LOAD(h->width), height = LOAD(h->height);
+    if (slots < 1 || slots > MAX_SLOTS)
+        return fail(VAS_BAD_FORMAT, "%s: has %u slots, expected 1 to %d", path, slots, MAX_SLOTS);
+    uint64_t entries = sizeof(struct header) + slots * sizeof(struct entry);
+    if (length < entries)
+        return fail(VAS_BAD_FORMAT,
+                    "%s: is %" PRIu64 " bytes long, expected %" PRIu64 " for %u slots", path,
+                    length, entries, slots);
+    if (width < 1 || width > MAX_SIDE || height < 1 || height > MAX_SIDE)
+        return fail(VAS_BAD_FORMAT, "%s: has pictures of %ux%u, expected 1 to %d a side", path,
+                    width, height, MAX_SIDE);
+    uint64_t stride = LOAD(h->stride), uv_offset = LOAD(h->uv_offset);
+    uint64_t slot_stride = LOAD(h->slot_stride);
+    uint64_t chroma_rows = (height + 1) / 2, chroma_row = (width + 1) / 2 * 2;
+    /* In 64 bits, which hold every product and sum: sides are small, the rest below 2^32. */
+    if (stride < chroma_row || uv_offset < stride * height
+        || slot_stride < uv_offset + stride * chroma_rows || slot_stride > UINT32_MAX)
+        return fail(VAS_BAD_FORMAT,
+                    "%s: has stride %" PRIu64 ", uv_offset %" PRIu64 ", slot_stride %" PRIu64
+                    ": pictures of %ux%u do not fit",
+                    path, stride, uv_offset, slot_stride, width, height);
+    ring->slots = slots;
+    ring->uv_offset = uv_offset;
+    ring->slot_stride = slot_stride;
+    ring->data_size = slots * slot_stride;
+    ring->epoch = LOAD(h->epoch);
+    ring->picture = (vas_picture){
+        .width = width,
+        .height = height,
+        .stride = (uint32_t)stride,
+        .color_range = LOAD(h->color_range),
+        .color_primaries = LOAD(h->color_primaries),
+        .color_transfer = LOAD(h->color_transfer),
+        .color_matrix = LOAD(h->color_matrix),
+        .chroma_location = LOAD(h->chroma_location),
+        .bit_depth = LOAD(h->bit_depth),
+        .tight_size = (size_t)width * height + chroma_row * chroma_rows,
+    };
+    return VAS_OK;
+}
+
+/* Maps `path` as the ring's frame.meta and checks it. VAS_NOT_YET: it is not there. */
+static vas_status open_meta(const char *path, struct vas_ring *ring)
+{
+    struct stat about;
+    vas_status status = open_file(path, &ring->meta_fd, &about);
+    if (status != VAS_OK || ring->meta_fd < 0)
+        return status != VAS_OK ? status : VAS_NOT_YET;
+    uint64_t length = (uint64_t)about.st_size;
+    if (length < sizeof(struct header))
+        return fail(VAS_BAD_FORMAT, "%s: is %" PRIu64 " bytes long, expected at least 512", path,
+                    length);
+    ring->meta_size = least(length, sizeof(struct header) + MAX_SLOTS * sizeof(struct entry));
+    ring->header = map(ring->meta_fd, path, ring->meta_size);
+    if (ring->header == NULL)
+        return VAS_SYSTEM_ERROR;
+    ring->entries = (const struct entry *)(ring->header + 1);
+    if ((status = check_layout(path, ring->header)) != VAS_OK)
+        return status;
+    return read_shape(path, length, ring);
+}
+
+/* Maps `path` as the ring's frame.data. VAS_NOT_YET: it is not there, or another epoch's. */
+static vas_status open_data(const char *path, struct vas_ring *ring)
+{
+    struct stat about;
+    int fd;
+    vas_status status = open_file(path, &fd, &about);
+    if (status == VAS_OK && (fd < 0 || about.st_ino != LOAD(ring->header->data_inode)))
+        status = VAS_NOT_YET;
+    if (status == VAS_OK && (uint64_t)about.st_size < ring->data_size)
+        status = fail(VAS_BAD_FORMAT, "%s: is %" PRIu64 " bytes long, expected %zu", path,
+                      (uint64_t)about.st_size, ring->data_size);
+    if (status == VAS_OK && (ring->data = map(fd, path, ring->data_size)) == NULL)
+        status = VAS_SYSTEM_ERROR;
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+/*
+ * Opens the epoch that the path names, if a living writer publishes there. Otherwise VAS_NOT_YET
+ * (or no longer: an honest change of epoch has moments like these), VAS_NO_CAMERA,
+ * VAS_WRITER_STOPPED, VAS_WRITER_DIED, without words; VAS_BAD_FORMAT and VAS_SYSTEM_ERROR with
+ * them.
+ */
+static vas_status ring_open(const char *dir, struct vas_ring **opened)
+{
+    char path[PATH_MAX];
+    struct vas_ring *ring = calloc(1, sizeof *ring);
+    if (ring == NULL)
+        return system_error("allocate a ring of", dir);
+    atomic_init(&ring->references, 1);
+    snprintf(path, sizeof path, "%s/frame.meta", dir);
+    vas_status status = open_meta(path, ring);
+    if (status == VAS_NOT_YET && access(dir, F_OK) != 0)
+        status = VAS_NO_CAMERA;
+    if (status == VAS_OK) {
+        /* The lock before the state: a writer lets go only after it has said that the epoch is
+         * over. */
+        bool lives = writer_lives(ring);
+        uint32_t state = state_of(ring);
+        if (state == STATE_STOPPED)
+            status = VAS_WRITER_STOPPED;
+        else if (state != STATE_LIVE)
+            status = VAS_NOT_YET;
+        else if (!lives)
+            status = VAS_WRITER_DIED;
+    }
+    snprintf(path, sizeof path, "%s/frame.data", dir);
+    if (status == VAS_OK)
+        status = open_data(path, ring);
+    if (status == VAS_OK)
+        *opened = ring;
+    else
+        ring_release(ring);
+    return status;
+}
+
+static vas_status no_camera(const vas_reader *reader)
+{
+    return fail(VAS_NO_CAMERA,
+                "no such camera: %s does not exist "
+                "(is the service running with AI_FRAME_EXPORT_ENABLED=true?)",
+                reader->dir);
+}
+
+/* Shows that a reader is there, and again when the next writer has made another `readers`. */
+static vas_status show_presence(vas_reader *reader)
+{
+    char path[PATH_MAX];
+    struct stat named, held;
+    snprintf(path, sizeof path, "%s/readers", reader->dir);
+    if (reader->presence_fd >= 0 && lstat(path, &named) == 0
+        && fstat(reader->presence_fd, &held) == 0 && named.st_dev == held.st_dev
+        && named.st_ino == held.st_ino)
+        return VAS_OK;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? no_camera(reader) : system_error("open", path);
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = reader->demand_byte, .l_len = 1};
+    /* Only a write lock is in the way of a read lock, and no honest writer takes one here; without
+     * ours we are merely not counted. */
+    if (fcntl(fd, F_OFD_SETLK, &lock) != 0 && errno != EAGAIN && errno != EACCES) {
+        vas_status status = system_error("lock a byte of", path);
+        close(fd);
+        return status;
+    }
+    if (reader->presence_fd >= 0)
+        close(reader->presence_fd);
+    reader->presence_fd = fd;
+    return VAS_OK;
+}
+
+static uint32_t demand_byte(double max_fps)
+{
+    uint32_t whole = (uint32_t)(max_fps * 1000);
+    /* Rounded up, so as never to state less than is wanted. */
+    return DEMAND_BASE + whole + ((double)whole < max_fps * 1000);
+}
+
+static vas_status check_camera(const char *camera)
+{
+    size_t length = strlen(camera);
+    const char *why = NULL;
+    if (length == 0)
+        why = "empty";
+    else if (length > CAMERA_MAX)
+        why = "too long";
+    else if (camera[0] == '.' || camera[0] == '-')
+        why = "begins with . or -";
+    else if (strspn(camera, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+             != length)
+        why = "has another character";
+    if (why == NULL)
+        return VAS_OK;
+    return fail(VAS_BAD_ARGUMENT,
+                "`%s` is no camera id (%s): expected 1 to 63 of A-Z a-z 0-9 . _ -, "
+                "not beginning with . or -",
+                camera, why);
+}
+
+/* ---- Frames in the ring ---- */
+
+/* What the slot holds; false when that is nothing, or is being changed. */
+static bool read_entry(const struct vas_ring *ring, uint32_t slot, vas_frame *frame)
+{
+    const struct entry *e = &ring->entries[slot];
+    uint64_t sequence;
+    if (!begin_read(&e->sequence, &sequence))
+        return false;
+    vas_meta meta = {
+        .frame_id = LOAD(e->frame_id),
+        .epoch = ring->epoch,
+        .pts_ns = (int64_t)LOAD(e->pts_ns),
+        .arrival_ns = LOAD(e->arrival_ns),
+        .decoded_ns = LOAD(e->decoded_ns),
+        .gate_ns = LOAD(e->gate_ns),
+        .published_ns = LOAD(e->published_ns),
+        .reuse_not_before_ns = LOAD(e->reuse_not_before_ns),
+        .wall_clock_ns = (int64_t)LOAD(e->wall_clock_ns),
+        .wall_quality = LOAD(e->wall_quality),
+        .flags = LOAD(e->flags),
+        .width = LOAD(e->width),
+        .height = LOAD(e->height),
+        .coded_width = LOAD(e->coded_width),
+        .coded_height = LOAD(e->coded_height),
+        .crop_left = LOAD(e->crop_left),
+        .crop_top = LOAD(e->crop_top),
+        .content_x = LOAD(e->content_x),
+        .content_y = LOAD(e->content_y),
+        .content_width = LOAD(e->content_width),
+        .content_height = LOAD(e->content_height),
+        .decoder = LOAD(e->decoder),
+    };
+    if (!still(&e->sequence, sequence) || meta.frame_id == 0)
+        return false;
+    /* The size that is copied is the header's; an entry of another size is no honest entry. */
+    if (meta.width != ring->picture.width || meta.height != ring->picture.height)
+        return false;
+    *frame =
+        (vas_frame){.meta = meta, .picture = ring->picture, .sequence = sequence, .slot = slot};
+    return true;
+}
+
+/* The newest frame's slot and id; false before the first, or while they are being changed. */
+static bool read_head(const struct vas_ring *ring, uint32_t *slot, uint64_t *id)
+{
+    const struct header *h = ring->header;
+    uint64_t sequence;
+    if (!begin_read(&h->head_sequence, &sequence))
+        return false;
+    *slot = LOAD(h->newest_slot);
+    *id = LOAD(h->frame_id);
+    return still(&h->head_sequence, sequence) && *id != 0 && *slot < ring->slots;
+}
+
+/* Whether a frame is surely no older than this reader: published since it attached, or in an
+ * unbroken run of copying that still goes on. */
+static bool is_current(const vas_reader *reader, const vas_meta *meta)
+{
+    const struct header *h = reader->ring->header;
+    if (meta->published_ns >= reader->attached_ns)
+        return true;
+    /* In this order. Partner: the writer stores `resumed_frame_id` before it sets `copying`. */
+    uint32_t copying = atomic_load_explicit(&h->copying, memory_order_acquire);
+    return copying == 1 && meta->frame_id >= LOAD(h->resumed_frame_id);
+}
+
+static bool newest(const vas_reader *reader, vas_frame *frame)
+{
+    const struct vas_ring *ring = reader->ring;
+    uint32_t slot;
+    uint64_t id, best = 0;
+    /* The head is enough, unless its slot is being written again (rings of one or two slots). */
+    if (read_head(ring, &slot, &id) && read_entry(ring, slot, frame) && frame->meta.frame_id >= id)
+        return is_current(reader, &frame->meta);
+    for (slot = 0; slot < ring->slots; slot++) {
+        vas_frame found;
+        if (!read_entry(ring, slot, &found) || found.meta.frame_id < best)
+            continue;
+        best = found.meta.frame_id;
+        *frame = found;
+    }
+    return best != 0 && is_current(reader, &frame->meta);
+}
+
+static bool oldest_after(const vas_reader *reader, uint64_t id, bool ended, vas_frame *frame)
+{
+    const struct vas_ring *ring = reader->ring;
+    uint32_t slot;
+    uint64_t last = UINT64_MAX;
+    bool any = false;
+    /* The head before the entries, and nothing above it while the writer goes on: a frame that is
+     * published during the scan, in a slot already passed, would be skipped for a later one. */
+    if (!ended && !read_head(ring, &slot, &last))
+        return false;
+    for (slot = 0; slot < ring->slots; slot++) {
+        vas_frame found;
+        if (!read_entry(ring, slot, &found) || found.meta.frame_id <= id
+            || found.meta.frame_id > last || !is_current(reader, &found.meta))
+            continue;
+        /* The next one found must be older still. */
+        last = found.meta.frame_id - 1;
+        *frame = found;
+        any = true;
+    }
+    return any;
+}
+
+/* ---- Reading ---- */
+
+struct choice {
+    uint64_t after;    /* everything up to this id is done with */
+    bool every;        /* the oldest above it, not the newest */
+    vas_wanted wanted; /* NULL: any */
+    void *context;
+};
+
+static bool pick(const vas_reader *reader, struct choice *choice, bool ended, vas_frame *frame)
+{
+    vas_frame found;
+    bool any = reader->ring != NULL
+               && (choice->every ? oldest_after(reader, choice->after, ended, &found)
+                                 : newest(reader, &found));
+    if (!any || found.meta.frame_id <= choice->after)
+        return false;
+    choice->after = found.meta.frame_id;
+    if (choice->wanted != NULL && !choice->wanted(&found.meta, choice->context))
+        return false;
+    found.ring = reader->ring;
+    atomic_fetch_add_explicit(&found.ring->references, 1, memory_order_relaxed);
+    *frame = found;
+    return true;
+}
+
+/* Whether nothing more will be published here. */
+static bool has_ended(const struct vas_ring *ring)
+{
+    return ring == NULL || state_of(ring) != STATE_LIVE || !writer_lives(ring);
+}
+
+/* How the writer of a ring that has ended went, or VAS_OK while its next epoch may still come;
+ * `path` is what ring_open said of the path. */
+static vas_status end_of(const struct vas_ring *ring, vas_status path)
+{
+    switch (state_of(ring)) {
+    case STATE_LIVE: return VAS_WRITER_DIED; /* It changes this before it lets go of its lock. */
+    case STATE_STOPPED: return VAS_WRITER_STOPPED;
+    default: break; /* Superseded: then a lock that is gone says nothing. */
+    }
+    if (path == VAS_NO_CAMERA)
+        return VAS_WRITER_STOPPED;
+    return path == VAS_WRITER_STOPPED || path == VAS_WRITER_DIED ? path : VAS_OK;
+}
+
+static vas_status writer_gone(const vas_reader *reader)
+{
+    return fail(reader->gone,
+                "the writer of camera %s is gone (%s); a later call follows the next one",
+                reader->camera, reader->gone == VAS_WRITER_STOPPED ? "stopped" : "died");
+}
+
+/* Moves on to the next epoch or writer when there is one. Says that the writer is gone, once. */
+static vas_status follow(vas_reader *reader, bool *moved)
+{
+    struct vas_ring *next;
+    *moved = false;
+    /* Before there is a ring: the next writer may wait for a reader. What fails is tried again. */
+    (void)show_presence(reader);
+    vas_status path = ring_open(reader->dir, &next);
+    if (path == VAS_OK) {
+        ring_release(reader->ring);
+        reader->ring = next;
+        reader->gone = VAS_OK;
+        *moved = true;
+        return VAS_OK;
+    }
+    if (path == VAS_BAD_FORMAT || path == VAS_SYSTEM_ERROR)
+        return path;
+    if (reader->ring == NULL || reader->gone != VAS_OK)
+        return VAS_OK;
+    reader->gone = end_of(reader->ring, path);
+    return reader->gone == VAS_OK ? VAS_OK : writer_gone(reader);
+}
+
+static vas_status not_yet(const vas_reader *reader)
+{
+    return fail(VAS_NOT_YET, "no frame published yet since this reader attached to camera %s",
+                reader->camera);
+}
+
+static vas_status out_of_time(const vas_reader *reader, int64_t timeout_ms)
+{
+    if (reader->gone != VAS_OK)
+        return writer_gone(reader);
+    if (reader->ring == NULL || LOAD(reader->ring->header->frame_id) == 0)
+        return not_yet(reader);
+    return fail(VAS_TIMED_OUT,
+                "camera %s published no new frame within %" PRId64 " ms; its writer is alive",
+                reader->camera, timeout_ms);
+}
+
+/* Waits while the counter is `seen`. A return says nothing: look again. */
+static void wait_for_change(const struct vas_ring *ring, uint32_t seen, uint64_t timeout_ns)
+{
+    struct timespec timeout = timespec_of(timeout_ns);
+    syscall(SYS_futex, &ring->header->published, FUTEX_WAIT, seen, &timeout, NULL, 0);
+}
+
+static vas_status wait_for(vas_reader *reader, struct choice choice, int64_t timeout_ms,
+                           vas_frame *frame)
+{
+    const uint64_t deadline = deadline_after(timeout_ms);
+    *frame = (vas_frame){0};
+    for (;;) {
+        const struct vas_ring *ring = reader->ring;
+        /* Before the look at the frames: what is published after it changes the counter.
+         * Partner: the release addition by which the writer publishes. */
+        uint32_t seen =
+            ring == NULL ? 0 : atomic_load_explicit(&ring->header->published, memory_order_acquire);
+        if (pick(reader, &choice, false, frame))
+            return VAS_OK;
+        bool ended = has_ended(ring), moved = false;
+        /* What was published between the look and the end is taken before the next epoch. */
+        if (ended && pick(reader, &choice, true, frame))
+            return VAS_OK;
+        vas_status status = ended ? follow(reader, &moved) : VAS_OK;
+        if (status != VAS_OK)
+            return status;
+        if (moved && pick(reader, &choice, false, frame))
+            return VAS_OK;
+        uint64_t now = vas_monotonic_ns();
+        if (now >= deadline)
+            return out_of_time(reader, timeout_ms);
+        if (moved)
+            continue;
+        if (ended)
+            pause_ns(least(deadline - now, LOOK_AGAIN_NS));
+        else
+            wait_for_change(ring, seen, least(deadline - now, LIVENESS_SLICE_NS));
+    }
+}
+
+/* ---- The interface ---- */
+
+static vas_status attach(vas_reader *reader)
+{
+    vas_status status = show_presence(reader);
+    if (status != VAS_OK)
+        return status;
+    switch (status = ring_open(reader->dir, &reader->ring)) {
+    case VAS_OK:
+    case VAS_NOT_YET: return VAS_OK;
+    case VAS_NO_CAMERA: return no_camera(reader);
+    case VAS_WRITER_STOPPED:
+    case VAS_WRITER_DIED:
+        return fail(VAS_NO_WRITER,
+                    "the writer of camera %s is gone: its last files are there, "
+                    "but nobody holds their lock",
+                    reader->camera);
+    default: return status;
+    }
+}
+
+vas_status vas_reader_open(const char *dir, const char *camera, double max_fps, vas_reader **opened)
+{
+    *opened = NULL;
+    vas_status status = check_camera(camera);
+    if (status != VAS_OK)
+        return status;
+    if (!(max_fps >= 0 && max_fps <= MAX_FPS))
+        return fail(VAS_BAD_ARGUMENT, "max_fps is %g, expected up to %d, or 0 for every frame",
+                    max_fps, MAX_FPS);
+    const size_t size = strlen(dir) + sizeof "/" + strlen(camera);
+    if (size > PATH_MAX - sizeof "/frame.meta")
+        return fail(VAS_BAD_ARGUMENT, "the directory's path is longer than a path can be");
+    vas_reader *reader = calloc(1, sizeof *reader + size);
+    if (reader == NULL)
+        return system_error("allocate a reader of", camera);
+    reader->presence_fd = -1;
+    reader->demand_byte = demand_byte(max_fps);
+    reader->attached_ns = vas_monotonic_ns();
+    snprintf(reader->camera, sizeof reader->camera, "%s", camera);
+    snprintf(reader->dir, size, "%s/%s", dir, camera);
+    status = attach(reader);
+    if (status == VAS_OK)
+        *opened = reader;
+    else
+        vas_reader_close(reader);
+    return status;
+}
+
+void vas_reader_close(vas_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    ring_release(reader->ring);
+    if (reader->presence_fd >= 0)
+        close(reader->presence_fd);
+    free(reader);
+}
+
+vas_status vas_reader_latest(vas_reader *reader, vas_frame *frame)
+{
+    struct choice any = {0};
+    bool moved;
+    *frame = (vas_frame){0};
+    vas_status status = has_ended(reader->ring) ? follow(reader, &moved) : VAS_OK;
+    if (status != VAS_OK)
+        return status;
+    if (reader->gone != VAS_OK)
+        return writer_gone(reader);
+    return pick(reader, &any, false, frame) ? VAS_OK : not_yet(reader);
+}
+
+vas_status vas_reader_newer_than(vas_reader *reader, uint64_t id, int64_t timeout_ms,
+                                 vas_frame *frame)
+{
+    return vas_reader_newer_than_if(reader, id, timeout_ms, NULL, NULL, frame);
+}
+
+vas_status vas_reader_newer_than_if(vas_reader *reader, uint64_t id, int64_t timeout_ms,
+                                    vas_wanted wanted, void *context, vas_frame *frame)
+{
+    struct choice choice = {.after = id, .wanted = wanted, .context = context};
+    return wait_for(reader, choice, timeout_ms, frame);
+}
+
+vas_status vas_reader_next_after(vas_reader *reader, uint64_t id, int64_t timeout_ms,
+                                 vas_frame *frame)
+{
+    struct choice choice = {.after = id, .every = true};
+    return wait_for(reader, choice, timeout_ms, frame);
+}
+
+bool vas_frame_still_valid(const vas_frame *frame)
+{
+    const struct vas_ring *ring = frame->ring;
+    return ring != NULL && still(&ring->entries[frame->slot].sequence, frame->sequence);
+}
+
+static void copy_plane(unsigned char *to, const unsigned char *from, size_t stride,
+                       size_t row_bytes, size_t rows)
+{
+    if (stride == row_bytes) {
+        copy_racing(to, from, rows * row_bytes);
+        return;
+    }
+    for (size_t row = 0; row < rows; row++)
+        copy_racing(to + row * row_bytes, from + row * stride, row_bytes);
+}
+
+vas_status vas_frame_copy_if_valid(const vas_frame *frame, void *nv12, size_t size)
+{
+    const vas_picture *p = &frame->picture;
+    const struct vas_ring *ring = frame->ring;
+    if (ring == NULL)
+        return fail(VAS_BAD_ARGUMENT, "the frame holds nothing");
+    if (size < p->tight_size)
+        return fail(VAS_BAD_ARGUMENT, "a picture of %ux%u takes %zu bytes, %zu were given",
+                    p->width, p->height, p->tight_size, size);
+    if (vas_frame_still_valid(frame)) {
+        const size_t width = p->width, height = p->height;
+        const unsigned char *slot = ring->data + frame->slot * ring->slot_stride;
+        unsigned char *luma = nv12, *chroma = luma + width * height;
+        copy_plane(luma, slot, p->stride, width, height);
+        copy_plane(chroma, slot + ring->uv_offset, p->stride, (width + 1) / 2 * 2,
+                   (height + 1) / 2);
+        if (vas_frame_still_valid(frame))
+            return VAS_OK;
+    }
+    return fail(VAS_OVERWRITTEN, "frame %" PRIu64 " was overwritten while it was read",
+                frame->meta.frame_id);
+}
+
+vas_view vas_frame_view(const vas_frame *frame)
+{
+    const struct vas_ring *ring = frame->ring;
+    if (ring == NULL)
+        return (vas_view){0};
+    const unsigned char *slot = ring->data + frame->slot * ring->slot_stride;
+    return (vas_view){.y = slot, .uv = slot + ring->uv_offset, .stride = frame->picture.stride};
+}
+
+void vas_frame_release(vas_frame *frame)
+{
+    ring_release(frame->ring);
+    frame->ring = NULL;
+}
