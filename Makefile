@@ -30,6 +30,7 @@ bench: ## measure; keeps the results in bench/results
 
 lint: setup ## format, lints, docs, emoji, dependencies
 	cargo fmt --all --check
+	clang-format --dry-run -Werror src/c/*.[ch] src/c/tests/*.c
 	scripts/check-emoji --self-test
 	scripts/check-emoji
 	scripts/check-deps --self-test

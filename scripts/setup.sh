@@ -2,14 +2,16 @@
 # Installs from Debian what is missing for one purpose. Quick, and without root, when nothing is.
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
-#   scripts/setup.sh test     the same, the RTSP server and numpy (also for make demo)
+#   scripts/setup.sh test     the same, the RTSP server, numpy (also for make demo), and an aarch64
+#                             compiler and QEMU for the reader in C
 #   scripts/setup.sh bench    the same and valgrind
 set -euo pipefail
 
 build=(build-essential pkg-config clang libclang-dev
     libavcodec-dev libavdevice-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev)
 test=(ffmpeg python3-gi python3-numpy gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
-    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
 bench=(valgrind)
 
 case "${1:-}" in

@@ -1,0 +1,249 @@
+//! States of an export that a writer of ours shows for a moment only, or never: the files are made by hand.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::PathBuf;
+
+use vas_frame::Reader;
+use vas_frame::layout::{ENTRY, Field, HEADER};
+
+use crate::build::Build;
+use crate::driver::CReader;
+use crate::golden::golden;
+use crate::rig::camera;
+
+const LONG_MS: u32 = 60_000;
+const LIVE: u64 = 1;
+const SUPERSEDED: u64 = 2;
+const STOPPED: u64 = 3;
+
+/// The golden file as a camera's export: two slots, in the second of which frame 20 is the newest and in
+/// the first of which is frame 10.
+pub(crate) struct Forged {
+    dir: tempfile::TempDir,
+    meta: File,
+}
+
+impl Forged {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        std::fs::create_dir(dir.path().join("gate")).unwrap();
+        let mut forged = Self { meta: File::create(dir.path().join("gate/readers")).unwrap(), dir };
+        forged.make_files(true);
+        forged
+    }
+
+    /// Makes both files anew, held by a lock as a writer does or by none.
+    fn make_files(&mut self, locked: bool) {
+        std::fs::write(self.path("next"), golden()).unwrap();
+        let data = File::create(self.path("frame.data")).unwrap();
+        data.set_len(2 * 1_622_016).unwrap();
+        self.meta = File::options().read(true).write(true).open(self.path("next")).unwrap();
+        self.set_header("data_inode", data.metadata().unwrap().ino());
+        self.set_header("frame_id", 20);
+        for (slot, id) in [(0, 10), (1, 20)] {
+            self.set_entry(slot, "frame_id", id);
+            self.set_entry(slot, "width", 1366);
+            self.set_entry(slot, "height", 767);
+            // Long before any reader attached.
+            self.set_entry(slot, "published_ns", id);
+        }
+        self.set_header("resumed_frame_id", 0);
+        if locked {
+            self.lock();
+        }
+        std::fs::rename(self.path("next"), self.path("frame.meta")).unwrap();
+    }
+
+    /// Makes the pictures 66 x 31, for those who read very many.
+    pub(crate) fn shrink(&self) {
+        for (name, value) in [("width", 66), ("height", 31)] {
+            self.set_header(name, value);
+            self.set_entry(0, name, value);
+            self.set_entry(1, name, value);
+        }
+        for (name, value) in [("stride", 128), ("uv_offset", 128 * 31), ("slot_stride", 8192)] {
+            self.set_header(name, value);
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("gate").join(name)
+    }
+
+    pub(crate) fn meta(&self) -> &File {
+        &self.meta
+    }
+
+    fn lock(&self) {
+        self.set_lock(libc::F_WRLCK);
+    }
+
+    /// What the kernel does when the writer dies.
+    fn unlock(&self) {
+        self.set_lock(libc::F_UNLCK);
+    }
+
+    fn set_lock(&self, kind: i32) {
+        let lock = libc::flock {
+            l_type: kind as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        // SAFETY: the descriptor is open, and the command reads the `flock` that it is given.
+        let done =
+            unsafe { libc::fcntl(self.meta.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+        assert_eq!(done, 0);
+    }
+
+    /// Puts a frame in place of the older one.
+    fn publish(&self, id: u64) {
+        self.set_entry(0, "frame_id", id);
+        self.set_header("newest_slot", 0);
+        self.set_header("frame_id", id);
+    }
+
+    fn set(&self, table: &[Field], base: usize, name: &str, value: u64) {
+        let field = table.iter().find(|field| field.name == name).unwrap();
+        let bytes = &value.to_le_bytes()[..field.size];
+        self.meta.write_all_at(bytes, (base + field.offset) as u64).unwrap();
+    }
+
+    fn set_header(&self, name: &str, value: u64) {
+        self.set(HEADER, 0, name, value);
+    }
+
+    fn set_entry(&self, slot: usize, name: &str, value: u64) {
+        self.set(ENTRY, 512 + 128 * slot, name, value);
+    }
+}
+
+#[test]
+fn the_golden_file_is_sound_and_a_dead_writers_pictures_are_not_shown() {
+    let forged = Forged::new();
+    forged.unlock();
+    let rust = Reader::open(forged.dir(), &camera()).unwrap_err();
+    for build in Build::ALL {
+        let mut c = CReader::start(build);
+        for state in [LIVE, STOPPED] {
+            forged.set_header("state", state);
+            assert_eq!(c.attach(forged.dir()), format!("NO_WRITER {rust}"));
+        }
+        // Between two epochs: attach and wait.
+        forged.set_header("state", SUPERSEDED);
+        assert_eq!(c.attach(forged.dir()), "OK");
+        assert_eq!(c.id("latest", &[&0]), Err("NOT_YET".into()));
+        forged.set_header("state", LIVE);
+    }
+}
+
+#[test]
+fn only_frames_that_are_surely_current_are_shown() {
+    for build in Build::ALL {
+        let forged = Forged::new();
+        let mut c = CReader::open(build, forged.dir());
+        assert_eq!(c.id("latest", &[&0]), Ok(20), "of an unbroken run");
+        assert_eq!(c.id("next", &[&0, &0, &0]), Ok(10));
+        forged.set_header("resumed_frame_id", 15);
+        assert_eq!(c.id("next", &[&0, &0, &0]), Ok(20), "and not the one from before the pause");
+        forged.set_header("resumed_frame_id", 21);
+        assert_eq!(c.id("latest", &[&0]), Err("NOT_YET".into()));
+        assert_eq!(c.ask("newer_if", &[&0, &0, &0, &1]), "TIMED_OUT judged");
+        forged.set_header("resumed_frame_id", 0);
+        forged.set_header("copying", 0);
+        assert_eq!(c.id("latest", &[&0]), Err("NOT_YET".into()));
+        forged.set_entry(1, "published_ns", vas_frame::monotonic_ns());
+        assert_eq!(c.id("latest", &[&0]), Ok(20), "published since the reader attached");
+    }
+}
+
+#[test]
+fn a_death_is_told_apart_from_a_quiet_camera_and_from_a_stop() {
+    for build in Build::ALL {
+        let mut forged = Forged::new();
+        let mut c = CReader::open(build, forged.dir());
+        assert_eq!(c.id("newer", &[&0, &20, &60]), Err("TIMED_OUT".into()));
+        c.tell("newer", &[&0, &20, &LONG_MS]);
+        forged.unlock();
+        let died = "WRITER_DIED the writer of camera gate is gone (died); a later call follows the next one";
+        assert_eq!(c.answer(), died);
+        assert_eq!(c.ask("latest", &[&0]), died);
+        // The next writer, with frames from before the death to none of which it owns up.
+        forged.make_files(true);
+        forged.set_header("copying", 0);
+        assert_eq!(c.id("latest", &[&0]), Err("NOT_YET".into()));
+        forged.set_header("state", STOPPED);
+        forged.unlock();
+        assert_eq!(c.id("newer", &[&0, &20, &LONG_MS]), Err("WRITER_STOPPED".into()));
+    }
+}
+
+/// A writer that uses its pages again, or waits for memory, has no lock anywhere between two epochs.
+#[test]
+fn between_two_epochs_nobody_is_dead() {
+    for build in Build::ALL {
+        let mut forged = Forged::new();
+        let mut c = CReader::open(build, forged.dir());
+        forged.set_header("state", SUPERSEDED);
+        forged.unlock();
+        assert_eq!(c.id("newer", &[&0, &20, &50]), Err("TIMED_OUT".into()));
+        forged.make_files(true);
+        assert_eq!(c.id("newer", &[&0, &0, &LONG_MS]), Ok(20));
+        // But when what follows is a dead writer's, or nothing.
+        forged.set_header("state", SUPERSEDED);
+        forged.make_files(false);
+        assert_eq!(c.id("newer", &[&0, &20, &LONG_MS]), Err("WRITER_DIED".into()));
+        forged.lock();
+        forged.publish(21);
+        assert_eq!(c.id("newer", &[&0, &20, &LONG_MS]), Ok(21));
+        forged.set_header("state", SUPERSEDED);
+        std::fs::remove_dir_all(forged.path("")).unwrap();
+        assert_eq!(c.id("newer", &[&0, &21, &LONG_MS]), Err("WRITER_STOPPED".into()));
+    }
+}
+
+/// A writer that died while it wrote the head left whole frames: they are not lost.
+#[test]
+fn what_a_dead_writer_published_is_still_given() {
+    for build in Build::ALL {
+        let forged = Forged::new();
+        let mut c = CReader::open(build, forged.dir());
+        forged.set_header("head_sequence", 7);
+        assert_eq!(
+            c.id("next", &[&0, &0, &0]),
+            Err("TIMED_OUT".into()),
+            "the head is being written"
+        );
+        forged.unlock();
+        assert_eq!(c.id("next", &[&0, &0, &LONG_MS]), Ok(10));
+        assert_eq!(c.id("next", &[&0, &10, &LONG_MS]), Ok(20));
+        assert_eq!(c.id("next", &[&0, &20, &LONG_MS]), Err("WRITER_DIED".into()));
+    }
+}
+
+#[test]
+fn the_data_of_another_epoch_is_never_taken() {
+    for build in Build::ALL {
+        let mut forged = Forged::new();
+        let mut c = CReader::start(build);
+        let inode = std::fs::metadata(forged.path("frame.data")).unwrap().ino();
+        forged.set_header("data_inode", inode + 1);
+        assert_eq!(c.attach(forged.dir()), "OK", "an honest change has such a moment");
+        assert_eq!(c.id("newer", &[&0, &0, &20]), Err("NOT_YET".into()));
+        forged.set_header("data_inode", inode);
+        assert_eq!(c.id("newer", &[&0, &0, &LONG_MS]), Ok(20));
+        // And while the reader waits.
+        forged.set_header("state", SUPERSEDED);
+        c.tell("next", &[&0, &20, &LONG_MS]);
+        forged.make_files(true);
+        forged.publish(21);
+        assert!(c.answer().starts_with("OK frame_id=21 "));
+    }
+}
