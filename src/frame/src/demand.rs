@@ -57,7 +57,8 @@ impl Demanded {
     /// Asks the kernel, at most `2 * MAX_RATES + 1` times.
     pub(crate) fn read(readers: BorrowedFd<'_>) -> io::Result<Self> {
         let mut rates = Vec::new();
-        let mut unasked = vec![DEMAND_BASE..DEMAND_BASE + u64::from(MaxFps::MAX) + 1];
+        let all = DEMAND_BASE..DEMAND_BASE + u64::from(MaxFps::MAX) + 1;
+        let mut unasked = Vec::from([all]);
         while let Some(within) = unasked.pop() {
             let Some(found) = lock::locked_bytes(readers, within.clone())? else { continue };
             if found.start == DEMAND_BASE || rates.len() == Self::MAX_RATES {

@@ -143,7 +143,15 @@ impl Mapped {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        self.header().state.load(Ordering::Relaxed) == layout::STATE_LIVE
+        let state = self.header().state.load(Ordering::Relaxed);
+        // Partner: the release store in `Ring::close`. Who sees the end sees all that came before it.
+        fence(Ordering::Acquire);
+        state == layout::STATE_LIVE
+    }
+
+    /// Whether nothing more is published here, because the epoch ended or its writer did.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.is_live() || !self.writer_lives()
     }
 
     pub(super) fn is_stopped(&self) -> bool {

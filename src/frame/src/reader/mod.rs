@@ -44,7 +44,8 @@ pub struct Reader {
     max_fps: Option<MaxFps>,
     presence: Option<File>,
     ring: Option<Arc<Mapped>>,
-    told_gone: bool,
+    /// How the writer went, if it did and no other has come.
+    gone: Option<&'static str>,
 }
 
 impl Reader {
@@ -73,8 +74,11 @@ impl Reader {
         let attached_ns = monotonic_ns();
         let presence = Some(attach(&path, max_fps)?);
         let ring = match Mapped::open(&path, camera) {
-            Ok(ring) if ring.writer_lives() || !ring.is_live() => Some(Arc::new(ring)),
-            Ok(_) => return Err(OpenError::NoWriter { camera: camera.to_string() }),
+            Ok(ring) if !ring.writer_lives() => {
+                return Err(OpenError::NoWriter { camera: camera.to_string() });
+            }
+            // Between two epochs, or about to be removed.
+            Ok(ring) => ring.is_live().then(|| Arc::new(ring)),
             Err(OpenError::NotYet { .. }) => None,
             Err(e) => return Err(e),
         };
@@ -85,7 +89,7 @@ impl Reader {
             max_fps,
             presence,
             ring,
-            told_gone: false,
+            gone: None,
         })
     }
 
@@ -102,15 +106,21 @@ impl Reader {
     /// copying may be of any age. [`ReadError::WriterGone`] when the writer died or stopped.
     pub fn latest(&mut self) -> Result<Frame, ReadError> {
         self.follow()?;
+        if self.gone.is_some() {
+            return Err(self.nothing_for(None));
+        }
         let newest = self.ring.as_ref().and_then(Mapped::newest);
-        newest.filter(|frame| is_current(frame, self.attached_ns)).ok_or_else(|| self.not_yet())
+        newest
+            .filter(|frame| is_current(frame, self.attached_ns))
+            .ok_or_else(|| self.nothing_for(None))
     }
 
     /// The newest frame whose id is above `id`, waiting for it up to `timeout`.
     ///
     /// # Errors
-    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The last is told at once,
-    /// and once; later calls wait for the next writer and follow it.
+    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The last is told at once by
+    /// the call that notices; later calls wait for the next writer, follow it, and tell it again after
+    /// `timeout`.
     pub fn newer_than(&mut self, id: u64, timeout: Duration) -> Result<Frame, ReadError> {
         self.newer_than_if(id, timeout, |_| true)
     }
@@ -159,21 +169,22 @@ impl Reader {
             if let Some(frame) = self.ring.as_ref().and_then(&mut pick) {
                 return Ok(frame);
             }
+            // What was published between our look and the end would be lost by going on.
+            if self.ring.as_ref().is_some_and(|ring| ring.has_ended())
+                && let Some(frame) = self.ring.as_ref().and_then(&mut pick)
+            {
+                return Ok(frame);
+            }
             if self.follow()? {
                 continue;
             }
             let left =
                 deadline.map_or(Duration::MAX, |d| d.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                return Err(match &self.ring {
-                    Some(ring) if ring.ever_published() => {
-                        ReadError::TimedOut { camera: self.camera.to_string(), timeout }
-                    }
-                    _ => self.not_yet(),
-                });
+                return Err(self.nothing_for(Some(timeout)));
             }
             match (&self.ring, seen) {
-                (Some(ring), Some(seen)) if ring.is_live() && !self.told_gone => {
+                (Some(ring), Some(seen)) if ring.is_live() && self.gone.is_none() => {
                     futex::wait(ring.published_word(), seen, left.min(LIVENESS_SLICE));
                 }
                 // Nothing to wait on: there is no ring yet, or no writer behind it.
@@ -185,19 +196,16 @@ impl Reader {
     /// Moves on to the next epoch or writer when there is one. `true` when it did.
     ///
     /// # Errors
-    /// [`ReadError::WriterGone`], once a writer.
+    /// [`ReadError::WriterGone`], when it is noticed.
     fn follow(&mut self) -> Result<bool, ReadError> {
-        if let Some(ring) = &self.ring
-            && ring.is_live()
-            && ring.writer_lives()
-        {
+        if self.ring.as_ref().is_some_and(|ring| !ring.has_ended()) {
             return Ok(false);
         }
         match Mapped::open(&self.dir, &self.camera) {
             Ok(next) if next.is_live() && next.writer_lives() => {
                 self.reattach();
                 self.ring = Some(Arc::new(next));
-                self.told_gone = false;
+                self.gone = None;
                 return Ok(true);
             }
             // A writer may be waiting to be shown that somebody is there.
@@ -206,7 +214,7 @@ impl Reader {
             Ok(_) | Err(OpenError::NoCamera { .. }) => {}
             Err(e) => return Err(e.into()),
         }
-        if self.told_gone {
+        if self.gone.is_some() {
             return Ok(false);
         }
         let how = match &self.ring {
@@ -217,8 +225,8 @@ impl Reader {
             Some(ring) if !ring.writer_lives() && !self.someone_writes() => "died",
             Some(_) => return Ok(false),
         };
-        self.told_gone = true;
-        Err(ReadError::WriterGone { camera: self.camera.to_string(), how })
+        self.gone = Some(how);
+        Err(self.nothing_for(None))
     }
 
     /// Whether the path shows a live writer between two epochs.
@@ -242,8 +250,16 @@ impl Reader {
         }
     }
 
-    fn not_yet(&self) -> ReadError {
-        ReadError::NotYet { camera: self.camera.to_string() }
+    /// Why there is no frame, after a wait of `waited`.
+    fn nothing_for(&self, waited: Option<Duration>) -> ReadError {
+        let camera = self.camera.to_string();
+        match (self.gone, waited, &self.ring) {
+            (Some(how), _, _) => ReadError::WriterGone { camera, how },
+            (None, Some(timeout), Some(ring)) if ring.ever_published() => {
+                ReadError::TimedOut { camera, timeout }
+            }
+            _ => ReadError::NotYet { camera },
+        }
     }
 }
 
@@ -256,7 +272,7 @@ fn is_current(frame: &Frame, attached_ns: u64) -> bool {
 /// Opens `readers` and read-locks the byte that states what is wanted.
 fn attach(dir: &Path, max_fps: Option<MaxFps>) -> Result<File, OpenError> {
     let path = dir.join(READERS_FILE);
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file: File = match openat(CWD, &path, flags, Mode::empty()) {
         Ok(fd) => fd.into(),
         Err(Errno::NOENT) => return Err(OpenError::NoCamera { path: dir.into() }),

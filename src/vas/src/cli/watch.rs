@@ -218,10 +218,11 @@ impl<'a> Watch<'a> {
         match error {
             ReadError::Open(_) => return Err(Failure::Read(error)),
             ReadError::WriterGone { ref camera, how } => {
-                self.writer_gone = true;
-                self.note(format_args!(
-                    "the writer of camera {camera} is gone ({how}); waiting for the next"
-                ));
+                if !std::mem::replace(&mut self.writer_gone, true) {
+                    self.note(format_args!(
+                        "the writer of camera {camera} is gone ({how}); waiting for the next"
+                    ));
+                }
             }
             ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
         }
