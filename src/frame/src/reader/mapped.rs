@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::frame::Frame;
@@ -25,7 +25,7 @@ use crate::seqlock;
 use crate::stamp::{Decoder, Flags, FrameMeta, Stamp};
 use crate::sync::{AtomicU32, Ordering, fence};
 
-/// How often meta and data may be found not to belong together before that is an error.
+/// How often meta and data are opened again when they are found not to belong together.
 const PAIRING_TRIES: u32 = 200;
 
 /// What the header says for the life of its file, checked.
@@ -59,11 +59,12 @@ impl Mapped {
             }
             std::thread::yield_now();
         }
-        Err(OpenError::Format {
-            path: dir.join(META_FILE),
-            problem: format!(
-                "names another {DATA_FILE} than the one beside it, {PAIRING_TRIES} times over"
-            ),
+        // Whoever renames the two was stopped in between, or died there.
+        let camera = camera.to_string();
+        Err(if is_held(dir) {
+            OpenError::NotYet { camera }
+        } else {
+            OpenError::NoWriter { camera }
         })
     }
 
@@ -349,6 +350,22 @@ fn open_file(path: &Path) -> Result<Option<(File, Stat)>, OpenError> {
         return Err(OpenError::Format { path: path.into(), problem: "is no regular file".into() });
     }
     Ok(Some((file, stat)))
+}
+
+/// Whether a writer holds the `frame.meta` that the path names.
+pub(super) fn is_held(dir: &Path) -> bool {
+    let path = dir.join(META_FILE);
+    loop {
+        let Ok(Some((file, stat))) = open_file(&path) else { return false };
+        if lock::is_write_locked(file.as_fd()).unwrap_or(true) {
+            return true;
+        }
+        // A living writer lets go of a file only after it has given the name to another.
+        let named = statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW);
+        if named.is_ok_and(|named| named.st_ino == stat.st_ino) {
+            return false;
+        }
+    }
 }
 
 fn map(file: &File, path: &Path) -> Result<MmapRaw, OpenError> {

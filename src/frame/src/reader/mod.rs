@@ -211,7 +211,7 @@ impl Reader {
             // A writer may be waiting to be shown that somebody is there.
             Err(OpenError::NotYet { .. }) => self.reattach(),
             // An honest change of epoch has moments like these.
-            Ok(_) | Err(OpenError::NoCamera { .. }) => {}
+            Ok(_) | Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => {}
             Err(e) => return Err(e.into()),
         }
         if self.gone.is_some() {
@@ -222,16 +222,11 @@ impl Reader {
             Some(ring) if ring.is_stopped() => "stopped",
             // The writer lets go of a lock only after it has said that the epoch is over.
             Some(ring) if ring.is_live() => "died",
-            Some(ring) if !ring.writer_lives() && !self.someone_writes() => "died",
+            Some(ring) if !ring.writer_lives() && !mapped::is_held(&self.dir) => "died",
             Some(_) => return Ok(false),
         };
         self.gone = Some(how);
         Err(self.nothing_for(None))
-    }
-
-    /// Whether the path shows a live writer between two epochs.
-    fn someone_writes(&self) -> bool {
-        Mapped::open(&self.dir, &self.camera).is_ok_and(|ring| ring.writer_lives())
     }
 
     /// Shows presence to a writer that made its files anew.

@@ -39,13 +39,14 @@ pub struct CameraExport {
     next_epoch: u64,
     first_frame_id: u64,
     current: Option<Current>,
+    /// What `frame.meta` names. Its lock says that we live, also between two epochs.
+    named_meta: Option<File>,
     retired: Retired,
 }
 
 #[derive(Debug)]
 struct Current {
     ring: Arc<Ring>,
-    meta_file: File,
     data_file: Arc<File>,
 }
 
@@ -125,6 +126,7 @@ impl CameraExport {
             next_epoch: (boot / 1_000).max(last.epoch + 1),
             first_frame_id: (boot / 1_000).max(last.frame_id + 1),
             current: None,
+            named_meta: None,
             retired: Retired::default(),
         })
     }
@@ -180,11 +182,12 @@ impl CameraExport {
             Pages::Ready(data, file) => (data, file),
             Pages::NotBefore(at_ns) => return Ok(OpenRing::NotBefore(at_ns)),
         };
-        let next = self.create_meta(&geometry, options, &data, &data_file)?;
+        let (next, meta_file) = self.create_meta(&geometry, options, &data, &data_file)?;
         if !self.dir.names(DATA_FILE, data_file.as_fd()) {
             self.dir.install(DATA_FILE, &data_file)?;
         }
-        self.dir.install(META_FILE, &next.meta_file)?;
+        self.dir.install(META_FILE, &meta_file)?;
+        self.named_meta = Some(meta_file);
         self.supersede();
         self.next_epoch += 1;
         let ring = Arc::clone(&next.ring);
@@ -249,7 +252,7 @@ impl CameraExport {
         options: RingOptions,
         data: &Arc<MmapRaw>,
         data_file: &Arc<File>,
-    ) -> Result<Current, ExportError> {
+    ) -> Result<(Current, File), ExportError> {
         let inode = fstat(data_file.as_fd())
             .map_err(|e| ExportError::io("look at", self.dir.at(DATA_FILE), e))?
             .st_ino;
@@ -273,7 +276,8 @@ impl CameraExport {
             self.notifier.bell(),
         );
         self.fill_header(&ring, options, inode);
-        Ok(Current { ring: Arc::new(ring), meta_file, data_file: Arc::clone(data_file) })
+        let current = Current { ring: Arc::new(ring), data_file: Arc::clone(data_file) };
+        Ok((current, meta_file))
     }
 
     fn fill_header(&self, ring: &Ring, options: RingOptions, data_inode: u64) {
@@ -339,9 +343,8 @@ impl CameraExport {
         same_dir
             && same_file(WRITER_FILE, &self.writer_lock)
             && same_file(READERS_FILE, &self.readers)
-            && self.current.as_ref().is_none_or(|current| {
-                same_file(META_FILE, &current.meta_file) && same_file(DATA_FILE, &current.data_file)
-            })
+            && self.named_meta.as_ref().is_none_or(|file| same_file(META_FILE, file))
+            && self.current.as_ref().is_none_or(|c| same_file(DATA_FILE, &c.data_file))
     }
 }
 
