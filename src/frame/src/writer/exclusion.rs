@@ -19,8 +19,6 @@ use crate::lock;
 
 /// Lock file of the export directory: writers promise memory one after the other.
 const ADMISSION_FILE: &str = ".admission";
-/// What it says when the export directory was made by a writer, and so is a writer's to remove.
-const MADE_BY_US: &str = "this directory was made by VAS, which removes it with its last camera\n";
 /// How often, and how many times, a turn is asked for.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 const MOST_ASKS: u32 = 400;
@@ -96,17 +94,10 @@ impl AdmissionTurn {
     }
 }
 
-/// Notes that a writer made the export directory, which its last writer is then to remove.
-pub(super) fn note_made_by_us(root: &Folder) -> Result<(), ExportError> {
-    let path = root.at(ADMISSION_FILE);
-    let mut file = root.open_or_create(ADMISSION_FILE, Mode::RUSR | Mode::WUSR)?;
-    rewrite(&mut file, MADE_BY_US).map_err(|e| ExportError::io("write", path, e))
-}
-
-/// Removes the export directory if a writer made it and nobody has a camera in it.
-pub(super) fn leave(root: &Folder) -> Result<(), ExportError> {
+/// Leaves the export directory and, if a writer made it, removes it when nobody has a camera in it.
+pub(super) fn leave(root: &Folder, made_by_writer: bool) -> Result<(), ExportError> {
     // Who holds the lock will leave later than we do.
-    let Attempt::Locked(file) = attempt(root, ADMISSION_FILE)? else { return Ok(()) };
+    let Attempt::Locked(_file) = attempt(root, ADMISSION_FILE)? else { return Ok(()) };
     let others = std::fs::read_dir(&root.path)
         .map_err(|e| ExportError::io("list", &root.path, e))?
         .flatten()
@@ -114,9 +105,8 @@ pub(super) fn leave(root: &Folder) -> Result<(), ExportError> {
     if others {
         return Ok(());
     }
-    let ours = text_of(&file).is_some_and(|text| text == MADE_BY_US.trim_end());
     root.remove(ADMISSION_FILE);
-    if ours {
+    if made_by_writer {
         // Fails when a writer has just come, which then stays in a directory that nobody removes.
         let _ = rustix::fs::rmdir(&root.path);
     }

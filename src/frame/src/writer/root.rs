@@ -56,10 +56,15 @@ impl Access {
     }
 }
 
+/// Says of an export directory that a writer made it, and so is to set its mode and to remove it. Made with
+/// it and removed with it: there is no moment at which a crash would leave the one without the other.
+const MADE_BY_WRITER: Mode = Mode::SVTX;
+
 /// The directory that holds a directory per camera; `/dev/shm/vas` by default.
 #[derive(Debug)]
 pub struct ExportRoot {
     folder: Folder,
+    made_by_writer: bool,
 }
 
 impl ExportRoot {
@@ -69,7 +74,7 @@ impl ExportRoot {
     /// When it is a link, no directory, not on tmpfs, not owned by this process's user, or writable by
     /// others: someone may have been there first.
     pub fn open(path: &Path, access: Access) -> Result<Self, ExportError> {
-        let created = match mkdir(path, Mode::RWXU) {
+        let created = match mkdir(path, Mode::RWXU | MADE_BY_WRITER) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(e) => return Err(ExportError::io("create the export directory", path, e)),
@@ -83,13 +88,12 @@ impl ExportRoot {
             }
             return Err(ExportError::NotTmpfs { path: path.into() });
         }
-        check_ours(&dir, path)?;
-        let folder = Folder { path: path.into(), fd: dir, access };
-        if created {
-            access.apply(folder.fd.as_fd(), access.dir_mode(), path)?;
-            exclusion::note_made_by_us(&folder)?;
+        let mode = Mode::from_raw_mode(check_ours(&dir, path)?.st_mode);
+        let made_by_writer = mode.contains(MADE_BY_WRITER);
+        if made_by_writer {
+            access.apply(dir.as_fd(), access.dir_mode() | MADE_BY_WRITER, path)?;
         }
-        Ok(Self { folder })
+        Ok(Self { folder: Folder { path: path.into(), fd: dir, access }, made_by_writer })
     }
 
     /// The directory's path.
@@ -113,7 +117,7 @@ impl ExportRoot {
 
 impl Drop for ExportRoot {
     fn drop(&mut self) {
-        if let Err(e) = exclusion::leave(&self.folder) {
+        if let Err(e) = exclusion::leave(&self.folder, self.made_by_writer) {
             tracing::warn!("can't clean up the export directory: {e}");
         }
     }
@@ -164,7 +168,7 @@ mod tests {
         let path = dir.path().join("vas");
         let root = ExportRoot::open(&path, Access::default()).unwrap();
         let mode = fstat(root.dir()).unwrap().st_mode & 0o7777;
-        assert_eq!(mode, 0o750);
+        assert_eq!(mode, 0o1750);
         drop(root);
         assert!(!path.exists());
     }
