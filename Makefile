@@ -22,11 +22,11 @@ test: setup ## all tests
 	cargo test --locked --workspace
 
 test-long: test ## all tests, and those that take long
-	cargo test --locked -p vas-tests -- --ignored
+	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 
 bench: ## measure; keeps the results in bench/results
 	@scripts/setup.sh bench
-	for name in slot_write wake crowd handover first_frame; do bench/run.sh $$name || exit; done
+	for name in slot_write wake crowd handover first_frame crash; do bench/run.sh $$name || exit; done
 
 lint: setup ## format, lints, docs, emoji, dependencies
 	cargo fmt --all --check

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|first_frame
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame|crash
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|crash}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
+crash)
+    command=(cargo test --locked --release -p vas-frame --test attack -- --ignored --nocapture)
+    command+=(crash_thousand)
+    ;;
 slot_write | wake | crowd) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
 first_frame)
     cargo build --locked --release -p vas

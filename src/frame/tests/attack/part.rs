@@ -1,0 +1,85 @@
+//! Parts of an attack that are played in processes of their own, by this same binary.
+//!
+//! A part speaks on standard error, a line a word: standard output belongs to the test harness.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+const PART: &str = "VAS_ATTACK_PART";
+
+/// Plays the part that the environment names. Started as a test among others it has none, and does nothing.
+#[test]
+#[ignore = "other tests start it, each for a part"]
+fn play() {
+    let Some(part) = std::env::var_os(PART) else { return };
+    let part = part.into_string().unwrap();
+    let words: Vec<_> = part.split('\n').collect();
+    let root = PathBuf::from(words[1]);
+    match words[0] {
+        "crash::write" => super::crash::write(&root, words[2].parse().unwrap()),
+        "syscalls::live" => super::syscalls::live(&root),
+        other => panic!("no part {other}"),
+    }
+}
+
+/// The command that plays a part; `words` are what it is told beside the export directory.
+pub(crate) fn command(name: &str, root: &std::path::Path, words: &[&str]) -> Command {
+    let part = [&[name, root.to_str().unwrap()], words].concat().join("\n");
+    // By this name another user may run it too, wherever it lies.
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["--exact", "part::play", "--ignored", "--nocapture", "--test-threads=1"])
+        .env(PART, part)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A running part; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) process: Child,
+    words: BufReader<ChildStderr>,
+}
+
+impl Part {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut process = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let words = BufReader::new(process.stderr.take().unwrap());
+        Self { process, words }
+    }
+
+    /// Its next word; a part that ended has failed, and says how.
+    pub(crate) fn word(&mut self) -> String {
+        let mut word = String::new();
+        self.words.read_line(&mut word).unwrap();
+        if word.is_empty() || word.trim().is_empty() || word.starts_with("thread ") {
+            let mut rest = String::new();
+            self.words.read_to_string(&mut rest).unwrap();
+            panic!("a part ended: {:?}\n{word}{rest}", self.process.wait());
+        }
+        word.trim_end().to_owned()
+    }
+
+    /// The number that follows `name` in its next word.
+    pub(crate) fn number(&mut self, name: &str) -> u64 {
+        let word = self.word();
+        let number = word.strip_prefix(name).and_then(|n| n.trim().parse().ok());
+        number.unwrap_or_else(|| panic!("expected `{name} NUMBER`, not {word:?}"))
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        drop(self.process.stdin.take());
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

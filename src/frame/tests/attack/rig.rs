@@ -1,0 +1,171 @@
+//! What the attacks share: an export of one camera, and pictures that say which frame they are.
+
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use vas_frame::{
+    Access, CameraExport, CameraId, Colour, ExportError, ExportRoot, Frame, Geometry, Notifier,
+    Nv12Image, OpenRing, Reader, Refused, RingOptions, RingWriter, monotonic_ns,
+};
+
+/// Longest that what must come is waited for; reaching it is a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Attacks come one at a time: between fork and exec a new process holds all the locks of its parent.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A directory on tmpfs in which a writer is to make its export directory, and leave nothing.
+#[derive(Debug)]
+pub(crate) struct Place(
+    tempfile::TempDir,
+    #[expect(dead_code, reason = "a turn")] MutexGuard<'static, ()>,
+);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self(tempfile::tempdir_in("/dev/shm").unwrap(), turn)
+    }
+
+    /// The export directory.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.0.path().join("vas")
+    }
+
+    /// The camera's directory.
+    pub(crate) fn camera(&self) -> PathBuf {
+        self.root().join("gate")
+    }
+
+    /// Checks that the last writer left nothing, of its own or of those that were killed.
+    pub(crate) fn is_left_empty(&self) {
+        let left: Vec<_> = std::fs::read_dir(self.root()).into_iter().flatten().flatten().collect();
+        assert!(!self.root().exists(), "left: {left:?}");
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::open(&self.root(), &camera()).unwrap()
+    }
+}
+
+pub(crate) fn camera() -> CameraId {
+    CameraId::new("gate").unwrap()
+}
+
+/// Takes the camera as a service would.
+pub(crate) fn claim(root: &Path) -> Result<CameraExport, ExportError> {
+    claim_for(root, Access::default())
+}
+
+pub(crate) fn claim_for(root: &Path, access: Access) -> Result<CameraExport, ExportError> {
+    let root = Arc::new(ExportRoot::open(root, access)?);
+    CameraExport::claim(&root, &camera(), &Arc::new(Notifier::start().unwrap()))
+}
+
+/// A size whose rows need no padding, so that a picture is one run of bytes in its slot and out of it.
+pub(crate) fn size(width: u32, height: u32) -> Geometry {
+    assert!(width.is_multiple_of(64) && height.is_multiple_of(2));
+    Geometry::new(width, height, Colour::default(), 8).unwrap()
+}
+
+pub(crate) fn options(slots: u32, lease: Duration) -> RingOptions {
+    RingOptions { slots, lease_ns: lease.as_nanos() as u64, frame_rate: (25, 1) }
+}
+
+/// Opens a ring, waiting for what is promised to readers of the one before.
+pub(crate) fn open(
+    export: &mut CameraExport,
+    geometry: Geometry,
+    options: RingOptions,
+) -> Result<RingWriter, ExportError> {
+    loop {
+        match export.open_ring(geometry, options)? {
+            OpenRing::Ready(mut writer) => {
+                writer.resume(0);
+                return Ok(writer);
+            }
+            OpenRing::NotBefore(at_ns) => {
+                std::thread::sleep(Duration::from_nanos(at_ns.saturating_sub(monotonic_ns())));
+            }
+        }
+    }
+}
+
+/// The epoch of the `frame.meta` that the path names.
+pub(crate) fn epoch(camera: &Path) -> u64 {
+    let meta = std::fs::File::open(camera.join("frame.meta")).unwrap();
+    let mut word = [0; 8];
+    meta.read_exact_at(&mut word, 128).unwrap();
+    u64::from_le_bytes(word)
+}
+
+/// Publishes a picture that is a function of its id and epoch, to the last byte.
+pub(crate) fn publish(writer: &mut RingWriter, id: u64, epoch: u64) -> Result<(), Refused> {
+    let mut slot = writer.claim(monotonic_ns())?;
+    let (luma, chroma) = slot.planes_mut();
+    let words = luma.as_chunks_mut().0.iter_mut().chain(chroma.as_chunks_mut().0);
+    words.zip(words_of(id, epoch)).for_each(|(word, right)| *word = right);
+    slot.publish(&vas_frame::Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..stamp() });
+    Ok(())
+}
+
+fn stamp() -> vas_frame::Stamp {
+    vas_frame::Stamp::default()
+}
+
+fn words_of(id: u64, epoch: u64) -> impl Iterator<Item = [u8; 8]> {
+    let first = Random(id ^ epoch.rotate_left(32)).next();
+    (0u64..).map(move |i| first.wrapping_add(i).to_le_bytes())
+}
+
+/// Copies a frame and checks all of it; `false`: it was overwritten meanwhile, and nothing was accepted.
+pub(crate) fn is_right(frame: &Frame, image: &mut Nv12Image) -> bool {
+    if frame.copy_if_valid(image).is_err() {
+        return false;
+    }
+    let meta = frame.meta();
+    assert_eq!((image.width(), image.height()), (meta.width, meta.height));
+    let words = image.luma().as_chunks().0.iter().chain(image.chroma().as_chunks().0);
+    let wrong =
+        words.zip(words_of(meta.frame_id, meta.epoch)).position(|(word, right)| *word != right);
+    assert_eq!(wrong, None, "frame {} of epoch {} is wrong", meta.frame_id, meta.epoch);
+    true
+}
+
+/// Numbers without a pattern, the same in each run (splitmix64).
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// One below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// Waits until something is so that other threads or processes bring about.
+pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "no {what} for {PATIENCE:?}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// p50, p99 and the largest of times in nanoseconds, as a line of a result.
+pub(crate) fn line(what: &str, mut times: Vec<u64>) -> String {
+    times.sort_unstable();
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let at = |percent: usize| ms(times[(times.len() - 1) * percent / 100]);
+    let (p50, p99, max) = (at(50), at(99), at(100));
+    format!("{what:<44} p50 {p50:7.3} ms, p99 {p99:7.3} ms, max {max:7.3} ms, n {}", times.len())
+}
