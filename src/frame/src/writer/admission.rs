@@ -25,7 +25,7 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the ring needs {} MiB (and {} MiB are to stay free), but {} has {} MiB left; {}",
-    need.div_ceil(1 << 20), RESERVE >> 20, limit.name, limit.free >> 20, limit.remedy
+    need.div_ceil(1 << 20), reserve(*need).div_ceil(1 << 20), limit.name, limit.free >> 20, limit.remedy
 )]
 pub struct Shortage {
     /// Bytes of the ring.

@@ -50,6 +50,16 @@ struct Current {
     data_file: Arc<File>,
 }
 
+impl Current {
+    /// The ring's own pages for the next epoch.
+    fn pages(&self) -> Pages {
+        match Ring::unused_at(&self.ring, monotonic_ns()) {
+            Ok(()) => Pages::Ready(Arc::clone(self.ring.data()), Arc::clone(&self.data_file)),
+            Err(at_ns) => Pages::NotBefore(at_ns),
+        }
+    }
+}
+
 /// Pages for a ring.
 enum Pages {
     /// Allocated and mapped.
@@ -171,19 +181,34 @@ impl CameraExport {
         geometry: Geometry,
         options: RingOptions,
     ) -> Result<OpenRing, ExportError> {
+        let opened = self.try_open_ring(geometry, options);
+        if opened.is_err() {
+            // Half a ring is of no use, and holds memory.
+            self.dir.remove_temporaries(&[META_FILE, DATA_FILE]);
+        }
+        opened
+    }
+
+    fn try_open_ring(
+        &mut self,
+        geometry: Geometry,
+        options: RingOptions,
+    ) -> Result<OpenRing, ExportError> {
         let need = geometry.slot_stride() * u64::from(options.slots);
-        let fits = |current: &Current| current.ring.data().len() as u64 >= need;
-        let pages = if self.current.as_ref().is_some_and(fits) {
-            self.reuse()
-        } else {
-            self.allocate(need, options.slots)?
+        let pages = match &self.current {
+            Some(current) if current.ring.data().len() as u64 >= need => current.pages(),
+            _ => self.allocate(need, options.slots)?,
         };
         let (data, data_file) = match pages {
             Pages::Ready(data, file) => (data, file),
             Pages::NotBefore(at_ns) => return Ok(OpenRing::NotBefore(at_ns)),
         };
         let (next, meta_file) = self.create_meta(&geometry, options, &data, &data_file)?;
-        if !self.dir.names(DATA_FILE, data_file.as_fd()) {
+        if let Some(current) = self.current.take_if(|c| Arc::ptr_eq(c.ring.data(), &data)) {
+            // Its pages go on under another epoch, so no frame of this one may be read again.
+            current.ring.invalidate();
+            current.ring.close(layout::STATE_SUPERSEDED);
+        } else {
             self.dir.install(DATA_FILE, &data_file)?;
         }
         self.dir.install(META_FILE, &meta_file)?;
@@ -194,18 +219,6 @@ impl CameraExport {
         self.notifier.register(&ring);
         self.current = Some(next);
         Ok(OpenRing::Ready(RingWriter::new(ring)))
-    }
-
-    /// Ends the current epoch and gives its pages to the next one.
-    fn reuse(&mut self) -> Pages {
-        if let Err(at_ns) = self.unused_at(monotonic_ns()) {
-            return Pages::NotBefore(at_ns);
-        }
-        let current = self.current.take().expect("a ring that fits is there");
-        // Its pages go on under another epoch, so no frame of this one may be read again.
-        current.ring.invalidate();
-        current.ring.close(layout::STATE_SUPERSEDED);
-        Pages::Ready(Arc::clone(current.ring.data()), current.data_file)
     }
 
     /// Allocates a ring's pages, giving up older rings where it must.

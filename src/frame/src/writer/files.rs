@@ -33,6 +33,8 @@ impl Folder {
     pub(super) fn create(&self, name: &str, bytes: u64) -> Result<(File, MmapRaw), ExportError> {
         let temporary = temporary(name);
         let path = self.at(&temporary);
+        // Whoever put something there, it is not ours.
+        self.remove(&temporary);
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: File = openat(&self.fd, &temporary, flags, Mode::RUSR | Mode::WUSR)
