@@ -11,7 +11,7 @@ use vas_frame::{Frame, Nv12Image, OpenError, ReadError, Reader, monotonic_ns};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Random, camera, claim, epoch, is_right, line, open, options, publish, size, until,
+    Place, Random, Stop, camera, claim, epoch, is_right, line, open, options, publish, size, until,
 };
 
 /// Longest wait of a follower, after which it looks whether it is to stop.
@@ -96,15 +96,6 @@ fn open_at_random(root: &Path, stop: &AtomicBool) -> u64 {
         }
     }
     frames
-}
-
-/// Sets a flag when it goes, also by a panic, so that threads that wait for it end.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Asks the kernel again and again until nobody holds a write lock on `file`; when that was.

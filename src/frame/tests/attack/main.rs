@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod locks;
+mod memory;
 mod part;
 mod rig;
 mod syscalls;
+mod users;

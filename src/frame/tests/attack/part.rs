@@ -18,6 +18,10 @@ fn play() {
     let root = PathBuf::from(words[1]);
     match words[0] {
         "crash::write" => super::crash::write(&root, words[2].parse().unwrap()),
+        "locks::grab" => super::locks::grab(&root),
+        "memory::confined" => super::memory::confined(&root),
+        "users::intrude" => super::users::intrude(&root),
+        "users::read" => super::users::read(&root),
         "syscalls::live" => super::syscalls::live(&root),
         other => panic!("no part {other}"),
     }
@@ -35,6 +39,16 @@ pub(crate) fn command(name: &str, root: &std::path::Path, words: &[&str]) -> Com
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     command
+}
+
+/// Has a part do something of its own before it becomes this binary.
+pub(crate) fn before_exec(
+    command: &mut Command,
+    act: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
+) {
+    // SAFETY: between fork and exec, `act` makes system calls and no use of locks but the allocator's, which
+    // glibc keeps sound across fork.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, act) };
 }
 
 /// A running part; killed when dropped.

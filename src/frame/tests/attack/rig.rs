@@ -1,7 +1,9 @@
 //! What the attacks share: an export of one camera, and pictures that say which frame they are.
 
+use std::ffi::CString;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -168,4 +170,72 @@ pub(crate) fn line(what: &str, mut times: Vec<u64>) -> String {
     let at = |percent: usize| ms(times[(times.len() - 1) * percent / 100]);
     let (p50, p99, max) = (at(50), at(99), at(100));
     format!("{what:<44} p50 {p50:7.3} ms, p99 {p99:7.3} ms, max {max:7.3} ms, n {}", times.len())
+}
+
+/// A user and group that this machine does not know.
+pub(crate) const STRANGER: u32 = 23_456;
+/// The group that readers are in.
+pub(crate) const READERS_GROUP: u32 = 4_242;
+
+/// Whether this runs as root. If not, it says what was not tried.
+pub(crate) fn is_root(what: &str) -> bool {
+    // SAFETY: takes nothing, and can't fail.
+    let root = unsafe { libc::geteuid() } == 0;
+    if !root {
+        println!("NOT TRIED: {what}: that takes root");
+    }
+    root
+}
+
+/// Sets a flag when it goes, also by a panic, so that threads that wait for it end.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs an attack with a tmpfs of its own at `dir`, in a mount namespace of its own.
+pub(crate) fn on_tmpfs<T: Send>(dir: &Path, options: &str, attack: impl FnOnce() -> T + Send) -> T {
+    in_own_namespace(|| {
+        mount("tmpfs", dir, Some("tmpfs"), 0, options);
+        attack()
+    })
+}
+
+/// Runs an attack where mounts are seen by it and by the processes that it starts, and nobody else.
+pub(crate) fn in_own_namespace<T: Send>(attack: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: changes this thread's view of the file system only.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+            mount("none", "/".as_ref(), None, libc::MS_REC | libc::MS_PRIVATE, "");
+            attack()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+pub(crate) fn mount(
+    what: &str,
+    at: &Path,
+    kind: Option<&str>,
+    flags: libc::c_ulong,
+    options: &str,
+) {
+    let text = |text: &str| CString::new(text).unwrap();
+    let (what, at, options) = (text(what), text(at.to_str().unwrap()), text(options));
+    let kind = kind.map(text);
+    let kind = kind.as_ref().map_or(std::ptr::null(), |kind| kind.as_ptr());
+    // SAFETY: all texts end in NUL, and options are a text for tmpfs.
+    let done =
+        unsafe { libc::mount(what.as_ptr(), at.as_ptr(), kind, flags, options.as_ptr().cast()) };
+    assert_eq!(done, 0, "mount: {}", std::io::Error::last_os_error());
+}
+
+/// Bytes of memory that the file system at `dir` holds, files without a name included.
+pub(crate) fn used(dir: &Path) -> u64 {
+    let fs = rustix::fs::statvfs(dir).unwrap();
+    (fs.f_blocks - fs.f_bfree) * fs.f_frsize
 }

@@ -1,0 +1,212 @@
+//! Other users: a stranger can neither read nor write, a reader's user can read and nothing else.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use vas_frame::{Access, Nv12Image, OpenError, Reader};
+
+use super::part::{self, Part};
+use super::rig::{
+    Place, READERS_GROUP, STRANGER, camera, claim_for, epoch, is_right, is_root, open, options,
+    publish, size,
+};
+
+const FILES: [&str; 3] = ["frame.meta", "frame.data", "readers"];
+const LOCK_FILES: [&str; 2] = ["gate/.writer", ".admission"];
+
+/// Plays a user who may read.
+pub(crate) fn read(root: &Path) {
+    let mut reader = Reader::open(root, &camera()).unwrap();
+    let frame = reader.latest().unwrap();
+    assert!(is_right(&frame, &mut Nv12Image::default()));
+    let mut deeds = Deeds::default();
+    for name in FILES {
+        deeds.on_open_file(&root.join("gate").join(name));
+    }
+    harm(root, &mut deeds);
+    for name in LOCK_FILES {
+        deeds.none("open", name, File::open(root.join(name)));
+    }
+    assert!(frame.still_valid());
+    eprintln!("refused {}", deeds.refused);
+}
+
+/// Plays a user who may do nothing.
+pub(crate) fn intrude(root: &Path) {
+    let error = Reader::open(root, &camera()).unwrap_err();
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("Permission denied"), "{error}");
+    let mut deeds = Deeds::default();
+    deeds.none("list", "root", std::fs::read_dir(root));
+    deeds.none("list", "camera", std::fs::read_dir(root.join("gate")));
+    for name in FILES {
+        deeds.none("open", name, File::open(root.join("gate").join(name)));
+    }
+    harm(root, &mut deeds);
+    eprintln!("refused {}", deeds.refused);
+}
+
+/// What can be tried by path alone.
+fn harm(root: &Path, deeds: &mut Deeds) {
+    let dir = root.join("gate");
+    let aside = root.with_file_name("aside");
+    for name in FILES {
+        let path = dir.join(name);
+        deeds.none("write", name, OpenOptions::new().write(true).open(&path));
+        deeds.none("append", name, OpenOptions::new().append(true).open(&path));
+        deeds.none("truncate", name, OpenOptions::new().write(true).truncate(true).open(&path));
+        deeds.none("chmod", name, std::fs::set_permissions(&path, Permissions::from_mode(0o666)));
+        deeds.none("unlink", name, std::fs::remove_file(&path));
+        deeds.none("move away", name, std::fs::rename(&path, &aside));
+        std::fs::write(&aside, "another").unwrap();
+        deeds.none("replace", name, std::fs::rename(&aside, &path));
+        std::fs::remove_file(&aside).unwrap();
+    }
+    for dir in [root, &dir] {
+        deeds.none("create in", "directory", File::create(dir.join("new")));
+        deeds.none("link in", "directory", symlink("/", dir.join("link")));
+        deeds.none("mkdir in", "directory", std::fs::create_dir(dir.join("dir")));
+        deeds.none(
+            "chmod",
+            "directory",
+            std::fs::set_permissions(dir, Permissions::from_mode(0o777)),
+        );
+        deeds.none("remove", "directory", std::fs::remove_dir(dir));
+        deeds.none("move", "directory", std::fs::rename(dir, &aside));
+    }
+}
+
+/// Counts what was refused; what was not is a failure.
+#[derive(Default)]
+struct Deeds {
+    refused: u32,
+}
+
+impl Deeds {
+    fn none<T>(&mut self, what: &str, name: &str, done: io::Result<T>) {
+        assert!(done.is_err(), "could {what} {name}");
+        self.refused += 1;
+    }
+
+    fn none_of(&mut self, what: &str, path: &Path, returned: libc::c_long) {
+        assert_eq!(returned, -1, "could {what} {}", path.display());
+        self.refused += 1;
+    }
+
+    /// What can be tried with a file that may be read.
+    fn on_open_file(&mut self, path: &Path) {
+        let file = File::open(path).unwrap();
+        let fd = file.as_raw_fd();
+        self.none(
+            "reopen",
+            "descriptor",
+            OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")),
+        );
+        self.none("set the length", "descriptor", file.set_len(0));
+        self.none("write", "descriptor", io::Write::write(&mut &file, b"x"));
+        self.none("chmod", "descriptor", file.set_permissions(Permissions::from_mode(0o666)));
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let mut write_lock: libc::flock = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: 0,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        // SAFETY: the descriptor is open, the text ends in NUL, the lock is a valid place, and a mapping
+        // that is not made touches no memory of ours.
+        unsafe {
+            self.none_of("punch", path, libc::fallocate(fd, punch, 0, 4096).into());
+            self.none_of("chown", path, libc::fchown(fd, STRANGER, STRANGER).into());
+            self.none_of(
+                "set times of",
+                path,
+                libc::futimens(fd, [libc::timespec { tv_sec: 0, tv_nsec: 0 }; 2].as_ptr()).into(),
+            );
+            self.none_of(
+                "seal",
+                path,
+                libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_WRITE).into(),
+            );
+            self.none_of("lease", path, libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK).into());
+            self.none_of(
+                "write-lock",
+                path,
+                libc::fcntl(fd, libc::F_OFD_SETLK, &raw mut write_lock).into(),
+            );
+            self.none_of(
+                "mark",
+                path,
+                libc::setxattr(name.as_ptr(), c"user.x".as_ptr(), c"1".as_ptr().cast(), 1, 0)
+                    .into(),
+            );
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            let map = libc::mmap(std::ptr::null_mut(), 4096, prot, libc::MAP_SHARED, fd, 0);
+            self.none_of("map", path, map as libc::c_long);
+        }
+        if file.metadata().unwrap().len() > 0 {
+            self.on_mapping(path, fd);
+        }
+    }
+
+    fn on_mapping(&mut self, path: &Path, fd: i32) {
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let map = unsafe {
+            libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, fd, 0)
+        };
+        assert_ne!(map, libc::MAP_FAILED);
+        // SAFETY: the page is mapped, and nothing refers to it.
+        unsafe {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            self.none_of("make writable", path, libc::mprotect(map, 4096, prot).into());
+            self.none_of("free", path, libc::madvise(map, 4096, libc::MADV_REMOVE).into());
+        }
+    }
+}
+
+/// Who, where and how large a file is.
+fn identity(path: &Path) -> (u64, u32, u32, u32, u64) {
+    let stat = path.symlink_metadata().unwrap();
+    (stat.ino(), stat.mode(), stat.uid(), stat.gid(), stat.size())
+}
+
+#[test]
+fn a_reader_reads_and_a_stranger_does_not_even_that() {
+    if !is_root("other users") {
+        return;
+    }
+    let place = Place::new();
+    let root = place.root();
+    // As /dev/shm itself is: anybody may create, nobody may remove what is another's.
+    std::fs::set_permissions(root.parent().unwrap(), Permissions::from_mode(0o1777)).unwrap();
+    let access = Access { group: Some(READERS_GROUP), ..Access::default() };
+    let mut export = claim_for(&root, access).unwrap();
+    let mut writer = open(&mut export, size(64, 64), options(4, Duration::ZERO)).unwrap();
+    publish(&mut writer, 1, epoch(&place.camera())).unwrap();
+    // The turn's file stays only for as long as nobody leaves.
+    assert!(LOCK_FILES.iter().all(|name| root.join(name).exists()));
+    let all = ["", "gate", "gate/frame.meta", "gate/frame.data", "gate/readers", "gate/.writer"];
+    let before = all.map(|name| identity(&root.join(name)));
+
+    for (name, gid, least) in [("users::read", READERS_GROUP, 70), ("users::intrude", STRANGER, 35)]
+    {
+        let mut command = part::command(name, &root, &[]);
+        command.uid(STRANGER).gid(gid);
+        let mut user = Part::start(command);
+        let refused = user.number("refused");
+        assert!(refused >= least, "{refused}");
+        assert!(user.ended().success());
+        println!("{name}: {refused} deeds, all refused");
+    }
+    assert_eq!(all.map(|name| identity(&root.join(name))), before);
+    assert!(export.housekeep());
+    assert!(is_right(&place.reader().latest().unwrap(), &mut Nv12Image::default()));
+}
