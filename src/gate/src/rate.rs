@@ -1,0 +1,218 @@
+//! Frames a second.
+
+use core::fmt;
+use core::num::NonZeroU32;
+use core::str::FromStr;
+
+pub(crate) const NS_PER_S: u64 = 1_000_000_000;
+
+/// Frames a second, as an exact positive fraction in lowest terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    // Nothing that divides by them can panic.
+    num: NonZeroU32,
+    den: NonZeroU32,
+}
+
+/// A text that is no rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRate;
+
+impl Rate {
+    /// `num / den` frames a second; `None` when either is zero.
+    #[must_use]
+    pub const fn new(num: u32, den: u32) -> Option<Self> {
+        let (Some(whole_num), Some(whole_den)) = (NonZeroU32::new(num), NonZeroU32::new(den))
+        else {
+            return None;
+        };
+        let common = greatest_common_divisor(whole_num, whole_den);
+        // A part of a whole number that divides it: neither is ever zero.
+        match (NonZeroU32::new(num / common.get()), NonZeroU32::new(den / common.get())) {
+            (Some(num), Some(den)) => Some(Self { num, den }),
+            _ => None,
+        }
+    }
+
+    /// The numerator.
+    #[must_use]
+    pub const fn num(self) -> u32 {
+        self.num.get()
+    }
+
+    /// The denominator.
+    #[must_use]
+    pub const fn den(self) -> u32 {
+        self.den.get()
+    }
+
+    /// Time between two frames in whole nanoseconds, rounded down.
+    #[must_use]
+    pub const fn interval_ns(self) -> u64 {
+        // At most 2^32 * 10^9, which is below 2^64.
+        self.den.get() as u64 * NS_PER_S / self.num.get() as u64
+    }
+
+    /// The rate of the NTSC family (`fps * 1000 / 1001`) that people mean by this decimal; the decimal
+    /// itself where they mean none.
+    const fn meant(self) -> Self {
+        let fps = match (self.num.get(), self.den.get()) {
+            (2997, 200) => 15,              // 14.985
+            (2997, 125) | (1199, 50) => 24, // 23.976, 23.98
+            (2997, 100) => 30,              // 29.97
+            (5994, 125) => 48,              // 47.952
+            (2997, 50) => 60,               // 59.94
+            (2997, 25) => 120,              // 119.88
+            _ => return self,
+        };
+        match Self::new(fps * 1000, 1001) {
+            Some(rate) => rate,
+            None => self,
+        }
+    }
+}
+
+const fn greatest_common_divisor(a: NonZeroU32, b: NonZeroU32) -> NonZeroU32 {
+    let (mut a, mut rest) = (a, b.get());
+    while let Some(b) = NonZeroU32::new(rest) {
+        rest = a.get() % b.get();
+        a = b;
+    }
+    a
+}
+
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    /// Reads `25`, `12.5` or `30000/1001`. A decimal is taken exactly, but for those that everybody
+    /// writes for a rate of the NTSC family: `29.97` is 30000/1001.
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        if let Some((num, den)) = text.split_once('/') {
+            return Self::new(digits(num)?, digits(den)?).ok_or(InvalidRate);
+        }
+        let Some((whole, decimals)) = text.split_once('.') else {
+            return Self::new(digits(text)?, 1).ok_or(InvalidRate);
+        };
+        let places = u32::try_from(decimals.len()).map_err(|_| InvalidRate)?;
+        let scale = 10_u32.checked_pow(places).ok_or(InvalidRate)?;
+        let whole = digits(whole)?.checked_mul(scale).ok_or(InvalidRate)?;
+        let num = whole.checked_add(digits(decimals)?).ok_or(InvalidRate)?;
+        Self::new(num, scale).map(Self::meant).ok_or(InvalidRate)
+    }
+}
+
+/// `u32::from_str` takes a leading plus sign, which no rate has.
+fn digits(text: &str) -> Result<u32, InvalidRate> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_err(|_| InvalidRate)
+    } else {
+        Err(InvalidRate)
+    }
+}
+
+impl fmt::Display for Rate {
+    /// Prints what [`FromStr`] reads back as the same rate: `25`, `30000/1001`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.den.get() {
+            1 => write!(f, "{}", self.num),
+            den => write!(f, "{}/{den}", self.num),
+        }
+    }
+}
+
+impl fmt::Display for InvalidRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no frame rate; expected a number above 0 such as 5, 12.5 or 30000/1001")
+    }
+}
+
+impl core::error::Error for InvalidRate {}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString as _;
+
+    use super::*;
+
+    fn rate(num: u32, den: u32) -> Rate {
+        Rate::new(num, den).unwrap()
+    }
+
+    #[test]
+    fn rates_are_read_exactly() {
+        for (text, num, den) in [
+            ("25", 25, 1),
+            ("12.5", 25, 2),
+            ("0.1", 1, 10),
+            ("007", 7, 1),
+            ("30.00", 30, 1),
+            ("0.000000001", 1, 1_000_000_000),
+            ("30000/1001", 30000, 1001),
+            ("50/2", 25, 1),
+            ("4294967295", u32::MAX, 1),
+        ] {
+            assert_eq!(text.parse(), Ok(rate(num, den)), "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_of_the_ntsc_family_mean_it() {
+        for (text, thousands) in
+            [("14.985", 15), ("23.976", 24), ("23.98", 24), ("29.97", 30), ("29.970", 30)]
+        {
+            assert_eq!(text.parse(), Ok(rate(thousands * 1000, 1001)), "{text}");
+        }
+        for (text, thousands) in [("47.952", 48), ("59.94", 60), ("119.88", 120)] {
+            assert_eq!(text.parse(), Ok(rate(thousands * 1000, 1001)), "{text}");
+        }
+        // Who writes a fraction means it.
+        assert_eq!("2997/100".parse(), Ok(rate(2997, 100)));
+    }
+
+    #[test]
+    fn what_is_no_positive_number_is_refused() {
+        for text in [
+            "",
+            "0",
+            "0.0",
+            "-1",
+            "+5",
+            "1/0",
+            "0/1",
+            "/",
+            "x",
+            ".",
+            "1.",
+            ".5",
+            "nan",
+            "inf",
+            "1e3",
+            " 25",
+            "4294967296",
+            "5000000000/1",
+            "1.0000000000",
+            "1/-2",
+            "1/2/3",
+        ] {
+            assert_eq!(text.parse::<Rate>(), Err(InvalidRate), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back() {
+        for (num, den) in [(25, 1), (30000, 1001), (1, 3), (2997, 100), (u32::MAX, 7)] {
+            let rate = rate(num, den);
+            assert_eq!(rate.to_string().parse(), Ok(rate));
+        }
+    }
+
+    #[test]
+    fn intervals_round_down_and_fit() {
+        assert_eq!(rate(25, 1).interval_ns(), 40_000_000);
+        assert_eq!(rate(30000, 1001).interval_ns(), 33_366_666);
+        assert_eq!(rate(1, u32::MAX).interval_ns(), u64::from(u32::MAX) * NS_PER_S);
+        assert_eq!(rate(u32::MAX, 1).interval_ns(), 0);
+    }
+}
