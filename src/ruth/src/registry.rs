@@ -1,0 +1,100 @@
+//! All agents.
+
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
+use core::fmt;
+
+use crate::agent::{AgentState, StreamAgent};
+use crate::id::CameraId;
+
+/// The agents, at most one a camera. They know nothing of each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Registry {
+    agents: BTreeMap<CameraId, StreamAgent>,
+}
+
+/// Why the registry refused something. It is then as it was before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryError {
+    /// The camera has its agent already, in whatever state.
+    DuplicateAgent {
+        /// The camera.
+        camera: CameraId,
+    },
+    /// The camera has no agent.
+    UnknownAgent {
+        /// The camera.
+        camera: CameraId,
+    },
+    /// The agent runs: it is stopped before it is removed.
+    StillRunning {
+        /// The camera.
+        camera: CameraId,
+    },
+}
+
+impl Registry {
+    /// Makes the agent of a camera, Created.
+    ///
+    /// # Errors
+    /// [`RegistryError::DuplicateAgent`].
+    pub fn create(&mut self, camera: CameraId) -> Result<&mut StreamAgent, RegistryError> {
+        match self.agents.entry(camera) {
+            Entry::Vacant(place) => {
+                let agent = StreamAgent::new(place.key().clone());
+                Ok(place.insert(agent))
+            }
+            Entry::Occupied(there) => {
+                Err(RegistryError::DuplicateAgent { camera: there.key().clone() })
+            }
+        }
+    }
+
+    /// Takes the agent of a camera away, which can then have a new one.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownAgent`], [`RegistryError::StillRunning`].
+    pub fn remove(&mut self, camera: &CameraId) -> Result<StreamAgent, RegistryError> {
+        if let Some(agent) = self.agents.get(camera)
+            && agent.state() == AgentState::Running
+        {
+            return Err(RegistryError::StillRunning { camera: camera.clone() });
+        }
+        self.agents
+            .remove(camera)
+            .ok_or_else(|| RegistryError::UnknownAgent { camera: camera.clone() })
+    }
+
+    /// The agent of a camera.
+    #[must_use]
+    pub fn agent(&self, camera: &CameraId) -> Option<&StreamAgent> {
+        self.agents.get(camera)
+    }
+
+    /// The agent of a camera, to tell it something.
+    #[must_use]
+    pub fn agent_mut(&mut self, camera: &CameraId) -> Option<&mut StreamAgent> {
+        self.agents.get_mut(camera)
+    }
+
+    /// All agents, by camera.
+    pub fn agents(&self) -> impl Iterator<Item = &StreamAgent> {
+        self.agents.values()
+    }
+}
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DuplicateAgent { camera } => {
+                write!(f, "camera {camera} has its stream agent already; each has exactly one")
+            }
+            Self::UnknownAgent { camera } => write!(f, "camera {camera} has no stream agent"),
+            Self::StillRunning { camera } => {
+                write!(f, "the agent of camera {camera} is Running; stop it before it is removed")
+            }
+        }
+    }
+}
+
+impl core::error::Error for RegistryError {}

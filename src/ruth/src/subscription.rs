@@ -1,0 +1,84 @@
+//! What a model wants of a camera, and what it got.
+
+use alloc::string::String;
+
+use vas_gate::{Decision, Limit, Stamp, State, decide};
+
+use crate::verdict::{Skip, Verdict};
+
+/// One model's subscription to one camera.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subscription {
+    limit: Limit,
+    active: bool,
+    poison: Option<String>,
+    state: State,
+    dispatched: u64,
+}
+
+impl Subscription {
+    /// Active, and nothing dispatched yet.
+    pub(crate) fn new(limit: Limit) -> Self {
+        Self { limit, active: true, poison: None, state: State::default(), dispatched: 0 }
+    }
+
+    /// The maximum.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// Whether it is switched on.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Why it is given up, when it is.
+    #[must_use]
+    pub fn poison(&self) -> Option<&str> {
+        self.poison.as_deref()
+    }
+
+    /// Frames dispatched to the model. Skips are counted by those who ask.
+    #[must_use]
+    pub fn dispatched(&self) -> u64 {
+        self.dispatched
+    }
+
+    /// The last frame dispatched.
+    #[must_use]
+    pub fn last_dispatched(&self) -> Option<Stamp> {
+        self.state.last()
+    }
+
+    pub(crate) fn decide(&self, stamp: Stamp) -> Verdict {
+        if self.poison.is_some() {
+            return Verdict::Skip(Skip::SubscriptionPoisoned);
+        }
+        if !self.active {
+            return Verdict::Skip(Skip::Inactive);
+        }
+        match decide(&self.state, &self.limit, stamp) {
+            Decision::Allow(why) => Verdict::Allow(why),
+            Decision::Skip(why) => Verdict::Skip(Skip::Gate(why)),
+        }
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: Limit) {
+        self.limit = limit;
+    }
+
+    pub(crate) fn set_active(&mut self, active: bool) {
+        self.active = active;
+    }
+
+    pub(crate) fn set_poison(&mut self, why: String) {
+        self.poison.get_or_insert(why);
+    }
+
+    pub(crate) fn record_dispatch(&mut self, stamp: Stamp) {
+        self.state.dispatched(stamp);
+        self.dispatched = self.dispatched.saturating_add(1);
+    }
+}
