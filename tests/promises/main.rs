@@ -1,6 +1,7 @@
 //! The promises made to users, a module each, tried against real parts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bare;
 mod decode;
 mod flag;
 mod idle;

@@ -4,6 +4,7 @@
 //! Helpers panic with what they saw: a test that can't be set up has failed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod bare;
 pub mod camera;
 pub mod clip;
 pub mod service;
