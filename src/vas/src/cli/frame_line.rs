@@ -18,7 +18,13 @@ pub(super) struct FrameLine<'a> {
     frame_id: u64,
     /// Presentation time on the camera's own clock, in nanoseconds; null when it gave none.
     pts_ns: Option<i64>,
-    /// When the frame was published (`CLOCK_MONOTONIC`, nanoseconds).
+    /// When its first packet arrived (`CLOCK_MONOTONIC`, nanoseconds, as all times but `pts_ns`).
+    arrival_ns: u64,
+    /// When the decoder gave it out.
+    decoded_ns: u64,
+    /// The time that rate limits are judged on.
+    gate_ns: u64,
+    /// When the frame was published.
     published_ns: u64,
     /// Nanoseconds from the arrival of the frame's first packet to its being read here.
     age_ns: u64,
@@ -51,6 +57,9 @@ impl<'a> FrameLine<'a> {
             epoch: meta.epoch,
             frame_id: meta.frame_id,
             pts_ns: meta.pts_ns,
+            arrival_ns: meta.arrival_ns,
+            decoded_ns: meta.decoded_ns,
+            gate_ns: meta.gate_ns,
             published_ns: meta.published_ns,
             age_ns,
             width: meta.width,
@@ -109,8 +118,16 @@ mod tests {
     use vas_frame::{Decoder, Stamp};
 
     fn meta(flags: Flags, pts_ns: Option<i64>) -> FrameMeta {
-        let stamp =
-            Stamp { frame_id: 7, pts_ns, flags, decoder: Decoder::Software, ..Stamp::default() };
+        let stamp = Stamp {
+            frame_id: 7,
+            pts_ns,
+            arrival_ns: 1_000_000,
+            decoded_ns: 1_500_000,
+            gate_ns: 1_400_000,
+            flags,
+            decoder: Decoder::Software,
+            ..Stamp::default()
+        };
         FrameMeta {
             stamp,
             published_ns: 2_000_000,
@@ -128,6 +145,7 @@ mod tests {
         assert_eq!(
             line.to_json(),
             "{\"camera\":\"gate\",\"epoch\":3,\"frame_id\":7,\"pts_ns\":-40,\
+             \"arrival_ns\":1000000,\"decoded_ns\":1500000,\"gate_ns\":1400000,\
              \"published_ns\":2000000,\"age_ns\":12345678,\"width\":640,\"height\":360,\
              \"key\":true,\"corrupt\":false,\"after_loss\":\"no\",\"decoder\":\"software\",\
              \"md5\":null}"

@@ -49,7 +49,10 @@ JSON keys:
   epoch         rises with each change of size, format, colour or writer
   frame_id      rises with each frame; gaps are frames that were not exported
   pts_ns        the camera's presentation time, or null when it gave none
-  published_ns  when it was published, on CLOCK_MONOTONIC
+  arrival_ns    when its first packet arrived, on CLOCK_MONOTONIC as all that follow
+  decoded_ns    when the decoder gave it out
+  gate_ns       the time that rate limits are judged on
+  published_ns  when it was published
   age_ns        from the arrival of its first packet to its being read here
   width height  visible size in pixels
   key corrupt   true or false
