@@ -11,14 +11,14 @@ setup: ## install what is missing (Debian 12; uses sudo when not root)
 
 build: ## build the service
 	@scripts/setup.sh build
-	cargo build --locked --release -p vas
+	cargo build --locked --release -p vas -p vas-replay
 
 demo: setup ## a camera, the service and a reader, on this machine
 	cargo build --locked -p vas
 	@scripts/demo.sh
 
 test: setup ## all tests
-	cargo build --locked -p vas
+	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
 
 test-long: test ## all tests, and those that take long

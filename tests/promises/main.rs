@@ -4,6 +4,7 @@
 mod bare;
 mod decode;
 mod flag;
+mod gate;
 mod idle;
 mod pixels;
 mod readers;

@@ -1,6 +1,7 @@
 //! How a verb can fail, in words, and the exit code of each way.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -59,6 +60,14 @@ pub(crate) enum Failure {
     /// A picture could not be written.
     #[error(transparent)]
     Picture(#[from] PngFileError),
+    /// A verb that is a program of its own can't be run.
+    #[error("cannot run {}: {source}; install it beside vas, or somewhere in PATH", program.display())]
+    NoProgram {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Signals can't be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
@@ -109,6 +118,7 @@ impl Failure {
             | Self::Probe(_)
             | Self::Convert(_)
             | Self::Picture(_)
+            | Self::NoProgram { .. }
             | Self::Signals(_)
             | Self::Stdout(_) => Exit::Failed,
         }

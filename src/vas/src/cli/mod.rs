@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod failure;
 mod frame_line;
+mod gate;
 mod logging;
 mod probe;
 mod run;
@@ -42,6 +43,7 @@ Examples:
   AI_FRAME_EXPORT_ENABLED=true vas run --config cameras.toml
   vas watch gate                      a line for each frame of camera `gate`
   vas snapshot gate -o gate.png
+  vas gate replay --meta gate.jsonl --subscriptions wanted.toml
 
 Environment:
   AI_FRAME_EXPORT_ENABLED   true or 1: `vas run` exports frames; false, 0 or not set: it does not
@@ -60,6 +62,7 @@ enum Verb {
     Try(try_::TryArgs),
     Watch(watch::WatchArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Gate(gate::GateArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -72,6 +75,7 @@ impl Cli {
             Verb::Try(args) => try_::run(args),
             Verb::Watch(args) => watch::run(args),
             Verb::Snapshot(args) => snapshot::run(args),
+            Verb::Gate(args) => gate::run(args),
             Verb::Completions(args) => completions::run(args),
         }
     }
