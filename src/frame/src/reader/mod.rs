@@ -130,6 +130,35 @@ impl Reader {
     ///
     /// # Errors
     /// As [`newer_than`](Self::newer_than).
+    ///
+    /// # Example
+    /// At most five frames a second, by the gate of Ruth AI Core:
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use vas_frame::{CameraId, FrameMeta, Reader};
+    /// use vas_gate::{Limit, Stamp, State, decide};
+    ///
+    /// let limit: Limit = "5".parse()?;
+    /// let mut state = State::default();
+    /// let stamp = |meta: &FrameMeta| Stamp {
+    ///     epoch: meta.epoch,
+    ///     frame_id: meta.frame_id,
+    ///     gate_ns: meta.gate_ns,
+    /// };
+    /// let mut reader = Reader::open("/dev/shm/vas".as_ref(), &CameraId::new("gate")?)?;
+    /// let mut last = 0;
+    /// loop {
+    ///     let frame = reader.newer_than_if(last, Duration::from_secs(10), |meta| {
+    ///         decide(&state, &limit, stamp(meta)).is_allow()
+    ///     })?;
+    ///     last = frame.meta().frame_id;
+    ///     // Here the model gets it. What is taken down afterwards is what it counts from.
+    ///     state.dispatched(stamp(frame.meta()));
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn newer_than_if(
         &mut self,
         id: u64,

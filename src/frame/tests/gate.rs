@@ -1,0 +1,74 @@
+//! A reader with the gate gets its maximum, whatever the camera's rate, by metadata alone.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vas_frame::{
+    Access, CameraExport, CameraId, Colour, ExportRoot, FrameMeta, Geometry, Notifier, OpenRing,
+    ReadError, Reader, RingOptions, Stamp, monotonic_ns,
+};
+use vas_gate::{Limit, State, decide};
+
+/// A reader that wants so many frames a second.
+struct Model {
+    reader: Reader,
+    limit: Limit,
+    state: State,
+    last: u64,
+    given: Vec<u64>,
+}
+
+fn stamp(meta: &FrameMeta) -> vas_gate::Stamp {
+    vas_gate::Stamp { epoch: meta.epoch, frame_id: meta.frame_id, gate_ns: meta.gate_ns }
+}
+
+impl Model {
+    fn new(reader: Reader, limit: Limit) -> Self {
+        Self { reader, limit, state: State::default(), last: 0, given: Vec::new() }
+    }
+
+    /// Takes what there is for it now.
+    fn look(&mut self) {
+        let (state, limit) = (self.state, self.limit);
+        let wanted = |meta: &FrameMeta| decide(&state, &limit, stamp(meta)).is_allow();
+        match self.reader.newer_than_if(self.last, Duration::ZERO, wanted) {
+            Ok(frame) => {
+                self.last = frame.meta().frame_id;
+                self.given.push(self.last);
+                self.state.dispatched(stamp(frame.meta()));
+            }
+            Err(ReadError::TimedOut { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn readers_with_the_gate_get_their_maximum_each() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let camera = CameraId::new("gate").unwrap();
+    let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
+    let notifier = Arc::new(Notifier::start().unwrap());
+    let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
+    let options = RingOptions { slots: 4, lease_ns: 0, frame_rate: (30, 1) };
+    let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
+    let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
+        panic!("no lease is in the way")
+    };
+    let mut models = [Limit::per_second(5, 1), Limit::per_second(7, 1), Limit::UNLIMITED]
+        .map(|limit| Model::new(Reader::open(dir.path(), &camera).unwrap(), limit));
+    // Two seconds at 30 a second, which pass as fast as they can be written: the frames' own time
+    // counts, and no clock.
+    for id in 1..=60 {
+        let slot = writer.claim(monotonic_ns()).unwrap();
+        let gate_ns = (id - 1) * 1_000_000_000 / 30;
+        slot.publish(&Stamp { frame_id: id, gate_ns, ..Stamp::default() });
+        models.iter_mut().for_each(Model::look);
+    }
+    let [five, seven, all] = models.map(|model| model.given);
+    assert_eq!(five, (1..=60).step_by(6).collect::<Vec<_>>());
+    assert_eq!(seven, (1..=60).step_by(5).collect::<Vec<_>>());
+    assert_eq!(all, (1..=60).collect::<Vec<_>>());
+}
