@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|first_frame|crash
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame|crash|gate|gate_instructions
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|crash}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|crash|gate|gate_instructions}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
 crash)
     command=(cargo test --locked --release -p vas-frame --test attack -- --ignored --nocapture)
     command+=(crash_thousand)
     ;;
-slot_write | wake | crowd) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
+gate_instructions) command=(bench/gate_instructions.sh) ;;
+slot_write | wake | crowd | gate) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
 first_frame)
     cargo build --locked --release -p vas
     command=(cargo bench --locked -p vas-bench --bench "$name")
