@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|first_frame|crash|gate|gate_instructions
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|gate|gate_instructions
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|crash|gate|gate_instructions}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|gate|gate_instructions}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
 crash)
@@ -13,7 +13,7 @@ crash)
     ;;
 gate_instructions) command=(bench/gate_instructions.sh) ;;
 slot_write | wake | crowd | gate) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
-first_frame)
+first_frame | demand)
     cargo build --locked --release -p vas
     command=(cargo bench --locked -p vas-bench --bench "$name")
     ;;

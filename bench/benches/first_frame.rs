@@ -9,10 +9,10 @@
 //!     cargo build --release -p vas && cargo bench -p vas-bench --bench first_frame
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use vas_bench::Distribution;
+use vas_bench::{Distribution, Service};
 use vas_frame::{CameraId, Reader, monotonic_ns};
 
 const TURNS: usize = 12;
@@ -24,10 +24,10 @@ fn main() {
     let clip = clip(dir.path());
     println!("idle     way   {}", Distribution::COLUMNS);
     for idle in ["stop", "decode"] {
-        let service = Service::start(dir.path(), &clip, idle);
+        let service = Service::start(dir.path(), &format!("url = {clip:?}\nidle = {idle:?}"));
         let (mut wait, mut age) = (Distribution::default(), Distribution::default());
         for turn in 0..TURNS as u32 {
-            service.until_resting(idle);
+            until_resting(&service, idle);
             // The clip's key frames and the status keep step: each turn begins elsewhere between them.
             std::thread::sleep(GOP * turn / TURNS as u32);
             let attached = monotonic_ns();
@@ -67,48 +67,8 @@ fn clip(dir: &Path) -> String {
     whole
 }
 
-struct Service {
-    process: Child,
-    status: std::path::PathBuf,
-}
-
-impl Service {
-    fn start(dir: &Path, clip: &str, idle: &str) -> Self {
-        let (config, run) = (dir.join("vas.toml"), dir.join("run"));
-        let text = format!(
-            "[service]\nrun_dir = {run:?}\n[export]\ndir = {:?}\n\
-             [[camera]]\nid = \"cam\"\nurl = {clip:?}\nidle = {idle:?}\n",
-            dir.join("vas")
-        );
-        std::fs::write(&config, text).expect("a config can be written");
-        let vas = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/vas");
-        let process = Command::new(vas)
-            .args(["run", "--config"])
-            .arg(&config)
-            .env("AI_FRAME_EXPORT_ENABLED", "true")
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the service is built: cargo build --release -p vas");
-        Self { process, status: run.join("status.json") }
-    }
-
-    /// Waits until packets come and nothing is done with them for anybody.
-    fn until_resting(&self, idle: &str) {
-        let decoder = if idle == "stop" { "\"decoder\": null" } else { "\"decoder\": \"" };
-        self.until(&["\"state\": \"streaming\"", "\"readers\": false", decoder]);
-    }
-
-    fn until(&self, wanted: &[&str]) {
-        let read = || std::fs::read_to_string(&self.status).unwrap_or_default();
-        while !wanted.iter().all(|text| read().contains(text)) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
+/// Waits until packets come and nothing is done with them for anybody.
+fn until_resting(service: &Service, idle: &str) {
+    let decoder = if idle == "stop" { "\"decoder\": null" } else { "\"decoder\": \"" };
+    service.until(&["\"state\": \"streaming\"", "\"readers\": false", decoder]);
 }

@@ -9,6 +9,7 @@ mod distribution;
 mod machine;
 mod pictures;
 mod rig;
+mod service;
 mod waiters;
 
 pub use contest::{Contest, measure};
@@ -16,4 +17,5 @@ pub use distribution::Distribution;
 pub use machine::{asleep, cpu_time_of, own_cpu_time, pin_to, thread_id, with_tunables};
 pub use pictures::{Memory, Pictures};
 pub use rig::Rig;
+pub use service::Service;
 pub use waiters::{Waiters, wait_for_frame};

@@ -3,6 +3,7 @@
 
 mod bare;
 mod decode;
+mod demand;
 mod flag;
 mod gate;
 mod idle;

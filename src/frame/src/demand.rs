@@ -46,7 +46,7 @@ pub enum Demanded {
     Nothing,
     /// Every frame is wanted: somebody says so, or more rates are stated than are looked at.
     EveryFrame,
-    /// Nobody wants more than one of these rates; distinct, in no order.
+    /// Nobody wants more than one of these rates; distinct, ascending.
     Rates(Vec<MaxFps>),
 }
 
@@ -67,6 +67,7 @@ impl Demanded {
             rates.push(rate_of(&found));
             unasked.extend([within.start..found.start, found.end..within.end]);
         }
+        rates.sort_unstable();
         Ok(if rates.is_empty() { Self::Nothing } else { Self::Rates(rates) })
     }
 }
@@ -114,16 +115,10 @@ mod tests {
         let wanted = [fps(5, 1), fps(7, 1), fps(5, 1), fps(30, 1)];
         let mut readers: Vec<_> =
             wanted.iter().map(|rate| reader(&path, byte_of(Some(*rate)))).collect();
-        let sorted = |demanded| match demanded {
-            Demanded::Rates(mut rates) => {
-                rates.sort_unstable();
-                rates
-            }
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(sorted(demanded()), [fps(5, 1), fps(7, 1), fps(30, 1)]);
+        let rates = |fps_s: &[u32]| Demanded::Rates(fps_s.iter().map(|n| fps(*n, 1)).collect());
+        assert_eq!(demanded(), rates(&[5, 7, 30]));
         readers.pop();
-        assert_eq!(sorted(demanded()), [fps(5, 1), fps(7, 1)]);
+        assert_eq!(demanded(), rates(&[5, 7]));
         let all = reader(&path, byte_of(None));
         assert_eq!(demanded(), Demanded::EveryFrame);
         drop((all, readers));

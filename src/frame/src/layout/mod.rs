@@ -79,7 +79,7 @@ layout! {
         188 => bit_depth: AtomicU32, "bits a sample in the source; slots hold 8";
         192 => camera_id: [AtomicU64; 8], "UTF-8, padded with NUL";
         256 => state: AtomicU32, "1 live, 2 superseded by a newer epoch, 3 stopped";
-        260 => copying: AtomicU32, "1 while frames are copied, 0 while nobody asks for any";
+        260 => copying: AtomicU32, "1 while every frame is copied, 0 while some are left out";
         264 => resumed_frame_id: AtomicU64, "first frame id since copying last began";
         272 => reserved_272: [AtomicU64; 30], "zero";
     }

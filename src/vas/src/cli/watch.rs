@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use vas_frame::{Frame, Nv12Image, ReadError, Reader};
+use vas_frame::{Frame, FrameMeta, MaxFps, Nv12Image, ReadError, Reader};
+use vas_gate::{Limit, Rate, Stamp, State, decide};
 
 use super::failure::Failure;
 use super::frame_line::FrameLine;
@@ -37,11 +38,15 @@ pub(super) struct WatchArgs {
     /// Give up when no frame comes for this long; without it, wait for ever.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
+    /// Take at most this many frames a second, such as 5 or 29.97; the service then need copy no more.
+    #[arg(long, value_name = "FPS")]
+    max_fps: Option<Rate>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   vas watch gate
+  vas watch gate --max-fps 5
   vas watch gate --json --count 100 --timeout 10 | jq .age_ns
 
 JSON keys:
@@ -68,7 +73,8 @@ const WAIT: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &WatchArgs) -> Result<(), Failure> {
     let stop = stop_on_signals().map_err(Failure::Signals)?;
-    let reader = Reader::open(&args.export.dir, &args.export.camera)?;
+    let max_fps = args.max_fps.and_then(|rate| MaxFps::new(rate.num(), rate.den()));
+    let reader = Reader::open_for(&args.export.dir, &args.export.camera, max_fps)?;
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     Watch::new(args, reader, &mut out, &mut notes).run(&stop)
 }
@@ -93,6 +99,8 @@ struct Watch<'a> {
     /// Takes what else is to be said. Whether that works does not matter.
     notes: &'a mut dyn Write,
     image: Nv12Image,
+    /// The last frame taken, for the gate.
+    state: State,
     last: Option<Frame>,
     /// Everything up to this id is done with.
     last_id: u64,
@@ -119,6 +127,7 @@ impl<'a> Watch<'a> {
             out,
             notes,
             image: Nv12Image::default(),
+            state: State::default(),
             last: None,
             last_id: 0,
             heard: now,
@@ -144,12 +153,25 @@ impl<'a> Watch<'a> {
         self.skip_to_newest()?;
         let wanted = self.args.count.map_or(u64::MAX, NonZeroU64::get);
         while self.frames < wanted && !stop.load(Ordering::Relaxed) {
-            match self.reader.next_after(self.last_id, WAIT) {
+            match self.next() {
                 Ok(frame) => self.take(frame)?,
                 Err(error) => self.bear(error)?,
             }
         }
         Ok(())
+    }
+
+    /// Every frame, or with a maximum the newest that its gate allows.
+    fn next(&mut self) -> Result<Frame, ReadError> {
+        let Some(rate) = self.args.max_fps else {
+            return self.reader.next_after(self.last_id, WAIT);
+        };
+        let (limit, state) = (Limit::at_most(rate), &self.state);
+        let frame = self.reader.newer_than_if(self.last_id, WAIT, |meta| {
+            decide(state, &limit, gate_stamp(meta)).is_allow()
+        })?;
+        self.state.dispatched(gate_stamp(frame.meta()));
+        Ok(frame)
     }
 
     /// Leaves out what the ring still holds of the time before.
@@ -185,7 +207,8 @@ impl<'a> Watch<'a> {
     /// last frame is still in its slot, none that came after it was overwritten: the gap was never
     /// exported. Another epoch's ids begin anew.
     fn count_gap(&mut self, frame: &Frame) {
-        let Some(last) = &self.last else { return };
+        // With a maximum it is not known which of them were wanted.
+        let (Some(last), None) = (&self.last, self.args.max_fps) else { return };
         let id = frame.meta().frame_id;
         let gap = id.saturating_sub(self.last_id + 1);
         if gap == 0 || last.meta().epoch != frame.meta().epoch {
@@ -257,6 +280,10 @@ impl<'a> Watch<'a> {
             self.began.elapsed().as_secs_f64(),
         )
     }
+}
+
+fn gate_stamp(meta: &FrameMeta) -> Stamp {
+    Stamp { epoch: meta.epoch, frame_id: meta.frame_id, gate_ns: meta.gate_ns }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 use vas_frame::CameraId;
+use vas_gate::Rate;
 use vas_media::Transport;
 
 use super::camera_url::CameraUrl;
@@ -62,6 +63,8 @@ pub(crate) struct Camera {
     pub(crate) decode: Decode,
     /// What becomes of a decoder that only readers need, while there are none.
     pub(crate) idle: WhenIdle,
+    /// The most frames a second that are exported; `None`: as many as the camera sends.
+    pub(crate) max_fps: Option<Rate>,
     /// Longest time from the first packet sent to the stream being described.
     pub(crate) connect_timeout: Duration,
     /// Longest time without a packet before the connection counts as broken.
@@ -153,6 +156,7 @@ struct Settings {
     transport: Transport,
     decode: Decode,
     idle: WhenIdle,
+    max_fps: Option<Rate>,
     connect_timeout: Duration,
     read_timeout: Duration,
 }
@@ -162,6 +166,7 @@ const DEFAULTS: Settings = Settings {
     transport: Transport::Auto,
     decode: Decode::Auto,
     idle: WhenIdle::Stop,
+    max_fps: None,
     connect_timeout: Camera::DEFAULT_TIMEOUT,
     read_timeout: Camera::DEFAULT_TIMEOUT,
 };
@@ -228,6 +233,7 @@ impl Interpreter<'_> {
             transport: settings.transport,
             decode: settings.decode,
             idle: settings.idle,
+            max_fps: settings.max_fps,
             connect_timeout: settings.connect_timeout,
             read_timeout: settings.read_timeout,
         })
@@ -245,6 +251,9 @@ impl Interpreter<'_> {
             idle: self
                 .value(place, "idle", &typed.idle, WhenIdle::from_str)
                 .unwrap_or(defaults.idle),
+            max_fps: self
+                .value(place, "max_fps", &typed.max_fps, Rate::from_str)
+                .or(defaults.max_fps),
             connect_timeout: self
                 .value(place, "connect_timeout", &typed.connect_timeout, timeout)
                 .unwrap_or(defaults.connect_timeout),

@@ -146,8 +146,30 @@ fn unknown_keys_get_the_nearest_valid_one() {
     assert_eq!(
         one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
         "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, decode, \
-         connect_timeout, read_timeout"
+         idle, connect_timeout, read_timeout, export"
     );
+}
+
+#[test]
+fn a_cameras_export_is_its_own_or_the_default() {
+    let config = config(&format!(
+        "[defaults]\nidle = \"decode\"\nexport.max_fps = 12.5\n{GATE}\
+         [[camera]]\nid = \"hall\"\nurl = \"rtsp://cam/\"\nidle = \"stop\"\n\
+         [camera.export]\nmax_fps = \"30000/1001\"\n"
+    ));
+    let rates: Vec<_> = config.cameras.iter().map(|c| c.max_fps.unwrap().to_string()).collect();
+    assert_eq!(rates, ["25/2", "30000/1001"]);
+    let idle: Vec<_> = config.cameras.iter().map(|camera| camera.idle).collect();
+    assert_eq!(idle, [WhenIdle::Decode, WhenIdle::Stop]);
+    for (bad, words) in [
+        ("max_fps = 0", "`max_fps`: no frame rate; expected a number above 0"),
+        ("max_fps = -5", "`max_fps`: no frame rate"),
+        ("max_fps = true", "`max_fps`: expected a frame rate such as 5"),
+        ("max_fsp = 5", "unknown key `max_fsp`; did you mean `max_fps`?"),
+    ] {
+        let problem = one(problems(&format!("{GATE}[camera.export]\n{bad}\n")));
+        assert!(problem.contains("gate") && problem.contains(words), "{problem}");
+    }
 }
 
 #[test]

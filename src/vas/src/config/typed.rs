@@ -56,6 +56,8 @@ pub(crate) struct TypedSettings {
     pub(crate) transport: Field<String>,
     pub(crate) decode: Field<String>,
     pub(crate) idle: Field<String>,
+    /// `[export]` in it.
+    pub(crate) max_fps: Field<String>,
     pub(crate) connect_timeout: Field<String>,
     pub(crate) read_timeout: Field<String>,
 }
@@ -147,6 +149,9 @@ impl TypedSettings {
             idle: section.string("idle", "\"stop\" or \"decode\""),
             connect_timeout: section.string("connect_timeout", duration),
             read_timeout: section.string("read_timeout", duration),
+            max_fps: section.inner_table("export", |export| {
+                export.text_or_number("max_fps", "a frame rate such as 5, 12.5 or \"30000/1001\"")
+            }),
         }
     }
 }
@@ -173,6 +178,16 @@ impl<'a> Section<'a> {
         self.field(key, expected, |value| value.as_integer().and_then(to_i64))
     }
 
+    /// A string, or a number in the digits in which it was typed.
+    fn text_or_number(&mut self, key: &'static str, expected: &'static str) -> Field<String> {
+        self.field(key, expected, |value| match value {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            _ => None,
+        })
+    }
+
     fn field<T>(
         &mut self,
         key: &'static str,
@@ -191,12 +206,30 @@ impl<'a> Section<'a> {
 
     /// Reads the table `[name]`.
     fn table<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        self.table_at(name, Place::Table(name), read)
+    }
+
+    /// Reads a table in this one, whose faults are told as this one's.
+    fn inner_table<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
+        self.table_at(name, self.place.clone(), read)
+    }
+
+    fn table_at<T>(
+        &mut self,
+        name: &'static str,
+        place: Place,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
         let value = self.value(name);
         let table = value.and_then(|value| value.get_ref().as_table());
         if let (Some(value), None) = (value, table) {
             self.wrong_type(name, "a table", value);
         }
-        let mut section = Section::new(table, Place::Table(name), self.findings);
+        let mut section = Section::new(table, place, self.findings);
         let typed = read(&mut section);
         section.finish();
         typed

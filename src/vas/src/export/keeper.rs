@@ -74,12 +74,19 @@ pub(super) struct Door {
     deliveries: Arc<ArrayQueue<Delivery>>,
     facts: Arc<ExportFacts>,
     demand: Arc<Demand>,
+    /// What readers want, if that has changed.
+    demanded: Arc<ArrayQueue<Demanded>>,
     thread: std::thread::Thread,
 }
 
 impl Door {
     pub(super) fn receive(&self) -> Option<Delivery> {
         self.deliveries.pop()
+    }
+
+    /// What readers want from now on, if that has changed.
+    pub(super) fn demanded(&self) -> Option<Demanded> {
+        self.demanded.pop()
     }
 
     pub(super) fn facts(&self) -> Arc<ExportFacts> {
@@ -148,6 +155,7 @@ impl Keeper {
             deliveries: Arc::new(ArrayQueue::new(4)),
             facts,
             demand,
+            demanded: Arc::new(ArrayQueue::new(1)),
             thread,
         };
         let mut wish = Wish::Camera(door.clone());
@@ -196,8 +204,9 @@ struct Kept {
     /// The ring that is wanted, and when to try for it.
     wanted: Option<Wanted>,
     claim_at_ns: u64,
-    /// When to look for readers again.
+    /// When to look for readers again, and what they wanted when we last did.
     look_at_ns: u64,
+    demanded: Demanded,
 }
 
 struct Wanted {
@@ -232,7 +241,14 @@ impl Work {
     fn accept(&mut self, wish: Wish) {
         match wish {
             Wish::Camera(door) => {
-                let kept = Kept { export: None, wanted: None, claim_at_ns: 0, look_at_ns: 0, door };
+                let kept = Kept {
+                    export: None,
+                    wanted: None,
+                    claim_at_ns: 0,
+                    look_at_ns: 0,
+                    demanded: Demanded::Nothing,
+                    door,
+                };
                 self.cameras.insert(kept.door.camera.clone(), kept);
             }
             Wish::Ring { camera, geometry, fps } => {
@@ -276,14 +292,20 @@ impl Kept {
         if now_ns < self.look_at_ns {
             return;
         }
+        let demanded = export.demanded();
+        let here = demanded != Demanded::Nothing;
+        if demanded != self.demanded {
+            self.demanded = demanded.clone();
+            // Before the word that somebody is there: nobody is counted who wants nothing.
+            let _ = self.door.demanded.force_push(demanded);
+            self.door.facts.set(|facts| facts.readers = here);
+        }
         let demand = &self.door.demand;
-        let here = export.demanded() != Demanded::Nothing;
         match (here, demand.since_ns().is_some()) {
             (true, false) => demand.begin(monotonic_ns()),
             (false, true) => demand.end(now_ns),
             _ => {}
         }
-        self.door.facts.set(|facts| facts.readers = here);
         self.look_at_ns = now_ns + if here { DEPARTURES_NS } else { ARRIVALS_NS };
     }
 

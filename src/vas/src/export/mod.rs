@@ -5,6 +5,7 @@
 //! download engine. `Keeper` opens rings and looks after them. Frames and slots travel between them
 //! through bounded queues that were filled before the first frame: once running, nothing is allocated.
 
+mod gates;
 mod idle;
 mod keeper;
 mod lane;
@@ -20,6 +21,7 @@ use keeper::Keeper;
 use lane::Lane;
 use pool::Pool;
 pub(crate) use tap::Tap;
+use tap::Wants;
 
 use crate::config::{Camera, Export, WhenIdle};
 use crate::pipeline::{Demand, Shown};
@@ -63,8 +65,8 @@ impl FramePath {
         let lane = Arc::new(Lane::new(camera.id.clone(), Arc::clone(shown)));
         let door = self.keeper.add(camera.id.clone(), Arc::clone(demand));
         let facts = door.facts();
-        let ring_ready = camera.idle == WhenIdle::Decode;
-        (Tap::new(lane, self.pool.entrance(), door, Arc::clone(demand), ring_ready), facts)
+        let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
+        (Tap::new(lane, self.pool.entrance(), door, Arc::clone(demand), wants), facts)
     }
 
     /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.

@@ -8,12 +8,23 @@ use std::sync::Arc;
 use vas_frame::{
     Colour, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns,
 };
+use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
 
+use super::gates::Gates;
 use super::keeper::{Delivery, Door};
 use super::lane::Lane;
 use super::pool::Entrance;
 use crate::pipeline::{Demand, DropReason, Taker};
+
+/// What a camera's config says of its export.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wants {
+    /// Whether there is to be a ring also while nobody reads.
+    pub(super) ring_ready: bool,
+    /// The most frames a second that are exported, whoever wants more.
+    pub(super) max_fps: Option<Rate>,
+}
 
 /// A camera's tap.
 #[derive(Debug)]
@@ -22,8 +33,9 @@ pub(crate) struct Tap {
     entrance: Entrance,
     door: Door,
     demand: Arc<Demand>,
-    /// Whether there is to be a ring also while nobody reads.
     ring_ready: bool,
+    timeline: Timeline,
+    gates: Gates,
     writer: Option<RingWriter>,
     next_frame_id: u64,
     /// What the keeper was last asked for and has not delivered.
@@ -64,14 +76,16 @@ impl Tap {
         entrance: Entrance,
         door: Door,
         demand: Arc<Demand>,
-        ring_ready: bool,
+        wants: Wants,
     ) -> Self {
         Self {
             lane,
             entrance,
             door,
             demand,
-            ring_ready,
+            ring_ready: wants.ring_ready,
+            timeline: Timeline::default(),
+            gates: Gates::new(wants.max_fps.map(Limit::from)),
             writer: None,
             next_frame_id: 1,
             asked: None,
@@ -84,6 +98,9 @@ impl Tap {
 
     fn offer(&mut self, frame: &mut Frame) -> Result<(), DropReason> {
         self.receive_deliveries();
+        let now_ns = monotonic_ns();
+        // It is to see every frame.
+        let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
         let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
         let frame_id = self.next_frame_id;
         self.next_frame_id += 1;
@@ -106,8 +123,15 @@ impl Tap {
         }
         let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
+        // One line of time for all epochs: the gates need to know of none.
+        let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns };
+        self.gates.admit(gate_stamp).inspect_err(|_| {
+            // What is left out from here on would make the newest frame older than it looks.
+            if !self.gates.every_frame() {
+                writer.pause();
+            }
+        })?;
         let mut place = self.lane.admit().ok_or(DropReason::InFlight)?;
-        let now_ns = monotonic_ns();
         let slot = match writer.claim(now_ns) {
             Ok(slot) => slot,
             Err(refused) => {
@@ -118,13 +142,16 @@ impl Tap {
                 });
             }
         };
-        writer.resume(frame_id);
+        if self.gates.every_frame() {
+            writer.resume(frame_id);
+        }
+        self.gates.dispatched(gate_stamp);
         let stamp = Stamp {
             frame_id,
             pts_ns: frame.pts_ns(),
             arrival_ns: frame.arrival_ns(),
             decoded_ns: now_ns,
-            gate_ns: now_ns,
+            gate_ns,
             wall_clock_ns: None,
             flags: self.flags_of(frame),
             coded: frame.coded_size(),
@@ -150,8 +177,11 @@ impl Tap {
         }
     }
 
-    /// Takes what the keeper has for us: a ring, or word that there is none.
+    /// Takes what the keeper has for us: what readers want, a ring, or word that there is none.
     fn receive_deliveries(&mut self) {
+        if let Some(demanded) = self.door.demanded() {
+            self.gates.demand(demanded);
+        }
         while let Some(delivery) = self.door.receive() {
             match delivery {
                 Delivery::Ring { writer, first_frame_id } => {

@@ -19,6 +19,10 @@ pub(crate) enum DropReason {
     NoReader,
     /// Frame: it had arrived before its readers came, and was decoded for those that followed.
     BeforeReader,
+    /// Frame: the camera's own maximum rate was reached.
+    MaxFps,
+    /// Frame: nobody wants so many.
+    NotDemanded,
     /// Frame: memory for its size was being made ready.
     EpochOpening,
     /// Frame: there is no export for it (no memory, another writer); the status says why.
@@ -35,13 +39,15 @@ pub(crate) enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of the status.
-    pub(crate) const ALL: [(Self, &str); 12] = [
+    pub(crate) const ALL: [(Self, &str); 14] = [
         (Self::BeforeKey, "before_key"),
         (Self::Overload, "overload"),
         (Self::Idle, "idle"),
         (Self::Undecodable, "undecodable"),
         (Self::NoReader, "no_reader"),
         (Self::BeforeReader, "before_reader"),
+        (Self::MaxFps, "max_fps"),
+        (Self::NotDemanded, "not_demanded"),
         (Self::EpochOpening, "epoch_opening"),
         (Self::NoExport, "no_export"),
         (Self::InFlight, "in_flight"),

@@ -59,7 +59,7 @@ impl Export {
 
     fn args(&self) -> WatchArgs {
         let export = ExportArgs { camera: gate(), dir: self.dir.path().into() };
-        WatchArgs { export, json: false, md5: false, count: None, timeout: None }
+        WatchArgs { export, json: false, md5: false, count: None, timeout: None, max_fps: None }
     }
 }
 

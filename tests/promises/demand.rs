@@ -1,0 +1,41 @@
+//! What readers state that they want is what is copied, and none is given more.
+
+use vas_tests::service::{Service, frames};
+
+/// At most 5 a second, for a reader that judges by the camera's time line; whole nanoseconds round down.
+const INTERVAL_NS: u64 = 199_999_999;
+
+#[test]
+fn no_more_is_copied_than_readers_want_and_none_gets_more() {
+    let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@30\"\n";
+    let mut service = Service::start("true", "", camera);
+    service.until_exported("cam");
+    let five = &["--max-fps", "5", "--count", "20", "--timeout", "30"];
+    let readers = [service.watch("cam", five), service.watch("cam", five)];
+    let seen = readers.map(|reader| frames(&reader.wait_with_output().unwrap()));
+    for frames in &seen {
+        let times: Vec<_> = frames.iter().map(|frame| frame["gate_ns"].as_u64().unwrap()).collect();
+        assert_eq!(times.len(), 20);
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS), "{times:?}");
+    }
+    let camera = service.until("nobody", |camera| camera["export"]["readers"] == false);
+    let count = |name: &str| camera["dropped"][name].as_u64().unwrap();
+    let exported = camera["exported"].as_u64().unwrap();
+    // Of 30 frames a second 5 are wanted; a second reader of one rate adds none.
+    assert!(exported >= 20 && count("not_demanded") >= 4 * exported, "{camera}");
+}
+
+#[test]
+fn a_cameras_own_maximum_holds_for_those_who_want_all() {
+    let camera =
+        "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@30\"\n[camera.export]\nmax_fps = 10\n";
+    let mut service = Service::start("true", "", camera);
+    service.until_exported("cam");
+    let reader = service.watch("cam", &["--count", "20", "--timeout", "30"]);
+    let seen = frames(&reader.wait_with_output().unwrap());
+    let times: Vec<_> = seen.iter().map(|frame| frame["gate_ns"].as_u64().unwrap()).collect();
+    assert_eq!(times.len(), 20);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS / 2), "{times:?}");
+    let camera = service.until("drops", |camera| camera["dropped"]["max_fps"].as_u64() > Some(0));
+    assert_eq!(camera["dropped"]["not_demanded"], 0, "{camera}");
+}
