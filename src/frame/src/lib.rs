@@ -41,6 +41,8 @@ pub mod nv12;
 mod reader;
 mod seqlock;
 mod stamp;
+#[cfg(target_arch = "x86_64")]
+mod streams;
 mod sync;
 mod writer;
 

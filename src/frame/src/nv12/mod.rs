@@ -15,10 +15,9 @@ use crate::geometry::Geometry;
 /// Bytes written at a time: one cache line.
 const BLOCK: usize = 64;
 
-/// From this many bytes on a picture is written past the cache. Measured (`bench/results`, slot write):
-/// from 720p on streaming takes 0.7 to 0.9 of the time of ordinary stores for the write, and no more with one
-/// reader's copy; at 360p it gains a little on the write and loses it again when a reader comes.
-const STREAM_FROM_BYTES: u64 = 1 << 20;
+/// From this many bytes on a picture is written past the cache: 320x240 is. By the time that a slot is written
+/// again no cache holds it, and ordinary stores would read it first (`bench/results`, slot write).
+const STREAM_FROM_BYTES: u64 = 64 << 10;
 
 /// One plane of a picture: rows of samples, `stride` bytes apart.
 #[derive(Clone, Copy, Debug)]
@@ -147,24 +146,50 @@ fn write_rows(
     luma: &mut [u8],
     chroma: &mut [u8],
 ) {
-    let width = geometry.width() as usize;
-    let half = width.div_ceil(2);
     let stride = geometry.stride() as usize;
-    let luma = luma.chunks_exact_mut(stride).take(geometry.height() as usize).enumerate();
-    let chroma = chroma.chunks_exact_mut(stride).take(geometry.chroma_rows() as usize).enumerate();
+    let (width, pairs) = (geometry.width() as usize, geometry.chroma_row_bytes() as usize);
+    let luma = Target { data: luma, rows: geometry.height() as usize, row_bytes: width, stride };
+    let chroma =
+        Target { data: chroma, rows: geometry.chroma_rows() as usize, row_bytes: pairs, stride };
     match picture {
         Picture::Nv12 { y, uv } => {
-            luma.for_each(|(i, to)| rows.copy(y.row(i, width), to));
-            chroma.for_each(|(i, to)| rows.copy(uv.row(i, 2 * half), to));
+            luma.fill([y], width, |[y], to| rows.copy(y, to));
+            chroma.fill([uv], pairs, |[uv], to| rows.copy(uv, to));
         }
         Picture::Yuv420p { y, u, v } => {
-            luma.for_each(|(i, to)| rows.copy(y.row(i, width), to));
-            chroma.for_each(|(i, to)| rows.interleave(u.row(i, half), v.row(i, half), to));
+            luma.fill([y], width, |[y], to| rows.copy(y, to));
+            chroma.fill([u, v], pairs / 2, |[u, v], to| rows.interleave(u, v, to));
         }
         Picture::Yuv420p10 { y, u, v } => {
-            let (wide, half) = (2 * width, 2 * half);
-            luma.for_each(|(i, to)| rows.narrow(y.row(i, wide), to));
-            chroma.for_each(|(i, to)| rows.narrow_interleave(u.row(i, half), v.row(i, half), to));
+            luma.fill([y], 2 * width, |[y], to| rows.narrow(y, to));
+            chroma.fill([u, v], pairs, |[u, v], to| rows.narrow_interleave(u, v, to));
+        }
+    }
+}
+
+/// A plane of a slot: rows that take `row_bytes` each, `stride` bytes apart.
+struct Target<'a> {
+    data: &'a mut [u8],
+    rows: usize,
+    row_bytes: usize,
+    stride: usize,
+}
+
+impl Target<'_> {
+    /// Fills the plane by `row` from planes whose rows are of `from_bytes`.
+    fn fill<const N: usize>(
+        self,
+        from: [&Plane<'_>; N],
+        from_bytes: usize,
+        row: impl Fn([&[u8]; N], &mut [u8]),
+    ) {
+        let Self { data, rows, row_bytes, stride } = self;
+        // Planes without padding are one long row, in which a kernel may go its own way.
+        let dense = row_bytes == stride && from.iter().all(|plane| plane.stride == from_bytes);
+        let (rows, stride, from_bytes) =
+            if dense { (1, rows * stride, rows * from_bytes) } else { (rows, stride, from_bytes) };
+        for (i, to) in data.chunks_exact_mut(stride).take(rows).enumerate() {
+            row(from.map(|plane| plane.row(i, from_bytes)), to);
         }
     }
 }

@@ -14,6 +14,20 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     .collect()
 }
 
+/// Each way to the same bytes. `Cached` and `Streaming` take what the processor has.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Store(StoreKind),
+    Scalar,
+}
+
+const ALL: [By; 4] = [
+    By::Store(StoreKind::Auto),
+    By::Store(StoreKind::Cached),
+    By::Store(StoreKind::Streaming),
+    By::Scalar,
+];
+
 /// A slot's memory, line-aligned at `offset` 0.
 struct Slot {
     memory: Vec<u8>,
@@ -29,11 +43,14 @@ impl Slot {
         Self { memory, start, geometry }
     }
 
-    fn fill(&mut self, picture: &Picture<'_>, store: StoreKind) -> Vec<u8> {
+    fn fill(&mut self, picture: &Picture<'_>, by: By) -> Vec<u8> {
         let bytes = self.geometry.picture_bytes() as usize;
         let slot = &mut self.memory[self.start..][..bytes];
         let (luma, chroma) = slot.split_at_mut(self.geometry.uv_offset() as usize);
-        write(picture, &self.geometry, luma, chroma, store);
+        match by {
+            By::Store(store) => write(picture, &self.geometry, luma, chroma, store),
+            By::Scalar => write_rows(&scalar::Scalar, picture, &self.geometry, luma, chroma),
+        }
         #[cfg(target_arch = "x86_64")]
         // SAFETY: touches no memory of ours; it orders the streaming stores before our loads.
         unsafe {
@@ -55,18 +72,25 @@ impl Slot {
     }
 }
 
-/// Sources with strides of their own, and what the slot must then hold, sample by sample.
+/// Sources with and without padding and alignment.
 fn check(width: u32, height: u32) {
+    for pad in [0, 3] {
+        check_padded(width, height, pad);
+    }
+}
+
+/// What the slot must hold, sample by sample, of sources that begin `pad` bytes on and have as many a row.
+fn check_padded(width: u32, height: u32, pad: usize) {
     let geometry = Geometry::new(width, height, Colour::default(), 8).unwrap();
     let (w, h) = (width as usize, height as usize);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-    let (ys, cs) = (w + 3, cw + 5);
-    let (y, u, v) = (noise(1, ys * h), noise(2, cs * ch), noise(3, cs * ch));
+    let (ys, cs) = (w + pad, cw + pad);
+    let (y, u, v) = (noise(1, ys * h + pad), noise(2, cs * ch + pad), noise(3, cs * ch + pad));
     let plane = |data, stride| Plane { data, stride };
-    let (yp, up, vp) = (plane(&y[..], ys), plane(&u[..], cs), plane(&v[..], cs));
+    let [yp, up, vp] = [(&y, ys), (&u, cs), (&v, cs)].map(|(data, s)| plane(&data[pad..], s));
     let mut expected: Vec<u8> = (0..h).flat_map(|r| yp.row(r, w).to_vec()).collect();
     for r in 0..ch {
-        expected.extend((0..cw).flat_map(|c| [u[r * cs + c], v[r * cs + c]]));
+        expected.extend((0..cw).flat_map(|c| [up.data[r * cs + c], vp.data[r * cs + c]]));
     }
     let planar = Picture::Yuv420p { y: yp, u: up, v: vp };
     let uv: Vec<u8> = expected[w * h..].to_vec();
@@ -74,32 +98,30 @@ fn check(width: u32, height: u32) {
 
     let wide = |samples: usize, seed| {
         // 10-bit samples, and here and there a hostile one above.
-        let mut bytes = noise(seed, 2 * samples);
-        bytes
+        let mut bytes = noise(seed, 2 * samples + pad);
+        bytes[pad..]
             .chunks_exact_mut(2)
             .enumerate()
             .for_each(|(i, b)| b[1] &= if i % 97 == 0 { 0xff } else { 3 });
         bytes
     };
     let (y10, u10, v10) = (wide(w * h, 4), wide(cw * ch, 5), wide(cw * ch, 6));
+    let [y10, u10, v10] = [&y10[pad..], &u10[pad..], &v10[pad..]];
     let sample = |bytes: &[u8], i: usize| {
         narrow_sample(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
     };
-    let mut expected10: Vec<u8> = (0..w * h).map(|i| sample(&y10, i)).collect();
-    expected10.extend((0..cw * ch).flat_map(|i| [sample(&u10, i), sample(&v10, i)]));
-    let deep = Picture::Yuv420p10 {
-        y: plane(&y10, 2 * w),
-        u: plane(&u10, 2 * cw),
-        v: plane(&v10, 2 * cw),
-    };
+    let mut expected10: Vec<u8> = (0..w * h).map(|i| sample(y10, i)).collect();
+    expected10.extend((0..cw * ch).flat_map(|i| [sample(u10, i), sample(v10, i)]));
+    let deep =
+        Picture::Yuv420p10 { y: plane(y10, 2 * w), u: plane(u10, 2 * cw), v: plane(v10, 2 * cw) };
 
-    for store in [StoreKind::Auto, StoreKind::Cached, StoreKind::Streaming] {
+    for by in ALL {
         for offset in [0, 1] {
             let mut slot = Slot::new(geometry, offset);
-            let what = format!("{width}x{height} {store:?} at {offset}");
-            assert!(slot.fill(&planar, store) == expected, "planar {what}");
-            assert!(slot.fill(&nv12, store) == expected, "nv12 {what}");
-            assert!(slot.fill(&deep, store) == expected10, "10-bit {what}");
+            let what = format!("{width}x{height} {by:?} to {offset} from {pad}");
+            assert!(slot.fill(&planar, by) == expected, "planar {what}");
+            assert!(slot.fill(&nv12, by) == expected, "nv12 {what}");
+            assert!(slot.fill(&deep, by) == expected10, "10-bit {what}");
             let end = slot.start + geometry.picture_bytes() as usize;
             assert!(slot.memory[end..].iter().all(|b| *b == 0xee), "wrote past the slot: {what}");
             assert!(slot.memory[..slot.start].iter().all(|b| *b == 0xee), "before it: {what}");
@@ -117,6 +139,15 @@ fn every_width_around_a_block() {
 #[test]
 fn camera_sizes() {
     for (width, height) in [(1366, 768), (854, 482), (853, 481), (1920, 1080), (7680, 16)] {
+        check(width, height);
+    }
+}
+
+/// 128 KiB are written in four streams: planes of just as much, of a block less and more, and of odd rows.
+#[test]
+fn sizes_around_several_streams() {
+    for (width, height) in [(64, 2047), (64, 2048), (64, 2049), (128, 1025), (640, 360), (704, 577)]
+    {
         check(width, height);
     }
 }

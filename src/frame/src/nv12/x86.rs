@@ -8,6 +8,7 @@
 use std::arch::x86_64::*;
 
 use super::{BLOCK, Rows};
+use crate::streams::{RUN, each_run};
 
 /// Proof that the processor has AVX2.
 #[derive(Clone, Copy)]
@@ -31,13 +32,8 @@ pub(super) fn is_line_aligned(plane: &[u8]) -> bool {
 
 impl<const STREAM: bool> Rows for Avx2<STREAM> {
     fn copy(&self, from: &[u8], to: &mut [u8]) {
-        if STREAM {
-            // SAFETY: AVX2 is there (`Avx2` proves it).
-            unsafe { copy_row::<STREAM>(from, to) }
-        } else {
-            // The C library's copy is the best of the ordinary ones.
-            to[..from.len()].copy_from_slice(from);
-        }
+        // SAFETY: AVX2 is there (`Avx2` proves it).
+        unsafe { copy_row::<STREAM>(from, to) }
     }
 
     fn interleave(&self, u: &[u8], v: &[u8], to: &mut [u8]) {
@@ -56,23 +52,30 @@ impl<const STREAM: bool> Rows for Avx2<STREAM> {
     }
 }
 
-/// Walks a destination row block by block. `kernel` gets, for each source, a pointer to `READ` readable
+/// Writes a destination row block by block, in several streams when it is long and goes past the cache. `kernel` gets, for each source, a pointer to `READ` readable
 /// bytes, and the block to write.
 #[inline(always)]
-fn blocks<const N: usize, const READ: usize>(
+fn blocks<const STREAM: bool, const N: usize, const READ: usize>(
     from: [&[u8]; N],
     to: &mut [u8],
-    mut kernel: impl FnMut([*const u8; N], *mut u8),
+    kernel: impl Fn([*const u8; N], *mut u8),
 ) {
     let bytes = from[0].len();
     assert!(from.iter().all(|source| source.len() == bytes), "planes of one size");
     assert!(bytes.div_ceil(READ) * BLOCK <= to.len(), "the row takes its blocks");
     let whole = bytes / READ;
-    let mut to_block = to.as_mut_ptr();
-    for i in 0..whole {
-        kernel(from.map(|source| source[i * READ..].as_ptr()), to_block);
-        // SAFETY: one past block `i`, which the assertion keeps within the row or at its end.
-        to_block = unsafe { to_block.add(BLOCK) };
+    let (sources, to) = (from.map(<[u8]>::as_ptr), to.as_mut_ptr());
+    let block = |i: usize| {
+        debug_assert!(i < whole);
+        // SAFETY: `i` is below `whole`, so that many bytes are in each source and in `to`, by the assertions.
+        unsafe { kernel(sources.map(|source| source.add(i * READ)), to.add(i * BLOCK)) }
+    };
+    if STREAM {
+        const BLOCKS: usize = RUN / BLOCK;
+        each_run(whole / BLOCKS, |run| (run * BLOCKS..(run + 1) * BLOCKS).for_each(block));
+        (whole / BLOCKS * BLOCKS..whole).for_each(block);
+    } else {
+        (0..whole).for_each(block);
     }
     if !bytes.is_multiple_of(READ) {
         let staged: [[u8; READ]; N] = from.map(|source| {
@@ -81,7 +84,9 @@ fn blocks<const N: usize, const READ: usize>(
             stage[..rest.len()].copy_from_slice(rest);
             stage
         });
-        kernel(staged.each_ref().map(|stage| stage.as_ptr()), to_block);
+        // SAFETY: the last block begins within `to` and ends there too, by the assertion.
+        let last = unsafe { to.add(whole * BLOCK) };
+        kernel(staged.each_ref().map(|stage| stage.as_ptr()), last);
     }
 }
 
@@ -104,7 +109,7 @@ unsafe fn store<const STREAM: bool>(to: *mut u8, value: __m256i) {
 
 #[target_feature(enable = "avx2")]
 fn copy_row<const STREAM: bool>(from: &[u8], to: &mut [u8]) {
-    blocks::<1, 64>([from], to, |[from], to| {
+    blocks::<STREAM, 1, 64>([from], to, |[from], to| {
         // SAFETY: `blocks` gives 64 readable bytes and a whole block to write, which is line-aligned when
         // streaming (`is_line_aligned`, and the stride is a multiple of a line).
         unsafe {
@@ -118,7 +123,7 @@ fn copy_row<const STREAM: bool>(from: &[u8], to: &mut [u8]) {
 
 #[target_feature(enable = "avx2")]
 fn interleave_row<const STREAM: bool>(u: &[u8], v: &[u8], to: &mut [u8]) {
-    blocks::<2, 32>([u, v], to, |[u, v], to| {
+    blocks::<STREAM, 2, 32>([u, v], to, |[u, v], to| {
         // SAFETY: as in `copy_row`, with 32 readable bytes a source.
         unsafe {
             let u = _mm256_loadu_si256(u.cast());
@@ -164,7 +169,7 @@ unsafe fn narrow_32(from: *const u8) -> __m256i {
 
 #[target_feature(enable = "avx2")]
 fn narrow_row<const STREAM: bool>(from: &[u8], to: &mut [u8]) {
-    blocks::<1, 128>([from], to, |[from], to| {
+    blocks::<STREAM, 1, 128>([from], to, |[from], to| {
         // SAFETY: as in `copy_row`, with 128 readable bytes.
         unsafe {
             store::<STREAM>(to, narrow_32(from));
@@ -175,7 +180,7 @@ fn narrow_row<const STREAM: bool>(from: &[u8], to: &mut [u8]) {
 
 #[target_feature(enable = "avx2")]
 fn narrow_interleave_row<const STREAM: bool>(u: &[u8], v: &[u8], to: &mut [u8]) {
-    blocks::<2, 64>([u, v], to, |[u, v], to| {
+    blocks::<STREAM, 2, 64>([u, v], to, |[u, v], to| {
         // SAFETY: as in `copy_row`, with 64 readable bytes a source.
         unsafe { interleave_store::<STREAM>(narrow_32(u), narrow_32(v), to) }
     });

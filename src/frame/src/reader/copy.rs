@@ -3,107 +3,139 @@
 //! House rules. To the language such a read is a data race, which no ordinary load and no `memcpy` may
 //! have. Inline assembly may: it does what the processor does, and the compiler assumes nothing of what it
 //! read. Elsewhere volatile words are the nearest thing. What was read counts only after the sequence was
-//! seen unchanged.
+//! seen unchanged. Who streams issues the fence before the copy is anybody else's: [`copy_plane`] does.
 
-/// Copies as many bytes as `to` takes.
+/// From this many bytes on a picture is best copied past the cache, also when the copy is then read: 720p is.
+pub(super) const STREAM_FROM_BYTES: usize = 1 << 20;
+
+/// Copies rows of `row_bytes` into a tight plane, past the cache if `stream` says so and the processor can.
+///
+/// # Safety
+/// From `from` on, as many rows as `to` takes are mapped, `stride` bytes apart, and none overlaps `to`.
+pub(super) unsafe fn copy_plane(
+    from: *const u8,
+    stride: usize,
+    to: &mut [u8],
+    row_bytes: usize,
+    stream: bool,
+) {
+    // Rows without padding are one long row.
+    let row_bytes = if stride == row_bytes { to.len() } else { row_bytes };
+    for (i, row) in to.chunks_exact_mut(row_bytes).enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { copy_racing(from.add(i * stride), row, stream) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if stream {
+        // Nothing else orders streaming stores before a later release by the reader.
+        // SAFETY: SSE is part of x86-64, and the instruction touches no memory of ours.
+        unsafe { std::arch::x86_64::_mm_sfence() };
+    }
+}
+
+/// Copies as many bytes as `to` takes, past the cache if `stream` says so and the processor can; the
+/// fence that streaming stores need is the caller's to issue.
 ///
 /// # Safety
 /// `from` points to that many mapped bytes, which do not overlap `to`.
-pub(super) unsafe fn copy_racing(from: *const u8, to: &mut [u8]) {
+unsafe fn copy_racing(from: *const u8, to: &mut [u8], stream: bool) {
     // SAFETY: the caller's promise, passed on.
-    let done = unsafe { copy_blocks(from, to) };
+    let done = unsafe { copy_runs(from, to, stream) };
     // SAFETY: the rest of what the caller promised.
     unsafe { copy_words(from.add(done), &mut to[done..]) }
 }
 
-/// Copies whole blocks and says how many bytes that were.
+/// Copies from the beginning on in whole runs, and says how many bytes that were.
 ///
 /// # Safety
 /// As [`copy_racing`].
 #[cfg(target_arch = "x86_64")]
-unsafe fn copy_blocks(from: *const u8, to: &mut [u8]) -> usize {
-    const BLOCK: usize = 128;
-    let blocks = to.len() / BLOCK;
-    if blocks > 0 {
-        // SAFETY: that many blocks are readable by the caller's promise and writable in `to`; AVX is used
-        // only where it was found.
-        unsafe {
-            if is_x86_feature_detected!("avx") {
-                copy_blocks_avx(from, to.as_mut_ptr(), blocks);
-            } else {
-                copy_blocks_sse2(from, to.as_mut_ptr(), blocks);
-            }
-        }
+unsafe fn copy_runs(from: *const u8, to: &mut [u8], stream: bool) -> usize {
+    if !is_x86_feature_detected!("avx") {
+        return 0;
     }
-    blocks * BLOCK
+    // Streaming stores are of whole lines.
+    let head = if stream { to.as_ptr().align_offset(x86::LINE).min(to.len()) } else { 0 };
+    let (first, rest) = to.split_at_mut(head);
+    // SAFETY: the caller's promise, AVX was found, and `rest` begins with a line when streaming.
+    unsafe {
+        copy_words(from, first);
+        let from = from.add(head);
+        head + if stream { x86::copy::<true>(from, rest) } else { x86::copy::<false>(from, rest) }
+    }
 }
 
-/// No block copy is written for this processor.
+/// No copy in runs is written for this processor.
 ///
 /// # Safety
 /// None to keep.
 #[cfg(not(target_arch = "x86_64"))]
-unsafe fn copy_blocks(_from: *const u8, _to: &mut [u8]) -> usize {
+unsafe fn copy_runs(_from: *const u8, _to: &mut [u8], _stream: bool) -> usize {
     0
 }
 
-/// # Safety
-/// `blocks` times 128 bytes are readable at `from` and writable at `to`; the processor has AVX.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx")]
-unsafe fn copy_blocks_avx(from: *const u8, to: *mut u8, blocks: usize) {
-    // SAFETY: the caller's promise; registers that are changed are declared.
-    unsafe {
-        std::arch::asm!(
-            "2:",
-            "vmovdqu {a}, [{from}]",
-            "vmovdqu {b}, [{from} + 32]",
-            "vmovdqu {c}, [{from} + 64]",
-            "vmovdqu {d}, [{from} + 96]",
-            "vmovdqu [{to}], {a}",
-            "vmovdqu [{to} + 32], {b}",
-            "vmovdqu [{to} + 64], {c}",
-            "vmovdqu [{to} + 96], {d}",
-            "add {from}, 128",
-            "add {to}, 128",
-            "dec {n}",
-            "jnz 2b",
-            "vzeroupper",
-            from = inout(reg) from => _,
-            to = inout(reg) to => _,
-            n = inout(reg) blocks => _,
-            a = out(ymm_reg) _, b = out(ymm_reg) _, c = out(ymm_reg) _, d = out(ymm_reg) _,
-            options(nostack),
-        );
-    }
-}
+mod x86 {
+    use std::arch::asm;
+    use std::arch::x86_64::_mm256_zeroupper;
 
-/// # Safety
-/// `blocks` times 128 bytes are readable at `from` and writable at `to`.
-#[cfg(target_arch = "x86_64")]
-unsafe fn copy_blocks_sse2(from: *const u8, to: *mut u8, blocks: usize) {
-    // SAFETY: the caller's promise; SSE2 is part of x86-64; registers that are changed are declared.
-    unsafe {
-        std::arch::asm!(
-            "2:",
-            "movdqu {a}, [{from}]",
-            "movdqu {b}, [{from} + 16]",
-            "movdqu {c}, [{from} + 32]",
-            "movdqu {d}, [{from} + 48]",
-            "movdqu [{to}], {a}",
-            "movdqu [{to} + 16], {b}",
-            "movdqu [{to} + 32], {c}",
-            "movdqu [{to} + 48], {d}",
-            "add {from}, 64",
-            "add {to}, 64",
-            "dec {n}",
-            "jnz 2b",
-            from = inout(reg) from => _,
-            to = inout(reg) to => _,
-            n = inout(reg) blocks * 2 => _,
-            a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
-            options(nostack),
-        );
+    use crate::streams::{RUN, each_run};
+
+    pub(super) const LINE: usize = 64;
+
+    /// Copies whole runs and says how many bytes that were.
+    ///
+    /// # Safety
+    /// As for `copy_racing`; the processor has AVX; `to` begins with a line when streaming.
+    #[target_feature(enable = "avx")]
+    pub(super) unsafe fn copy<const STREAM: bool>(from: *const u8, to: &mut [u8]) -> usize {
+        let runs = to.len() / RUN;
+        let to = to.as_mut_ptr();
+        // SAFETY: `run` is below `runs`: both pointers stay within what the caller promised.
+        let write =
+            |run: usize| unsafe { copy_run::<STREAM>(from.add(run * RUN), to.add(run * RUN)) };
+        if STREAM {
+            each_run(runs, write);
+        } else {
+            (0..runs).for_each(write);
+        }
+        _mm256_zeroupper();
+        runs * RUN
+    }
+
+    macro_rules! copy_run {
+        ($store:literal, $from:ident, $to:ident) => {
+            asm!(
+                "vmovdqu {a}, [{from}]",
+                "vmovdqu {b}, [{from} + 32]",
+                "vmovdqu {c}, [{from} + 64]",
+                "vmovdqu {d}, [{from} + 96]",
+                concat!($store, " [{to}], {a}"),
+                concat!($store, " [{to} + 32], {b}"),
+                concat!($store, " [{to} + 64], {c}"),
+                concat!($store, " [{to} + 96], {d}"),
+                from = in(reg) $from,
+                to = in(reg) $to,
+                a = out(ymm_reg) _, b = out(ymm_reg) _, c = out(ymm_reg) _, d = out(ymm_reg) _,
+                options(nostack, preserves_flags),
+            )
+        };
+    }
+
+    /// # Safety
+    /// `RUN` bytes are readable at `from` and writable at `to`, which is 32-byte-aligned when streaming; the
+    /// processor has AVX.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    unsafe fn copy_run<const STREAM: bool>(from: *const u8, to: *mut u8) {
+        // SAFETY: the caller's promise; registers that are changed are declared.
+        unsafe {
+            if STREAM {
+                copy_run!("vmovntdq", from, to);
+            } else {
+                copy_run!("vmovdqu", from, to);
+            }
+        }
     }
 }
 
@@ -132,27 +164,64 @@ struct Unaligned(u64);
 mod tests {
     use super::*;
 
+    /// Bytes that repeat at no distance of the copy's.
+    fn source(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * 7 + i / 251 + i / 65_537) as u8).collect()
+    }
+
+    fn check(from: &[u8], at: usize, copy: impl Fn(*const u8, &mut [u8])) {
+        let mut to = vec![0xee; at + from.len() + 1];
+        copy(from.as_ptr(), &mut to[at..at + from.len()]);
+        let (before, copied) = to.split_at(at);
+        let what = format!("{} bytes from {:p} to {:p}", from.len(), from, copied);
+        assert!(copied[..from.len()] == *from, "{what}");
+        assert!(copied[from.len()] == 0xee && before.iter().all(|b| *b == 0xee), "around {what}");
+    }
+
     #[test]
     fn every_length_and_alignment() {
-        let from: Vec<u8> = (0..1200u32).map(|i| (i * 7 + i / 256) as u8).collect();
+        let bytes = source(1200);
         for start in 0..9 {
             for len in (0..300).chain([511, 512, 513, 1024]) {
-                let mut to = vec![0xee; len + 1];
-                // SAFETY: `start + len` is within `from`.
-                unsafe { copy_racing(from.as_ptr().add(start), &mut to[..len]) };
-                assert!(to[..len] == from[start..start + len], "{start} {len}");
-                assert_eq!(to[len], 0xee);
+                let from = &bytes[start..][..len];
+                // SAFETY: `check` gives as many bytes to read as to write, here and below.
+                check(from, len % 5, |from, to| unsafe { copy_words(from, to) });
+                for stream in [false, true] {
+                    // SAFETY: as above.
+                    check(from, len % 5, |from, to| unsafe { copy_racing(from, to, stream) });
+                }
             }
         }
     }
 
     #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn both_block_copies_agree() {
-        let from: Vec<u8> = (0..1024u32).map(|i| (i ^ i >> 3) as u8).collect();
-        let mut to = vec![0; 1024];
-        // SAFETY: 8 blocks of 128 bytes on both sides.
-        unsafe { copy_blocks_sse2(from.as_ptr(), to.as_mut_ptr(), 8) };
-        assert_eq!(from, to);
+    fn rows_with_and_without_padding() {
+        for (row_bytes, stride, rows) in
+            [(1, 64, 3), (64, 64, 5), (854, 896, 9), (1366, 1408, 7), (640, 640, 360)]
+        {
+            let slot = source(stride * rows);
+            let tight: Vec<u8> =
+                slot.chunks(stride).flat_map(|r| r[..row_bytes].to_vec()).collect();
+            for stream in [false, true] {
+                let mut to = vec![0; tight.len()];
+                // SAFETY: `slot` has as many rows as `to`, `stride` bytes apart.
+                unsafe { copy_plane(slot.as_ptr(), stride, &mut to, row_bytes, stream) };
+                assert!(to == tight, "{rows} rows of {row_bytes} in {stride}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_around_several_streams() {
+        let bytes = source(600 << 10);
+        for len in [131_071, 131_072, 131_199, 131_200, 300_001, 524_288, 600_000] {
+            for start in [0, 1, 48] {
+                for stream in [false, true] {
+                    let from = &bytes[start..][..len];
+                    // SAFETY: as above.
+                    check(from, start / 3, |from, to| unsafe { copy_racing(from, to, stream) });
+                }
+            }
+        }
     }
 }

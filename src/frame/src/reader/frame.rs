@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::copy::copy_racing;
+use super::copy::{STREAM_FROM_BYTES, copy_plane};
 use super::image::Nv12Image;
 use super::mapped::Mapped;
 use crate::geometry::Geometry;
@@ -87,11 +87,13 @@ impl Frame {
         let geometry = shape.geometry();
         let slot = self.ring.slot(self.slot);
         let (luma, chroma) = image.reset(&geometry);
+        let stream = geometry.tight_bytes() >= STREAM_FROM_BYTES;
         // SAFETY: `Shape::read` checked that both planes lie within the slot, and the slot is mapped.
         unsafe {
-            copy_plane(slot, shape.stride, luma, geometry.width() as usize);
+            copy_plane(slot, shape.stride, luma, geometry.width() as usize, stream);
             let uv = slot.add(shape.uv_offset);
-            copy_plane(uv, shape.stride, chroma, geometry.chroma_row_bytes() as usize);
+            let row_bytes = geometry.chroma_row_bytes() as usize;
+            copy_plane(uv, shape.stride, chroma, row_bytes, stream);
         }
         if self.still_valid() {
             Ok(())
@@ -109,20 +111,5 @@ impl Frame {
         // SAFETY: `Shape::read` checked that the chroma plane lies within the slot.
         let uv = unsafe { y.add(shape.uv_offset) };
         RawView { y, uv, stride: shape.stride, width: shape.width, height: shape.height }
-    }
-}
-
-/// Copies rows of `row_bytes` into a tight plane.
-///
-/// # Safety
-/// From `from` on, as many rows as `to` takes are mapped, `stride` bytes apart.
-unsafe fn copy_plane(from: *const u8, stride: usize, to: &mut [u8], row_bytes: usize) {
-    if stride == row_bytes {
-        // SAFETY: the caller's promise, rows being adjacent.
-        return unsafe { copy_racing(from, to) };
-    }
-    for (i, row) in to.chunks_exact_mut(row_bytes).enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { copy_racing(from.add(i * stride), row) };
     }
 }
