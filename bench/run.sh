@@ -28,6 +28,6 @@ result=bench/results/$name-$(date +%F).txt
     echo "commit:  $(git describe --always --dirty --exclude '*')"
     echo "command: ${command[*]}"
     # Criterion's own lines are its raw results in target/criterion; the tables are ours.
-    "${command[@]}" | grep -vE '^(Benchmarking|running|test |$)|time: |change: |outliers|mild|severe|No change|Performance|Change within'
+    "${command[@]}" | grep -vE '^(Benchmarking|running|test |$)|time: |change: |outliers|mild|severe|No change|Performance|Change within|^[^ ].*/[A-Za-z]+$'
 } | tee "$result"
 echo "kept in $result"

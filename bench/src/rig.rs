@@ -9,6 +9,8 @@ use vas_frame::{
 
 /// Slots of a camera of 25 frames a second with the default hold of half a second.
 const SLOTS: u32 = 13;
+/// As many as a ring can have.
+const MOST_SLOTS: u32 = vas_frame::layout::MAX_SLOTS;
 
 /// A camera's export. Its frames are promised for no time, so a slot is always free.
 #[derive(Debug)]
@@ -23,12 +25,19 @@ impl Rig {
     /// Opens a ring for pictures of this size.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {
+        Self::at_least(geometry, 0)
+    }
+
+    /// Opens a ring that takes `bytes`, or has as many slots as there can be.
+    #[must_use]
+    pub fn at_least(geometry: Geometry, bytes: u64) -> Self {
+        let slots = bytes.div_ceil(geometry.slot_stride()).min(u64::from(MOST_SLOTS)) as u32;
         let dir = tempfile::tempdir_in("/dev/shm").expect("a directory in /dev/shm");
         let root = ExportRoot::open(dir.path(), Access::default()).expect("an export directory");
         let notifier = Arc::new(Notifier::start().expect("a thread"));
         let mut export = CameraExport::claim(&Arc::new(root), &camera(), &notifier)
             .expect("nobody else has the camera");
-        let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+        let options = RingOptions { slots: slots.max(SLOTS), lease_ns: 0, frame_rate: (25, 1) };
         match export.open_ring(geometry, options).expect("memory for a ring") {
             OpenRing::Ready(writer) => Self { writer, next_id: 1, export, dir },
             OpenRing::NotBefore(_) => unreachable!("there was no ring before"),
