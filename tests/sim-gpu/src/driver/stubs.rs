@@ -1,0 +1,32 @@
+//! Functions that FFmpeg's loader must find (ffnvcodec 11.1.5.2, `dynlink_loader.h`) and no path here uses.
+
+macro_rules! not_supported {
+    ($($name:ident)*) => {
+        // Called with arguments, which the C calling convention lets a callee ignore.
+        $crate::sim::site::export! {
+            $(fn $name() |_call| { Err($crate::sim::status::Status::NOT_SUPPORTED) })*
+        }
+    };
+}
+pub(crate) use not_supported;
+
+not_supported! {
+    cuMemAllocManaged
+    cuLinkCreate
+    cuLinkAddData
+    cuLinkComplete
+    cuLinkDestroy
+    cuModuleGetGlobal
+    cuTexObjectCreate
+    cuTexObjectDestroy
+    cuGLGetDevices_v2
+    cuGraphicsGLRegisterImage
+    cuGraphicsUnregisterResource
+    cuGraphicsMapResources
+    cuGraphicsUnmapResources
+    cuGraphicsSubResourceGetMappedArray
+    cuGraphicsResourceGetMappedPointer_v2
+    cuArray3DCreate_v2
+    cuArrayDestroy
+    cuGetProcAddress
+}

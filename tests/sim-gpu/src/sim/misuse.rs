@@ -1,0 +1,109 @@
+//! What a program did that the driver's documents forbid, or that this project forbids itself.
+//!
+//! Each finding is one line `KIND: words`, kept in memory and, with `SIM_GPU_REPORT`, appended to a file at
+//! once, so that a killed process leaves what it was found doing.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::{LazyLock, Mutex};
+
+use super::config::config;
+use super::lock;
+
+/// The misuses that are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A call from within a host function or stream callback.
+    HostFunctionCall,
+    /// A call on a thread, or in a section, that was marked as free of CUDA.
+    ForbiddenThread,
+    /// A decoder's surface used after its unmapping.
+    UseAfterUnmap,
+    /// Device memory used after it was freed.
+    UseAfterFree,
+    /// A handle used after its destruction.
+    UseAfterDestroy,
+    /// Work on a surface whose picture its stream does not wait for.
+    UnorderedCopy,
+    /// An access beyond the end of what was allocated.
+    OutOfBounds,
+    /// An asynchronous copy to or from host memory that is not pinned.
+    Pageable,
+    /// A range pinned while part of it is.
+    OverlappingRegistration,
+    /// A range unpinned or freed while copies use it.
+    UnregisterInUse,
+    /// A range unpinned after its pages were given back to the system.
+    UnregisterUnmapped,
+    /// A surface unmapped while another stream's work reads it.
+    UnmapInUse,
+    /// A decoder or context destroyed while something of it is in use.
+    DestroyInUse,
+    /// Never given back.
+    Leak,
+    /// No error: pinning or unpinning, which may stall the device, while copies run.
+    PinDuringCopies,
+}
+
+impl Kind {
+    /// As it stands in a report.
+    fn name(self) -> &'static str {
+        match self {
+            Self::HostFunctionCall => "host_function_call",
+            Self::ForbiddenThread => "forbidden_thread",
+            Self::UseAfterUnmap => "use_after_unmap",
+            Self::UseAfterFree => "use_after_free",
+            Self::UseAfterDestroy => "use_after_destroy",
+            Self::UnorderedCopy => "unordered_copy",
+            Self::OutOfBounds => "out_of_bounds",
+            Self::Pageable => "pageable",
+            Self::OverlappingRegistration => "overlapping_registration",
+            Self::UnregisterInUse => "unregister_in_use",
+            Self::UnregisterUnmapped => "unregister_unmapped",
+            Self::UnmapInUse => "unmap_in_use",
+            Self::DestroyInUse => "destroy_in_use",
+            Self::Leak => "leak",
+            Self::PinDuringCopies => "pin_during_copies",
+        }
+    }
+}
+
+static FOUND: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+static FILE: LazyLock<Option<File>> = LazyLock::new(|| {
+    let path = config().report.as_ref()?;
+    let open = File::options().create(true).append(true).open(path);
+    Some(open.unwrap_or_else(|error| panic!("SIM_GPU_REPORT {}: {error}", path.display())))
+});
+
+/// Notes a misuse.
+pub(crate) fn report(kind: Kind, words: fmt::Arguments<'_>) {
+    let line = format!("{}: {words}", kind.name());
+    write_line(&line);
+    lock(&FOUND).push(line);
+}
+
+/// A line for the file alone, which says that the device was there: `# ...`.
+pub(crate) fn remark(words: fmt::Arguments<'_>) {
+    write_line(&format!("# {words}"));
+}
+
+/// What was found since the last [`clear`].
+pub(crate) fn found() -> Vec<String> {
+    lock(&FOUND).clone()
+}
+
+/// Forgets what was found; the file keeps it.
+pub(crate) fn clear() {
+    lock(&FOUND).clear();
+}
+
+fn write_line(line: &str) {
+    if let Some(mut file) = FILE.as_ref() {
+        // One write a line: appends of several processes do not mix.
+        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
+            eprintln!("simulated GPU: the report can't be written: {error}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What every call of the simulated device goes through: configuration, faults, log and misuse checks.
+
+pub(crate) mod abi;
+pub(crate) mod api;
+pub(crate) mod config;
+pub(crate) mod control;
+pub(crate) mod delay;
+pub(crate) mod exit;
+pub(crate) mod fault;
+pub(crate) mod log;
+pub(crate) mod misuse;
+pub(crate) mod registry;
+pub(crate) mod site;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod thread;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks, whatever another thread did: the device's books stay usable for the report.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

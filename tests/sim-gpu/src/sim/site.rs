@@ -1,0 +1,114 @@
+//! The way into every exported function: counted, checked, open to faults, logged.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::fault::{self, Effect};
+use super::status::{Result, Status};
+use super::{control, lock, log, misuse, thread};
+use crate::driver::context::{self, Context};
+use crate::driver::device;
+
+static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
+static INITIALIZED: AtomicBool = AtomicBool::new(false);
+
+/// One exported function.
+pub(crate) struct Site {
+    name: &'static str,
+    calls: AtomicU64,
+}
+
+/// One call of it.
+pub(crate) struct Call {
+    /// For the log: the number of the stream that the work goes to.
+    pub(crate) stream: u64,
+    /// For the log: the bytes that the call moves.
+    pub(crate) bytes: u64,
+    /// The call's work takes so much longer.
+    pub(crate) slow_us: u64,
+    /// The call's work fails on its stream.
+    pub(crate) fails_later: Option<Status>,
+}
+
+impl Site {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self { name, calls: AtomicU64::new(0) }
+    }
+
+    /// Makes the call, unless a fault or a misuse stops it.
+    pub(crate) fn run(&'static self, body: impl FnOnce(&mut Call) -> Result) -> Status {
+        if self.calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            lock(&SITES).push(self);
+        }
+        control::poll();
+        let device = context::current().ok().map(|context| context.device.ordinal);
+        let mut call = Call { stream: 0, bytes: 0, slow_us: 0, fails_later: None };
+        let result = self.checked(&mut call, device).and_then(|()| body(&mut call));
+        let status = result.err().unwrap_or(Status::SUCCESS);
+        let Call { stream, bytes, .. } = call;
+        log::write(&log::Line { function: self.name, device, stream, bytes, status });
+        status
+    }
+
+    fn checked(&self, call: &mut Call, device: Option<usize>) -> Result {
+        thread::check(self.name)?;
+        if !INITIALIZED.load(Ordering::Relaxed) && !self.needs_no_init() {
+            return Err(Status::NOT_INITIALIZED);
+        }
+        let mut outcome = Ok(());
+        for effect in fault::at_call(self.name, device) {
+            match effect {
+                Effect::Fail(status) => outcome = Err(status),
+                Effect::FailLater(status) => call.fails_later = Some(status),
+                Effect::SlowBy(us) => call.slow_us += us,
+                Effect::LoseDevice(status) => {
+                    if let Some(device) = device.and_then(|ordinal| device::all().get(ordinal)) {
+                        misuse::remark(format_args!("device {} is lost", device.ordinal));
+                        device.lose(status);
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    fn needs_no_init(&self) -> bool {
+        matches!(self.name, "cuInit" | "cuDriverGetVersion" | "cuGetErrorName" | "cuGetErrorString")
+    }
+}
+
+/// From `cuInit` on other calls are answered.
+pub(crate) fn initialized() {
+    INITIALIZED.store(true, Ordering::Relaxed);
+}
+
+/// How often a function was called; of all functions for `*`.
+pub(crate) fn calls(name: &str) -> u64 {
+    let sites = lock(&SITES);
+    let meant = sites.iter().filter(|site| name == "*" || site.name == name);
+    meant.map(|site| site.calls.load(Ordering::Relaxed)).sum()
+}
+
+/// The thread's current context, in working order.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_CONTEXT` without one, and the context's own error once it has one.
+pub(crate) fn working_context() -> Result<std::sync::Arc<Context>> {
+    let context = context::current()?;
+    context.health()?;
+    Ok(context)
+}
+
+/// Defines exported driver functions; each body is given the [`Call`] and returns a [`Result`].
+macro_rules! export {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) |$call:ident| $body:block)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[allow(non_snake_case, reason = "the driver's own names")]
+        extern "C" fn $name($($arg: $ty),*) -> $crate::sim::status::Status {
+            static SITE: $crate::sim::site::Site = $crate::sim::site::Site::new(stringify!($name));
+            SITE.run(|$call| $body)
+        }
+    )*};
+}
+pub(crate) use export;

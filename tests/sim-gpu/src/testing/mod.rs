@@ -1,0 +1,29 @@
+//! The test's side: sets the device up, changes it while it runs, reads what it saw.
+//!
+//! ```no_run
+//! # use vas_sim_gpu::testing::SimulatedGpu;
+//! #[test]
+//! fn a_launch_failure_is_counted() {
+//!     let gpu = SimulatedGpu::new().set("fault", "cuMemcpy2DAsync_v2:3:CUDA_ERROR_LAUNCH_FAILED");
+//!     let Some(run) = gpu.in_child(|simulator| {
+//!         // The program under test; libcuda and libnvcuvid are the simulated ones here.
+//!         assert_eq!(simulator.level("contexts"), 0);
+//!     }) else {
+//!         return;
+//!     };
+//!     run.report.assert_clean(&[]);
+//! }
+//! ```
+
+mod calls;
+mod control;
+mod install;
+mod report;
+mod session;
+mod simulator;
+
+pub use calls::CallRecord;
+pub use install::{library, library_dir};
+pub use report::{Misuse, Report};
+pub use session::{ChildRun, Session, SimulatedGpu};
+pub use simulator::{Kernel, Launch, Simulator};

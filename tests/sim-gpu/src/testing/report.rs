@@ -1,0 +1,69 @@
+//! The misuse report, read back.
+
+/// Findings that are worth knowing but break no rule of the driver's.
+const NOTES: [&str; 1] = ["pin_during_copies"];
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misuse {
+    /// Such as `use_after_unmap`.
+    pub kind: String,
+    /// What exactly was done.
+    pub words: String,
+}
+
+/// What the simulated device found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What broke a rule.
+    pub misuses: Vec<Misuse>,
+    /// What did not, but may stall a real device.
+    pub notes: Vec<Misuse>,
+    /// The device's own remarks: its start, losses, the totals at the end.
+    pub remarks: Vec<String>,
+}
+
+impl Report {
+    /// Reads a report.
+    pub fn parse(text: &str) -> Self {
+        let mut report = Self::default();
+        for line in text.lines() {
+            if let Some(remark) = line.strip_prefix("# ") {
+                report.remarks.push(remark.into());
+            } else if let Some((kind, words)) = line.split_once(": ") {
+                let misuse = Misuse { kind: kind.into(), words: words.into() };
+                let is_note = NOTES.contains(&kind);
+                if is_note { &mut report.notes } else { &mut report.misuses }.push(misuse);
+            }
+        }
+        report
+    }
+
+    /// Was a simulated device used at all? A report of none says nothing.
+    pub fn ran(&self) -> bool {
+        self.remarks.iter().any(|remark| remark.starts_with("simulated GPU in pid"))
+    }
+
+    /// Did every process that used one come to its proper end, so that leaks were looked for?
+    pub fn ended(&self) -> bool {
+        let count = |start: &str| self.remarks.iter().filter(|r| r.starts_with(start)).count();
+        count("end of pid") == count("simulated GPU in pid")
+    }
+
+    /// How often a kind was found.
+    pub fn count(&self, kind: &str) -> usize {
+        self.misuses.iter().chain(&self.notes).filter(|misuse| misuse.kind == kind).count()
+    }
+
+    /// Asserts that the device ran to its end and found nothing but the kinds in `allowed`.
+    ///
+    /// # Panics
+    /// Otherwise, with the report.
+    pub fn assert_clean(&self, allowed: &[&str]) {
+        assert!(self.ran(), "no simulated device was used");
+        assert!(self.ended(), "a process did not come to its end: {:#?}", self.remarks);
+        let found = self.misuses.iter().filter(|m| !allowed.contains(&m.kind.as_str()));
+        let found: Vec<_> = found.collect();
+        assert!(found.is_empty(), "misuse of the simulated device: {found:#?}");
+    }
+}

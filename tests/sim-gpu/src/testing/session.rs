@@ -1,0 +1,138 @@
+//! Devices set up for a program, or for the calling test in a process of its own.
+
+use std::any::type_name_of_val;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::control::Control;
+use super::{CallRecord, Report, Simulator, library_dir};
+
+/// Names the test that a child process runs.
+const CHILD: &str = "SIM_GPU_CHILD_TEST";
+
+/// Simulated devices to be: `SIM_GPU_*` without the prefix, in small letters.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedGpu {
+    settings: Vec<(String, String)>,
+}
+
+/// Simulated devices in use, with a log, a report and a control file.
+#[derive(Debug)]
+pub struct Session {
+    settings: Vec<(String, String)>,
+    control: Control,
+    dir: TempDir,
+}
+
+/// What a test's child process left.
+#[derive(Debug)]
+pub struct ChildRun {
+    /// What the device found.
+    pub report: Report,
+    /// The calls it saw.
+    pub calls: Vec<CallRecord>,
+}
+
+impl SimulatedGpu {
+    /// One device, seed 1, no delays, no faults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes a setting, such as `devices`, `seed`, `decode_us`, `fault`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.push((format!("SIM_GPU_{}", key.to_uppercase()), value.to_string()));
+        self
+    }
+
+    /// Prepares them for programs.
+    ///
+    /// # Panics
+    /// When a directory for log and report can't be made.
+    pub fn start(self) -> Session {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let control = Control::create(&dir.path().join("control")).expect("a control file");
+        Session { settings: self.settings, control, dir }
+    }
+
+    /// Runs `body` in a process of its own, which has these devices: the calling test, run anew.
+    ///
+    /// There the result is None, and the test is to return; here it is what the process left. `body` must be
+    /// a closure written in the test function itself, whose name it gives away.
+    ///
+    /// # Panics
+    /// When the child fails, or used no device.
+    pub fn in_child<F: FnOnce(&Simulator)>(self, body: F) -> Option<ChildRun> {
+        let test = test_name(type_name_of_val(&body));
+        if std::env::var(CHILD).is_ok_and(|child| child == test) {
+            body(&Simulator::of_this_process());
+            return None;
+        }
+        let session = self.start();
+        let program = std::env::current_exe().expect("a process knows its program");
+        let mut command = Command::new(program);
+        command.args([test, "--exact", "--nocapture", "--include-ignored"]).env(CHILD, test);
+        let output = session.configure(&mut command).output().expect("the test's own program runs");
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{test}, child: {}\n{out}\n{err}", output.status);
+        let report = session.report();
+        assert!(report.ran(), "{test} ran without a simulated device\n{out}\n{err}");
+        Some(ChildRun { report, calls: session.calls() })
+    }
+}
+
+impl Session {
+    /// Gives a program these devices.
+    pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("LD_LIBRARY_PATH", library_dir())
+            .env("SIM_GPU_LOG", self.dir.path().join("calls"))
+            .env("SIM_GPU_REPORT", self.dir.path().join("report"))
+            .env("SIM_GPU_CONTROL", self.dir.path().join("control"))
+            .envs(self.settings.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// Changes settings of running programs, a `key=value` a line, as of each one's next call.
+    ///
+    /// # Panics
+    /// When the control file can't be written.
+    pub fn change(&self, lines: &str) {
+        self.control.write(lines).expect("the control file takes the settings");
+    }
+
+    /// What the devices found so far.
+    pub fn report(&self) -> Report {
+        Report::parse(&read(&self.dir.path().join("report")))
+    }
+
+    /// The calls so far, of all programs.
+    pub fn calls(&self) -> Vec<CallRecord> {
+        let log = read(&self.dir.path().join("calls"));
+        log.lines().filter_map(CallRecord::parse).collect()
+    }
+}
+
+/// An absent file is an empty one: nothing was written.
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// `program::module::test::{{closure}}` as libtest knows it: `module::test`.
+fn test_name(closure: &'static str) -> &'static str {
+    let path = closure.split_once("::").map_or(closure, |(_, path)| path);
+    path.split_once("::{{closure}}").map_or(path, |(test, _)| test)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_closure_names_its_test() {
+        let closure = || ();
+        let name = super::test_name(std::any::type_name_of_val(&closure));
+        assert_eq!(name, "testing::session::tests::a_closure_names_its_test");
+    }
+}
