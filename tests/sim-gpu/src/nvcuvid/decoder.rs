@@ -36,7 +36,7 @@ pub(crate) struct Decoder {
     pub(super) shape: Shape,
     pub(super) state: Mutex<State>,
     pub(super) changed: Condvar,
-    _charge: Charge,
+    charge: Mutex<Option<Charge>>,
 }
 
 /// The layout of its output.
@@ -137,7 +137,7 @@ impl Decoder {
             shape,
             state: Mutex::new(state),
             changed: Condvar::new(),
-            _charge: charge,
+            charge: Mutex::new(Some(charge)),
         });
         let name = format!("sim-gpu-dec{}", device.ordinal);
         let thread = std::thread::Builder::new().name(name).spawn(move || decoder.work());
@@ -187,6 +187,7 @@ impl Decoder {
         }
     }
 
+    /// Ends it after the pictures that it was given.
     fn close(&self) {
         let mapped = memory::surfaces_of(self.handle.0);
         if !mapped.is_empty() {
@@ -201,8 +202,14 @@ impl Decoder {
             // Unknown only if another thread unmaps it at this moment.
             let _gone = memory::remove(block.address);
         }
-        lock(&self.state).closing = true;
+        let mut state = lock(&self.state);
+        state.closing = true;
         self.changed.notify_all();
+        while !state.queue.is_empty() {
+            state = self.wait(state);
+        }
+        drop(state);
+        *lock(&self.charge) = None;
         self.context.device.decoders.subtract(1);
     }
 }

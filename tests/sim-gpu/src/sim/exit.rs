@@ -1,5 +1,7 @@
 //! The process's end: what leaked, and what the device saw.
 
+use std::sync::Once;
+
 use super::misuse::{Kind, remark, report};
 use super::{config::config, registry::Registry, site, stats::Peak};
 use crate::driver::{context, copy, device, event, host, memory, module, stream};
@@ -29,10 +31,13 @@ extern "C" fn at_exit() {
     ));
 }
 
-/// Says in the report that the simulated device is in use.
+/// Says in the report, once, that the simulated device is in use.
 pub(crate) fn report_start() {
-    let (pid, devices, seed) = (std::process::id(), config().devices, config().seed);
-    remark(format_args!("simulated GPU in pid {pid}: {devices} devices, seed {seed}"));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let (pid, devices, seed) = (std::process::id(), config().devices, config().seed);
+        remark(format_args!("simulated GPU in pid {pid}: {devices} devices, seed {seed}"));
+    });
 }
 
 /// Reports all that was made and not given back; how many.

@@ -1,0 +1,200 @@
+//! Debian's FFmpeg decodes on the simulated device, and shows what was predicted.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use md5::{Digest as _, Md5};
+use vas_sim_gpu::bitstream::{Codec, contents};
+use vas_sim_gpu::testing::{Session, SimulatedGpu};
+
+const FRAMES: usize = 20;
+
+#[derive(Clone, Copy, Debug)]
+struct Clip {
+    codec: Codec,
+    size: (usize, usize),
+    depth: u32,
+    /// Encoder options beside the usual ones.
+    options: &'static [&'static str],
+}
+
+impl Clip {
+    const fn new(codec: Codec, size: (usize, usize), depth: u32) -> Self {
+        Self { codec, size, depth, options: &["-bf", "2"] }
+    }
+
+    fn make(&self, dir: &Path) -> PathBuf {
+        let path = dir.join("clip.mp4");
+        let (width, height) = self.size;
+        let source = format!("testsrc2=size={width}x{height}:rate=25");
+        let encoder = if self.codec == Codec::H264 { "libx264" } else { "libx265" };
+        let pixels = if self.depth == 8 { "yuv420p" } else { "yuv420p10le" };
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source]);
+        command.args(["-frames:v", &FRAMES.to_string(), "-c:v", encoder, "-pix_fmt", pixels]);
+        command.args(["-preset", "ultrafast", "-x265-params", "log-level=error"]);
+        run(command.args(self.options).arg(&path));
+        path
+    }
+
+    /// MD5 of each picture that a device of this seed is to show, in decoding order.
+    fn expected(&self, seed: u64, clip: &Path) -> Vec<String> {
+        let (format, (width, height)) =
+            (if self.codec == Codec::H264 { "h264" } else { "hevc" }, self.size);
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-nostdin", "-i"]).arg(clip);
+        let stream = run(command.args(["-c", "copy", "-f", format, "-"])).stdout;
+        let pictures = contents(seed, self.codec, &stream);
+        let md5 = |bytes: &[u8]| Md5::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        pictures.iter().map(|content| md5(&content.picture(width, height, self.depth))).collect()
+    }
+
+    /// Decodes it on the device and compares every picture.
+    fn check(&self) {
+        let dir = tempfile::tempdir().unwrap();
+        let clip = self.make(dir.path());
+        for seed in [1, 2] {
+            let gpu = SimulatedGpu::new().set("seed", seed).start();
+            let mut seen = judge(&gpu, &clip, self.depth);
+            let mut expected = self.expected(seed, &clip);
+            assert_eq!(expected.len(), FRAMES, "{self:?}");
+            if self.options.contains(&"2") {
+                // With B-frames decoding order is not display order.
+                seen.sort();
+                expected.sort();
+            }
+            assert_eq!(seen, expected, "{self:?}, seed {seed}");
+            // FFmpeg's own download goes to memory of its own.
+            gpu.report().assert_clean(&["pageable"]);
+        }
+    }
+}
+
+/// FFmpeg's own download: MD5 of each picture, in display order.
+fn judge(gpu: &Session, clip: &Path, depth: u32) -> Vec<String> {
+    let format = if depth == 8 { "hwdownload,format=nv12" } else { "hwdownload,format=p010le" };
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-hwaccel_output_format", "cuda"]);
+    command.arg("-i").arg(clip).args(["-vf", format, "-fps_mode", "passthrough"]);
+    md5s(&run(gpu.configure(&mut command).args(["-f", "framemd5", "-"])))
+}
+
+/// As most use it: falls back to software where the device fails.
+fn decode(gpu: &Session, clip: &Path) -> Output {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-i"]).arg(clip);
+    command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]);
+    gpu.configure(&mut command).output().unwrap()
+}
+
+fn md5s(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().into()).collect()
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{errors}", output.status);
+    output
+}
+
+#[test]
+fn h264_of_a_size_that_is_padded() {
+    Clip::new(Codec::H264, (1366, 768), 8).check();
+}
+
+#[test]
+fn h264_of_a_height_that_is_padded() {
+    Clip::new(Codec::H264, (1920, 1080), 8).check();
+}
+
+#[test]
+fn h264_in_display_order_and_several_slices() {
+    let options = &["-bf", "0", "-slices", "4"];
+    Clip { options, ..Clip::new(Codec::H264, (640, 360), 8) }.check();
+}
+
+#[test]
+fn h265_of_a_size_that_is_padded() {
+    Clip::new(Codec::Hevc, (1366, 768), 8).check();
+}
+
+#[test]
+fn h265_of_a_height_that_is_padded() {
+    Clip::new(Codec::Hevc, (1920, 1080), 8).check();
+}
+
+#[test]
+fn h265_of_ten_bits() {
+    Clip::new(Codec::Hevc, (1366, 768), 10).check();
+}
+
+fn small(dir: &Path) -> PathBuf {
+    let options = &["-bf", "0"];
+    Clip { options, ..Clip::new(Codec::H264, (320, 192), 8) }.make(dir)
+}
+
+#[test]
+fn a_decoder_that_cannot_be_made_is_replaced_by_software() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = small(dir.path());
+    let gpu = SimulatedGpu::new().set("fault", "cuvidCreateDecoder:1+:CUDA_ERROR_OUT_OF_MEMORY");
+    let gpu = gpu.start();
+    let output = decode(&gpu, &clip);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("CUDA_ERROR_OUT_OF_MEMORY"));
+    let mut software = Command::new("ffmpeg");
+    software.args(["-v", "error", "-nostdin", "-i"]).arg(&clip);
+    let software = run(software.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]));
+    assert_eq!(md5s(&output), md5s(&software));
+    gpu.report().assert_clean(&[]);
+}
+
+#[test]
+fn a_failed_picture_is_missing_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = small(dir.path());
+    let whole = md5s(&decode(&SimulatedGpu::new().start(), &clip));
+    assert_eq!(whole.len(), FRAMES);
+    for fault in ["cuvidDecodePicture:5", "cuvidMapVideoFrame64:5"] {
+        let gpu = SimulatedGpu::new().set("fault", format!("{fault}:CUDA_ERROR_UNKNOWN")).start();
+        let output = decode(&gpu, &clip);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("CUDA_ERROR_UNKNOWN"), "{fault}");
+        let seen = md5s(&output);
+        assert_eq!(seen, [&whole[..4], &whole[5..]].concat(), "{fault}");
+    }
+}
+
+#[test]
+fn a_lost_device_ends_the_decoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = small(dir.path());
+    let gpu = SimulatedGpu::new().set("fault", "device_lost:0@call 100").start();
+    let output = decode(&gpu, &clip);
+    let seen = md5s(&output).len();
+    assert!((1..FRAMES).contains(&seen), "{seen} pictures");
+    assert!(gpu.report().remarks.iter().any(|remark| remark == "device 0 is lost"));
+}
+
+#[test]
+fn settings_reach_another_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = small(dir.path());
+    let gpu = SimulatedGpu::new().start();
+    gpu.change("jitter_percent=0\nfault=cuvidDecodePicture:2:CUDA_ERROR_UNKNOWN");
+    assert_eq!(md5s(&decode(&gpu, &clip)).len(), FRAMES - 1);
+}
+
+#[test]
+fn a_rule_finds_the_thread_that_copies() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = small(dir.path());
+    let gpu = SimulatedGpu::new().set("forbid", "ffmpeg:cuMemcpy2DAsync_v2").start();
+    assert_eq!(judge(&gpu, &clip, 8).len(), FRAMES);
+    // Two planes a picture.
+    assert_eq!(gpu.report().count("forbidden_thread"), 2 * FRAMES);
+    let copied: u64 =
+        gpu.calls().iter().filter(|c| c.function.contains("2DAsync")).map(|c| c.bytes).sum();
+    assert!(copied >= (FRAMES * 320 * 192 * 3 / 2) as u64);
+}

@@ -1,0 +1,73 @@
+//! Streams and events keep CUDA's order, not more.
+
+use std::ptr::null_mut;
+
+use cudarc::driver::sys::{self, CUresult};
+use vas_sim_gpu::testing::SimulatedGpu;
+
+use crate::driver::{Pinned, call, close, device_memory, event, ok, open, stream};
+
+const BYTES: usize = 64 << 10;
+
+#[test]
+fn an_event_is_what_it_was_when_it_was_waited_for() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        open(0);
+        let (slow, quick) = (stream(), stream());
+        let (memory, slot) = (device_memory(BYTES), Pinned::new(BYTES));
+        let recorded = event();
+        assert_eq!(call!(sys::cuEventQuery(recorded)), CUresult::CUDA_SUCCESS);
+        ok!(sys::cuEventRecord(recorded, quick));
+        ok!(sys::cuEventSynchronize(recorded));
+        // An hour's copy: whoever waited for it would not come back.
+        simulator.set("fault=cuMemcpyDtoHAsync_v2:1:slow=3600000000");
+        ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, slow));
+        ok!(sys::cuStreamWaitEvent(quick, recorded, 0));
+        ok!(sys::cuEventRecord(recorded, slow));
+        assert_eq!(call!(sys::cuEventQuery(recorded)), CUresult::CUDA_ERROR_NOT_READY);
+        assert_eq!(call!(sys::cuStreamQuery(slow)), CUresult::CUDA_ERROR_NOT_READY);
+        // The other stream waits for the first recording.
+        ok!(sys::cuStreamSynchronize(quick));
+        assert_eq!(call!(sys::cuStreamQuery(quick)), CUresult::CUDA_SUCCESS);
+        assert_eq!(simulator.level("pending_copies"), 1);
+        // The end of the process does not wait either; what is alive are leaks.
+    }) else {
+        return;
+    };
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+#[test]
+fn a_context_is_a_threads_own() {
+    let Some(run) = SimulatedGpu::new().set("devices", 2).in_child(|simulator| {
+        let context = open(1) as usize;
+        let mut device = 7;
+        ok!(sys::cuCtxGetDevice(&mut device));
+        assert_eq!(device, 1);
+        let other = std::thread::spawn(move || {
+            let mut device = 7;
+            let status = call!(sys::cuCtxGetDevice(&mut device));
+            assert_eq!(status, CUresult::CUDA_ERROR_INVALID_CONTEXT);
+            let mut popped = null_mut();
+            let status = call!(sys::cuCtxPopCurrent_v2(&mut popped));
+            assert_eq!(status, CUresult::CUDA_ERROR_INVALID_CONTEXT);
+            ok!(sys::cuCtxPushCurrent_v2(context as _));
+            ok!(sys::cuCtxPopCurrent_v2(&mut popped));
+            assert_eq!(popped as usize, context);
+        });
+        other.join().unwrap();
+        // Retained again it is the same one, and its flags are fixed.
+        assert_eq!(open(1) as usize, context);
+        assert_eq!(simulator.level("peak_contexts"), 1);
+        let status = call!(sys::cuDevicePrimaryCtxSetFlags_v2(1, 4));
+        assert_eq!(status, CUresult::CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE);
+        close(1);
+        assert_eq!(simulator.level("contexts"), 1);
+        close(1);
+        assert_eq!(simulator.level("contexts"), 0);
+        ok!(sys::cuDevicePrimaryCtxSetFlags_v2(1, 4));
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
