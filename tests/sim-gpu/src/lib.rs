@@ -8,7 +8,7 @@
 //!
 //! A test depends on this crate, which builds the library beside the test's binary, and runs itself anew in
 //! a child process that finds it ([`testing::SimulatedGpu`]). Programs of their own are given its
-//! environment ([`testing::SimulatedGpu::configure`]). The README says what the settings are.
+//! environment ([`testing::Session::configure`]). The README says what the settings are.
 //!
 //! The device itself is in the private modules: `driver` is libcuda, `nvcuvid` is libnvcuvid, and `sim` what
 //! each call of either goes through.

@@ -62,7 +62,7 @@ impl Content {
     /// For a row longer than 32 KiB.
     pub fn fill_row(self, plane: Plane, y: usize, depth: u32, row: &mut [u8]) {
         let place = ((y as u64) << 1) | u64::from(plane == Plane::Chroma);
-        let start = mix(self.0 ^ mix(place)) as usize % NOISE & !1;
+        let start = (mix(self.0 ^ mix(place)) as usize % NOISE) & !1;
         row.copy_from_slice(&TABLE[start..][..row.len()]);
         if depth > 8 {
             let [low, high] = (u16::MAX << (16 - depth)).to_le_bytes();

@@ -101,8 +101,8 @@ impl Context {
         lock(&self.streams).push(stream);
     }
 
-    pub(crate) fn remove_stream(&self, stream: &Arc<Stream>) {
-        lock(&self.streams).retain(|other| !Arc::ptr_eq(other, stream));
+    pub(crate) fn remove_stream(&self, stream: &Stream) {
+        lock(&self.streams).retain(|other| !std::ptr::eq(&**other, stream));
     }
 
     /// Its streams but the default one.
@@ -142,20 +142,25 @@ fn find(handle: Handle) -> Result<Arc<Context>> {
     CONTEXTS.get(handle).map_err(|_| Status::INVALID_CONTEXT)
 }
 
-fn push(context: Arc<Context>) {
-    STACK.with_borrow_mut(|stack| stack.push(context));
+/// Changes the calling thread's stack; a thread that is ending has none any more.
+fn on_stack<R>(change: impl FnOnce(&mut Vec<Arc<Context>>) -> R) -> Result<R> {
+    let changed = STACK.try_with(|stack| change(&mut stack.borrow_mut()));
+    changed.map_err(|_| Status::DEINITIALIZED)
+}
+
+fn push(context: Arc<Context>) -> Result {
+    on_stack(|stack| stack.push(context))
 }
 
 fn pop() -> Result<Arc<Context>> {
-    STACK.with_borrow_mut(Vec::pop).ok_or(Status::INVALID_CONTEXT)
+    on_stack(Vec::pop)?.ok_or(Status::INVALID_CONTEXT)
 }
 
 export! {
     fn cuCtxCreate_v2(context: Out<Handle>, flags: u32, device: c_int) |_call| {
         let made = Context::create(device::get(device)?, flags, false)?;
         context.set(made.handle)?;
-        push(made);
-        Ok(())
+        push(made)
     }
 
     fn cuCtxDestroy_v2(context: Handle) |_call| {
@@ -173,8 +178,7 @@ export! {
     }
 
     fn cuCtxPushCurrent_v2(context: Handle) |_call| {
-        push(find(context)?);
-        Ok(())
+        push(find(context)?)
     }
 
     fn cuCtxPopCurrent_v2(context: Out<Handle>) |_call| {
@@ -189,11 +193,10 @@ export! {
 
     fn cuCtxSetCurrent(context: Handle) |_call| {
         let context = if context == Handle::NULL { None } else { Some(find(context)?) };
-        STACK.with_borrow_mut(|stack| {
+        on_stack(|stack| {
             stack.pop();
             stack.extend(context);
-        });
-        Ok(())
+        })
     }
 
     fn cuCtxGetDevice(device: Out<c_int>) |_call| {

@@ -4,6 +4,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::host::{self, InUse};
 use super::memory::{self, Block, BlockUse};
@@ -172,7 +173,7 @@ impl Transfer {
             report(Kind::Pageable, format_args!("{bytes} bytes to or from memory not pinned"));
         }
         let uses = [self.from.use_on(stream), self.to.use_on(stream)];
-        let (slow_us, fails_later, pending) = (call.slow_us, call.fails_later, Pending::new());
+        let (troubles, pending) = (call.troubles, Pending::new());
         let context = Arc::clone(&stream.context);
         let work = Work::Device(Box::new(move || {
             let _held = (uses, pending);
@@ -182,9 +183,7 @@ impl Transfer {
                 _ => None,
             };
             let bytes = self.width * self.height;
-            context.device.pause(delay::of_copy(bytes) + delay::jittered(slow_us));
-            context.device.health()?;
-            fails_later.map_or(Ok(()), Err)?;
+            troubles.befall(context.device, delay::of_copy(bytes))?;
             self.run();
             if link.is_some() {
                 COPIED.add(bytes as u64);
@@ -319,10 +318,10 @@ fn set_bytes(call: &mut Call, stream: &Arc<Stream>, to: u64, value: u8, bytes: u
     (call.stream, call.bytes) = (stream.number, bytes as u64);
     let (block, offset) = memory::find(to, bytes)?;
     let held = block.use_on(stream);
-    let fails_later = call.fails_later;
+    let (device, troubles) = (stream.context.device, call.troubles);
     let work = Work::Device(Box::new(move || {
         let _held = held;
-        fails_later.map_or(Ok(()), Err)?;
+        troubles.befall(device, Duration::ZERO)?;
         block.storage.write()[offset..][..bytes].fill(value);
         Ok(())
     }));

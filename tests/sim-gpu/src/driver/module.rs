@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::memory::{self, BlockUse};
 use super::stream::{self, Work};
@@ -158,9 +159,9 @@ export! {
         let blocks = blocks.collect::<Result<Vec<_>>>()?;
         let held = blocks.iter().map(|(block, _)| block.use_on(&stream)).collect();
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
-        let fails_later = call.fails_later;
+        let (device, troubles) = (stream.context.device, call.troubles);
         let work = Work::Device(Box::new(move || {
-            fails_later.map_or(Ok(()), Err)?;
+            troubles.befall(device, Duration::ZERO)?;
             let shape = Launch { grid, block, shared_bytes, parameters: std::ptr::null() };
             launch(kernel, shape, parameters, held)
         }));

@@ -187,6 +187,7 @@ impl Stream {
             lock(&self.state).done += 1;
             self.changed.notify_all();
         }
+        self.context.remove_stream(&self);
     }
 
     fn next(&self) -> Option<Job> {
@@ -278,7 +279,7 @@ export! {
 
     fn cuStreamDestroy_v2(stream: Handle) |_call| {
         let stream = STREAMS.remove(stream)?;
-        stream.context.remove_stream(&stream);
+        // Work that was queued is still done, and still waited for by its context.
         stream.close();
         stream.context.health()
     }

@@ -88,7 +88,7 @@ impl Shape {
         let number = |value: u64| usize::try_from(value).map_err(|_| Status::INVALID_VALUE);
         let bytes = match info.output_format {
             NV12 => 1,
-            P016 => 2,
+            P016 if info.bit_depth_minus_8 > 0 => 2,
             _ => return Err(Status::NOT_SUPPORTED),
         };
         let row = number(info.target_width)?.next_multiple_of(2) * bytes;
@@ -96,7 +96,7 @@ impl Shape {
             row,
             rows: number(info.target_height)?.next_multiple_of(2),
             pitch: pitch(config().seed, row),
-            // An 8-bit output of a deeper stream has 8 bits; a P016 one of an 8-bit stream too.
+            // NVDEC gives a deeper stream in 8 bits where NV12 is asked for.
             depth: if bytes == 1 { 8 } else { 8 + info.bit_depth_minus_8 as u32 },
             output_surfaces: number(info.output_surfaces)?,
         })

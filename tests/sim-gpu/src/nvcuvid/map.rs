@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::abi::ProcParams;
 use super::decoder::{DECODERS, Decoder, MAPPED, Shape};
@@ -11,7 +12,7 @@ use crate::picture::{Content, Plane};
 use crate::sim::abi::{Handle, In, Out};
 use crate::sim::lock;
 use crate::sim::misuse::{Kind, report};
-use crate::sim::site::{export, working_context};
+use crate::sim::site::{Troubles, export, working_context};
 use crate::sim::status::{Result, Status};
 
 impl Decoder {
@@ -36,12 +37,14 @@ impl Decoder {
         Ok((content, spare.unwrap_or_else(|| Storage::noise(self.shape.bytes()))))
     }
 
-    fn map(&self, index: c_int, stream: &Arc<Stream>) -> Result<Arc<Block>> {
+    fn map(&self, index: c_int, stream: &Arc<Stream>, troubles: Troubles) -> Result<Arc<Block>> {
         let (content, storage) = self.take_output(index)?;
         let (shape, target) = (self.shape, Arc::clone(&storage));
+        let device = self.context.device;
         let ready = stream.submit(
             Vec::new(),
             Work::Device(Box::new(move || {
+                troubles.befall(device, Duration::ZERO)?;
                 shape.render(content, &mut target.write());
                 Ok(())
             })),
@@ -90,7 +93,7 @@ export! {
         let decoder = DECODERS.get(decoder)?;
         let stream = stream::find(params.get()?.output_stream)?;
         (call.stream, call.bytes) = (stream.number, decoder.shape.bytes() as u64);
-        let block = decoder.map(index, &stream)?;
+        let block = decoder.map(index, &stream, call.troubles)?;
         pitch.set(u32::try_from(decoder.shape.pitch).map_err(|_| Status::MAP_FAILED)?)?;
         address.set(block.address)
     }

@@ -43,8 +43,8 @@ export! {
         // The second field of a picture adds to what the first gave.
         let second = params.is_field != 0 && params.is_second_field != 0;
         let start = submitted.filter(|_| second).unwrap_or(Content::new(config().seed));
-        let time = delay::jittered(config().decode_us()) + delay::jittered(call.slow_us);
-        let fails = call.fails_later.is_some();
+        let time = delay::jittered(config().decode_us()) + delay::jittered(call.troubles.slow_us);
+        let fails = call.troubles.fails.is_some();
         decoder.submit(Picture { surface, content: start.then(bitstream), time, fails });
         decoder.context.health()
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::fault::{self, Effect};
 use super::status::{Result, Status};
-use super::{control, lock, log, misuse, thread};
+use super::{control, delay, lock, log, misuse, thread};
 use crate::driver::context::{self, Context};
-use crate::driver::device;
+use crate::driver::device::{self, Device};
 
 static SITES: Mutex<Vec<&'static Site>> = Mutex::new(Vec::new());
 static INITIALIZED: AtomicBool = AtomicBool::new(false);
@@ -24,10 +25,27 @@ pub(crate) struct Call {
     pub(crate) stream: u64,
     /// For the log: the bytes that the call moves.
     pub(crate) bytes: u64,
-    /// The call's work takes so much longer.
+    /// What faults do to the call's work.
+    pub(crate) troubles: Troubles,
+}
+
+/// What faults do to work once it runs.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Troubles {
     pub(crate) slow_us: u64,
-    /// The call's work fails on its stream.
-    pub(crate) fails_later: Option<Status>,
+    pub(crate) fails: Option<Status>,
+}
+
+impl Troubles {
+    /// Takes the work's time and theirs.
+    ///
+    /// # Errors
+    /// The work is not to be done: a fault, or the device was lost meanwhile.
+    pub(crate) fn befall(self, device: &Device, time: Duration) -> Result {
+        device.pause(time + delay::jittered(self.slow_us));
+        device.health()?;
+        self.fails.map_or(Ok(()), Err)
+    }
 }
 
 impl Site {
@@ -42,7 +60,7 @@ impl Site {
         }
         control::poll();
         let device = context::current().ok().map(|context| context.device.ordinal);
-        let mut call = Call { stream: 0, bytes: 0, slow_us: 0, fails_later: None };
+        let mut call = Call { stream: 0, bytes: 0, troubles: Troubles::default() };
         let result = self.checked(&mut call, device).and_then(|()| body(&mut call));
         let status = result.err().unwrap_or(Status::SUCCESS);
         let Call { stream, bytes, .. } = call;
@@ -59,8 +77,8 @@ impl Site {
         for effect in fault::at_call(self.name, device) {
             match effect {
                 Effect::Fail(status) => outcome = Err(status),
-                Effect::FailLater(status) => call.fails_later = Some(status),
-                Effect::SlowBy(us) => call.slow_us += us,
+                Effect::FailLater(status) => call.troubles.fails = Some(status),
+                Effect::SlowBy(us) => call.troubles.slow_us += us,
                 Effect::LoseDevice(status) => {
                     if let Some(device) = device.and_then(|ordinal| device::all().get(ordinal)) {
                         misuse::remark(format_args!("device {} is lost", device.ordinal));

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::sync::Mutex;
 
 use cudarc::driver::sys::{
     self, CUDA_MEMCPY2D_st, CUcontext, CUdeviceptr, CUevent, CUmemorytype, CUresult, CUstream,
@@ -60,6 +61,22 @@ pub(crate) fn order(before: CUstream, after: CUstream) {
     ok!(sys::cuEventRecord(event, before));
     ok!(sys::cuStreamWaitEvent(after, event, 0));
     ok!(sys::cuEventDestroy_v2(event));
+}
+
+/// Holds a stream up while `act` queues more on it, and waits until it has passed.
+pub(crate) fn while_held(stream: CUstream, act: impl FnOnce()) {
+    extern "C" fn pass(gate: *mut c_void) {
+        // SAFETY: the gate below, which outlives the stream's passing it.
+        drop(unsafe { &*gate.cast::<Mutex<()>>() }.lock());
+    }
+    let gate = Mutex::new(());
+    let closed = gate.lock();
+    let pass: unsafe extern "C" fn(*mut c_void) = pass;
+    ok!(sys::cuLaunchHostFunc(stream, Some(pass), (&raw const gate).cast_mut().cast()));
+    act();
+    drop(closed);
+    // An error is one of work after the gate.
+    let _later = call!(sys::cuStreamSynchronize(stream));
 }
 
 pub(crate) fn device_memory(bytes: usize) -> CUdeviceptr {

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use cudarc::driver::sys::{self, CUresult};
 use vas_sim_gpu::testing::SimulatedGpu;
 
-use crate::driver::{Pinned, call, close, device_memory, event, ok, open, stream};
+use crate::driver::{Pinned, call, close, device_memory, event, ok, open, stream, while_held};
 use crate::nvdec::Decoder;
 
 const BYTES: usize = 4096;
@@ -128,19 +128,12 @@ fn host_functions_are_skipped_and_callbacks_told() {
         // Queued before the failure is known: all three calls succeed.
         let host: unsafe extern "C" fn(*mut std::ffi::c_void) = count;
         let callback: unsafe extern "C" fn(sys::CUstream, CUresult, *mut std::ffi::c_void) = told;
-        let gate = std::sync::Mutex::new(());
-        let closed = gate.lock().unwrap();
-        extern "C" fn pass(gate: *mut std::ffi::c_void) {
-            // SAFETY: the test keeps the gate until the stream has passed it.
-            drop(unsafe { &*gate.cast::<std::sync::Mutex<()>>() }.lock().unwrap());
-        }
-        let waits: unsafe extern "C" fn(*mut std::ffi::c_void) = pass;
-        ok!(sys::cuLaunchHostFunc(copying, Some(host), (&raw mut before).cast()));
-        ok!(sys::cuLaunchHostFunc(copying, Some(waits), (&raw const gate).cast_mut().cast()));
-        ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, copying));
-        ok!(sys::cuLaunchHostFunc(copying, Some(host), (&raw mut after).cast()));
-        ok!(sys::cuStreamAddCallback(copying, Some(callback), (&raw mut status).cast(), 0));
-        drop(closed);
+        while_held(copying, || {
+            ok!(sys::cuLaunchHostFunc(copying, Some(host), (&raw mut before).cast()));
+            ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, copying));
+            ok!(sys::cuLaunchHostFunc(copying, Some(host), (&raw mut after).cast()));
+            ok!(sys::cuStreamAddCallback(copying, Some(callback), (&raw mut status).cast(), 0));
+        });
         let end = call!(sys::cuStreamSynchronize(copying));
         assert_eq!(end, CUresult::CUDA_ERROR_ILLEGAL_ADDRESS);
         assert_eq!((before, after), (1, 0));

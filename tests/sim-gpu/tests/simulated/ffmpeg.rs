@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use md5::{Digest as _, Md5};
 use vas_sim_gpu::bitstream::{Codec, contents};
-use vas_sim_gpu::testing::{Session, SimulatedGpu};
+use vas_sim_gpu::testing::{CallRecord, Session, SimulatedGpu};
 
 const FRAMES: usize = 20;
 
@@ -184,6 +184,36 @@ fn settings_reach_another_process() {
     let gpu = SimulatedGpu::new().start();
     gpu.change("jitter_percent=0\nfault=cuvidDecodePicture:2:CUDA_ERROR_UNKNOWN");
     assert_eq!(md5s(&decode(&gpu, &clip)).len(), FRAMES - 1);
+}
+
+#[test]
+fn a_device_is_lost_at_any_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = small(dir.path());
+    let gpu = SimulatedGpu::new().set("devices", 2).start();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "quiet", "-nostdin", "-stream_loop", "-1", "-hwaccel", "cuda"]);
+    command.args(["-hwaccel_device", "1", "-hwaccel_output_format", "cuda", "-i"]).arg(clip);
+    let mut endless = gpu.configure(&mut command).args(["-f", "null", "-"]).spawn().unwrap();
+    let maps = || gpu.calls().iter().filter(|c| c.function == "cuvidMapVideoFrame64").count();
+    while maps() < FRAMES {
+        assert!(endless.try_wait().unwrap().is_none(), "FFmpeg ended");
+        std::thread::yield_now();
+    }
+    gpu.change("fault=device_lost:1@call 1:CUDA_ERROR_ECC_UNCORRECTABLE");
+    let lost = |call: &CallRecord| {
+        call.function.starts_with("cuvid") && call.status == "CUDA_ERROR_ECC_UNCORRECTABLE"
+    };
+    while !gpu.calls().iter().any(lost) {
+        // Whether FFmpeg gives up or goes on is its own affair.
+        if endless.try_wait().unwrap().is_some() {
+            assert!(gpu.calls().iter().any(lost));
+            return;
+        }
+        std::thread::yield_now();
+    }
+    endless.kill().unwrap();
+    endless.wait().unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod faults;
 mod ffmpeg;
 mod kernels;
 mod limits;
+mod many;
 mod misuse;
 mod nvdec;
 mod streams;

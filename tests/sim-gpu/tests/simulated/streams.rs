@@ -1,11 +1,13 @@
 //! Streams and events keep CUDA's order, not more.
 
 use std::ptr::null_mut;
+use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUresult};
 use vas_sim_gpu::testing::SimulatedGpu;
 
 use crate::driver::{Pinned, call, close, device_memory, event, ok, open, stream};
+use crate::nvdec::Decoder;
 
 const BYTES: usize = 64 << 10;
 
@@ -35,6 +37,46 @@ fn an_event_is_what_it_was_when_it_was_waited_for() {
         return;
     };
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+#[test]
+fn work_takes_the_time_that_was_asked_for() {
+    const COPY: Duration = Duration::from_millis(40);
+    const DECODE: Duration = Duration::from_millis(20);
+    let gpu = SimulatedGpu::new().set("jitter_percent", 0).set("nvdecs", 1);
+    let Some(run) = gpu.in_child(|simulator| {
+        open(0);
+        let (memory, slot) = (device_memory(1 << 20), Pinned::new(1 << 20));
+        let streams = [stream(), stream()];
+        simulator.set(&format!("copy_us_per_mib={}", COPY.as_micros()));
+        let start = Instant::now();
+        for stream in streams {
+            ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, 1 << 20, stream));
+        }
+        ok!(sys::cuCtxSynchronize());
+        // Two streams, but one link.
+        assert!(start.elapsed() >= 2 * COPY);
+        simulator.set(&format!("decode_us={}", DECODE.as_micros()));
+        let decoder = Decoder::new(simulator);
+        let start = Instant::now();
+        for surface in 0..3 {
+            assert_eq!(decoder.decode(surface, 1), CUresult::CUDA_SUCCESS);
+        }
+        // Mapping waits for the decoding, which takes one picture after another.
+        let mapped = decoder.map(2, null_mut()).unwrap();
+        assert!(start.elapsed() >= 3 * DECODE);
+        decoder.unmap(mapped);
+        decoder.destroy();
+        for stream in streams {
+            ok!(sys::cuStreamDestroy_v2(stream));
+        }
+        ok!(sys::cuMemFree_v2(memory));
+        slot.free();
+        close(0);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
 }
 
 #[test]
