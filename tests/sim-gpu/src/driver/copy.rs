@@ -173,7 +173,7 @@ impl Transfer {
             report(Kind::Pageable, format_args!("{bytes} bytes to or from memory not pinned"));
         }
         let uses = [self.from.use_on(stream), self.to.use_on(stream)];
-        let (troubles, pending) = (call.troubles, Pending::new());
+        let (troubles, pending) = (call.take_troubles(), Pending::new());
         let context = Arc::clone(&stream.context);
         let work = Work::Device(Box::new(move || {
             let _held = (uses, pending);
@@ -318,7 +318,7 @@ fn set_bytes(call: &mut Call, stream: &Arc<Stream>, to: u64, value: u8, bytes: u
     (call.stream, call.bytes) = (stream.number, bytes as u64);
     let (block, offset) = memory::find(to, bytes)?;
     let held = block.use_on(stream);
-    let (device, troubles) = (stream.context.device, call.troubles);
+    let (device, troubles) = (stream.context.device, call.take_troubles());
     let work = Work::Device(Box::new(move || {
         let _held = held;
         troubles.befall(device, Duration::ZERO)?;

@@ -1,7 +1,7 @@
 //! Events: a place in a stream's order, replaced by each new recording.
 
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::stream::{self, Point, Work};
@@ -64,7 +64,9 @@ export! {
         }
         let time = Arc::new(OnceLock::new());
         let stamp = Arc::clone(&time);
+        let (device, troubles) = (stream.context.device, call.take_troubles());
         let work = Work::Device(Box::new(move || {
+            troubles.befall(device, Duration::ZERO)?;
             // Set once: each recording has a stamp of its own.
             let _first = stamp.set(Instant::now());
             Ok(())

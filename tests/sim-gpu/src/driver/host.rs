@@ -106,10 +106,19 @@ fn is_mapped(range: &Range<usize>) -> bool {
 }
 
 /// Touches each page, as pinning does.
-fn populate(range: &Range<usize>) {
+///
+/// # Errors
+/// `CUDA_ERROR_OUT_OF_MEMORY` where the memory cannot be had: a hole in a full tmpfs, say.
+fn populate(range: &Range<usize>) -> Result {
     let start = range.start / PAGE * PAGE;
-    // SAFETY: madvise with this advice only faults pages in; a failure leaves them to the copies.
-    unsafe { libc::madvise(start as *mut c_void, range.end - start, libc::MADV_POPULATE_WRITE) };
+    let (memory, len) = (start as *mut c_void, range.end - start);
+    // SAFETY: this advice only faults pages in.
+    let outcome = unsafe { libc::madvise(memory, len, libc::MADV_POPULATE_WRITE) };
+    // A kernel before 5.14 does not know the advice and leaves the faults to the copies.
+    if outcome != 0 && std::io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL) {
+        return Err(Status::OUT_OF_MEMORY);
+    }
+    Ok(())
 }
 
 fn allocate(bytes: usize, flags: u32) -> Result<*mut c_void> {
@@ -166,9 +175,8 @@ export! {
             return Err(Status::INVALID_VALUE);
         }
         note_pinning("cuMemHostRegister_v2");
-        insert(range.clone(), flags, None)?;
-        populate(&range);
-        Ok(())
+        populate(&range)?;
+        insert(range, flags, None)
     }
 
     fn cuMemHostUnregister(memory: *mut c_void) |call| {

@@ -16,12 +16,15 @@ use crate::sim::status::{Result, Status};
 
 /// Not canonical on x86-64 and far above user memory elsewhere: a host access faults.
 const FIRST: u64 = 0x00CD_0000_0000_0000;
+/// From here on are decoders' surfaces, so that a stale address says what it was.
+const FIRST_SURFACE: u64 = 0x00CE_0000_0000_0000;
 /// Each allocation begins at a multiple of this, with a gap behind it.
 const ALIGN: u64 = 1 << 16;
 /// More than this is not filled with noise: a program that allocates so much tests the limit.
 const NOISE_BYTES: usize = 64 << 20;
 
 static NEXT: AtomicU64 = AtomicU64::new(FIRST);
+static NEXT_SURFACE: AtomicU64 = AtomicU64::new(FIRST_SURFACE);
 static BLOCKS: Mutex<BTreeMap<u64, Arc<Block>>> = Mutex::new(BTreeMap::new());
 
 /// Bytes that work reads and writes, one after another where a program forgot to order them.
@@ -112,7 +115,11 @@ impl Block {
 
 /// Is that number an address of device memory, living or not?
 pub(crate) fn is_device(address: u64) -> bool {
-    (FIRST..NEXT.load(Ordering::Relaxed)).contains(&address)
+    (FIRST..NEXT.load(Ordering::Relaxed)).contains(&address) || is_surface(address)
+}
+
+fn is_surface(address: u64) -> bool {
+    (FIRST_SURFACE..NEXT_SURFACE.load(Ordering::Relaxed)).contains(&address)
 }
 
 /// Gives bytes an address that was never used before.
@@ -123,7 +130,8 @@ pub(crate) fn publish(
 ) -> Arc<Block> {
     let len = storage.read().len();
     let room = (len as u64).next_multiple_of(ALIGN) + ALIGN;
-    let address = NEXT.fetch_add(room, Ordering::Relaxed);
+    let next = if surface.is_some() { &NEXT_SURFACE } else { &NEXT };
+    let address = next.fetch_add(room, Ordering::Relaxed);
     let users = Mutex::default();
     let block = Arc::new(Block { address, len, storage, surface, users, _charge: charge });
     lock(&BLOCKS).insert(address, Arc::clone(&block));
@@ -138,8 +146,13 @@ pub(crate) fn find(address: u64, len: usize) -> Result<(Arc<Block>, usize)> {
     let block = lock(&BLOCKS).range(..=address).next_back().map(|(_, block)| Arc::clone(block));
     let block = block.filter(|block| address - block.address < (block.len as u64).max(1));
     let Some(block) = block else {
-        if is_device(address) {
-            report(Kind::UseAfterUnmap, format_args!("{address:#x} is no device memory any more"));
+        if is_surface(address) {
+            report(
+                Kind::UseAfterUnmap,
+                format_args!("surface {address:#x} is not mapped any more"),
+            );
+        } else if is_device(address) {
+            report(Kind::UseAfterFree, format_args!("memory {address:#x} was freed"));
         }
         return Err(Status::INVALID_VALUE);
     };

@@ -159,7 +159,7 @@ export! {
         let blocks = blocks.collect::<Result<Vec<_>>>()?;
         let held = blocks.iter().map(|(block, _)| block.use_on(&stream)).collect();
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
-        let (device, troubles) = (stream.context.device, call.troubles);
+        let (device, troubles) = (stream.context.device, call.take_troubles());
         let work = Work::Device(Box::new(move || {
             troubles.befall(device, Duration::ZERO)?;
             let shape = Launch { grid, block, shared_bytes, parameters: std::ptr::null() };

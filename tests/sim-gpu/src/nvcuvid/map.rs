@@ -93,7 +93,7 @@ export! {
         let decoder = DECODERS.get(decoder)?;
         let stream = stream::find(params.get()?.output_stream)?;
         (call.stream, call.bytes) = (stream.number, decoder.shape.bytes() as u64);
-        let block = decoder.map(index, &stream, call.troubles)?;
+        let block = decoder.map(index, &stream, call.take_troubles())?;
         pitch.set(u32::try_from(decoder.shape.pitch).map_err(|_| Status::MAP_FAILED)?)?;
         address.set(block.address)
     }

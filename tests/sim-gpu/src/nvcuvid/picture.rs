@@ -7,7 +7,7 @@ use super::decoder::{DECODERS, Picture};
 use crate::picture::Content;
 use crate::sim::abi::{Handle, In, Out, bytes};
 use crate::sim::config::config;
-use crate::sim::site::{export, working_context};
+use crate::sim::site::{Troubles, export, working_context};
 use crate::sim::status::Status;
 use crate::sim::{delay, lock};
 
@@ -43,8 +43,9 @@ export! {
         // The second field of a picture adds to what the first gave.
         let second = params.is_field != 0 && params.is_second_field != 0;
         let start = submitted.filter(|_| second).unwrap_or(Content::new(config().seed));
-        let time = delay::jittered(config().decode_us()) + delay::jittered(call.troubles.slow_us);
-        let fails = call.troubles.fails.is_some();
+        let Troubles { slow_us, fails } = call.take_troubles();
+        let time = delay::jittered(config().decode_us()) + delay::jittered(slow_us);
+        let fails = fails.is_some();
         decoder.submit(Picture { surface, content: start.then(bitstream), time, fails });
         decoder.context.health()
     }

@@ -5,7 +5,7 @@
 //!
 //! - `CUDA_ERROR_...`: the call does nothing and returns this;
 //! - `async=CUDA_ERROR_...`: the call succeeds, its work fails on the stream and takes the context with it;
-//! - `slow=US`: the call's work takes so many microseconds longer.
+//! - `slow=US`: the call's work takes so many microseconds longer, or the call itself where it queues none.
 //!
 //! `@D` at the end counts calls of device D only. `device_lost:D@call N`, perhaps `:CUDA_ERROR_...`, loses
 //! the device at the N-th call that reaches it.

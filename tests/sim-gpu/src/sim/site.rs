@@ -25,8 +25,8 @@ pub(crate) struct Call {
     pub(crate) stream: u64,
     /// For the log: the bytes that the call moves.
     pub(crate) bytes: u64,
-    /// What faults do to the call's work.
-    pub(crate) troubles: Troubles,
+    device: Option<usize>,
+    troubles: Troubles,
 }
 
 /// What faults do to work once it runs.
@@ -48,6 +48,24 @@ impl Troubles {
     }
 }
 
+impl Call {
+    /// What faults do to the call's work, for the work to take with it.
+    pub(crate) fn take_troubles(&mut self) -> Troubles {
+        std::mem::take(&mut self.troubles)
+    }
+
+    /// A call that queued no work takes the time itself, and cannot fail later.
+    fn befall(&mut self, function: &str) {
+        let Troubles { slow_us, fails } = self.take_troubles();
+        match self.device.and_then(|ordinal| device::all().get(ordinal)) {
+            Some(device) => device.pause(delay::jittered(slow_us)),
+            None => std::thread::sleep(delay::jittered(slow_us)),
+        }
+        // A test whose fault cannot happen must not pass without it.
+        assert!(fails.is_none(), "a fault of {function}: it queues no work that could fail later");
+    }
+}
+
 impl Site {
     pub(crate) const fn new(name: &'static str) -> Self {
         Self { name, calls: AtomicU64::new(0) }
@@ -60,27 +78,31 @@ impl Site {
         }
         control::poll();
         let device = context::current().ok().map(|context| context.device.ordinal);
-        let mut call = Call { stream: 0, bytes: 0, troubles: Troubles::default() };
-        let result = self.checked(&mut call, device).and_then(|()| body(&mut call));
+        let mut call = Call { stream: 0, bytes: 0, device, troubles: Troubles::default() };
+        let result = self.checked(&mut call).and_then(|()| body(&mut call));
+        if result.is_ok() {
+            call.befall(self.name);
+        }
         let status = result.err().unwrap_or(Status::SUCCESS);
         let Call { stream, bytes, .. } = call;
         log::write(&log::Line { function: self.name, device, stream, bytes, status });
         status
     }
 
-    fn checked(&self, call: &mut Call, device: Option<usize>) -> Result {
+    fn checked(&self, call: &mut Call) -> Result {
         thread::check(self.name)?;
         if !INITIALIZED.load(Ordering::Relaxed) && !self.needs_no_init() {
             return Err(Status::NOT_INITIALIZED);
         }
         let mut outcome = Ok(());
-        for effect in fault::at_call(self.name, device) {
+        for effect in fault::at_call(self.name, call.device) {
             match effect {
                 Effect::Fail(status) => outcome = Err(status),
                 Effect::FailLater(status) => call.troubles.fails = Some(status),
                 Effect::SlowBy(us) => call.troubles.slow_us += us,
                 Effect::LoseDevice(status) => {
-                    if let Some(device) = device.and_then(|ordinal| device::all().get(ordinal)) {
+                    if let Some(device) = call.device.and_then(|ordinal| device::all().get(ordinal))
+                    {
                         misuse::remark(format_args!("device {} is lost", device.ordinal));
                         device.lose(status);
                     }

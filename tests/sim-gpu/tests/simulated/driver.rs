@@ -1,12 +1,15 @@
 //! The driver's functions as tests call them, through cudarc's bindings.
 
 use std::ffi::c_void;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
 use cudarc::driver::sys::{
     self, CUDA_MEMCPY2D_st, CUcontext, CUdeviceptr, CUevent, CUmemorytype, CUresult, CUstream,
 };
+use vas_sim_gpu::testing::ChildRun;
 
 pub(crate) const OK: CUresult = CUresult::CUDA_SUCCESS;
 pub(crate) const NON_BLOCKING: u32 = 1;
@@ -105,6 +108,15 @@ impl Pinned {
     }
 }
 
+/// A mapping of a file, however long that is.
+pub(crate) fn map_file(file: &File, bytes: usize) -> *mut c_void {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: a new mapping that overlays nothing.
+    let memory = unsafe { libc::mmap(null_mut(), bytes, access, kind, file.as_raw_fd(), 0) };
+    assert_ne!(memory, libc::MAP_FAILED);
+    memory
+}
+
 /// A private page-aligned mapping that a test registers itself.
 pub(crate) fn map_pages(bytes: usize) -> *mut c_void {
     let (access, kind) =
@@ -141,4 +153,11 @@ pub(crate) fn rows_down(
         WidthInBytes: width,
         Height: height,
     }
+}
+
+/// Exactly this was found, once each.
+pub(crate) fn assert_found(run: &ChildRun, kinds: &[&str]) {
+    let found: Vec<&str> = run.report.misuses.iter().map(|m| m.kind.as_str()).collect();
+    assert_eq!(found, kinds, "{:#?}", run.report);
+    assert!(run.report.ended());
 }

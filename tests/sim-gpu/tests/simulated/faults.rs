@@ -1,12 +1,15 @@
 //! Faults happen where they were asked for, and as on a real device.
 
 use std::ptr::null_mut;
+use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUresult};
 use vas_sim_gpu::testing::SimulatedGpu;
 
-use crate::driver::{Pinned, call, close, device_memory, event, ok, open, stream, while_held};
-use crate::nvdec::Decoder;
+use crate::driver::{
+    Pinned, call, close, device_memory, event, ok, open, rows_down, stream, while_held,
+};
+use crate::nvdec::{Decoder, HEIGHT, WIDTH, expected};
 
 const BYTES: usize = 4096;
 
@@ -142,6 +145,47 @@ fn host_functions_are_skipped_and_callbacks_told() {
         return;
     };
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+#[test]
+fn a_call_that_queues_nothing_is_slow_itself() {
+    let fault = "cuMemAlloc_v2:1:slow=30000";
+    let gpu = SimulatedGpu::new().set("jitter_percent", 0).set("fault", fault);
+    let Some(run) = gpu.in_child(|_| {
+        open(0);
+        let start = Instant::now();
+        ok!(sys::cuMemFree_v2(device_memory(BYTES)));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        close(0);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn a_concealed_picture_differs_and_says_so() {
+    let fault = "cuvidDecodePicture:1:async=CUDA_ERROR_UNKNOWN";
+    let Some(run) = SimulatedGpu::new().set("fault", fault).in_child(|simulator| {
+        open(0);
+        let (decoder, slot) = (Decoder::new(simulator), Pinned::new(WIDTH * HEIGHT));
+        for (concealed, status) in [(true, 9), (false, 2)] {
+            let mapped = decoder.picture(1, null_mut());
+            assert_eq!(decoder.status(0), status);
+            let copy = rows_down(mapped.address, mapped.pitch, slot.0, WIDTH, HEIGHT);
+            ok!(sys::cuMemcpy2DAsync_v2(&copy, null_mut()));
+            ok!(sys::cuCtxSynchronize());
+            let expected = expected(1).picture(WIDTH, HEIGHT, 8);
+            assert_eq!(slot.bytes() != &expected[..WIDTH * HEIGHT], concealed);
+            decoder.unmap(mapped);
+        }
+        decoder.destroy();
+        slot.free();
+        close(0);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
 }
 
 #[test]

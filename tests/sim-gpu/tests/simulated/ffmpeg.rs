@@ -39,13 +39,8 @@ impl Clip {
 
     /// MD5 of each picture that a device of this seed is to show, in decoding order.
     fn expected(&self, seed: u64, clip: &Path) -> Vec<String> {
-        let (format, (width, height)) =
-            (if self.codec == Codec::H264 { "h264" } else { "hevc" }, self.size);
-        let mut command = Command::new("ffmpeg");
-        command.args(["-v", "error", "-nostdin", "-i"]).arg(clip);
-        let stream = run(command.args(["-c", "copy", "-f", format, "-"])).stdout;
-        let pictures = contents(seed, self.codec, &stream);
-        let md5 = |bytes: &[u8]| Md5::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let (width, height) = self.size;
+        let pictures = contents(seed, self.codec, &annex_b(clip, self.codec));
         pictures.iter().map(|content| md5(&content.picture(width, height, self.depth))).collect()
     }
 
@@ -70,6 +65,14 @@ impl Clip {
     }
 }
 
+/// The elementary stream of a clip.
+fn annex_b(clip: &Path, codec: Codec) -> Vec<u8> {
+    let format = if codec == Codec::H264 { "h264" } else { "hevc" };
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-i"]).arg(clip);
+    run(command.args(["-c", "copy", "-f", format, "-"])).stdout
+}
+
 /// FFmpeg's own download: MD5 of each picture, in display order.
 fn judge(gpu: &Session, clip: &Path, depth: u32) -> Vec<String> {
     let format = if depth == 8 { "hwdownload,format=nv12" } else { "hwdownload,format=p010le" };
@@ -85,6 +88,10 @@ fn decode(gpu: &Session, clip: &Path) -> Output {
     command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-i"]).arg(clip);
     command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]);
     gpu.configure(&mut command).output().unwrap()
+}
+
+fn md5(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn md5s(output: &Output) -> Vec<String> {
@@ -129,6 +136,37 @@ fn h265_of_a_height_that_is_padded() {
 #[test]
 fn h265_of_ten_bits() {
     Clip::new(Codec::Hevc, (1366, 768), 10).check();
+}
+
+#[test]
+fn a_new_size_in_mid_stream() {
+    let sizes = [(640, 360), (1366, 768)];
+    let mut stream = Vec::new();
+    let mut pictures = Vec::new();
+    for size in sizes {
+        let dir = tempfile::tempdir().unwrap();
+        let options = &["-bf", "0"];
+        let clip = Clip { options, ..Clip::new(Codec::H264, size, 8) }.make(dir.path());
+        let part = annex_b(&clip, Codec::H264);
+        pictures.extend(contents(1, Codec::H264, &part).into_iter().map(|content| (content, size)));
+        stream.extend(part);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clip = dir.path().join("two.h264");
+    std::fs::write(&clip, stream).unwrap();
+    let gpu = SimulatedGpu::new().start();
+    let expected =
+        pictures.iter().map(|(content, (width, height))| content.picture(*width, *height, 8));
+    let expected: Vec<String> = expected.map(|picture| md5(&picture)).collect();
+    let mut command = Command::new("ffmpeg");
+    // Not yuv420p, which is what FFmpeg would make of it to keep the first size.
+    command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-i"]).arg(clip);
+    command.args(["-autoscale", "0", "-pix_fmt", "nv12"]);
+    command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]);
+    assert_eq!(md5s(&run(gpu.configure(&mut command))), expected);
+    gpu.report().assert_clean(&["pageable"]);
+    let made = gpu.calls().iter().filter(|call| call.function == "cuvidCreateDecoder").count();
+    assert_eq!(made, 2);
 }
 
 fn small(dir: &Path) -> PathBuf {
@@ -189,31 +227,27 @@ fn settings_reach_another_process() {
 #[test]
 fn a_device_is_lost_at_any_time() {
     let dir = tempfile::tempdir().unwrap();
-    let clip = small(dir.path());
-    let gpu = SimulatedGpu::new().set("devices", 2).start();
+    let stream = annex_b(&small(dir.path()), Codec::H264);
+    let clip = dir.path().join("long.h264");
+    std::fs::write(&clip, stream.repeat(100)).unwrap();
+    // Longer than the test waits for anything: it ends by the loss.
+    let gpu = SimulatedGpu::new().set("devices", 2).set("decode_us", 20_000).start();
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "quiet", "-nostdin", "-stream_loop", "-1", "-hwaccel", "cuda"]);
-    command.args(["-hwaccel_device", "1", "-hwaccel_output_format", "cuda", "-i"]).arg(clip);
-    let mut endless = gpu.configure(&mut command).args(["-f", "null", "-"]).spawn().unwrap();
+    command.args(["-v", "quiet", "-nostdin", "-hwaccel", "cuda", "-hwaccel_device", "1", "-i"]);
+    let command = command.arg(clip).args(["-f", "null", "-"]);
+    let mut program = gpu.configure(command).spawn().unwrap();
     let maps = || gpu.calls().iter().filter(|c| c.function == "cuvidMapVideoFrame64").count();
     while maps() < FRAMES {
-        assert!(endless.try_wait().unwrap().is_none(), "FFmpeg ended");
+        assert!(program.try_wait().unwrap().is_none(), "FFmpeg ended");
         std::thread::yield_now();
     }
     gpu.change("fault=device_lost:1@call 1:CUDA_ERROR_ECC_UNCORRECTABLE");
-    let lost = |call: &CallRecord| {
-        call.function.starts_with("cuvid") && call.status == "CUDA_ERROR_ECC_UNCORRECTABLE"
-    };
-    while !gpu.calls().iter().any(lost) {
-        // Whether FFmpeg gives up or goes on is its own affair.
-        if endless.try_wait().unwrap().is_some() {
-            assert!(gpu.calls().iter().any(lost));
-            return;
-        }
-        std::thread::yield_now();
-    }
-    endless.kill().unwrap();
-    endless.wait().unwrap();
+    program.wait().unwrap();
+    let lost = |call: &CallRecord| call.status == "CUDA_ERROR_ECC_UNCORRECTABLE";
+    let calls = gpu.calls();
+    let first = calls.iter().position(lost).expect("calls that the loss failed");
+    let decoded = |call: &&CallRecord| call.function == "cuvidDecodePicture" && !lost(call);
+    assert_eq!(calls[first..].iter().filter(decoded).count(), 0);
 }
 
 #[test]

@@ -61,12 +61,12 @@ fn a_stand_in_runs_in_stream_order() {
         // A launch on memory that was freed is found by its parameter.
         ok!(sys::cuMemFree_v2(memory));
         assert_eq!(launch(), CUresult::CUDA_ERROR_INVALID_VALUE);
-        assert_eq!(simulator.report().count("use_after_unmap"), 1);
+        assert_eq!(simulator.report().count("use_after_free"), 1);
         slot.free();
         ok!(sys::cuModuleUnload(module));
         close(0);
     }) else {
         return;
     };
-    run.report.assert_clean(&["use_after_unmap"]);
+    run.report.assert_clean(&["use_after_free"]);
 }

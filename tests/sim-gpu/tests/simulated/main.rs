@@ -10,4 +10,5 @@ mod limits;
 mod many;
 mod misuse;
 mod nvdec;
+mod pinning;
 mod streams;

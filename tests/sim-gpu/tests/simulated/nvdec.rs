@@ -32,6 +32,7 @@ type Create = extern "C" fn(*mut *mut c_void, *const u64) -> CUresult;
 type Destroy = extern "C" fn(*mut c_void) -> CUresult;
 type Decode = extern "C" fn(*mut c_void, *const u64) -> CUresult;
 type Map = extern "C" fn(*mut c_void, c_int, *mut u64, *mut u32, *const u64) -> CUresult;
+type GetStatus = extern "C" fn(*mut c_void, c_int, *mut u64) -> CUresult;
 type Unmap = extern "C" fn(*mut c_void, u64) -> CUresult;
 
 /// What is decoded as picture `number`.
@@ -95,6 +96,14 @@ impl<'a> Decoder<'a> {
     pub(crate) fn unmap(&self, mapped: Mapped) -> CUresult {
         let unmap: Unmap = function(self.simulator, c"cuvidUnmapVideoFrame64");
         unmap(self.handle, mapped.address)
+    }
+
+    /// `cuvidDecodeStatus` of a surface.
+    pub(crate) fn status(&self, surface: c_int) -> u32 {
+        let mut status = [0u64; 24];
+        let get: GetStatus = function(self.simulator, c"cuvidGetDecodeStatus");
+        assert_eq!(get(self.handle, surface, status.as_mut_ptr()), OK);
+        status[0] as u32
     }
 
     pub(crate) fn destroy(self) -> CUresult {
