@@ -74,11 +74,11 @@ impl Reader {
         let attached_ns = monotonic_ns();
         let presence = Some(attach(&path, max_fps)?);
         let ring = match Mapped::open(&path, camera) {
-            Ok(ring) if !ring.writer_lives() => {
+            Ok(ring) if !ring.writer_lives() && !mapped::is_held(&path) => {
                 return Err(OpenError::NoWriter { camera: camera.to_string() });
             }
             // Between two epochs, or about to be removed.
-            Ok(ring) => ring.is_live().then(|| Arc::new(ring)),
+            Ok(ring) => (!ring.has_ended()).then(|| Arc::new(ring)),
             Err(OpenError::NotYet { .. }) => None,
             Err(e) => return Err(e),
         };
