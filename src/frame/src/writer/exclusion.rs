@@ -22,6 +22,8 @@ const ADMISSION_FILE: &str = ".admission";
 /// How often, and how many times, a turn is asked for.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 const MOST_ASKS: u32 = 400;
+/// How many times a holder's words are looked for.
+const MOST_LOOKS: usize = 20;
 
 /// What came of an attempt to lock a file by its name.
 enum Attempt {
@@ -56,7 +58,7 @@ pub(super) fn lock_camera(folder: &Folder, camera: &CameraId) -> Result<Option<F
     match attempt(folder, WRITER_FILE)? {
         Attempt::Gone => Ok(None),
         Attempt::Taken(file) => {
-            let holder = text_of(&file).unwrap_or_else(|| "it did not say who it is".into());
+            let holder = holder(&file).unwrap_or_else(|| "it did not say who it is".into());
             Err(ExportError::Held { camera: camera.to_string(), holder })
         }
         Attempt::Locked(mut file) => {
@@ -65,6 +67,17 @@ pub(super) fn lock_camera(folder: &Folder, camera: &CameraId) -> Result<Option<F
             Ok(Some(file))
         }
     }
+}
+
+/// What a holder says of itself, which it does as soon as it has the lock.
+fn holder(file: &File) -> Option<String> {
+    let looks = std::iter::repeat_with(|| {
+        text_of(file).or_else(|| {
+            std::thread::sleep(ASK_EVERY);
+            None
+        })
+    });
+    looks.take(MOST_LOOKS).flatten().next()
 }
 
 /// The right to promise memory in an export directory; ends when dropped.
@@ -106,7 +119,7 @@ pub(super) fn leave(root: &Folder, made_by_writer: bool) -> Result<(), ExportErr
         return Ok(());
     }
     root.remove(ADMISSION_FILE);
-    if made_by_writer {
+    if made_by_writer && root.is_there() {
         // Fails when a writer has just come, which then stays in a directory that nobody removes.
         let _ = rustix::fs::rmdir(&root.path);
     }

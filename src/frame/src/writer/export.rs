@@ -39,7 +39,7 @@ pub struct CameraExport {
     next_epoch: u64,
     first_frame_id: u64,
     current: Option<Current>,
-    /// What `frame.meta` names. Its lock says that we live, also between two epochs.
+    /// What our `frame.meta` names. Its lock says that we live, also between two epochs.
     named_meta: Option<File>,
     retired: Retired,
 }
@@ -353,7 +353,8 @@ impl CameraExport {
         let held = fstat(&self.dir.fd);
         let same_dir = matches!((here, held), (Ok(a), Ok(b)) if a.st_ino == b.st_ino);
         let same_file = |name, file: &File| self.dir.names(name, file.as_fd());
-        same_dir
+        self.root.is_there()
+            && same_dir
             && same_file(WRITER_FILE, &self.writer_lock)
             && same_file(READERS_FILE, &self.readers)
             && self.named_meta.as_ref().is_none_or(|file| same_file(META_FILE, file))
@@ -367,9 +368,11 @@ impl Drop for CameraExport {
             current.ring.close(layout::STATE_STOPPED);
         }
         // The directory last, and the writer's lock file last in it: who waits for it finds it unlinked
-        // and starts over.
-        for name in [META_FILE, DATA_FILE, READERS_FILE, WRITER_FILE] {
-            self.dir.remove(name);
+        // and starts over. Whoever lost that file may have lost the camera to another, and removes nothing.
+        if self.dir.names(WRITER_FILE, self.writer_lock.as_fd()) {
+            for name in [META_FILE, DATA_FILE, READERS_FILE, WRITER_FILE] {
+                self.dir.remove(name);
+            }
         }
         match unlinkat(self.root.dir(), self.camera.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT | Errno::EXIST | Errno::NOTEMPTY) => {}

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{
-    AtFlags, FallocateFlags, Mode, OFlags, fallocate, fstat, openat, renameat, statat, unlinkat,
+    AtFlags, CWD, FallocateFlags, Mode, OFlags, Stat, fallocate, fstat, openat, renameat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -24,6 +25,12 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Whether its path still names it.
+    pub(super) fn is_there(&self) -> bool {
+        let named = statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW);
+        is_same(named, fstat(&self.fd))
     }
 
     /// Creates `name` in full size, its memory allocated and mapped in; not yet under its final name, and
@@ -58,9 +65,14 @@ impl Folder {
     pub(super) fn open_or_create(&self, name: &str, mode: Mode) -> Result<File, ExportError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = self.at(name);
-        let file: File = openat(&self.fd, name, flags, mode)
-            .map_err(|e| ExportError::io("open", &path, e))?
-            .into();
+        let file: File = match openat(&self.fd, name, flags, mode) {
+            Ok(fd) => fd.into(),
+            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+                let problem = "is no regular file".into();
+                return Err(ExportError::NotOurs { path, problem });
+            }
+            Err(e) => return Err(ExportError::io("open", path, e)),
+        };
         super::root::check_ours(&file, &path)?;
         Ok(file)
     }
@@ -83,8 +95,12 @@ impl Folder {
     /// Whether `name` still names the open file.
     pub(super) fn names(&self, name: &str, file: BorrowedFd<'_>) -> bool {
         let named = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
-        matches!((named, fstat(file)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+        is_same(named, fstat(file))
     }
+}
+
+fn is_same(one: rustix::io::Result<Stat>, other: rustix::io::Result<Stat>) -> bool {
+    matches!((one, other), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
 /// Allocates a file's memory and maps it for writing.

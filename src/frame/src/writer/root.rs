@@ -102,6 +102,20 @@ impl ExportRoot {
         &self.folder.path
     }
 
+    /// Whether the path still names this directory; otherwise nobody finds what is exported in it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.folder.is_there()
+    }
+
+    /// Opens the path again, for when it names another directory or none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn reopen(&self) -> Result<Self, ExportError> {
+        Self::open(self.path(), self.access())
+    }
+
     pub(super) fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -260,6 +260,13 @@ impl Work {
     }
 
     fn housekeep(&mut self) {
+        // If that fails, each camera's claim will say why.
+        if !self.root.is_there()
+            && let Ok(root) = self.root.reopen()
+        {
+            self.root = Arc::new(root);
+            self.cameras.values_mut().for_each(|kept| kept.claim_at_ns = 0);
+        }
         for (camera, kept) in &mut self.cameras {
             let Some(export) = &mut kept.export else { continue };
             if export.housekeep() {
