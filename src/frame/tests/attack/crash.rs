@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use vas_frame::{Frame, Nv12Image, OpenError, ReadError, Reader, monotonic_ns};
+use vas_frame::{Frame, Nv12Image, ReadError, Reader, monotonic_ns};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Random, Stop, camera, claim, epoch, is_right, line, open, options, publish, size, until,
+    Place, Random, Stop, camera, claim, epoch, is_right, line, open, open_again_and_again, options,
+    publish, size, until,
 };
 
 /// Longest wait of a follower, after which it looks whether it is to stop.
@@ -43,7 +44,7 @@ pub(crate) fn write(root: &Path, seed: u64) {
 struct Follower {
     frame_id: AtomicU64,
     frames: AtomicU64,
-    /// When it was last told that the writer is gone.
+    /// When it was told that the writer is gone; 0 before.
     gone_ns: AtomicU64,
 }
 
@@ -67,35 +68,14 @@ impl Follower {
                 }
                 Err(ReadError::NotYet { .. } | ReadError::TimedOut { .. }) => {}
                 Err(ReadError::WriterGone { .. }) => {
-                    self.gone_ns.store(monotonic_ns(), Ordering::Relaxed);
+                    // It is told again for as long as no other comes.
+                    let (first, relaxed) = (monotonic_ns(), Ordering::Relaxed);
+                    let _ = self.gone_ns.compare_exchange(0, first, relaxed, relaxed);
                 }
                 Err(error) => panic!("an attached reader was told: {error}"),
             }
         }
     }
-}
-
-/// Opens and reads until `stop`, whatever state the files are in; how many frames it saw.
-fn open_at_random(root: &Path, stop: &AtomicBool) -> u64 {
-    let (mut image, mut frames) = (Nv12Image::default(), 0);
-    while !stop.load(Ordering::Relaxed) {
-        match Reader::open(root, &camera()) {
-            Ok(mut reader) => match reader.newer_than(0, Duration::from_millis(1)) {
-                Ok(frame) => frames += u64::from(is_right(&frame, &mut image)),
-                Err(
-                    ReadError::NotYet { .. }
-                    | ReadError::TimedOut { .. }
-                    | ReadError::WriterGone { .. },
-                ) => {}
-                Err(error) => panic!("a new reader was told: {error}"),
-            },
-            Err(
-                OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. },
-            ) => {}
-            Err(error) => panic!("who opened was told: {error}"),
-        }
-    }
-    frames
 }
 
 /// Asks the kernel again and again until nobody holds a write lock on `file`; when that was.
@@ -121,12 +101,12 @@ fn killed_at_random(rounds: u64) {
     let (stop, followers) = (AtomicBool::new(false), [Follower::default(), Follower::default()]);
     let mut random = Random(2026);
     let (mut since_release, mut since_signal) = (Vec::new(), Vec::new());
-    let opened = std::thread::scope(|scope| {
+    let (_, opened) = std::thread::scope(|scope| {
         let guard = Stop(&stop);
         let (one, two) = (place.reader(), place.reader());
         scope.spawn(|| followers[0].run(one, &stop, |r, id| r.newer_than(id, WAIT)));
         scope.spawn(|| followers[1].run(two, &stop, |r, id| r.next_after(id, WAIT)));
-        let opener = scope.spawn(|| open_at_random(&root, &stop));
+        let opener = scope.spawn(|| open_again_and_again(&root, &stop));
         drop(first);
         for round in 1..=rounds {
             let words = [round.to_string()];

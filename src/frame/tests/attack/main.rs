@@ -7,9 +7,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod epochs;
+mod lease;
 mod locks;
 mod memory;
 mod part;
+mod planted;
 mod rig;
+mod second_writer;
+mod sizes;
 mod syscalls;
 mod users;

@@ -2,7 +2,7 @@
 //!
 //! A part speaks on standard error, a line a word: standard output belongs to the test harness.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
@@ -18,6 +18,9 @@ fn play() {
     let root = PathBuf::from(words[1]);
     match words[0] {
         "crash::write" => super::crash::write(&root, words[2].parse().unwrap()),
+        "epochs::change" => super::epochs::change(&root, words[2].parse().unwrap()),
+        "second_writer::try_again" => super::second_writer::try_again(&root),
+        "sizes::stay" => super::sizes::stay(&root),
         "locks::grab" => super::locks::grab(&root),
         "memory::confined" => super::memory::confined(&root),
         "users::intrude" => super::users::intrude(&root),
@@ -75,6 +78,11 @@ impl Part {
             panic!("a part ended: {:?}\n{word}{rest}", self.process.wait());
         }
         word.trim_end().to_owned()
+    }
+
+    /// Tells it something.
+    pub(crate) fn tell(&mut self, word: &str) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{word}").unwrap();
     }
 
     /// The number that follows `name` in its next word.

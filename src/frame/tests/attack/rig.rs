@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use vas_frame::{
     Access, CameraExport, CameraId, Colour, ExportError, ExportRoot, Frame, Geometry, Notifier,
-    Nv12Image, OpenRing, Reader, Refused, RingOptions, RingWriter, monotonic_ns,
+    Nv12Image, OpenError, OpenRing, ReadError, Reader, Refused, RingOptions, RingWriter,
+    monotonic_ns,
 };
 
 /// Longest that what must come is waited for; reaching it is a failure.
@@ -134,6 +135,31 @@ pub(crate) fn is_right(frame: &Frame, image: &mut Nv12Image) -> bool {
         words.zip(words_of(meta.frame_id, meta.epoch)).position(|(word, right)| *word != right);
     assert_eq!(wrong, None, "frame {} of epoch {} is wrong", meta.frame_id, meta.epoch);
     true
+}
+
+/// Opens and reads until `stop`, whatever state the files are in; how often it opened, and how many
+/// frames it saw.
+pub(crate) fn open_again_and_again(root: &Path, stop: &AtomicBool) -> (u64, u64) {
+    let (mut image, mut opened, mut frames) = (Nv12Image::default(), 0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        opened += 1;
+        match Reader::open(root, &camera()) {
+            Ok(mut reader) => match reader.newer_than(0, Duration::from_millis(1)) {
+                Ok(frame) => frames += u64::from(is_right(&frame, &mut image)),
+                Err(
+                    ReadError::NotYet { .. }
+                    | ReadError::TimedOut { .. }
+                    | ReadError::WriterGone { .. },
+                ) => {}
+                Err(error) => panic!("a new reader was told: {error}"),
+            },
+            Err(
+                OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. },
+            ) => {}
+            Err(error) => panic!("who opened was told: {error}"),
+        }
+    }
+    (opened, frames)
 }
 
 /// Numbers without a pattern, the same in each run (splitmix64).

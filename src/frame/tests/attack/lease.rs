@@ -1,0 +1,70 @@
+//! A lease is a promise: a burst costs new frames, never one that a reader holds.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use vas_frame::{Nv12Image, ReadError, Reader, Refused, RingOptions, monotonic_ns};
+
+use super::rig::{Place, Stop, claim, epoch, is_right, open, publish, size};
+
+/// Takes every frame that it can and looks at each until its promise ends; how many it took.
+fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
+    let (mut last, mut frames, mut image) = (0, 0, Nv12Image::default());
+    while !stop.load(Ordering::Relaxed) {
+        match reader.next_after(last, Duration::from_millis(100)) {
+            Ok(frame) => {
+                last = frame.meta().frame_id;
+                let until = frame.meta().reuse_not_before_ns;
+                loop {
+                    let whole = is_right(&frame, &mut image) && frame.still_valid();
+                    // Looked at first: what follows came later than the look.
+                    if monotonic_ns() >= until {
+                        break;
+                    }
+                    assert!(whole, "frame {last} was lost within its lease");
+                    frames += 1;
+                }
+            }
+            Err(ReadError::TimedOut { .. } | ReadError::NotYet { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    frames
+}
+
+#[test]
+fn thirty_frames_in_ten_milliseconds() {
+    const BURSTS: u64 = 40;
+    let place = Place::new();
+    let mut export = claim(&place.root()).unwrap();
+    // A camera of 30 a second: 15 slots, promised for 250 ms.
+    let options = RingOptions::choose(Some((30, 1)), Duration::from_millis(500), None, 1);
+    let mut writer = open(&mut export, size(320, 240), options).unwrap();
+    let epoch = epoch(&place.camera());
+    let stop = AtomicBool::new(false);
+    let (mut published, mut leased, mut id) = (0, 0, 0);
+    let looks = std::thread::scope(|scope| {
+        let _guard = Stop(&stop);
+        let readers: Vec<_> = (0..3).map(|_| place.reader()).collect();
+        let readers: Vec<_> =
+            readers.into_iter().map(|reader| scope.spawn(|| hold(reader, &stop))).collect();
+        for _ in 0..BURSTS {
+            for _ in 0..30 {
+                id += 1;
+                match publish(&mut writer, id, epoch) {
+                    Ok(()) => published += 1,
+                    Err(Refused::Lease) => leased += 1,
+                    Err(Refused::InFlight) => panic!("nothing is in flight"),
+                }
+                std::thread::sleep(Duration::from_micros(333));
+            }
+            // A second's frames came in 10 ms; now the second passes, or a good part of it.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        stop.store(true, Ordering::Relaxed);
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum::<u64>()
+    });
+    assert_eq!(published + leased, 30 * BURSTS);
+    assert!(published >= 15 && leased > 0 && looks > 100, "{published} {leased} {looks}");
+    println!("{published} published, {leased} refused for the lease, {looks} looks within it");
+}

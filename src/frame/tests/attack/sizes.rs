@@ -1,0 +1,78 @@
+//! A hundred sizes, each held by a reader that was stopped: what they hold together stays bounded.
+
+use std::path::Path;
+use std::time::Duration;
+
+use vas_frame::{CameraExport, Nv12Image};
+
+use super::part::{self, Part};
+use super::rig::{
+    Place, camera, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size, until,
+    used,
+};
+
+const CAP: u64 = 64 << 20;
+
+/// Plays a reader that maps what there is and is then stopped with it.
+pub(crate) fn stay(root: &Path) {
+    let mut reader = vas_frame::Reader::open(root, &camera()).unwrap();
+    let frame = reader.latest().unwrap();
+    assert!(is_right(&frame, &mut Nv12Image::default()));
+    eprintln!("mapped {}", frame.meta().epoch);
+    let _ = std::io::stdin().read_line(&mut String::new());
+    // Long since written over or freed, and known to be.
+    let _ = is_right(&frame, &mut Nv12Image::default());
+    eprintln!("still {}", u64::from(frame.still_valid()));
+}
+
+fn signal(part: &Part, signal: libc::c_int) {
+    // SAFETY: a signal to a child that has not been waited for.
+    assert_eq!(unsafe { libc::kill(part.process.id() as libc::pid_t, signal) }, 0);
+}
+
+#[test]
+fn a_hundred_sizes_with_a_stopped_reader_at_each() {
+    if !is_root("a tmpfs of one's own") {
+        return;
+    }
+    let place = Place::new();
+    let root = place.root();
+    on_tmpfs(root.parent().unwrap(), "size=2g", || {
+        let mut export = claim(&root).unwrap();
+        let (mut stopped, mut most, mut largest) = (Vec::new(), 0, 0);
+        for step in 1..=100 {
+            let geometry = size(640 + 64 * step, 720);
+            let mut writer = open(&mut export, geometry, options(4, Duration::ZERO)).unwrap();
+            let (id, epoch) = (u64::from(step), epoch(&place.camera()));
+            publish(&mut writer, id, epoch).unwrap();
+            let mut reader = Part::start(part::command("sizes::stay", &root, &[]));
+            assert_eq!(reader.number("mapped"), epoch, "the export goes on");
+            signal(&reader, libc::SIGSTOP);
+            stopped.push(reader);
+            largest = CameraExport::price(&geometry, 4);
+            let held = used(root.parent().unwrap());
+            assert!(held <= 2 * largest + CAP, "step {step}: {} MiB held", held >> 20);
+            most = most.max(held);
+        }
+        println!(
+            "100 sizes, 100 stopped readers: at most {} MiB held, the last ring {} MiB",
+            most >> 20,
+            largest >> 20
+        );
+        // A second or two later the old ones are gone, whoever maps them.
+        let left = largest + (1 << 20);
+        let export = std::cell::RefCell::new(export);
+        until("end of the grace", || {
+            assert!(export.borrow_mut().housekeep());
+            used(root.parent().unwrap()) <= left
+        });
+        for (step, reader) in (1..=100).zip(&mut stopped) {
+            signal(reader, libc::SIGCONT);
+            reader.tell("go on");
+            assert_eq!(reader.number("still"), u64::from(step == 100), "step {step}");
+            assert!(reader.ended().success());
+        }
+        // What they looked at has come back, zeroed, and went with them.
+        assert!(used(root.parent().unwrap()) <= left);
+    });
+}
