@@ -6,6 +6,7 @@ mod image;
 mod mapped;
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -241,6 +242,8 @@ impl Reader {
             Err(OpenError::NotYet { .. }) => self.reattach(),
             // An honest change of epoch has moments like these.
             Ok(_) | Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => {}
+            // We were let in before: a writer that has just made the directory will let us in again.
+            Err(OpenError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {}
             Err(e) => return Err(e.into()),
         }
         if self.gone.is_some() {

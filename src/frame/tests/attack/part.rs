@@ -23,6 +23,7 @@ fn play() {
         "sizes::stay" => super::sizes::stay(&root),
         "locks::grab" => super::locks::grab(&root),
         "memory::confined" => super::memory::confined(&root),
+        "users::follow" => super::users::follow(&root),
         "users::intrude" => super::users::intrude(&root),
         "users::read" => super::users::read(&root),
         "syscalls::live" => super::syscalls::live(&root),

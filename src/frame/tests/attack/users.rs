@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use vas_frame::{Access, Nv12Image, OpenError, Reader};
+use vas_frame::{Access, Nv12Image, OpenError, ReadError, Reader};
 
 use super::part::{self, Part};
 use super::rig::{
@@ -36,6 +36,20 @@ pub(crate) fn read(root: &Path) {
     }
     assert!(frame.still_valid());
     eprintln!("refused {}", deeds.refused);
+}
+
+/// Plays a user who may read and goes on to the next writer.
+pub(crate) fn follow(root: &Path) {
+    let mut reader = Reader::open(root, &camera()).unwrap();
+    let last = reader.latest().unwrap().meta().frame_id;
+    eprintln!("attached");
+    loop {
+        match reader.newer_than(last, Duration::from_millis(20)) {
+            Ok(_) => return eprintln!("followed"),
+            Err(ReadError::Open(error)) => panic!("an attached reader was told: {error}"),
+            Err(_) => eprintln!("waiting"),
+        }
+    }
 }
 
 /// Plays a user who may do nothing.
@@ -209,4 +223,35 @@ fn a_reader_reads_and_a_stranger_does_not_even_that() {
     assert_eq!(all.map(|name| identity(&root.join(name))), before);
     assert!(export.housekeep());
     assert!(is_right(&place.reader().latest().unwrap(), &mut Nv12Image::default()));
+}
+
+/// A writer that died when it had just made the directory, and not yet given it to the readers' group.
+#[test]
+fn a_reader_of_another_user_outlasts_a_directory_that_is_not_its_own_yet() {
+    if !is_root("other users") {
+        return;
+    }
+    let place = Place::new();
+    let root = place.root();
+    std::fs::set_permissions(root.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+    let access = Access { group: Some(READERS_GROUP), ..Access::default() };
+    let exports = |id| {
+        let mut export = claim_for(&root, access).unwrap();
+        let mut writer = open(&mut export, size(64, 64), options(4, Duration::ZERO)).unwrap();
+        publish(&mut writer, export.first_frame_id() + id, epoch(&place.camera())).unwrap();
+        (writer, export)
+    };
+    let first = exports(0);
+    let mut command = part::command("users::follow", &root, &[]);
+    command.uid(STRANGER).gid(READERS_GROUP);
+    let mut reader = Part::start(command);
+    assert_eq!(reader.word(), "attached");
+    drop(first);
+    std::fs::create_dir(&root).unwrap();
+    std::fs::set_permissions(&root, Permissions::from_mode(0o1700)).unwrap();
+    (0..5).for_each(|_| assert_eq!(reader.word(), "waiting"));
+    let second = exports(1);
+    while reader.word() != "followed" {}
+    drop(second);
+    place.is_left_empty();
 }
