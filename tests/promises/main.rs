@@ -7,6 +7,8 @@ mod demand;
 mod flag;
 mod gate;
 mod idle;
+mod memory;
 mod pixels;
 mod readers;
+mod removal;
 mod size_change;

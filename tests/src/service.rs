@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Service {
     process: Child,
     work: tempfile::TempDir,
+    /// Unmounted before its directory is removed.
+    _tmpfs: Option<Tmpfs>,
     export: tempfile::TempDir,
     arguments: Vec<String>,
 }
@@ -37,7 +39,26 @@ impl Service {
 
     /// Starts it with further arguments of `vas run`.
     pub fn start_with(flag: &str, export: &str, cameras: &str, arguments: &[&str]) -> Self {
-        let (work, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        Self::start_in(dir, None, flag, export, cameras, arguments)
+    }
+
+    /// Starts it with an export directory on a tmpfs of its own, mounted with `options`. Takes root.
+    pub fn start_on_tmpfs(options: &str, export: &str, cameras: &str) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let tmpfs = Tmpfs::mount(dir.path(), options);
+        Self::start_in(dir, Some(tmpfs), "true", export, cameras, &[])
+    }
+
+    fn start_in(
+        dir: tempfile::TempDir,
+        tmpfs: Option<Tmpfs>,
+        flag: &str,
+        export: &str,
+        cameras: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let work = tempfile::tempdir().unwrap();
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let config = format!(
             "[service]\nrun_dir = {:?}\n[export]\ndir = {:?}\n{export}\n{cameras}",
@@ -46,7 +67,7 @@ impl Service {
         );
         std::fs::write(work.path().join("vas.toml"), config).unwrap();
         let process = spawn(work.path(), flag, &arguments);
-        Self { process, work, export: dir, arguments }
+        Self { process, work, _tmpfs: tmpfs, export: dir, arguments }
     }
 
     /// Kills the process as a crash would, and starts another in its place.
@@ -79,12 +100,22 @@ impl Service {
 
     /// Waits until the first camera's status is as wanted.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.until_of(0, what, wanted)
+    }
+
+    /// Waits until a camera's status is as wanted; cameras count from 0, in the config's order.
+    pub fn until_of(
+        &mut self,
+        camera: usize,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let start = Instant::now();
         loop {
             if let Some(status) = self.status()
-                && wanted(&status["cameras"][0])
+                && wanted(&status["cameras"][camera])
             {
-                return status["cameras"][0].clone();
+                return status["cameras"][camera].clone();
             }
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "vas ended ({ended:?}) before {what}:\n{}", self.log());
@@ -136,6 +167,24 @@ impl Service {
             entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
         };
         [list(self.export.path()), list(&self.work.path().join("run"))].concat()
+    }
+}
+
+/// A tmpfs that is unmounted when this is dropped.
+#[derive(Debug)]
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(at: &Path, options: &str) -> Self {
+        let mount = ["-t", "tmpfs", "-o", options, "tmpfs"];
+        crate::clip::run(Command::new("mount").args(mount).arg(at));
+        Self(at.into())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 

@@ -223,6 +223,34 @@ fn an_empty_frame_is_counted_and_hurts_nobody() {
 }
 
 #[test]
+fn a_burst_is_dropped_for_the_lease_and_spares_the_frames_that_readers_hold() {
+    let mut rig = Rig::new("slots = 15\nhold = \"60s\"");
+    let (mut stream, frames) = decoded("64x64", 1);
+    // A picture a second, each promised for longer than this takes.
+    stream.fps = vas_media::Fraction::new(1, 1);
+    rig.warm_up(&stream, &frames[0]);
+    let mut reader = rig.reader();
+    let dropped = |rig: &Rig| rig.shown.counters.drops(DropReason::Lease);
+    // Until the ring is full of promises; offered one at a time, so that nothing else is in the way.
+    while dropped(&rig) == 0 {
+        rig.offer(&frames[0]);
+    }
+    let mut held = Vec::new();
+    while let Ok(frame) = reader.next_after(held.last().map_or(0, id_of), Duration::ZERO) {
+        held.push(frame);
+    }
+    assert!(held.len() >= 10, "{}", held.len());
+    let before = dropped(&rig);
+    (0..30).for_each(|_| rig.offer(&frames[0]));
+    assert!(held.iter().all(vas_frame::Frame::still_valid));
+    assert_eq!(dropped(&rig), before + 30, "{:?}", rig.dropped());
+}
+
+fn id_of(frame: &vas_frame::Frame) -> u64 {
+    frame.meta().frame_id
+}
+
+#[test]
 fn removed_files_are_exported_again() {
     let mut rig = Rig::new("slots = 4");
     let (stream, frames) = decoded("64x64", 1);

@@ -1,0 +1,102 @@
+//! A camera whose ring does not fit runs without export and says so with the numbers; the others go on.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vas_tests::service::{Reader, Service};
+
+/// A ring of 13 slots takes 1.5 MiB of the small one and 17.2 of the large one; 64 take 7 and 85.
+const CAMERAS: &str = "\
+    [[camera]]\nid = \"large\"\nurl = \"testsrc:1280x720@25\"\n\
+    [[camera]]\nid = \"small\"\nurl = \"testsrc:320x240@25\"\n";
+
+/// Whether this runs as root; if not, it says what was not tried.
+fn is_root(what: &str) -> bool {
+    let id = vas_tests::clip::run(std::process::Command::new("id").arg("-u"));
+    let root = id.trim() == "0";
+    if !root {
+        println!("NOT TRIED: {what}: that takes root");
+    }
+    root
+}
+
+/// Attaches readers to both cameras; what the large one's export says.
+fn refused(service: &mut Service) -> String {
+    let readers = ["large", "small"].map(|camera| {
+        service.until_exported(camera);
+        Reader(service.watch(camera, &["--timeout", "3600"]))
+    });
+    let large = service.until_of(0, "refusal", |camera| camera["export"]["state"] == "refused");
+    let exported = |camera: &Value| camera["exported"].as_u64();
+    let small = service.until_of(1, "frames", |camera| exported(camera) > Some(25));
+    // It goes on decoding, and the other goes on exporting.
+    let decoded = large["decoded"].as_u64().map(|n| n + 25);
+    let large = service.until_of(0, "pictures", |camera| camera["decoded"].as_u64() > decoded);
+    let more = exported(&small).map(|n| n + 25);
+    service.until_of(1, "more frames", |camera| exported(camera) > more);
+    assert_eq!(exported(&large), Some(0));
+    drop(readers);
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    let words = large["export"]["detail"].as_str().unwrap().to_owned();
+    println!("{words}");
+    assert!(service.log().contains(&words), "{}", service.log());
+    words
+}
+
+#[test]
+fn a_tmpfs_of_10_mib_exports_the_camera_that_fits() {
+    if !is_root("a tmpfs of one's own") {
+        return;
+    }
+    let mut service = Service::start_on_tmpfs("size=10m", "slots = 13", CAMERAS);
+    let words = refused(&mut service);
+    for part in ["needs 18 MiB", "the tmpfs at", "MiB left", "--shm-size"] {
+        assert!(words.contains(part), "{words}");
+    }
+}
+
+/// A version 1 or 2 memory cgroup below our own, for one process.
+struct Group(PathBuf);
+
+impl Group {
+    fn with(pid: u32, bytes: u64) -> Self {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let own = |name: &str| own.lines().find_map(|line| line.split_once(name)).map(|l| l.1);
+        let (dir, limit) = match own(":memory:/") {
+            Some(path) => (Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes"),
+            None => (Path::new("/sys/fs/cgroup").join(own("0::/").unwrap()), "memory.max"),
+        };
+        let group = Self(dir.join(format!("vas-promises-{pid}")));
+        std::fs::create_dir(&group.0).unwrap_or_else(|e| panic!("{}: {e}", group.0.display()));
+        std::fs::write(group.0.join(limit), bytes.to_string()).unwrap();
+        std::fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
+        group
+    }
+
+    /// Processes that the kernel killed for want of memory.
+    fn kills(&self) -> Option<u64> {
+        let read = |file| std::fs::read_to_string(self.0.join(file));
+        let text = read("memory.oom_control").or_else(|_| read("memory.events")).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_cgroup_of_64_mib_exports_the_camera_that_fits() {
+    if !is_root("a cgroup") {
+        return;
+    }
+    let mut service = Service::start("true", "slots = 64", CAMERAS);
+    let group = Group::with(service.pid(), 64 << 20);
+    let words = refused(&mut service);
+    for part in ["needs 85 MiB", "the cgroup", "vas-promises", "raise its memory limit"] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert_eq!(group.kills(), Some(0));
+}
