@@ -15,6 +15,7 @@ use super::rig::{
 };
 
 const MIB: u64 = 1 << 20;
+const NO_LEASE: Duration = Duration::ZERO;
 
 /// A ring that is refused, in words that hold all of `parts`.
 fn refused(
@@ -23,7 +24,7 @@ fn refused(
     slots: u32,
     parts: &[&str],
 ) -> String {
-    let error = open(export, size(width, height), options(slots, Duration::ZERO)).unwrap_err();
+    let error = open(export, size(width, height), options(slots, NO_LEASE)).unwrap_err();
     assert!(matches!(error, ExportError::Memory(_)), "{error}");
     let words = error.to_string();
     parts.iter().for_each(|part| assert!(words.contains(part), "no {part:?} in: {words}"));
@@ -33,7 +34,7 @@ fn refused(
 
 /// Opens a ring and writes and reads each of its slots.
 fn works(camera: &Path, export: &mut CameraExport, (width, height): (u32, u32), slots: u32) {
-    let mut writer = open(export, size(width, height), options(slots, Duration::ZERO)).unwrap();
+    let mut writer = open(export, size(width, height), options(slots, NO_LEASE)).unwrap();
     let epoch = epoch(camera);
     let root = camera.parent().unwrap();
     let mut reader = vas_frame::Reader::open(root, &super::rig::camera()).unwrap();
@@ -61,7 +62,7 @@ fn a_tmpfs_of_ten_mib() {
         let rest = File::create(root.with_file_name("rest")).unwrap();
         while std::io::Write::write(&mut &rest, &[1; 4096]).is_ok() {}
         let frame = place.reader().latest().unwrap();
-        let error = open(&mut export, size(640, 352), options(4, Duration::ZERO)).unwrap_err();
+        let error = open(&mut export, size(640, 352), options(4, NO_LEASE)).unwrap_err();
         assert!(error.to_string().contains("No space left"), "no page for frame.meta: {error}");
         assert!(is_right(&frame, &mut Nv12Image::default()), "and all is as it was");
         rest.set_len(rest.metadata().unwrap().len() - 8192).unwrap();
@@ -105,7 +106,7 @@ fn a_tmpfs_that_others_fill_meanwhile() {
                     export = claim(&root).unwrap();
                 }
                 let grown = size(640, 300 + 10 * (round % 10));
-                match open(&mut export, grown, options(8, Duration::ZERO)) {
+                match open(&mut export, grown, options(8, NO_LEASE)) {
                     Ok(mut writer) => {
                         let epoch = epoch(&camera);
                         export.housekeep();
@@ -150,15 +151,18 @@ pub(crate) fn confined(root: &Path) {
     let parts = ["needs 90 MiB", "cgroup", "vas-attack", "MiB left"];
     eprintln!("{}", refused(&mut export, (1920, 1080), 30, &parts));
     works(&camera, &mut export, (1280, 720), 8);
-    // The largest that is granted is there to the last slot.
-    let mut granted =
-        |slots: &u32| match open(&mut export, size(1280, 720), options(*slots, Duration::ZERO)) {
-            Ok(_) => true,
-            Err(ExportError::Memory(_)) => false,
-            Err(error) => panic!("{error}"),
-        };
-    let largest = (9..).take_while(&mut granted).last().unwrap();
-    works(&camera, &mut export, (1280, 720), largest);
+    // Whatever is granted is there to the last slot.
+    let granted = |slots: &u32| match open(&mut export, size(1280, 720), options(*slots, NO_LEASE))
+    {
+        Ok(mut writer) => {
+            let epoch = epoch(&camera);
+            (0..=u64::from(*slots)).for_each(|id| publish(&mut writer, id + 1, epoch).unwrap());
+            true
+        }
+        Err(ExportError::Memory(_)) => false,
+        Err(error) => panic!("{error}"),
+    };
+    let largest = (9..).take_while(granted).last().unwrap();
     eprintln!("largest {largest}");
 }
 
