@@ -26,7 +26,7 @@ test-long: test ## all tests, and those that take long
 
 bench: ## measure; keeps the results in bench/results
 	@scripts/setup.sh bench
-	for name in slot_write wake crowd handover first_frame demand crash gate gate_instructions; do bench/run.sh $$name || exit; done
+	for name in slot_write wake crowd handover first_frame demand crash cpu gate gate_instructions; do bench/run.sh $$name || exit; done
 
 lint: setup ## format, lints, docs, emoji, dependencies
 	cargo fmt --all --check

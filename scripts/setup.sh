@@ -4,7 +4,7 @@
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
 #   scripts/setup.sh test     the same, the RTSP server, numpy (also for make demo), and an aarch64
 #                             compiler and QEMU for the reader in C
-#   scripts/setup.sh bench    the same and valgrind
+#   scripts/setup.sh bench    the same, valgrind and a recording
 set -euo pipefail
 
 build=(build-essential pkg-config clang libclang-dev
@@ -12,7 +12,8 @@ build=(build-essential pkg-config clang libclang-dev
 test=(ffmpeg python3-gi python3-numpy gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
-bench=(valgrind)
+# opencv-doc: a recording of real pictures (96 MB).
+bench=(valgrind opencv-doc)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
