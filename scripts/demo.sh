@@ -2,10 +2,12 @@
 # A real RTSP camera on loopback, the service, and a reader. Behind `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-vas=${CARGO_TARGET_DIR:-target}/debug/vas
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
+vas=$target/debug/vas
 work=$(mktemp -d)
 export_dir=$(mktemp -d /dev/shm/vas-demo.XXXXXX)
-picture=${TMPDIR:-/tmp}/vas-demo.png
+# Not in /tmp, where another user's may be in the way.
+picture=$target/vas-demo.png
 pids=()
 finish() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
