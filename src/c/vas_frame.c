@@ -526,6 +526,16 @@ static vas_status check_camera(const char *camera)
 
 /* ---- Frames in the ring ---- */
 
+/* Whether an entry is of its ring's size. The size that is copied is the header's, and users cut
+ * the content out of it; an entry that says otherwise is no honest entry. */
+static bool fits(const vas_meta *meta, const vas_picture *picture)
+{
+    return meta->width == picture->width && meta->height == picture->height
+           && meta->content_width <= meta->width && meta->content_height <= meta->height
+           && meta->content_x <= meta->width - meta->content_width
+           && meta->content_y <= meta->height - meta->content_height;
+}
+
 /* What the slot holds; false when that is nothing, or is being changed. */
 static bool read_entry(const struct vas_ring *ring, uint32_t slot, vas_frame *frame)
 {
@@ -557,10 +567,7 @@ static bool read_entry(const struct vas_ring *ring, uint32_t slot, vas_frame *fr
         .content_height = LOAD(e->content_height),
         .decoder = LOAD(e->decoder),
     };
-    if (!still(&e->sequence, sequence) || meta.frame_id == 0)
-        return false;
-    /* The size that is copied is the header's; an entry of another size is no honest entry. */
-    if (meta.width != ring->picture.width || meta.height != ring->picture.height)
+    if (!still(&e->sequence, sequence) || meta.frame_id == 0 || !fits(&meta, &ring->picture))
         return false;
     *frame =
         (vas_frame){.meta = meta, .picture = ring->picture, .sequence = sequence, .slot = slot};

@@ -38,6 +38,9 @@ mod geometry;
 pub mod layout;
 mod lock;
 pub mod nv12;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod racing;
 mod reader;
 mod seqlock;
 mod stamp;

@@ -429,6 +429,59 @@ fn other_layouts_are_refused_in_words() {
     assert!(error.contains("100 bytes long"), "{error}");
 }
 
+/// Such an id comes from a hostile writer only; a reader that asks for what is above it has seen it.
+#[test]
+fn no_frame_is_above_the_highest_id() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let mut reader = rig.reader();
+    publish(&mut writer, u64::MAX).unwrap();
+    assert_eq!(reader.next_after(u64::MAX - 1, NO_WAIT).unwrap().meta().frame_id, u64::MAX);
+    for read in [Reader::next_after, Reader::newer_than] {
+        assert!(matches!(read(&mut reader, u64::MAX, NO_WAIT), Err(ReadError::TimedOut { .. })));
+    }
+}
+
+#[test]
+fn epochs_without_end_do_not_keep_a_reader_past_its_time() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = Some(open(&mut export, geometry(16, 16), options(4, 0)));
+    let mut reader = rig.reader();
+    publish(writer.as_mut().unwrap(), 1).unwrap();
+    let mut epochs = 0;
+    let late = reader.newer_than_if(0, NO_WAIT, |meta| {
+        epochs += 1;
+        assert!(epochs < 100, "the reader is kept");
+        writer = None;
+        let next = writer.insert(open(&mut export, geometry(16, 16), options(4, 0)));
+        publish(next, meta.frame_id + 1).unwrap();
+        false
+    });
+    assert!(matches!(late, Err(ReadError::TimedOut { .. })), "{late:?}");
+}
+
+/// Opening a FIFO waits for its other end: for ever.
+#[test]
+fn a_planted_fifo_keeps_neither_reader_nor_writer() {
+    let rig = Rig::new();
+    let dir = rig.path().join("gate");
+    std::fs::create_dir(&dir).unwrap();
+    let plant = |name| {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, dir.join(name), kind, mode, 0).unwrap();
+    };
+    plant("readers");
+    rig.reader();
+    plant("frame.meta");
+    assert!(matches!(Reader::open(rig.path(), &camera()), Err(OpenError::Format { .. })));
+    std::fs::remove_file(dir.join("readers")).unwrap();
+    let mut export = rig.claim().unwrap();
+    open(&mut export, geometry(16, 16), options(4, 0));
+    rig.reader();
+}
+
 #[test]
 fn waiting_readers_are_woken_few_or_many() {
     let rig = Rig::new();

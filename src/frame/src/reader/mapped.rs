@@ -2,8 +2,9 @@
 //!
 //! House rules. Both mappings are read-only: loads only. What the header says of sizes is copied and
 //! checked once; later changes to it are not looked at, so a hostile writer can spoil pictures but not
-//! lead a reader out of its mapping. Whoever can write the files could still shrink them and have a
-//! reader killed by SIGBUS: the mode of the files is what stands against that.
+//! lead a reader out of its mapping. The mapping is as long as what was checked, whatever the file becomes.
+//! Whoever can write the files could still shrink them and have a reader killed by SIGBUS: the mode of the
+//! files is what stands against that.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -25,8 +26,9 @@ use crate::seqlock;
 use crate::stamp::{Decoder, Flags, FrameMeta, Stamp};
 use crate::sync::{AtomicU32, Ordering, fence};
 
-/// How often meta and data are opened again when they are found not to belong together.
-const PAIRING_TRIES: u32 = 200;
+/// How often meta and data are opened again when they are found not to belong together. Under a fuzzer they
+/// stay as they are, and each further try would be time lost.
+const PAIRING_TRIES: u32 = if cfg!(fuzzing) { 2 } else { 200 };
 
 /// What the header says for the life of its file, checked.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +86,7 @@ impl Mapped {
         if meta_len < size_of::<Header>() as u64 {
             return Err(format(format!("is {meta_len} bytes long, expected at least 512")));
         }
-        let meta = map(&meta_file, &meta_path)?;
+        let meta = map(&meta_file, meta_len, &meta_path)?;
         // SAFETY: page-aligned, at least a header long, alive for this block, and nothing but atomics.
         let header = unsafe { &*meta.as_ptr().cast::<Header>() };
         let shape = Shape::read(header, meta_len).map_err(format)?;
@@ -98,7 +100,7 @@ impl Mapped {
             let problem = format!("is {} bytes long, expected {need}", data_stat.st_size);
             return Err(OpenError::Format { path: data_path, problem });
         }
-        let data = map(&data_file, &data_path)?;
+        let data = map(&data_file, need, &data_path)?;
         Ok(Some(Self { meta, data, meta_file, shape }))
     }
 
@@ -109,6 +111,8 @@ impl Mapped {
 
     fn entry(&self, slot: u32) -> &Entry {
         assert!(slot < self.shape.slots);
+        let end = size_of::<Header>() + (slot as usize + 1) * size_of::<Entry>();
+        debug_assert!(end <= self.meta.len(), "entry {slot} is mapped");
         // SAFETY: `Shape::read` checked that all entries lie within the file; 128-byte entries behind
         // a 512-byte header are 64-byte aligned.
         unsafe {
@@ -124,8 +128,10 @@ impl Mapped {
     /// A slot's first byte; `slot_stride` bytes from it on are mapped.
     pub(super) fn slot(&self, slot: u32) -> *const u8 {
         assert!(slot < self.shape.slots);
-        // SAFETY: `try_open` checked that the file holds all slots.
-        unsafe { self.data.as_ptr().add(slot as usize * self.shape.slot_stride) }
+        let stride = self.shape.slot_stride;
+        debug_assert!((slot as usize + 1) * stride <= self.data.len(), "slot {slot} is mapped");
+        // SAFETY: `try_open` mapped all slots.
+        unsafe { self.data.as_ptr().add(slot as usize * stride) }
     }
 
     pub(super) fn published_word(&self) -> &AtomicU32 {
@@ -201,9 +207,9 @@ impl Mapped {
         // published during the scan, in a slot already passed, would be skipped for a later one.
         let newest = if ring.is_live() { ring.head()?.1 } else { u64::MAX };
         let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        let above = id.saturating_add(1)..=newest;
+        let above = |frame: &Frame| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
         frames
-            .filter(|frame| above.contains(&frame.meta().frame_id) && wanted(frame))
+            .filter(|frame| above(frame) && wanted(frame))
             .min_by_key(|frame| frame.meta().frame_id)
     }
 
@@ -257,9 +263,8 @@ impl Mapped {
                 e.content_height.load(relaxed),
             ),
         };
-        // The size that is copied is the header's; an entry of another size is no honest entry.
-        let fits = (meta.width, meta.height) == (self.shape.width, self.shape.height);
-        (seqlock::still(&e.sequence, sequence) && fits).then_some((sequence, meta))
+        (seqlock::still(&e.sequence, sequence) && self.shape.fits(&meta))
+            .then_some((sequence, meta))
     }
 }
 
@@ -332,6 +337,16 @@ impl Shape {
         })
     }
 
+    /// Whether an entry is of this size. The size that is copied is the header's, and users cut the
+    /// content out of it; an entry that says otherwise is no honest entry.
+    fn fits(&self, meta: &FrameMeta) -> bool {
+        let (x, y, width, height) = meta.content;
+        let within = |from: u32, len: u32, side: u32| len <= side && from <= side - len;
+        (meta.width, meta.height) == (self.width, self.height)
+            && within(x, width, self.width)
+            && within(y, height, self.height)
+    }
+
     pub(super) fn geometry(&self) -> Geometry {
         Geometry::new(self.width, self.height, self.colour, self.bit_depth)
             .expect("`read` checked the sides")
@@ -368,6 +383,11 @@ pub(super) fn is_held(dir: &Path) -> bool {
     }
 }
 
-fn map(file: &File, path: &Path) -> Result<MmapRaw, OpenError> {
-    MmapOptions::new().map_raw_read_only(file).map_err(|e| OpenError::io("map", path, e))
+/// Maps the bytes that were checked to be there: a length asked for again might be another one.
+fn map(file: &File, len: u64, path: &Path) -> Result<MmapRaw, OpenError> {
+    let len = usize::try_from(len).map_err(|_| OpenError::io("map", path, Errno::NOMEM))?;
+    MmapOptions::new().len(len).map_raw_read_only(file).map_err(|e| OpenError::io("map", path, e))
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,13 +205,18 @@ impl Reader {
             {
                 return Ok(frame);
             }
-            if self.follow()? {
-                continue;
+            let followed = self.follow()?;
+            // A new epoch is looked at however late it is, but only this one: they could come for ever.
+            if followed && let Some(frame) = self.ring.as_ref().and_then(&mut pick) {
+                return Ok(frame);
             }
             let left =
                 deadline.map_or(Duration::MAX, |d| d.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(self.nothing_for(Some(timeout)));
+            }
+            if followed {
+                continue;
             }
             match (&self.ring, seen) {
                 (Some(ring), Some(seen)) if ring.is_live() && self.gone.is_none() => {
@@ -299,6 +304,7 @@ fn is_current(frame: &Frame, attached_ns: u64) -> bool {
 /// Opens `readers` and read-locks the byte that states what is wanted.
 fn attach(dir: &Path, max_fps: Option<MaxFps>) -> Result<File, OpenError> {
     let path = dir.join(READERS_FILE);
+    // Not blocking: opening a FIFO would wait for somebody to write to it.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file: File = match openat(CWD, &path, flags, Mode::empty()) {
         Ok(fd) => fd.into(),

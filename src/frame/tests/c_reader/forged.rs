@@ -44,8 +44,7 @@ impl Forged {
         self.set_header("frame_id", 20);
         for (slot, id) in [(0, 10), (1, 20)] {
             self.set_entry(slot, "frame_id", id);
-            self.set_entry(slot, "width", 1366);
-            self.set_entry(slot, "height", 767);
+            self.set_sides(slot, 1366, 767);
             // Long before any reader attached.
             self.set_entry(slot, "published_ns", id);
         }
@@ -58,12 +57,10 @@ impl Forged {
 
     /// Makes the pictures 66 x 31, for those who read very many.
     pub(crate) fn shrink(&self) {
-        for (name, value) in [("width", 66), ("height", 31)] {
-            self.set_header(name, value);
-            self.set_entry(0, name, value);
-            self.set_entry(1, name, value);
-        }
-        for (name, value) in [("stride", 128), ("uv_offset", 128 * 31), ("slot_stride", 8192)] {
+        self.set_sides(0, 66, 31);
+        self.set_sides(1, 66, 31);
+        let layout = [("stride", 128), ("uv_offset", 128 * 31), ("slot_stride", 8192)];
+        for (name, value) in [("width", 66), ("height", 31)].into_iter().chain(layout) {
             self.set_header(name, value);
         }
     }
@@ -108,6 +105,16 @@ impl Forged {
         self.set_entry(0, "frame_id", id);
         self.set_header("newest_slot", 0);
         self.set_header("frame_id", id);
+    }
+
+    /// Makes an entry's picture that large, with content within it.
+    fn set_sides(&self, slot: usize, width: u64, height: u64) {
+        self.set_entry(slot, "width", width);
+        self.set_entry(slot, "height", height);
+        self.set_entry(slot, "content_x", 1);
+        self.set_entry(slot, "content_y", 2);
+        self.set_entry(slot, "content_width", width - 1);
+        self.set_entry(slot, "content_height", height - 2);
     }
 
     fn set(&self, table: &[Field], base: usize, name: &str, value: u64) {

@@ -1,0 +1,62 @@
+//! For tests and fuzzers: atomics before whose every load another process may have been at work.
+//!
+//! What a hostile writer does between two loads of a reader is otherwise left to chance. Here an intruder
+//! runs before each load of its thread, so that it can come in at any point, and at the same one again.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::atomic::{self, Ordering};
+
+type Intruder = Box<dyn FnMut()>;
+
+thread_local! {
+    static INTRUDER: RefCell<Option<Intruder>> = const { RefCell::new(None) };
+}
+
+/// Calls `intruder` before each of this thread's loads, or nothing any more.
+pub fn before_each_load(intruder: Option<Intruder>) {
+    INTRUDER.set(intruder);
+}
+
+fn let_in() {
+    INTRUDER.with_borrow_mut(|intruder| {
+        if let Some(intruder) = intruder {
+            intruder();
+        }
+    });
+}
+
+macro_rules! racing {
+    ($name:ident, $word:ty) => {
+        /// The standard type, whose loads let the intruder in first.
+        #[repr(transparent)]
+        #[derive(Debug)]
+        pub(crate) struct $name(atomic::$name);
+
+        impl $name {
+            #[inline]
+            pub(crate) fn load(&self, ordering: Ordering) -> $word {
+                let_in();
+                self.0.load(ordering)
+            }
+        }
+
+        impl Deref for $name {
+            type Target = atomic::$name;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+    };
+}
+
+racing!(AtomicU32, u32);
+racing!(AtomicU64, u64);
+
+#[cfg(test)]
+impl AtomicU64 {
+    pub(crate) const fn new(value: u64) -> Self {
+        Self(atomic::AtomicU64::new(value))
+    }
+}
