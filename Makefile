@@ -1,6 +1,6 @@
 # VAS: the commands that people and CI run.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-long bench lint clean
+.PHONY: help setup build demo test test-long fuzz bench lint clean
 SHELL := /bin/bash
 
 help: ## list the targets
@@ -20,9 +20,13 @@ demo: setup ## a camera, the service and a reader, on this machine
 test: setup ## all tests
 	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
+	tests/fuzz/run.sh short
 
 test-long: test ## all tests, and those that take long
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
+
+fuzz: setup ## hostile files, eleven million times; keeps the table in bench/results
+	tests/fuzz/run.sh long
 
 bench: ## measure; keeps the results in bench/results
 	@scripts/setup.sh bench

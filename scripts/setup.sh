@@ -2,25 +2,28 @@
 # Installs from Debian what is missing for one purpose. Quick, and without root, when nothing is.
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
-#   scripts/setup.sh test     the same, the RTSP server, numpy (also for make demo), and an aarch64
-#                             compiler and QEMU for the reader in C
+#   scripts/setup.sh demo     the same, ffmpeg and the RTSP server
+#   scripts/setup.sh test     the same, numpy, an aarch64 compiler and QEMU for the reader in C, and
+#                             cargo-fuzz, which Cargo builds
 #   scripts/setup.sh bench    the same, valgrind and a recording
 set -euo pipefail
 
 build=(build-essential pkg-config clang libclang-dev
     libavcodec-dev libavdevice-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev)
-test=(ffmpeg python3-gi python3-numpy gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
-    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
+demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
+test=(python3-numpy gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(valgrind opencv-doc)
+cargo_fuzz=0.13.2
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
-test) wanted=("${build[@]}" "${test[@]}") ;;
-bench) wanted=("${build[@]}" "${test[@]}" "${bench[@]}") ;;
+demo) wanted=("${build[@]}" "${demo[@]}") ;;
+test) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
+bench) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${bench[@]}") ;;
 *)
-    echo "usage: scripts/setup.sh build|test|bench" >&2
+    echo "usage: scripts/setup.sh build|demo|test|bench" >&2
     exit 2
     ;;
 esac
@@ -45,28 +48,37 @@ for package in "${wanted[@]}"; do
         missing+=("$package")
     fi
 done
-if [ ${#missing[@]} -eq 0 ]; then
-    exit 0
-fi
 
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    if ! command -v sudo >/dev/null; then
-        echo "setup: these packages are missing, and installing them needs root or sudo:" >&2
-        echo "setup: ${missing[*]}" >&2
+install_missing() {
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "setup: these packages are missing, and installing them needs root or sudo:" >&2
+            echo "setup: ${missing[*]}" >&2
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+
+    echo "setup: installing ${missing[*]}"
+    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+        apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+    "${apt[@]}" update
+    "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
+
+    left=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" | grep -cvx 'installed .*' || true)
+    if [ "$left" -ne 0 ]; then
+        echo "setup: $left of the packages are still not installed: ${missing[*]}" >&2
         exit 1
     fi
-    as_root=(sudo)
+}
+
+if [ ${#missing[@]} -ne 0 ]; then
+    install_missing
 fi
 
-echo "setup: installing ${missing[*]}"
-apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
-    apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
-"${apt[@]}" update
-"${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
-
-left=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" | grep -cvx 'installed .*' || true)
-if [ "$left" -ne 0 ]; then
-    echo "setup: $left of the packages are still not installed: ${missing[*]}" >&2
-    exit 1
+# Debian has no cargo-fuzz; it takes half a minute, once.
+if [ "$1" = test ] && ! command -v cargo-fuzz >/dev/null; then
+    echo "setup: installing cargo-fuzz $cargo_fuzz"
+    cargo install --quiet --locked "cargo-fuzz@$cargo_fuzz"
 fi

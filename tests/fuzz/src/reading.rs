@@ -1,0 +1,259 @@
+//! A reader's calls on hostile files, and what must hold of all that it hands out.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use vas_frame::{Frame, Nv12Image, RawView, Reader};
+
+use crate::changer::Changer;
+use crate::files::{Bytes, Files, camera};
+use crate::script::{Call, Id, MOST, Script};
+
+/// Long enough to wait on the futex, if the files let it come to that.
+const SHORT: Duration = Duration::from_micros(20);
+/// Larger pictures are looked at in their corners only. The largest that are copied go past the cache.
+const MOST_COPIED: usize = 1 << 21;
+/// Frames kept to be looked at again.
+const HELD: usize = 4;
+
+thread_local! {
+    static FILES: RefCell<Files> = RefCell::new(Files::new());
+    static CHANGER: Changer = Changer::new();
+}
+
+/// Who carries out the intrusions of a script.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adversary {
+    /// The reader's own thread, before loads that the script counts out.
+    BetweenLoads,
+    /// Another thread, whenever.
+    Thread,
+}
+
+/// Runs a script.
+pub(crate) fn run(script: &Script<'_>, adversary: Adversary) {
+    FILES.with_borrow_mut(|files| {
+        files.prepare(&script.meta, script.data_len);
+        files.bytes().set_writer(script.writer_lives);
+        let files = &*files;
+        match adversary {
+            Adversary::BetweenLoads => {
+                intrude(files.bytes().clone(), script);
+                Run::new(files, adversary).calls(&script.calls);
+                let_be();
+            }
+            Adversary::Thread => {
+                let pokes = script.intrusions().take(MOST).map(|(_, poke)| poke);
+                let run = || Run::new(files, adversary).calls(&script.calls);
+                CHANGER.with(|changer| changer.during(files.bytes(), pokes.collect(), run));
+            }
+        }
+    });
+}
+
+/// Carries out the script's intrusions before the loads that it counts out.
+#[cfg(fuzzing)]
+fn intrude(bytes: Bytes, script: &Script<'_>) {
+    let mut intrusions = script.intrusions();
+    let mut next = intrusions.next();
+    vas_frame::racing::before_each_load(Some(Box::new(move || match &mut next {
+        None => {}
+        Some((0, poke)) => {
+            bytes.poke(poke);
+            next = intrusions.next();
+        }
+        Some((loads, _)) => *loads -= 1,
+    })));
+}
+
+#[cfg(fuzzing)]
+fn let_be() {
+    vas_frame::racing::before_each_load(None);
+}
+
+/// Without the fuzzer's atomics there is no way in between loads: all comes first.
+#[cfg(not(fuzzing))]
+fn intrude(bytes: Bytes, script: &Script<'_>) {
+    script.intrusions().take(MOST).for_each(|(_, poke)| bytes.poke(&poke));
+}
+
+#[cfg(not(fuzzing))]
+fn let_be() {}
+
+/// A reader under way.
+struct Run<'a> {
+    files: &'a Files,
+    adversary: Adversary,
+    reader: Option<Reader>,
+    held: Vec<Frame>,
+    last: u64,
+    image: Nv12Image,
+}
+
+impl<'a> Run<'a> {
+    fn new(files: &'a Files, adversary: Adversary) -> Self {
+        let image = Nv12Image::default();
+        let mut run = Self { files, adversary, reader: None, held: Vec::new(), last: 0, image };
+        run.open();
+        run
+    }
+
+    fn open(&mut self) {
+        match Reader::open(self.files.path(), &camera()) {
+            Ok(reader) => self.reader = Some(reader),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+
+    fn calls(mut self, calls: &[Call]) {
+        for call in calls.iter().take(MOST) {
+            self.call(call);
+            if self.adversary == Adversary::Thread {
+                // Where both share a processor, the other has its turn.
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        match call {
+            Call::Open => self.open(),
+            Call::Poke(poke) => self.files.bytes().poke(poke),
+            Call::Writer { lives } => self.files.bytes().set_writer(*lives),
+            Call::LookAgain(which) => {
+                if !self.held.is_empty() {
+                    let frame = self.held[*which as usize % self.held.len()].clone();
+                    self.check(&frame);
+                }
+            }
+            Call::Latest
+            | Call::NewerThan { .. }
+            | Call::NewerThanIf { .. }
+            | Call::NextAfter { .. } => {
+                self.read(call);
+            }
+        }
+    }
+
+    fn read(&mut self, call: &Call) {
+        let Some(mut reader) = self.reader.take() else { return };
+        let id = |id: Id| match id {
+            Id::Zero => 0,
+            Id::Last => self.last,
+            Id::This(id) => id,
+        };
+        let timeout = |waits: bool| if waits { SHORT } else { Duration::ZERO };
+        let (above, found) = match *call {
+            Call::NewerThan { id: asked, waits } => {
+                (id(asked), reader.newer_than(id(asked), timeout(waits)))
+            }
+            Call::NextAfter { id: asked, waits } => {
+                (id(asked), reader.next_after(id(asked), timeout(waits)))
+            }
+            Call::NewerThanIf { id: asked, answers } => {
+                let (mut judged, mut times) = (id(asked), 0);
+                let found = reader.newer_than_if(id(asked), Duration::ZERO, |meta| {
+                    assert!(meta.frame_id > judged, "judged {} after {judged}", meta.frame_id);
+                    judged = meta.frame_id;
+                    times += 1;
+                    answers >> (times % 8) & 1 == 1
+                });
+                (id(asked), found)
+            }
+            _ => (0, reader.latest()),
+        };
+        self.reader = Some(reader);
+        match found {
+            Ok(frame) => {
+                assert!(frame.meta().frame_id > above, "{} above {above}", frame.meta().frame_id);
+                self.last = frame.meta().frame_id;
+                self.check(&frame);
+                self.held.truncate(HELD - 1);
+                self.held.insert(0, frame);
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+
+    fn check(&mut self, frame: &Frame) {
+        let (meta, geometry) = (frame.meta(), frame.geometry());
+        assert_eq!((meta.width, meta.height), (geometry.width(), geometry.height()));
+        let (x, y, width, height) = meta.content;
+        let within =
+            |from: u32, len: u32, side| from.checked_add(len).is_some_and(|end| end <= side);
+        assert!(within(x, width, meta.width) && within(y, height, meta.height), "{meta:?}");
+        let place = Place::of(&frame.raw());
+        if self.files.bytes().data_is_located() {
+            assert!(place.end <= self.files.bytes().data_len(), "{place:?}");
+        }
+        if geometry.tight_bytes() > MOST_COPIED {
+            return;
+        }
+        match frame.copy_if_valid(&mut self.image) {
+            Ok(()) => {
+                assert_eq!(self.image.geometry(), Some(&geometry));
+                assert_eq!(self.image.data().len(), geometry.tight_bytes());
+                // Asked again: the data may have been changed during the copy.
+                if self.files.bytes().data_is_located() {
+                    place.expect(&self.image);
+                }
+            }
+            Err(overwritten) => {
+                assert_eq!(overwritten.frame_id, meta.frame_id);
+                assert!(self.image.data().is_empty());
+            }
+        }
+    }
+}
+
+/// Where in `frame.data` a picture lies, told by the bytes there.
+#[derive(Debug)]
+struct Place {
+    y: u64,
+    uv: u64,
+    stride: u64,
+    end: u64,
+}
+
+impl Place {
+    /// Touches the first and the last byte of both planes, too.
+    fn of(raw: &RawView) -> Self {
+        let (width, height) = (raw.width as usize, raw.height as usize);
+        let (row, rows) = (width.next_multiple_of(2), height.div_ceil(2));
+        let touch = |at: *const u8| {
+            // SAFETY: `RawView` promises as many mapped rows; if it lies, a crash is what we are after.
+            let _ = unsafe { at.read_volatile() };
+        };
+        touch(raw.y.wrapping_add((height - 1) * raw.stride + width - 1));
+        touch(raw.uv.wrapping_add((rows - 1) * raw.stride + row - 1));
+        let (y, uv) = (locate(raw.y), locate(raw.uv));
+        Self { y, uv, stride: raw.stride as u64, end: uv + ((rows - 1) * raw.stride + row) as u64 }
+    }
+
+    /// Compares a copy with the bytes that lie there.
+    fn expect(&self, image: &Nv12Image) {
+        let width = image.width() as usize;
+        let plane = |bytes: &[u8], from: u64, row: usize| {
+            for (r, row) in bytes.chunks(row).enumerate() {
+                for (column, byte) in row.iter().enumerate() {
+                    let at = from + r as u64 * self.stride + column as u64;
+                    assert_eq!(*byte, byte_at(at), "row {r}, column {column} of {self:?}");
+                }
+            }
+        };
+        plane(image.luma(), self.y, width);
+        plane(image.chroma(), self.uv, width.next_multiple_of(2));
+    }
+}
+
+/// What stands at an offset of a `frame.data` that is located.
+fn byte_at(offset: u64) -> u8 {
+    (offset as u32 & !3).to_le_bytes()[offset as usize & 3]
+}
+
+fn locate(at: *const u8) -> u64 {
+    let within = at.addr() & 3;
+    // SAFETY: in the same word as `at`, which was promised to be mapped; the mapping begins on a page.
+    let word = unsafe { at.wrapping_sub(within).cast::<u32>().read_volatile() };
+    u64::from(word) + within as u64
+}

@@ -1,0 +1,10 @@
+//! cargo-fuzz's entry to [`vas_fuzz::open_and_read`]; without cargo-fuzz, it runs the inputs that are named.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vas_fuzz::open_and_read(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    vas_fuzz::replay(vas_fuzz::open_and_read);
+}
