@@ -13,7 +13,8 @@ build: ## build the service
 	@scripts/setup.sh build
 	cargo build --locked --release -p vas -p vas-replay
 
-demo: setup ## a camera, the service and a reader, on this machine
+demo: ## a camera, the service and a reader, on this machine
+	@scripts/setup.sh demo
 	cargo build --locked -p vas
 	@scripts/demo.sh
 
