@@ -322,6 +322,24 @@ fn readers_follow_a_larger_and_a_smaller_picture() {
     assert!(image.data().iter().all(|byte| *byte == 3));
 }
 
+/// The look at the first frame is where the writer goes on and changes the size.
+#[test]
+fn the_last_frame_before_a_change_of_size_is_not_missed() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = Some(open(&mut export, geometry(64, 64), options(4, 0)));
+    let mut reader = rig.reader();
+    publish(writer.as_mut().unwrap(), 1).unwrap();
+    let found = reader.newer_than_if(0, NO_WAIT, |meta| {
+        let Some(mut old) = writer.take() else { return true };
+        publish(&mut old, meta.frame_id + 1).unwrap();
+        drop(old);
+        open(&mut export, geometry(640, 480), options(4, 0));
+        false
+    });
+    assert_eq!(found.unwrap().meta().frame_id, 2);
+}
+
 #[test]
 fn pages_are_not_used_again_within_a_lease_or_under_a_copy() {
     let rig = Rig::new();
