@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::sync::AtomicU32;
+use crate::sync::ModelU32;
 use rustix::thread::futex;
 
 /// Waits while the word is `seen`, at most `timeout`. A return says nothing: look again.
-pub(crate) fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
+pub(crate) fn wait(word: &ModelU32, seen: u32, timeout: Duration) {
     let timeout = rustix::time::Timespec {
         tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
         tv_nsec: i64::from(timeout.subsec_nanos()),
@@ -16,7 +16,7 @@ pub(crate) fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
 }
 
 /// Wakes at most `count` waiters and says how many it woke.
-pub(crate) fn wake(word: &AtomicU32, count: u32) -> usize {
+pub(crate) fn wake(word: &ModelU32, count: u32) -> usize {
     // FUTEX_WAKE fails only for a bad address or alignment, and a reference has neither.
     futex::wake(word, futex::Flags::empty(), count).unwrap_or(0)
 }

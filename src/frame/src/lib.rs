@@ -33,16 +33,23 @@ mod clock;
 mod colour;
 mod demand;
 mod error;
+#[cfg_attr(loom, path = "model/futex.rs")]
 mod futex;
 mod geometry;
 pub mod layout;
 mod lock;
+#[cfg_attr(loom, path = "model/memory.rs")]
+mod memory;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 pub mod nv12;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod racing;
 mod reader;
 mod seqlock;
+mod site;
 mod stamp;
 #[cfg(target_arch = "x86_64")]
 mod streams;
@@ -56,6 +63,9 @@ pub use demand::{Demanded, MaxFps};
 pub use error::{ExportError, OpenError, ReadError};
 pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
 pub use reader::{Frame, Nv12Image, Overwritten, RawView, Reader};
+#[cfg(any(loom, feature = "mutants"))]
+#[doc(hidden)]
+pub use site::{Site, weaken};
 pub use stamp::{Decoder, Flags, FrameMeta, Loss, Stamp};
 pub use writer::{
     Access, CameraExport, ClaimedSlot, ExportRoot, Limit, Notifier, OpenRing, PictureTooSmall,

@@ -2,61 +2,80 @@
 //!
 //! House rules. A sequence is odd while what it guards is being written. The writer alone stores;
 //! readers only load, because their mapping is read-only and an atomic read-modify-write faults there.
-//! Each ordering below names its partner; `docs/design/ring.md` has the argument.
+//! A release fence orders the stores of its own thread only, and a slot is claimed by one thread and
+//! written by another: so the thread that stores has its fence itself, before its first store. Each
+//! [`Site`] names its partner; `docs/design/ring.md` has the argument.
 
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::site::Site;
+use crate::sync::{ModelU64, Ordering, load_own};
 
-/// Makes stores that bypass the cache visible before what follows.
-///
-/// Non-temporal stores are ordered by `sfence` alone: with a release store in its place, 10 to 45 % of
-/// the reads that a reader accepted were torn (facts of this project; Intel SDM 3A 8.2.2).
-#[inline]
-fn drain_streaming_stores() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: `sfence` is part of SSE, which every x86-64 has, and touches no memory of ours.
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
-    }
+/// A kind of region that a sequence guards, and the sites of its protocol.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    store: Site,
+    close: Site,
+    read: Site,
+    still: Site,
 }
 
-/// Opens a guarded region: its sequence becomes odd before any store of the region. Returns the odd
-/// value.
+/// An entry with its slot.
+pub(crate) const SLOT: Region = Region {
+    store: Site::EntryStore,
+    close: Site::SlotClose,
+    read: Site::SlotRead,
+    still: Site::SlotStill,
+};
+
+/// The header's line of the newest frame.
+pub(crate) const HEAD: Region = Region {
+    store: Site::HeadStore,
+    close: Site::HeadClose,
+    read: Site::HeadRead,
+    still: Site::HeadStill,
+};
+
+/// Says that a region is being written: its sequence becomes odd. Returns the odd value.
+///
+/// Each thread that then stores into the region calls [`Region::before_stores`] first.
 #[inline]
-pub(crate) fn begin_write(sequence: &AtomicU64) -> u64 {
-    // The writer is alone, so its own last value is what it loads.
-    let odd = sequence.load(Ordering::Relaxed) | 1;
+pub(crate) fn begin_write(sequence: &ModelU64) -> u64 {
+    let odd = load_own(sequence) | 1;
     sequence.store(odd, Ordering::Relaxed);
-    // Partner: the acquire fence in `still`. Whoever saw a store of the region sees the odd value.
-    fence(Ordering::Release);
-    // The same for streaming stores, which a fence of the language does not order.
-    drain_streaming_stores();
     odd
 }
 
-/// Closes a guarded region: all its stores, streaming ones included, come before the even value.
-#[inline]
-pub(crate) fn end_write(sequence: &AtomicU64, odd: u64) {
-    drain_streaming_stores();
-    // Partner: the acquire fence in `begin_read`.
-    sequence.store(odd.wrapping_add(1), Ordering::Release);
-}
+impl Region {
+    /// Whoever sees a store that this thread makes after this sees the odd sequence.
+    #[inline]
+    pub(crate) fn before_stores(self) {
+        // Partner: the acquire fence in `still`.
+        self.store.fence(Ordering::Release);
+    }
 
-/// The sequence of a region at rest, or `None` while it is being written.
-#[inline]
-pub(crate) fn begin_read(sequence: &AtomicU64) -> Option<u64> {
-    // Relaxed, because only relaxed atomic loads are defined on read-only memory; the fence makes it
-    // an acquire. Partner: the release store in `end_write`.
-    let value = sequence.load(Ordering::Relaxed);
-    fence(Ordering::Acquire);
-    (value & 1 == 0).then_some(value)
-}
+    /// Closes a guarded region: all its ordinary stores come before the even value.
+    #[inline]
+    pub(crate) fn end_write(self, sequence: &ModelU64, odd: u64) {
+        // Partner: the acquire fence in `begin_read`.
+        sequence.store(odd.wrapping_add(1), self.close.order(Ordering::Release));
+    }
 
-/// Whether nothing was written since `begin_read` gave `value`: what was read in between is whole.
-#[inline]
-pub(crate) fn still(sequence: &AtomicU64, value: u64) -> bool {
-    // Partner: the release fence in `begin_write`.
-    fence(Ordering::Acquire);
-    sequence.load(Ordering::Relaxed) == value
+    /// The sequence of a region at rest, or `None` while it is being written.
+    #[inline]
+    pub(crate) fn begin_read(self, sequence: &ModelU64) -> Option<u64> {
+        // Relaxed, because only relaxed atomic loads are defined on read-only memory; the fence makes
+        // it an acquire. Partner: the release store in `end_write`.
+        let value = sequence.load(Ordering::Relaxed);
+        self.read.fence(Ordering::Acquire);
+        (value & 1 == 0).then_some(value)
+    }
+
+    /// Whether nothing was written since `begin_read` gave `value`: what was read in between is whole.
+    #[inline]
+    pub(crate) fn still(self, sequence: &ModelU64, value: u64) -> bool {
+        // Partner: the release fence in `before_stores`.
+        self.still.fence(Ordering::Acquire);
+        sequence.load(Ordering::Relaxed) == value
+    }
 }
 
 #[cfg(test)]
@@ -65,19 +84,19 @@ mod tests {
 
     #[test]
     fn odd_while_written_even_after() {
-        let sequence = AtomicU64::new(0);
-        let before = begin_read(&sequence).unwrap();
+        let sequence = ModelU64::new(0);
+        let before = SLOT.begin_read(&sequence).unwrap();
         let odd = begin_write(&sequence);
-        assert_eq!(begin_read(&sequence), None);
-        assert!(!still(&sequence, before));
-        end_write(&sequence, odd);
-        assert_eq!(begin_read(&sequence), Some(2));
-        assert!(still(&sequence, 2));
+        assert_eq!(SLOT.begin_read(&sequence), None);
+        assert!(!SLOT.still(&sequence, before));
+        SLOT.end_write(&sequence, odd);
+        assert_eq!(SLOT.begin_read(&sequence), Some(2));
+        assert!(SLOT.still(&sequence, 2));
     }
 
     #[test]
     fn a_region_opened_twice_stays_odd() {
-        let sequence = AtomicU64::new(4);
+        let sequence = ModelU64::new(4);
         assert_eq!(begin_write(&sequence), 5);
         assert_eq!(begin_write(&sequence), 5);
     }

@@ -8,7 +8,7 @@ mod table;
 
 pub use table::{Field, layout_hash};
 
-use crate::sync::{AtomicU32, AtomicU64};
+use crate::sync::{AtomicU32, AtomicU64, ModelU32, ModelU64};
 
 /// Version of the layout, at byte 0. Version 1 readers see it and refuse.
 pub const VERSION: u32 = 2;
@@ -45,16 +45,16 @@ layout! {
     pub struct Header = HEADER, "header", 512 {
         0 => version: AtomicU32, "2";
         4 => reserved_4: AtomicU32, "zero";
-        8 => frame_id: AtomicU64, "newest frame: its id; 0 before the first";
+        8 => frame_id: ModelU64, "newest frame: its id; 0 before the first";
         16 => timestamp_ns: AtomicU64, "newest frame: when it was published, CLOCK_MONOTONIC";
         24 => width: AtomicU32, "visible width in pixels";
         28 => height: AtomicU32, "visible height in pixels";
         32 => pixel_format: AtomicU32, "0: NV12";
         36 => stride: AtomicU32, "bytes from row to row, both planes; a multiple of 64";
         40 => data_size: AtomicU64, "bytes of one picture in its slot, row padding included";
-        48 => head_sequence: AtomicU64, "guards frame_id, timestamp_ns, newest_slot; odd while they change";
-        56 => newest_slot: AtomicU32, "newest frame: its slot";
-        60 => published: AtomicU32, "futex word: changes with each publication and each change of state";
+        48 => head_sequence: ModelU64, "guards frame_id, timestamp_ns, newest_slot; odd while they change";
+        56 => newest_slot: ModelU32, "newest frame: its slot";
+        60 => published: ModelU32, "futex word: changes with each publication and each change of state";
         64 => magic: AtomicU64, "the bytes VASFRAME";
         72 => layout_hash: AtomicU64, "FNV-1a 64 of the layout's table";
         80 => meta_size: AtomicU64, "bytes of this file that count";
@@ -78,9 +78,9 @@ layout! {
         184 => chroma_location: AtomicU32, "0 unspecified, 1 left, 2 centre, 3 top left, 4 top, 5 bottom left, 6 bottom";
         188 => bit_depth: AtomicU32, "bits a sample in the source; slots hold 8";
         192 => camera_id: [AtomicU64; 8], "UTF-8, padded with NUL";
-        256 => state: AtomicU32, "1 live, 2 superseded by a newer epoch, 3 stopped";
-        260 => copying: AtomicU32, "1 while every frame is copied, 0 while some are left out";
-        264 => resumed_frame_id: AtomicU64, "first frame id since copying last began";
+        256 => state: ModelU32, "1 live, 2 superseded by a newer epoch, 3 stopped";
+        260 => copying: ModelU32, "1 while every frame is copied, 0 while some are left out";
+        264 => resumed_frame_id: ModelU64, "first frame id since copying last began";
         272 => reserved_272: [AtomicU64; 30], "zero";
     }
 }
@@ -88,14 +88,14 @@ layout! {
 layout! {
     /// One slot's entry; entry `i` begins at byte `512 + 128 i` of `frame.meta`.
     pub struct Entry = ENTRY, "entry", 128 {
-        0 => sequence: AtomicU64, "guards this entry and its slot; odd while either changes";
-        8 => frame_id: AtomicU64, "0: the slot holds no frame";
+        0 => sequence: ModelU64, "guards this entry and its slot; odd while either changes";
+        8 => frame_id: ModelU64, "0: the slot holds no frame";
         16 => pts_ns: AtomicU64, "signed; camera's presentation time; -2^63 when unknown";
         24 => arrival_ns: AtomicU64, "arrival of the frame's first packet, CLOCK_MONOTONIC; age counts from here";
         32 => decoded_ns: AtomicU64, "when the decoder gave it out, CLOCK_MONOTONIC";
         40 => gate_ns: AtomicU64, "the time that rate limits are judged on, CLOCK_MONOTONIC";
         48 => published_ns: AtomicU64, "when it was published, CLOCK_MONOTONIC";
-        56 => reuse_not_before_ns: AtomicU64, "the slot is not written again before this, CLOCK_MONOTONIC";
+        56 => reuse_not_before_ns: ModelU64, "the slot is not written again before this, CLOCK_MONOTONIC";
         64 => wall_clock_ns: AtomicU64, "signed; camera's wall clock, Unix time; counts only if wall_quality is not 0";
         72 => wall_quality: AtomicU32, "0 none, 1 by RTCP sender reports";
         76 => flags: AtomicU32, "bit 0 key, 1 corrupt, 2 after loss, 3 loss unknown, 4 discontinuity, 5 interlaced";

@@ -16,6 +16,9 @@ pub struct Field {
 }
 
 /// Declares a `#[repr(C, align(64))]` struct of atomics with explicit offsets, and its table.
+///
+/// The model checker's atomics are larger than their values: under it a struct has the fields and not
+/// the offsets.
 macro_rules! layout {
     (
         $(#[$doc:meta])*
@@ -26,6 +29,7 @@ macro_rules! layout {
         $(#[$doc])*
         #[repr(C, align(64))]
         #[derive(Debug)]
+        #[cfg_attr(loom, derive(Default))]
         pub struct $name {
             $(#[doc = $meaning] pub(crate) $field: $type,)*
         }
@@ -41,6 +45,7 @@ macro_rules! layout {
             },)*
         ];
 
+        #[cfg(not(loom))]
         const _: () = {
             assert!(size_of::<$name>() == $size);
             let mut end = 0;

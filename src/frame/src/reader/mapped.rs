@@ -22,9 +22,11 @@ use crate::error::OpenError;
 use crate::geometry::{Geometry, MAX_SIDE};
 use crate::layout::{self, DATA_FILE, Entry, Header, META_FILE};
 use crate::lock;
-use crate::seqlock;
+use crate::memory::Meta;
+use crate::seqlock::{HEAD, SLOT};
+use crate::site::Site;
 use crate::stamp::{Decoder, Flags, FrameMeta, Stamp};
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, ModelU32, Ordering};
 
 /// How often meta and data are opened again when they are found not to belong together. Under a fuzzer they
 /// stay as they are, and each further try would be time lost.
@@ -32,21 +34,21 @@ const PAIRING_TRIES: u32 = if cfg!(fuzzing) { 2 } else { 200 };
 
 /// What the header says for the life of its file, checked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) stride: usize,
-    pub(super) uv_offset: usize,
-    pub(super) slot_stride: usize,
-    pub(super) slots: u32,
-    pub(super) epoch: u64,
-    pub(super) colour: Colour,
-    pub(super) bit_depth: u8,
+pub(crate) struct Shape {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) stride: usize,
+    pub(crate) uv_offset: usize,
+    pub(crate) slot_stride: usize,
+    pub(crate) slots: u32,
+    pub(crate) epoch: u64,
+    pub(crate) colour: Colour,
+    pub(crate) bit_depth: u8,
 }
 
 #[derive(Debug)]
-pub(super) struct Mapped {
-    meta: MmapRaw,
+pub(crate) struct Mapped {
+    meta: Meta,
     data: MmapRaw,
     meta_file: File,
     shape: Shape,
@@ -81,14 +83,14 @@ impl Mapped {
                 Err(OpenError::NoCamera { path: dir.into() })
             };
         };
-        let meta_len = meta_stat.st_size as u64;
         let format = |problem: String| OpenError::Format { path: meta_path.clone(), problem };
+        let meta_len = meta_stat.st_size as u64;
         if meta_len < size_of::<Header>() as u64 {
             return Err(format(format!("is {meta_len} bytes long, expected at least 512")));
         }
-        let meta = map(&meta_file, meta_len, &meta_path)?;
-        // SAFETY: page-aligned, at least a header long, alive for this block, and nothing but atomics.
-        let header = unsafe { &*meta.as_ptr().cast::<Header>() };
+        let meta =
+            Meta::new(map(&meta_file, meta_len, &meta_path)?).expect("as long as was just checked");
+        let header = meta.header();
         let shape = Shape::read(header, meta_len).map_err(format)?;
         let data_path = dir.join(DATA_FILE);
         let Some((data_file, data_stat)) = open_file(&data_path)? else { return Ok(None) };
@@ -101,24 +103,30 @@ impl Mapped {
             return Err(OpenError::Format { path: data_path, problem });
         }
         let data = map(&data_file, need, &data_path)?;
-        Ok(Some(Self { meta, data, meta_file, shape }))
+        Ok(Some(Self::new(meta, data, meta_file, shape)))
+    }
+
+    /// Takes mappings that the shape was checked against.
+    pub(crate) fn new(meta: Meta, data: MmapRaw, meta_file: File, shape: Shape) -> Self {
+        assert!(shape.slots <= meta.entries(), "the meta mapping holds its entries");
+        assert!(
+            shape.slot_stride * shape.slots as usize <= data.len(),
+            "and the data mapping its slots"
+        );
+        Self { meta, data, meta_file, shape }
     }
 
     fn header(&self) -> &Header {
-        // SAFETY: checked in `try_open`; the mapping lives as long as self.
-        unsafe { &*self.meta.as_ptr().cast::<Header>() }
+        self.meta.header()
     }
 
     fn entry(&self, slot: u32) -> &Entry {
-        assert!(slot < self.shape.slots);
-        let end = size_of::<Header>() + (slot as usize + 1) * size_of::<Entry>();
-        debug_assert!(end <= self.meta.len(), "entry {slot} is mapped");
-        // SAFETY: `Shape::read` checked that all entries lie within the file; 128-byte entries behind
-        // a 512-byte header are 64-byte aligned.
-        unsafe {
-            let first = self.meta.as_ptr().add(size_of::<Header>()).cast::<Entry>();
-            &*first.add(slot as usize)
-        }
+        self.meta.entry(slot)
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn slots(&self) -> u32 {
+        self.shape.slots
     }
 
     pub(super) fn shape(&self) -> &Shape {
@@ -128,20 +136,18 @@ impl Mapped {
     /// A slot's first byte; `slot_stride` bytes from it on are mapped.
     pub(super) fn slot(&self, slot: u32) -> *const u8 {
         assert!(slot < self.shape.slots);
-        let stride = self.shape.slot_stride;
-        debug_assert!((slot as usize + 1) * stride <= self.data.len(), "slot {slot} is mapped");
-        // SAFETY: `try_open` mapped all slots.
-        unsafe { self.data.as_ptr().add(slot as usize * stride) }
+        // SAFETY: the mapping holds all slots (`new`).
+        unsafe { self.data.as_ptr().add(slot as usize * self.shape.slot_stride) }
     }
 
-    pub(super) fn published_word(&self) -> &AtomicU32 {
+    pub(crate) fn published_word(&self) -> &ModelU32 {
         &self.header().published
     }
 
-    pub(super) fn published(&self) -> u32 {
+    pub(crate) fn published(&self) -> u32 {
         let value = self.published_word().load(Ordering::Relaxed);
-        // Partner: the release addition in `Ring::wake`.
-        fence(Ordering::Acquire);
+        // Partner: the release addition in `Ring::count`.
+        Site::CountLoad.fence(Ordering::Acquire);
         value
     }
 
@@ -149,10 +155,10 @@ impl Mapped {
         self.header().frame_id.load(Ordering::Relaxed) != 0
     }
 
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         let state = self.header().state.load(Ordering::Relaxed);
         // Partner: the release store in `Ring::close`. Who sees the end sees all that came before it.
-        fence(Ordering::Acquire);
+        Site::StateLoad.fence(Ordering::Acquire);
         state == layout::STATE_LIVE
     }
 
@@ -171,21 +177,21 @@ impl Mapped {
     }
 
     /// Whether copying goes on, and went on without a pause since that frame.
-    pub(super) fn runs_since(&self, meta: &FrameMeta) -> bool {
+    pub(crate) fn runs_since(&self, meta: &FrameMeta) -> bool {
         let header = self.header();
         let copying = header.copying.load(Ordering::Relaxed) == 1;
         // Partner: the release store in `Ring::resume`.
-        fence(Ordering::Acquire);
+        Site::ResumeLoad.fence(Ordering::Acquire);
         copying && meta.frame_id >= header.resumed_frame_id.load(Ordering::Relaxed)
     }
 
     /// Whether the slot still holds what it held at `sequence`.
     pub(super) fn still(&self, slot: u32, sequence: u64) -> bool {
-        seqlock::still(&self.entry(slot).sequence, sequence)
+        SLOT.still(&self.entry(slot).sequence, sequence)
     }
 
     /// The newest readable frame.
-    pub(super) fn newest(ring: &Arc<Self>) -> Option<Frame> {
+    pub(crate) fn newest(ring: &Arc<Self>) -> Option<Frame> {
         // The head is enough, unless its slot is being written again (rings of one or two slots).
         if let Some((slot, id)) = ring.head()
             && let Some(frame) = Self::frame(ring, slot)
@@ -198,7 +204,7 @@ impl Mapped {
     }
 
     /// The oldest readable frame above `id` that `wanted` wants.
-    pub(super) fn oldest_after(
+    pub(crate) fn oldest_after(
         ring: &Arc<Self>,
         id: u64,
         wanted: impl Fn(&Frame) -> bool,
@@ -213,12 +219,13 @@ impl Mapped {
             .min_by_key(|frame| frame.meta().frame_id)
     }
 
-    fn head(&self) -> Option<(u32, u64)> {
+    /// Slot and id of the newest frame.
+    pub(crate) fn head(&self) -> Option<(u32, u64)> {
         let header = self.header();
-        let sequence = seqlock::begin_read(&header.head_sequence)?;
+        let sequence = HEAD.begin_read(&header.head_sequence)?;
         let slot = header.newest_slot.load(Ordering::Relaxed);
         let id = header.frame_id.load(Ordering::Relaxed);
-        let whole = seqlock::still(&header.head_sequence, sequence);
+        let whole = HEAD.still(&header.head_sequence, sequence);
         (whole && id != 0 && slot < self.shape.slots).then_some((slot, id))
     }
 
@@ -227,10 +234,11 @@ impl Mapped {
         Some(Frame::new(Arc::clone(ring), slot, sequence, meta))
     }
 
-    fn read_entry(&self, slot: u32) -> Option<(u64, FrameMeta)> {
+    /// Sequence and content of an entry at rest.
+    pub(crate) fn read_entry(&self, slot: u32) -> Option<(u64, FrameMeta)> {
         let relaxed = Ordering::Relaxed;
         let e = self.entry(slot);
-        let sequence = seqlock::begin_read(&e.sequence)?;
+        let sequence = SLOT.begin_read(&e.sequence)?;
         let frame_id = e.frame_id.load(relaxed);
         if frame_id == 0 {
             return None;
@@ -263,8 +271,7 @@ impl Mapped {
                 e.content_height.load(relaxed),
             ),
         };
-        (seqlock::still(&e.sequence, sequence) && self.shape.fits(&meta))
-            .then_some((sequence, meta))
+        (SLOT.still(&e.sequence, sequence) && self.shape.fits(&meta)).then_some((sequence, meta))
     }
 }
 

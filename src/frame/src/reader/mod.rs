@@ -17,7 +17,10 @@ use rustix::io::Errno;
 
 pub use frame::{Frame, Overwritten, RawView};
 pub use image::Nv12Image;
+#[cfg(not(loom))]
 use mapped::Mapped;
+#[cfg(loom)]
+pub(crate) use mapped::{Mapped, Shape};
 
 use crate::camera_id::CameraId;
 use crate::clock::monotonic_ns;

@@ -14,7 +14,11 @@ mod root;
 
 pub use admission::{Limit, Shortage};
 pub use export::{CameraExport, OpenRing};
+#[cfg(loom)]
+pub(crate) use notifier::Bell;
 pub use notifier::Notifier;
 pub use options::RingOptions;
+#[cfg(loom)]
+pub(crate) use ring::Ring;
 pub use ring::{ClaimedSlot, PictureTooSmall, Refused, RingWriter};
 pub use root::{Access, ExportRoot};

@@ -1,11 +1,11 @@
 //! The thread that wakes crowds, so that no publisher has to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::{JoinHandle, Thread};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::ring::{Ring, WAKE_AT_ONCE};
 use crate::futex;
+use crate::sync::thread::{self, JoinHandle, Thread};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// Wakes the readers beyond the few that a publisher wakes itself; one thread serves all cameras.
 ///
@@ -29,6 +29,12 @@ struct Shared {
 pub(crate) struct Bell(Thread);
 
 impl Bell {
+    /// For a ring whose readers are few.
+    #[cfg(loom)]
+    pub(crate) fn unheard() -> Self {
+        Self(thread::current())
+    }
+
     pub(crate) fn ring(&self) {
         self.0.unpark();
     }
@@ -42,9 +48,8 @@ impl Notifier {
     pub fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), rings: Mutex::default() });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("vas-notifier".into())
-            .spawn(move || of_thread.run())?;
+        let thread =
+            thread::Builder::new().name("vas-notifier".into()).spawn(move || of_thread.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -63,11 +68,11 @@ impl Notifier {
 impl Shared {
     fn run(&self) {
         while !self.stop.load(Ordering::Acquire) {
-            std::thread::park();
+            thread::park();
             let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
             for ring in rings.iter().filter_map(Weak::upgrade) {
-                // Partner: the release store of the publisher that set the mark.
-                if ring.crowd_waits.swap(false, Ordering::Acquire) {
+                // The mark orders nothing: whoever sets it rings after it, and the futex has its own lock.
+                if ring.crowd_waits.swap(false, Ordering::Relaxed) {
                     let woken = futex::wake(&ring.header().published, i32::MAX as u32);
                     ring.is_crowded.store(woken > WAKE_AT_ONCE as usize, Ordering::Relaxed);
                 }

@@ -6,8 +6,7 @@
 //! must not hold up the decode thread. Readers may look at any time: that is what the sequences are for.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use memmap2::MmapRaw;
 
@@ -16,15 +15,18 @@ use crate::clock::monotonic_ns;
 use crate::futex;
 use crate::geometry::Geometry;
 use crate::layout::{self, Entry, Header};
+use crate::memory::Meta;
 use crate::nv12::{self, Picture, StoreKind};
-use crate::seqlock;
+use crate::seqlock::{self, HEAD, SLOT};
+use crate::site::Site;
 use crate::stamp::Stamp;
-use crate::sync::Ordering as SyncOrdering;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// Waiters that a publisher wakes itself; waking one costs it about 4.5 us. One more than the four readers
 /// that are to be woken without delay: a full count is the only sign that there may be more, and the
 /// notifier is then woken too, which at exactly four readers made the last one 1.4 times as late.
-pub(super) const WAKE_AT_ONCE: u32 = 5;
+/// The model checker has two readers for a crowd.
+pub(super) const WAKE_AT_ONCE: u32 = if cfg!(loom) { 1 } else { 5 };
 
 /// When to ask again about a ring to which copies are in flight.
 const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
@@ -51,7 +53,7 @@ pub struct PictureTooSmall {
 /// One epoch's files, mapped for writing.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    meta: MmapRaw,
+    meta: Meta,
     data: Arc<MmapRaw>,
     /// Holds the lock that tells readers that the writer lives.
     _meta_lock: File,
@@ -80,10 +82,8 @@ impl Ring {
         lease_ns: u64,
         bell: Bell,
     ) -> Self {
-        assert!(
-            meta.len() as u64 >= layout::meta_bytes(slots),
-            "the meta mapping holds its entries"
-        );
+        let meta = Meta::new(meta).expect("the meta mapping holds a header");
+        assert!(meta.entries() >= slots, "the meta mapping holds its entries");
         assert!(
             data.len() as u64 >= geometry.slot_stride() * u64::from(slots),
             "and data its slots"
@@ -103,20 +103,18 @@ impl Ring {
         }
     }
 
+    /// The words that a reader under the model checker maps too.
+    #[cfg(loom)]
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
     pub(crate) fn header(&self) -> &Header {
-        // SAFETY: the mapping is page-aligned, at least a header long (`new`), lives as long as self,
-        // and holds nothing but atomics, for which every bit pattern is valid.
-        unsafe { &*self.meta.as_ptr().cast::<Header>() }
+        self.meta.header()
     }
 
     pub(crate) fn entry(&self, slot: u32) -> &Entry {
-        assert!(slot < self.slots);
-        // SAFETY: as for the header; entry `slot` ends within `meta_bytes(slots)` (`new`), and the
-        // header's size keeps it 64-byte aligned.
-        unsafe {
-            let first = self.meta.as_ptr().add(size_of::<Header>()).cast::<Entry>();
-            &*first.add(slot as usize)
-        }
+        self.meta.entry(slot)
     }
 
     pub(crate) fn geometry(&self) -> &Geometry {
@@ -129,7 +127,7 @@ impl Ring {
 
     /// When the last lease of this ring ends.
     fn leased_until_ns(&self) -> u64 {
-        let lease = |s| self.entry(s).reuse_not_before_ns.load(SyncOrdering::Relaxed);
+        let lease = |s| self.entry(s).reuse_not_before_ns.load(Ordering::Relaxed);
         (0..self.slots).map(lease).max().unwrap_or(0)
     }
 
@@ -152,29 +150,30 @@ impl Ring {
 
     /// Tells all readers that this ring publishes no more.
     pub(crate) fn close(&self, state: u32) {
-        self.header().state.store(state, SyncOrdering::Release);
-        self.header().published.fetch_add(1, SyncOrdering::Release);
+        // Partner: the acquire fence in a reader's `is_live`.
+        self.header().state.store(state, Site::StateStore.order(Ordering::Release));
+        self.count();
         futex::wake(&self.header().published, i32::MAX as u32);
     }
 
     /// Says that no frame of the camera was left out from `first_frame_id` on, until further notice.
     fn resume(&self, first_frame_id: u64) {
         let header = self.header();
-        header.resumed_frame_id.store(first_frame_id, SyncOrdering::Relaxed);
+        header.resumed_frame_id.store(first_frame_id, Ordering::Relaxed);
         // Partner: the acquire fence in `Mapped::runs_since`. Who sees the 1 sees the id.
-        header.copying.store(1, SyncOrdering::Release);
+        header.copying.store(1, Site::ResumeStore.order(Ordering::Release));
     }
 
     /// Says that frames are left out from now on: the newest one here may be of any age.
     fn pause(&self) {
-        self.header().copying.store(0, SyncOrdering::Release);
+        self.header().copying.store(0, Ordering::Relaxed);
     }
 
     /// Slot of the newest frame, once there is one.
     fn newest(&self) -> Option<u32> {
         let header = self.header();
-        (header.frame_id.load(SyncOrdering::Relaxed) != 0)
-            .then(|| header.newest_slot.load(SyncOrdering::Relaxed))
+        (header.frame_id.load(Ordering::Relaxed) != 0)
+            .then(|| header.newest_slot.load(Ordering::Relaxed))
     }
 
     /// The slot to write next, from `first` on: not being written, not the newest, out of its lease.
@@ -182,15 +181,15 @@ impl Ring {
         let mut refused = Refused::InFlight;
         for i in 0..self.slots {
             let slot = (first + i) % self.slots;
-            // Partner: the release store at the end of `publish`. A slot that is seen free is seen with
-            // the head that its publication wrote, so the newest one is never taken for an older one.
-            if self.busy[slot as usize].load(Ordering::Acquire) {
+            // Partner: the release store in `free`. A slot that is seen free is seen with the head that
+            // its publication wrote, so the newest one is never taken for an older one.
+            if self.busy[slot as usize].load(Site::FreeLoad.order(Ordering::Acquire)) {
                 continue;
             }
             if self.newest() == Some(slot) && self.slots > 1 {
                 continue;
             }
-            if self.entry(slot).reuse_not_before_ns.load(SyncOrdering::Relaxed) > now_ns {
+            if self.entry(slot).reuse_not_before_ns.load(Ordering::Relaxed) > now_ns {
                 refused = Refused::Lease;
                 continue;
             }
@@ -253,8 +252,11 @@ impl RingWriter {
         let slot = self.ring.choose(self.next, now_ns)?;
         self.next = (slot + 1) % self.ring.slots;
         self.ring.busy[slot as usize].store(true, Ordering::Relaxed);
-        let odd = seqlock::begin_write(&self.ring.entry(slot).sequence);
-        Ok(ClaimedSlot { ring: Arc::clone(&self.ring), slot, odd, published: false })
+        // Before the sequence, because it is a locked instruction: behind it no test could miss the
+        // `sfence` of `before_pixels`.
+        let ring = Arc::clone(&self.ring);
+        let odd = seqlock::begin_write(&ring.entry(slot).sequence);
+        Ok(ClaimedSlot { ring, slot, odd, published: false })
     }
 }
 
@@ -275,8 +277,11 @@ impl ClaimedSlot {
     }
 
     /// Luma and chroma plane, row padding included, for a copier of another crate.
+    ///
+    /// The thread that asks for them is to be the one that writes them.
     #[must_use]
     pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.before_pixels();
         let geometry = self.ring.geometry;
         let start = u64::from(self.slot) * geometry.slot_stride();
         // SAFETY: the slot lies in the mapping (`Ring::new`) and is ours alone while `self` lives
@@ -313,25 +318,55 @@ impl ClaimedSlot {
     pub fn publish(mut self, stamp: &Stamp) -> u64 {
         self.published = true;
         let ring = &*self.ring;
-        let publishing = ring.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ns = monotonic_ns();
+        SLOT.before_stores();
         self.fill_entry(stamp, now_ns);
-        seqlock::end_write(&ring.entry(self.slot).sequence, self.odd);
+        self.close();
 
+        let publishing = ring.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let header = ring.header();
         let odd = seqlock::begin_write(&header.head_sequence);
-        header.frame_id.store(stamp.frame_id, SyncOrdering::Relaxed);
-        header.timestamp_ns.store(now_ns, SyncOrdering::Relaxed);
-        header.newest_slot.store(self.slot, SyncOrdering::Relaxed);
-        seqlock::end_write(&header.head_sequence, odd);
+        HEAD.before_stores();
+        header.frame_id.store(stamp.frame_id, Ordering::Relaxed);
+        header.timestamp_ns.store(now_ns, Ordering::Relaxed);
+        header.newest_slot.store(self.slot, Ordering::Relaxed);
+        HEAD.end_write(&header.head_sequence, odd);
         drop(publishing);
-        ring.busy[self.slot as usize].store(false, Ordering::Release);
+        self.free();
         ring.wake();
         now_ns
     }
 
+    /// What the model checker has in place of planes.
+    #[cfg(loom)]
+    pub(crate) fn pixels(&self) -> crate::memory::Pixels {
+        self.before_pixels();
+        self.ring.meta.pixels(self.slot)
+    }
+
+    /// To be called by the thread that is about to store pixels.
+    fn before_pixels(&self) {
+        // Partner: the acquire fence of a reader's second look at the sequence.
+        Site::SlotStore.fence(Ordering::Release);
+        // The same for streaming stores, which a fence of the language does not order.
+        Site::SlotOpenDrain.drain();
+    }
+
+    /// Closes the slot, streaming stores included.
+    fn close(&self) {
+        Site::SlotCloseDrain.drain();
+        SLOT.end_write(&self.ring.entry(self.slot).sequence, self.odd);
+    }
+
+    /// Gives the slot back to the claiming thread.
+    fn free(&self) {
+        // Partner: the acquire load in `choose`.
+        let order = Site::FreeStore.order(Ordering::Release);
+        self.ring.busy[self.slot as usize].store(false, order);
+    }
+
     fn fill_entry(&self, stamp: &Stamp, now_ns: u64) {
-        let relaxed = SyncOrdering::Relaxed;
+        let relaxed = Ordering::Relaxed;
         let entry = self.ring.entry(self.slot);
         let geometry = self.ring.geometry();
         entry.frame_id.store(stamp.frame_id, relaxed);
@@ -365,23 +400,30 @@ impl Drop for ClaimedSlot {
             return;
         }
         let entry = self.ring.entry(self.slot);
-        entry.frame_id.store(0, SyncOrdering::Relaxed);
-        entry.reuse_not_before_ns.store(0, SyncOrdering::Relaxed);
-        seqlock::end_write(&entry.sequence, self.odd);
-        self.ring.busy[self.slot as usize].store(false, Ordering::Release);
+        SLOT.before_stores();
+        entry.frame_id.store(0, Ordering::Relaxed);
+        entry.reuse_not_before_ns.store(0, Ordering::Relaxed);
+        self.close();
+        self.free();
     }
 }
 
 impl Ring {
-    fn wake(&self) {
-        // Partner: the acquire load of the counter by a reader that is about to wait; it then sees the
-        // header that we wrote before.
-        self.header().published.fetch_add(1, SyncOrdering::Release);
+    /// Tells those who are about to wait that there is something to see.
+    fn count(&self) {
+        // Partner: the acquire fence behind a reader's load of the counter; it then sees what we wrote
+        // before.
+        self.header().published.fetch_add(1, Site::CountAdd.order(Ordering::Release));
+    }
+
+    /// Wakes those who wait: a few here, the others by the notifier.
+    pub(crate) fn wake(&self) {
+        self.count();
         // What waking a few costs grows with the crowd around them: they contend for the kernel's queue.
         let crowded = self.is_crowded.load(Ordering::Relaxed);
         let woken = if crowded { 0 } else { futex::wake(&self.header().published, WAKE_AT_ONCE) };
         if crowded || woken == WAKE_AT_ONCE as usize {
-            self.crowd_waits.store(true, Ordering::Release);
+            self.crowd_waits.store(true, Ordering::Relaxed);
             self.bell.ring();
         }
     }

@@ -1,0 +1,367 @@
+//! Small rings with their writer and readers, and what has to hold in each.
+
+#![allow(clippy::unwrap_used, reason = "a scenario fails by panicking")]
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::streaming;
+use crate::colour::Colour;
+use crate::futex;
+use crate::geometry::Geometry;
+use crate::layout::{Entry, Header, STATE_LIVE, STATE_STOPPED};
+use crate::memory::Meta;
+use crate::reader::{Mapped, Shape};
+use crate::site::Site;
+use crate::stamp::Stamp;
+use crate::sync::{Ordering, thread};
+use crate::writer::{Bell, Notifier, Refused, Ring, RingWriter};
+
+/// All of them, by name.
+pub const ALL: [(&str, fn()); 13] = [
+    ("overwritten", overwritten),
+    ("handed over", handed_over),
+    ("written by a device", written_by_a_device),
+    ("streamed", streamed),
+    ("given up", given_up),
+    ("headed", headed),
+    ("ended", ended),
+    ("waited for", waited_for),
+    ("closed", closed),
+    ("resumed", resumed),
+    ("claimed", claimed),
+    ("crowded", crowded),
+    ("crowded before", crowded_before),
+];
+
+/// Those that fail without a site.
+#[must_use]
+pub fn needing(site: Site) -> &'static [fn()] {
+    match site {
+        Site::SlotClose | Site::SlotRead | Site::SlotStill => &[overwritten, handed_over],
+        Site::SlotStore => &[handed_over],
+        Site::EntryStore => &[written_by_a_device],
+        Site::SlotOpenDrain | Site::SlotCloseDrain => &[streamed, given_up],
+        Site::HeadStore | Site::HeadClose | Site::HeadRead | Site::HeadStill => &[headed],
+        Site::CountAdd | Site::CountLoad => &[waited_for, closed],
+        Site::StateStore | Site::StateLoad => &[ended],
+        Site::ResumeStore | Site::ResumeLoad => &[resumed],
+        Site::FreeStore | Site::FreeLoad => &[claimed],
+    }
+}
+
+/// A time after every lease.
+const LATER: u64 = u64::MAX;
+/// Each slot is one page of nothing: pixels are in [`Meta`].
+const SIDE: u32 = 2;
+
+struct Rig {
+    ring: Arc<Ring>,
+    writer: RingWriter,
+    reader: Arc<Mapped>,
+}
+
+impl Rig {
+    fn new(slots: u32) -> Self {
+        Self::with_bell(slots, Bell::unheard())
+    }
+
+    fn with_bell(slots: u32, bell: Bell) -> Self {
+        let geometry = Geometry::new(SIDE, SIDE, Colour::default(), 8).unwrap();
+        let meta_bytes = size_of::<Header>() + slots as usize * size_of::<Entry>();
+        let data_bytes = geometry.slot_stride() as usize * slots as usize;
+        let data = Arc::new(memory(data_bytes));
+        let ring = Ring::new(memory(meta_bytes), data, nothing(), geometry, slots, 0, bell);
+        ring.header().state.store(STATE_LIVE, Ordering::Relaxed);
+        let shape = Shape {
+            width: SIDE,
+            height: SIDE,
+            stride: geometry.stride() as usize,
+            uv_offset: geometry.uv_offset() as usize,
+            slot_stride: geometry.slot_stride() as usize,
+            slots,
+            epoch: 1,
+            colour: Colour::default(),
+            bit_depth: 8,
+        };
+        let meta = ring.meta().clone();
+        let reader = Arc::new(Mapped::new(meta, memory(data_bytes), nothing(), shape));
+        let ring = Arc::new(ring);
+        Self { writer: RingWriter::new(Arc::clone(&ring)), ring, reader }
+    }
+}
+
+fn memory(bytes: usize) -> MmapRaw {
+    MmapOptions::new().len(bytes).map_anon().unwrap().into()
+}
+
+fn nothing() -> File {
+    File::open("/dev/null").unwrap()
+}
+
+fn stamp(frame_id: u64) -> Stamp {
+    Stamp { frame_id, ..Stamp::default() }
+}
+
+/// Claims, writes and publishes in one thread. Every pixel of a frame is its id.
+fn publish(writer: &mut RingWriter, id: u64) {
+    let slot = writer.claim(LATER).unwrap();
+    slot.pixels().store(id);
+    slot.publish(&stamp(id));
+}
+
+/// Uses the newest frame in place, as a reader may, and looks twice.
+struct Viewer {
+    meta: Meta,
+    reader: Arc<Mapped>,
+    last: u64,
+}
+
+impl Viewer {
+    fn new(rig: &Rig) -> Self {
+        Self { meta: rig.ring.meta().clone(), reader: Arc::clone(&rig.reader), last: 0 }
+    }
+
+    /// The newest frame's id, if the frame was whole to the end.
+    fn look(&mut self) -> Option<u64> {
+        let frame = Mapped::newest(&self.reader)?;
+        let id = frame.meta().frame_id;
+        let slots = u64::from(self.reader.slots());
+        let pixels = self.meta.pixels(((id - 1) % slots) as u32).load();
+        if !frame.still_valid() {
+            return None;
+        }
+        assert_eq!(pixels, [id; 2], "frame {id} is torn");
+        assert!(id >= self.last, "frame {id} came after frame {}", self.last);
+        self.last = id;
+        Some(id)
+    }
+}
+
+/// Runs a reader beside a writer, which goes first: the checker finds a race from the later load.
+fn beside(reader: impl FnOnce() + 'static, writer: impl FnOnce()) {
+    let reading = thread::spawn(reader);
+    writer();
+    reading.join().unwrap();
+}
+
+/// A slot is written again while it is read.
+fn overwritten() {
+    let mut rig = Rig::new(1);
+    publish(&mut rig.writer, 1);
+    let mut viewer = Viewer::new(&rig);
+    beside(
+        move || {
+            viewer.look();
+            viewer.look();
+        },
+        || publish(&mut rig.writer, 2),
+    );
+    assert_eq!(Viewer::new(&rig).look(), Some(2));
+}
+
+/// The same, claimed by one thread and written by another.
+fn handed_over() {
+    let mut rig = Rig::new(1);
+    publish(&mut rig.writer, 1);
+    let mut viewer = Viewer::new(&rig);
+    beside(
+        move || {
+            viewer.look();
+        },
+        || {
+            let slot = rig.writer.claim(LATER).unwrap();
+            let writing = thread::spawn(move || {
+                slot.pixels().store(2);
+                slot.publish(&stamp(2));
+            });
+            writing.join().unwrap();
+        },
+    );
+    assert_eq!(Viewer::new(&rig).look(), Some(2));
+}
+
+/// The same, written by a device: the publishing thread stores no pixel itself.
+fn written_by_a_device() {
+    let mut rig = Rig::new(1);
+    publish(&mut rig.writer, 1);
+    let reader = Arc::clone(&rig.reader);
+    beside(
+        move || {
+            if let Some((sequence, meta)) = reader.read_entry(0) {
+                assert_eq!(sequence, 2 * meta.frame_id, "the entry belongs to another frame");
+            }
+        },
+        || {
+            let slot = rig.writer.claim(LATER).unwrap();
+            let writing = thread::spawn(move || slot.publish(&stamp(2)));
+            writing.join().unwrap();
+        },
+    );
+}
+
+/// A slot is written again, with streaming stores, while it is read.
+fn streamed() {
+    let mut rig = Rig::new(1);
+    publish(&mut rig.writer, 1);
+    let mut viewer = Viewer::new(&rig);
+    beside(
+        move || {
+            viewer.look();
+        },
+        || {
+            let slot = rig.writer.claim(LATER).unwrap();
+            streaming::store(&slot, 2);
+            slot.publish(&stamp(2));
+        },
+    );
+    assert_eq!(Viewer::new(&rig).look(), Some(2));
+}
+
+/// A frame is given up half-way by one thread, and another writes the next one into its slot.
+fn given_up() {
+    let mut rig = Rig::new(1);
+    publish(&mut rig.writer, 1);
+    let mut viewer = Viewer::new(&rig);
+    beside(
+        move || {
+            viewer.look();
+        },
+        || {
+            let slot = rig.writer.claim(LATER).unwrap();
+            let giving_up = thread::spawn(move || streaming::store(&slot, 2));
+            giving_up.join().unwrap();
+            publish(&mut rig.writer, 3);
+        },
+    );
+    assert_eq!(Viewer::new(&rig).look(), Some(3));
+}
+
+/// The head moves on while it is read.
+fn headed() {
+    let mut rig = Rig::new(2);
+    publish(&mut rig.writer, 1);
+    let reader = Arc::clone(&rig.reader);
+    beside(
+        move || {
+            if let Some((slot, id)) = reader.head() {
+                assert_eq!(u64::from(slot), id - 1, "the head is torn");
+                let (_, meta) = reader.read_entry(slot).expect("the head names a published frame");
+                assert_eq!(meta.frame_id, id);
+            }
+        },
+        || publish(&mut rig.writer, 2),
+    );
+}
+
+/// The oldest frame above `id`, for a reader that attached before all of them.
+fn next_after(reader: &Arc<Mapped>, id: u64) -> Option<u64> {
+    Some(Mapped::oldest_after(reader, id, |_| true)?.meta().frame_id)
+}
+
+/// Every frame of a ring is looked for, in order, while its last ones are published and it is closed.
+fn ended() {
+    let mut rig = Rig::new(2);
+    let reader = Arc::clone(&rig.reader);
+    beside(
+        move || {
+            let over = !reader.is_live();
+            match next_after(&reader, 0) {
+                Some(id) => assert_eq!(id, 1, "frame 1 was skipped"),
+                None => assert!(!over, "the frames were missed"),
+            }
+        },
+        || {
+            let publishing = thread::spawn(move || {
+                publish(&mut rig.writer, 1);
+                publish(&mut rig.writer, 2);
+            });
+            publishing.join().unwrap();
+            rig.ring.close(STATE_STOPPED);
+        },
+    );
+}
+
+/// A reader waits for a frame.
+fn waited_for() {
+    let mut rig = Rig::new(1);
+    let reader = Arc::clone(&rig.reader);
+    beside(
+        move || wait_until(&reader, || next_after(&reader, 0).is_some()),
+        || {
+            publish(&mut rig.writer, 1);
+        },
+    );
+}
+
+/// A reader waits for the end.
+fn closed() {
+    let rig = Rig::new(1);
+    let reader = Arc::clone(&rig.reader);
+    beside(move || wait_until(&reader, || !reader.is_live()), || rig.ring.close(STATE_STOPPED));
+}
+
+/// Waits as a reader does: count, look, wait.
+fn wait_until(reader: &Mapped, mut seen: impl FnMut() -> bool) {
+    loop {
+        let count = reader.published();
+        if seen() {
+            return;
+        }
+        futex::wait(reader.published_word(), count, Duration::MAX);
+    }
+}
+
+/// Copying goes on behind a gap. What was before the gap is not current.
+fn resumed() {
+    let mut rig = Rig::new(1);
+    publish(&mut rig.writer, 1);
+    let reader = Arc::clone(&rig.reader);
+    beside(
+        move || {
+            let frame = Mapped::newest(&reader).expect("nothing is written");
+            assert!(!reader.runs_since(frame.meta()), "an old frame is shown as current");
+        },
+        || rig.writer.resume(2),
+    );
+}
+
+/// The newest frame is no slot to claim, however little the claiming thread has seen of it.
+fn claimed() {
+    let Rig { mut writer, .. } = Rig::new(2);
+    let slot = writer.claim(LATER).unwrap();
+    let other = writer.claim(LATER).unwrap();
+    beside(
+        move || assert_eq!(writer.claim(LATER).err(), Some(Refused::InFlight)),
+        || {
+            slot.publish(&stamp(1));
+        },
+    );
+    drop(other);
+}
+
+/// More readers wait than a publisher wakes.
+fn crowded() {
+    wake_two(false);
+}
+
+/// More readers waited before, so that the publisher wakes none.
+fn crowded_before() {
+    wake_two(true);
+}
+
+fn wake_two(before: bool) {
+    let notifier = Notifier::start().unwrap();
+    let rig = Rig::with_bell(1, notifier.bell());
+    notifier.register(&rig.ring);
+    rig.ring.is_crowded.store(before, Ordering::Relaxed);
+    let readers = [(); 2].map(|()| {
+        let reader = Arc::clone(&rig.reader);
+        thread::spawn(move || wait_until(&reader, || reader.published() != 0))
+    });
+    rig.ring.wake();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+}
