@@ -3,6 +3,10 @@
 .PHONY: help setup build demo test test-long fuzz bench lint clean
 SHELL := /bin/bash
 
+# The model checker's atomics in place of the real ones; built apart, for all that depends on it differs.
+LOOM = RUSTFLAGS="$$RUSTFLAGS --cfg loom"
+LOOM_DIR = --target-dir $${CARGO_TARGET_DIR:-target}/loom
+
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -21,10 +25,13 @@ demo: ## a camera, the service and a reader, on this machine
 test: setup ## all tests
 	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
+	scripts/ran cargo test --locked -p vas-frame --features mutants --test hammer mutants::
+	$(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 	tests/fuzz/run.sh short
 
 test-long: test ## all tests, and those that take long
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
+	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 
 fuzz: setup ## hostile files, eleven million times; keeps the table in bench/results
 	tests/fuzz/run.sh long
@@ -41,6 +48,8 @@ lint: setup ## format, lints, docs, emoji, dependencies
 	scripts/check-deps --self-test
 	scripts/check-deps
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p vas-frame --all-targets --features mutants -- -D warnings
+	$(LOOM) cargo clippy --locked $(LOOM_DIR) -p vas-frame --lib --test model -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 clean: ## remove what was built

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|gate|gate_instructions
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|gate|gate_instructions|hammer
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|gate|gate_instructions}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|gate|gate_instructions|hammer}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
 cpu)
@@ -14,6 +14,10 @@ cpu)
 crash)
     command=(cargo test --locked --release -p vas-frame --test attack -- --ignored --nocapture)
     command+=(crash_thousand)
+    ;;
+hammer) # no bench, but a test that takes minutes
+    command=(env "HAMMER_MINUTES=${HAMMER_MINUTES:-5}" cargo test --locked --release -p vas-frame)
+    command+=(--test hammer -- --ignored --nocapture for_minutes)
     ;;
 gate_instructions) command=(bench/gate_instructions.sh) ;;
 slot_write | wake | crowd | gate) command=(cargo bench --locked -p vas-bench --bench "$name") ;;

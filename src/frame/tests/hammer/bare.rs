@@ -1,0 +1,119 @@
+//! A reader by the format's page alone, with nothing between a sequence and the words that it guards.
+//!
+//! It looks at one slot of the ring, whatever the head says. It begins with the word that was stored last,
+//! and then keeps to the one that will be stored first.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+use memmap2::{MmapOptions, MmapRaw};
+use vas_frame::RawView;
+use vas_frame::layout::{DATA_FILE, ENTRY, HEADER, META_FILE};
+
+use super::case::{Case, Pinned, Side, camera};
+use super::picture;
+use super::reader::{Tally, open};
+use super::writer::Writer;
+
+/// Looks at the sequence between two questions to the writer's process.
+const POLLS: u32 = 100_000;
+
+/// Looks at the frames of slot 0 while `more` says so, each as soon as its sequence is even.
+pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut writer = Writer::start(dir.path(), case);
+    let _pinned = Pinned::to(Side::Reader);
+    // With its first frame the ring is there.
+    open(dir.path(), &mut writer).newer_than(0, Duration::MAX).unwrap();
+    let slot = Slot::map(&dir.path().join(camera().as_str()), case);
+    let mut tally = Tally::default();
+    let mut last = 0;
+    while more(&tally) {
+        assert!(writer.lives(), "{case}: the writer ended");
+        for _ in 0..POLLS {
+            if let Some(sequence) = slot.at_rest().filter(|&sequence| sequence != last) {
+                last = sequence;
+                slot.look(sequence, &mut tally);
+            }
+        }
+    }
+    tally
+}
+
+/// Slot 0 of a ring and its entry.
+struct Slot {
+    _meta: MmapRaw,
+    _data: MmapRaw,
+    sequence: *const AtomicU64,
+    frame_id: *const AtomicU64,
+    view: RawView,
+}
+
+impl Slot {
+    fn map(camera: &Path, case: &Case) -> Self {
+        let map = |name| {
+            let file = File::open(camera.join(name)).unwrap();
+            MmapOptions::new().map_raw_read_only(&file).unwrap()
+        };
+        let (meta, data) = (map(META_FILE), map(DATA_FILE));
+        let geometry = case.geometry();
+        let y = data.as_ptr();
+        let view = RawView {
+            y,
+            uv: y.wrapping_add(geometry.uv_offset() as usize),
+            stride: geometry.stride() as usize,
+            width: geometry.width(),
+            height: geometry.height(),
+        };
+        let (sequence, frame_id) = (word(&meta, "sequence"), word(&meta, "frame_id"));
+        Self { _meta: meta, _data: data, sequence, frame_id, view }
+    }
+
+    fn sequence(&self) -> u64 {
+        // SAFETY: `word` points into the mapping that self holds, at an aligned word that nobody stores
+        // into but as an atomic.
+        unsafe { (*self.sequence).load(Ordering::Relaxed) }
+    }
+
+    fn at_rest(&self) -> Option<u64> {
+        let sequence = self.sequence();
+        fence(Ordering::Acquire);
+        sequence.is_multiple_of(2).then_some(sequence)
+    }
+
+    fn look(&self, sequence: u64, tally: &mut Tally) {
+        // SAFETY: as for the sequence.
+        let id = unsafe { (*self.frame_id).load(Ordering::Relaxed) };
+        let foreign = picture::check_in_place(id, &self.view);
+        let whole = self.still(sequence);
+        tally.count(id, whole, foreign);
+        if whole && foreign.is_none() {
+            self.stare(id, sequence, tally);
+        }
+    }
+
+    /// Keeps to the word that is stored first until it or the sequence changes.
+    fn stare(&self, id: u64, sequence: u64, tally: &mut Tally) {
+        for _ in 0..POLLS {
+            let foreign = picture::check_first(id, &self.view);
+            let whole = self.still(sequence);
+            if !whole || foreign.is_some() {
+                return tally.count(id, whole, foreign);
+            }
+        }
+    }
+
+    fn still(&self, sequence: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.sequence() == sequence
+    }
+}
+
+/// Where a word of entry 0 is.
+fn word(meta: &MmapRaw, name: &str) -> *const AtomicU64 {
+    let field = ENTRY.iter().find(|field| field.name == name).unwrap();
+    let header_bytes: usize = HEADER.iter().map(|field| field.size).sum();
+    meta.as_ptr().wrapping_add(header_bytes + field.offset).cast()
+}
