@@ -1,4 +1,8 @@
 //! Atomics, locks and threads behind one name, so that a model checker or a fuzzer can stand in for them.
+//!
+//! `ModelU32` and `ModelU64` are the words that the model checker follows: those that the protocol turns on.
+//! Following the others of an entry too, each of which may be seen old or new, would make more orders than
+//! can be tried.
 
 pub(crate) use std::sync::atomic::Ordering;
 

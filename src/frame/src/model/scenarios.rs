@@ -113,7 +113,7 @@ fn publish(writer: &mut RingWriter, id: u64) {
     slot.publish(&stamp(id));
 }
 
-/// Uses the newest frame in place, as a reader may, and looks twice.
+/// Uses the newest frame in place, as a reader may.
 struct Viewer {
     meta: Meta,
     reader: Arc<Mapped>,
