@@ -4,8 +4,9 @@ use std::ffi::{CStr, c_int};
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::ffi::AVPixelFormat::{
-    AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV420P10LE, AV_PIX_FMT_YUVJ411P,
-    AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ444P,
+    AV_PIX_FMT_CUDA, AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV420P10LE,
+    AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P,
+    AV_PIX_FMT_YUVJ444P,
 };
 
 /// How a frame's samples lie in memory.
@@ -18,6 +19,8 @@ pub enum PixelLayout {
     Nv12,
     /// As `Yuv420p` with 10 bits in the low part of little-endian 16-bit words.
     Yuv420p10,
+    /// In an NVIDIA GPU's memory; see [`Frame::surface`](crate::Frame::surface).
+    Cuda,
     /// Anything else; [`Nv12Converter`](crate::Nv12Converter) is for it.
     Other,
 }
@@ -28,6 +31,7 @@ impl PixelLayout {
             Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Self::Yuv420p,
             Some(AV_PIX_FMT_NV12) => Self::Nv12,
             Some(AV_PIX_FMT_YUV420P10LE) => Self::Yuv420p10,
+            Some(AV_PIX_FMT_CUDA) => Self::Cuda,
             _ => Self::Other,
         }
     }

@@ -6,6 +6,7 @@ use ffmpeg_next::ffi;
 use thiserror::Error;
 
 use crate::av::AvError;
+use crate::cuda::GpuError;
 use crate::request::Transport;
 
 /// A source could not be opened or read.
@@ -123,6 +124,12 @@ pub enum DecodeError {
     /// The decoder holds frames that must be received before it takes another packet.
     #[error("the decoder is full: receive until it needs a packet, then send this one again")]
     Full,
+    /// Every surface of a hardware decoder is held; this packet's picture is lost.
+    #[error("a picture is lost: all surfaces of the decoder are held; let go of frames earlier")]
+    NoSurface,
+    /// The GPU does not decode this stream, or no longer.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// The decoder is of no more use.
     #[error("the decoder failed: {0}; open a new one")]
     Fatal(AvError),
@@ -131,7 +138,7 @@ pub enum DecodeError {
 impl DecodeError {
     /// Whether the decoder must be given up. Otherwise it goes on with the next packet.
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, Self::Corrupt(_) | Self::Full)
+        !matches!(self, Self::Corrupt(_) | Self::Full | Self::NoSurface)
     }
 
     pub(crate) fn from_av(code: AvError) -> Self {

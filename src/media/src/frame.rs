@@ -10,12 +10,14 @@ use ffmpeg_next::ffi;
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel_format};
 use crate::fraction::Fraction;
+use crate::surface::{DevicePlane, Surface, is_mapped, surface_format};
 
 /// A decoded picture by reference, with what its packet said.
 ///
 /// One `Frame` is made once and reused: [`Decoder::receive`](crate::Decoder::receive) refills it,
 /// [`take_from`](Self::take_from) moves a picture on without allocating. Dropping or
-/// [`clear`](Self::clear)ing it gives the memory back to the decoder's pool.
+/// [`clear`](Self::clear)ing it gives the memory back to the decoder's pool. For a picture in device
+/// memory that means calls into the driver, and work that uses it must have ended.
 pub struct Frame {
     raw: NonNull<ffi::AVFrame>,
     tags: Tags,
@@ -140,7 +142,9 @@ impl Frame {
 
     /// Bits of a luma sample.
     pub fn bit_depth(&self) -> u8 {
-        bit_depth(self.format())
+        // SAFETY: a valid frame of ours, borrowed for the call.
+        let surface = unsafe { surface_format(self.as_ptr()) };
+        surface.map_or_else(|| bit_depth(self.format()), |format| format.bit_depth())
     }
 
     /// FFmpeg's name for the pixel format, such as `yuv420p`; `none` when empty.
@@ -181,6 +185,33 @@ impl Frame {
         // there), `length` bytes from it end within the buffer, which this frame keeps alive and
         // which no decoder writes after it has given the frame out.
         unsafe { std::slice::from_raw_parts(data, length) }
+    }
+
+    /// The picture in device memory, when it lies there.
+    pub fn surface(&self) -> Option<Surface> {
+        // SAFETY: a valid frame of ours, borrowed for the call.
+        let format = unsafe { surface_format(self.as_ptr()) }?;
+        if !is_mapped(self.get()) {
+            return None;
+        }
+        let (width, height) = (self.width() as usize, self.height() as usize);
+        let samples = [(width, height), (width.div_ceil(2) * 2, height.div_ceil(2))];
+        let plane = |index: usize| {
+            let address = self.get().data[index].addr() as u64;
+            let pitch = usize::try_from(self.get().linesize[index]).ok()?;
+            let (columns, rows) = samples[index];
+            let row_bytes = columns * format.sample_bytes();
+            let fits = address != 0 && rows > 0 && row_bytes > 0 && row_bytes <= pitch;
+            fits.then_some(DevicePlane { address, pitch, row_bytes, rows })
+        };
+        Some(Surface {
+            format,
+            luma: plane(0)?,
+            chroma: plane(1)?,
+            size: (self.width(), self.height()),
+            coded_size: self.coded_size(),
+            crop: self.crop(),
+        })
     }
 
     /// Bytes from one row of a plane to the next; 0 where [`plane`](Self::plane) is empty.

@@ -1,7 +1,8 @@
 //! Camera sources, packets, decoders and decoded frames, on FFmpeg 5.1.
 //!
 //! A [`Source`] gives the compressed packets of one camera, file or test picture; a [`Decoder`]
-//! turns them into [`Frame`]s; an [`Nv12Converter`] brings the unusual software formats to NV12.
+//! turns them into [`Frame`]s, on the processor or on an NVIDIA GPU ([`CudaDevice`]), where they stay
+//! as [`Surface`]s; an [`Nv12Converter`] brings the unusual software formats to NV12.
 //! Nothing here reconnects, queues or starts a thread: each object is driven by the thread that
 //! holds it, and a [`StopFlag`] makes whatever blocks return.
 //!
@@ -40,6 +41,7 @@ mod av;
 mod clock;
 mod color;
 mod convert;
+mod cuda;
 mod decode;
 mod error;
 mod fraction;
@@ -51,12 +53,14 @@ mod request;
 mod source;
 mod stop;
 mod stream;
+mod surface;
 
 pub use av::{AvError, init};
 pub use clock::monotonic_ns;
 pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};
-pub use decode::{DecodeError, Decoder, DecoderKind, Received, open_software};
+pub use cuda::{CudaDevice, GpuError, GpuMemory};
+pub use decode::{DecodeError, Decoder, DecoderKind, Received, open_nvdec, open_software};
 pub use error::{SourceError, SourceErrorKind};
 pub use fraction::Fraction;
 pub use frame::{Crop, Frame};
@@ -66,3 +70,4 @@ pub use request::{SourceRequest, Transport};
 pub use source::{Source, open};
 pub use stop::StopFlag;
 pub use stream::{Carrier, Codec, CodecParameters, StreamInfo};
+pub use surface::{DevicePlane, Surface, SurfaceFormat};

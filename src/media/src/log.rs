@@ -7,7 +7,7 @@
 //! FFmpeg's levels are shifted down by one: what is an error to it (a damaged picture) is a warning
 //! to a service that goes on, and its information is our debugging.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,11 +19,15 @@ use crate::redact::redact;
 
 /// FFmpeg cuts its own lines at this length.
 const LINE_LEN: usize = 1024;
+/// Lines that [`heard`] gives at most.
+const MAX_HEARD: usize = 8;
 /// A line that never ends is let go at this length.
 const MAX_ASSEMBLED: usize = 4 * LINE_LEN;
 
 thread_local! {
     static CAMERA: RefCell<String> = const { RefCell::new(String::new()) };
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
+    static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Assembler> = const { RefCell::new(Assembler::new()) };
 }
 
@@ -50,6 +54,39 @@ impl Drop for ThreadName {
     }
 }
 
+/// Calls FFmpeg and keeps what it says on this thread of warnings and errors, for [`heard`]: the
+/// reasons of its hardware code are in its log alone.
+pub(crate) fn listen<T>(call: impl FnOnce() -> T) -> T {
+    HEARD.with_borrow_mut(Vec::clear);
+    let before = LISTENING.replace(true);
+    let result = call();
+    LISTENING.set(before);
+    result
+}
+
+/// What FFmpeg has said since [`listen`] began, a line each, without the speaker's name.
+pub(crate) fn heard() -> Vec<String> {
+    HEARD.with_borrow(Clone::clone)
+}
+
+fn hear(shown: Shown, line: &str) {
+    if !shown.is_heard() {
+        return;
+    }
+    let _ = HEARD.try_with(|heard| {
+        let Ok(mut heard) = heard.try_borrow_mut() else { return };
+        if heard.len() < MAX_HEARD {
+            heard.push(redact(without_speaker(line)));
+        }
+    });
+}
+
+/// FFmpeg begins a line with the object that speaks: `[h264 @ 0x55...] `.
+fn without_speaker(line: &str) -> &str {
+    let rest = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    rest.map_or(line, |(_, words)| words)
+}
+
 /// Makes [`on_line`] FFmpeg's log callback.
 pub(crate) fn install() {
     // SAFETY: `on_line` has the signature that FFmpeg asks for, is callable from any thread, never
@@ -67,7 +104,7 @@ unsafe extern "C" fn on_line(
     let Some(shown) = Shown::from_av(level) else { return };
     // A panic must not cross into C. The assembler may be left with half a line, which is harmless.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if !shown.is_enabled() {
+        if !shown.is_enabled() && !shown.is_heard() {
             return;
         }
         // Gone only while the thread ends; borrowed only if the subscriber itself calls FFmpeg.
@@ -124,6 +161,12 @@ impl Shown {
         })
     }
 
+    /// Whether [`listen`] keeps it.
+    fn is_heard(self) -> bool {
+        let serious = matches!(self, Self::Error | Self::Warn | Self::Info);
+        serious && LISTENING.try_with(Cell::get).unwrap_or(false)
+    }
+
     fn is_enabled(self) -> bool {
         match self {
             Self::Error => tracing::enabled!(target: "ffmpeg", Level::ERROR),
@@ -171,6 +214,7 @@ impl Assembler {
         if line.is_empty() {
             return;
         }
+        hear(shown, line);
         if line == self.last {
             self.repeats += 1;
             return;
@@ -201,6 +245,15 @@ mod tests {
     #[test]
     fn pieces_become_one_line() {
         assert_eq!(lines(&["[h264] ", "size ", "4\n", "next\n"]), ["[h264] size 4", "next"]);
+    }
+
+    #[test]
+    fn what_is_said_while_listening_is_kept_and_repeats_too() {
+        listen(|| lines(&["[h264 @ 0x1] no [b] c\n", "[h264 @ 0x1] no [b] c\n"]));
+        lines(&["later\n"]);
+        assert_eq!(heard(), ["no [b] c", "no [b] c"]);
+        listen(|| ());
+        assert!(heard().is_empty());
     }
 
     #[test]

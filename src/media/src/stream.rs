@@ -168,6 +168,12 @@ impl CodecParameters {
         (width > 0 && height > 0).then_some((width, height))
     }
 
+    /// The pixel format that the stream is said to decode to, when something is said.
+    pub(crate) fn format(&self) -> Option<std::ffi::c_int> {
+        let format = self.get().format;
+        crate::color::pixel_format(format).map(|_| format)
+    }
+
     /// The bytes of one uncompressed picture, for pictures that travel by reference.
     pub(crate) fn wrapped_picture_size(&self) -> Option<usize> {
         let parameters = self.get();

@@ -1,13 +1,17 @@
 //! Decoders: packets in, frames out.
 
+mod ffmpeg;
+mod nvdec;
 mod records;
 mod software;
 
 use std::fmt;
 
+use crate::cuda::GpuError;
 pub use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::packet::Packet;
+pub use nvdec::open_nvdec;
 pub use software::open_software;
 
 /// Turns packets into frames, in the order in which they are to be shown.
@@ -18,9 +22,9 @@ pub trait Decoder: Send {
     /// Gives the decoder one packet. It may decode it here and now.
     ///
     /// # Errors
-    /// [`DecodeError::Full`] when frames have to be received first; [`DecodeError::Corrupt`] when
-    /// this packet did not decode, after which the next may be sent; others are fatal
-    /// ([`DecodeError::is_fatal`]).
+    /// [`DecodeError::Full`] when frames have to be received first; [`DecodeError::Corrupt`] or
+    /// [`DecodeError::NoSurface`] when this packet did not decode, after which the next may be
+    /// sent; others are fatal ([`DecodeError::is_fatal`]).
     fn send(&mut self, packet: &Packet) -> Result<(), DecodeError>;
 
     /// Says that no more packets come, so that the frames held back for reordering come out.
@@ -36,8 +40,14 @@ pub trait Decoder: Send {
     /// others are fatal. `into` is then empty.
     fn receive(&mut self, into: &mut Frame) -> Result<Received, DecodeError>;
 
-    /// What decodes.
+    /// What decodes. A decoder on a GPU may have gone over to the processor, for good; see
+    /// [`fallback`](Self::fallback).
     fn kind(&self) -> DecoderKind;
+
+    /// Why the processor decodes what a GPU was to decode.
+    fn fallback(&self) -> Option<GpuError> {
+        None
+    }
 }
 
 /// What [`Decoder::receive`] found.

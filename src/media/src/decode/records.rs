@@ -20,6 +20,7 @@ struct Record {
     arrival_ns: u64,
     /// Discontinuities up to and with this packet.
     breaks: u64,
+    lost: bool,
 }
 
 /// What a frame inherits from its packet.
@@ -49,7 +50,19 @@ impl Records {
     pub(super) fn keep(&mut self, arrival_ns: u64, discontinuity: bool) {
         self.newest = self.next_tag();
         self.breaks += u64::from(discontinuity);
-        self.ring[slot(self.newest)] = Record { tag: self.newest, arrival_ns, breaks: self.breaks };
+        let (tag, breaks) = (self.newest, self.breaks);
+        self.ring[slot(tag)] = Record { tag, arrival_ns, breaks, lost: false };
+    }
+
+    /// The newest packet's picture is not to be shown, should it come out.
+    pub(super) fn lose_newest(&mut self) {
+        self.ring[slot(self.newest)].lost = true;
+    }
+
+    /// Whether the frame with this tag is not to be shown.
+    pub(super) fn is_lost(&self, tag: i64) -> bool {
+        let found = self.ring[slot(tag)];
+        found.tag == tag && found.lost
     }
 
     /// What the frame with this tag inherits. For a tag that is not kept (a decoder that does not
@@ -105,6 +118,19 @@ mod tests {
         records.keep(20, true);
         assert_eq!(records.inherit(1), frame(10, true));
         assert_eq!(records.inherit(2), frame(20, true));
+    }
+
+    #[test]
+    fn a_lost_picture_is_known_by_its_tag_alone() {
+        let mut records = Records::new();
+        records.keep(10, false);
+        records.keep(20, true);
+        records.lose_newest();
+        records.keep(30, false);
+        assert_eq!([1, 2, 3].map(|tag| records.is_lost(tag)), [false, true, false]);
+        assert!(!records.is_lost(2 + KEPT as i64));
+        // The break before it is told on the next one.
+        assert_eq!(records.inherit(3), frame(30, true));
     }
 
     #[test]

@@ -1,0 +1,352 @@
+//! Decoding on an NVIDIA GPU, through FFmpeg's NVDEC code.
+
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::ffi::AVPixelFormat::{
+    self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P,
+};
+
+use super::ffmpeg::FfmpegDecoder;
+use super::{DecodeError, Decoder};
+use crate::av::{AvError, check, to_c_int};
+use crate::color::{format_name, pixel_format};
+use crate::cuda::{CudaDevice, GpuError, GpuMemory};
+use crate::log;
+use crate::stream::StreamInfo;
+
+/// Pictures that fail in a row before the decoder is given up: a third of a second of most cameras.
+const MAX_FAILURES: u32 = 8;
+
+/// More decode surfaces than these NVDEC does not take; FFmpeg asks for as many output surfaces.
+const MAX_SURFACES: usize = 32;
+
+/// Opens a decoder that decodes a stream on a GPU. Its frames stay there
+/// ([`Frame::surface`](crate::Frame::surface)), 8 bits in 4:2:0.
+///
+/// `extra_surfaces` is how many frames the caller may hold at a time beyond the one that it
+/// receives into. What the codec itself needs comes on top; more than 32 in all are refused by the
+/// GPU.
+///
+/// When FFmpeg meets what the GPU does not decode, in the first packet or later, the decoder goes
+/// over to the processor for good and loses no picture by it: [`Decoder::kind`] and
+/// [`Decoder::fallback`] then say so, and frames are in memory.
+///
+/// # Errors
+/// [`DecodeError::Gpu`] when it is known from the start that the GPU does not decode this stream:
+/// another codec, more than 8 bits, another chroma format than 4:2:0, or a device that was lost.
+/// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
+pub fn open_nvdec(
+    stream: &StreamInfo,
+    device: &Arc<CudaDevice>,
+    extra_surfaces: u32,
+) -> Result<Box<dyn Decoder>, DecodeError> {
+    device.health()?;
+    let parameters = &stream.parameters;
+    if !has_nvdec(parameters.codec_id()) {
+        let what = format!("FFmpeg has no NVDEC code for {}", stream.codec.name());
+        return Err(GpuError::Unsupported { what }.into());
+    }
+    if let Some(format) = parameters.format() {
+        supported(format)?;
+    }
+    let state = Mutex::new(State::default());
+    let nvdec = Nvdec { device: Arc::clone(device), extra_surfaces, state };
+    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(Arc::new(nvdec)))?))
+}
+
+/// NVDEC behind one decoder of FFmpeg's.
+pub(super) struct Nvdec {
+    device: Arc<CudaDevice>,
+    extra_surfaces: u32,
+    /// Of one thread at a time; the lock is never waited for.
+    state: Mutex<State>,
+}
+
+/// A call that failed.
+pub(super) struct Failure {
+    pub(super) error: DecodeError,
+    /// FFmpeg may yet give out the picture of the packet that was sent, with whatever its surface
+    /// held before.
+    pub(super) picture_lost: bool,
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        Self { error, picture_lost: false }
+    }
+}
+
+impl From<AvError> for Failure {
+    fn from(error: AvError) -> Self {
+        DecodeError::from_av(error).into()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// FFmpeg was told to use the GPU, within the call that runs now.
+    tried: bool,
+    fallback: Option<GpuError>,
+    failures: u32,
+}
+
+impl Nvdec {
+    /// Has a decoder that is not open yet ask for this GPU.
+    ///
+    /// # Safety
+    /// `context` is valid and not open, and is freed before `self`.
+    pub(super) unsafe fn attach(&self, context: *mut ffi::AVCodecContext) {
+        // SAFETY: valid by contract; the reference becomes the context's own.
+        unsafe {
+            (*context).hw_device_ctx = self.device.hardware_ref();
+            (*context).extra_hw_frames = to_c_int(self.extra_surfaces as usize);
+            (*context).get_format = Some(get_format);
+            (*context).opaque = std::ptr::from_ref(self).cast_mut().cast();
+        }
+    }
+
+    /// Why the processor decodes.
+    pub(super) fn fallback(&self) -> Option<GpuError> {
+        self.state().fallback.clone()
+    }
+
+    fn gave_up(&self) -> bool {
+        self.state().fallback.is_some()
+    }
+
+    /// A picture came out, or might have.
+    pub(super) fn succeeded(&self) {
+        self.state().failures = 0;
+    }
+
+    /// Calls FFmpeg, whose code and words together tell what happened.
+    pub(super) fn call(&self, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
+        if self.gave_up() {
+            return check(call()).map(|_| ()).map_err(Failure::from);
+        }
+        self.state().tried = false;
+        match check(log::listen(call)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.judge(DecodeError::from_av(error))),
+        }
+    }
+
+    /// What a failure means for the decoder.
+    fn judge(&self, error: DecodeError) -> Failure {
+        let heard = log::heard();
+        let said = |sign: &str| heard.iter().any(|line| line.contains(sign));
+        if said("No decoder surfaces left") {
+            // Not the GPU's fault, nor what fails next for want of this picture.
+            self.succeeded();
+            return Failure { error: DecodeError::NoSurface, picture_lost: true };
+        }
+        // Whatever else fails is the stream's fault, as far as the GPU is concerned.
+        if !said("CUDA_ERROR") {
+            return error.into();
+        }
+        if let Err(lost) = self.device.health() {
+            return DecodeError::from(lost).into();
+        }
+        let mut state = self.state();
+        state.failures += 1;
+        if state.failures < MAX_FAILURES {
+            // What was not mapped is an earlier picture, which does not come out.
+            return Failure { error, picture_lost: !said("cuvidMapVideoFrame") };
+        }
+        let (ordinal, pictures) = (self.device.ordinal(), state.failures);
+        DecodeError::from(GpuError::Failing { ordinal, pictures, said: words(&heard) }).into()
+    }
+
+    /// FFmpeg asks for the format to decode to: once for each new sequence, and again without the
+    /// GPU's when that could not be set up.
+    fn choose(&self, offered: &Offered) -> AVPixelFormat {
+        if self.gave_up() {
+            return offered.software;
+        }
+        match self.try_gpu(offered) {
+            Ok(()) => AV_PIX_FMT_CUDA,
+            Err(reason) => {
+                self.state().fallback = Some(reason);
+                offered.software
+            }
+        }
+    }
+
+    fn try_gpu(&self, offered: &Offered) -> Result<(), GpuError> {
+        let mut state = self.state();
+        if !offered.cuda && state.tried {
+            drop(state);
+            return Err(self.setup_failed(offered.coded));
+        }
+        supported(offered.software as c_int)?;
+        if !offered.cuda {
+            let what =
+                format!("FFmpeg offers no NVDEC for {}", format_name(offered.software as c_int));
+            return Err(GpuError::Unsupported { what });
+        }
+        state.tried = true;
+        Ok(())
+    }
+
+    /// Why FFmpeg could not set NVDEC up, by what it said.
+    fn setup_failed(&self, coded: (usize, usize)) -> GpuError {
+        if let Err(lost) = self.device.health() {
+            return lost;
+        }
+        let (ordinal, heard) = (self.device.ordinal(), log::heard());
+        let said = words(&heard);
+        let any = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+        if any(&["libnvcuvid", "nvcuvid."]) {
+            return GpuError::NoLibrary { library: "libnvcuvid.so.1" };
+        }
+        if any(&["CUDA_ERROR_OUT_OF_MEMORY"]) {
+            let Ok(GpuMemory { free, total }) = self.device.memory() else {
+                return GpuError::Failed { ordinal, said };
+            };
+            // The driver has one code for both. With room for the largest decoder there is, it
+            // was not memory that lacked.
+            let largest = coded.0 * coded.1 * 3 / 2 * MAX_SURFACES * 2;
+            return if free > largest {
+                GpuError::SessionsUsedUp { ordinal, said }
+            } else {
+                GpuError::NoMemory { ordinal, free, total, said }
+            };
+        }
+        if any(&[
+            "lacking required capabilities",
+            "not within range",
+            "exceeds maximum",
+            "Unsupported chroma format",
+            "CUDA_ERROR_NOT_SUPPORTED",
+        ]) {
+            return GpuError::Unsupported { what: said };
+        }
+        GpuError::Failed { ordinal, said }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What FFmpeg offers to decode to.
+struct Offered {
+    /// NVDEC is among it.
+    cuda: bool,
+    /// What its own code decodes to: the last of the list.
+    software: AVPixelFormat,
+    /// Width and height as coded.
+    coded: (usize, usize),
+}
+
+impl Offered {
+    /// # Safety
+    /// `context` is valid, `formats` a list that ends with AV_PIX_FMT_NONE.
+    unsafe fn read(context: *const ffi::AVCodecContext, formats: *const AVPixelFormat) -> Self {
+        let mut offered = Self { cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0) };
+        let side = |pixels: c_int| usize::try_from(pixels).unwrap_or(0);
+        // SAFETY: valid by contract; read as numbers (house rule 4) up to the end of the list.
+        unsafe {
+            offered.coded = (side((*context).coded_width), side((*context).coded_height));
+            let mut next = formats.cast::<c_int>();
+            while let Some(format) = pixel_format(*next) {
+                offered.cuda |= format == AV_PIX_FMT_CUDA;
+                offered.software = format;
+                next = next.add(1);
+            }
+        }
+        offered
+    }
+}
+
+/// FFmpeg's question, on the thread that sends a packet.
+unsafe extern "C" fn get_format(
+    context: *mut ffi::AVCodecContext,
+    formats: *const AVPixelFormat,
+) -> AVPixelFormat {
+    // SAFETY: the context of this very call, and FFmpeg's list.
+    let offered = unsafe { Offered::read(context, formats) };
+    // SAFETY: `attach` put it there, and it outlives the context.
+    let nvdec = unsafe { &*(*context).opaque.cast::<Nvdec>() };
+    // A panic must not cross into C; the processor decodes then.
+    catch_unwind(AssertUnwindSafe(|| nvdec.choose(&offered))).unwrap_or(offered.software)
+}
+
+/// Whether FFmpeg was built with NVDEC code for a codec.
+fn has_nvdec(codec: ffi::AVCodecID) -> bool {
+    // SAFETY: looks an id up in a static table.
+    let codec = unsafe { ffi::avcodec_find_decoder(codec) };
+    if codec.is_null() {
+        return false;
+    }
+    let configuration = |index| {
+        // SAFETY: a static descriptor; null behind the last of its configurations.
+        unsafe { ffi::avcodec_get_hw_config(codec, index).as_ref() }
+    };
+    (0..).map_while(configuration).any(|found| {
+        found.device_type == ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_CUDA
+            && found.pix_fmt == AV_PIX_FMT_CUDA
+    })
+}
+
+/// Refuses what would come in other samples than 8 bits in 4:2:0: nobody here reads those.
+fn supported(format: c_int) -> Result<(), GpuError> {
+    match pixel_format(format) {
+        Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Ok(()),
+        _ => {
+            let name = format_name(format);
+            let what = format!("it is {name}, and only 8 bits in 4:2:0 are taken from the GPU");
+            Err(GpuError::Unsupported { what })
+        }
+    }
+}
+
+/// FFmpeg's lines in short: `decoder->cvdl->cuvidX(...) failed -> CUDA_ERROR_Y: words`.
+fn words(heard: &[String]) -> String {
+    // The first says nothing, the second is wrong: one thread decodes.
+    const IDLE: [&str; 2] = ["Failed setup for format", "Try lowering the amount of threads"];
+    let specific = heard.iter().filter(|line| !IDLE.iter().any(|idle| line.starts_with(idle)));
+    let lines: Vec<String> = specific.map(|line| shortened(line)).collect();
+    if lines.is_empty() { "FFmpeg gave no reason".into() } else { lines.join("; ") }
+}
+
+fn shortened(line: &str) -> String {
+    let Some((call, error)) = line.split_once(" failed -> ") else { return line.into() };
+    let function = call.split('(').next().unwrap_or(call);
+    let function = function.rsplit("->").next().unwrap_or(function);
+    format!("{function}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ffmpegs_lines_become_words() {
+        let heard = [
+            "decoder->cvdl->cuvidCreateDecoder(&decoder->decoder, params) failed -> \
+             CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+            "Failed setup for format cuda: hwaccel initialisation returned error.",
+        ];
+        let expected = "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory";
+        assert_eq!(words(&heard.map(String::from)), expected);
+        assert_eq!(words(&[]), "FFmpeg gave no reason");
+    }
+
+    #[test]
+    fn deeper_samples_are_refused_in_words() {
+        assert_eq!(supported(AV_PIX_FMT_YUV420P as c_int), Ok(()));
+        let refused = supported(AVPixelFormat::AV_PIX_FMT_YUV420P10LE as c_int).unwrap_err();
+        assert!(refused.to_string().contains("yuv420p10le"), "{refused}");
+    }
+
+    #[test]
+    fn nvdec_code_is_there_for_the_cameras_codecs() {
+        assert!(has_nvdec(ffi::AVCodecID::AV_CODEC_ID_H264));
+        assert!(has_nvdec(ffi::AVCodecID::AV_CODEC_ID_HEVC));
+        assert!(!has_nvdec(ffi::AVCodecID::AV_CODEC_ID_RAWVIDEO));
+    }
+}
