@@ -1,0 +1,129 @@
+//! What the GPU does not decode the processor does, in the same decoder, with the reason in words.
+
+use vas_media::{CudaDevice, DecodeError, DecoderKind, GpuError, PixelLayout, open_nvdec};
+use vas_sim_gpu::bitstream::Codec;
+use vas_sim_gpu::testing::{ChildRun, SimulatedGpu};
+
+use crate::clips::{Clip, decode, md5_in_memory};
+
+/// Decodes a clip that goes to the processor from its first packet; why.
+fn all_in_memory(clip: &Clip) -> GpuError {
+    all_in_memory_after(clip, 2, || ())
+}
+
+/// The same for so many extra surfaces, after something happened between opening and decoding.
+fn all_in_memory_after(clip: &Clip, extra_surfaces: u32, happens: impl FnOnce()) -> GpuError {
+    let mut source = clip.open();
+    let device = CudaDevice::open(0).unwrap();
+    let mut decoder = open_nvdec(source.stream(), &device, extra_surfaces).unwrap();
+    happens();
+    assert_eq!((decoder.kind(), decoder.fallback()), (DecoderKind::Nvdec, None));
+    let mut seen = Vec::new();
+    let errors = decode(&mut *source, &mut *decoder, |frame| {
+        assert_eq!((frame.surface(), frame.layout()), (None, PixelLayout::Yuv420p));
+        seen.push(md5_in_memory(frame));
+    });
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(seen, clip.decoded_by_ffmpeg());
+    assert_eq!(decoder.kind(), DecoderKind::Software);
+    decoder.fallback().expect("a reason")
+}
+
+fn assert_clean(run: Option<ChildRun>) {
+    if let Some(run) = run {
+        run.report.assert_clean(&[]);
+    }
+}
+
+#[test]
+fn no_further_decoder_is_to_be_had() {
+    let gpu = SimulatedGpu::new().set("max_decoders", 0);
+    assert_clean(gpu.in_child(|_| {
+        let reason = all_in_memory(&Clip::small());
+        let GpuError::SessionsUsedUp { ordinal: 0, said } = &reason else { panic!("{reason}") };
+        assert_eq!(said, "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory");
+    }));
+}
+
+#[test]
+fn the_memory_is_used_up() {
+    let gpu = SimulatedGpu::new().set("memory_mib", 264).set("context_mib", 256);
+    assert_clean(gpu.in_child(|_| {
+        let reason = all_in_memory(&Clip::encode(Codec::H264, (1920, 1080), &["-bf", "2"]));
+        let GpuError::NoMemory { free, total, .. } = reason else { panic!("{reason}") };
+        assert_eq!((free, total), (8 << 20, 264 << 20));
+    }));
+}
+
+#[test]
+fn the_device_does_not_decode_the_codec() {
+    assert_clean(SimulatedGpu::new().set("codecs", "hevc").in_child(|_| {
+        let reason = all_in_memory(&Clip::small());
+        let GpuError::Unsupported { what } = &reason else { panic!("{reason}") };
+        assert!(what.contains("lacking required capabilities"), "{what}");
+    }));
+}
+
+#[test]
+fn making_the_decoder_fails() {
+    let gpu = SimulatedGpu::new().set("fault", "cuvidCreateDecoder:1:CUDA_ERROR_UNKNOWN");
+    assert_clean(gpu.in_child(|_| {
+        let reason = all_in_memory(&Clip::small());
+        let GpuError::Failed { said, .. } = &reason else { panic!("{reason}") };
+        assert!(said.starts_with("cuvidCreateDecoder: CUDA_ERROR_UNKNOWN"), "{said}");
+    }));
+}
+
+#[test]
+fn more_surfaces_are_asked_for_than_a_decoder_has() {
+    assert_clean(SimulatedGpu::new().in_child(|_| {
+        let reason = all_in_memory_after(&Clip::small(), 40, || ());
+        let GpuError::Failed { said, .. } = &reason else { panic!("{reason}") };
+        assert!(said.contains("more than 32 (46) decode surfaces"), "{said}");
+        assert!(!said.contains("threads"), "{said}");
+    }));
+}
+
+#[test]
+fn the_device_is_lost_before_the_first_packet() {
+    assert_clean(SimulatedGpu::new().in_child(|simulator| {
+        let lose = || simulator.set("fault=device_lost:0@call 1");
+        let reason = all_in_memory_after(&Clip::small(), 0, lose);
+        assert!(matches!(reason, GpuError::DeviceLost { ordinal: 0, .. }), "{reason}");
+    }));
+}
+
+#[test]
+fn ten_bits_are_refused_when_they_are_known() {
+    assert_clean(SimulatedGpu::new().in_child(|_| {
+        let clip = Clip::encode(Codec::Hevc, (320, 192), &["-pix_fmt", "yuv420p10le"]);
+        let device = CudaDevice::open(0).unwrap();
+        let error = open_nvdec(clip.open().stream(), &device, 0).err().expect("a refusal");
+        let DecodeError::Gpu(GpuError::Unsupported { what }) = &error else { panic!("{error}") };
+        assert!(what.contains("yuv420p10le") && error.is_fatal(), "{error}");
+    }));
+}
+
+#[test]
+fn ten_bits_in_mid_stream_go_to_the_processor() {
+    assert_clean(SimulatedGpu::new().in_child(|_| {
+        let size = (320, 192);
+        let eight = Clip::encode(Codec::Hevc, size, &[]);
+        let ten = Clip::encode(Codec::Hevc, size, &["-pix_fmt", "yuv420p10le"]);
+        let clip = Clip::joined(&[&eight, &ten, &eight]);
+        let mut source = clip.open();
+        let device = CudaDevice::open(0).unwrap();
+        let mut decoder = open_nvdec(source.stream(), &device, 0).unwrap();
+        let (mut surfaces, mut in_memory) = (0, Vec::new());
+        let errors = decode(&mut *source, &mut *decoder, |frame| match frame.surface() {
+            Some(_) => surfaces += 1,
+            None => in_memory.push(md5_in_memory(frame)),
+        });
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(surfaces, eight.contents(1).len());
+        // For good: the eight bits that follow are decoded on the processor as well.
+        assert_eq!(in_memory, [ten.decoded_by_ffmpeg(), eight.decoded_by_ffmpeg()].concat());
+        assert!(matches!(decoder.fallback(), Some(GpuError::Unsupported { .. })));
+        assert_eq!(decoder.kind(), DecoderKind::Software);
+    }));
+}
