@@ -69,5 +69,5 @@ pub use site::{Site, weaken};
 pub use stamp::{Decoder, Flags, FrameMeta, Loss, Stamp};
 pub use writer::{
     Access, CameraExport, ClaimedSlot, ExportRoot, Limit, Notifier, OpenRing, PictureTooSmall,
-    Refused, RingOptions, RingWriter, Shortage,
+    Refused, RingOptions, RingPages, RingWriter, Shortage,
 };

@@ -116,6 +116,28 @@ fn what_is_published_is_what_is_read() {
 }
 
 #[test]
+fn pages_outlive_their_rings_and_know_when_they_are_left() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let writer = open(&mut export, geometry(64, 64), options(3, 0));
+    let mut pages = writer.pages();
+    drop(writer);
+    // The next epoch fits into them.
+    let mut writer = open(&mut export, geometry(48, 64), options(2, 0));
+    assert_eq!(writer.pages().start(), pages.start());
+    assert_eq!(pages.bytes() as u64, 3 * geometry(64, 64).slot_stride());
+    let mut slot = writer.claim(monotonic_ns()).unwrap();
+    let (luma, _) = slot.planes_mut();
+    assert_eq!(luma.as_mut_ptr(), pages.start());
+    drop((writer, export));
+    assert!(!pages.are_left(), "a slot is still claimed");
+    drop(slot);
+    assert!(pages.are_left());
+    // SAFETY: mapped as long as `pages` lives, and nobody else's.
+    unsafe { pages.start().add(pages.bytes() - 1).write_volatile(1) };
+}
+
+#[test]
 fn a_reader_before_the_first_ring_and_frame_is_told_not_yet() {
     let rig = Rig::new();
     assert!(matches!(Reader::open(rig.path(), &camera()), Err(OpenError::NoCamera { .. })));

@@ -7,6 +7,7 @@ mod export;
 mod files;
 mod notifier;
 mod options;
+mod pages;
 mod predecessor;
 mod retired;
 mod ring;
@@ -18,6 +19,7 @@ pub use export::{CameraExport, OpenRing};
 pub(crate) use notifier::Bell;
 pub use notifier::Notifier;
 pub use options::RingOptions;
+pub use pages::RingPages;
 #[cfg(loom)]
 pub(crate) use ring::Ring;
 pub use ring::{ClaimedSlot, PictureTooSmall, Refused, RingWriter};

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use memmap2::MmapRaw;
 
 use super::notifier::Bell;
+use super::pages::RingPages;
 use crate::clock::monotonic_ns;
 use crate::futex;
 use crate::geometry::Geometry;
@@ -224,6 +225,12 @@ impl RingWriter {
         self.ring.slots
     }
 
+    /// The pages that the slots lie in.
+    #[must_use]
+    pub fn pages(&self) -> RingPages {
+        RingPages::new(self.ring.data())
+    }
+
     /// Tells readers that frames are published from `first_frame_id` on, without a pause. A ring begins
     /// paused.
     pub fn resume(&mut self, first_frame_id: u64) {
@@ -274,6 +281,12 @@ impl ClaimedSlot {
     #[must_use]
     pub fn geometry(&self) -> &Geometry {
         self.ring.geometry()
+    }
+
+    /// The pages that the slot lies in.
+    #[must_use]
+    pub fn pages(&self) -> RingPages {
+        RingPages::new(self.ring.data())
     }
 
     /// Luma and chroma plane, row padding included, for a copier of another crate.

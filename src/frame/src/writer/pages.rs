@@ -1,0 +1,38 @@
+//! A ring's pages, for an engine that pins them for a device.
+
+use std::sync::Arc;
+
+use memmap2::MmapRaw;
+
+/// The pages of a ring. They stay mapped as long as this lives, whatever becomes of the ring.
+///
+/// Epochs that use the same pages have the same ones here.
+#[derive(Clone, Debug)]
+pub struct RingPages(Arc<MmapRaw>);
+
+impl RingPages {
+    pub(super) fn new(data: &Arc<MmapRaw>) -> Self {
+        Self(Arc::clone(data))
+    }
+
+    /// Where they begin in this process: page-aligned.
+    ///
+    /// Slots are other people's while they hold them; this is for naming the range, not for writing.
+    #[must_use]
+    pub fn start(&self) -> *mut u8 {
+        self.0.as_mut_ptr()
+    }
+
+    /// Bytes, whole pages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no ring, writer or claimed slot has them any more: dropping this unmaps them.
+    #[must_use]
+    pub fn are_left(&mut self) -> bool {
+        // Orders what the others did before ours; and who alone holds it stays alone.
+        Arc::get_mut(&mut self.0).is_some()
+    }
+}
