@@ -1,0 +1,304 @@
+//! What is owned of the driver's: streams, events, pinned memory; each gives itself back.
+//!
+//! House rules. All of it is used and dropped on threads that have made the context current ([`Gpu::bind`]),
+//! which are the engine's two. What is dropped is no longer in use by the device: who drops it sees to that.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::{Arc, OnceLock};
+
+use cudarc::driver::CudaContext;
+use cudarc::driver::sys::{CUDA_MEMCPY2D, CUevent, CUmemorytype, CUstream};
+use vas_frame::RingPages;
+
+use crate::driver::{Driver, Functions, NOT_READY};
+use crate::error::CudaError;
+use crate::job::DevicePlane;
+
+/// `CU_STREAM_NON_BLOCKING`: no order with the default stream.
+const NON_BLOCKING: u32 = 1;
+/// `CU_EVENT_BLOCKING_SYNC`, so that who waits sleeps, and `CU_EVENT_DISABLE_TIMING`.
+const BLOCKING_WITHOUT_TIME: u32 = 1 | 2;
+/// `CU_MEMHOSTREGISTER_PORTABLE`: pinned for every context, should cameras of two GPUs ever share pages.
+const PORTABLE: u32 = 1;
+
+/// Called once, when the device is lost.
+pub(crate) type OnLost = Box<dyn Fn(&CudaError) + Send + Sync>;
+
+/// A device's context, borrowed.
+pub(crate) struct Gpu {
+    functions: &'static Functions,
+    context: Arc<CudaContext>,
+    lost: OnceLock<CudaError>,
+    on_lost: OnLost,
+}
+
+/// What a stream does just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    Idle,
+    Busy,
+    /// The context answers nothing any more, so nothing of it runs.
+    Dead(CudaError),
+}
+
+impl Gpu {
+    pub(crate) fn new(driver: Driver, context: Arc<CudaContext>, on_lost: OnLost) -> Self {
+        Self { functions: driver.functions(), context, lost: OnceLock::new(), on_lost }
+    }
+
+    /// Makes the context current on the calling thread.
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
+        // SAFETY: the context is retained as long as we hold it.
+        unsafe { self.functions.cuCtxSetCurrent(self.context.cu_ctx()) }
+    }
+
+    pub(crate) fn ordinal(&self) -> usize {
+        self.context.ordinal()
+    }
+
+    pub(crate) fn lost(&self) -> Option<CudaError> {
+        self.lost.get().copied()
+    }
+
+    fn lose(&self, error: CudaError) {
+        if self.lost.set(error).is_ok() {
+            let device = self.context.ordinal();
+            tracing::error!("GPU {device} is lost to this process: {error}");
+            (self.on_lost)(&error);
+        }
+    }
+
+    /// What can't be given back is told, unless nothing can.
+    fn note(&self, given_back: Result<(), CudaError>) {
+        if let Err(error) = given_back
+            && self.lost().is_none()
+        {
+            tracing::warn!("GPU {}: {error}", self.context.ordinal());
+        }
+    }
+}
+
+/// A stream of our own.
+pub(crate) struct Stream {
+    gpu: Arc<Gpu>,
+    raw: CUstream,
+}
+
+// SAFETY: the driver takes a stream from any thread.
+unsafe impl Send for Stream {}
+// SAFETY: as above, and from several at a time.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
+        let mut raw = null_mut();
+        // SAFETY: the house rules; the place is ours.
+        unsafe { gpu.functions.cuStreamCreate(&mut raw, NON_BLOCKING)? };
+        Ok(Self { gpu: Arc::clone(gpu), raw })
+    }
+
+    /// Has all later work here come after what the event stands for now, whatever it is recorded for later.
+    pub(crate) fn wait_for(&self, event: &Event) -> Result<(), CudaError> {
+        // SAFETY: both are alive.
+        unsafe { self.gpu.functions.cuStreamWaitEvent(self.raw, event.raw, 0) }
+    }
+
+    /// Queues a copy of rows down to `to`.
+    ///
+    /// # Safety
+    /// `to` is a plane of `pitch` bytes a row, for `rows` rows, pinned, and nobody else's until the stream is
+    /// past this copy.
+    pub(crate) unsafe fn copy_down(
+        &self,
+        from: DevicePlane,
+        to: *mut u8,
+        pitch: usize,
+        row_bytes: usize,
+        rows: usize,
+    ) -> Result<(), CudaError> {
+        let copy = CUDA_MEMCPY2D {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcMemoryType: CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            srcHost: std::ptr::null(),
+            srcDevice: from.address,
+            srcArray: null_mut(),
+            srcPitch: from.pitch,
+            dstXInBytes: 0,
+            dstY: 0,
+            dstMemoryType: CUmemorytype::CU_MEMORYTYPE_HOST,
+            dstHost: to.cast(),
+            dstDevice: 0,
+            dstArray: null_mut(),
+            dstPitch: pitch,
+            WidthInBytes: row_bytes,
+            Height: rows,
+        };
+        // SAFETY: the caller's, for the destination; the driver checks addresses of the device itself.
+        unsafe { self.gpu.functions.cuMemcpy2DAsync_v2(&copy, self.raw) }
+    }
+
+    fn activity(&self) -> Activity {
+        // SAFETY: the stream is alive.
+        match unsafe { self.gpu.functions.cuStreamQuery(self.raw) } {
+            Ok(()) => Activity::Idle,
+            Err(error) if error.code == NOT_READY => Activity::Busy,
+            Err(error) => Activity::Dead(error),
+        }
+    }
+
+    /// To be called when a call failed: a context that has come to harm answers each later call with an error.
+    pub(crate) fn look_for_harm(&self) {
+        if let Activity::Dead(error) = self.activity() {
+            self.gpu.lose(error);
+        }
+    }
+
+    /// Waits until nothing runs here, after a call failed that would have said so.
+    pub(crate) fn settle(&self) {
+        loop {
+            match self.activity() {
+                Activity::Idle => return,
+                Activity::Dead(error) => return self.gpu.lose(error),
+                // A blocking call has just failed, so it is asked again.
+                Activity::Busy => std::thread::sleep(std::time::Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: ours, once. Work that is queued is still done.
+        self.gpu.note(unsafe { self.gpu.functions.cuStreamDestroy_v2(self.raw) });
+    }
+}
+
+/// A place in a stream's order.
+pub(crate) struct Event {
+    gpu: Arc<Gpu>,
+    raw: CUevent,
+}
+
+// SAFETY: the driver takes an event from any thread.
+unsafe impl Send for Event {}
+
+impl Event {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
+        let mut raw = null_mut();
+        // SAFETY: the house rules; the place is ours.
+        unsafe { gpu.functions.cuEventCreate(&mut raw, BLOCKING_WITHOUT_TIME)? };
+        Ok(Self { gpu: Arc::clone(gpu), raw })
+    }
+
+    /// Stands from now on for what is queued on the stream so far.
+    pub(crate) fn record(&self, stream: &Stream) -> Result<(), CudaError> {
+        // SAFETY: both are alive.
+        unsafe { self.gpu.functions.cuEventRecord(self.raw, stream.raw) }
+    }
+
+    /// As [`Event::record`], on a stream that is not ours.
+    ///
+    /// # Safety
+    /// The stream is alive and of the same context.
+    pub(crate) unsafe fn record_on(&self, stream: CUstream) -> Result<(), CudaError> {
+        // SAFETY: the caller's.
+        unsafe { self.gpu.functions.cuEventRecord(self.raw, stream) }
+    }
+
+    /// Sleeps until what it stands for is done.
+    pub(crate) fn synchronize(&self) -> Result<(), CudaError> {
+        // SAFETY: the event is alive.
+        unsafe { self.gpu.functions.cuEventSynchronize(self.raw) }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: ours, once; the driver keeps what still waits for it.
+        self.gpu.note(unsafe { self.gpu.functions.cuEventDestroy_v2(self.raw) });
+    }
+}
+
+/// A ring's pages, pinned.
+pub(crate) struct Registration {
+    gpu: Arc<Gpu>,
+    pages: RingPages,
+}
+
+impl Registration {
+    pub(crate) fn new(gpu: &Arc<Gpu>, pages: RingPages) -> Result<Self, (CudaError, RingPages)> {
+        let (start, bytes) = (pages.start().cast::<c_void>(), pages.bytes());
+        // SAFETY: whole pages, mapped as long as `pages` lives.
+        match unsafe { gpu.functions.cuMemHostRegister_v2(start, bytes, PORTABLE) } {
+            Ok(()) => Ok(Self { gpu: Arc::clone(gpu), pages }),
+            Err(error) => Err((error, pages)),
+        }
+    }
+
+    pub(crate) fn pages(&self) -> &RingPages {
+        &self.pages
+    }
+
+    pub(crate) fn pages_mut(&mut self) -> &mut RingPages {
+        &mut self.pages
+    }
+}
+
+impl Drop for Registration {
+    /// Before the pages can be unmapped: `pages` is dropped after this.
+    fn drop(&mut self) {
+        // SAFETY: registered by us, once.
+        let given_back =
+            unsafe { self.gpu.functions.cuMemHostUnregister(self.pages.start().cast()) };
+        self.gpu.note(given_back);
+    }
+}
+
+/// Pinned memory of the driver's, for pictures whose ring could not be pinned.
+pub(crate) struct Staging {
+    gpu: Arc<Gpu>,
+    memory: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: memory like any other, owned.
+unsafe impl Send for Staging {}
+
+impl Staging {
+    pub(crate) fn new(gpu: &Arc<Gpu>, bytes: usize) -> Result<Self, CudaError> {
+        let mut memory = null_mut();
+        // SAFETY: the house rules; the place is ours.
+        unsafe { gpu.functions.cuMemAllocHost_v2(&mut memory, bytes)? };
+        let memory = memory.cast::<u8>();
+        // What was in it before is nobody's to see; and it is initialised from here on.
+        // SAFETY: the driver gave that many bytes.
+        unsafe { memory.write_bytes(0, bytes) };
+        Ok(Self { gpu: Arc::clone(gpu), memory, bytes })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.memory
+    }
+
+    /// What has come down.
+    ///
+    /// # Safety
+    /// No copy into it is queued or runs.
+    pub(crate) unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: initialised by `new`; ours as long as we live; the caller's for the rest.
+        unsafe { std::slice::from_raw_parts(self.memory, self.bytes) }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // SAFETY: allocated by us, once.
+        self.gpu.note(unsafe { self.gpu.functions.cuMemFreeHost(self.memory.cast()) });
+    }
+}

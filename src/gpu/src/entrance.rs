@@ -1,0 +1,179 @@
+//! Where taps and the engine's thread meet. Nothing here calls the driver, nor gives anything of it back:
+//! lanes may outlive the engine, and drop this on a decode thread.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_queue::ArrayQueue;
+use vas_frame::RingPages;
+
+use crate::error::CudaError;
+use crate::job::{Failure, Job, Surface};
+use crate::lane::{NoRoom, NotAdmitted};
+use crate::sleeper::Sleeper;
+use crate::status::Status;
+
+/// Rings that may wait to be pinned. One that finds no place is pinned with its first frame.
+const MAX_TO_PIN: usize = 64;
+
+/// Places in flight that no lane has.
+pub(crate) struct Room(AtomicU32);
+
+impl Room {
+    pub(crate) fn take(&self, wanted: u32) -> Result<(), NoRoom> {
+        let relaxed = Ordering::Relaxed;
+        let taken = self.0.fetch_update(relaxed, relaxed, |left| left.checked_sub(wanted));
+        taken.map(|_| ()).map_err(|left| NoRoom { wanted, left })
+    }
+
+    pub(crate) fn give_back(&self, places: u32) {
+        self.0.fetch_add(places, Ordering::Relaxed);
+    }
+}
+
+/// The engine's side that lanes see.
+pub(crate) struct Entrance<S> {
+    jobs: ArrayQueue<Job<S>>,
+    to_pin: ArrayQueue<RingPages>,
+    wants_sweep: AtomicBool,
+    sleeper: Sleeper,
+    room: Arc<Room>,
+    stop: AtomicBool,
+    /// The engine's thread takes no more: what is in `jobs` is its finder's to give up.
+    closed: AtomicBool,
+    lost: AtomicBool,
+    status: Mutex<Status>,
+}
+
+impl<S> Entrance<S> {
+    /// For up to so many frames in flight.
+    pub(crate) fn new(places: u32) -> Self {
+        Self {
+            jobs: ArrayQueue::new(places.max(1) as usize),
+            to_pin: ArrayQueue::new(MAX_TO_PIN),
+            wants_sweep: AtomicBool::new(false),
+            sleeper: Sleeper::default(),
+            room: Arc::new(Room(AtomicU32::new(places))),
+            stop: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            status: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Whether frames are taken.
+    pub(crate) fn open(&self) -> Result<(), NotAdmitted> {
+        if self.stop.load(Ordering::Relaxed) {
+            Err(NotAdmitted::Stopped)
+        } else if self.lost.load(Ordering::Relaxed) {
+            Err(NotAdmitted::DeviceLost)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change_status(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn lose(&self, error: &CudaError) {
+        self.change_status(|status| status.lost = Some(*error));
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ask_to_pin(&self, pages: RingPages) {
+        // Without a place here it is pinned with its first frame.
+        let _asked = self.to_pin.push(pages);
+        self.sleeper.wake();
+        self.clear_if_closed();
+    }
+
+    pub(crate) fn ask_to_sweep(&self) {
+        self.wants_sweep.store(true, Ordering::SeqCst);
+        self.sleeper.wake();
+    }
+
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.sleeper.wake();
+    }
+
+    /// After the engine's end nobody else would let go of them.
+    fn clear_if_closed(&self) {
+        // Partner: the fence in `close`. Either its sweep sees what we added, or we see it closed.
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::SeqCst) {
+            while self.to_pin.pop().is_some() {}
+        }
+    }
+
+    // The engine's thread's side.
+
+    pub(crate) fn enrol(&self) {
+        self.sleeper.enrol();
+    }
+
+    pub(crate) fn next(&self) -> Option<Job<S>> {
+        self.jobs.pop()
+    }
+
+    pub(crate) fn next_to_pin(&self) -> Option<RingPages> {
+        self.to_pin.pop()
+    }
+
+    pub(crate) fn takes_sweep(&self) -> bool {
+        self.wants_sweep.load(Ordering::SeqCst) && self.wants_sweep.swap(false, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn sleep(&self) {
+        self.sleeper.sleep(|| {
+            !self.jobs.is_empty()
+                || !self.to_pin.is_empty()
+                || self.wants_sweep.load(Ordering::SeqCst)
+                || self.is_stopping()
+        });
+    }
+}
+
+impl<S: Surface> Entrance<S> {
+    /// Hands a job over: at most one system call.
+    pub(crate) fn enter(&self, job: Job<S>) {
+        // Who has a place has room here.
+        if let Err(job) = self.jobs.push(job) {
+            debug_assert!(false, "more jobs than places");
+            return job.give_up(Failure::Stopped);
+        }
+        self.sleeper.wake();
+        // Partner: the fence in `close`, as in `clear_if_closed`.
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::SeqCst) {
+            self.give_up_all();
+        }
+    }
+
+    /// The engine's thread takes nothing from here on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.give_up_all();
+        while self.to_pin.pop().is_some() {}
+    }
+
+    fn give_up_all(&self) {
+        while let Some(job) = self.jobs.pop() {
+            job.give_up(Failure::Stopped);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A frame on its way: a surface, the slot it goes into, and what becomes of it.
+
+use vas_frame::{ClaimedSlot, Stamp};
+
+use crate::error::CudaError;
+use crate::lane::Place;
+
+/// A plane in device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevicePlane {
+    /// Address of the first visible byte.
+    pub address: u64,
+    /// Bytes from one row to the next.
+    pub pitch: usize,
+}
+
+/// The visible NV12 picture of a surface, crop applied: what lies between planes and beside rows is nobody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planes {
+    /// Visible width in pixels.
+    pub width: u32,
+    /// Visible height in pixels.
+    pub height: u32,
+    /// One byte a pixel.
+    pub luma: DevicePlane,
+    /// A pair of bytes for two by two pixels, sides rounded up.
+    pub chroma: DevicePlane,
+}
+
+/// A decoded picture in device memory, given out by a decoder and held as long as this lives.
+///
+/// The picture is complete once the decode stream has done what was queued on it before
+/// [`Lane::submit`](crate::Lane::submit). Dropped on the reaper's thread, with the context current, once its
+/// copy has ended: dropping may call the driver (it unmaps), but what takes long, such as destroying a
+/// decoder with its last surface, is to be handed to another thread.
+pub trait Surface: Send {
+    /// Where the picture is. Called on the engine's thread.
+    fn planes(&self) -> Planes;
+}
+
+/// Why a frame was given up. Its slot holds no frame; older ones stay readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A surface of another size than the slot's.
+    #[error("a surface of {0}x{1} pixels does not fit a slot of {2}x{3}")]
+    Size(u32, u32, u32, u32),
+    /// A call of the driver failed; the device is well otherwise.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
+    /// The device, or our context on it, is lost.
+    #[error("the GPU is lost to this process")]
+    DeviceLost,
+    /// The engine has stopped.
+    #[error("the download engine has stopped")]
+    Stopped,
+}
+
+/// What became of a submitted frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Readers have it, since this time (`CLOCK_MONOTONIC`, nanoseconds).
+    Published(u64),
+    /// It was given up.
+    Failed(Failure),
+}
+
+/// Who is told what became of a camera's frames: each submitted one once, in their order as long as the
+/// engine runs.
+///
+/// Called on the engine's threads, once surface, slot and place of the frame are free again. Other cameras
+/// wait meanwhile, so it is to count and no more.
+pub trait Outcomes: Send + Sync {
+    /// The frame of this stamp is done with.
+    fn settled(&self, stamp: &Stamp, outcome: Outcome);
+}
+
+/// A frame to be copied, and where to.
+pub(crate) struct Job<S> {
+    pub(crate) surface: S,
+    pub(crate) slot: ClaimedSlot,
+    pub(crate) stamp: Stamp,
+    pub(crate) place: Place,
+}
+
+impl<S: Surface> Job<S> {
+    /// The surface's planes, if they are of the slot's size.
+    pub(crate) fn planes(&self) -> Result<Planes, Failure> {
+        let (planes, slot) = (self.surface.planes(), self.slot.geometry());
+        if (planes.width, planes.height) == (slot.width(), slot.height()) {
+            Ok(planes)
+        } else {
+            let (width, height) = (slot.width(), slot.height());
+            Err(Failure::Size(planes.width, planes.height, width, height))
+        }
+    }
+
+    /// Makes the frame readable. What came down is in the slot.
+    pub(crate) fn publish(self) {
+        let Self { surface, slot, stamp, place } = self;
+        let at_ns = slot.publish(&stamp);
+        drop(surface);
+        place.settle(&stamp, Outcome::Published(at_ns));
+    }
+
+    /// Gives the frame up. Nothing reads the surface or writes the slot any more.
+    pub(crate) fn give_up(self, failure: Failure) {
+        let Self { surface, slot, stamp, place } = self;
+        drop(slot);
+        drop(surface);
+        place.settle(&stamp, Outcome::Failed(failure));
+    }
+}

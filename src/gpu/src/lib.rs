@@ -1,0 +1,34 @@
+//! CUDA's download engine: decoded surfaces of an NVIDIA GPU into the slots of frame rings.
+//!
+//! The service does not use it yet: there is no NVDEC decoder to feed it, and it was run on the simulated
+//! device of `tests/sim-gpu` only, never on a real GPU.
+//!
+//! - [`Driver::probe`] says whether this host has a driver and a device. All that is missing is an answer.
+//! - [`Engine`] is one GPU's: a thread that queues copies and one that publishes what has come down. Context
+//!   and decode stream are borrowed from whoever decodes.
+//! - [`Lane`] is one camera's way in: [`Lane::admit`] and [`Lane::submit`] make no call of the driver, wait
+//!   for nothing, allocate nothing, and make at most one system call, which wakes the engine.
+//! - [`Surface`] is what a decoder gives out.
+//!
+//! `docs/design/gpu.md` says what orders what, and why.
+
+mod cuda;
+mod driver;
+mod engine;
+mod entrance;
+mod error;
+mod job;
+mod lane;
+mod reaper;
+mod rings;
+mod sleeper;
+mod status;
+
+pub use cudarc::driver::CudaContext;
+pub use cudarc::driver::sys::CUstream;
+pub use driver::{Driver, Unavailable};
+pub use engine::{Engine, Setup, StartError};
+pub use error::CudaError;
+pub use job::{DevicePlane, Failure, Outcome, Outcomes, Planes, Surface};
+pub use lane::{Lane, NoRoom, NotAdmitted, Place};
+pub use status::Status;

@@ -1,0 +1,150 @@
+//! The reaper: waits for copies in their order, publishes, and lets the surfaces go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use vas_frame::nv12::{Picture, Plane, StoreKind};
+
+use crate::cuda::{Event, Gpu, Staging, Stream};
+use crate::error::CudaError;
+use crate::job::{Failure, Job, Surface};
+use crate::sleeper::Sleeper;
+
+/// What the engine's thread is done with. All of it comes this way, so that a camera's frames end in their
+/// order and surfaces are let go on one thread.
+pub(crate) enum Arrival<S> {
+    /// A frame whose copy is queued, at least in part.
+    Copying {
+        job: Job<S>,
+        tools: Tools,
+        /// Whether all of it was queued, and `tools.done` recorded behind it.
+        queued: Result<(), CudaError>,
+    },
+    /// A frame of which nothing is queued.
+    Refused { job: Job<S>, failure: Failure },
+}
+
+/// What a copy needs beside the frame; used again and again.
+pub(crate) struct Tools {
+    /// Recorded behind the copy.
+    pub(crate) done: Event,
+    /// Where the picture comes down when its ring is not pinned.
+    pub(crate) staging: Option<Staging>,
+}
+
+/// Where frames wait for the reaper, and what they needed waits for the next ones.
+pub(crate) struct Landing<S> {
+    arrivals: ArrayQueue<Arrival<S>>,
+    pub(crate) events: ArrayQueue<Event>,
+    pub(crate) stagings: ArrayQueue<Staging>,
+    sleeper: Sleeper,
+    ended: AtomicBool,
+}
+
+impl<S> Landing<S> {
+    pub(crate) fn new(places: u32) -> Self {
+        let places = places.max(1) as usize;
+        Self {
+            arrivals: ArrayQueue::new(places),
+            events: ArrayQueue::new(places),
+            stagings: ArrayQueue::new(places),
+            sleeper: Sleeper::default(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn add(&self, arrival: Arrival<S>) {
+        // Each has a place, and there are no more places than room.
+        let added = self.arrivals.push(arrival);
+        debug_assert!(added.is_ok());
+        self.sleeper.wake();
+    }
+
+    /// Keeps what the next copies can use.
+    pub(crate) fn keep(&self, tools: Tools) {
+        // As many as there are places: none is left over.
+        let _kept = self.events.push(tools.done);
+        if let Some(staging) = tools.staging {
+            let _kept = self.stagings.push(staging);
+        }
+    }
+
+    fn sleep(&self) {
+        self.sleeper.sleep(|| !self.arrivals.is_empty() || self.ended.load(Ordering::SeqCst));
+    }
+
+    /// Nothing will be added: the reaper ends when all has landed.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.sleeper.wake();
+    }
+
+    /// What nobody landed, after a reaper that panicked.
+    pub(crate) fn left(&self) -> Option<Job<S>> {
+        self.arrivals.pop().map(|arrival| match arrival {
+            Arrival::Copying { job, .. } | Arrival::Refused { job, .. } => job,
+        })
+    }
+}
+
+/// The reaper's thread.
+pub(crate) struct Reaper<S> {
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) landing: Arc<Landing<S>>,
+}
+
+impl<S: Surface> Reaper<S> {
+    pub(crate) fn run(self) {
+        self.landing.sleeper.enrol();
+        // Without its context each wait fails, and says so.
+        if let Err(error) = self.gpu.bind() {
+            tracing::error!("the reaper has no context: {error}");
+        }
+        loop {
+            // Looked at first: what was added before the end is then seen.
+            let ended = self.landing.ended.load(Ordering::SeqCst);
+            match self.landing.arrivals.pop() {
+                Some(Arrival::Copying { job, tools, queued }) => self.land(job, tools, queued),
+                Some(Arrival::Refused { job, failure }) => job.give_up(failure),
+                None if ended => return,
+                None => self.landing.sleep(),
+            }
+        }
+    }
+
+    fn land(&self, mut job: Job<S>, tools: Tools, queued: Result<(), CudaError>) {
+        let landed = queued.and_then(|()| tools.done.synchronize());
+        if let Err(error) = landed {
+            // Part of the copy may still run: neither slot nor surface may go before it has ended.
+            self.stream.settle();
+            self.landing.keep(tools);
+            return job.give_up(self.failure(error));
+        }
+        let written = tools.staging.as_ref().map_or(Ok(()), |staging| write(&mut job, staging));
+        self.landing.keep(tools);
+        match written {
+            Ok(()) => job.publish(),
+            Err(failure) => job.give_up(failure),
+        }
+    }
+
+    fn failure(&self, error: CudaError) -> Failure {
+        self.gpu.lost().map_or(Failure::Cuda(error), |_| Failure::DeviceLost)
+    }
+}
+
+/// Takes a picture that has come down to where readers find it.
+fn write<S>(job: &mut Job<S>, staging: &Staging) -> Result<(), Failure> {
+    let geometry = *job.slot.geometry();
+    // SAFETY: the copy into it has ended, and the next one takes it from `Landing::stagings`.
+    let bytes = unsafe { staging.bytes() };
+    let (luma, chroma) = bytes.split_at(geometry.uv_offset() as usize);
+    let stride = geometry.stride() as usize;
+    let plane = |data| Plane { data, stride };
+    let picture = Picture::Nv12 { y: plane(luma), uv: plane(chroma) };
+    job.slot.write(&picture, StoreKind::Auto).map_err(|short| {
+        Failure::Size(geometry.width(), geometry.height(), short.width, short.height)
+    })
+}

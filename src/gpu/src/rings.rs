@@ -1,0 +1,92 @@
+//! The rings that frames go into, pinned once each. The engine's thread has them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use vas_frame::RingPages;
+
+use crate::cuda::{Gpu, Registration};
+use crate::error::CudaError;
+use crate::status::Status;
+
+/// All rings that were seen and are still there.
+pub(crate) struct Rings {
+    gpu: Arc<Gpu>,
+    known: Vec<Ring>,
+    not_pinned: Option<CudaError>,
+}
+
+/// A ring's pages, held so that their address stays theirs.
+enum Ring {
+    Pinned(Registration),
+    /// The driver did not want them. It is not asked again for each frame.
+    Pageable(RingPages),
+}
+
+impl Ring {
+    fn pages(&self) -> &RingPages {
+        match self {
+            Self::Pinned(registration) => registration.pages(),
+            Self::Pageable(pages) => pages,
+        }
+    }
+
+    fn are_left(&mut self) -> bool {
+        match self {
+            Self::Pinned(registration) => registration.pages_mut().are_left(),
+            Self::Pageable(pages) => pages.are_left(),
+        }
+    }
+}
+
+impl Rings {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Self {
+        Self { gpu: Arc::clone(gpu), known: Vec::new(), not_pinned: None }
+    }
+
+    /// Whether these pages are pinned, once known.
+    pub(crate) fn is_pinned(&self, pages: &RingPages) -> Option<bool> {
+        let mut known = self.known.iter();
+        let ring = known.find(|ring| ring.pages().start() == pages.start())?;
+        Some(matches!(ring, Ring::Pinned(_)))
+    }
+
+    /// Pins new pages, for all epochs to come that use them.
+    pub(crate) fn pin(&mut self, pages: RingPages) -> bool {
+        // Memory that nobody uses is given back before more is taken.
+        self.sweep();
+        let (start, bytes) = (Instant::now(), pages.bytes());
+        let ring = match Registration::new(&self.gpu, pages) {
+            Ok(registration) => {
+                let took = start.elapsed();
+                tracing::info!("pinned a ring of {} MiB in {took:?}", bytes >> 20);
+                Ring::Pinned(registration)
+            }
+            Err((error, pages)) => {
+                tracing::warn!(
+                    "a ring of {} MiB can't be pinned: {error}; its frames are copied once more",
+                    bytes >> 20
+                );
+                self.not_pinned = Some(error);
+                Ring::Pageable(pages)
+            }
+        };
+        let is_pinned = matches!(ring, Ring::Pinned(_));
+        self.known.push(ring);
+        is_pinned
+    }
+
+    /// Unpins and unmaps what no writer, claimed slot or retired ring has any more. A frame in flight holds
+    /// its slot, so no copy into these runs.
+    pub(crate) fn sweep(&mut self) {
+        self.known.retain_mut(|ring| !ring.are_left());
+    }
+
+    pub(crate) fn show(&self, status: &mut Status) {
+        let pinned = self.known.iter().filter(|ring| matches!(ring, Ring::Pinned(_)));
+        status.pinned_rings = pinned.clone().count();
+        status.pinned_bytes = pinned.map(|ring| ring.pages().bytes()).sum();
+        status.staged_rings = self.known.len() - status.pinned_rings;
+        status.not_pinned = self.not_pinned;
+    }
+}

@@ -1,0 +1,217 @@
+//! Each call fails once: the frame is dropped and told, older ones stay, the next one works.
+
+use std::sync::atomic::Ordering;
+
+use vas_gpu::{Failure, NotAdmitted, Outcome, StartError};
+use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
+
+use crate::rig::{Camera, Device, geometry, is_published};
+use crate::surface::{Shape, TestSurface};
+
+fn shape() -> Shape {
+    Shape::drawn(96, 64, 5)
+}
+
+/// Functions that a frame needs, and at which of its calls they can fail.
+const OF_A_FRAME: [(&str, u32); 6] = [
+    // On the decode stream; behind the copy.
+    ("cuEventRecord", 1),
+    ("cuEventRecord", 2),
+    ("cuStreamWaitEvent", 1),
+    // Luma; chroma, while luma is on its way.
+    ("cuMemcpy2DAsync_v2", 1),
+    ("cuMemcpy2DAsync_v2", 2),
+    ("cuEventSynchronize", 1),
+];
+
+fn fails_once(simulator: &Simulator, camera: &mut Camera, device: &Device, fault: (&str, u32)) {
+    let (function, at) = fault;
+    let older = camera.readable();
+    let newest = camera.newest();
+    simulator.set("clear_faults=");
+    // What is queued takes a while, so that what gives up too early is caught at it.
+    simulator.set("copy_us_per_mib=500000");
+    simulator.set(&format!("fault={function}:{at}:CUDA_ERROR_LAUNCH_FAILED"));
+    let (outcome, _) = camera.pass(device, shape(), 40);
+    match outcome {
+        Outcome::Failed(Failure::Cuda(error)) => {
+            assert_eq!((error.function, error.name), (function, Some("CUDA_ERROR_LAUNCH_FAILED")));
+        }
+        other => panic!("{fault:?}: {other:?}"),
+    }
+    assert_eq!(simulator.level("pending_copies"), 0, "{fault:?}: given up while copies ran");
+    simulator.set("copy_us_per_mib=0");
+    // The slot that was claimed held the oldest at most.
+    let readable = camera.readable();
+    assert!(older.ends_with(&readable) && older.len() - readable.len() <= 1, "{fault:?}");
+    assert!(camera.newest() == newest, "{fault:?}: the newest frame changed");
+    let (outcome, visible) = camera.pass(device, shape(), 41);
+    assert!(is_published(&outcome), "{fault:?}, next: {outcome:?}");
+    assert!(camera.newest().1 == visible, "{fault:?}, next: other bytes");
+    assert_eq!(camera.lane.in_flight(), 0);
+}
+
+#[test]
+fn at_each_call_of_a_frame() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        for seed in 0..3 {
+            assert!(is_published(&camera.pass(&device, shape(), seed).0));
+        }
+        for fault in OF_A_FRAME {
+            fails_once(simulator, &mut camera, &device, fault);
+        }
+        assert_eq!(device.lost.load(Ordering::SeqCst), 0);
+        assert_eq!(engine.status().lost, None);
+        drop(camera);
+        engine.stop();
+        device.close();
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn at_what_is_made_for_a_first_frame() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        simulator.set("fault=cuEventCreate:1:CUDA_ERROR_OUT_OF_MEMORY");
+        let (outcome, _) = camera.pass(&device, shape(), 1);
+        assert!(matches!(outcome, Outcome::Failed(Failure::Cuda(_))), "{outcome:?}");
+        assert!(is_published(&camera.pass(&device, shape(), 2).0));
+        // A ring that can't be pinned, and no memory of the driver's either, for the first frame.
+        simulator.set("fault=cuMemHostRegister_v2:1:CUDA_ERROR_OUT_OF_MEMORY");
+        simulator.set("fault=cuMemAllocHost_v2:1:CUDA_ERROR_OUT_OF_MEMORY");
+        let mut staged = Camera::new(&engine, geometry(96, 64));
+        let (outcome, _) = staged.pass(&device, shape(), 3);
+        match outcome {
+            Outcome::Failed(Failure::Cuda(error)) => {
+                assert_eq!(error.function, "cuMemAllocHost_v2")
+            }
+            other => panic!("{other:?}"),
+        }
+        let (outcome, visible) = staged.pass(&device, shape(), 4);
+        assert!(is_published(&outcome));
+        assert!(staged.newest() == (2, visible));
+        for fault in OF_A_FRAME {
+            fails_once(simulator, &mut staged, &device, fault);
+        }
+        drop((camera, staged));
+        engine.stop();
+        device.close();
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn an_engine_that_can_not_start_leaves_nothing() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        for function in ["cuCtxSetCurrent", "cuStreamCreate", "cuEventCreate"] {
+            simulator.set(&format!("fault={function}:1:CUDA_ERROR_OUT_OF_MEMORY"));
+            let error = device.start_engine().unwrap_err();
+            assert!(matches!(&error, StartError::Cuda(e) if e.function == function), "{error}");
+        }
+        device.start_engine().unwrap().stop();
+        device.close();
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+/// What is given back although the driver says no is told, and nothing else comes of it.
+#[test]
+fn at_each_call_that_gives_back() {
+    let faults = [
+        "cuMemHostUnregister:1:CUDA_ERROR_UNKNOWN",
+        "cuEventDestroy_v2:1:CUDA_ERROR_UNKNOWN",
+        "cuStreamDestroy_v2:1:CUDA_ERROR_UNKNOWN",
+    ];
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        assert!(is_published(&camera.pass(&device, shape(), 1).0));
+        simulator.set(&format!("fault={}", faults.join(";")));
+        engine.stop();
+        assert_eq!(camera.readable(), [1]);
+        device.close();
+    }) else {
+        return;
+    };
+    // The simulated device keeps what it was told to refuse.
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+    assert_eq!(run.report.count("leak"), faults.len());
+}
+
+#[test]
+fn a_lost_device_is_told_once() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        let mut other = Camera::new(&engine, geometry(96, 64));
+        assert!(is_published(&camera.pass(&device, shape(), 1).0));
+        let newest = camera.newest();
+        let frames: Vec<_> =
+            (0..4).map(|seed| TestSurface::decode(shape(), seed, device.decode).0).collect();
+        device.context.synchronize().unwrap();
+        // Copies are on their way when it is lost.
+        simulator.set("fault=cuMemcpy2DAsync_v2:1+:slow=3600000000");
+        let mut frames = frames.into_iter();
+        camera.submit(frames.next().unwrap()).unwrap();
+        camera.submit(frames.next().unwrap()).unwrap();
+        while simulator.calls("cuEventSynchronize") < 2 {
+            std::thread::yield_now();
+        }
+        simulator.set("fault=device_lost:0@call 1");
+        other.submit(frames.next().unwrap()).unwrap();
+        let told = camera.seen.wait(3);
+        let lost = Outcome::Failed(Failure::DeviceLost);
+        assert_eq!(told[1..], [(2, lost), (3, lost)]);
+        assert_eq!(other.seen.wait(1), [(1, lost)]);
+        assert_eq!(camera.lane.admit().unwrap_err(), NotAdmitted::DeviceLost);
+        assert_eq!(other.lane.admit().unwrap_err(), NotAdmitted::DeviceLost);
+        assert_eq!(device.lost.load(Ordering::SeqCst), 1);
+        assert!(engine.status().lost.is_some());
+        assert_eq!((camera.lane.in_flight(), other.lane.in_flight()), (0, 0));
+        assert!(camera.newest() == newest);
+        engine.stop();
+        drop(frames);
+        device.close();
+    }) else {
+        return;
+    };
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+/// Work that fails on the stream takes the context with it: that is a lost device as well.
+#[test]
+fn a_context_that_comes_to_harm_is_lost() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        assert!(is_published(&camera.pass(&device, shape(), 1).0));
+        simulator.set("fault=cuMemcpy2DAsync_v2:2:async=CUDA_ERROR_ILLEGAL_ADDRESS");
+        let (outcome, _) = camera.pass(&device, shape(), 2);
+        assert_eq!(outcome, Outcome::Failed(Failure::DeviceLost));
+        assert_eq!(device.lost.load(Ordering::SeqCst), 1);
+        let lost = engine.status().lost.unwrap();
+        assert_eq!(lost.name, Some("CUDA_ERROR_ILLEGAL_ADDRESS"));
+        assert_eq!(camera.readable(), [1]);
+        engine.stop();
+        device.close();
+    }) else {
+        return;
+    };
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}

@@ -1,0 +1,11 @@
+//! The download engine on the simulated device: bytes, order, failures, pinning, ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bytes;
+mod faults;
+mod flow;
+mod pinning;
+mod probe;
+mod rig;
+mod stop;
+mod surface;

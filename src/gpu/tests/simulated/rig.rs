@@ -1,0 +1,176 @@
+//! A camera's ring on a real tmpfs, fed by an engine on the simulated device.
+
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use cudarc::driver::sys::{self, CUstream};
+use vas_frame::{
+    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
+    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+};
+use vas_gpu::{
+    CudaContext, Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Setup, StartError,
+};
+
+use crate::surface::{Shape, TestSurface, Visible, ok};
+
+const LONG: Duration = Duration::from_secs(60);
+pub(crate) const SLOTS: u32 = 8;
+pub(crate) const IN_FLIGHT: u32 = 3;
+
+/// What became of frames, in the order of the words.
+#[derive(Default)]
+pub(crate) struct Seen {
+    outcomes: Mutex<Vec<(u64, Outcome)>>,
+    more: Condvar,
+}
+
+impl Outcomes for Seen {
+    fn settled(&self, stamp: &Stamp, outcome: Outcome) {
+        self.outcomes.lock().unwrap().push((stamp.frame_id, outcome));
+        self.more.notify_all();
+    }
+}
+
+impl Seen {
+    /// The first `count` words.
+    pub(crate) fn wait(&self, count: usize) -> Vec<(u64, Outcome)> {
+        let outcomes = self.outcomes.lock().unwrap();
+        self.more.wait_while(outcomes, |seen| seen.len() < count).unwrap().clone()
+    }
+
+    pub(crate) fn so_far(&self) -> Vec<(u64, Outcome)> {
+        self.outcomes.lock().unwrap().clone()
+    }
+}
+
+/// A device as a decoder has it: context and stream.
+pub(crate) struct Device {
+    pub(crate) context: Arc<CudaContext>,
+    pub(crate) decode: CUstream,
+    pub(crate) lost: Arc<AtomicU32>,
+}
+
+impl Device {
+    pub(crate) fn open() -> Self {
+        Driver::probe().unwrap();
+        let context = CudaContext::new(0).unwrap();
+        let mut decode = null_mut();
+        ok!(sys::cuStreamCreate(&mut decode, 1));
+        Self { context, decode, lost: Arc::default() }
+    }
+
+    pub(crate) fn start_engine(&self) -> Result<Engine<TestSurface>, StartError> {
+        let lost = Arc::clone(&self.lost);
+        let setup = Setup {
+            driver: Driver::probe().unwrap(),
+            context: Arc::clone(&self.context),
+            decode_stream: self.decode,
+            places: 64,
+            on_lost: Box::new(move |_| {
+                lost.fetch_add(1, Ordering::SeqCst);
+            }),
+        };
+        // SAFETY: `close` destroys the stream, and the tests stop their engines before.
+        unsafe { Engine::start(setup) }
+    }
+
+    pub(crate) fn close(self) {
+        // SAFETY: ours. A lost device refuses.
+        let _gone = unsafe { sys::cuStreamDestroy_v2(self.decode) };
+    }
+}
+
+/// A camera with its ring and a reader.
+pub(crate) struct Camera {
+    pub(crate) export: CameraExport,
+    pub(crate) writer: RingWriter,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) lane: Lane<TestSurface>,
+    next_id: u64,
+    dir: tempfile::TempDir,
+}
+
+pub(crate) fn geometry(width: usize, height: usize) -> Geometry {
+    Geometry::new(width as u32, height as u32, Colour::default(), 8).unwrap()
+}
+
+impl Camera {
+    pub(crate) fn new(engine: &Engine<TestSurface>, geometry: Geometry) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
+        let notifier = Arc::new(Notifier::start().unwrap());
+        let mut export = CameraExport::claim(&root, &id(), &notifier).unwrap();
+        let writer = open(&mut export, geometry).unwrap();
+        let seen = Arc::new(Seen::default());
+        let lane = engine.lane(IN_FLIGHT, Arc::clone(&seen) as _).unwrap();
+        Self { export, writer, seen, lane, next_id: 1, dir }
+    }
+
+    /// Hands a frame over as a tap does.
+    pub(crate) fn submit(&mut self, surface: TestSurface) -> Result<u64, NotAdmitted> {
+        let place = self.lane.admit()?;
+        let slot = self.writer.claim(monotonic_ns()).unwrap();
+        let frame_id = self.next_id;
+        self.next_id += 1;
+        let stamp = Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() };
+        self.lane.submit(place, surface, slot, stamp);
+        Ok(frame_id)
+    }
+
+    /// Decodes a frame, hands it over and waits for what becomes of it.
+    pub(crate) fn pass(&mut self, device: &Device, shape: Shape, seed: u64) -> (Outcome, Visible) {
+        let (surface, visible) = TestSurface::decode(shape, seed, device.decode);
+        let before = self.seen.so_far().len();
+        let frame_id = self.submit(surface).unwrap();
+        let seen = self.seen.wait(before + 1);
+        assert_eq!(seen[before].0, frame_id);
+        (seen[before].1, visible)
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::open(self.dir.path(), &id()).unwrap()
+    }
+
+    /// The newest frame as a reader has it.
+    pub(crate) fn newest(&self) -> (u64, Visible) {
+        let mut reader = self.reader();
+        let frame = reader.newer_than(0, LONG).unwrap();
+        let frame_id = frame.meta().frame_id;
+        let mut image = Nv12Image::default();
+        frame.copy_if_valid(&mut image).unwrap();
+        let (luma, chroma) = (image.luma().to_vec(), image.chroma().to_vec());
+        (frame_id, Visible { luma, chroma })
+    }
+
+    /// Ids of all frames that can be read, oldest first.
+    pub(crate) fn readable(&self) -> Vec<u64> {
+        let (mut reader, mut ids) = (self.reader(), Vec::new());
+        while let Ok(frame) = reader.next_after(ids.last().copied().unwrap_or(0), Duration::ZERO) {
+            ids.push(frame.meta().frame_id);
+        }
+        ids
+    }
+}
+
+fn id() -> CameraId {
+    CameraId::new("cam").unwrap()
+}
+
+/// Opens an epoch; None while something is in the way.
+pub(crate) fn open(export: &mut CameraExport, geometry: Geometry) -> Option<RingWriter> {
+    let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+    match export.open_ring(geometry, options).unwrap() {
+        OpenRing::Ready(mut writer) => {
+            writer.resume(0);
+            Some(writer)
+        }
+        OpenRing::NotBefore(_) => None,
+    }
+}
+
+pub(crate) fn is_published(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Published(_))
+}
