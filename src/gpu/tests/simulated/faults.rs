@@ -1,6 +1,7 @@
 //! Each call fails once: the frame is dropped and told, older ones stay, the next one works.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use vas_gpu::{Failure, NotAdmitted, Outcome, StartError};
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
@@ -29,17 +30,22 @@ fn fails_once(simulator: &Simulator, camera: &mut Camera, device: &Device, fault
     let older = camera.readable();
     let newest = camera.newest();
     simulator.set("clear_faults=");
+    let (mut surface, _) = TestSurface::decode(shape(), 40, device.decode);
+    device.context.synchronize().unwrap();
     // What is queued takes a while, so that what gives up too early is caught at it.
     simulator.set("copy_us_per_mib=500000");
+    let busy_drops = Arc::new(AtomicU32::new(0));
+    surface.busy_drops = Some(Arc::clone(&busy_drops));
+    let before = camera.seen.so_far().len();
     simulator.set(&format!("fault={function}:{at}:CUDA_ERROR_LAUNCH_FAILED"));
-    let (outcome, _) = camera.pass(device, shape(), 40);
-    match outcome {
+    camera.submit(surface).unwrap();
+    match camera.seen.wait(before + 1)[before].1 {
         Outcome::Failed(Failure::Cuda(error)) => {
             assert_eq!((error.function, error.name), (function, Some("CUDA_ERROR_LAUNCH_FAILED")));
         }
         other => panic!("{fault:?}: {other:?}"),
     }
-    assert_eq!(simulator.level("pending_copies"), 0, "{fault:?}: given up while copies ran");
+    assert_eq!(busy_drops.load(Ordering::SeqCst), 0, "{fault:?}: given up while copies ran");
     simulator.set("copy_us_per_mib=0");
     // The slot that was claimed held the oldest at most.
     let readable = camera.readable();
@@ -186,6 +192,36 @@ fn a_lost_device_is_told_once() {
         assert!(camera.newest() == newest);
         engine.stop();
         drop(frames);
+        device.close();
+    }) else {
+        return;
+    };
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+#[test]
+fn a_device_lost_while_nothing_is_in_flight_is_told_by_the_next_frame() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        assert!(is_published(&camera.pass(&device, shape(), 1).0));
+        let frames = [2, 3].map(|seed| TestSurface::decode(shape(), seed, device.decode).0);
+        device.context.synchronize().unwrap();
+        let [second, third] = frames;
+        let admitted = camera.lane.admit().unwrap();
+        simulator.set("fault=device_lost:0@call 1");
+        camera.submit(second).unwrap();
+        assert_eq!(camera.seen.wait(2)[1], (2, Outcome::Failed(Failure::DeviceLost)));
+        assert_eq!(camera.lane.admit().unwrap_err(), NotAdmitted::DeviceLost);
+        // Who had been admitted before costs no call of the driver.
+        let calls = simulator.calls("cuEventRecord");
+        camera.submit_admitted(admitted, third);
+        assert_eq!(camera.seen.wait(3)[2], (3, Outcome::Failed(Failure::DeviceLost)));
+        assert_eq!(simulator.calls("cuEventRecord"), calls);
+        assert_eq!(device.lost.load(Ordering::SeqCst), 1);
+        assert_eq!(camera.readable(), [1]);
+        engine.stop();
         device.close();
     }) else {
         return;

@@ -11,7 +11,7 @@ use vas_frame::{
     Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 use vas_gpu::{
-    CudaContext, Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Setup, StartError,
+    CudaContext, Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Place, Setup, StartError,
 };
 
 use crate::surface::{Shape, TestSurface, Visible, ok};
@@ -111,13 +111,16 @@ impl Camera {
 
     /// Hands a frame over as a tap does.
     pub(crate) fn submit(&mut self, surface: TestSurface) -> Result<u64, NotAdmitted> {
-        let place = self.lane.admit()?;
+        Ok(self.submit_admitted(self.lane.admit()?, surface))
+    }
+
+    pub(crate) fn submit_admitted(&mut self, place: Place, surface: TestSurface) -> u64 {
         let slot = self.writer.claim(monotonic_ns()).unwrap();
         let frame_id = self.next_id;
         self.next_id += 1;
         let stamp = Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() };
         self.lane.submit(place, surface, slot, stamp);
-        Ok(frame_id)
+        frame_id
     }
 
     /// Decodes a frame, hands it over and waits for what becomes of it.

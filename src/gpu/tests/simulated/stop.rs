@@ -64,6 +64,42 @@ fn who_was_admitted_before_the_end_and_comes_after_it_is_told() {
 }
 
 #[test]
+fn who_comes_while_it_ends_is_told() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(64, 64));
+        assert!(is_published(&camera.pass(&device, Shape::plain(64, 64), 1).0));
+        let [first, second] =
+            [2, 3].map(|seed| TestSurface::decode(Shape::plain(64, 64), seed, device.decode).0);
+        device.context.synchronize().unwrap();
+        // The end waits for this copy.
+        simulator.set("fault=cuMemcpy2DAsync_v2:1:slow=200000");
+        let place = camera.lane.admit().unwrap();
+        camera.submit(first).unwrap();
+        while simulator.level("pending_copies") == 0 {
+            std::thread::yield_now();
+        }
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| engine.stop());
+            while camera.lane.admit().is_ok() {
+                std::thread::yield_now();
+            }
+            // The engine's thread may still take it, or have gone by.
+            camera.submit_admitted(place, second);
+            end.join().unwrap();
+        });
+        let seen = camera.seen.so_far();
+        assert_eq!(seen.len(), 3, "{seen:?}");
+        assert_eq!(camera.lane.in_flight(), 0);
+        device.close();
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
 fn hand_overs_race_with_the_end() {
     let Some(run) = SimulatedGpu::new().in_child(|_| {
         let device = Device::open();

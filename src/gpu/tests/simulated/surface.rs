@@ -2,9 +2,12 @@
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult, CUstream};
 use vas_gpu::{DevicePlane, Planes, Surface};
+use vas_sim_gpu::testing::Simulator;
 
 /// Makes a driver call and asserts that it succeeds.
 macro_rules! ok {
@@ -89,6 +92,8 @@ pub(crate) struct TestSurface {
     device: CUdeviceptr,
     /// What it is filled from, pinned.
     host: *mut c_void,
+    /// Counts if copies run as it is dropped: for the only frame in flight.
+    pub(crate) busy_drops: Option<Arc<AtomicU32>>,
 }
 
 // SAFETY: addresses, given back once.
@@ -123,7 +128,7 @@ impl TestSurface {
                 shape.height.div_ceil(2),
             ),
         };
-        (Self { planes, device, host }, visible)
+        (Self { planes, device, host, busy_drops: None }, visible)
     }
 }
 
@@ -135,6 +140,10 @@ impl Surface for TestSurface {
 
 impl Drop for TestSurface {
     fn drop(&mut self) {
+        if let Some(busy_drops) = &self.busy_drops {
+            let copies = Simulator::of_this_process().level("pending_copies");
+            busy_drops.fetch_add(u32::from(copies > 0), Ordering::SeqCst);
+        }
         // SAFETY: allocated by us. On a lost device they fail, and give back what they can.
         let freed: [CUresult; 2] =
             unsafe { [sys::cuMemFree_v2(self.device), sys::cuMemFreeHost(self.host)] };
