@@ -1,4 +1,4 @@
-//! One GPU's engine: the thread that queues copies.
+//! One GPU's engine, as its owner sees it.
 
 use std::fmt;
 use std::io;
@@ -10,15 +10,14 @@ use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUstream;
 use vas_frame::RingPages;
 
-use crate::cuda::{Event, Gpu, OnLost, Staging, Stream};
+use crate::cuda::{Gpu, OnLost};
 use crate::driver::Driver;
 use crate::entrance::Entrance;
 use crate::error::CudaError;
-use crate::job::{Failure, Job, Outcomes, Surface};
+use crate::job::{Outcomes, Surface};
 use crate::lane::{Lane, NoRoom};
-use crate::reaper::{Arrival, Landing, Reaper, Tools};
-use crate::rings::Rings;
 use crate::status::Status;
+use crate::worker::{DecodeStream, Parts};
 
 /// What an engine is made of.
 pub struct Setup {
@@ -158,189 +157,5 @@ impl<S> Engine<S> {
 impl<S> Drop for Engine<S> {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// The decoder's stream, only ever recorded on.
-struct DecodeStream(CUstream);
-
-// SAFETY: the driver takes a stream from any thread.
-unsafe impl Send for DecodeStream {}
-
-/// What the engine's thread begins with.
-struct Parts<S> {
-    gpu: Arc<Gpu>,
-    decode_stream: DecodeStream,
-    entrance: Arc<Entrance<S>>,
-    places: u32,
-}
-
-impl<S: Surface + 'static> Parts<S> {
-    fn begin(self) -> Result<Worker<S>, StartError> {
-        let Self { gpu, decode_stream, entrance, places } = self;
-        gpu.bind()?;
-        let stream = Arc::new(Stream::new(&gpu)?);
-        let decoded = Event::new(&gpu)?;
-        let landing = Arc::new(Landing::new(places));
-        let reaper = Reaper {
-            gpu: Arc::clone(&gpu),
-            stream: Arc::clone(&stream),
-            landing: Arc::clone(&landing),
-        };
-        let name = format!("vas-reap-{}", gpu.ordinal());
-        let reaper = std::thread::Builder::new().name(name).spawn(move || reaper.run())?;
-        let rings = Rings::new(&gpu);
-        Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, entrance, gpu })
-    }
-}
-
-/// The engine's thread. It alone queues work; what it owns of the driver it gives back at its end, in this
-/// order, when the reaper has ended.
-struct Worker<S> {
-    rings: Rings,
-    landing: Arc<Landing<S>>,
-    /// Recorded on the decode stream for each frame anew: who waits for it keeps what it stood for.
-    decoded: Event,
-    stream: Arc<Stream>,
-    reaper: JoinHandle<()>,
-    decode_stream: DecodeStream,
-    entrance: Arc<Entrance<S>>,
-    gpu: Arc<Gpu>,
-}
-
-impl<S: Surface> Worker<S> {
-    fn run(mut self) {
-        self.entrance.enrol();
-        loop {
-            self.see_to_rings();
-            match self.entrance.next() {
-                Some(job) => self.take(job),
-                None if self.entrance.is_stopping() => break,
-                None => self.entrance.sleep(),
-            }
-        }
-        self.landing.end();
-        let Self { rings, landing, decoded, stream, reaper, entrance, .. } = self;
-        if reaper.join().is_err() {
-            tracing::error!("the reaper of a download engine panicked");
-            stream.settle();
-            while let Some(job) = landing.left() {
-                job.give_up(Failure::Stopped);
-            }
-        }
-        entrance.close();
-        drop((rings, landing, decoded, stream));
-        entrance
-            .change_status(|status| *status = Status { lost: status.lost, ..Status::default() });
-    }
-
-    fn see_to_rings(&mut self) {
-        let mut changed = false;
-        while let Some(pages) = self.entrance.next_to_pin() {
-            if self.rings.is_pinned(&pages).is_none() && self.gpu.lost().is_none() {
-                self.rings.pin(pages);
-                changed = true;
-            }
-        }
-        if self.entrance.takes_sweep() {
-            self.rings.sweep();
-            changed = true;
-        }
-        if changed {
-            self.entrance.change_status(|status| self.rings.show(status));
-        }
-    }
-
-    fn take(&mut self, mut job: Job<S>) {
-        let arrival = match self.queue(&mut job) {
-            Ok((tools, queued)) => Arrival::Copying { job, tools, queued },
-            Err(failure) => Arrival::Refused { job, failure: self.judge(failure) },
-        };
-        self.landing.add(arrival);
-    }
-
-    /// A failed call may be the first sign of a lost device.
-    fn judge(&self, failure: Failure) -> Failure {
-        if let Failure::Cuda(_) = failure {
-            self.stream.look_for_harm();
-        }
-        self.gpu.lost().map_or(failure, |_| Failure::DeviceLost)
-    }
-
-    /// Queues the copy of a frame. In case of an error none of it is queued.
-    fn queue(&mut self, job: &mut Job<S>) -> Result<(Tools, Result<(), CudaError>), Failure> {
-        if self.gpu.lost().is_some() {
-            return Err(Failure::DeviceLost);
-        }
-        let planes = job.planes()?;
-        let geometry = *job.slot.geometry();
-        let done = match self.landing.events.pop() {
-            Some(event) => event,
-            None => Event::new(&self.gpu)?,
-        };
-        let staging = if self.is_pinned(job) {
-            None
-        } else {
-            Some(self.staging(geometry.picture_bytes() as usize)?)
-        };
-        let (luma, chroma) = match &staging {
-            Some(memory) => {
-                let luma = memory.start();
-                (luma, luma.wrapping_add(geometry.uv_offset() as usize))
-            }
-            None => {
-                let (luma, chroma) = job.slot.planes_mut();
-                (luma.as_mut_ptr(), chroma.as_mut_ptr())
-            }
-        };
-        let tools = Tools { done, staging };
-        let pitch = geometry.stride() as usize;
-        let (width, height) = (geometry.width() as usize, geometry.height() as usize);
-        let first = self.follow_decoder().and_then(|()| {
-            // SAFETY: a plane of the slot or of the staging memory, which are the job's until it has landed.
-            unsafe { self.stream.copy_down(planes.luma, luma, pitch, width, height) }
-        });
-        if let Err(error) = first {
-            self.landing.keep(tools);
-            return Err(error.into());
-        }
-        let (width, height) =
-            (geometry.chroma_row_bytes() as usize, geometry.chroma_rows() as usize);
-        // SAFETY: as above.
-        let second = unsafe { self.stream.copy_down(planes.chroma, chroma, pitch, width, height) };
-        let queued = second.and_then(|()| tools.done.record(&self.stream));
-        Ok((tools, queued))
-    }
-
-    /// Orders what is queued next after all that the decoder has queued.
-    fn follow_decoder(&self) -> Result<(), CudaError> {
-        // SAFETY: what `Engine::start` was promised.
-        unsafe { self.decoded.record_on(self.decode_stream.0)? };
-        self.stream.wait_for(&self.decoded)
-    }
-
-    fn is_pinned(&mut self, job: &Job<S>) -> bool {
-        let pages = job.slot.pages();
-        self.rings.is_pinned(&pages).unwrap_or_else(|| {
-            let is_pinned = self.rings.pin(pages);
-            self.entrance.change_status(|status| self.rings.show(status));
-            is_pinned
-        })
-    }
-
-    fn staging(&self, bytes: usize) -> Result<Staging, CudaError> {
-        let spare = self.landing.stagings.pop();
-        let spare_bytes = spare.as_ref().map_or(0, Staging::len);
-        match spare {
-            Some(spare) if spare_bytes >= bytes => return Ok(spare),
-            // Too small, of an earlier epoch.
-            other => drop(other),
-        }
-        let staging = Staging::new(&self.gpu, bytes);
-        let more = staging.as_ref().map_or(0, Staging::len);
-        self.entrance.change_status(|status| {
-            status.staging_bytes = status.staging_bytes - spare_bytes + more;
-        });
-        staging
     }
 }

@@ -87,6 +87,7 @@ impl<S> Entrance<S> {
     pub(crate) fn lose(&self, error: &CudaError) {
         self.change_status(|status| status.lost = Some(*error));
         self.lost.store(true, Ordering::Relaxed);
+        self.ask_to_sweep();
     }
 
     pub(crate) fn ask_to_pin(&self, pages: RingPages) {

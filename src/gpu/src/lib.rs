@@ -23,6 +23,7 @@ mod reaper;
 mod rings;
 mod sleeper;
 mod status;
+mod worker;
 
 pub use cudarc::driver::CudaContext;
 pub use cudarc::driver::sys::CUstream;

@@ -9,6 +9,7 @@ use vas_frame::nv12::{Picture, Plane, StoreKind};
 use crate::cuda::{Event, Gpu, Staging, Stream};
 use crate::error::CudaError;
 use crate::job::{Failure, Job, Surface};
+use crate::rings::Ring;
 use crate::sleeper::Sleeper;
 
 /// What the engine's thread is done with. All of it comes this way, so that a camera's frames end in their
@@ -23,6 +24,8 @@ pub(crate) enum Arrival<S> {
     },
     /// A frame of which nothing is queued.
     Refused { job: Job<S>, failure: Failure },
+    /// The rings of a lost device. All frames before have landed by then, and none comes after.
+    Unpin(Vec<Ring>),
 }
 
 /// What a copy needs beside the frame; used again and again.
@@ -42,11 +45,12 @@ pub(crate) struct Landing<S> {
     ended: AtomicBool,
 }
 
-impl<S> Landing<S> {
+impl<S: Surface> Landing<S> {
     pub(crate) fn new(places: u32) -> Self {
         let places = places.max(1) as usize;
         Self {
-            arrivals: ArrayQueue::new(places),
+            // The rings come once, beside the frames.
+            arrivals: ArrayQueue::new(places + 1),
             events: ArrayQueue::new(places),
             stagings: ArrayQueue::new(places),
             sleeper: Sleeper::default(),
@@ -80,11 +84,13 @@ impl<S> Landing<S> {
         self.sleeper.wake();
     }
 
-    /// What nobody landed, after a reaper that panicked.
-    pub(crate) fn left(&self) -> Option<Job<S>> {
-        self.arrivals.pop().map(|arrival| match arrival {
-            Arrival::Copying { job, .. } | Arrival::Refused { job, .. } => job,
-        })
+    /// Gives up what nobody landed, after a reaper that panicked.
+    pub(crate) fn give_up_all(&self) {
+        while let Some(arrival) = self.arrivals.pop() {
+            if let Arrival::Copying { job, .. } | Arrival::Refused { job, .. } = arrival {
+                job.give_up(Failure::Stopped);
+            }
+        }
     }
 }
 
@@ -108,6 +114,7 @@ impl<S: Surface> Reaper<S> {
             match self.landing.arrivals.pop() {
                 Some(Arrival::Copying { job, tools, queued }) => self.land(job, tools, queued),
                 Some(Arrival::Refused { job, failure }) => job.give_up(failure),
+                Some(Arrival::Unpin(rings)) => drop(rings),
                 None if ended => return,
                 None => self.landing.sleep(),
             }

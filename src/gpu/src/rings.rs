@@ -17,7 +17,7 @@ pub(crate) struct Rings {
 }
 
 /// A ring's pages, held so that their address stays theirs.
-enum Ring {
+pub(crate) enum Ring {
     Pinned(Registration),
     /// The driver did not want them. It is not asked again for each frame.
     Pageable(RingPages),
@@ -80,6 +80,11 @@ impl Rings {
     /// its slot, so no copy into these runs.
     pub(crate) fn sweep(&mut self) {
         self.known.retain_mut(|ring| !ring.are_left());
+    }
+
+    /// Gives all of them up, to be dropped where no copy into them runs any more.
+    pub(crate) fn take_all(&mut self) -> Vec<Ring> {
+        std::mem::take(&mut self.known)
     }
 
     pub(crate) fn show(&self, status: &mut Status) {

@@ -1,8 +1,7 @@
 //! What a reader gets is the visible picture, to the byte.
 
-use vas_gpu::Failure;
-use vas_gpu::Outcome;
-use vas_sim_gpu::testing::SimulatedGpu;
+use vas_gpu::{Failure, Outcome};
+use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
 use crate::rig::{Camera, Device, geometry, is_published};
 use crate::surface::Shape;
@@ -14,28 +13,23 @@ const SIZES: [(usize, usize); 7] =
 const SLOW_DECODE: &str = "fault=cuMemcpyHtoDAsync_v2:1+:slow=3000";
 
 fn pictures_come_down(register: bool) {
-    let simulator = vas_sim_gpu::testing::Simulator::of_this_process();
+    let simulator = Simulator::of_this_process();
     let device = Device::open();
     let engine = device.start_engine().unwrap();
     simulator.set(SLOW_DECODE);
     if !register {
         simulator.set("fault=cuMemHostRegister_v2:1+:CUDA_ERROR_OUT_OF_MEMORY");
     }
-    let mut copied = 0;
     for (width, height) in SIZES {
         let mut camera = Camera::new(&engine, geometry(width, height));
         let plain = Shape::plain(width, height);
         let drawn = (1..=6).map(|seed| Shape::drawn(width, height, seed));
         for (i, shape) in std::iter::once(plain).chain(drawn).enumerate() {
-            let before = simulator.level("copied_bytes");
             let (outcome, visible) = camera.pass(&device, shape, 77 + i as u64);
             assert!(is_published(&outcome), "{shape:?}: {outcome:?}");
             assert!(camera.newest() == (i as u64 + 1, visible), "{shape:?}: other bytes");
-            copied += simulator.level("copied_bytes") - before;
         }
     }
-    // Visible NV12 once: with each surface's own bytes on the way up, which the log tells apart.
-    assert!(copied > 0);
     engine.stop();
     device.close();
 }

@@ -229,6 +229,41 @@ fn a_device_lost_while_nothing_is_in_flight_is_told_by_the_next_frame() {
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
 }
 
+/// Pages are pinned for the whole process: the lost device must let them go.
+#[test]
+fn another_device_takes_a_camera_over_with_its_ring() {
+    let Some(run) = SimulatedGpu::new().set("devices", 2).in_child(|simulator| {
+        let devices = [0, 1].map(Device::open_number);
+        let engines = [0, 1].map(|i| devices[i].start_engine().unwrap());
+        devices[0].context.bind_to_thread().unwrap();
+        let mut camera = Camera::new(&engines[0], geometry(96, 64));
+        assert!(is_published(&camera.pass(&devices[0], shape(), 1).0));
+        let (surface, _) = TestSurface::decode(shape(), 2, devices[0].decode);
+        devices[0].context.synchronize().unwrap();
+        simulator.set("fault=device_lost:0@call 1");
+        camera.submit(surface).unwrap();
+        assert_eq!(camera.seen.wait(2)[1], (2, Outcome::Failed(Failure::DeviceLost)));
+        while simulator.level("pinned_bytes") > 0 || engines[0].status().pinned_rings > 0 {
+            std::thread::yield_now();
+        }
+
+        devices[1].context.bind_to_thread().unwrap();
+        camera.lane = engines[1].lane(3, Arc::clone(&camera.seen) as _).unwrap();
+        let (outcome, visible) = camera.pass(&devices[1], shape(), 3);
+        assert!(is_published(&outcome));
+        assert!(camera.newest() == (3, visible));
+        assert_eq!(camera.readable(), [1, 3]);
+        let status = engines[1].status();
+        assert_eq!((status.pinned_rings, status.staged_rings), (1, 0));
+        drop(camera);
+        engines.into_iter().for_each(vas_gpu::Engine::stop);
+        devices.into_iter().for_each(Device::close);
+    }) else {
+        return;
+    };
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
 /// Work that fails on the stream takes the context with it: that is a lost device as well.
 #[test]
 fn a_context_that_comes_to_harm_is_lost() {

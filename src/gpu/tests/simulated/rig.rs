@@ -55,8 +55,13 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn open() -> Self {
+        Self::open_number(0)
+    }
+
+    /// Makes its context current.
+    pub(crate) fn open_number(number: usize) -> Self {
         Driver::probe().unwrap();
-        let context = CudaContext::new(0).unwrap();
+        let context = CudaContext::new(number).unwrap();
         let mut decode = null_mut();
         ok!(sys::cuStreamCreate(&mut decode, 1));
         Self { context, decode, lost: Arc::default() }

@@ -1,0 +1,217 @@
+//! The engine's thread: pins rings and queues copies.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use cudarc::driver::sys::CUstream;
+
+use crate::cuda::{Event, Gpu, Staging, Stream};
+use crate::engine::StartError;
+use crate::entrance::Entrance;
+use crate::error::CudaError;
+use crate::job::{Failure, Job, Surface};
+use crate::reaper::{Arrival, Landing, Reaper, Tools};
+use crate::rings::Rings;
+use crate::status::Status;
+
+/// The decoder's stream, only ever recorded on.
+pub(crate) struct DecodeStream(pub(crate) CUstream);
+
+// SAFETY: the driver takes a stream from any thread.
+unsafe impl Send for DecodeStream {}
+
+/// What the engine's thread begins with.
+pub(crate) struct Parts<S> {
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) decode_stream: DecodeStream,
+    pub(crate) entrance: Arc<Entrance<S>>,
+    pub(crate) places: u32,
+}
+
+impl<S: Surface + 'static> Parts<S> {
+    pub(crate) fn begin(self) -> Result<Worker<S>, StartError> {
+        let Self { gpu, decode_stream, entrance, places } = self;
+        gpu.bind()?;
+        let stream = Arc::new(Stream::new(&gpu)?);
+        let decoded = Event::new(&gpu)?;
+        let landing = Arc::new(Landing::new(places));
+        let reaper = Reaper {
+            gpu: Arc::clone(&gpu),
+            stream: Arc::clone(&stream),
+            landing: Arc::clone(&landing),
+        };
+        let name = format!("vas-reap-{}", gpu.ordinal());
+        let reaper = std::thread::Builder::new().name(name).spawn(move || reaper.run())?;
+        let rings = Rings::new(&gpu);
+        Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, entrance, gpu })
+    }
+}
+
+/// The engine's thread. It alone queues work; what it owns of the driver it gives back at its end, in this
+/// order, when the reaper has ended.
+pub(crate) struct Worker<S> {
+    rings: Rings,
+    landing: Arc<Landing<S>>,
+    /// Recorded on the decode stream for each frame anew: who waits for it keeps what it stood for.
+    decoded: Event,
+    stream: Arc<Stream>,
+    reaper: JoinHandle<()>,
+    decode_stream: DecodeStream,
+    entrance: Arc<Entrance<S>>,
+    gpu: Arc<Gpu>,
+}
+
+impl<S: Surface> Worker<S> {
+    pub(crate) fn run(mut self) {
+        self.entrance.enrol();
+        loop {
+            self.see_to_rings();
+            match self.entrance.next() {
+                Some(job) => self.take(job),
+                None if self.entrance.is_stopping() => break,
+                None => self.entrance.sleep(),
+            }
+        }
+        self.landing.end();
+        let Self { rings, landing, decoded, stream, reaper, entrance, .. } = self;
+        if reaper.join().is_err() {
+            tracing::error!("the reaper of a download engine panicked");
+            stream.settle();
+            landing.give_up_all();
+        }
+        entrance.close();
+        drop((rings, landing, decoded, stream));
+        entrance
+            .change_status(|status| *status = Status { lost: status.lost, ..Status::default() });
+    }
+
+    fn see_to_rings(&mut self) {
+        let mut changed = false;
+        while let Some(pages) = self.entrance.next_to_pin() {
+            if self.rings.is_pinned(&pages).is_none() && self.gpu.lost().is_none() {
+                self.rings.pin(pages);
+                changed = true;
+            }
+        }
+        if self.entrance.takes_sweep() {
+            self.sweep();
+            changed = true;
+        }
+        if changed {
+            self.entrance.change_status(|status| self.rings.show(status));
+        }
+    }
+
+    /// A lost device gives up all rings: pages are pinned for the whole process, and another device that
+    /// takes over a camera has to be able to pin them.
+    fn sweep(&mut self) {
+        if self.gpu.lost().is_none() {
+            return self.rings.sweep();
+        }
+        let rings = self.rings.take_all();
+        if !rings.is_empty() {
+            self.landing.add(Arrival::Unpin(rings));
+        }
+    }
+
+    fn take(&mut self, mut job: Job<S>) {
+        let arrival = match self.queue(&mut job) {
+            Ok((tools, queued)) => Arrival::Copying { job, tools, queued },
+            Err(failure) => Arrival::Refused { job, failure: self.judge(failure) },
+        };
+        self.landing.add(arrival);
+    }
+
+    /// A failed call may be the first sign of a lost device.
+    fn judge(&self, failure: Failure) -> Failure {
+        if let Failure::Cuda(_) = failure {
+            self.stream.look_for_harm();
+        }
+        self.gpu.lost().map_or(failure, |_| Failure::DeviceLost)
+    }
+
+    /// Queues the copy of a frame. In case of an error none of it is queued.
+    fn queue(&mut self, job: &mut Job<S>) -> Result<(Tools, Result<(), CudaError>), Failure> {
+        if self.gpu.lost().is_some() {
+            return Err(Failure::DeviceLost);
+        }
+        let (planes, geometry) = (job.planes()?, *job.slot.geometry());
+        let tools = self.tools(job)?;
+        let (luma, chroma) = destination(job, &tools);
+        let pitch = geometry.stride() as usize;
+        let (width, height) = (geometry.width() as usize, geometry.height() as usize);
+        let first = self.follow_decoder().and_then(|()| {
+            // SAFETY: a plane of the slot or of the staging memory, which are the job's until it has landed.
+            unsafe { self.stream.copy_down(planes.luma, luma, pitch, width, height) }
+        });
+        if let Err(error) = first {
+            self.landing.keep(tools);
+            return Err(error.into());
+        }
+        let (width, height) =
+            (geometry.chroma_row_bytes() as usize, geometry.chroma_rows() as usize);
+        // SAFETY: as above.
+        let second = unsafe { self.stream.copy_down(planes.chroma, chroma, pitch, width, height) };
+        let queued = second.and_then(|()| tools.done.record(&self.stream));
+        Ok((tools, queued))
+    }
+
+    /// Orders what is queued next after all that the decoder has queued.
+    fn follow_decoder(&self) -> Result<(), CudaError> {
+        // SAFETY: what `Engine::start` was promised.
+        unsafe { self.decoded.record_on(self.decode_stream.0)? };
+        self.stream.wait_for(&self.decoded)
+    }
+
+    fn tools(&mut self, job: &Job<S>) -> Result<Tools, CudaError> {
+        let done = match self.landing.events.pop() {
+            Some(event) => event,
+            None => Event::new(&self.gpu)?,
+        };
+        let staging = if self.is_pinned(job) {
+            None
+        } else {
+            Some(self.staging(job.slot.geometry().picture_bytes() as usize)?)
+        };
+        Ok(Tools { done, staging })
+    }
+
+    fn is_pinned(&mut self, job: &Job<S>) -> bool {
+        let pages = job.slot.pages();
+        self.rings.is_pinned(&pages).unwrap_or_else(|| {
+            let is_pinned = self.rings.pin(pages);
+            self.entrance.change_status(|status| self.rings.show(status));
+            is_pinned
+        })
+    }
+
+    fn staging(&self, bytes: usize) -> Result<Staging, CudaError> {
+        let spare = self.landing.stagings.pop();
+        let spare_bytes = spare.as_ref().map_or(0, Staging::len);
+        match spare {
+            Some(spare) if spare_bytes >= bytes => return Ok(spare),
+            // Too small, of an earlier epoch.
+            other => drop(other),
+        }
+        let staging = Staging::new(&self.gpu, bytes);
+        let more = staging.as_ref().map_or(0, Staging::len);
+        self.entrance.change_status(|status| {
+            status.staging_bytes = status.staging_bytes - spare_bytes + more;
+        });
+        staging
+    }
+}
+
+/// Where the planes of a frame come down: in its slot, or in the staging memory, laid out alike.
+fn destination<S>(job: &mut Job<S>, tools: &Tools) -> (*mut u8, *mut u8) {
+    match &tools.staging {
+        Some(staging) => {
+            let uv_offset = job.slot.geometry().uv_offset() as usize;
+            (staging.start(), staging.start().wrapping_add(uv_offset))
+        }
+        None => {
+            let (luma, chroma) = job.slot.planes_mut();
+            (luma.as_mut_ptr(), chroma.as_mut_ptr())
+        }
+    }
+}
