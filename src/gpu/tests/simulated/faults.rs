@@ -196,7 +196,10 @@ fn a_lost_device_is_told_once() {
     }) else {
         return;
     };
-    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+    // No call waits for a lost device: its copies, which write no more, may not all have been taken off yet.
+    let expected = ["leak", "unregister_in_use"];
+    let other = run.report.misuses.iter().find(|misuse| !expected.contains(&misuse.kind.as_str()));
+    assert_eq!(other, None);
 }
 
 #[test]
