@@ -196,21 +196,22 @@ impl Reader {
         mut pick: impl FnMut(&Arc<Mapped>) -> Option<Frame>,
     ) -> Result<Frame, ReadError> {
         let deadline = Instant::now().checked_add(timeout);
+        let mut look = |ring: &Option<Arc<Mapped>>| ring.as_ref().and_then(&mut pick);
         loop {
             // Before the look at the frames: what is published after it changes the counter.
             let seen = self.ring.as_ref().map(|ring| ring.published());
-            if let Some(frame) = self.ring.as_ref().and_then(&mut pick) {
+            if let Some(frame) = look(&self.ring) {
                 return Ok(frame);
             }
             // What was published between our look and the end would be lost by going on.
             if self.ring.as_ref().is_some_and(|ring| ring.has_ended())
-                && let Some(frame) = self.ring.as_ref().and_then(&mut pick)
+                && let Some(frame) = look(&self.ring)
             {
                 return Ok(frame);
             }
             let followed = self.follow()?;
             // A new epoch is looked at however late it is, but only this one: they could come for ever.
-            if followed && let Some(frame) = self.ring.as_ref().and_then(&mut pick) {
+            if followed && let Some(frame) = look(&self.ring) {
                 return Ok(frame);
             }
             let left =
