@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+/// Pictures a second. Of three that are on their way to be copied none may still wait when the fourth comes:
+/// at this rate a machine that is busy with other tests has 300 ms for that.
+pub const FPS: u32 = 10;
+
 /// Held while a clip is made.
 static MAKING: Mutex<()> = Mutex::new(());
 
@@ -18,7 +22,7 @@ pub struct Clip {
     pub pixels: &'static str,
     /// `tv` or `pc`.
     pub range: &'static str,
-    /// Pictures at 25 a second.
+    /// Pictures, at [`FPS`].
     pub frames: u32,
 }
 
@@ -30,7 +34,7 @@ impl Clip {
         let dir = test.parent().and_then(Path::parent).unwrap().join("test-clips");
         std::fs::create_dir_all(&dir).unwrap();
         let Self { encoder, size, pixels, range, frames } = self;
-        let path = dir.join(format!("{encoder}-{size}-{pixels}-{range}-{frames}.mp4"));
+        let path = dir.join(format!("{encoder}-{size}-{pixels}-{range}-{frames}-{FPS}.mp4"));
         // Tests run side by side, and several want the same clip.
         let _turn = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
@@ -38,7 +42,7 @@ impl Clip {
         }
         let unfinished = path.with_extension(format!("{}.mp4", std::process::id()));
         let source = format!(
-            "testsrc2=size={size}:rate=25,noise=alls=12:allf=t,\
+            "testsrc2=size={size}:rate={FPS},noise=alls=12:allf=t,\
              scale=out_range={range}:flags=bicubic,format={pixels}"
         );
         run(Command::new("ffmpeg")
