@@ -14,11 +14,14 @@ purpose=${1:?usage: tests/fuzz/run.sh short|long|minimise}
 sanitizer=${SANITIZER:-none}
 cargo=(cargo)
 [ "$sanitizer" = none ] || cargo+=(+nightly)
+# A short run is built as the other tests are; a long one is worth the time that optimising takes.
+profile=dev
+[ "$purpose" = short ] || profile=release
 found=${CARGO_TARGET_DIR:-target}/fuzz-found
 
 # fuzz TARGET FOLDERS... -- FLAGS OF LIBFUZZER
 fuzz() {
-    "${cargo[@]}" fuzz run --dev --sanitizer "$sanitizer" --fuzz-dir tests/fuzz "$@"
+    "${cargo[@]}" fuzz run "--$profile" --sanitizer "$sanitizer" --fuzz-dir tests/fuzz "$@"
 }
 
 # explore TARGET RUNS FLAGS...: says what came of it in one line; all that was said is kept.
@@ -49,9 +52,9 @@ short() {
 }
 
 long() {
-    explore open_and_read 6000000 -use_value_profile=1
-    explore changing 1000000 -use_value_profile=1
-    explore takeover 4000000 -use_value_profile=1
+    explore open_and_read 6000000
+    explore changing 1000000
+    explore takeover 4000000
 }
 
 minimise() {
