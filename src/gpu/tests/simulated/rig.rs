@@ -114,6 +114,11 @@ impl Camera {
         Self { export, writer, seen, lane, next_id: 1, dir }
     }
 
+    /// For a process that ends without dropping this.
+    pub(crate) fn remove_files(&self) {
+        std::fs::remove_dir_all(self.dir.path()).unwrap();
+    }
+
     /// Hands a frame over as a tap does.
     pub(crate) fn submit(&mut self, surface: TestSurface) -> Result<u64, NotAdmitted> {
         Ok(self.submit_admitted(self.lane.admit()?, surface))
