@@ -69,6 +69,6 @@ fn clip(dir: &Path) -> String {
 
 /// Waits until packets come and nothing is done with them for anybody.
 fn until_resting(service: &Service, idle: &str) {
-    let decoder = if idle == "stop" { "\"decoder\": null" } else { "\"decoder\": \"" };
+    let decoder = if idle == "stop" { "\"decoder\": null" } else { "\"decoder\": {" };
     service.until(&["\"state\": \"streaming\"", "\"readers\": false", decoder]);
 }

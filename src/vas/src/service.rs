@@ -13,7 +13,7 @@ use crate::config::{Camera, Config, WhenIdle};
 use crate::export::{ExportFacts, FramePath, FramePathError};
 use crate::flag::FrameExport;
 use crate::pipeline::{Demand, Pipeline, Shown, Taker};
-use crate::status::{CameraStatus, StatusFile};
+use crate::status::{self, CameraStatus, StatusFiles};
 use crate::trial::Trial;
 
 /// Most cameras of one service; queues between threads are sized for it.
@@ -43,7 +43,7 @@ pub(crate) fn run(config: Config, export: FrameExport, trial: &Trial) -> Result<
     }
     vas_media::init();
     let stop = stop_on_signals()?;
-    let mut status = StatusFile::create(&config.run_dir, export)
+    let mut files = StatusFiles::create(&config.run_dir, export)
         .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
     let frame_path = match export {
         FrameExport::On => Some(FramePath::start(&config.export)?),
@@ -66,7 +66,7 @@ pub(crate) fn run(config: Config, export: FrameExport, trial: &Trial) -> Result<
         }
     }
     loop {
-        status.write(&running.shown);
+        files.write_own(status::report(0, &running.shown));
         if stop.wait_for(STATUS_EVERY) {
             break;
         }

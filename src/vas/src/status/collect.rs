@@ -1,0 +1,109 @@
+//! From what cameras show of themselves to a report of them.
+
+use std::sync::Arc;
+
+use vas_frame::CameraId;
+
+use super::memory::rss_anon_bytes;
+use super::report::{
+    CameraReport, DecoderReport, ExportReport, InputFacts, InputReport, MemoryReport, ShardReport,
+    StreamReport,
+};
+use crate::export::ExportFacts;
+use crate::pipeline::{DropReason, Shown};
+
+/// The name of a camera's only input.
+const MAIN: &str = "main";
+
+/// What the status looks at for one camera.
+#[derive(Debug)]
+pub(crate) struct CameraStatus {
+    id: CameraId,
+    shown: Arc<Shown>,
+    export: Option<Arc<ExportFacts>>,
+}
+
+/// What this process, shard `shard`, has to say of itself and of `cameras`.
+pub(crate) fn report(shard: u32, cameras: &[CameraStatus]) -> ShardReport {
+    let cameras: Vec<_> = cameras.iter().map(|camera| camera.report(shard)).collect();
+    let exports = || cameras.iter().filter_map(|camera| camera.export.as_ref());
+    let memory = MemoryReport {
+        rss_anon_bytes: rss_anon_bytes(),
+        ring_bytes: exports().map(|export| export.ring_bytes + export.retired_bytes).sum(),
+        pinned_bytes: exports().filter_map(|export| export.pinned_bytes).reduce(|a, b| a + b),
+    };
+    ShardReport { shard, pid: std::process::id(), memory, cameras }
+}
+
+impl CameraStatus {
+    pub(crate) fn new(id: CameraId, shown: Arc<Shown>, export: Option<Arc<ExportFacts>>) -> Self {
+        Self { id, shown, export }
+    }
+
+    fn report(&self, shard: u32) -> CameraReport {
+        let counters = &self.shown.counters;
+        let input = self.input();
+        CameraReport {
+            id: self.id.to_string(),
+            shard,
+            inputs: vec![InputReport { input: MAIN.into(), facts: input.clone() }],
+            input,
+            decoder: self.shown.state.get().decoder.map(|words| decoder(&words)),
+            decoded: counters.decoded(),
+            marked: 0,
+            exported: counters.exported(),
+            dropped: DropReason::ALL
+                .iter()
+                .map(|(why, name)| ((*name).to_owned(), counters.drops(*why)))
+                .collect(),
+            export: self.export.as_deref().map(export),
+            recorder: None,
+        }
+    }
+
+    fn input(&self) -> InputFacts {
+        let state = self.shown.state.get();
+        let counters = &self.shown.counters;
+        InputFacts {
+            state: state.state.word().to_owned(),
+            // Whoever set it should have left secrets out; a status that shows one is worse than a mask too many.
+            reason: vas_media::redact(&state.reason),
+            since_s: state.since.map(|since| since.elapsed().as_secs()),
+            stream: state.stream.map(|stream| StreamReport {
+                codec: stream.codec,
+                width: stream.size.map(|size| size.0),
+                height: stream.size.map(|size| size.1),
+                fps: stream.fps.map(|fps| fps.as_f64()),
+                over: stream.carrier,
+            }),
+            received: counters.received(),
+            received_bytes: counters.received_bytes(),
+            reconnects: counters.reconnects(),
+        }
+    }
+}
+
+fn decoder(words: &str) -> DecoderReport {
+    match words.strip_prefix("none: ") {
+        Some(why) => DecoderReport {
+            kind: "none".into(),
+            why: Some(vas_media::redact(why)),
+            ..DecoderReport::default()
+        },
+        None => DecoderReport { kind: words.into(), ..DecoderReport::default() },
+    }
+}
+
+fn export(facts: &ExportFacts) -> ExportReport {
+    let facts = facts.get();
+    ExportReport {
+        state: facts.state.into(),
+        detail: facts.detail,
+        slots: facts.slots,
+        ring_bytes: facts.ring_bytes,
+        lease_ms: facts.lease_ms,
+        retired_bytes: facts.retired_bytes,
+        readers: facts.readers,
+        ..ExportReport::default()
+    }
+}

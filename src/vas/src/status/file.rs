@@ -1,0 +1,77 @@
+//! The files in `run_dir`, replaced as a whole and removed at the end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::process::ProcessId;
+use super::report::{Service, ServiceStatus, ShardHealth, ShardReport, ShardState};
+use crate::flag::FrameExport;
+
+/// The files; removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct StatusFiles {
+    json: PathBuf,
+    service: Service,
+    started: Instant,
+    /// What writing last failed for, so that it is told once.
+    failing: Option<io::ErrorKind>,
+}
+
+impl StatusFiles {
+    /// Prepares `run_dir`.
+    ///
+    /// # Errors
+    /// When it can't be made or written to.
+    pub(crate) fn create(run_dir: &Path, export: FrameExport) -> io::Result<Self> {
+        std::fs::create_dir_all(run_dir)?;
+        let service = Service {
+            version: env!("CARGO_PKG_VERSION").into(),
+            process: ProcessId::own(),
+            frame_export: export == FrameExport::On,
+        };
+        let json = run_dir.join("status.json");
+        let files = Self { json, service, started: Instant::now(), failing: None };
+        files.replace(Vec::new())?;
+        Ok(files)
+    }
+
+    /// Writes what this process says of itself, when it has all the cameras.
+    pub(crate) fn write_own(&mut self, report: ShardReport) {
+        let health = ShardHealth {
+            pid: Some(report.pid),
+            state: ShardState::Running,
+            ..ShardHealth::default()
+        };
+        self.write(vec![(health, report)]);
+    }
+
+    /// Writes the status. A failure is told and does not stop the service.
+    pub(crate) fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>) {
+        match self.replace(shards) {
+            Ok(()) => self.failing = None,
+            Err(error) if self.failing == Some(error.kind()) => {}
+            Err(error) => {
+                tracing::error!("can't write {}: {error}", self.json.display());
+                self.failing = Some(error.kind());
+            }
+        }
+    }
+
+    fn replace(&self, shards: Vec<(ShardHealth, ShardReport)>) -> io::Result<()> {
+        let uptime_s = self.started.elapsed().as_secs();
+        let status = ServiceStatus::merge(self.service.clone(), uptime_s, shards);
+        let temporary = self.json.with_extension("json.new");
+        std::fs::write(&temporary, serde_json::to_string_pretty(&status)? + "\n")?;
+        std::fs::rename(&temporary, &self.json)
+    }
+}
+
+impl Drop for StatusFiles {
+    fn drop(&mut self) {
+        // A status without a service would be a lie.
+        if let Err(error) = std::fs::remove_file(&self.json) {
+            tracing::warn!("can't remove {}: {error}", self.json.display());
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `status.json`: what the service does, written atomically once a second.
+//!
+//! [`report`](report()) asks the cameras of a process, [`StatusFiles`] merges the reports of all and writes.
+
+mod collect;
+mod file;
+mod memory;
+mod merge;
+mod process;
+mod report;
+
+pub(crate) use collect::{CameraStatus, report};
+pub(crate) use file::StatusFiles;
+
+#[cfg(test)]
+mod tests;

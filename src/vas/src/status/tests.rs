@@ -1,0 +1,36 @@
+//! The files as others find them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use vas_frame::CameraId;
+
+use super::report::ServiceStatus;
+use super::{CameraStatus, StatusFiles, report};
+use crate::flag::FrameExport;
+use crate::pipeline::{DropReason, Shown};
+
+#[test]
+fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_dir = dir.path().join("run");
+    let mut files = StatusFiles::create(&run_dir, FrameExport::Off).unwrap();
+    let read = || -> Value {
+        serde_json::from_slice(&std::fs::read(run_dir.join("status.json")).unwrap()).unwrap()
+    };
+    assert_eq!(read()["cameras"], json!([]));
+    let shown = Arc::new(Shown::default());
+    shown.counters.received_packet(10);
+    shown.counters.dropped(DropReason::Lease);
+    let id = CameraId::new("gate").unwrap();
+    files.write_own(report(0, &[CameraStatus::new(id, shown, None)]));
+    let camera = &read()["cameras"][0];
+    assert_eq!(camera["id"], "gate");
+    assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));
+    assert_eq!(camera["inputs"][0]["received"], 1);
+    assert_eq!(camera["export"], Value::Null);
+    let whole: ServiceStatus = serde_json::from_value(read()).unwrap();
+    assert_eq!(whole.shards[0].health.pid, Some(std::process::id()));
+    drop(files);
+    assert_eq!(std::fs::read_dir(&run_dir).unwrap().count(), 0);
+}
