@@ -66,7 +66,7 @@ pub(crate) fn run(config: Config, export: FrameExport, trial: &Trial) -> Result<
         }
     }
     loop {
-        files.write_own(status::report(0, &running.shown));
+        files.write_own(status::report(0, &mut running.shown));
         if stop.wait_for(STATUS_EVERY) {
             break;
         }

@@ -14,6 +14,7 @@ use vas_frame::{
 };
 use vas_media::Fraction;
 
+use super::ages::Ages;
 use super::lane::MAX_IN_FLIGHT;
 use crate::config::Export;
 use crate::pipeline::Demand;
@@ -41,9 +42,13 @@ pub(super) enum Delivery {
 
 /// What can be seen of a camera's export.
 #[derive(Debug, Default)]
-pub(crate) struct ExportFacts(Mutex<Facts>);
+pub(crate) struct ExportFacts {
+    facts: Mutex<Facts>,
+    /// How old frames were when they were published; told by whoever publishes them.
+    pub(super) ages: Ages,
+}
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Facts {
     /// `opening`, `open` or `refused`.
     pub(crate) state: &'static str,
@@ -52,17 +57,36 @@ pub(crate) struct Facts {
     pub(crate) ring_bytes: u64,
     pub(crate) lease_ms: u64,
     pub(crate) retired_bytes: u64,
-    /// Whether somebody reads.
-    pub(crate) readers: bool,
+    /// What readers ask for.
+    pub(crate) demanded: Demanded,
 }
 
 impl ExportFacts {
     pub(crate) fn get(&self) -> Facts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ages of frames at their publication.
+    pub(crate) fn ages(&self) -> &Ages {
+        &self.ages
     }
 
     fn set(&self, change: impl FnOnce(&mut Facts)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self {
+            state: "opening",
+            detail: String::new(),
+            slots: 0,
+            ring_bytes: 0,
+            lease_ms: 0,
+            retired_bytes: 0,
+            demanded: Demanded::Nothing,
+        }
     }
 }
 
@@ -147,7 +171,6 @@ impl Keeper {
     pub(super) fn add(&self, camera: CameraId, demand: Arc<Demand>) -> Door {
         let thread = self.thread.as_ref().expect("there until drop").thread().clone();
         let facts = Arc::new(ExportFacts::default());
-        facts.set(|facts| facts.state = "opening");
         let door = Door {
             camera,
             shared: Arc::clone(&self.shared),
@@ -303,9 +326,9 @@ impl Kept {
         let here = demanded != Demanded::Nothing;
         if demanded != self.demanded {
             self.demanded = demanded.clone();
+            self.door.facts.set(|facts| facts.demanded = demanded.clone());
             // Before the word that somebody is there: nobody is counted who wants nothing.
             let _ = self.door.demanded.force_push(demanded);
-            self.door.facts.set(|facts| facts.readers = here);
         }
         let demand = &self.door.demand;
         match (here, demand.since_ns().is_some()) {

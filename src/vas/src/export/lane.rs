@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
-use vas_frame::{CameraId, ClaimedSlot, Stamp};
+use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 
+use super::keeper::ExportFacts;
 use crate::pipeline::{DropReason, Shown};
 
 /// Frames of a camera that may be handed over and not yet published. They hold memory of the decoder.
@@ -28,6 +29,7 @@ pub(super) struct Job {
 pub(super) struct Lane {
     camera: CameraId,
     shown: Arc<Shown>,
+    facts: Arc<ExportFacts>,
     jobs: ArrayQueue<Job>,
     spare: ArrayQueue<Frame>,
     /// Whether the lane is in the pool's queue or with a worker: it is never with two.
@@ -46,12 +48,13 @@ impl fmt::Debug for Lane {
 }
 
 impl Lane {
-    pub(super) fn new(camera: CameraId, shown: Arc<Shown>) -> Self {
+    pub(super) fn new(camera: CameraId, shown: Arc<Shown>, facts: Arc<ExportFacts>) -> Self {
         let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
         while spare.push(Frame::new()).is_ok() {}
         Self {
             camera,
             shown,
+            facts,
             jobs: ArrayQueue::new(MAX_IN_FLIGHT as usize),
             spare,
             scheduled: AtomicBool::new(false),
@@ -120,8 +123,10 @@ impl Lane {
         let Job { frame, slot, stamp } = job;
         match copied {
             Ok(Ok(())) => {
-                slot.publish(&stamp);
-                self.shown.counters.exported_frame();
+                let published_ns = slot.publish(&stamp);
+                self.facts.ages.record(published_ns.saturating_sub(stamp.arrival_ns));
+                let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
+                self.shown.counters.exported_frame(stamp.flags.bits() & marked != 0);
             }
             Ok(Err(reason)) => self.failed(&reason),
             Err(_) => self.failed("internal error in the copy"),

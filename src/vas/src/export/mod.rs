@@ -5,6 +5,7 @@
 //! download engine. `Keeper` opens rings and looks after them. Frames and slots travel between them
 //! through bounded queues that were filled before the first frame: once running, nothing is allocated.
 
+mod ages;
 mod gates;
 mod idle;
 mod keeper;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
 
+pub(crate) use ages::{AgeCounts, Ages};
 pub(crate) use keeper::ExportFacts;
 use keeper::Keeper;
 use lane::Lane;
@@ -62,9 +64,10 @@ impl FramePath {
         shown: &Arc<Shown>,
         demand: &Arc<Demand>,
     ) -> (Tap, Arc<ExportFacts>) {
-        let lane = Arc::new(Lane::new(camera.id.clone(), Arc::clone(shown)));
         let door = self.keeper.add(camera.id.clone(), Arc::clone(demand));
         let facts = door.facts();
+        let lane = Lane::new(camera.id.clone(), Arc::clone(shown), Arc::clone(&facts));
+        let lane = Arc::new(lane);
         let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
         (Tap::new(lane, self.pool.entrance(), door, Arc::clone(demand), wants), facts)
     }

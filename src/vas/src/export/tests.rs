@@ -312,7 +312,7 @@ fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
 #[test]
 fn a_lane_takes_so_many_and_no_more() {
     let shown = Arc::new(Shown::default());
-    let lane = Lane::new(CameraId::new("cam").unwrap(), shown);
+    let lane = Lane::new(CameraId::new("cam").unwrap(), shown, Arc::default());
     let mut places: Vec<_> = std::iter::from_fn(|| lane.admit()).collect();
     assert_eq!(places.len(), lane::MAX_IN_FLIGHT as usize);
     places.drain(..).for_each(|place| lane.give_back(place));

@@ -57,6 +57,14 @@ impl DropReason {
     ];
 }
 
+impl DropReason {
+    /// Whether it is packets, and not frames, that are dropped for the reason of this name.
+    pub(crate) fn is_of_packets(name: &str) -> bool {
+        let why = Self::ALL.iter().find(|(_, known)| *known == name).map(|(why, _)| *why);
+        matches!(why, Some(Self::BeforeKey | Self::Overload | Self::Idle | Self::Undecodable))
+    }
+}
+
 /// Counters of one camera. They only rise; each is exact, and a set of them read together is not one
 /// moment.
 #[derive(Debug, Default)]
@@ -65,6 +73,7 @@ pub(crate) struct Counters {
     received_bytes: AtomicU64,
     decoded: AtomicU64,
     exported: AtomicU64,
+    marked: AtomicU64,
     reconnects: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
@@ -79,8 +88,12 @@ impl Counters {
         self.decoded.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn exported_frame(&self) {
+    /// A frame was published; `marked`: as corrupt, or after a loss.
+    pub(crate) fn exported_frame(&self, marked: bool) {
         self.exported.fetch_add(1, Ordering::Relaxed);
+        if marked {
+            self.marked.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn reconnected(&self) {
@@ -120,6 +133,11 @@ impl Counters {
     /// Frames published.
     pub(crate) fn exported(&self) -> u64 {
         self.exported.load(Ordering::Relaxed)
+    }
+
+    /// Frames published with a mark.
+    pub(crate) fn marked(&self) -> u64 {
+        self.marked.load(Ordering::Relaxed)
     }
 
     /// Connections lost and tried again.

@@ -1,13 +1,15 @@
 //! From what cameras show of themselves to a report of them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use vas_frame::CameraId;
+use vas_frame::{CameraId, Demanded};
 
+use super::age::AgeWindow;
 use super::memory::rss_anon_bytes;
 use super::report::{
-    CameraReport, DecoderReport, ExportReport, InputFacts, InputReport, MemoryReport, ShardReport,
-    StreamReport,
+    CameraReport, DecoderReport, DemandReport, ExportReport, InputFacts, InputReport, MemoryReport,
+    ShardReport, StreamReport,
 };
 use crate::export::ExportFacts;
 use crate::pipeline::{DropReason, Shown};
@@ -20,12 +22,19 @@ const MAIN: &str = "main";
 pub(crate) struct CameraStatus {
     id: CameraId,
     shown: Arc<Shown>,
-    export: Option<Arc<ExportFacts>>,
+    export: Option<Export>,
+}
+
+#[derive(Debug)]
+struct Export {
+    facts: Arc<ExportFacts>,
+    ages: AgeWindow,
 }
 
 /// What this process, shard `shard`, has to say of itself and of `cameras`.
-pub(crate) fn report(shard: u32, cameras: &[CameraStatus]) -> ShardReport {
-    let cameras: Vec<_> = cameras.iter().map(|camera| camera.report(shard)).collect();
+pub(crate) fn report(shard: u32, cameras: &mut [CameraStatus]) -> ShardReport {
+    let now = Instant::now();
+    let cameras: Vec<_> = cameras.iter_mut().map(|camera| camera.report(shard, now)).collect();
     let exports = || cameras.iter().filter_map(|camera| camera.export.as_ref());
     let memory = MemoryReport {
         rss_anon_bytes: rss_anon_bytes(),
@@ -37,10 +46,11 @@ pub(crate) fn report(shard: u32, cameras: &[CameraStatus]) -> ShardReport {
 
 impl CameraStatus {
     pub(crate) fn new(id: CameraId, shown: Arc<Shown>, export: Option<Arc<ExportFacts>>) -> Self {
+        let export = export.map(|facts| Export { facts, ages: AgeWindow::default() });
         Self { id, shown, export }
     }
 
-    fn report(&self, shard: u32) -> CameraReport {
+    fn report(&mut self, shard: u32, now: Instant) -> CameraReport {
         let counters = &self.shown.counters;
         let input = self.input();
         CameraReport {
@@ -50,13 +60,13 @@ impl CameraStatus {
             input,
             decoder: self.shown.state.get().decoder.map(|words| decoder(&words)),
             decoded: counters.decoded(),
-            marked: 0,
+            marked: counters.marked(),
             exported: counters.exported(),
             dropped: DropReason::ALL
                 .iter()
                 .map(|(why, name)| ((*name).to_owned(), counters.drops(*why)))
                 .collect(),
-            export: self.export.as_deref().map(export),
+            export: self.export.as_mut().map(|export| export.report(now)),
             recorder: None,
         }
     }
@@ -94,16 +104,31 @@ fn decoder(words: &str) -> DecoderReport {
     }
 }
 
-fn export(facts: &ExportFacts) -> ExportReport {
-    let facts = facts.get();
-    ExportReport {
-        state: facts.state.into(),
-        detail: facts.detail,
-        slots: facts.slots,
-        ring_bytes: facts.ring_bytes,
-        lease_ms: facts.lease_ms,
-        retired_bytes: facts.retired_bytes,
-        readers: facts.readers,
-        ..ExportReport::default()
+impl Export {
+    fn report(&mut self, now: Instant) -> ExportReport {
+        let facts = self.facts.get();
+        ExportReport {
+            state: facts.state.into(),
+            detail: facts.detail,
+            slots: facts.slots,
+            ring_bytes: facts.ring_bytes,
+            lease_ms: facts.lease_ms,
+            retired_bytes: facts.retired_bytes,
+            pinned_bytes: None,
+            readers: facts.demanded != Demanded::Nothing,
+            demand: demand(&facts.demanded),
+            age: self.ages.report(self.facts.ages(), now),
+            download: None,
+        }
     }
+}
+
+fn demand(demanded: &Demanded) -> DemandReport {
+    let max_fps = match demanded {
+        Demanded::Nothing | Demanded::EveryFrame => Vec::new(),
+        Demanded::Rates(rates) => {
+            rates.iter().map(|rate| f64::from(rate.millihertz()) / 1000.0).collect()
+        }
+    };
+    DemandReport { every_frame: *demanded == Demanded::EveryFrame, max_fps }
 }

@@ -5,13 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::process::ProcessId;
+use super::prometheus;
 use super::report::{Service, ServiceStatus, ShardHealth, ShardReport, ShardState};
 use crate::flag::FrameExport;
+
+/// Names of the files in `run_dir`.
+pub(crate) const STATUS: &str = "status.json";
+const PROMETHEUS: &str = "vas.prom";
 
 /// The files; removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct StatusFiles {
     json: PathBuf,
+    prometheus: PathBuf,
     service: Service,
     started: Instant,
     /// What writing last failed for, so that it is told once.
@@ -30,8 +36,8 @@ impl StatusFiles {
             process: ProcessId::own(),
             frame_export: export == FrameExport::On,
         };
-        let json = run_dir.join("status.json");
-        let files = Self { json, service, started: Instant::now(), failing: None };
+        let (json, prometheus) = (run_dir.join(STATUS), run_dir.join(PROMETHEUS));
+        let files = Self { json, prometheus, service, started: Instant::now(), failing: None };
         files.replace(Vec::new())?;
         Ok(files)
     }
@@ -52,7 +58,8 @@ impl StatusFiles {
             Ok(()) => self.failing = None,
             Err(error) if self.failing == Some(error.kind()) => {}
             Err(error) => {
-                tracing::error!("can't write {}: {error}", self.json.display());
+                let dir = self.json.parent().unwrap_or(&self.json);
+                tracing::error!("can't write the status in {}: {error}", dir.display());
                 self.failing = Some(error.kind());
             }
         }
@@ -61,17 +68,27 @@ impl StatusFiles {
     fn replace(&self, shards: Vec<(ShardHealth, ShardReport)>) -> io::Result<()> {
         let uptime_s = self.started.elapsed().as_secs();
         let status = ServiceStatus::merge(self.service.clone(), uptime_s, shards);
-        let temporary = self.json.with_extension("json.new");
-        std::fs::write(&temporary, serde_json::to_string_pretty(&status)? + "\n")?;
-        std::fs::rename(&temporary, &self.json)
+        replace(&self.json, &(serde_json::to_string_pretty(&status)? + "\n"))?;
+        replace(&self.prometheus, &prometheus::render(&status))
     }
+}
+
+/// Whoever opens the file finds it whole, as it was or as it is.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Not `.prom` at the end: node_exporter reads every file of that name.
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    std::fs::write(&temporary, text)?;
+    std::fs::rename(&temporary, path)
 }
 
 impl Drop for StatusFiles {
     fn drop(&mut self) {
         // A status without a service would be a lie.
-        if let Err(error) = std::fs::remove_file(&self.json) {
-            tracing::warn!("can't remove {}: {error}", self.json.display());
+        for path in [&self.json, &self.prometheus] {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::warn!("can't remove {}: {error}", path.display());
+            }
         }
     }
 }

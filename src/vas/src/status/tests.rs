@@ -23,7 +23,7 @@ fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
     shown.counters.received_packet(10);
     shown.counters.dropped(DropReason::Lease);
     let id = CameraId::new("gate").unwrap();
-    files.write_own(report(0, &[CameraStatus::new(id, shown, None)]));
+    files.write_own(report(0, &mut [CameraStatus::new(id, shown, None)]));
     let camera = &read()["cameras"][0];
     assert_eq!(camera["id"], "gate");
     assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));

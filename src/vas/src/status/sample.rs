@@ -1,0 +1,98 @@
+//! A status in which every part is there, for tests.
+
+use std::collections::BTreeMap;
+
+use super::process::ProcessId;
+use super::report::*;
+use crate::export::Ages;
+use crate::pipeline::DropReason;
+
+/// One shard with one camera that has everything.
+pub(super) fn full_status() -> ServiceStatus {
+    let service =
+        Service { version: "1.2.3".into(), process: ProcessId::own(), frame_export: true };
+    let health = ShardHealth { pid: Some(1), state: ShardState::Running, ..ShardHealth::default() };
+    let memory = MemoryReport {
+        rss_anon_bytes: Some(1 << 20),
+        ring_bytes: 1 << 22,
+        pinned_bytes: Some(1 << 22),
+    };
+    let report = ShardReport { shard: 0, pid: 1, memory, cameras: vec![full_camera("gate")] };
+    ServiceStatus::merge(service, 3600, vec![(health, report)])
+}
+
+pub(super) fn full_camera(id: &str) -> CameraReport {
+    let stream = StreamReport {
+        codec: "h264".into(),
+        width: Some(1920),
+        height: Some(1080),
+        fps: Some(25.0),
+        over: "tcp".into(),
+    };
+    let input = InputFacts {
+        state: "streaming".into(),
+        since_s: Some(60),
+        stream: Some(stream),
+        received: 1000,
+        received_bytes: 5_000_000,
+        reconnects: 1,
+        ..InputFacts::default()
+    };
+    let mut dropped: BTreeMap<_, _> =
+        DropReason::ALL.iter().map(|(_, name)| ((*name).to_owned(), 0)).collect();
+    dropped.insert("lease".into(), 3);
+    dropped.insert("overload".into(), 2);
+    CameraReport {
+        id: id.into(),
+        shard: 0,
+        inputs: vec![InputReport { input: "main".into(), facts: input.clone() }],
+        input,
+        decoder: Some(DecoderReport {
+            kind: "software".into(),
+            gpu: Some("0".into()),
+            why: Some("no GPU".into()),
+        }),
+        decoded: 990,
+        marked: 4,
+        exported: 900,
+        dropped,
+        export: Some(full_export()),
+        recorder: Some(RecorderReport {
+            state: "recording".into(),
+            input: "main".into(),
+            file: Some("gate/1.mp4".into()),
+            files: 1,
+            written_bytes: 4096,
+            packets: 1000,
+            ..RecorderReport::default()
+        }),
+    }
+}
+
+fn full_export() -> ExportReport {
+    let ages = Ages::default();
+    ages.record(30_000_000);
+    ages.record(60_000_000);
+    ExportReport {
+        state: "open".into(),
+        slots: 13,
+        ring_bytes: 1 << 22,
+        lease_ms: 250,
+        pinned_bytes: Some(1 << 22),
+        readers: true,
+        demand: DemandReport { every_frame: false, max_fps: vec![5.0, 29.971] },
+        age: AgeReport {
+            p50_ms: ages.counts().quantile_ms(500),
+            p99_ms: ages.counts().quantile_ms(990),
+            sum_s: 0.09,
+            buckets: ages.counts().cumulative(),
+        },
+        download: Some(DownloadReport {
+            engine: "host".into(),
+            in_flight: 1,
+            longest_ms: Some(1.5),
+            why: Some("no GPU".into()),
+        }),
+        ..ExportReport::default()
+    }
+}
