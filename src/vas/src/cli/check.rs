@@ -45,6 +45,10 @@ fn write_to(out: &mut String, config: &Config, export: FrameExport) -> fmt::Resu
     let Export { dir, slots, hold, group, mode } = &config.export;
     writeln!(out, "service")?;
     writeln!(out, "  status           {}", config.run_dir.join("status.json").display())?;
+    match config.shards {
+        Some(shards) => writeln!(out, "  shards           {shards}")?,
+        None => writeln!(out, "  shards           one for each GPU, at least one")?,
+    }
     writeln!(out, "  frame export     {}", flag_words(export))?;
     writeln!(out, "export")?;
     writeln!(out, "  dir              {}", dir.display())?;
@@ -111,6 +115,7 @@ mod tests {
             "\
 service
   status           /run/vas/status.json
+  shards           one for each GPU, at least one
   frame export     on (AI_FRAME_EXPORT_ENABLED is set)
 export
   dir              /dev/shm/vas

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,8 +17,8 @@ use vas_media::Transport;
 use super::camera_url::CameraUrl;
 use super::duration;
 use super::file_mode::FileMode;
+use super::files::ConfigFiles;
 use super::group::Group;
-use super::position_in;
 use super::problem::{Fault, Place};
 use super::surroundings::Surroundings;
 use super::transport;
@@ -28,6 +29,8 @@ use super::typed::{Field, Finding, Typed, TypedCamera, TypedExport, TypedSetting
 pub(crate) struct Config {
     /// Folder of `status.json`, absolute.
     pub(crate) run_dir: PathBuf,
+    /// Processes that the cameras are divided between; `None`: one for each GPU, and one without any.
+    pub(crate) shards: Option<NonZeroU32>,
     /// How frames are exported, when they are.
     pub(crate) export: Export,
     /// At least one; ids differ.
@@ -106,7 +109,12 @@ pub(crate) enum SettingError {
     #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
     RelativeFolder { typed: String },
     #[error("{typed} is out of range; expected {} to {}", range.start(), range.end())]
-    Slots { typed: i64, range: RangeInclusive<u32> },
+    OutOfRange { typed: i64, range: RangeInclusive<u32> },
+}
+
+impl Config {
+    /// More processes than any host has GPUs only take memory.
+    const SHARDS: RangeInclusive<u32> = 1..=64;
 }
 
 impl Export {
@@ -128,26 +136,26 @@ impl Camera {
         Duration::from_millis(100)..=Duration::from_secs(600);
 }
 
-/// Makes a config of what was typed in `text`. Each problem is added to `findings`, and what it
+/// Makes a config of what was typed in `files`. Each problem is added to `findings`, and what it
 /// concerns has its default in the result, which is of use only if nothing was added.
 pub(super) fn interpret(
     typed: Typed,
-    text: &str,
-    folder: &Path,
+    files: &ConfigFiles,
     surroundings: &Surroundings,
     findings: &mut Vec<Finding>,
 ) -> Config {
-    let mut interpreter = Interpreter { folder, surroundings, findings };
+    let mut interpreter = Interpreter { files, surroundings, findings };
     let run_dir = interpreter.run_dir(&typed.service.run_dir);
+    let shards = interpreter.shards(&typed.service.shards);
     let export = interpreter.export(&typed.export);
     let defaults = interpreter.settings(&Place::Table("defaults"), &typed.defaults, DEFAULTS);
     let cameras: Vec<_> =
         typed.cameras.iter().filter_map(|camera| interpreter.camera(camera, defaults)).collect();
-    interpreter.refuse_duplicates(&typed.cameras, text);
+    interpreter.refuse_duplicates(&typed.cameras);
     if typed.cameras.is_empty() && interpreter.findings.is_empty() {
         interpreter.report(&Place::File, None, Fault::NoCamera);
     }
-    Config { run_dir, export, cameras }
+    Config { run_dir, shards, export, cameras }
 }
 
 /// Those parts of a camera that `[defaults]` may set.
@@ -172,7 +180,7 @@ const DEFAULTS: Settings = Settings {
 };
 
 struct Interpreter<'a> {
-    folder: &'a Path,
+    files: &'a ConfigFiles,
     surroundings: &'a Surroundings,
     findings: &'a mut Vec<Finding>,
 }
@@ -208,13 +216,29 @@ impl Interpreter<'_> {
         }
     }
 
+    fn shards(&mut self, field: &Field<i64>) -> Option<NonZeroU32> {
+        let place = Place::Table("service");
+        self.number(&place, "shards", field, Config::SHARDS).and_then(NonZeroU32::new)
+    }
+
     fn slots(&mut self, place: &Place, field: &Field<i64>) -> Option<u32> {
-        let Field::Given(slots) = field else { return None };
-        let typed = *slots.get_ref();
-        let meant = u32::try_from(typed).ok().filter(|slots| Export::SLOTS.contains(slots));
+        self.number(place, "slots", field, Export::SLOTS)
+    }
+
+    /// A whole number that is in `range`.
+    fn number(
+        &mut self,
+        place: &Place,
+        key: &'static str,
+        field: &Field<i64>,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let Field::Given(number) = field else { return None };
+        let typed = *number.get_ref();
+        let meant = u32::try_from(typed).ok().filter(|number| range.contains(number));
         if meant.is_none() {
-            let error = SettingError::Slots { typed, range: Export::SLOTS };
-            self.report_value(place, "slots", slots.span(), error);
+            let error = SettingError::OutOfRange { typed, range };
+            self.report_value(place, key, number.span(), error);
         }
         meant
     }
@@ -223,7 +247,7 @@ impl Interpreter<'_> {
         let TypedCamera { place, .. } = typed;
         self.require(typed, "id", TypedCamera::ID, &typed.id);
         self.require(typed, "url", TypedCamera::URL, &typed.url);
-        let folder = self.folder;
+        let folder = &self.files.at(typed.heading.start).folder;
         let id = self.value(place, "id", &typed.id, CameraId::from_str);
         let url = self.value(place, "url", &typed.url, |url| CameraUrl::parse(url, folder));
         let settings = self.settings(place, &typed.settings, defaults);
@@ -264,19 +288,19 @@ impl Interpreter<'_> {
     }
 
     /// Compares ids after `${NAME}` was replaced, whether or not the rest of a camera is right.
-    fn refuse_duplicates(&mut self, cameras: &[TypedCamera], text: &str) {
-        let mut first_lines = HashMap::new();
+    fn refuse_duplicates(&mut self, cameras: &[TypedCamera]) {
+        let mut firsts = HashMap::new();
         for camera in cameras {
             let Field::Given(typed) = &camera.id else { continue };
             let Ok(id) = self.surroundings.complete(typed.get_ref()) else { continue };
-            match first_lines.get(&id) {
-                Some(&first_line) => self.report(
-                    &camera.place,
-                    Some(typed.span()),
-                    Fault::DuplicateId { first_line },
-                ),
+            let at = typed.span();
+            match firsts.get(&id) {
+                Some(&first) => {
+                    let first = self.files.words(first, at.start);
+                    self.report(&camera.place, Some(at), Fault::DuplicateId { first });
+                }
                 None => {
-                    first_lines.insert(id, position_in(text, typed.span().start).line);
+                    firsts.insert(id, at.start);
                 }
             }
         }

@@ -7,6 +7,7 @@
 mod camera_url;
 mod duration;
 mod file_mode;
+mod files;
 mod group;
 mod meaning;
 mod nearest;
@@ -17,78 +18,73 @@ mod test_pattern;
 pub(crate) mod transport;
 mod typed;
 
-use std::fs;
 use std::path::Path;
 
 pub(crate) use camera_url::{CameraUrl, CameraUrlError};
 pub(crate) use duration::Words as DurationWords;
+pub(crate) use files::ConfigFiles;
 pub(crate) use meaning::{Camera, Config, Export, WhenIdle};
-pub(crate) use problem::ConfigError;
+pub(crate) use problem::{ConfigError, Problems};
 pub(crate) use substitute::SubstituteError;
 pub(crate) use surroundings::Surroundings;
 
-use problem::{Fault, Place, Position, Problem, Problems};
+use problem::{Fault, Place, Problem};
 use typed::{Finding, Typed};
 
-/// Reads the config file at `path`.
+/// Reads the config file at `path`, and `conf.d/*.toml` beside it.
 ///
 /// # Errors
-/// The file can't be read, or something in it is wrong; then all that is wrong.
+/// A file can't be read, or something in it is wrong; then all that is wrong.
 pub(crate) fn load(path: &Path, surroundings: &Surroundings) -> Result<Config, ConfigError> {
-    let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(unreadable)?;
-    // Relative paths in the file start at its own folder, wherever the service was started.
-    let file = std::path::absolute(path).map_err(unreadable)?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    understand(&bytes, folder, surroundings)
-        .map_err(|list| Problems { file: path.to_owned(), list }.into())
+    Ok(understand(&ConfigFiles::read(path)?, surroundings)?)
 }
 
-/// Makes a config of the bytes of a file that lies in `folder`.
-fn understand(
-    bytes: &[u8],
-    folder: &Path,
+/// Makes a config of its files.
+///
+/// # Errors
+/// All that is wrong with them.
+pub(crate) fn understand(
+    files: &ConfigFiles,
     surroundings: &Surroundings,
-) -> Result<Config, Vec<Problem>> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let position = Some(position_in(&valid, valid.len()));
-            return Err(vec![Problem { position, place: Place::File, fault: Fault::NotText }]);
-        }
-    };
+) -> Result<Config, Problems> {
     let mut findings = Vec::new();
-    let config = Typed::read(text, &mut findings)
-        .map(|typed| meaning::interpret(typed, text, folder, surroundings, &mut findings));
+    let mut whole: Option<Typed> = None;
+    let mut readable = true;
+    for file in files.iter() {
+        let typed = match std::str::from_utf8(&file.bytes) {
+            Ok(text) => Typed::read(text, file.base, &mut findings),
+            Err(error) => {
+                let at = file.base + error.valid_up_to();
+                let span = Some(at..at);
+                findings.push(Finding { span, place: Place::File, fault: Fault::NotText });
+                None
+            }
+        };
+        match (typed, &mut whole) {
+            (None, _) => readable = false,
+            (Some(typed), None) => whole = Some(typed),
+            (Some(typed), Some(whole)) => whole.join(typed, files, &mut findings),
+        }
+    }
+    // What is missing from a file that can't be read would be a guess.
+    let config = whole
+        .filter(|_| readable)
+        .map(|typed| meaning::interpret(typed, files, surroundings, &mut findings));
     match config {
         Some(config) if findings.is_empty() => Ok(config),
-        _ => Err(in_order(findings, text)),
+        _ => Err(Problems { list: in_order(findings, files) }),
     }
 }
 
-/// Turns findings into problems, in the order of the file.
-fn in_order(findings: Vec<Finding>, text: &str) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = findings
-        .into_iter()
-        .map(|Finding { span, place, fault }| {
-            let position = span.map(|span| position_in(text, span.start));
-            Problem { position, place, fault }
-        })
-        .collect();
-    problems.sort_by_key(|problem| problem.position);
-    problems
-}
-
-/// The line and column of the byte at `offset`.
-fn position_in(text: &str, offset: usize) -> Position {
-    // Spans lie on characters; if one ever does not, the end of the text is a place too.
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Position {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    }
+/// Turns findings into problems, in the order of the files.
+fn in_order(mut findings: Vec<Finding>, files: &ConfigFiles) -> Vec<Problem> {
+    findings.sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
+    let problem = |Finding { span, place, fault }| {
+        let file = files.at(span.as_ref().map_or(0, |span| span.start)).path.clone();
+        let position = span.map(|span| files.position(span.start));
+        Problem { file, position, place, fault }
+    };
+    findings.into_iter().map(problem).collect()
 }
 
 #[cfg(test)]

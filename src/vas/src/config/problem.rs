@@ -21,11 +21,9 @@ pub(crate) enum ConfigError {
     Problems(#[from] Problems),
 }
 
-/// All problems of one file, in its order; prints a line for each.
+/// All problems of a config, in the order of its files; prints a line for each.
 #[derive(Debug)]
 pub(crate) struct Problems {
-    /// The file as it was named by the user.
-    pub(crate) file: PathBuf,
     /// At least one.
     pub(crate) list: Vec<Problem>,
 }
@@ -33,6 +31,8 @@ pub(crate) struct Problems {
 /// One thing that is wrong.
 #[derive(Debug)]
 pub(crate) struct Problem {
+    /// The file as it was named by the user.
+    pub(crate) file: PathBuf,
     /// Where it begins; `None` when it is about the whole file.
     pub(crate) position: Option<Position>,
     /// The table that it is in.
@@ -109,10 +109,18 @@ pub(crate) enum Fault {
         source: Box<dyn Error + Send + Sync>,
     },
     /// Two cameras of one name.
-    #[error("`id` is taken by the camera at line {first_line}; each camera needs its own")]
+    #[error("`id` is taken by the camera at {first}; each camera needs its own")]
     DuplicateId {
-        /// Line of the camera that had it first.
-        first_line: usize,
+        /// Where the camera is that had it first.
+        first: String,
+    },
+    /// A table that stands in two files.
+    #[error("`[{table}]` is at {first} already; only cameras may stand in several files")]
+    TableTwice {
+        /// Its name.
+        table: String,
+        /// Where it is.
+        first: String,
     },
     /// Not one camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
@@ -136,7 +144,7 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, problem) in self.list.iter().enumerate() {
             let separator = if number == 0 { "" } else { "\n" };
-            write!(f, "{separator}{}:{problem}", self.file.display())?;
+            write!(f, "{separator}{problem}")?;
         }
         Ok(())
     }
@@ -145,8 +153,9 @@ impl fmt::Display for Problems {
 impl Error for Problems {}
 
 impl fmt::Display for Problem {
-    /// Prints all but the file: `12:1: camera "gate": unknown key ...`.
+    /// Prints `vas.toml:12:1: camera "gate": unknown key ...`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
         if let Some(Position { line, column }) = self.position {
             write!(f, "{line}:{column}:")?;
         }

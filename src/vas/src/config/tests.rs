@@ -25,19 +25,17 @@ fn surroundings() -> Surroundings {
 }
 
 fn config(text: &str) -> Config {
-    understand(text.as_bytes(), Path::new("/etc/vas"), &surroundings())
-        .unwrap_or_else(|list| panic!("{}", words(list)))
+    understand(&file(text), &surroundings()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The lines that a user sees for `text`.
 fn problems(text: &str) -> Vec<String> {
-    let list =
-        understand(text.as_bytes(), Path::new("/etc/vas"), &surroundings()).expect_err("refused");
-    words(list).lines().map(str::to_owned).collect()
+    let problems = understand(&file(text), &surroundings()).expect_err("refused");
+    problems.to_string().lines().map(str::to_owned).collect()
 }
 
-fn words(list: Vec<Problem>) -> String {
-    Problems { file: "cameras.toml".into(), list }.to_string()
+fn file(text: &str) -> ConfigFiles {
+    ConfigFiles::of(Path::new("cameras.toml"), Path::new("/etc/vas"), text.as_bytes())
 }
 
 /// The one line for a `[[camera]]` named gate that has `line` as its line 4.
@@ -317,8 +315,12 @@ fn text_that_is_no_toml_is_refused() {
 
 #[test]
 fn bytes_that_are_no_text_are_refused() {
-    let list = understand(b"# \xc3\xbc\n\xff", Path::new("/"), &surroundings()).unwrap_err();
-    assert_eq!(words(list), "cameras.toml:2:1: not valid UTF-8; a config file is UTF-8 text");
+    let file = ConfigFiles::of(Path::new("cameras.toml"), Path::new("/"), b"# \xc3\xbc\n\xff");
+    let problems = understand(&file, &surroundings()).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "cameras.toml:2:1: not valid UTF-8; a config file is UTF-8 text"
+    );
 }
 
 #[test]
@@ -327,6 +329,53 @@ fn columns_count_characters() {
     assert!(line.starts_with("cameras.toml:1:12: [export]: unknown key `ü`"), "{line}");
     let line = one(problems(&format!("export = {{ \"ü\" = 1, slots = 0 }}\n{GATE}")).split_off(1));
     assert!(line.starts_with("cameras.toml:1:29: [export]: `slots`"), "{line}");
+}
+
+#[test]
+fn cameras_may_stand_in_several_files_and_tables_in_one() {
+    let mut files = file(&format!("[export]\nslots = 8\n{GATE}"));
+    let add = |files: &mut ConfigFiles, name: &str, text: &str| {
+        files.add(&Path::new("conf.d").join(name), Path::new("/etc/vas/conf.d"), text.into());
+    };
+    add(&mut files, "a.toml", "[defaults]\nidle = \"decode\"\n");
+    let mut wrong = files.clone();
+    add(&mut files, "b.toml", "[[camera]]\nid = \"yard\"\nurl = \"yard.mp4\"\n");
+    let config = understand(&files, &surroundings()).unwrap();
+    assert_eq!(config.export.slots, Some(8));
+    let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
+    assert_eq!(
+        (gate.id.as_str(), gate.idle, yard.idle),
+        ("gate", WhenIdle::Decode, WhenIdle::Decode)
+    );
+    assert_eq!(yard.url, CameraUrl::File("/etc/vas/conf.d/yard.mp4".into()));
+
+    add(&mut wrong, "b.toml", &format!("{GATE}x = 1\n[export]\nslots = 9\n"));
+    let problems = understand(&wrong, &surroundings()).unwrap_err().to_string();
+    let lines: Vec<_> = problems.lines().collect();
+    assert_eq!(
+        lines[0],
+        "conf.d/b.toml:2:6: camera \"gate\": `id` is taken by the camera at cameras.toml:4; each camera \
+         needs its own"
+    );
+    assert!(
+        lines[1].starts_with("conf.d/b.toml:4:1: camera \"gate\": unknown key `x`"),
+        "{problems}"
+    );
+    assert_eq!(
+        lines[2],
+        "conf.d/b.toml:5:2: `[export]` is at cameras.toml:1 already; only cameras may stand in several \
+         files"
+    );
+}
+
+#[test]
+fn the_number_of_shards_has_bounds() {
+    assert_eq!(config(GATE).shards, None);
+    assert_eq!(config(&format!("[service]\nshards = 4\n{GATE}")).shards.map(u32::from), Some(4));
+    assert_eq!(
+        one(problems(&format!("[service]\nshards = 0\n{GATE}"))),
+        "cameras.toml:2:10: [service]: `shards`: 0 is out of range; expected 1 to 64"
+    );
 }
 
 #[test]
@@ -340,14 +389,14 @@ fn a_config_without_a_camera_is_refused() {
 #[test]
 fn a_place_for_status_must_be_known() {
     let nowhere = Surroundings::default();
-    let list = understand(GATE.as_bytes(), Path::new("/"), &nowhere).unwrap_err();
+    let problems = understand(&file(GATE), &nowhere).unwrap_err();
     assert_eq!(
-        words(list),
+        problems.to_string(),
         "cameras.toml: no folder for status.json: XDG_RUNTIME_DIR is not set to an absolute path; \
          set `run_dir` in [service]"
     );
     let set = format!("[service]\nrun_dir = \"/tmp/vas\"\n{GATE}");
-    assert!(understand(set.as_bytes(), Path::new("/"), &nowhere).is_ok());
+    assert!(understand(&file(&set), &nowhere).is_ok());
 }
 
 #[test]

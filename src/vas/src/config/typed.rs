@@ -4,11 +4,13 @@
 //! and forgets where keys stood, while a user wants all problems of a file at once, each with
 //! its line.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
+use super::files::ConfigFiles;
 use super::nearest::nearest;
 use super::problem::{Fault, Place};
 
@@ -20,12 +22,15 @@ pub(crate) struct Typed {
     pub(crate) defaults: TypedSettings,
     /// In the order of the file.
     pub(crate) cameras: Vec<TypedCamera>,
+    /// The tables that are there, and where.
+    tables: HashMap<String, Range<usize>>,
 }
 
 /// `[service]`.
 #[derive(Debug)]
 pub(crate) struct TypedService {
     pub(crate) run_dir: Field<String>,
+    pub(crate) shards: Field<i64>,
 }
 
 /// `[export]`.
@@ -83,31 +88,61 @@ pub(crate) struct Finding {
 }
 
 impl Typed {
-    /// Reads `text`. What has no meaning here is added to `findings` and left out. `None` when
+    /// Reads `text`, which begins at `base` among all texts. What has no meaning here is added to `findings` and left out. `None` when
     /// the text is no TOML: what is missing from it then would be a guess.
-    pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+    pub(crate) fn read(text: &str, base: usize, findings: &mut Vec<Finding>) -> Option<Self> {
         let (root, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             findings.extend(errors.into_iter().map(|error| Finding {
-                span: error.span(),
+                span: error.span().or(Some(0..0)).map(|span| moved(span, base)),
                 place: Place::File,
                 fault: Fault::Syntax(error.message().to_owned()),
             }));
             return None;
         }
-        let mut root = Section::new(Some(root.get_ref()), Place::File, findings);
+        let tables = root.get_ref().iter().filter(|(_, value)| value.get_ref().is_table());
+        let tables = tables.map(|(key, _)| (key.get_ref().to_string(), moved(key.span(), base)));
+        let tables = tables.collect();
+        let mut root = Section::new(Some(root.get_ref()), Place::File, base, findings);
         let service = root.table("service", TypedService::read);
         let export = root.table("export", TypedExport::read);
         let defaults = root.table("defaults", TypedSettings::read);
         let cameras = root.tables("camera", TypedCamera::read);
         root.finish();
-        Some(Self { service, export, defaults, cameras })
+        Some(Self { service, export, defaults, cameras, tables })
+    }
+
+    /// Adds what stands in another file: its cameras, and the tables that are not here yet.
+    pub(crate) fn join(&mut self, next: Self, files: &ConfigFiles, findings: &mut Vec<Finding>) {
+        let Self { service, export, defaults, cameras, tables } = next;
+        let here = |table: &str| self.tables.contains_key(table) || !tables.contains_key(table);
+        let keep = (here("service"), here("export"), here("defaults"));
+        let Self { service: own_service, export: own_export, defaults: own_defaults, .. } = self;
+        replace_unless(keep.0, own_service, service);
+        replace_unless(keep.1, own_export, export);
+        replace_unless(keep.2, own_defaults, defaults);
+        self.cameras.extend(cameras);
+        for (table, at) in tables {
+            match self.tables.get(&table) {
+                Some(first) => {
+                    let first = files.words(first.start, at.start);
+                    let fault = Fault::TableTwice { table, first };
+                    findings.push(Finding { span: Some(at), place: Place::File, fault });
+                }
+                None => {
+                    self.tables.insert(table, at);
+                }
+            }
+        }
     }
 }
 
 impl TypedService {
     fn read(section: &mut Section<'_>) -> Self {
-        Self { run_dir: section.string("run_dir", "a folder such as \"/run/vas\"") }
+        Self {
+            run_dir: section.string("run_dir", "a folder such as \"/run/vas\""),
+            shards: section.integer("shards", "a whole number such as 2"),
+        }
     }
 }
 
@@ -160,14 +195,21 @@ impl TypedSettings {
 struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     place: Place,
+    /// Where the text begins among all.
+    base: usize,
     asked: Vec<&'static str>,
     findings: &'a mut Vec<Finding>,
 }
 
 impl<'a> Section<'a> {
     /// A section of `table`; one that is not there has no key.
-    fn new(table: Option<&'a DeTable<'a>>, place: Place, findings: &'a mut Vec<Finding>) -> Self {
-        Self { table, place, asked: Vec::new(), findings }
+    fn new(
+        table: Option<&'a DeTable<'a>>,
+        place: Place,
+        base: usize,
+        findings: &'a mut Vec<Finding>,
+    ) -> Self {
+        Self { table, place, base, asked: Vec::new(), findings }
     }
 
     fn string(&mut self, key: &'static str, expected: &'static str) -> Field<String> {
@@ -196,7 +238,7 @@ impl<'a> Section<'a> {
     ) -> Field<T> {
         let Some(value) = self.value(key) else { return Field::Absent };
         match read(value.get_ref()) {
-            Some(read) => Field::Given(Spanned::new(value.span(), read)),
+            Some(read) => Field::Given(Spanned::new(moved(value.span(), self.base), read)),
             None => {
                 self.wrong_type(key, expected, value);
                 Field::Wrong
@@ -229,7 +271,7 @@ impl<'a> Section<'a> {
         if let (Some(value), None) = (value, table) {
             self.wrong_type(name, "a table", value);
         }
-        let mut section = Section::new(table, place, self.findings);
+        let mut section = Section::new(table, place, self.base, self.findings);
         let typed = read(&mut section);
         section.finish();
         typed
@@ -257,8 +299,9 @@ impl<'a> Section<'a> {
                 Some(id) if !id.is_empty() => Place::Camera(id.to_owned()),
                 _ => Place::NthCamera(index + 1),
             };
-            let mut section = Section::new(Some(table), place, self.findings);
-            typed.push(read(&mut section, item.span()));
+            let mut section = Section::new(Some(table), place, self.base, self.findings);
+            let heading = moved(item.span(), section.base);
+            typed.push(read(&mut section, heading));
             section.finish();
         }
         typed
@@ -286,7 +329,8 @@ impl<'a> Section<'a> {
             DeValue::Table(_) => "a table",
         };
         let fault = Fault::WrongType { key, expected, found };
-        self.findings.push(Finding { span: Some(value.span()), place: self.place.clone(), fault });
+        let span = Some(moved(value.span(), self.base));
+        self.findings.push(Finding { span, place: self.place.clone(), fault });
     }
 
     /// Reports the keys that nobody asked for.
@@ -302,11 +346,22 @@ impl<'a> Section<'a> {
                 valid: self.asked.clone(),
             };
             self.findings.push(Finding {
-                span: Some(key.span()),
+                span: Some(moved(key.span(), self.base)),
                 place: self.place.clone(),
                 fault,
             });
         }
+    }
+}
+
+/// From a place in one text to the same among all.
+fn moved(span: Range<usize>, base: usize) -> Range<usize> {
+    span.start + base..span.end + base
+}
+
+fn replace_unless<T>(keep: bool, own: &mut T, other: T) {
+    if !keep {
+        *own = other;
     }
 }
 
