@@ -9,11 +9,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use vas_media::StopFlag;
 
-use crate::config::{Camera, Config, WhenIdle};
+use crate::config::{Camera, Config, Role, WhenIdle};
 use crate::export::{ExportFacts, FramePath, FramePathError};
 use crate::flag::FrameExport;
-use crate::pipeline::{Demand, Pipeline, Shown, Taker};
-use crate::status::{self, CameraStatus, StatusFiles};
+use crate::pipeline::{Branch, Decode, Demand, Pipeline, Shown, Taker};
+use crate::status::{self, CameraStatus, InputStatus, StatusFiles};
 use crate::trial::Trial;
 
 /// Most cameras of one service; queues between threads are sized for it.
@@ -93,27 +93,27 @@ impl Running {
         frame_path: Option<&FramePath>,
         trial: &Trial,
     ) -> io::Result<()> {
-        let shown = Arc::new(Shown::default());
-        let mut takers = trial.takers(&camera.id)?;
-        let mut export: Option<Arc<ExportFacts>> = None;
-        let mut demand = None;
-        if let Some(frame_path) = frame_path {
-            let asked = Arc::new(Demand::default());
-            let (tap, facts) = frame_path.add(camera, &shown, &asked);
-            export = Some(facts);
-            // A decoder that others need too does not rest.
-            demand = (takers.is_empty() && camera.idle == WhenIdle::Stop).then_some(asked);
-            // Last: it moves the frame on.
-            takers.push(Box::new(tap));
+        let mut pipeline = Pipeline::new(camera.id.clone());
+        let mut inputs = Vec::new();
+        let mut export = None;
+        let mut started = Ok(());
+        for input in &camera.inputs {
+            let shown = Arc::new(Shown::default());
+            let mut branches: Vec<Box<dyn Branch>> = Vec::new();
+            started = started.and_then(|()| {
+                if input.roles.has(Role::Export) {
+                    let (decode, facts) = decode(camera, &shown, frame_path, trial)?;
+                    branches.extend(decode.map(|decode| Box::new(decode) as _));
+                    export = facts;
+                }
+                pipeline.start(input, &shown, branches)
+            });
+            inputs.push(InputStatus { roles: input.roles, shown });
         }
-        let taker: Option<Box<dyn Taker>> = match takers.len() {
-            0 => None,
-            1 => takers.pop(),
-            _ => Some(Box::new(takers)),
-        };
-        self.pipelines.push(Pipeline::start(camera, &shown, taker, demand)?);
-        self.shown.push(CameraStatus::new(camera.id.clone(), shown, export));
-        Ok(())
+        // Also after a failure: what has started is to be stopped.
+        self.pipelines.push(pipeline);
+        self.shown.push(CameraStatus::new(camera.id.clone(), inputs, export));
+        started
     }
 
     /// All at once, then one by one: a camera that hangs in a call delays none of the others.
@@ -121,6 +121,32 @@ impl Running {
         self.pipelines.iter().for_each(Pipeline::stop);
         self.pipelines.drain(..).for_each(Pipeline::join);
     }
+}
+
+/// The decode branch, if anybody takes frames.
+fn decode(
+    camera: &Camera,
+    shown: &Arc<Shown>,
+    frame_path: Option<&FramePath>,
+    trial: &Trial,
+) -> io::Result<(Option<Decode>, Option<Arc<ExportFacts>>)> {
+    let mut takers = trial.takers(&camera.id)?;
+    let (mut export, mut demand) = (None, None);
+    if let Some(frame_path) = frame_path {
+        let asked = Arc::new(Demand::default());
+        let (tap, facts) = frame_path.add(camera, shown, &asked);
+        export = Some(facts);
+        // A decoder that others need too does not rest.
+        demand = (takers.is_empty() && camera.idle == WhenIdle::Stop).then_some(asked);
+        // Last: it moves the frame on.
+        takers.push(Box::new(tap));
+    }
+    let taker: Option<Box<dyn Taker>> = match takers.len() {
+        0 => None,
+        1 => takers.pop(),
+        _ => Some(Box::new(takers)),
+    };
+    Ok((taker.map(|taker| Decode::new(shown, taker, demand)), export))
 }
 
 /// A flag that SIGINT and SIGTERM set.

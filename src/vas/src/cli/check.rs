@@ -67,14 +67,18 @@ fn write_to(out: &mut String, config: &Config, export: FrameExport) -> fmt::Resu
 
 fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
     writeln!(out, "camera {}", camera.id)?;
-    writeln!(out, "  url              {}", camera.url)?;
-    writeln!(out, "  decode           {}", camera.decode)?;
-    if matches!(camera.url, CameraUrl::Rtsp(_)) {
-        writeln!(out, "  transport        {}", transport::word(camera.transport))?;
-        writeln!(out, "  connect_timeout  {}", DurationWords(camera.connect_timeout))?;
-        writeln!(out, "  read_timeout     {}", DurationWords(camera.read_timeout))?;
+    for input in &camera.inputs {
+        writeln!(out, "  url              {}", input.url)?;
+        if camera.inputs.len() > 1 {
+            writeln!(out, "  roles            {}", input.roles)?;
+        }
+        if matches!(input.url, CameraUrl::Rtsp(_)) {
+            writeln!(out, "  transport        {}", transport::word(input.transport))?;
+            writeln!(out, "  connect_timeout  {}", DurationWords(input.connect_timeout))?;
+            writeln!(out, "  read_timeout     {}", DurationWords(input.read_timeout))?;
+        }
     }
-    Ok(())
+    writeln!(out, "  decode           {}", camera.decode)
 }
 
 fn flag_words(export: FrameExport) -> String {
@@ -125,10 +129,10 @@ export
   mode             0640
 camera gate
   url              rtsp://***@10.0.0.2/a
-  decode           auto
   transport        tcp
   connect_timeout  10s
   read_timeout     1500ms
+  decode           auto
 camera trial
   url              testsrc:640x360@25
   decode           auto

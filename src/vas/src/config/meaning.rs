@@ -19,10 +19,13 @@ use super::duration;
 use super::file_mode::FileMode;
 use super::files::ConfigFiles;
 use super::group::Group;
+use super::input::{Input, Role, Roles};
 use super::problem::{Fault, Place};
 use super::surroundings::Surroundings;
 use super::transport;
-use super::typed::{Field, Finding, Typed, TypedCamera, TypedExport, TypedSettings};
+use super::typed::{
+    Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedSettings,
+};
 
 /// What the service is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,20 +61,14 @@ pub(crate) struct Export {
 pub(crate) struct Camera {
     /// Its name, and that of its folder in the export.
     pub(crate) id: CameraId,
-    /// Where its pictures come from.
-    pub(crate) url: CameraUrl,
-    /// How packets travel; means something for RTSP only.
-    pub(crate) transport: Transport,
+    /// Its streams; at least one.
+    pub(crate) inputs: Vec<Input>,
     /// What decodes.
     pub(crate) decode: Decode,
     /// What becomes of a decoder that only readers need, while there are none.
     pub(crate) idle: WhenIdle,
     /// The most frames a second that are exported; `None`: as many as the camera sends.
     pub(crate) max_fps: Option<Rate>,
-    /// Longest time from the first packet sent to the stream being described.
-    pub(crate) connect_timeout: Duration,
-    /// Longest time without a packet before the connection counts as broken.
-    pub(crate) read_timeout: Duration,
 }
 
 /// What decodes a camera's video.
@@ -161,22 +158,37 @@ pub(super) fn interpret(
 /// Those parts of a camera that `[defaults]` may set.
 #[derive(Debug, Clone, Copy)]
 struct Settings {
-    transport: Transport,
+    connection: Connection,
     decode: Decode,
     idle: WhenIdle,
     max_fps: Option<Rate>,
+}
+
+/// Those parts of an input that its camera may set.
+#[derive(Debug, Clone, Copy)]
+struct Connection {
+    transport: Transport,
     connect_timeout: Duration,
     read_timeout: Duration,
 }
 
+impl Connection {
+    fn input(self, url: CameraUrl, roles: Roles) -> Input {
+        let Self { transport, connect_timeout, read_timeout } = self;
+        Input { url, roles, transport, connect_timeout, read_timeout }
+    }
+}
+
 /// What a camera is set to when nothing says otherwise.
 const DEFAULTS: Settings = Settings {
-    transport: Transport::Auto,
+    connection: Connection {
+        transport: Transport::Auto,
+        connect_timeout: Camera::DEFAULT_TIMEOUT,
+        read_timeout: Camera::DEFAULT_TIMEOUT,
+    },
     decode: Decode::Auto,
     idle: WhenIdle::Stop,
     max_fps: None,
-    connect_timeout: Camera::DEFAULT_TIMEOUT,
-    read_timeout: Camera::DEFAULT_TIMEOUT,
 };
 
 struct Interpreter<'a> {
@@ -246,29 +258,114 @@ impl Interpreter<'_> {
     fn camera(&mut self, typed: &TypedCamera, defaults: Settings) -> Option<Camera> {
         let TypedCamera { place, .. } = typed;
         self.require(typed, "id", TypedCamera::ID, &typed.id);
-        self.require(typed, "url", TypedCamera::URL, &typed.url);
-        let folder = &self.files.at(typed.heading.start).folder;
         let id = self.value(place, "id", &typed.id, CameraId::from_str);
-        let url = self.value(place, "url", &typed.url, |url| CameraUrl::parse(url, folder));
         let settings = self.settings(place, &typed.settings, defaults);
+        let inputs = self.inputs(typed, settings.connection);
         Some(Camera {
             id: id?,
-            url: url?,
-            transport: settings.transport,
+            inputs: inputs?,
             decode: settings.decode,
             idle: settings.idle,
             max_fps: settings.max_fps,
-            connect_timeout: settings.connect_timeout,
-            read_timeout: settings.read_timeout,
         })
     }
 
-    fn settings(&mut self, place: &Place, typed: &TypedSettings, defaults: Settings) -> Settings {
+    /// The inputs of a camera; `None` when there is none that can be used.
+    fn inputs(&mut self, camera: &TypedCamera, defaults: Connection) -> Option<Vec<Input>> {
+        let TypedCamera { place, heading, .. } = camera;
+        if camera.inputs.is_empty() {
+            self.require(camera, "url", TypedCamera::URL, &camera.url);
+            let url = self.url(place, heading, &camera.url)?;
+            return Some(vec![defaults.input(url, Roles::ALL)]);
+        }
+        if let Field::Given(url) = &camera.url {
+            self.report(place, Some(url.span()), Fault::UrlAndInputs);
+        }
+        let mut taken = [None; Role::ALL.len()];
+        let inputs = camera.inputs.iter().map(|input| {
+            let roles = self.roles(place, input, &mut taken);
+            if matches!(input.url, Field::Absent) {
+                let fault = Fault::Missing { key: "url", expected: TypedCamera::URL };
+                self.report(place, Some(input.heading.clone()), fault);
+            }
+            let connection = self.connection(place, &input.connection, defaults);
+            Some(connection.input(self.url(place, &input.heading, &input.url)?, roles))
+        });
+        // All of them are looked at, also after one that is wrong.
+        inputs.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// The roles of an input; `taken` says where the inputs before it are that have them.
+    fn roles(
+        &mut self,
+        place: &Place,
+        input: &TypedInput,
+        taken: &mut [Option<usize>; Role::ALL.len()],
+    ) -> Roles {
+        let mut roles = Roles::default();
+        let at = input.heading.start;
+        let mut take = |this: &mut Self, role: Role, span: Range<usize>| {
+            let first = *taken[role as usize].get_or_insert(at);
+            if first == at {
+                return roles.add(role);
+            }
+            let first = this.files.words(first, span.start);
+            this.report(place, Some(span), Fault::DuplicateRole { role: role.word(), first });
+        };
+        match &input.roles {
+            Field::Given(list) if list.get_ref().is_empty() => {
+                self.report(place, Some(list.span()), Fault::NoRole);
+            }
+            Field::Given(list) => {
+                for word in list.get_ref() {
+                    match self.parse_complete(word, Role::from_str) {
+                        Ok(role) => take(self, role, word.span()),
+                        Err(error) => self.report_value(place, "roles", word.span(), error),
+                    }
+                }
+            }
+            Field::Absent => {
+                Role::ALL.into_iter().for_each(|role| take(self, role, input.heading.clone()));
+            }
+            Field::Wrong => {}
+        }
+        roles
+    }
+
+    /// A url in the table at `heading`, whose file's folder relative paths begin at.
+    fn url(
+        &mut self,
+        place: &Place,
+        heading: &Range<usize>,
+        field: &Field<String>,
+    ) -> Option<CameraUrl> {
+        let folder = &self.files.at(heading.start).folder;
+        self.value(place, "url", field, |url| CameraUrl::parse(url, folder))
+    }
+
+    fn connection(
+        &mut self,
+        place: &Place,
+        typed: &TypedConnection,
+        defaults: Connection,
+    ) -> Connection {
         let timeout = |typed: &str| duration::parse(typed, Camera::TIMEOUTS);
-        Settings {
+        Connection {
             transport: self
                 .value(place, "transport", &typed.transport, transport::parse)
                 .unwrap_or(defaults.transport),
+            connect_timeout: self
+                .value(place, "connect_timeout", &typed.connect_timeout, timeout)
+                .unwrap_or(defaults.connect_timeout),
+            read_timeout: self
+                .value(place, "read_timeout", &typed.read_timeout, timeout)
+                .unwrap_or(defaults.read_timeout),
+        }
+    }
+
+    fn settings(&mut self, place: &Place, typed: &TypedSettings, defaults: Settings) -> Settings {
+        Settings {
+            connection: self.connection(place, &typed.connection, defaults.connection),
             decode: self
                 .value(place, "decode", &typed.decode, Decode::from_str)
                 .unwrap_or(defaults.decode),
@@ -278,12 +375,6 @@ impl Interpreter<'_> {
             max_fps: self
                 .value(place, "max_fps", &typed.max_fps, Rate::from_str)
                 .or(defaults.max_fps),
-            connect_timeout: self
-                .value(place, "connect_timeout", &typed.connect_timeout, timeout)
-                .unwrap_or(defaults.connect_timeout),
-            read_timeout: self
-                .value(place, "read_timeout", &typed.read_timeout, timeout)
-                .unwrap_or(defaults.read_timeout),
         }
     }
 

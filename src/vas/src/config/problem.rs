@@ -122,6 +122,23 @@ pub(crate) enum Fault {
         /// Where it is.
         first: String,
     },
+    /// Two inputs of one camera for the same thing.
+    #[error(
+        "role `{role}` is taken by the input at {first}; each role belongs to one input \
+         of a camera"
+    )]
+    DuplicateRole {
+        /// The role.
+        role: &'static str,
+        /// Where the input is that had it first.
+        first: String,
+    },
+    /// An input for nothing.
+    #[error("an input without a role is for nothing; leave `roles` out to give it all")]
+    NoRole,
+    /// Both forms of saying where a camera is.
+    #[error("`url` and [[camera.input]] exclude each other; move `url` into an input of its own")]
+    UrlAndInputs,
     /// Not one camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
     NoCamera,

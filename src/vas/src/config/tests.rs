@@ -72,11 +72,13 @@ fn the_least_config_has_all_defaults() {
     );
     let [camera] = config.cameras.as_slice() else { panic!("{config:?}") };
     assert_eq!(camera.id.as_str(), "gate");
-    assert_eq!(camera.url.to_secret_string(), "rtsp://cam/");
-    assert_eq!(camera.transport, Transport::Auto);
+    let [input] = camera.inputs.as_slice() else { panic!("{camera:?}") };
+    assert_eq!(input.url.to_secret_string(), "rtsp://cam/");
+    assert_eq!(input.roles, Roles::ALL);
+    assert_eq!(input.transport, Transport::Auto);
     assert_eq!(camera.decode, Decode::Auto);
-    assert_eq!(camera.connect_timeout, Duration::from_secs(10));
-    assert_eq!(camera.read_timeout, Duration::from_secs(10));
+    assert_eq!(input.connect_timeout, Duration::from_secs(10));
+    assert_eq!(input.read_timeout, Duration::from_secs(10));
 }
 
 #[test]
@@ -113,9 +115,10 @@ fn a_full_config_is_understood() {
     assert_eq!(config.export.mode.file_bits(), 0o600);
     let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
     assert_eq!(gate.id.as_str(), "gate");
+    assert_eq!((gate.decode, yard.decode), (Decode::Auto, Decode::Software));
+    let (gate, yard) = (&gate.inputs[0], &yard.inputs[0]);
     assert_eq!(gate.url.to_secret_string(), "rtsp://admin:s3cret@10.0.0.2/a$b");
     assert_eq!((gate.transport, yard.transport), (Transport::Tcp, Transport::Udp));
-    assert_eq!((gate.decode, yard.decode), (Decode::Auto, Decode::Software));
     assert_eq!(gate.read_timeout, Duration::from_secs(5));
     assert_eq!(yard.read_timeout, Duration::from_secs(5));
     assert_eq!(yard.connect_timeout, Duration::from_secs(60));
@@ -143,9 +146,50 @@ fn unknown_keys_get_the_nearest_valid_one() {
     );
     assert_eq!(
         one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
-        "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, decode, \
-         idle, connect_timeout, read_timeout, export"
+        "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, \
+         connect_timeout, read_timeout, decode, idle, export"
     );
+}
+
+#[test]
+fn each_input_has_roles_of_its_own() {
+    let config = config(
+        "[defaults]\nread_timeout = \"7s\"\n[[camera]]\nid = \"gate\"\ntransport = \"tcp\"\n\
+         [[camera.input]]\nurl = \"rtsp://cam/main\"\nroles = [\"record\", \"producer\"]\n\
+         [[camera.input]]\nurl = \"rtsp://cam/sub\"\nroles = [\"export\"]\ntransport = \"udp\"\n\
+         [[camera]]\nid = \"hall\"\n[[camera.input]]\nurl = \"rtsp://cam/\"\n",
+    );
+    let [gate, hall] = config.cameras.as_slice() else { panic!("{config:?}") };
+    let [main, sub] = gate.inputs.as_slice() else { panic!("{gate:?}") };
+    assert_eq!(
+        (main.roles.to_string(), sub.roles.to_string()),
+        ("record, producer".into(), "export".into())
+    );
+    assert_eq!((main.transport, sub.transport), (Transport::Tcp, Transport::Udp));
+    assert_eq!(sub.read_timeout, Duration::from_secs(7));
+    assert_eq!(hall.inputs[0].roles, Roles::ALL);
+}
+
+#[test]
+fn inputs_that_contradict_each_other_are_refused() {
+    let gate = |rest: &str| problems(&format!("[[camera]]\nid = \"gate\"\n{rest}"));
+    let input = "[[camera.input]]\nurl = \"rtsp://cam/\"\n";
+    let both = one(gate(&format!(
+        "{input}roles = [\"export\"]\n{input}roles = [\"record\", \"export\"]\n"
+    )));
+    assert_eq!(
+        both,
+        "cameras.toml:8:20: camera \"gate\": role `export` is taken by the input at line 3; each \
+         role belongs to one input of a camera"
+    );
+    let unsaid = gate(&format!("{input}{input}"));
+    assert_eq!(unsaid.len(), 3, "{unsaid:#?}");
+    assert!(one(gate(&format!("{input}roles = []\n"))).contains("an input without a role"));
+    assert!(one(gate(&format!("{input}roles = [\"rec\"]\n"))).contains("\"rec\" is no role"));
+    assert!(one(gate(&format!("{input}roles = \"record\"\n"))).contains("expected a list such as"));
+    assert!(one(gate("[[camera.input]]\n")).contains("camera \"gate\": `url` is missing"));
+    assert!(one(gate(&format!("url = \"a.mp4\"\n{input}"))).contains("exclude each other"));
+    assert!(gate("input = \"a\"\n")[1].contains("a [[camera.input]] table for each input"));
 }
 
 #[test]
@@ -347,7 +391,7 @@ fn cameras_may_stand_in_several_files_and_tables_in_one() {
         (gate.id.as_str(), gate.idle, yard.idle),
         ("gate", WhenIdle::Decode, WhenIdle::Decode)
     );
-    assert_eq!(yard.url, CameraUrl::File("/etc/vas/conf.d/yard.mp4".into()));
+    assert_eq!(yard.inputs[0].url, CameraUrl::File("/etc/vas/conf.d/yard.mp4".into()));
 
     add(&mut wrong, "b.toml", &format!("{GATE}x = 1\n[export]\nslots = 9\n"));
     let problems = understand(&wrong, &surroundings()).unwrap_err().to_string();

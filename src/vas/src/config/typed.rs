@@ -51,20 +51,39 @@ pub(crate) struct TypedCamera {
     /// Bytes of its heading.
     pub(crate) heading: Range<usize>,
     pub(crate) id: Field<String>,
+    /// Of its only input.
     pub(crate) url: Field<String>,
+    /// `[[camera.input]]`, in the order of the file.
+    pub(crate) inputs: Vec<TypedInput>,
     pub(crate) settings: TypedSettings,
+}
+
+/// One `[[camera.input]]`.
+#[derive(Debug)]
+pub(crate) struct TypedInput {
+    /// Bytes of its heading.
+    pub(crate) heading: Range<usize>,
+    pub(crate) url: Field<String>,
+    pub(crate) roles: Field<Vec<Spanned<String>>>,
+    pub(crate) connection: TypedConnection,
+}
+
+/// How an input is connected to, which a camera may say for all of its own.
+#[derive(Debug)]
+pub(crate) struct TypedConnection {
+    pub(crate) transport: Field<String>,
+    pub(crate) connect_timeout: Field<String>,
+    pub(crate) read_timeout: Field<String>,
 }
 
 /// What `[defaults]` may hold, and each camera.
 #[derive(Debug)]
 pub(crate) struct TypedSettings {
-    pub(crate) transport: Field<String>,
+    pub(crate) connection: TypedConnection,
     pub(crate) decode: Field<String>,
     pub(crate) idle: Field<String>,
     /// `[export]` in it.
     pub(crate) max_fps: Field<String>,
-    pub(crate) connect_timeout: Field<String>,
-    pub(crate) read_timeout: Field<String>,
 }
 
 /// The value of one key.
@@ -107,7 +126,7 @@ impl Typed {
         let service = root.table("service", TypedService::read);
         let export = root.table("export", TypedExport::read);
         let defaults = root.table("defaults", TypedSettings::read);
-        let cameras = root.tables("camera", TypedCamera::read);
+        let cameras = root.cameras("camera", TypedCamera::read);
         root.finish();
         Some(Self { service, export, defaults, cameras, tables })
     }
@@ -168,6 +187,7 @@ impl TypedCamera {
         Self {
             id: section.string("id", Self::ID),
             url: section.string("url", Self::URL),
+            inputs: section.inner_tables("input", TypedInput::read),
             settings: TypedSettings::read(section),
             place: section.place.clone(),
             heading,
@@ -175,15 +195,34 @@ impl TypedCamera {
     }
 }
 
-impl TypedSettings {
+impl TypedInput {
+    fn read(section: &mut Section<'_>, heading: Range<usize>) -> Self {
+        Self {
+            url: section.string("url", TypedCamera::URL),
+            roles: section.strings("roles", "a list such as [\"record\", \"export\"]"),
+            connection: TypedConnection::read(section),
+            heading,
+        }
+    }
+}
+
+impl TypedConnection {
     fn read(section: &mut Section<'_>) -> Self {
         let duration = "a duration such as \"10s\"";
         Self {
             transport: section.string("transport", "\"auto\", \"tcp\" or \"udp\""),
-            decode: section.string("decode", "\"auto\" or \"software\""),
-            idle: section.string("idle", "\"stop\" or \"decode\""),
             connect_timeout: section.string("connect_timeout", duration),
             read_timeout: section.string("read_timeout", duration),
+        }
+    }
+}
+
+impl TypedSettings {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            connection: TypedConnection::read(section),
+            decode: section.string("decode", "\"auto\" or \"software\""),
+            idle: section.string("idle", "\"stop\" or \"decode\""),
             max_fps: section.inner_table("export", |export| {
                 export.text_or_number("max_fps", "a frame rate such as 5, 12.5 or \"30000/1001\"")
             }),
@@ -214,6 +253,21 @@ impl<'a> Section<'a> {
 
     fn string(&mut self, key: &'static str, expected: &'static str) -> Field<String> {
         self.field(key, expected, |value| value.as_str().map(str::to_owned))
+    }
+
+    fn strings(
+        &mut self,
+        key: &'static str,
+        expected: &'static str,
+    ) -> Field<Vec<Spanned<String>>> {
+        let base = self.base;
+        self.field(key, expected, |value| {
+            let string = |item: &Spanned<DeValue<'_>>| {
+                let text = item.get_ref().as_str()?;
+                Some(Spanned::new(moved(item.span(), base), text.to_owned()))
+            };
+            value.as_array()?.iter().map(string).collect()
+        })
     }
 
     fn integer(&mut self, key: &'static str, expected: &'static str) -> Field<i64> {
@@ -278,27 +332,50 @@ impl<'a> Section<'a> {
     }
 
     /// Reads the tables `[[name]]`, of which each is a camera.
-    fn tables<T>(
+    fn cameras<T>(
         &mut self,
         name: &'static str,
         read: impl Fn(&mut Section<'_>, Range<usize>) -> T,
     ) -> Vec<T> {
-        const EXPECTED: &str = "a [[camera]] table for each camera";
+        let expected = "a [[camera]] table for each camera";
+        self.tables(name, expected, read, |table, index| {
+            match table.get("id").and_then(|id| id.get_ref().as_str()) {
+                Some(id) if !id.is_empty() => Place::Camera(id.to_owned()),
+                _ => Place::NthCamera(index + 1),
+            }
+        })
+    }
+
+    /// Reads tables in this one, whose faults are told as this one's.
+    fn inner_tables<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&mut Section<'_>, Range<usize>) -> T,
+    ) -> Vec<T> {
+        let place = self.place.clone();
+        let expected = "a [[camera.input]] table for each input";
+        self.tables(name, expected, read, |_, _| place.clone())
+    }
+
+    fn tables<T>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        read: impl Fn(&mut Section<'_>, Range<usize>) -> T,
+        place: impl Fn(&DeTable<'_>, usize) -> Place,
+    ) -> Vec<T> {
         let Some(value) = self.value(name) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(name, EXPECTED, value);
+            self.wrong_type(name, expected, value);
             return Vec::new();
         };
         let mut typed = Vec::with_capacity(array.len());
         for (index, item) in array.iter().enumerate() {
             let Some(table) = item.get_ref().as_table() else {
-                self.wrong_type(name, EXPECTED, item);
+                self.wrong_type(name, expected, item);
                 continue;
             };
-            let place = match table.get("id").and_then(|id| id.get_ref().as_str()) {
-                Some(id) if !id.is_empty() => Place::Camera(id.to_owned()),
-                _ => Place::NthCamera(index + 1),
-            };
+            let place = place(table, index);
             let mut section = Section::new(Some(table), place, self.base, self.findings);
             let heading = moved(item.span(), section.base);
             typed.push(read(&mut section, heading));

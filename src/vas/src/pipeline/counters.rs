@@ -65,7 +65,7 @@ impl DropReason {
     }
 }
 
-/// Counters of one camera. They only rise; each is exact, and a set of them read together is not one
+/// Counters of one input. They only rise; each is exact, and a set of them read together is not one
 /// moment.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -108,11 +108,12 @@ impl Counters {
         self.dropped[why as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// What the packet queue dropped.
+    /// What the queue before the decoder dropped.
     pub(super) fn pushed(&self, dropped: Pushed) {
         self.dropped_many(DropReason::Overload, dropped.overload);
         self.dropped_many(DropReason::BeforeKey, dropped.before_key);
         self.dropped_many(DropReason::Idle, dropped.idle);
+        self.dropped_many(DropReason::Undecodable, dropped.closed);
     }
 
     /// Packets received.

@@ -1,16 +1,21 @@
-//! The decode thread: packets to frames, frames to whoever takes them; it rests while nobody does.
+//! The decode branch: packets to frames, frames to whoever takes them; it rests while nobody does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use vas_media::{DecodeError, Decoder, Frame, Packet, Received, StreamInfo, monotonic_ns};
 
 use super::Shown;
+use super::branch::{Branch, BranchShown, Limits, Packets};
 use super::counters::DropReason;
 use super::demand::Demand;
-use super::queue::{Item, PacketQueue};
+use super::queue::{Item, Pushed};
 
 /// Threads of a software decoder. One: more would hold frames back, and cameras are many.
 const DECODER_THREADS: u32 = 1;
+
+/// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.
+const LIMITS: Limits = Limits { bytes: 32 << 20, wait: Some(Duration::from_secs(2)) };
 
 /// How long a decoder that only readers need stays open after the last of them has gone.
 const REST_AFTER_NS: u64 = 10_000_000_000;
@@ -41,8 +46,7 @@ impl Taker for Vec<Box<dyn Taker>> {
 }
 
 /// All that the thread needs.
-pub(super) struct Decode {
-    queue: Arc<PacketQueue>,
+pub(crate) struct Decode {
     shown: Arc<Shown>,
     taker: Box<dyn Taker>,
     /// Rests while there is none; `None`: never rests.
@@ -52,20 +56,51 @@ pub(super) struct Decode {
     frame: Frame,
 }
 
+impl Branch for Decode {
+    fn job(&self) -> &'static str {
+        "decode"
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn shown(&self) -> Arc<dyn BranchShown> {
+        Arc::clone(&self.shown) as _
+    }
+
+    fn run(self: Box<Self>, packets: Arc<Packets>) {
+        self.work(&packets);
+    }
+}
+
+/// An input shows its decoder as its own.
+impl BranchShown for Shown {
+    fn dropped(&self, dropped: Pushed) {
+        self.counters.pushed(dropped);
+    }
+
+    fn panicked(&self) {
+        self.state.set_decoder(Some("none: internal error in the decode thread".into()));
+    }
+}
+
 impl Decode {
-    pub(super) fn new(
-        queue: Arc<PacketQueue>,
-        shown: Arc<Shown>,
+    /// Decodes for `taker`; with a `demand`, nothing is decoded while there is none.
+    pub(crate) fn new(
+        shown: &Arc<Shown>,
         taker: Box<dyn Taker>,
         demand: Option<Arc<Demand>>,
     ) -> Self {
-        let frame = Frame::new();
-        Self { queue, shown, taker, demand, stream: None, decoder: None, frame }
+        let (shown, frame) = (Arc::clone(shown), Frame::new());
+        Self { shown, taker, demand, stream: None, decoder: None, frame }
     }
 
-    pub(super) fn run(mut self) {
-        let queue = Arc::clone(&self.queue);
-        self.rest_if_unwanted(0);
+    fn work(mut self, queue: &Arc<Packets>) {
+        if let Some(demand) = &self.demand {
+            demand.wakes(queue);
+        }
+        self.rest_if_unwanted(queue, 0);
         while let Some(item) = queue.pop() {
             match item {
                 Item::Stream(stream) => {
@@ -75,19 +110,19 @@ impl Decode {
                 Item::Packet(packet) => self.packet(&packet),
                 Item::End => self.end(),
             }
-            self.rest_if_unwanted(REST_AFTER_NS);
+            self.rest_if_unwanted(queue, REST_AFTER_NS);
         }
         self.shown.state.set_decoder(None);
     }
 
     /// Closes the decoder and parks the queue when nobody has wanted frames for so long.
-    fn rest_if_unwanted(&mut self, after_ns: u64) {
+    fn rest_if_unwanted(&mut self, queue: &Packets, after_ns: u64) {
         let Some(demand) = &self.demand else { return };
         let unwanted = || demand.since_ns().is_none();
         if !unwanted() || monotonic_ns() < demand.gone_ns() + after_ns {
             return;
         }
-        let Some(dropped) = self.queue.park_unless(|| !unwanted()) else { return };
+        let Some(dropped) = queue.park_unless(|| !unwanted()) else { return };
         self.shown.counters.pushed(dropped);
         self.taker.rest();
         if self.decoder.take().is_some() {

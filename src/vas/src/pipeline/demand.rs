@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::queue::PacketQueue;
+use super::branch::Packets;
 
 /// Told by whoever looks for readers, asked on the decode thread with each frame: one load.
 ///
@@ -15,7 +15,7 @@ pub(crate) struct Demand {
     /// When the last one had gone.
     gone_ns: AtomicU64,
     /// What a resting decode thread waits on.
-    queue: OnceLock<Arc<PacketQueue>>,
+    queue: OnceLock<Arc<Packets>>,
 }
 
 impl Demand {
@@ -47,7 +47,7 @@ impl Demand {
     }
 
     /// Lets a thread that rests on `queue` be woken.
-    pub(super) fn wakes(&self, queue: &Arc<PacketQueue>) {
+    pub(super) fn wakes(&self, queue: &Arc<Packets>) {
         let _ = self.queue.set(Arc::clone(queue));
     }
 }

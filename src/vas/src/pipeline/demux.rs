@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use vas_media::{Carrier, Source, SourceError, SourceErrorKind, SourceRequest, StopFlag};
+use vas_media::{Carrier, Packet, Source, SourceError, SourceErrorKind, SourceRequest, StopFlag};
 
 use super::Shown;
 use super::backoff::Backoff;
-use super::queue::PacketQueue;
+use super::feed::Feed;
 use super::state::{State, StreamFacts};
-use crate::config::Camera;
+use crate::config::Input;
 
 /// All that the thread needs.
 pub(super) struct Demux {
     request: SourceRequest,
     stop: StopFlag,
-    queue: Option<Arc<PacketQueue>>,
+    feeds: Vec<Feed>,
     shown: Arc<Shown>,
 }
 
@@ -31,13 +31,8 @@ enum Over {
 }
 
 impl Demux {
-    pub(super) fn new(
-        camera: &Camera,
-        stop: StopFlag,
-        queue: Option<Arc<PacketQueue>>,
-        shown: Arc<Shown>,
-    ) -> Self {
-        Self { request: request(camera), stop, queue, shown }
+    pub(super) fn new(input: &Input, stop: StopFlag, feeds: Vec<Feed>, shown: Arc<Shown>) -> Self {
+        Self { request: request(input), stop, feeds, shown }
     }
 
     pub(super) fn run(self) {
@@ -81,13 +76,9 @@ impl Demux {
         tracing::info!("{stream} over {}", stream.carrier);
         let carrier = stream.carrier;
         self.shown.state.set_stream(StreamFacts::of(stream));
-        if let Some(queue) = &self.queue {
-            self.shown.counters.pushed(queue.push_stream(stream.clone()));
-        }
+        self.feeds.iter().for_each(|feed| feed.begin(stream));
         let over = self.packets(source.as_mut(), carrier, backoff);
-        if let Some(queue) = &self.queue {
-            self.shown.counters.pushed(queue.push_end());
-        }
+        self.feeds.iter().for_each(Feed::end);
         over
     }
 
@@ -107,10 +98,15 @@ impl Demux {
                 first = false;
             }
             counters.received_packet(packet.size());
-            if let Some(queue) = &self.queue {
-                self.shown.counters.pushed(queue.push(packet));
-            }
+            self.hand_on(packet);
         }
+    }
+
+    /// Gives each branch a reference to the packet, the last one ours.
+    fn hand_on(&self, packet: Packet) {
+        let Some((last, others)) = self.feeds.split_last() else { return };
+        others.iter().for_each(|feed| feed.share(&packet));
+        last.packet(packet);
     }
 
     fn failed(error: SourceError) -> Over {
@@ -122,11 +118,11 @@ impl Demux {
     }
 }
 
-fn request(camera: &Camera) -> SourceRequest {
+fn request(input: &Input) -> SourceRequest {
     SourceRequest {
-        url: camera.url.to_secret_string(),
-        transport: camera.transport,
-        connect_timeout: camera.connect_timeout,
-        read_timeout: camera.read_timeout,
+        url: input.url.to_secret_string(),
+        transport: input.transport,
+        connect_timeout: input.connect_timeout,
+        read_timeout: input.read_timeout,
     }
 }

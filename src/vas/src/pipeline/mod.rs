@@ -1,13 +1,16 @@
-//! One camera: a demux thread that never waits for decode, a bounded queue, a decode thread.
+//! One camera: inputs, each with a demux thread that waits for nobody, and the branches that it feeds, each
+//! with a bounded queue and a thread of its own.
 //!
-//! Without a taker of decoded frames there is neither queue nor decode thread nor decoder: the demux
-//! thread counts what it receives, and that is all.
+//! An input knows its branches by one trait ([`Branch`]); what they do with packets, and whether there are
+//! any, changes nothing of what it does itself. Without a branch it counts what it receives, and that is all.
 
 mod backoff;
+mod branch;
 mod counters;
 mod decode;
 mod demand;
 mod demux;
+mod feed;
 mod queue;
 mod state;
 
@@ -15,17 +18,19 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use vas_frame::CameraId;
 use vas_media::StopFlag;
 
+pub(crate) use branch::Branch;
 pub(crate) use counters::{Counters, DropReason};
-pub(crate) use decode::Taker;
+pub(crate) use decode::{Decode, Taker};
 pub(crate) use demand::Demand;
 use state::{State, StateCell};
 
-use crate::config::Camera;
-use queue::PacketQueue;
+use crate::config::Input;
+use feed::Feed;
 
-/// What a camera shows of itself.
+/// What an input shows of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     pub(crate) counters: Counters,
@@ -35,49 +40,58 @@ pub(crate) struct Shown {
 /// The running threads of a camera.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
+    camera: CameraId,
+    inputs: Vec<Running>,
+}
+
+/// The running threads of an input.
+#[derive(Debug)]
+struct Running {
     stop: StopFlag,
-    queue: Option<Arc<PacketQueue>>,
+    feeds: Vec<Feed>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Pipeline {
-    /// Starts a camera. `taker` gets its decoded frames; with none, nothing is decoded. With a `demand`,
-    /// nothing is decoded either while there is none.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub(crate) fn start(
-        camera: &Camera,
-        shown: &Arc<Shown>,
-        taker: Option<Box<dyn Taker>>,
-        demand: Option<Arc<Demand>>,
-    ) -> io::Result<Self> {
-        let stop = StopFlag::new();
-        let queue = taker.is_some().then(|| Arc::new(PacketQueue::new()));
-        let mut pipeline = Self { stop: stop.clone(), queue: queue.clone(), threads: Vec::new() };
-        if let (Some(taker), Some(queue)) = (taker, queue.clone()) {
-            if let Some(demand) = &demand {
-                demand.wakes(&queue);
-            }
-            let decode = decode::Decode::new(queue, Arc::clone(shown), taker, demand);
-            pipeline.spawn("decode", camera, shown, move || decode.run())?;
-        }
-        let demux = demux::Demux::new(camera, stop, queue, Arc::clone(shown));
-        pipeline.spawn("demux", camera, shown, move || demux.run())?;
-        Ok(pipeline)
+    pub(crate) fn new(camera: CameraId) -> Self {
+        Self { camera, inputs: Vec::new() }
     }
 
-    /// Starts a thread that carries the camera's id into FFmpeg's log, and whose panic ends the camera
-    /// in words and nobody else.
+    /// Starts an input and what its packets are for.
+    ///
+    /// # Errors
+    /// When the system has no thread to give; what was started before runs on until [`stop`](Self::stop).
+    pub(crate) fn start(
+        &mut self,
+        input: &Input,
+        shown: &Arc<Shown>,
+        branches: Vec<Box<dyn Branch>>,
+    ) -> io::Result<()> {
+        let stop = StopFlag::new();
+        let feeds: Vec<_> = branches.iter().map(|branch| Feed::to(branch.as_ref())).collect();
+        self.inputs.push(Running { stop: stop.clone(), feeds: feeds.clone(), threads: Vec::new() });
+        for (branch, feed) in branches.into_iter().zip(&feeds) {
+            let (packets, feed) = (feed.packets(), feed.clone());
+            self.spawn(branch.job(), move || branch.run(packets), move || feed.panicked())?;
+        }
+        let demux = demux::Demux::new(input, stop, feeds.clone(), Arc::clone(shown));
+        let shown = Arc::clone(shown);
+        let panicked = move || {
+            shown.state.set(State::Failed, "internal error in the demux thread");
+            feeds.iter().for_each(Feed::close);
+        };
+        self.spawn("demux", move || demux.run(), panicked)
+    }
+
+    /// Starts a thread of the newest input that carries the camera's id into FFmpeg's log. A panic ends what
+    /// the thread does, in words, and nothing else.
     fn spawn(
         &mut self,
         job: &'static str,
-        camera: &Camera,
-        shown: &Arc<Shown>,
         run: impl FnOnce() + Send + 'static,
+        panicked: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let (id, shown, stop) = (camera.id.clone(), Arc::clone(shown), self.stop.clone());
-        let queue = self.queue.clone();
+        let id = self.camera.clone();
         let thread =
             std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
                 let _named = vas_media::log::name_thread(id.as_str());
@@ -85,30 +99,26 @@ impl Pipeline {
                 let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
                 if outcome.is_err() {
                     tracing::error!(
-                        "the {job} thread panicked; this camera stays off until a restart"
+                        "the {job} thread panicked; what it did stays off until a restart"
                     );
-                    shown.state.set(State::Failed, format!("internal error in the {job} thread"));
-                    stop.stop();
-                    if let Some(queue) = queue {
-                        queue.close();
-                    }
+                    panicked();
                 }
             })?;
-        self.threads.push(thread);
+        self.inputs.last_mut().expect("an input is pushed before its threads").threads.push(thread);
         Ok(())
     }
 
     /// Asks the threads to end; does not wait.
     pub(crate) fn stop(&self) {
-        self.stop.stop();
-        if let Some(queue) = &self.queue {
-            queue.close();
+        for input in &self.inputs {
+            input.stop.stop();
+            input.feeds.iter().for_each(Feed::close);
         }
     }
 
     /// Waits for the threads to end.
     pub(crate) fn join(self) {
-        for thread in self.threads {
+        for thread in self.inputs.into_iter().flat_map(|input| input.threads) {
             // A panic was caught and told in the thread itself.
             let _ = thread.join();
         }

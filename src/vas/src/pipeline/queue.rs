@@ -1,4 +1,4 @@
-//! Packets on their way from demux to decode: bounded, and never waited for by the demux thread.
+//! Packets on their way from demux to a branch: bounded, and never waited for by the demux thread.
 //!
 //! While nobody wants decoded frames the queue is parked: nothing comes out, and it keeps the packets since
 //! the last key frame, so that decoding can begin at once when somebody comes.
@@ -8,17 +8,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use vas_media::{Packet, StreamInfo};
 
-/// Most bytes of packets that wait.
-const MAX_BYTES: usize = 32 << 20;
+use super::branch::Limits;
+
 /// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
 const MAX_PARKED_BYTES: usize = 8 << 20;
-/// Longest that the oldest packet may have waited when another one comes, in nanoseconds. Bytes alone
-/// would let a slow camera fall half a minute behind.
-const MAX_WAIT_NS: u64 = 2_000_000_000;
 
-/// What the decode thread works on, in order.
+/// What a branch works on, in order.
 #[derive(Debug)]
-pub(super) enum Item<P = Packet, S = StreamInfo> {
+pub(crate) enum Item<P = Packet, S = StreamInfo> {
     /// A stream begins: packets from here on are of it.
     Stream(Box<S>),
     /// A packet of the stream.
@@ -28,7 +25,7 @@ pub(super) enum Item<P = Packet, S = StreamInfo> {
 }
 
 /// What the queue must know of a packet.
-pub(super) trait Queued {
+pub(crate) trait Queued {
     /// Bytes that it holds.
     fn bytes(&self) -> usize;
     /// Whether decoding can begin with it.
@@ -59,13 +56,15 @@ impl Queued for Packet {
 
 /// What became of a packet that was pushed, and of those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pushed {
-    /// Packets dropped because decode does not keep up.
-    pub(super) overload: u64,
+pub(crate) struct Pushed {
+    /// Packets dropped because the branch does not keep up.
+    pub(crate) overload: u64,
     /// Packets dropped because their stream has had no key frame yet.
-    pub(super) before_key: u64,
+    pub(crate) before_key: u64,
     /// Packets dropped because nobody wanted what they would be decoded to.
-    pub(super) idle: u64,
+    pub(crate) idle: u64,
+    /// Packets dropped because the queue is closed: its branch has ended.
+    pub(crate) closed: u64,
 }
 
 impl Pushed {
@@ -81,13 +80,14 @@ impl Pushed {
 /// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key frame, so
 /// that what is decoded is never decoded from half its references.
 #[derive(Debug)]
-pub(super) struct PacketQueue<P = Packet, S = StreamInfo> {
+pub(crate) struct PacketQueue<P = Packet, S = StreamInfo> {
     inner: Mutex<Inner<P, S>>,
     filled: Condvar,
 }
 
 #[derive(Debug)]
 struct Inner<P, S> {
+    limits: Limits,
     items: VecDeque<Item<P, S>>,
     bytes: usize,
     waits_for_key: Option<Gap>,
@@ -106,8 +106,9 @@ enum Gap {
 }
 
 impl<P: Queued, S> PacketQueue<P, S> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let inner = Inner {
+            limits,
             items: VecDeque::new(),
             bytes: 0,
             waits_for_key: None,
@@ -122,6 +123,9 @@ impl<P: Queued, S> PacketQueue<P, S> {
     pub(super) fn push_stream(&self, stream: S) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
+        if inner.closed {
+            return dropped;
+        }
         if inner.parked {
             // Nobody will ask for a stream that is over.
             dropped.idle = inner.drop_packets();
@@ -138,6 +142,9 @@ impl<P: Queued, S> PacketQueue<P, S> {
     pub(super) fn push_end(&self) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
+        if inner.closed {
+            return dropped;
+        }
         if inner.parked {
             dropped.idle = inner.drop_packets();
         }
@@ -151,6 +158,10 @@ impl<P: Queued, S> PacketQueue<P, S> {
     pub(super) fn push(&self, mut packet: P) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
+        if inner.closed {
+            dropped.closed = 1;
+            return dropped;
+        }
         let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
         let full = inner.is_full_for(&packet);
         // A key frame takes the place of what waits too long, and of all that a parked queue keeps. What a
@@ -182,6 +193,12 @@ impl<P: Queued, S> PacketQueue<P, S> {
         dropped
     }
 
+    /// Notes that a packet could not be handed on at all; the next will be a key frame, and marked.
+    pub(super) fn miss(&self) -> Pushed {
+        self.lock().waits_for_key.get_or_insert(Gap::Overload);
+        Pushed { overload: 1, ..Pushed::default() }
+    }
+
     /// Parks the queue, unless `wanted`: from now on nothing comes out, and packets are kept since the last
     /// key frame only. What is queued is dropped; `None` when it was not parked.
     pub(super) fn park_unless(&self, wanted: impl FnOnce() -> bool) -> Option<Pushed> {
@@ -207,7 +224,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Takes the next item, waiting for it; `None` once closed.
-    pub(super) fn pop(&self) -> Option<Item<P, S>> {
+    pub(crate) fn pop(&self) -> Option<Item<P, S>> {
         let mut inner = self.lock();
         loop {
             if inner.closed {
@@ -225,9 +242,13 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
     }
 
-    /// Ends the queue: nothing more comes out.
+    /// Ends the queue: nothing more comes out, or goes in.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.items.clear();
+        inner.bytes = 0;
+        drop(inner);
         self.filled.notify_all();
     }
 
@@ -249,7 +270,8 @@ impl<P: Queued, S> Inner<P, S> {
                 return bytes > MAX_PARKED_BYTES;
             }
             let waited = packet.arrival_ns().saturating_sub(oldest.max(self.unparked_ns));
-            bytes > MAX_BYTES || waited > MAX_WAIT_NS
+            let Limits { bytes: most, wait } = self.limits;
+            bytes > most || wait.is_some_and(|wait| u128::from(waited) > wait.as_nanos())
         })
     }
 
@@ -264,7 +286,12 @@ impl<P: Queued, S> Inner<P, S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const MAX_BYTES: usize = 32 << 20;
+    const LIMITS: Limits = Limits { bytes: MAX_BYTES, wait: Some(Duration::from_secs(2)) };
 
     #[derive(Debug, PartialEq, Eq)]
     struct Fake {
@@ -315,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_stream_begins_with_a_key_frame() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         queue.push_stream("a");
         assert_eq!(queue.push(packet(1, false)), Pushed { before_key: 1, ..Pushed::default() });
         assert_eq!(queue.push(packet(2, true)), Pushed::default());
@@ -326,7 +353,7 @@ mod tests {
 
     #[test]
     fn too_many_bytes_drop_to_the_next_key_frame() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         let large = |id, key| Fake { bytes: MAX_BYTES / 2, ..packet(id, key) };
         assert_eq!(queue.push(large(1, true)), Pushed::default());
         assert_eq!(queue.push(large(2, false)), Pushed::default());
@@ -342,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_key_frame_takes_the_place_of_what_waits_too_long() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         let at = |id, key, arrival_ms| Fake { arrival_ms, ..packet(id, key) };
         queue.push(at(1, true, 0));
         queue.push(at(2, false, 1900));
@@ -353,7 +380,7 @@ mod tests {
 
     #[test]
     fn dropping_keeps_the_beginnings_and_ends_of_streams() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         let at = |id, arrival_ms| Fake { arrival_ms, ..packet(id, true) };
         queue.push_stream("a");
         queue.push(at(1, 0));
@@ -365,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_parked_queue_keeps_what_decoding_could_begin_with() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         queue.push_stream("a");
         assert_eq!(queue.park_unless(|| true), None);
         assert_eq!(queue.park_unless(|| false), Some(Pushed::default()));
@@ -383,7 +410,7 @@ mod tests {
 
     #[test]
     fn parking_drops_what_could_no_longer_be_decoded() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         queue.push(packet(1, true));
         queue.push(packet(2, false));
         queue.pop();
@@ -398,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_parked_queue_is_bounded_in_bytes_and_in_streams() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         queue.park_unless(|| false);
         for stream in ["a", "b", "c"] {
             queue.push_stream(stream);
@@ -418,15 +445,45 @@ mod tests {
 
     #[test]
     fn a_lone_packet_always_fits() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         let huge = Fake { bytes: 10 * MAX_BYTES, ..packet(1, true) };
         assert_eq!(queue.push(huge), Pushed::default());
         assert_eq!(drain(&queue), ["1"]);
     }
 
     #[test]
+    fn without_a_limit_of_time_bytes_alone_decide() {
+        let queue = Queue::new(Limits { wait: None, ..LIMITS });
+        let at = |id, key, arrival_ms| Fake { arrival_ms, ..packet(id, key) };
+        queue.push(at(1, true, 0));
+        assert_eq!(queue.push(at(2, false, 3_600_000)), Pushed::default());
+        assert_eq!(drain(&queue), ["1", "2"]);
+    }
+
+    #[test]
+    fn what_could_not_be_handed_on_is_a_gap() {
+        let queue = Queue::new(LIMITS);
+        queue.push(packet(1, true));
+        assert_eq!(queue.miss().overload, 1);
+        assert_eq!(queue.push(packet(2, false)).overload, 1);
+        queue.push(packet(3, true));
+        assert_eq!(drain(&queue), ["1", "3!"]);
+    }
+
+    #[test]
+    fn a_closed_queue_holds_nothing() {
+        let queue = Queue::new(LIMITS);
+        queue.push(packet(1, true));
+        queue.close();
+        queue.push_stream("a");
+        assert_eq!(queue.push(packet(2, true)), Pushed { closed: 1, ..Pushed::default() });
+        assert!(queue.lock().items.is_empty());
+        assert!(queue.pop().is_none());
+    }
+
+    #[test]
     fn closing_ends_a_waiting_reader() {
-        let queue = Queue::new();
+        let queue = Queue::new(LIMITS);
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| queue.pop().is_none());
             queue.close();

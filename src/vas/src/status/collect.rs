@@ -11,17 +11,16 @@ use super::report::{
     CameraReport, DecoderReport, DemandReport, ExportReport, InputFacts, InputReport, MemoryReport,
     ShardReport, StreamReport,
 };
+use crate::config::{Role, Roles};
 use crate::export::ExportFacts;
 use crate::pipeline::{DropReason, Shown};
-
-/// The name of a camera's only input.
-const MAIN: &str = "main";
 
 /// What the status looks at for one camera.
 #[derive(Debug)]
 pub(crate) struct CameraStatus {
     id: CameraId,
-    shown: Arc<Shown>,
+    /// At least one.
+    inputs: Vec<InputStatus>,
     export: Option<Export>,
 }
 
@@ -29,6 +28,13 @@ pub(crate) struct CameraStatus {
 struct Export {
     facts: Arc<ExportFacts>,
     ages: AgeWindow,
+}
+
+/// What the status looks at for one input.
+#[derive(Debug)]
+pub(crate) struct InputStatus {
+    pub(crate) roles: Roles,
+    pub(crate) shown: Arc<Shown>,
 }
 
 /// What this process, shard `shard`, has to say of itself and of `cameras`.
@@ -45,20 +51,29 @@ pub(crate) fn report(shard: u32, cameras: &mut [CameraStatus]) -> ShardReport {
 }
 
 impl CameraStatus {
-    pub(crate) fn new(id: CameraId, shown: Arc<Shown>, export: Option<Arc<ExportFacts>>) -> Self {
+    pub(crate) fn new(
+        id: CameraId,
+        inputs: Vec<InputStatus>,
+        export: Option<Arc<ExportFacts>>,
+    ) -> Self {
         let export = export.map(|facts| Export { facts, ages: AgeWindow::default() });
-        Self { id, shown, export }
+        Self { id, inputs, export }
     }
 
     fn report(&mut self, shard: u32, now: Instant) -> CameraReport {
-        let counters = &self.shown.counters;
-        let input = self.input();
+        let exported = self.inputs.iter().position(|input| input.roles.has(Role::Export));
+        let main = &self.inputs[exported.unwrap_or(0)];
+        let counters = &main.shown.counters;
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|input| InputReport { input: input.roles.to_string(), facts: input.facts() });
         CameraReport {
             id: self.id.to_string(),
             shard,
-            inputs: vec![InputReport { input: MAIN.into(), facts: input.clone() }],
-            input,
-            decoder: self.shown.state.get().decoder.map(|words| decoder(&words)),
+            inputs: inputs.collect(),
+            input: main.facts(),
+            decoder: main.shown.state.get().decoder.map(|words| decoder(&words)),
             decoded: counters.decoded(),
             marked: counters.marked(),
             exported: counters.exported(),
@@ -70,8 +85,10 @@ impl CameraStatus {
             recorder: None,
         }
     }
+}
 
-    fn input(&self) -> InputFacts {
+impl InputStatus {
+    fn facts(&self) -> InputFacts {
         let state = self.shown.state.get();
         let counters = &self.shown.counters;
         InputFacts {

@@ -11,7 +11,7 @@ mod process;
 mod prometheus;
 mod report;
 
-pub(crate) use collect::{CameraStatus, report};
+pub(crate) use collect::{CameraStatus, InputStatus, report};
 pub(crate) use file::StatusFiles;
 
 #[cfg(test)]

@@ -94,14 +94,14 @@ pub(crate) struct MemoryReport {
     pub(crate) pinned_bytes: Option<u64>,
 }
 
-/// One camera. State, stream and packets are those of the input that is decoded.
+/// One camera. State, stream and packets are those of the input whose role is `export`, or of its first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CameraReport {
     pub(crate) id: String,
     pub(crate) shard: u32,
     #[serde(flatten)]
     pub(crate) input: InputFacts,
-    /// Every input, the decoded one among them.
+    /// Every input, that one among them.
     pub(crate) inputs: Vec<InputReport>,
     /// `None` while nothing is decoded.
     pub(crate) decoder: Option<DecoderReport>,
@@ -119,7 +119,7 @@ pub(crate) struct CameraReport {
 /// One of a camera's inputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct InputReport {
-    /// What it is for, as in the config, such as `main` and `sub`.
+    /// What it is for: its roles, such as `record, producer`.
     pub(crate) input: String,
     #[serde(flatten)]
     pub(crate) facts: InputFacts,

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use vas_frame::CameraId;
 
 use super::report::ServiceStatus;
-use super::{CameraStatus, StatusFiles, report};
+use super::{CameraStatus, InputStatus, StatusFiles, report};
+use crate::config::Roles;
 use crate::flag::FrameExport;
 use crate::pipeline::{DropReason, Shown};
 
@@ -23,11 +24,13 @@ fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
     shown.counters.received_packet(10);
     shown.counters.dropped(DropReason::Lease);
     let id = CameraId::new("gate").unwrap();
-    files.write_own(report(0, &mut [CameraStatus::new(id, shown, None)]));
+    let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
+    files.write_own(report(0, &mut [CameraStatus::new(id, inputs, None)]));
     let camera = &read()["cameras"][0];
     assert_eq!(camera["id"], "gate");
     assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));
     assert_eq!(camera["inputs"][0]["received"], 1);
+    assert_eq!(camera["inputs"][0]["input"], "record, producer, export");
     assert_eq!(camera["export"], Value::Null);
     let whole: ServiceStatus = serde_json::from_value(read()).unwrap();
     assert_eq!(whole.shards[0].health.pid, Some(std::process::id()));

@@ -1,0 +1,49 @@
+//! What an input's packets are for: a branch is one type that implements one trait.
+//!
+//! The demux thread hands each packet to each branch's queue, a reference and no copy, and waits for none
+//! of them. A branch that can't keep up loses packets of its own queue, up to its next key frame, and
+//! neither the input nor another branch learns of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vas_media::{Packet, StreamInfo};
+
+use super::queue::{PacketQueue, Pushed};
+
+/// What a branch works on, in order.
+pub(crate) type Packets = PacketQueue<Packet, StreamInfo>;
+
+/// One use of an input's packets, on a thread of its own.
+pub(crate) trait Branch: Send {
+    /// What it does, in a word of at least three letters; names its thread.
+    fn job(&self) -> &'static str;
+
+    /// How much may wait for it.
+    fn limits(&self) -> Limits;
+
+    /// What is told of it while it runs.
+    fn shown(&self) -> Arc<dyn BranchShown>;
+
+    /// Works until `packets` is closed.
+    fn run(self: Box<Self>, packets: Arc<Packets>);
+}
+
+/// Takes note of what happens to a branch outside of its own code.
+pub(crate) trait BranchShown: Send + Sync {
+    /// Its queue dropped packets. Called on the demux thread: it must not wait.
+    fn dropped(&self, dropped: Pushed);
+
+    /// Its thread panicked; it stays off until a restart.
+    fn panicked(&self);
+}
+
+/// What may wait in a branch's queue. Neither is ever exceeded by more than one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Most bytes of packets.
+    pub(crate) bytes: usize,
+    /// Longest that the oldest packet may have waited when another one comes; `None`: as long as the bytes
+    /// last.
+    pub(crate) wait: Option<Duration>,
+}

@@ -1,0 +1,62 @@
+//! The demux thread's end of a branch.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vas_media::{Packet, StreamInfo};
+
+use super::branch::{Branch, BranchShown, Packets};
+
+/// Where the demux thread puts a branch's packets; it never waits there.
+#[derive(Clone)]
+pub(super) struct Feed {
+    packets: Arc<Packets>,
+    shown: Arc<dyn BranchShown>,
+}
+
+impl Feed {
+    pub(super) fn to(branch: &dyn Branch) -> Self {
+        Self { packets: Arc::new(Packets::new(branch.limits())), shown: branch.shown() }
+    }
+
+    /// The branch's end.
+    pub(super) fn packets(&self) -> Arc<Packets> {
+        Arc::clone(&self.packets)
+    }
+
+    pub(super) fn begin(&self, stream: &StreamInfo) {
+        self.shown.dropped(self.packets.push_stream(stream.clone()));
+    }
+
+    pub(super) fn packet(&self, packet: Packet) {
+        self.shown.dropped(self.packets.push(packet));
+    }
+
+    /// Hands on a second reference to the packet's data.
+    pub(super) fn share(&self, packet: &Packet) {
+        match packet.try_clone() {
+            Ok(packet) => self.packet(packet),
+            // No memory for a few bytes; the branch begins again at a key frame.
+            Err(_) => self.shown.dropped(self.packets.miss()),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.shown.dropped(self.packets.push_end());
+    }
+
+    pub(super) fn close(&self) {
+        self.packets.close();
+    }
+
+    pub(super) fn panicked(&self) {
+        self.shown.panicked();
+        self.close();
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Feed").field(&self.packets).finish()
+    }
+}
