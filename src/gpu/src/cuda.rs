@@ -7,8 +7,8 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::{Arc, OnceLock};
 
-use cudarc::driver::CudaContext;
 use cudarc::driver::sys::{CUDA_MEMCPY2D, CUevent, CUmemorytype, CUstream};
+use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::RingPages;
 
 use crate::driver::{Driver, Functions, NOT_READY};
@@ -199,12 +199,9 @@ impl Event {
     }
 
     /// As [`Event::record`], on a stream that is not ours.
-    ///
-    /// # Safety
-    /// The stream is alive and of the same context.
-    pub(crate) unsafe fn record_on(&self, stream: CUstream) -> Result<(), CudaError> {
-        // SAFETY: the caller's.
-        unsafe { self.gpu.functions.cuEventRecord(self.raw, stream) }
+    pub(crate) fn record_on(&self, stream: &CudaStream) -> Result<(), CudaError> {
+        // SAFETY: both are alive; of another context the driver would refuse it.
+        unsafe { self.gpu.functions.cuEventRecord(self.raw, stream.cu_stream()) }
     }
 
     /// Sleeps until what it stands for is done.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use cudarc::driver::CudaContext;
-use cudarc::driver::sys::CUstream;
+use cudarc::driver::CudaStream;
 use vas_frame::RingPages;
 
 use crate::cuda::{Gpu, OnLost};
@@ -17,16 +16,15 @@ use crate::error::CudaError;
 use crate::job::{Outcomes, Surface};
 use crate::lane::{Lane, NoRoom};
 use crate::status::Status;
-use crate::worker::{DecodeStream, Parts};
+use crate::worker::Parts;
 
 /// What an engine is made of.
 pub struct Setup {
     /// The driver that was found.
     pub driver: Driver,
-    /// The device's context: the one that its decoders use.
-    pub context: Arc<CudaContext>,
-    /// The stream that pictures are complete on; null is the context's default stream.
-    pub decode_stream: CUstream,
+    /// The stream that pictures are complete on, of the context that the device's decoders use. Held until
+    /// the engine has stopped.
+    pub decode_stream: Arc<CudaStream>,
     /// Most frames in flight, over all cameras.
     pub places: u32,
     /// Told, once and on one of the engine's threads, when the device is lost.
@@ -35,7 +33,7 @@ pub struct Setup {
 
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let device = self.context.ordinal();
+        let device = self.decode_stream.context().ordinal();
         f.debug_struct("Setup").field("device", &device).field("places", &self.places).finish()
     }
 }
@@ -71,11 +69,9 @@ impl<S: Surface + 'static> Engine<S> {
     ///
     /// # Errors
     /// When threads, a stream or an event can't be had; nothing is left then.
-    ///
-    /// # Safety
-    /// `decode_stream` is a stream of `context`, and stays alive until the engine has stopped.
-    pub unsafe fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { driver, context, decode_stream, places, on_lost } = setup;
+    pub fn start(setup: Setup) -> Result<Self, StartError> {
+        let Setup { driver, decode_stream, places, on_lost } = setup;
+        let context = Arc::clone(decode_stream.context());
         let entrance = Arc::new(Entrance::new(places));
         let name = format!("vas-cuda-{}", context.ordinal());
         let seen = Arc::clone(&entrance);
@@ -86,7 +82,7 @@ impl<S: Surface + 'static> Engine<S> {
         let (said, hear) = mpsc::sync_channel(1);
         let parts = Parts {
             gpu: Arc::new(Gpu::new(driver, context, on_lost)),
-            decode_stream: DecodeStream(decode_stream),
+            decode_stream,
             entrance: Arc::clone(&entrance),
             places,
         };

@@ -58,8 +58,13 @@ pub enum Failure {
 /// What became of a submitted frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Readers have it, since this time (`CLOCK_MONOTONIC`, nanoseconds).
-    Published(u64),
+    /// Readers have it.
+    Published {
+        /// Since when (`CLOCK_MONOTONIC`, nanoseconds).
+        at_ns: u64,
+        /// It came down into memory of the driver's first, since its ring is not pinned.
+        staged: bool,
+    },
     /// It was given up.
     Failed(Failure),
 }
@@ -95,11 +100,11 @@ impl<S: Surface> Job<S> {
     }
 
     /// Makes the frame readable. What came down is in the slot.
-    pub(crate) fn publish(self) {
+    pub(crate) fn publish(self, staged: bool) {
         let Self { surface, slot, stamp, place } = self;
         let at_ns = slot.publish(&stamp);
         drop(surface);
-        place.settle(&stamp, Outcome::Published(at_ns));
+        place.settle(&stamp, Outcome::Published { at_ns, staged });
     }
 
     /// Gives the frame up. Nothing reads the surface or writes the slot any more.

@@ -25,8 +25,7 @@ mod sleeper;
 mod status;
 mod worker;
 
-pub use cudarc::driver::CudaContext;
-pub use cudarc::driver::sys::CUstream;
+pub use cudarc::driver::CudaStream;
 pub use driver::{Driver, Unavailable};
 pub use engine::{Engine, Setup, StartError};
 pub use error::CudaError;

@@ -129,10 +129,11 @@ impl<S: Surface> Reaper<S> {
             self.landing.keep(tools);
             return job.give_up(self.failure(error));
         }
+        let staged = tools.staging.is_some();
         let written = tools.staging.as_ref().map_or(Ok(()), |staging| write(&mut job, staging));
         self.landing.keep(tools);
         match written {
-            Ok(()) => job.publish(),
+            Ok(()) => job.publish(staged),
             Err(failure) => job.give_up(failure),
         }
     }

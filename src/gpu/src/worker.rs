@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use cudarc::driver::sys::CUstream;
+use cudarc::driver::CudaStream;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
 use crate::engine::StartError;
@@ -14,16 +14,11 @@ use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::Rings;
 use crate::status::Status;
 
-/// The decoder's stream, only ever recorded on.
-pub(crate) struct DecodeStream(pub(crate) CUstream);
-
-// SAFETY: the driver takes a stream from any thread.
-unsafe impl Send for DecodeStream {}
-
 /// What the engine's thread begins with.
 pub(crate) struct Parts<S> {
     pub(crate) gpu: Arc<Gpu>,
-    pub(crate) decode_stream: DecodeStream,
+    /// The decoders' stream, only ever recorded on.
+    pub(crate) decode_stream: Arc<CudaStream>,
     pub(crate) entrance: Arc<Entrance<S>>,
     pub(crate) places: u32,
 }
@@ -56,7 +51,7 @@ pub(crate) struct Worker<S> {
     decoded: Event,
     stream: Arc<Stream>,
     reaper: JoinHandle<()>,
-    decode_stream: DecodeStream,
+    decode_stream: Arc<CudaStream>,
     entrance: Arc<Entrance<S>>,
     gpu: Arc<Gpu>,
 }
@@ -158,8 +153,7 @@ impl<S: Surface> Worker<S> {
 
     /// Orders what is queued next after all that the decoder has queued.
     fn follow_decoder(&self) -> Result<(), CudaError> {
-        // SAFETY: what `Engine::start` was promised.
-        unsafe { self.decoded.record_on(self.decode_stream.0)? };
+        self.decoded.record_on(&self.decode_stream)?;
         self.stream.wait_for(&self.decoded)
     }
 

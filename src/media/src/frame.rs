@@ -10,7 +10,9 @@ use ffmpeg_next::ffi;
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel_format};
 use crate::fraction::Fraction;
-use crate::surface::{DevicePlane, Surface, is_mapped, surface_format};
+use crate::surface::{
+    DevicePlane, Surface, is_last_of_pool, is_mapped, surface_device, surface_format,
+};
 
 /// A decoded picture by reference, with what its packet said.
 ///
@@ -205,6 +207,8 @@ impl Frame {
             fits.then_some(DevicePlane { address, pitch, row_bytes, rows })
         };
         Some(Surface {
+            // SAFETY: as above.
+            device: unsafe { surface_device(self.as_ptr()) }?,
             format,
             luma: plane(0)?,
             chroma: plane(1)?,
@@ -212,6 +216,14 @@ impl Frame {
             coded_size: self.coded_size(),
             crop: self.crop(),
         })
+    }
+
+    /// Whether letting go of this picture destroys the decoder on a GPU that gave it out: that is closed, and
+    /// all its other pictures are gone. Meant for who must not be held up; a decoder that closes just after
+    /// the answer is not seen.
+    pub fn is_last_of_decoder(&self) -> bool {
+        // SAFETY: a valid frame of ours, borrowed for the call.
+        unsafe { is_last_of_pool(self.as_ptr()) }
     }
 
     /// Bytes from one row of a plane to the next; 0 where [`plane`](Self::plane) is empty.

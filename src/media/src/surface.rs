@@ -6,6 +6,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::ffi::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 
 use crate::color::pixel_format;
+use crate::cuda;
 use crate::frame::Crop;
 
 /// Where a decoded picture lies in device memory.
@@ -15,6 +16,8 @@ use crate::frame::Crop;
 /// [`CudaDevice::decode_stream`](crate::CudaDevice::decode_stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Surface {
+    /// The GPU that has it: [`CudaDevice::ordinal`](crate::CudaDevice::ordinal).
+    pub device: usize,
     /// How the samples lie.
     pub format: SurfaceFormat,
     /// The Y plane, from the first visible sample.
@@ -105,6 +108,32 @@ pub(crate) unsafe fn surface_format(frame: *const ffi::AVFrame) -> Option<Surfac
         (&raw const (*pool).sw_format).cast::<c_int>().read()
     };
     SurfaceFormat::of(format)
+}
+
+/// The GPU that a frame's surface is on.
+///
+/// # Safety
+/// As for [`surface_format`], which has found a format.
+pub(crate) unsafe fn surface_device(frame: *const ffi::AVFrame) -> Option<usize> {
+    // SAFETY: valid by contract; the pool keeps its device, which `CudaDevice` alone makes here and neither
+    // FFmpeg nor we write after that.
+    unsafe {
+        let pool = (*frame).hw_frames_ctx.as_ref()?.data.cast::<ffi::AVHWFramesContext>();
+        cuda::ordinal_of((*pool).device_ctx)
+    }
+}
+
+/// Whether nobody but this frame has the pool of its surface: the decoder that gave it out is closed, and
+/// goes with it.
+///
+/// # Safety
+/// `frame` points to a valid frame that nobody writes during the call.
+pub(crate) unsafe fn is_last_of_pool(frame: *const ffi::AVFrame) -> bool {
+    // SAFETY: valid by contract; the count is read as an atomic.
+    unsafe {
+        let pool = (*frame).hw_frames_ctx;
+        !pool.is_null() && ffi::av_buffer_get_ref_count(pool) == 1
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
 //! A camera's ring on a real tmpfs, fed by an engine on the simulated device.
 
-use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use cudarc::driver::sys::{self, CUstream};
+use cudarc::driver::sys::CUstream;
+use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::{
     Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
     Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
-use vas_gpu::{
-    CudaContext, Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Place, Setup, StartError,
-};
+use vas_gpu::{Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Place, Setup, StartError};
 
-use crate::surface::{Shape, TestSurface, Visible, ok};
+use crate::surface::{Shape, TestSurface, Visible};
 
 const LONG: Duration = Duration::from_secs(60);
 pub(crate) const SLOTS: u32 = 8;
@@ -50,6 +48,7 @@ impl Seen {
 pub(crate) struct Device {
     pub(crate) context: Arc<CudaContext>,
     pub(crate) decode: CUstream,
+    decode_stream: Arc<CudaStream>,
     pub(crate) lost: Arc<AtomicU32>,
 }
 
@@ -62,29 +61,26 @@ impl Device {
     pub(crate) fn open_number(number: usize) -> Self {
         Driver::probe().unwrap();
         let context = CudaContext::new(number).unwrap();
-        let mut decode = null_mut();
-        ok!(sys::cuStreamCreate(&mut decode, 1));
-        Self { context, decode, lost: Arc::default() }
+        let decode_stream = context.new_stream().unwrap();
+        let decode = decode_stream.cu_stream();
+        Self { context, decode, decode_stream, lost: Arc::default() }
     }
 
     pub(crate) fn start_engine(&self) -> Result<Engine<TestSurface>, StartError> {
         let lost = Arc::clone(&self.lost);
         let setup = Setup {
             driver: Driver::probe().unwrap(),
-            context: Arc::clone(&self.context),
-            decode_stream: self.decode,
+            decode_stream: Arc::clone(&self.decode_stream),
             places: 64,
             on_lost: Box::new(move |_| {
                 lost.fetch_add(1, Ordering::SeqCst);
             }),
         };
-        // SAFETY: `close` destroys the stream, and the tests stop their engines before.
-        unsafe { Engine::start(setup) }
+        Engine::start(setup)
     }
 
     pub(crate) fn close(self) {
-        // SAFETY: ours. A lost device refuses.
-        let _gone = unsafe { sys::cuStreamDestroy_v2(self.decode) };
+        drop(self);
     }
 }
 
@@ -185,5 +181,5 @@ pub(crate) fn open(export: &mut CameraExport, geometry: Geometry) -> Option<Ring
 }
 
 pub(crate) fn is_published(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Published(_))
+    matches!(outcome, Outcome::Published { .. })
 }

@@ -16,7 +16,6 @@ macro_rules! ok {
         assert_eq!(unsafe { $call }, cudarc::driver::sys::CUresult::CUDA_SUCCESS)
     };
 }
-pub(crate) use ok;
 
 /// The layout of a surface, and the part of it that is visible.
 #[derive(Clone, Copy, Debug)]

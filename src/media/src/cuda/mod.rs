@@ -153,6 +153,11 @@ impl CudaDevice {
         self.held.decode_stream.cu_stream()
     }
 
+    /// The same stream, for whoever is to hold it.
+    pub fn shared_decode_stream(&self) -> Arc<CudaStream> {
+        Arc::clone(&self.held.decode_stream)
+    }
+
     /// A reference for a decoder, which owns it.
     pub(crate) fn hardware_ref(&self) -> *mut ffi::AVBufferRef {
         // SAFETY: a valid reference, whose count is atomic; null for want of memory, which FFmpeg's
@@ -230,6 +235,15 @@ impl Drop for HardwareDevice {
         // SAFETY: our own count, given back once.
         unsafe { ffi::av_buffer_unref(&mut pointer) };
     }
+}
+
+/// The number of a device that FFmpeg knows by [`HardwareDevice::new`].
+///
+/// # Safety
+/// `device` is null or such a device, alive.
+pub(crate) unsafe fn ordinal_of(device: *const ffi::AVHWDeviceContext) -> Option<usize> {
+    // SAFETY: what `HardwareDevice::new` put there lives until `let_go`, with the device's last user.
+    unsafe { Some((*device.as_ref()?.user_opaque.cast::<Held>().as_ref()?).ordinal) }
 }
 
 /// FFmpeg frees the device: nothing of it uses the context any more.

@@ -10,14 +10,17 @@ use std::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use vas_frame::{
     CameraExport, CameraId, Demanded, ExportRoot, Geometry, Notifier, OpenRing, RingOptions,
-    RingWriter, monotonic_ns,
+    RingPages, RingWriter, monotonic_ns,
 };
 use vas_media::Fraction;
 
 use super::ages::Ages;
-use super::lane::MAX_IN_FLIGHT;
+use super::cuda::{CudaLane, Told};
+use super::download::{Account, MAX_IN_FLIGHT, Memory};
+use super::engines::{Engines, LostGpus};
+use super::ways::InUse;
 use crate::config::Export;
-use crate::pipeline::Demand;
+use crate::pipeline::{Demand, Shown};
 
 /// How often files are looked after, and how soon something that was refused is tried again.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
@@ -40,6 +43,15 @@ pub(super) enum Delivery {
     Revoked,
 }
 
+/// What becomes of asking for a GPU's engine.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The way into it.
+    Lane(CudaLane),
+    /// There is none for now; the keeper goes on trying.
+    None,
+}
+
 /// What can be seen of a camera's export.
 #[derive(Debug, Default)]
 pub(crate) struct ExportFacts {
@@ -59,6 +71,22 @@ pub(crate) struct Facts {
     pub(crate) retired_bytes: u64,
     /// What readers ask for.
     pub(crate) demanded: Demanded,
+    pub(crate) download: DownloadFacts,
+}
+
+/// How frames come into the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DownloadFacts {
+    /// `host`, `cuda` or `none`.
+    pub(crate) engine: &'static str,
+    /// Why there is none, or why frames are copied once more on their way.
+    pub(crate) why: Option<String>,
+}
+
+impl Default for DownloadFacts {
+    fn default() -> Self {
+        Self { engine: "host", why: None }
+    }
 }
 
 impl ExportFacts {
@@ -86,6 +114,7 @@ impl Default for Facts {
             lease_ms: 0,
             retired_bytes: 0,
             demanded: Demanded::Nothing,
+            download: DownloadFacts::default(),
         }
     }
 }
@@ -96,6 +125,10 @@ pub(super) struct Door {
     camera: CameraId,
     shared: Arc<Shared>,
     deliveries: Arc<ArrayQueue<Delivery>>,
+    /// The latest word on the engine that was asked for.
+    answers: Arc<ArrayQueue<Answer>>,
+    in_use: Arc<InUse>,
+    told: Arc<Told>,
     facts: Arc<ExportFacts>,
     demand: Arc<Demand>,
     /// What readers want, if that has changed.
@@ -113,14 +146,39 @@ impl Door {
         self.demanded.pop()
     }
 
+    /// Where engines account for the camera's frames.
+    pub(super) fn account(&self) -> Account {
+        self.told.account().clone()
+    }
+
     pub(super) fn facts(&self) -> Arc<ExportFacts> {
         Arc::clone(&self.facts)
     }
 
-    /// Asks for a ring; the answer comes by [`receive`](Self::receive). `false`: ask again later.
-    pub(super) fn ask(&self, geometry: Geometry, fps: Option<Fraction>) -> bool {
-        let asked =
-            self.shared.wishes.push(Wish::Ring { camera: self.camera.clone(), geometry, fps });
+    /// What became of asking for an engine.
+    pub(super) fn receive_engine(&self) -> Option<Answer> {
+        self.answers.pop()
+    }
+
+    /// Shows which memory frames come from.
+    pub(super) fn in_use(&self) -> Arc<InUse> {
+        Arc::clone(&self.in_use)
+    }
+
+    /// Asks for a ring that is filled from this memory; the answer comes by [`receive`](Self::receive).
+    /// `false`: ask again later.
+    pub(super) fn ask(&self, geometry: Geometry, fps: Option<Fraction>, from: Memory) -> bool {
+        self.wish(Wish::Ring { camera: self.camera.clone(), geometry, fps, from })
+    }
+
+    /// Asks for the engine of a GPU, and for the ring that is open to be pinned there; the answer comes by
+    /// [`receive_engine`](Self::receive_engine). `false`: ask again later.
+    pub(super) fn ask_engine(&self, device: usize, pages: Option<RingPages>) -> bool {
+        self.wish(Wish::Engine { camera: self.camera.clone(), device, pages })
+    }
+
+    fn wish(&self, wish: Wish) -> bool {
+        let asked = self.shared.wishes.push(wish);
         self.thread.unpark();
         asked.is_ok()
     }
@@ -129,7 +187,8 @@ impl Door {
 #[derive(Debug)]
 enum Wish {
     Camera(Door),
-    Ring { camera: CameraId, geometry: Geometry, fps: Option<Fraction> },
+    Ring { camera: CameraId, geometry: Geometry, fps: Option<Fraction>, from: Memory },
+    Engine { camera: CameraId, device: usize, pages: Option<RingPages> },
 }
 
 #[derive(Debug)]
@@ -150,6 +209,7 @@ impl Keeper {
         root: Arc<ExportRoot>,
         notifier: Arc<Notifier>,
         config: &Export,
+        lost: Arc<LostGpus>,
     ) -> io::Result<Self> {
         let shared =
             Arc::new(Shared { wishes: ArrayQueue::new(MAX_WISHES), stop: AtomicBool::new(false) });
@@ -159,6 +219,7 @@ impl Keeper {
             hold: config.hold,
             slots: config.slots,
             cameras: HashMap::new(),
+            engines: Engines::new(lost),
         };
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -168,14 +229,18 @@ impl Keeper {
     }
 
     /// Takes a camera on: its directory is made at once, its ring when its tap asks.
-    pub(super) fn add(&self, camera: CameraId, demand: Arc<Demand>) -> Door {
+    pub(super) fn add(&self, camera: CameraId, shown: &Arc<Shown>, demand: Arc<Demand>) -> Door {
         let thread = self.thread.as_ref().expect("there until drop").thread().clone();
         let facts = Arc::new(ExportFacts::default());
+        let account = Account::new(camera.clone(), Arc::clone(shown), Arc::clone(&facts));
         let door = Door {
             camera,
             shared: Arc::clone(&self.shared),
             // A ring, a word that it is gone and one that there is none: never more wait.
             deliveries: Arc::new(ArrayQueue::new(4)),
+            answers: Arc::new(ArrayQueue::new(1)),
+            in_use: Arc::default(),
+            told: Arc::new(Told::new(account)),
             facts,
             demand,
             demanded: Arc::new(ArrayQueue::new(1)),
@@ -219,6 +284,7 @@ struct Work {
     hold: Duration,
     slots: Option<u32>,
     cameras: HashMap<CameraId, Kept>,
+    engines: Engines,
 }
 
 struct Kept {
@@ -226,6 +292,7 @@ struct Kept {
     export: Option<CameraExport>,
     /// The ring that is wanted, and when to try for it.
     wanted: Option<Wanted>,
+    engine_wanted: Option<EngineWanted>,
     claim_at_ns: u64,
     /// When to look for readers again, and what they wanted when we last did.
     look_at_ns: u64,
@@ -235,6 +302,13 @@ struct Kept {
 struct Wanted {
     geometry: Geometry,
     fps: Option<Fraction>,
+    from: Memory,
+    at_ns: u64,
+}
+
+struct EngineWanted {
+    device: usize,
+    pages: Option<RingPages>,
     at_ns: u64,
 }
 
@@ -252,13 +326,22 @@ impl Work {
             }
             let mut next_ns = housekeeping_ns;
             for (camera, kept) in &mut self.cameras {
-                kept.advance(camera, &self.root, &self.notifier, (self.hold, self.slots));
+                kept.advance_engine(camera, &mut self.engines);
+                kept.advance(
+                    camera,
+                    &self.root,
+                    &self.notifier,
+                    (self.hold, self.slots),
+                    &self.engines,
+                );
                 kept.look_for_readers();
                 next_ns = next_ns.min(kept.next_ns());
             }
             let wait = next_ns.saturating_sub(monotonic_ns());
             std::thread::park_timeout(Duration::from_nanos(wait));
         }
+        // While the rings are still there: what is in flight is finished, and then they are unpinned.
+        self.engines.stop();
     }
 
     fn accept(&mut self, wish: Wish) {
@@ -267,6 +350,7 @@ impl Work {
                 let kept = Kept {
                     export: None,
                     wanted: None,
+                    engine_wanted: None,
                     claim_at_ns: 0,
                     look_at_ns: 0,
                     demanded: Demanded::Nothing,
@@ -274,9 +358,14 @@ impl Work {
                 };
                 self.cameras.insert(kept.door.camera.clone(), kept);
             }
-            Wish::Ring { camera, geometry, fps } => {
+            Wish::Ring { camera, geometry, fps, from } => {
                 if let Some(kept) = self.cameras.get_mut(&camera) {
-                    kept.wanted = Some(Wanted { geometry, fps, at_ns: 0 });
+                    kept.wanted = Some(Wanted { geometry, fps, from, at_ns: 0 });
+                }
+            }
+            Wish::Engine { camera, device, pages } => {
+                if let Some(kept) = self.cameras.get_mut(&camera) {
+                    kept.engine_wanted = Some(EngineWanted { device, pages, at_ns: 0 });
                 }
             }
         }
@@ -290,7 +379,9 @@ impl Work {
             self.root = Arc::new(root);
             self.cameras.values_mut().for_each(|kept| kept.claim_at_ns = 0);
         }
+        self.engines.housekeep();
         for (camera, kept) in &mut self.cameras {
+            kept.show_download(&self.engines);
             let Some(export) = &mut kept.export else { continue };
             if export.housekeep() {
                 let retired_bytes = export.retired_bytes();
@@ -308,11 +399,13 @@ impl Work {
 impl Kept {
     /// When there is something to do here, as far as is known.
     fn next_ns(&self) -> u64 {
-        match (&self.export, &self.wanted) {
+        let engine = self.engine_wanted.as_ref().map_or(u64::MAX, |wanted| wanted.at_ns);
+        let ring = match (&self.export, &self.wanted) {
             (None, _) => self.claim_at_ns,
             (Some(_), Some(wanted)) => wanted.at_ns.min(self.look_at_ns),
             (Some(_), None) => self.look_at_ns,
-        }
+        };
+        ring.min(engine)
     }
 
     /// Looks whether readers came or went. They leave nothing but a lock, so there is nobody to tell us.
@@ -339,12 +432,68 @@ impl Kept {
         self.look_at_ns = now_ns + if here { DEPARTURES_NS } else { ARRIVALS_NS };
     }
 
+    /// Has the camera's GPU's engine ready, and its ring pinned there.
+    fn advance_engine(&mut self, camera: &CameraId, engines: &mut Engines) {
+        let now_ns = monotonic_ns();
+        let Some(wanted) = self.engine_wanted.take_if(|wanted| now_ns >= wanted.at_ns) else {
+            return;
+        };
+        let answer = match engines.lane(wanted.device, Arc::clone(&self.door.told)) {
+            Ok(lane) => {
+                if let Some(pages) = wanted.pages {
+                    engines.prepare(wanted.device, pages);
+                }
+                Answer::Lane(lane)
+            }
+            Err(error) => {
+                let words = format!("GPU {}: {error}", wanted.device);
+                let download = DownloadFacts { engine: "none", why: Some(words) };
+                if self.door.facts.get().download != download {
+                    tracing::error!(%camera, "no download from GPU {}: {error}", wanted.device);
+                }
+                self.door.facts.set(|facts| facts.download = download);
+                // Without the pages: if the ring goes meanwhile, so may its memory.
+                let at_ns = now_ns + RETRY_NS;
+                self.engine_wanted =
+                    Some(EngineWanted { device: wanted.device, pages: None, at_ns });
+                Answer::None
+            }
+        };
+        let _ = self.door.answers.force_push(answer);
+    }
+
+    fn show_download(&self, engines: &Engines) {
+        // What is said of an engine that can't be had stays until it can.
+        if self.engine_wanted.is_some() {
+            return;
+        }
+        let download = match self.door.in_use.device() {
+            None => DownloadFacts::default(),
+            Some(device) => {
+                let status = engines.status(device);
+                let staged = self.door.told.staged().then_some(status.not_pinned).flatten();
+                match (status.lost, staged) {
+                    (Some(why), _) => {
+                        let words = format!("GPU {device} is lost: {why}");
+                        DownloadFacts { engine: "none", why: Some(words) }
+                    }
+                    (None, Some(why)) => {
+                        DownloadFacts { engine: "cuda", why: Some(format!("staged: {why}")) }
+                    }
+                    (None, None) => DownloadFacts { engine: "cuda", why: None },
+                }
+            }
+        };
+        self.door.facts.set(|facts| facts.download = download);
+    }
+
     fn advance(
         &mut self,
         camera: &CameraId,
         root: &Arc<ExportRoot>,
         notifier: &Arc<Notifier>,
         (hold, slots): (Duration, Option<u32>),
+        engines: &Engines,
     ) {
         let now_ns = monotonic_ns();
         if self.export.is_none() && now_ns >= self.claim_at_ns {
@@ -366,6 +515,9 @@ impl Kept {
         match export.open_ring(wanted.geometry, options) {
             Ok(OpenRing::Ready(writer)) => {
                 let (first_frame_id, geometry) = (export.first_frame_id(), wanted.geometry);
+                if let Memory::Cuda(device) = wanted.from {
+                    engines.prepare(device, writer.pages());
+                }
                 self.wanted = None;
                 self.opened(camera, geometry, options);
                 self.send(Delivery::Ring { writer, first_frame_id });

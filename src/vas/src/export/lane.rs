@@ -1,4 +1,4 @@
-//! A camera's way through the copy engine: frames in order, one copied at a time.
+//! A camera's way through the host's engine: frames in order, one copied at a time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
-use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
+use vas_frame::{ClaimedSlot, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 
-use super::keeper::ExportFacts;
-use crate::pipeline::{DropReason, Shown};
+use super::download::{Account, Download, MAX_IN_FLIGHT};
+use super::pool::Entrance;
+use crate::pipeline::DropReason;
 
-/// Frames of a camera that may be handed over and not yet published. They hold memory of the decoder.
-pub(super) const MAX_IN_FLIGHT: u32 = 3;
 /// Frames copied before another camera has its turn.
 const TURN: usize = 4;
 
@@ -27,9 +26,7 @@ pub(super) struct Job {
 
 /// One camera's jobs. Empty frames wait in `spare` and are used again: a job allocates nothing.
 pub(super) struct Lane {
-    camera: CameraId,
-    shown: Arc<Shown>,
-    facts: Arc<ExportFacts>,
+    account: Account,
     jobs: ArrayQueue<Job>,
     spare: ArrayQueue<Frame>,
     /// Whether the lane is in the pool's queue or with a worker: it is never with two.
@@ -41,20 +38,72 @@ pub(super) struct Lane {
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lane")
-            .field("camera", &self.camera)
+            .field("camera", self.account.camera())
             .field("jobs", &self.jobs.len())
             .finish()
     }
 }
 
+/// A camera's way through the pool: what the tap holds.
+#[derive(Debug)]
+pub(super) struct HostLane {
+    lane: Arc<Lane>,
+    entrance: Entrance,
+}
+
+/// The empty frame that a picture moves into.
+#[derive(Debug)]
+pub(super) struct Place {
+    frame: Option<Frame>,
+    lane: Arc<Lane>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            self.lane.give_back(frame);
+        }
+    }
+}
+
+impl HostLane {
+    pub(super) fn new(lane: Arc<Lane>, entrance: Entrance) -> Self {
+        Self { lane, entrance }
+    }
+
+    #[cfg(test)]
+    pub(super) fn lane(&self) -> Arc<Lane> {
+        Arc::clone(&self.lane)
+    }
+}
+
+impl Download for HostLane {
+    type Place = Place;
+
+    fn admit(&self) -> Result<Place, DropReason> {
+        let frame = Some(self.lane.spare.pop().ok_or(DropReason::InFlight)?);
+        Ok(Place { frame, lane: Arc::clone(&self.lane) })
+    }
+
+    fn submit(&self, mut place: Place, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
+        let Some(mut held) = place.frame.take() else { return };
+        held.take_from(frame);
+        if self.lane.submit(held, slot, stamp) {
+            self.entrance.enter(&self.lane);
+        }
+    }
+
+    fn in_flight(&self) -> u32 {
+        MAX_IN_FLIGHT - u32::try_from(self.lane.spare.len()).unwrap_or(MAX_IN_FLIGHT)
+    }
+}
+
 impl Lane {
-    pub(super) fn new(camera: CameraId, shown: Arc<Shown>, facts: Arc<ExportFacts>) -> Self {
+    pub(super) fn new(account: Account) -> Self {
         let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
         while spare.push(Frame::new()).is_ok() {}
         Self {
-            camera,
-            shown,
-            facts,
+            account,
             jobs: ArrayQueue::new(MAX_IN_FLIGHT as usize),
             spare,
             scheduled: AtomicBool::new(false),
@@ -62,27 +111,17 @@ impl Lane {
         }
     }
 
-    pub(super) fn shown(&self) -> &Shown {
-        &self.shown
-    }
-
-    /// A place for one more frame; `None` while `MAX_IN_FLIGHT` are on their way.
-    pub(super) fn admit(&self) -> Option<Frame> {
-        self.spare.pop()
-    }
-
-    /// Gives an admitted place back unused.
-    pub(super) fn give_back(&self, mut frame: Frame) {
+    fn give_back(&self, mut frame: Frame) {
         frame.clear();
         // There are as many places as frames.
         let _ = self.spare.push(frame);
     }
 
     /// Adds a job. `true`: the lane must be put into the pool's queue now.
-    pub(super) fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
+    fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
         // An admitted frame has its place here; if it had not, the slot would hold no frame.
         if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
-            self.shown.counters.dropped(DropReason::InFlight);
+            self.account.dropped(DropReason::InFlight);
             self.give_back(job.frame);
             return false;
         }
@@ -124,21 +163,13 @@ impl Lane {
         match copied {
             Ok(Ok(())) => {
                 let published_ns = slot.publish(&stamp);
-                self.facts.ages.record(published_ns.saturating_sub(stamp.arrival_ns));
-                let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
-                self.shown.counters.exported_frame(stamp.flags.bits() & marked != 0);
+                self.account.published(&stamp, published_ns);
             }
-            Ok(Err(reason)) => self.failed(&reason),
-            Err(_) => self.failed("internal error in the copy"),
+            Ok(Err(reason)) => self.account.failed(&reason),
+            Err(_) => self.account.failed(&"internal error in the copy"),
         }
         // The picture goes back to the decoder only now: it was read until here.
         self.give_back(frame);
-    }
-
-    /// The dropped slot holds no frame; older ones stay readable.
-    fn failed(&self, reason: &str) {
-        self.shown.counters.dropped(DropReason::CopyFailed);
-        tracing::warn!(camera = %self.camera, "a frame was not exported: {reason}");
     }
 
     fn copy(&self, frame: &Frame, slot: &mut ClaimedSlot) -> Result<(), String> {

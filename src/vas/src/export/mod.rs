@@ -1,29 +1,39 @@
 //! The frame path: everything that `AI_FRAME_EXPORT_ENABLED` guards. With the flag off no value of this
 //! module exists.
 //!
-//! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, go on. `Pool` copies: the host's
-//! download engine. `Keeper` opens rings and looks after them. Frames and slots travel between them
+//! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, go on. An engine brings the
+//! picture into its slot (`download::Download`): the host's `Pool`, or that of the GPU on which it was decoded.
+//! `Keeper` opens rings, starts engines, and looks after both. Frames and slots travel between them
 //! through bounded queues that were filled before the first frame: once running, nothing is allocated.
 
 mod ages;
+mod closer;
+mod cuda;
+mod download;
+mod engines;
 mod gates;
 mod idle;
 mod keeper;
 mod lane;
 mod pool;
 mod tap;
+mod ways;
 
 use std::sync::Arc;
 
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
 
 pub(crate) use ages::{AgeCounts, Ages};
+#[allow(unused_imports, reason = "for who opens decoders on GPUs")]
+pub(crate) use download::EXTRA_SURFACES;
+pub(crate) use engines::LostGpus;
 pub(crate) use keeper::ExportFacts;
 use keeper::Keeper;
-use lane::Lane;
+use lane::{HostLane, Lane};
 use pool::Pool;
 pub(crate) use tap::Tap;
 use tap::Wants;
+use ways::Ways;
 
 use crate::config::{Camera, Export, WhenIdle};
 use crate::pipeline::{Demand, Shown};
@@ -33,6 +43,7 @@ use crate::pipeline::{Demand, Shown};
 pub(crate) struct FramePath {
     pool: Pool,
     keeper: Keeper,
+    lost_gpus: Arc<LostGpus>,
 }
 
 /// Why the frame path could not be set up.
@@ -54,7 +65,15 @@ impl FramePath {
         };
         let root = Arc::new(ExportRoot::open(&config.dir, access)?);
         let notifier = Arc::new(Notifier::start()?);
-        Ok(Self { pool: Pool::start()?, keeper: Keeper::start(root, notifier, config)? })
+        let lost_gpus = Arc::new(LostGpus::default());
+        let keeper = Keeper::start(root, notifier, config, Arc::clone(&lost_gpus))?;
+        Ok(Self { pool: Pool::start()?, keeper, lost_gpus })
+    }
+
+    /// The GPUs that turned out to be lost while frames came down from them.
+    #[allow(dead_code, reason = "for who opens decoders on GPUs")]
+    pub(crate) fn lost_gpus(&self) -> Arc<LostGpus> {
+        Arc::clone(&self.lost_gpus)
     }
 
     /// Makes a camera's tap, and what shows its export. `demand` will be told of its readers.
@@ -64,12 +83,12 @@ impl FramePath {
         shown: &Arc<Shown>,
         demand: &Arc<Demand>,
     ) -> (Tap, Arc<ExportFacts>) {
-        let door = self.keeper.add(camera.id.clone(), Arc::clone(demand));
+        let door = self.keeper.add(camera.id.clone(), shown, Arc::clone(demand));
         let facts = door.facts();
-        let lane = Lane::new(camera.id.clone(), Arc::clone(shown), Arc::clone(&facts));
-        let lane = Arc::new(lane);
+        let lane = Arc::new(Lane::new(door.account()));
         let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
-        (Tap::new(lane, self.pool.entrance(), door, Arc::clone(demand), wants), facts)
+        let ways = Ways::new(HostLane::new(lane, self.pool.entrance()), door.in_use());
+        (Tap::new(Arc::clone(shown), ways, door, Arc::clone(demand), wants), facts)
     }
 
     /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.

@@ -11,11 +11,11 @@ use vas_frame::{
 use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
 
+use super::download::{Download, Memory};
 use super::gates::Gates;
 use super::keeper::{Delivery, Door};
-use super::lane::Lane;
-use super::pool::Entrance;
-use crate::pipeline::{Demand, DropReason, Taker};
+use super::ways::{Way, Ways};
+use crate::pipeline::{Demand, DropReason, Shown, Taker};
 
 /// What a camera's config says of its export.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub(super) struct Wants {
 /// A camera's tap.
 #[derive(Debug)]
 pub(crate) struct Tap {
-    lane: Arc<Lane>,
-    entrance: Entrance,
+    shown: Arc<Shown>,
+    ways: Ways,
     door: Door,
     demand: Arc<Demand>,
     ring_ready: bool,
@@ -60,7 +60,7 @@ impl Taker for Tap {
 
     fn take(&mut self, frame: &mut Frame) {
         if let Err(why) = self.offer(frame) {
-            self.lane.shown().counters.dropped(why);
+            self.shown.counters.dropped(why);
         }
     }
 
@@ -72,15 +72,15 @@ impl Taker for Tap {
 
 impl Tap {
     pub(super) fn new(
-        lane: Arc<Lane>,
-        entrance: Entrance,
+        shown: Arc<Shown>,
+        ways: Ways,
         door: Door,
         demand: Arc<Demand>,
         wants: Wants,
     ) -> Self {
         Self {
-            lane,
-            entrance,
+            shown,
+            ways,
             door,
             demand,
             ring_ready: wants.ring_ready,
@@ -102,6 +102,7 @@ impl Tap {
         // It is to see every frame.
         let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
         let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
+        let memory = Memory::of(frame).ok_or(DropReason::Unsupported)?;
         let frame_id = self.next_frame_id;
         self.next_frame_id += 1;
         let wanted_since_ns = self.demand.since_ns();
@@ -109,9 +110,11 @@ impl Tap {
             self.pause();
             return Err(DropReason::NoReader);
         }
+        // First, so that the ring is made ready for the engine that fills it.
+        let way = self.ways.choose(memory, &self.door, self.writer.as_ref());
         let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
         if !fits {
-            return Err(self.ask(geometry));
+            return Err(self.ask(geometry, memory));
         }
         // A frame from before its readers came is not current for them.
         match wanted_since_ns {
@@ -121,6 +124,7 @@ impl Tap {
                 return Err(since_ns.map_or(DropReason::NoReader, |_| DropReason::BeforeReader));
             }
         }
+        way?;
         let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
         // One line of time for all epochs: the gates need to know of none.
@@ -131,21 +135,6 @@ impl Tap {
                 writer.pause();
             }
         })?;
-        let mut place = self.lane.admit().ok_or(DropReason::InFlight)?;
-        let slot = match writer.claim(now_ns) {
-            Ok(slot) => slot,
-            Err(refused) => {
-                self.lane.give_back(place);
-                return Err(match refused {
-                    Refused::Lease => DropReason::Lease,
-                    Refused::InFlight => DropReason::InFlight,
-                });
-            }
-        };
-        if self.gates.every_frame() {
-            writer.resume(frame_id);
-        }
-        self.gates.dispatched(gate_stamp);
         let stamp = Stamp {
             frame_id,
             pts_ns: frame.pts_ns(),
@@ -153,21 +142,21 @@ impl Tap {
             decoded_ns: now_ns,
             gate_ns,
             wall_clock_ns: None,
-            flags: self.flags_of(frame),
+            flags: flags_of(frame, self.knows_loss),
             coded: frame.coded_size(),
             crop: (frame.crop().left, frame.crop().top),
             decoder: self.decoder,
         };
-        place.take_from(frame);
-        if self.lane.submit(place, slot, stamp) {
-            self.entrance.enter(&self.lane);
+        let mut handover = Handover { writer, gates: &mut self.gates, gate_stamp, stamp, now_ns };
+        match self.ways.chosen() {
+            Way::Host(lane) => handover.through(lane, frame),
+            Way::Cuda(lane) => handover.through(lane, frame),
         }
-        Ok(())
     }
 
     #[cfg(test)]
-    pub(super) fn lane(&self) -> Arc<Lane> {
-        Arc::clone(&self.lane)
+    pub(super) fn lane(&self) -> Arc<super::lane::Lane> {
+        self.ways.host().lane()
     }
 
     /// Tells readers that frames are left out from here on.
@@ -182,6 +171,7 @@ impl Tap {
         if let Some(demanded) = self.door.demanded() {
             self.gates.demand(demanded);
         }
+        self.ways.receive(&self.door);
         while let Some(delivery) = self.door.receive() {
             match delivery {
                 Delivery::Ring { writer, first_frame_id } => {
@@ -200,23 +190,48 @@ impl Tap {
     }
 
     /// Asks the keeper for a ring of this geometry, once, and says what the frame is dropped for.
-    fn ask(&mut self, geometry: Geometry) -> DropReason {
+    fn ask(&mut self, geometry: Geometry, memory: Memory) -> DropReason {
         // The keeper can use the pages again only when we have let go of them.
         self.writer = None;
-        if self.asked != Some(geometry) && self.door.ask(geometry, self.fps) {
+        if self.asked != Some(geometry) && self.door.ask(geometry, self.fps, memory) {
             self.asked = Some(geometry);
         }
         if self.refused { DropReason::NoExport } else { DropReason::EpochOpening }
     }
+}
 
-    fn flags_of(&self, frame: &Frame) -> Flags {
-        Flags::default()
-            .with(Flags::KEY, frame.is_key())
-            .with(Flags::CORRUPT, frame.is_corrupt())
-            .with(Flags::LOSS_UNKNOWN, !self.knows_loss)
-            .with(Flags::DISCONTINUITY, frame.discontinuity())
-            .with(Flags::INTERLACED, frame.interlaced())
+/// A frame that is wanted, and whose ring is open.
+struct Handover<'a> {
+    writer: &'a mut RingWriter,
+    gates: &'a mut Gates,
+    gate_stamp: vas_gate::Stamp,
+    stamp: Stamp,
+    now_ns: u64,
+}
+
+impl Handover<'_> {
+    fn through<D: Download>(&mut self, lane: &D, frame: &mut Frame) -> Result<(), DropReason> {
+        let place = lane.admit()?;
+        let slot = self.writer.claim(self.now_ns).map_err(|refused| match refused {
+            Refused::Lease => DropReason::Lease,
+            Refused::InFlight => DropReason::InFlight,
+        })?;
+        if self.gates.every_frame() {
+            self.writer.resume(self.stamp.frame_id);
+        }
+        self.gates.dispatched(self.gate_stamp);
+        lane.submit(place, frame, slot, self.stamp);
+        Ok(())
     }
+}
+
+fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
+    Flags::default()
+        .with(Flags::KEY, frame.is_key())
+        .with(Flags::CORRUPT, frame.is_corrupt())
+        .with(Flags::LOSS_UNKNOWN, !knows_loss)
+        .with(Flags::DISCONTINUITY, frame.discontinuity())
+        .with(Flags::INTERLACED, frame.interlaced())
 }
 
 /// What a ring for this frame must be like; `None` when no ring could be.

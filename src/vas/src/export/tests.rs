@@ -8,6 +8,7 @@ use md5::{Digest as _, Md5};
 use vas_frame::{CameraId, Flags, Nv12Image, ReadError, Reader};
 use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport};
 
+use super::download::Download as _;
 use super::*;
 use crate::config::{Config, Surroundings};
 use crate::pipeline::{Demand, DropReason, Taker as _};
@@ -312,11 +313,15 @@ fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
 #[test]
 fn a_lane_takes_so_many_and_no_more() {
     let shown = Arc::new(Shown::default());
-    let lane = Lane::new(CameraId::new("cam").unwrap(), shown, Arc::default());
-    let mut places: Vec<_> = std::iter::from_fn(|| lane.admit()).collect();
-    assert_eq!(places.len(), lane::MAX_IN_FLIGHT as usize);
-    places.drain(..).for_each(|place| lane.give_back(place));
-    assert!(lane.admit().is_some());
+    let account = download::Account::new(CameraId::new("cam").unwrap(), shown, Arc::default());
+    let lane = Arc::new(Lane::new(account));
+    let pool = Pool::start().unwrap();
+    let lane = HostLane::new(lane, pool.entrance());
+    let places: Vec<_> = std::iter::from_fn(|| lane.admit().ok()).collect();
+    assert_eq!(places.len(), download::MAX_IN_FLIGHT as usize);
+    assert_eq!(lane.in_flight(), download::MAX_IN_FLIGHT);
+    drop(places);
+    assert!(lane.admit().is_ok());
 }
 
 /// The promise of the tap's path: once running, offering, copying and publishing a frame allocate

@@ -29,6 +29,10 @@ pub(crate) enum DropReason {
     NoExport,
     /// Frame: the copies before it were not done yet.
     InFlight,
+    /// Frame: it lies in other memory than those before it, whose copies were not done yet.
+    EngineChange,
+    /// Frame: its GPU is lost.
+    GpuLost,
     /// Frame: every slot was still promised to readers.
     Lease,
     /// Frame: of a size or kind that can't be exported.
@@ -39,7 +43,7 @@ pub(crate) enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of the status.
-    pub(crate) const ALL: [(Self, &str); 14] = [
+    pub(crate) const ALL: [(Self, &str); 16] = [
         (Self::BeforeKey, "before_key"),
         (Self::Overload, "overload"),
         (Self::Idle, "idle"),
@@ -51,6 +55,8 @@ impl DropReason {
         (Self::EpochOpening, "epoch_opening"),
         (Self::NoExport, "no_export"),
         (Self::InFlight, "in_flight"),
+        (Self::EngineChange, "engine_change"),
+        (Self::GpuLost, "gpu_lost"),
         (Self::Lease, "lease"),
         (Self::Unsupported, "unsupported"),
         (Self::CopyFailed, "copy_failed"),

@@ -8,8 +8,8 @@ use vas_frame::{CameraId, Demanded};
 use super::age::AgeWindow;
 use super::memory::rss_anon_bytes;
 use super::report::{
-    CameraReport, DecoderReport, DemandReport, ExportReport, InputFacts, InputReport, MemoryReport,
-    ShardReport, StreamReport,
+    CameraReport, DecoderReport, DemandReport, DownloadReport, ExportReport, InputFacts,
+    InputReport, MemoryReport, ShardReport, StreamReport,
 };
 use crate::config::{Role, Roles};
 use crate::export::ExportFacts;
@@ -135,7 +135,11 @@ impl Export {
             readers: facts.demanded != Demanded::Nothing,
             demand: demand(&facts.demanded),
             age: self.ages.report(self.facts.ages(), now),
-            download: None,
+            download: Some(DownloadReport {
+                engine: facts.download.engine.into(),
+                why: facts.download.why,
+                ..DownloadReport::default()
+            }),
         }
     }
 }

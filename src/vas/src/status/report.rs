@@ -208,7 +208,7 @@ pub(crate) struct AgeReport {
 /// How frames come into the ring.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DownloadReport {
-    /// `host`, or `cuda`.
+    /// `host`, `cuda`, or `none`.
     pub(crate) engine: String,
     /// Copies under way.
     pub(crate) in_flight: u32,

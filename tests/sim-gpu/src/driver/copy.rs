@@ -10,6 +10,7 @@ use super::host::{self, InUse};
 use super::memory::{self, Block, BlockUse};
 use super::stream::{self, Stream, Work};
 use crate::sim::abi::{Handle, In};
+use crate::sim::config::config;
 use crate::sim::delay;
 use crate::sim::lock;
 use crate::sim::misuse::{Kind, report};
@@ -21,6 +22,9 @@ use crate::sim::status::{Result, Status};
 pub(crate) static PENDING: Peak = Peak::new();
 /// Bytes that copies have moved over the link.
 pub(crate) static COPIED: Peak = Peak::new();
+
+/// How often a copy that is held looks whether it may go on.
+const HELD_FOR: Duration = Duration::from_millis(1);
 
 /// `CUDA_MEMCPY2D`.
 #[repr(C)]
@@ -183,6 +187,12 @@ impl Transfer {
                 _ => None,
             };
             let bytes = self.width * self.height;
+            while mode == Mode::Asynchronous
+                && config().copies_are_held()
+                && context.device.health().is_ok()
+            {
+                context.device.pause(HELD_FOR);
+            }
             troubles.befall(context.device, delay::of_copy(bytes))?;
             self.run();
             if link.is_some() {

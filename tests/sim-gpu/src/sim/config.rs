@@ -36,6 +36,8 @@ pub(crate) struct Config {
     decode_us: AtomicU64,
     /// `SIM_GPU_COPY_US_PER_MIB` over the link.
     copy_us_per_mib: AtomicU64,
+    /// `SIM_GPU_HOLD_COPIES`: asynchronous copies over the link wait while it is not 0.
+    hold_copies: AtomicU64,
     /// `SIM_GPU_JITTER_PERCENT`: delays lie within this of what was asked.
     jitter_percent: AtomicU64,
 }
@@ -70,6 +72,7 @@ impl Config {
             max_decoders: AtomicU64::new(number("MAX_DECODERS", u64::MAX)),
             decode_us: AtomicU64::new(number("DECODE_US", 0)),
             copy_us_per_mib: AtomicU64::new(number("COPY_US_PER_MIB", 0)),
+            hold_copies: AtomicU64::new(number("HOLD_COPIES", 0)),
             jitter_percent: AtomicU64::new(number("JITTER_PERCENT", 25)),
         };
         if let Some(faults) = text("FAULT") {
@@ -94,6 +97,7 @@ impl Config {
             "max_decoders" => &self.max_decoders,
             "decode_us" => &self.decode_us,
             "copy_us_per_mib" => &self.copy_us_per_mib,
+            "hold_copies" => &self.hold_copies,
             "jitter_percent" => &self.jitter_percent,
             _ => return Err(format!("{key}: not a setting that changes at run time")),
         };
@@ -116,6 +120,10 @@ impl Config {
 
     pub(crate) fn copy_us_per_mib(&self) -> u64 {
         self.copy_us_per_mib.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn copies_are_held(&self) -> bool {
+        self.hold_copies.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn jitter_percent(&self) -> u64 {

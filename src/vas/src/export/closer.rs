@@ -1,0 +1,106 @@
+//! The thread that lets go of the last picture of a closed decoder, which destroys the decoder: that can take
+//! long, and whoever publishes frames of other cameras must not wait for it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{JoinHandle, Thread};
+
+use crossbeam_queue::ArrayQueue;
+use vas_media::Frame;
+
+/// Decoders that may wait for their end. Further ones end where they are.
+const MAX_WAITING: usize = 64;
+
+/// The thread. Stopping it lets go of all that waits.
+#[derive(Debug)]
+pub(super) struct Closer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Closing {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: ArrayQueue<Frame>,
+    /// Empty frames, used again.
+    shells: ArrayQueue<Frame>,
+    stop: AtomicBool,
+    not_taken: AtomicU64,
+}
+
+impl Closer {
+    pub(super) fn start() -> io::Result<Self> {
+        let shells = ArrayQueue::new(MAX_WAITING);
+        while shells.push(Frame::new()).is_ok() {}
+        let shared = Arc::new(Shared {
+            waiting: ArrayQueue::new(MAX_WAITING),
+            shells,
+            stop: AtomicBool::new(false),
+            not_taken: AtomicU64::new(0),
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("vas-closer".into())
+            .spawn(move || of_thread.work())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    pub(super) fn way(&self) -> Closing {
+        let thread = self.thread.as_ref().expect("there until drop").thread().clone();
+        Closing { shared: Arc::clone(&self.shared), thread }
+    }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the closer thread panicked");
+            }
+        }
+        let not_taken = self.shared.not_taken.load(Ordering::Relaxed);
+        if not_taken > 0 {
+            tracing::info!("{not_taken} decoders ended on a download thread");
+        }
+    }
+}
+
+impl Closing {
+    /// Empties `frame`; its picture is let go soon, on the thread if there is room.
+    pub(super) fn take(&self, frame: &mut Frame) {
+        let Some(mut shell) = self.shared.shells.pop() else {
+            self.shared.not_taken.fetch_add(1, Ordering::Relaxed);
+            return frame.clear();
+        };
+        shell.take_from(frame);
+        // As many as there are shells. The thread ends after all who come here.
+        let _ = self.shared.waiting.push(shell);
+        self.thread.unpark();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        loop {
+            let ending = self.stop.load(Ordering::SeqCst);
+            match self.waiting.pop() {
+                Some(mut frame) => {
+                    frame.clear();
+                    let _ = self.shells.push(frame);
+                }
+                None if ending => return,
+                // A wake-up since the look above ends this at once.
+                None => std::thread::park(),
+            }
+        }
+    }
+}

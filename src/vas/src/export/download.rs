@@ -1,0 +1,100 @@
+//! The one interface of download engines: what brings a decoded picture into its slot.
+//!
+//! A frame's way is the same whatever the memory that it was decoded to: a place is admitted, a slot is
+//! claimed, both are submitted with the picture, and completion publishes it, counts it and gives place and
+//! picture back. `export::conformance` holds every engine to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
+use vas_media::{Frame, SurfaceFormat};
+
+use super::keeper::ExportFacts;
+use crate::pipeline::{DropReason, Shown};
+
+/// Frames of a camera that may be handed over and not yet published. They hold memory of the decoder.
+pub(crate) const MAX_IN_FLIGHT: u32 = 3;
+
+/// Surfaces that a decoder on a GPU is to have beyond its own: one for each frame in flight, and one that the
+/// decode thread holds. The same with the flag off: it must change no option of a decoder (contract V3).
+#[allow(dead_code, reason = "for who opens decoders on GPUs")]
+pub(crate) const EXTRA_SURFACES: u32 = MAX_IN_FLIGHT + 1;
+
+/// A camera's way through a download engine, used by one thread at a time.
+///
+/// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the wake-up.
+/// Frames are published, and counted, in the order of their submission.
+pub(super) trait Download {
+    /// Room for one frame, of [`MAX_IN_FLIGHT`]. Dropping it gives it back.
+    type Place;
+
+    /// Asks for a place, before a slot is claimed.
+    ///
+    /// # Errors
+    /// What the frame is to be dropped and counted for.
+    fn admit(&self) -> Result<Self::Place, DropReason>;
+
+    /// Takes the picture out of `frame` and sees to it that the slot holds it, or no frame.
+    fn submit(&self, place: Self::Place, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp);
+
+    /// Frames that are neither published nor given up.
+    fn in_flight(&self) -> u32;
+}
+
+/// Where engines account for a camera's frames, each of which ends in one of these ways.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    camera: CameraId,
+    shown: Arc<Shown>,
+    facts: Arc<ExportFacts>,
+}
+
+impl Account {
+    pub(super) fn new(camera: CameraId, shown: Arc<Shown>, facts: Arc<ExportFacts>) -> Self {
+        Self { camera, shown, facts }
+    }
+
+    pub(super) fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// Readers have the frame.
+    pub(super) fn published(&self, stamp: &Stamp, at_ns: u64) {
+        self.facts.ages.record(at_ns.saturating_sub(stamp.arrival_ns));
+        let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
+        self.shown.counters.exported_frame(stamp.flags.bits() & marked != 0);
+    }
+
+    /// The copy failed. The slot holds no frame; older ones stay readable.
+    pub(super) fn failed(&self, why: &dyn fmt::Display) {
+        self.dropped(DropReason::CopyFailed);
+        tracing::warn!(camera = %self.camera, "a frame was not exported: {why}");
+    }
+
+    pub(super) fn dropped(&self, why: DropReason) {
+        self.shown.counters.dropped(why);
+    }
+}
+
+/// Where a picture lies, and so which engine can download it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// In the memory of this process.
+    Host,
+    /// On the NVIDIA GPU of this number.
+    Cuda(usize),
+}
+
+impl Memory {
+    /// The memory of a frame; `None` where no engine reads its samples.
+    pub(super) fn of(frame: &Frame) -> Option<Self> {
+        match frame.surface() {
+            None => Some(Self::Host),
+            Some(surface) if surface.format == SurfaceFormat::Nv12 => {
+                Some(Self::Cuda(surface.device))
+            }
+            Some(_) => None,
+        }
+    }
+}
