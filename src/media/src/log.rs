@@ -31,12 +31,12 @@ thread_local! {
     static LINES: RefCell<Assembler> = const { RefCell::new(Assembler::new()) };
 }
 
-/// Names this thread's camera in FFmpeg's log lines, until the guard is dropped.
+/// Names this thread's camera, in FFmpeg's log lines and should the thread crash, until the guard is dropped.
 ///
 /// Threads that FFmpeg starts by itself (decoding with several threads) speak without a name.
 pub fn name_thread(camera_id: &str) -> ThreadName {
     let previous = CAMERA.with_borrow_mut(|name| std::mem::replace(name, camera_id.to_owned()));
-    ThreadName { previous }
+    ThreadName { previous, _of_crashes: vas_crash::name_thread(camera_id) }
 }
 
 /// Puts back the name that the thread had before; see [`name_thread`].
@@ -44,6 +44,7 @@ pub fn name_thread(camera_id: &str) -> ThreadName {
 #[derive(Debug)]
 pub struct ThreadName {
     previous: String,
+    _of_crashes: vas_crash::ThreadName,
 }
 
 impl Drop for ThreadName {

@@ -1,0 +1,106 @@
+//! What is said between supervisor and shard.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, ConfigFiles, Problems, Surroundings, understand};
+use crate::status::ShardReport;
+use crate::trial::Trial;
+
+/// From the supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToShard {
+    /// The first message. With it comes the file for a crash's last words.
+    Start(Start),
+    /// Run these cameras and no others. Those that are as before go on undisturbed.
+    Cameras {
+        /// The config that they stand in.
+        given: Given,
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// End in order.
+    Stop,
+}
+
+/// What stays the same as long as the shard runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// Number of the shard.
+    pub(crate) shard: u32,
+    /// `AI_FRAME_EXPORT_ENABLED`, as the supervisor read it.
+    pub(crate) frame_export: bool,
+    /// `[service]` and `[export]`; its cameras mean nothing.
+    pub(crate) settings: Given,
+    pub(crate) trial: Trial,
+}
+
+/// A config in the form in which it was read: the shard makes of it what the supervisor made of it, with the
+/// same code. **Holds the cameras' passwords.**
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Given {
+    files: ConfigFiles,
+    surroundings: Surroundings,
+}
+
+impl Given {
+    /// `files`, and as much of the surroundings as they speak of.
+    pub(crate) fn new(files: ConfigFiles, surroundings: &Surroundings) -> Self {
+        let surroundings = surroundings.only(&files.variables());
+        Self { files, surroundings }
+    }
+
+    /// What it means.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub(crate) fn understand(&self) -> Result<Config, Problems> {
+        understand(&self.files, &self.surroundings)
+    }
+
+    pub(crate) fn files(&self) -> &ConfigFiles {
+        &self.files
+    }
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Given").field(&self.files).finish()
+    }
+}
+
+/// From the shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromShard {
+    /// Each second: it lives, and this is how its cameras do.
+    Report(ShardReport),
+    /// It can't do its work, and ends.
+    Failed(String),
+    /// It ends, and these cameras did not.
+    Hanging(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_means_the_same_at_the_other_end_and_brings_no_more_than_it_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vas.toml");
+        let text = "[[camera]]\nid = \"gate\"\nurl = \"rtsp://u:${PASSWORD}@cam/\"\n";
+        std::fs::write(&path, text).unwrap();
+        let variables = [("PASSWORD", "s3cret"), ("OTHER", "0ther"), ("XDG_RUNTIME_DIR", "/run/u")];
+        let surroundings = Surroundings {
+            variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
+            ..Surroundings::default()
+        };
+        let given = Given::new(ConfigFiles::read(&path).unwrap(), &surroundings);
+        let sent = serde_json::to_string(&given).unwrap();
+        assert!(!sent.contains("0ther"), "{sent}");
+        let got: Given = serde_json::from_str(&sent).unwrap();
+        let config = got.understand().unwrap();
+        assert_eq!(config, understand(&given.files, &surroundings).unwrap());
+        assert_eq!(config.cameras[0].url.to_secret_string(), "rtsp://u:s3cret@cam/");
+        assert!(!format!("{got:?} {surroundings:?}").contains("s3cret"));
+    }
+}
