@@ -12,6 +12,7 @@ use crate::config::{CameraUrlError, ConfigError, SubstituteError};
 use crate::flag::FlagError;
 use crate::picture::PngFileError;
 use crate::service::RunError;
+use crate::status::{NoStatus, Stale, Unhealthy};
 
 use super::logging::FilterError;
 use super::probe::ProbeError;
@@ -68,6 +69,25 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no status, or none that can be read.
+    #[error(transparent)]
+    NoStatus(NoStatus),
+    /// Nobody writes the status any more.
+    #[error("{}: {stale}", path.display())]
+    StaleStatus {
+        /// The file.
+        path: PathBuf,
+        /// How old it is, and what became of its writer.
+        stale: Stale,
+    },
+    /// The service or a camera is not healthy.
+    #[error("unhealthy: {0}")]
+    Unhealthy(#[from] Unhealthy),
+    /// It is not known where the service keeps its status.
+    #[error(
+        "neither --run-dir nor --config is given, and XDG_RUNTIME_DIR is not set; expected one of them"
+    )]
+    NoRunDir,
     /// Signals can't be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
@@ -104,6 +124,7 @@ impl Failure {
             | Self::Flag(_)
             | Self::Filter(_)
             | Self::Substitute(_)
+            | Self::NoRunDir
             | Self::Url(_) => Exit::WrongUse,
             Self::Probe(error) if error.is_bad_url() => Exit::WrongUse,
             Self::Open(error) | Self::Read(ReadError::Open(error)) => match error {
@@ -111,6 +132,9 @@ impl Failure {
                 _ => Exit::Failed,
             },
             Self::Read(ReadError::WriterGone { .. }) | Self::NoNextWriter { .. } => Exit::NoCamera,
+            Self::Unhealthy(Unhealthy::NoCamera { .. })
+            | Self::NoStatus(NoStatus::NotThere { .. })
+            | Self::StaleStatus { .. } => Exit::NoCamera,
             // Whoever reads our output has seen enough: `vas watch gate | head`.
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Read(_)
@@ -119,6 +143,8 @@ impl Failure {
             | Self::Convert(_)
             | Self::Picture(_)
             | Self::NoProgram { .. }
+            | Self::NoStatus(_)
+            | Self::Unhealthy(_)
             | Self::Signals(_)
             | Self::Stdout(_) => Exit::Failed,
         }
@@ -145,6 +171,13 @@ mod tests {
             (Failure::NoNextWriter { camera: gate(), limit }, Exit::NoCamera),
             (Failure::Read(ReadError::TimedOut { camera: gate(), timeout: limit }), Exit::Failed),
             (Failure::Read(ReadError::NotYet { camera: gate() }), Exit::Failed),
+            (Failure::NoStatus(NoStatus::NotThere { path: "/x".into() }), Exit::NoCamera),
+            (Failure::Unhealthy(Unhealthy::Starting), Exit::Failed),
+            (Failure::Unhealthy(Unhealthy::Unknown("x".into())), Exit::Failed),
+            (
+                Failure::Unhealthy(Unhealthy::NoCamera { camera: gate(), known: gate() }),
+                Exit::NoCamera,
+            ),
             (Failure::Stdout(io::ErrorKind::BrokenPipe.into()), Exit::Done),
             (Failure::Stdout(io::ErrorKind::StorageFull.into()), Exit::Failed),
         ] {

@@ -5,11 +5,13 @@ mod completions;
 mod failure;
 mod frame_line;
 mod gate;
+mod health;
 mod logging;
 mod probe;
 mod run;
 mod snapshot;
 mod stanza;
+mod status;
 mod stdout;
 mod try_;
 mod watch;
@@ -23,7 +25,7 @@ use vas_frame::CameraId;
 pub(crate) use failure::Failure;
 pub(crate) use logging::Verbosity;
 
-use crate::config::Export;
+use crate::config::{self, Export, Surroundings};
 
 /// Takes frames from cameras and shows them to local programs, through shared memory.
 #[derive(Debug, Parser)]
@@ -43,6 +45,8 @@ Examples:
   AI_FRAME_EXPORT_ENABLED=true vas run --config cameras.toml
   vas watch gate                      a line for each frame of camera `gate`
   vas snapshot gate -o gate.png
+  vas status                          states, reasons, rates and ages of all cameras
+  vas health gate --max-age 2s        for the probes of containers
   vas gate replay --meta gate.jsonl --subscriptions wanted.toml
 
 Environment:
@@ -53,7 +57,7 @@ Exit codes:
   0  done
   1  failed while running
   2  wrong use, or a config that can't be used
-  3  no such camera, or nobody writes its frames";
+  3  no such camera, or nobody writes its frames; no service";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -62,6 +66,8 @@ enum Verb {
     Try(try_::TryArgs),
     Watch(watch::WatchArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Status(status::StatusArgs),
+    Health(health::HealthArgs),
     Gate(gate::GateArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -75,6 +81,8 @@ impl Cli {
             Verb::Try(args) => try_::run(args),
             Verb::Watch(args) => watch::run(args),
             Verb::Snapshot(args) => snapshot::run(args),
+            Verb::Status(args) => status::run(args),
+            Verb::Health(args) => health::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Completions(args) => completions::run(args),
         }
@@ -97,6 +105,33 @@ struct ExportArgs {
     /// The export directory: `[export] dir` of the config.
     #[arg(long, value_name = "DIR", default_value = Export::DEFAULT_DIR)]
     dir: PathBuf,
+}
+
+/// Where the service keeps its status, for the verbs that read it.
+#[derive(Debug, Args)]
+struct RunDirArgs {
+    /// The service's config file; only its `[service] run_dir` is looked at.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "run_dir")]
+    config: Option<PathBuf>,
+    /// The folder of status.json; without it and --config, that of a config that names none.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+impl RunDirArgs {
+    fn resolve(&self) -> Result<PathBuf, Failure> {
+        let surroundings = Surroundings::of_this_process();
+        match (&self.run_dir, &self.config) {
+            (Some(run_dir), _) => Ok(run_dir.clone()),
+            (None, Some(config)) => Ok(config::run_dir(config, &surroundings)?),
+            (None, None) => surroundings.default_run_dir().ok_or(Failure::NoRunDir),
+        }
+    }
+}
+
+/// Reads a duration as the config has it.
+fn duration(typed: &str) -> Result<Duration, config::DurationError> {
+    config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
 }
 
 /// Reads a time limit in seconds, whole or not, above zero.
@@ -142,6 +177,9 @@ mod tests {
             "vas watch gate --count x",
             "vas snapshot gate",
             "vas check --config a -v -q",
+            "vas status --config a --run-dir b",
+            "vas health gate --max-age 2",
+            "vas health gate --max-age 0s",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

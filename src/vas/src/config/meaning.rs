@@ -155,6 +155,17 @@ pub(super) fn interpret(
     Config { run_dir, shards, export, cameras }
 }
 
+/// The run directory alone.
+pub(super) fn run_dir(
+    typed: &Typed,
+    files: &ConfigFiles,
+    surroundings: &Surroundings,
+    findings: &mut Vec<Finding>,
+) -> PathBuf {
+    let mut interpreter = Interpreter { files, surroundings, findings };
+    interpreter.run_dir(&typed.service.run_dir)
+}
+
 /// Those parts of a camera that `[defaults]` may set.
 #[derive(Debug, Clone, Copy)]
 struct Settings {

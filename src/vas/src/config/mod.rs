@@ -19,10 +19,10 @@ mod test_pattern;
 pub(crate) mod transport;
 mod typed;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use camera_url::{CameraUrl, CameraUrlError};
-pub(crate) use duration::Words as DurationWords;
+pub(crate) use duration::{DurationError, Words as DurationWords, parse as parse_duration};
 pub(crate) use files::ConfigFiles;
 pub(crate) use input::{Input, Role, Roles};
 pub(crate) use meaning::{Camera, Config, Export, WhenIdle};
@@ -50,11 +50,41 @@ pub(crate) fn understand(
     surroundings: &Surroundings,
 ) -> Result<Config, Problems> {
     let mut findings = Vec::new();
+    let typed = read(files, &mut findings);
+    let config = typed.map(|typed| meaning::interpret(typed, files, surroundings, &mut findings));
+    match config {
+        Some(config) if findings.is_empty() => Ok(config),
+        _ => Err(Problems { list: in_order(findings, files) }),
+    }
+}
+
+/// The run directory of the config at `path`. What else is in it does not matter: whoever looks at a service
+/// has perhaps not the environment that its cameras' urls take passwords from.
+///
+/// # Errors
+/// A file can't be read or is no TOML, or the run directory is none.
+pub(crate) fn run_dir(path: &Path, surroundings: &Surroundings) -> Result<PathBuf, ConfigError> {
+    let files = ConfigFiles::read(path)?;
+    let mut findings = Vec::new();
+    let typed = read(&files, &mut findings);
+    if typed.is_some() {
+        findings.retain(|finding| finding.place == Place::Table("service"));
+    }
+    let run_dir = typed.map(|typed| meaning::run_dir(&typed, &files, surroundings, &mut findings));
+    match run_dir {
+        Some(run_dir) if findings.is_empty() => Ok(run_dir),
+        _ => Err(Problems { list: in_order(findings, &files) }.into()),
+    }
+}
+
+/// What was typed in all files together. `None` when one of them can't be read: what is missing then would be
+/// a guess.
+fn read(files: &ConfigFiles, findings: &mut Vec<Finding>) -> Option<Typed> {
     let mut whole: Option<Typed> = None;
     let mut readable = true;
     for file in files.iter() {
         let typed = match std::str::from_utf8(&file.bytes) {
-            Ok(text) => Typed::read(text, file.base, &mut findings),
+            Ok(text) => Typed::read(text, file.base, findings),
             Err(error) => {
                 let at = file.base + error.valid_up_to();
                 let span = Some(at..at);
@@ -65,17 +95,10 @@ pub(crate) fn understand(
         match (typed, &mut whole) {
             (None, _) => readable = false,
             (Some(typed), None) => whole = Some(typed),
-            (Some(typed), Some(whole)) => whole.join(typed, files, &mut findings),
+            (Some(typed), Some(whole)) => whole.join(typed, files, findings),
         }
     }
-    // What is missing from a file that can't be read would be a guess.
-    let config = whole
-        .filter(|_| readable)
-        .map(|typed| meaning::interpret(typed, files, surroundings, &mut findings));
-    match config {
-        Some(config) if findings.is_empty() => Ok(config),
-        _ => Err(Problems { list: in_order(findings, files) }),
-    }
+    whole.filter(|_| readable)
 }
 
 /// Turns findings into problems, in the order of the files.

@@ -450,3 +450,25 @@ fn a_file_that_is_not_there_is_named() {
     assert!(words.starts_with("cannot read config file /nonexistent/cameras.toml: "), "{words}");
     assert!(words.contains("No such file"), "{words}");
 }
+
+#[test]
+fn the_run_dir_is_found_in_a_config_whose_passwords_are_not_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cameras.toml");
+    let run_dir = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        run_dir(&path, &Surroundings { is_root: true, ..Surroundings::default() })
+    };
+    let camera = "[[camera]]\nid = \"a\"\nurl = \"rtsp://a:${NOT_SET}@b/c\"\n";
+    assert_eq!(run_dir(camera).unwrap(), PathBuf::from("/run/vas"));
+    let named = format!("[service]\nrun_dir = \"/srv/vas\"\n{camera}");
+    assert_eq!(run_dir(&named).unwrap(), PathBuf::from("/srv/vas"));
+    for (text, words) in [
+        ("[service]\nrun_dir = \"srv\"\n", "srv"),
+        ("[service]\nrun_dir = 1\n", "`run_dir`: expected"),
+        ("[service\n", "TOML"),
+    ] {
+        let error = run_dir(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

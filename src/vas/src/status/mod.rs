@@ -5,6 +5,8 @@
 mod age;
 mod collect;
 mod file;
+mod freshness;
+mod health;
 mod memory;
 mod merge;
 mod process;
@@ -13,8 +15,13 @@ mod report;
 
 pub(crate) use collect::{CameraStatus, InputStatus, report};
 pub(crate) use file::StatusFiles;
+pub(crate) use freshness::{NoStatus, Stale, StatusRead, read};
+pub(crate) use health::{Unhealthy, judge};
+pub(crate) use report::{
+    CameraReport, DecoderReport, ExportReport, InputFacts, ServiceStatus, ShardState,
+};
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,6 @@ impl ProcessId {
     }
 
     /// Whether it still runs, as far as this process can see. One of another container can't be seen.
-    #[allow(dead_code, reason = "asked by the verbs that read the status")]
     pub(crate) fn runs(self) -> bool {
         match start_ticks(self.pid) {
             Some(now) => self.start_ticks.is_none_or(|then| then == now),

@@ -8,7 +8,7 @@ use crate::export::Ages;
 use crate::pipeline::DropReason;
 
 /// One shard with one camera that has everything.
-pub(super) fn full_status() -> ServiceStatus {
+pub(crate) fn full_status() -> ServiceStatus {
     let service =
         Service { version: "1.2.3".into(), process: ProcessId::own(), frame_export: true };
     let health = ShardHealth { pid: Some(1), state: ShardState::Running, ..ShardHealth::default() };
@@ -21,7 +21,7 @@ pub(super) fn full_status() -> ServiceStatus {
     ServiceStatus::merge(service, 3600, vec![(health, report)])
 }
 
-pub(super) fn full_camera(id: &str) -> CameraReport {
+pub(crate) fn full_camera(id: &str) -> CameraReport {
     let stream = StreamReport {
         codec: "h264".into(),
         width: Some(1920),

@@ -1,0 +1,45 @@
+//! `vas health`: the probe of containers.
+
+use std::time::Duration;
+
+use clap::Args;
+use vas_frame::monotonic_ns;
+
+use super::failure::Failure;
+use super::{RunDirArgs, duration, stdout};
+use crate::status::{self, Unhealthy};
+
+/// Say whether the service, or one of its cameras, is healthy
+///
+/// Looks at status.json and nothing else. Without CAMERA the service is healthy while it writes and
+/// nothing is given up; a camera is while it delivers packets.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct HealthArgs {
+    /// Id of a camera, as in the config.
+    camera: Option<String>,
+    /// How old the status may be; it is written each second.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    max_age: Duration,
+    #[command(flatten)]
+    run_dir: RunDirArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas health
+  vas health gate --max-age 2s
+  vas health --run-dir /run/vas
+
+Exit codes: 0 healthy; 1 not healthy; 2 wrong use; 3 no such camera.";
+
+pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
+    let read = status::read(&args.run_dir.resolve()?)
+        .map_err(|error| Unhealthy::Unknown(error.to_string()))?;
+    // After the reading: what is written meanwhile is not from the future.
+    let now_ns = monotonic_ns();
+    let status = &read.status;
+    let age = status.fresh(now_ns, args.max_age, || status.service.process.runs());
+    let words = status::judge(status, age, args.camera.as_deref())?;
+    stdout::write(&format!("healthy: {words}\n"))
+}

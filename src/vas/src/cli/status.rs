@@ -1,0 +1,85 @@
+//! `vas status`: what the service and its cameras do.
+
+mod table;
+
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use vas_frame::monotonic_ns;
+
+use super::failure::Failure;
+use super::{RunDirArgs, stdout};
+use crate::status::{self, ServiceStatus, StatusRead};
+
+/// Show what the service and its cameras do
+///
+/// Reads status.json, which the service writes each second, twice for the rates.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StatusArgs {
+    /// Print the file as it is (docs/ref/status.md); does not wait for rates.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    run_dir: RunDirArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vas status
+  vas status --config /etc/vas/cameras.toml
+  vas status --json | jq '.cameras[] | {id, state, reason}'
+
+Exit codes: 0 done; 1 the status can't be read; 3 no service runs, or it has stopped writing.";
+
+/// How old a status may be that somebody still writes.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// How long the second reading is tried for, and how often.
+const PATIENCE: Duration = Duration::from_millis(1500);
+const AGAIN: Duration = Duration::from_millis(50);
+
+pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
+    let run_dir = args.run_dir.resolve()?;
+    let read = || status::read(&run_dir).map_err(Failure::NoStatus);
+    let first = read()?;
+    let age = age(&first);
+    if args.json {
+        stdout::write(&first.text)?;
+        return age.map(|_| ());
+    }
+    let Ok(age) = age else {
+        stdout::write(&table::render(None, &first.status))?;
+        return age.map(|_| ());
+    };
+    // Written each second: no use to look before.
+    thread::sleep(Duration::from_secs(1).saturating_sub(age));
+    let (before, now) = match second(&first.status, read) {
+        Some(second) => (Some(&first.status), second),
+        None => (None, first.status.clone()),
+    };
+    stdout::write(&table::render(before, &now))
+}
+
+/// How old a status is.
+fn age(read: &StatusRead) -> Result<Duration, Failure> {
+    let StatusRead { path, status, .. } = read;
+    let stale = |stale| Failure::StaleStatus { path: path.clone(), stale };
+    status.fresh(monotonic_ns(), MAX_AGE, || status.service.process.runs()).map_err(stale)
+}
+
+/// The next status of the same service, if it comes in time.
+fn second(
+    first: &ServiceStatus,
+    read: impl Fn() -> Result<StatusRead, Failure>,
+) -> Option<ServiceStatus> {
+    let turns = PATIENCE.as_millis() / AGAIN.as_millis();
+    (0..turns).find_map(|_| {
+        let status = read().ok()?.status;
+        if status.written_ns == first.written_ns {
+            thread::sleep(AGAIN);
+            return None;
+        }
+        (status.service == first.service).then_some(status)
+    })
+}
