@@ -1,0 +1,51 @@
+//! H.264 over RTP (RFC 6184, packetization mode 1), as a MediaSoup PlainTransport takes it: one stream of
+//! one SSRC that goes on across cameras that reconnect and processes that come and go.
+//!
+//! Nothing here has a socket, a clock or a thread. A [`Sender`] is given access units and the time, and
+//! says which bytes are to leave, and when; what it must know after a restart is a [`Continuity`].
+//!
+//! ```
+//! use vas_rtp::{AccessUnit, Continuity, Framing, Identity, Now, Poll, Sender};
+//!
+//! let identity = Identity { ssrc: 7, payload_type: 96, cname: "vas-gate".into() };
+//! let mut sender = Sender::new(identity, Continuity::beginning(1000, 0));
+//! sender.begin_stream();
+//! sender.learn(&[0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1f, 0x95, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80])?;
+//! let picture = [0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00];
+//! let now = Now { monotonic_ns: 1_000_000, unix_ns: 0 };
+//! sender.push(AccessUnit {
+//!     data: &picture[..],
+//!     framing: Framing::AnnexB,
+//!     is_key: true,
+//!     pts_ns: Some(0),
+//!     arrival_ns: now.monotonic_ns,
+//! })?;
+//! let mut sent = 0;
+//! while let Poll::Rtp(packet) = sender.poll(now) {
+//!     assert!(packet.len() <= vas_rtp::MAX_PACKET);
+//!     sent += 1;
+//! }
+//! assert_eq!(sent, 1, "parameter sets and picture in one packet");
+//! # Ok::<(), vas_rtp::Refusal>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod continuity;
+mod feedback;
+mod key_frames;
+mod nal;
+mod pace;
+mod packetize;
+mod parameters;
+mod report;
+mod sender;
+mod slice;
+mod timeline;
+
+pub use continuity::Continuity;
+pub use feedback::{Feedback, Reception};
+pub use key_frames::KeyFrames;
+pub use nal::Framing;
+pub use packetize::MAX_PACKET;
+pub use parameters::{ParameterSets, Profile, ProfileLevelId};
+pub use sender::{AccessUnit, Identity, Now, Poll, Refusal, Sender};
