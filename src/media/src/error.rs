@@ -189,6 +189,49 @@ pub enum ConvertError {
     },
 }
 
+/// A frame could not be encoded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// FFmpeg was built without the encoder.
+    #[error("this FFmpeg has no encoder {name}; install one that has (Debian's does)")]
+    NoEncoder {
+        /// FFmpeg's name for the encoder.
+        name: &'static str,
+    },
+    /// The encoder refused what was asked of it.
+    #[error("{name} did not open for {}x{}: {cause}", size.0, size.1)]
+    Open {
+        /// FFmpeg's name for the encoder.
+        name: &'static str,
+        /// Width and height in pixels.
+        size: (u32, u32),
+        /// FFmpeg's reason.
+        cause: AvError,
+    },
+    /// The frame did not come down from its device.
+    #[error("a frame did not come down from its GPU: {0}")]
+    Download(AvError),
+    /// The frame could not be brought to the encoder's size and format.
+    #[error("FFmpeg's scaler failed on {format}: {cause}")]
+    Scale {
+        /// FFmpeg's name for the pixel format.
+        format: &'static str,
+        /// FFmpeg's reason.
+        cause: AvError,
+    },
+    /// The encoder failed.
+    #[error("the encoder failed: {0}; open a new one")]
+    Failed(AvError),
+}
+
+impl EncodeError {
+    /// Whether the encoder must be given up. Otherwise it goes on with the next frame.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Download(_) | Self::Scale { .. })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

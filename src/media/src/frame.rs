@@ -288,6 +288,17 @@ impl Frame {
         self.tags = tags;
     }
 
+    /// Takes over what `other`'s packet said.
+    pub(crate) fn inherit_tags(&mut self, other: &Frame) {
+        self.tags = other.tags;
+    }
+
+    /// Says that the samples are of limited range.
+    pub(crate) fn set_limited_range(&mut self) {
+        // SAFETY: a valid frame of ours; a value of the enum's own.
+        unsafe { (*self.as_mut_ptr()).color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG };
+    }
+
     fn plane_size(&self, plane: usize) -> Option<PlaneSize> {
         let frame = self.get();
         if plane >= frame.data.len() || frame.data[plane].is_null() {

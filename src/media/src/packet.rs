@@ -69,6 +69,18 @@ impl Packet {
         self.referred_bytes.unwrap_or_else(|| usize::try_from(self.get().size).unwrap_or(0))
     }
 
+    /// The coded picture; of a test picture there is none.
+    pub fn data(&self) -> &[u8] {
+        let packet = self.get();
+        let Ok(length) = usize::try_from(packet.size) else { return &[] };
+        if packet.data.is_null() || self.referred_bytes.is_some() {
+            return &[];
+        }
+        // SAFETY: FFmpeg's packet holds `size` bytes at `data` until it is freed, and nobody writes them
+        // while this handle is borrowed: its buffer is shared only among readers.
+        unsafe { std::slice::from_raw_parts(packet.data, length) }
+    }
+
     /// Whether decoding can begin here.
     pub fn is_key(&self) -> bool {
         self.get().flags & ffi::AV_PKT_FLAG_KEY != 0
@@ -118,6 +130,12 @@ impl Packet {
         // SAFETY: owned and valid until drop; nobody writes it while `self` is borrowed. AVPacket
         // has no enum fields of its own.
         unsafe { self.raw.as_ref() }
+    }
+}
+
+impl AsRef<[u8]> for Packet {
+    fn as_ref(&self) -> &[u8] {
+        self.data()
     }
 }
 

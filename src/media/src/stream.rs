@@ -150,6 +150,18 @@ impl CodecParameters {
         Codec::from_av(self.codec_id())
     }
 
+    /// What stands beside the stream: parameter sets, as SDP or container gave them (FFmpeg's extradata).
+    pub fn configuration(&self) -> &[u8] {
+        let parameters = self.get();
+        let length = usize::try_from(parameters.extradata_size).unwrap_or(0);
+        if parameters.extradata.is_null() || length == 0 {
+            return &[];
+        }
+        // SAFETY: FFmpeg keeps `extradata_size` bytes at `extradata`, which are not written while `self`
+        // lives.
+        unsafe { std::slice::from_raw_parts(parameters.extradata, length) }
+    }
+
     pub(crate) fn profile(&self) -> Option<&'static str> {
         let parameters = self.get();
         // SAFETY: looks a number up in static tables; null when it knows no name.

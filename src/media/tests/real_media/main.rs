@@ -9,5 +9,6 @@ mod camera;
 mod clips;
 mod converting;
 mod decoding;
+mod encoding;
 mod local;
 mod logging;

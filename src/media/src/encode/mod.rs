@@ -1,0 +1,84 @@
+//! Frames to H.264, for receivers that don't take what the camera sends.
+
+mod scale;
+mod x264;
+
+use crate::error::EncodeError;
+use crate::fraction::Fraction;
+use crate::frame::Frame;
+use crate::packet::Packet;
+
+/// What is to come out of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderRequest {
+    /// Width and height in pixels, even; other frames are scaled to it.
+    pub size: (u32, u32),
+    /// About how many pictures come in a second: what the rate control counts with until it knows.
+    pub fps: Fraction,
+    /// Bits a second, on average.
+    pub bit_rate: u32,
+    /// Threads that work on one picture.
+    pub threads: u32,
+}
+
+/// An encoder of one stream: Constrained Baseline, no B-frames, a packet for each frame at once, parameter
+/// sets before each key frame, Annex B.
+///
+/// Key frames come when they are asked for, and never by themselves but for the first.
+pub trait Encoder: Send {
+    /// Encodes a frame of any size and format, wherever it is; `frame` is empty afterwards.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; one that [is fatal](EncodeError::is_fatal) asks for a new encoder.
+    fn encode(&mut self, frame: &mut Frame, as_key: bool) -> Result<Packet, EncodeError>;
+
+    /// What it is, for people.
+    fn name(&self) -> &'static str;
+}
+
+/// Opens libx264.
+///
+/// # Errors
+/// When this FFmpeg has none, or it does not take the request.
+pub fn open_x264(request: &EncoderRequest) -> Result<Box<dyn Encoder>, EncodeError> {
+    crate::init();
+    Ok(Box::new(x264::X264::open(request)?))
+}
+
+/// The largest even size within `limit` that keeps the shape of `size`; never larger than `size`.
+///
+/// A limit of `None` is none.
+pub fn fit(size: (u32, u32), limit: (Option<u32>, Option<u32>)) -> (u32, u32) {
+    let (width, height) = (u64::from(size.0.max(1)), u64::from(size.1.max(1)));
+    let most =
+        |limit: Option<u32>, side: u64| limit.map_or(side, |limit| u64::from(limit).min(side));
+    let (max_width, max_height) = (most(limit.0, width), most(limit.1, height));
+    // The side that is further above its limit decides: compared as fractions, without rounding.
+    let (width, height) = if max_width * height <= max_height * width {
+        (max_width, (height * max_width + width / 2) / width)
+    } else {
+        ((width * max_height + height / 2) / height, max_height)
+    };
+    // 4:2:0 halves both sides.
+    let even = |side: u64| u32::try_from(side & !1).unwrap_or(0).max(2);
+    (even(width), even(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_fit_and_keep_their_shape() {
+        let both = |width, height| (Some(width), Some(height));
+        assert_eq!(fit((1920, 1080), (None, None)), (1920, 1080));
+        assert_eq!(fit((1920, 1080), both(1280, 720)), (1280, 720));
+        assert_eq!(fit((1920, 1080), both(1280, 10_000)), (1280, 720));
+        assert_eq!(fit((2560, 1920), both(1280, 720)), (960, 720));
+        assert_eq!(fit((1080, 1920), (Some(640), None)), (640, 1138));
+        assert_eq!(fit((640, 360), both(1280, 720)), (640, 360), "never larger");
+        assert_eq!(fit((853, 481), (None, None)), (852, 480), "even");
+        assert_eq!(fit((0, 0), (None, None)), (2, 2));
+        assert_eq!(fit((u32::MAX, u32::MAX), (None, None)), (u32::MAX - 1, u32::MAX - 1));
+    }
+}

@@ -1,0 +1,170 @@
+//! Any frame to yuv420p of limited range and a wanted size, which is what an encoder for viewers takes.
+
+use std::ffi::c_int;
+use std::ptr::{self, NonNull};
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
+
+use crate::av::{AvError, check, to_c_int};
+use crate::color::{Range, descriptor, pixel_format};
+use crate::error::EncodeError;
+use crate::frame::Frame;
+
+/// Brings frames to the size and format of an encoder; what fits already is passed on as it is.
+pub(super) struct Scaler {
+    size: (u32, u32),
+    context: Option<Context>,
+    downloaded: Frame,
+}
+
+impl Scaler {
+    pub(super) fn to(size: (u32, u32)) -> Self {
+        Self { size, context: None, downloaded: Frame::new() }
+    }
+
+    /// Makes of `frame` one that the encoder takes.
+    pub(super) fn fit(&mut self, frame: &mut Frame) -> Result<(), EncodeError> {
+        if is_on_device(frame) {
+            download(frame, &mut self.downloaded).map_err(EncodeError::Download)?;
+        }
+        let is_right = frame.format() == AV_PIX_FMT_YUV420P as c_int
+            && frame.color().range != Range::Full
+            && (frame.width(), frame.height()) == self.size;
+        if is_right {
+            return Ok(());
+        }
+        let failed = |cause| EncodeError::Scale { format: frame.format_name(), cause };
+        let key = Key::of(frame).map_err(failed)?;
+        let size = self.size;
+        let context = match &mut self.context {
+            Some(context) if context.key == key => context,
+            context => context.insert(Context::new(key, size).map_err(failed)?),
+        };
+        let scaled = context.scale(frame, size).map_err(failed)?;
+        *frame = scaled;
+        Ok(())
+    }
+}
+
+/// Whether a frame's samples are out of the processor's reach.
+fn is_on_device(frame: &Frame) -> bool {
+    let flag = ffi::AV_PIX_FMT_FLAG_HWACCEL as u64;
+    descriptor(frame.format()).is_some_and(|descriptor| descriptor.flags & flag != 0)
+}
+
+/// Brings a frame down from its device, by FFmpeg; blocks this thread until it is there.
+fn download(frame: &mut Frame, into: &mut Frame) -> Result<(), AvError> {
+    into.clear();
+    // SAFETY: two different valid frames; the target is empty, so that FFmpeg allocates it, in the first
+    // format that the device offers. Properties are copied between valid frames.
+    unsafe {
+        check(ffi::av_hwframe_transfer_data(into.as_mut_ptr(), frame.as_ptr(), 0))?;
+        check(ffi::av_frame_copy_props(into.as_mut_ptr(), frame.as_ptr()))?;
+    }
+    into.inherit_tags(frame);
+    frame.take_from(into);
+    Ok(())
+}
+
+/// What a context is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    format: c_int,
+    size: (u32, u32),
+    is_full: bool,
+    matrix: u8,
+}
+
+impl Key {
+    fn of(frame: &Frame) -> Result<Self, AvError> {
+        let known = pixel_format(frame.format()).ok_or(AvError::new(-libc::EINVAL))?;
+        // SAFETY: looks a format up in a static table.
+        if unsafe { ffi::sws_isSupportedInput(known) } == 0 {
+            return Err(AvError::new(-libc::ENOSYS));
+        }
+        let color = frame.color();
+        Ok(Self {
+            format: frame.format(),
+            size: (frame.width(), frame.height()),
+            is_full: color.range == Range::Full,
+            matrix: color.matrix,
+        })
+    }
+}
+
+struct Context {
+    scaler: NonNull<ffi::SwsContext>,
+    key: Key,
+}
+
+// SAFETY: a scaler may be used from any thread, by one at a time; this is its only handle.
+unsafe impl Send for Context {}
+
+impl Context {
+    fn new(key: Key, size: (u32, u32)) -> Result<Self, AvError> {
+        let format = pixel_format(key.format).ok_or(AvError::new(-libc::EINVAL))?;
+        let side = |pixels: u32| to_c_int(pixels as usize);
+        // SAFETY: both formats are known; null filters and parameters mean none.
+        let scaler = NonNull::new(unsafe {
+            ffi::sws_getContext(
+                side(key.size.0),
+                side(key.size.1),
+                format,
+                side(size.0),
+                side(size.1),
+                AV_PIX_FMT_YUV420P,
+                // Cheap, and without the ringing that costs an encoder bits.
+                ffi::SWS_BILINEAR,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null(),
+            )
+        });
+        let context = Self { scaler: scaler.ok_or(AvError::new(-libc::EINVAL))?, key };
+        // SAFETY: a context of ours; the tables are static. Answers -1 where there is nothing to set. The
+        // last three numbers are 16.16 fixed point: brightness 0, contrast 1, saturation 1. The matrix
+        // stays what it is; only the range becomes limited, which is what browsers expect.
+        unsafe {
+            let table = ffi::sws_getCoefficients(c_int::from(key.matrix));
+            let full = c_int::from(key.is_full);
+            let (raw, one) = (context.scaler.as_ptr(), 1 << 16);
+            ffi::sws_setColorspaceDetails(raw, table, full, table, 0, 0, one, one);
+        }
+        Ok(context)
+    }
+
+    fn scale(&mut self, frame: &Frame, size: (u32, u32)) -> Result<Frame, AvError> {
+        // A buffer of its own for each picture: the encoder may keep a reference.
+        let mut target = Frame::with_buffer(AV_PIX_FMT_YUV420P, size.0, size.1)?;
+        let (source, raw) = (frame.as_ptr(), target.as_mut_ptr());
+        // SAFETY: `frame` has the format and size that the context was made for; the target is ours, of
+        // its own format and size, with FFmpeg's padding for the vectors that end past a row.
+        let rows = check(unsafe {
+            ffi::sws_scale(
+                self.scaler.as_ptr(),
+                (&raw const (*source).data).cast(),
+                (&raw const (*source).linesize).cast(),
+                0,
+                to_c_int(self.key.size.1 as usize),
+                (&raw const (*raw).data).cast(),
+                (&raw const (*raw).linesize).cast(),
+            )
+        })?;
+        if rows != to_c_int(size.1 as usize) {
+            return Err(AvError::new(ffi::AVERROR_BUG));
+        }
+        // SAFETY: two valid frames.
+        check(unsafe { ffi::av_frame_copy_props(raw, source) })?;
+        target.set_limited_range();
+        target.inherit_tags(frame);
+        Ok(target)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { ffi::sws_freeContext(self.scaler.as_ptr()) };
+    }
+}
