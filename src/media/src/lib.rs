@@ -61,7 +61,9 @@ pub use clock::monotonic_ns;
 pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};
 pub use cuda::{CudaDevice, GpuError, GpuMemory};
-pub use decode::{DecodeError, Decoder, DecoderKind, Received, open_nvdec, open_software};
+pub use decode::{
+    DecodeError, Decoder, DecoderKind, Received, nvdec_takes, open_nvdec, open_software,
+};
 pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{EncodeError, SourceError, SourceErrorKind};
 pub use fraction::Fraction;

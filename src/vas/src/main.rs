@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod export;
 mod flag;
+mod gpus;
 mod picture;
 mod pipeline;
 mod service;

@@ -12,7 +12,8 @@ use vas_media::StopFlag;
 use crate::config::{Camera, Config, Role, WhenIdle};
 use crate::export::{ExportFacts, FramePath, FramePathError};
 use crate::flag::FrameExport;
-use crate::pipeline::{Branch, Decode, Demand, Pipeline, Shown, Taker};
+use crate::gpus::Gpus;
+use crate::pipeline::{Branch, Decode, Decoders, Demand, Pipeline, Shown, Taker};
 use crate::status::{self, CameraStatus, InputStatus, StatusFiles};
 use crate::trial::Trial;
 
@@ -82,6 +83,7 @@ pub(crate) fn run(config: Config, export: FrameExport, trial: &Trial) -> Result<
 /// The cameras that run, and what they show.
 #[derive(Default)]
 struct Running {
+    gpus: Arc<Gpus>,
     pipelines: Vec<Pipeline>,
     shown: Vec<CameraStatus>,
 }
@@ -102,7 +104,7 @@ impl Running {
             let mut branches: Vec<Box<dyn Branch>> = Vec::new();
             started = started.and_then(|()| {
                 if input.roles.has(Role::Export) {
-                    let (decode, facts) = decode(camera, &shown, frame_path, trial)?;
+                    let (decode, facts) = decode(camera, &shown, frame_path, &self.gpus, trial)?;
                     branches.extend(decode.map(|decode| Box::new(decode) as _));
                     export = facts;
                 }
@@ -128,6 +130,7 @@ fn decode(
     camera: &Camera,
     shown: &Arc<Shown>,
     frame_path: Option<&FramePath>,
+    gpus: &Arc<Gpus>,
     trial: &Trial,
 ) -> io::Result<(Option<Decode>, Option<Arc<ExportFacts>>)> {
     let mut takers = trial.takers(&camera.id)?;
@@ -146,7 +149,8 @@ fn decode(
         1 => takers.pop(),
         _ => Some(Box::new(takers)),
     };
-    Ok((taker.map(|taker| Decode::new(shown, taker, demand)), export))
+    let decoders = || Decoders::new(camera, Arc::clone(gpus));
+    Ok((taker.map(|taker| Decode::new(shown, taker, demand, decoders())), export))
 }
 
 /// A flag that SIGINT and SIGTERM set.

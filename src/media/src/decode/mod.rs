@@ -11,7 +11,7 @@ use crate::cuda::GpuError;
 pub use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::packet::Packet;
-pub use nvdec::open_nvdec;
+pub use nvdec::{nvdec_takes, open_nvdec};
 pub use software::open_software;
 
 /// Turns packets into frames, in the order in which they are to be shown.

@@ -44,17 +44,23 @@ pub fn open_nvdec(
     extra_surfaces: u32,
 ) -> Result<Box<dyn Decoder>, DecodeError> {
     device.health()?;
-    let parameters = &stream.parameters;
-    if !has_nvdec(parameters.codec_id()) {
-        let what = format!("FFmpeg has no NVDEC code for {}", stream.codec.name());
-        return Err(GpuError::Unsupported { what }.into());
-    }
-    if let Some(format) = parameters.format() {
-        supported(format)?;
-    }
+    nvdec_takes(stream)?;
     let state = Mutex::new(State::default());
     let nvdec = Nvdec { device: Arc::clone(device), extra_surfaces, state };
     Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(Arc::new(nvdec)))?))
+}
+
+/// Whether a stream is one that NVDEC may decode, as far as can be said without a GPU.
+///
+/// # Errors
+/// [`GpuError::Unsupported`]: another codec, more than 8 bits, or another chroma format than 4:2:0.
+pub fn nvdec_takes(stream: &StreamInfo) -> Result<(), GpuError> {
+    let parameters = &stream.parameters;
+    if !has_nvdec(parameters.codec_id()) {
+        let what = format!("FFmpeg has no NVDEC code for {}", stream.codec.name());
+        return Err(GpuError::Unsupported { what });
+    }
+    parameters.format().map_or(Ok(()), supported)
 }
 
 /// NVDEC behind one decoder of FFmpeg's.

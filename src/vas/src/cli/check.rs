@@ -8,7 +8,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::{ConfigArgs, stdout};
 use crate::config::{
-    self, Camera, CameraUrl, Config, DurationWords, Export, Surroundings, transport,
+    self, Camera, CameraUrl, Config, Decode, DurationWords, Export, Surroundings, transport,
 };
 use crate::flag::{self, FrameExport};
 
@@ -78,7 +78,11 @@ fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
             writeln!(out, "  read_timeout     {}", DurationWords(input.read_timeout))?;
         }
     }
-    writeln!(out, "  decode           {}", camera.decode)
+    writeln!(out, "  decode           {}", camera.decode)?;
+    if camera.decode != Decode::Software {
+        writeln!(out, "  gpu              {}", camera.gpu)?;
+    }
+    Ok(())
 }
 
 fn flag_words(export: FrameExport) -> String {
@@ -133,9 +137,11 @@ camera gate
   connect_timeout  10s
   read_timeout     1500ms
   decode           auto
+  gpu              auto
 camera trial
   url              testsrc:640x360@25
   decode           auto
+  gpu              auto
 "
         );
     }

@@ -65,6 +65,8 @@ pub(crate) struct Camera {
     pub(crate) inputs: Vec<Input>,
     /// What decodes.
     pub(crate) decode: Decode,
+    /// The GPU that it decodes on, when it does.
+    pub(crate) gpu: GpuChoice,
     /// What becomes of a decoder that only readers need, while there are none.
     pub(crate) idle: WhenIdle,
     /// The most frames a second that are exported; `None`: as many as the camera sends.
@@ -74,11 +76,23 @@ pub(crate) struct Camera {
 /// What decodes a camera's video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Decode {
-    /// The best that is there.
+    /// An NVIDIA GPU, and the processor where that can't.
     #[default]
     Auto,
+    /// An NVIDIA GPU and nothing else: the processor is not to be burdened.
+    Nvdec,
     /// The processor.
     Software,
+}
+
+/// Which GPU decodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum GpuChoice {
+    /// The one with the fewest cameras when the camera opens.
+    #[default]
+    Auto,
+    /// The one of this number, from 0 in the driver's order.
+    Number(usize),
 }
 
 /// What becomes of a decoder that only readers need, while there are none.
@@ -95,12 +109,15 @@ pub(crate) enum WhenIdle {
 /// A value that its key can't have.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingError {
-    #[error("{typed:?} is no decoder; expected \"auto\" or \"software\"")]
+    #[error("{typed:?} is no decoder; expected \"auto\", \"nvdec\" or \"software\"")]
     Decode { typed: String },
     #[error(
-        "this build decodes in software only, not with {typed}; expected \"auto\" or \"software\""
+        "this build does not decode with {typed}; expected \"auto\", \"nvdec\" (NVIDIA) or \
+         \"software\""
     )]
     DecodeNotBuilt { typed: String },
+    #[error("{typed:?} is no GPU; expected \"auto\" or its number, from 0 on")]
+    Gpu { typed: String },
     #[error("{typed:?} is nothing to do while nobody reads; expected \"stop\" or \"decode\"")]
     Idle { typed: String },
     #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
@@ -171,6 +188,7 @@ pub(super) fn run_dir(
 struct Settings {
     connection: Connection,
     decode: Decode,
+    gpu: GpuChoice,
     idle: WhenIdle,
     max_fps: Option<Rate>,
 }
@@ -198,6 +216,7 @@ const DEFAULTS: Settings = Settings {
         read_timeout: Camera::DEFAULT_TIMEOUT,
     },
     decode: Decode::Auto,
+    gpu: GpuChoice::Auto,
     idle: WhenIdle::Stop,
     max_fps: None,
 };
@@ -276,6 +295,7 @@ impl Interpreter<'_> {
             id: id?,
             inputs: inputs?,
             decode: settings.decode,
+            gpu: settings.gpu,
             idle: settings.idle,
             max_fps: settings.max_fps,
         })
@@ -380,6 +400,7 @@ impl Interpreter<'_> {
             decode: self
                 .value(place, "decode", &typed.decode, Decode::from_str)
                 .unwrap_or(defaults.decode),
+            gpu: self.value(place, "gpu", &typed.gpu, GpuChoice::from_str).unwrap_or(defaults.gpu),
             idle: self
                 .value(place, "idle", &typed.idle, WhenIdle::from_str)
                 .unwrap_or(defaults.idle),
@@ -473,10 +494,23 @@ impl FromStr for Decode {
         match typed {
             "auto" => Ok(Self::Auto),
             "software" => Ok(Self::Software),
-            "nvdec" | "cuda" | "vaapi" | "vulkan" | "qsv" => {
+            "nvdec" => Ok(Self::Nvdec),
+            "cuda" | "vaapi" | "vulkan" | "qsv" => {
                 Err(SettingError::DecodeNotBuilt { typed: typed.into() })
             }
             _ => Err(SettingError::Decode { typed: typed.into() }),
+        }
+    }
+}
+
+impl FromStr for GpuChoice {
+    type Err = SettingError;
+
+    fn from_str(typed: &str) -> Result<Self, SettingError> {
+        match (typed, typed.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(number)) => Ok(Self::Number(number)),
+            _ => Err(SettingError::Gpu { typed: typed.into() }),
         }
     }
 }
@@ -497,7 +531,17 @@ impl fmt::Display for Decode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
+            Self::Nvdec => "nvdec",
             Self::Software => "software",
         })
+    }
+}
+
+impl fmt::Display for GpuChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
     }
 }

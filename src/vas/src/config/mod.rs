@@ -25,7 +25,7 @@ pub(crate) use camera_url::{CameraUrl, CameraUrlError};
 pub(crate) use duration::{DurationError, Words as DurationWords, parse as parse_duration};
 pub(crate) use files::ConfigFiles;
 pub(crate) use input::{Input, Role, Roles};
-pub(crate) use meaning::{Camera, Config, Export, WhenIdle};
+pub(crate) use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
 pub(crate) use problem::{ConfigError, Problems};
 pub(crate) use substitute::SubstituteError;
 pub(crate) use surroundings::Surroundings;

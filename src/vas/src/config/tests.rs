@@ -7,7 +7,6 @@ use std::time::Duration;
 use vas_media::Transport;
 
 use super::file_mode::FileMode;
-use super::meaning::Decode;
 use super::*;
 
 fn surroundings() -> Surroundings {
@@ -96,6 +95,7 @@ fn a_full_config_is_understood() {
         [defaults]
         transport = "tcp"
         read_timeout = "5s"
+        gpu = 1
         [[camera]]
         id = "${GATE}"
         url = "rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/a$$b"
@@ -103,7 +103,8 @@ fn a_full_config_is_understood() {
         id = "yard"
         url = "clips/yard.mp4"
         transport = "udp"
-        decode = "software"
+        decode = "nvdec"
+        gpu = "auto"
         connect_timeout = "1m"
         "#,
     );
@@ -115,7 +116,8 @@ fn a_full_config_is_understood() {
     assert_eq!(config.export.mode.file_bits(), 0o600);
     let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
     assert_eq!(gate.id.as_str(), "gate");
-    assert_eq!((gate.decode, yard.decode), (Decode::Auto, Decode::Software));
+    assert_eq!((gate.decode, yard.decode), (Decode::Auto, Decode::Nvdec));
+    assert_eq!((gate.gpu, yard.gpu), (GpuChoice::Number(1), GpuChoice::Auto));
     let (gate, yard) = (&gate.inputs[0], &yard.inputs[0]);
     assert_eq!(gate.url.to_secret_string(), "rtsp://admin:s3cret@10.0.0.2/a$b");
     assert_eq!((gate.transport, yard.transport), (Transport::Tcp, Transport::Udp));
@@ -147,7 +149,7 @@ fn unknown_keys_get_the_nearest_valid_one() {
     assert_eq!(
         one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
         "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, \
-         connect_timeout, read_timeout, decode, idle, export"
+         connect_timeout, read_timeout, decode, gpu, idle, export"
     );
 }
 
@@ -309,10 +311,14 @@ fn bad_values_say_what_is_accepted() {
          \"auto\", \"tcp\" or \"udp\""
     );
     assert_eq!(
-        camera_problem("decode = \"nvdec\""),
-        "cameras.toml:4:10: camera \"gate\": `decode`: this build decodes in software only, not \
-         with nvdec; expected \"auto\" or \"software\""
+        camera_problem("decode = \"vaapi\""),
+        "cameras.toml:4:10: camera \"gate\": `decode`: this build does not decode with vaapi; \
+         expected \"auto\", \"nvdec\" (NVIDIA) or \"software\""
     );
+    for gpu in ["\"first\"", "-1", "\"GPU-5a\"", "1.5"] {
+        let problem = camera_problem(&format!("gpu = {gpu}"));
+        assert!(problem.contains("is no GPU; expected \"auto\" or its number"), "{problem}");
+    }
     assert!(camera_problem("decode = \"best\"").contains("\"best\" is no decoder"));
     assert!(camera_problem("read_timeout = \"1h\"").contains("is no duration; expected"));
     assert!(camera_problem("read_timeout = \"0s\"").contains("expected 100ms to 10m"));

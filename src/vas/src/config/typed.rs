@@ -81,6 +81,7 @@ pub(crate) struct TypedConnection {
 pub(crate) struct TypedSettings {
     pub(crate) connection: TypedConnection,
     pub(crate) decode: Field<String>,
+    pub(crate) gpu: Field<String>,
     pub(crate) idle: Field<String>,
     /// `[export]` in it.
     pub(crate) max_fps: Field<String>,
@@ -221,7 +222,8 @@ impl TypedSettings {
     fn read(section: &mut Section<'_>) -> Self {
         Self {
             connection: TypedConnection::read(section),
-            decode: section.string("decode", "\"auto\" or \"software\""),
+            decode: section.string("decode", "\"auto\", \"nvdec\" or \"software\""),
+            gpu: section.text_or_number("gpu", "\"auto\" or the number of a GPU such as 0"),
             idle: section.string("idle", "\"stop\" or \"decode\""),
             max_fps: section.inner_table("export", |export| {
                 export.text_or_number("max_fps", "a frame rate such as 5, 12.5 or \"30000/1001\"")

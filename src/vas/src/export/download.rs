@@ -18,7 +18,6 @@ pub(crate) const MAX_IN_FLIGHT: u32 = 3;
 
 /// Surfaces that a decoder on a GPU is to have beyond its own: one for each frame in flight, and one that the
 /// decode thread holds. The same with the flag off: it must change no option of a decoder (contract V3).
-#[allow(dead_code, reason = "for who opens decoders on GPUs")]
 pub(crate) const EXTRA_SURFACES: u32 = MAX_IN_FLIGHT + 1;
 
 /// A camera's way through a download engine, used by one thread at a time.

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
 
 pub(crate) use ages::{AgeCounts, Ages};
-#[allow(unused_imports, reason = "for who opens decoders on GPUs")]
 pub(crate) use download::EXTRA_SURFACES;
 pub(crate) use engines::LostGpus;
 pub(crate) use keeper::ExportFacts;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vas_media::{DecodeError, Decoder, Frame, Packet, Received, StreamInfo, monotonic_ns};
+use vas_media::{
+    DecodeError, Decoder, DecoderKind, Frame, Packet, Received, StreamInfo, monotonic_ns,
+};
 
 use super::Shown;
 use super::branch::{Branch, BranchShown, Limits, Packets};
 use super::counters::DropReason;
+use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
 use super::queue::{Item, Pushed};
-
-/// Threads of a software decoder. One: more would hold frames back, and cameras are many.
-const DECODER_THREADS: u32 = 1;
+use super::state::DecoderFacts;
 
 /// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: Some(Duration::from_secs(2)) };
@@ -22,8 +23,8 @@ const REST_AFTER_NS: u64 = 10_000_000_000;
 
 /// Who takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
 pub(crate) trait Taker: Send {
-    /// A stream begins: frames from here on are of it, decoded by `decoder`.
-    fn begin(&mut self, stream: &StreamInfo, decoder: vas_media::DecoderKind);
+    /// A stream begins, or goes on with another decoder: frames from here on are of it, decoded by `decoder`.
+    fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind);
     /// A frame was decoded.
     fn take(&mut self, frame: &mut Frame);
     /// No frames come until further notice: the camera's frames are left out from here on.
@@ -32,7 +33,7 @@ pub(crate) trait Taker: Send {
 
 /// Several takers in turn; the last may empty the frame.
 impl Taker for Vec<Box<dyn Taker>> {
-    fn begin(&mut self, stream: &StreamInfo, decoder: vas_media::DecoderKind) {
+    fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
         self.iter_mut().for_each(|taker| taker.begin(stream, decoder));
     }
 
@@ -52,7 +53,12 @@ pub(crate) struct Decode {
     /// Rests while there is none; `None`: never rests.
     demand: Option<Arc<Demand>>,
     stream: Option<StreamInfo>,
+    decoders: Decoders,
     decoder: Option<Box<dyn Decoder>>,
+    /// The decoder is to decode on a GPU, and does as far as is known.
+    on_gpu: bool,
+    /// A picture came from the GPU.
+    seen_picture: bool,
     frame: Frame,
 }
 
@@ -81,7 +87,8 @@ impl BranchShown for Shown {
     }
 
     fn panicked(&self) {
-        self.state.set_decoder(Some("none: internal error in the decode thread".into()));
+        let why = Some("internal error in the decode thread".into());
+        self.state.set_decoder(Some(DecoderFacts { kind: "none", gpu: None, why }));
     }
 }
 
@@ -91,9 +98,19 @@ impl Decode {
         shown: &Arc<Shown>,
         taker: Box<dyn Taker>,
         demand: Option<Arc<Demand>>,
+        decoders: Decoders,
     ) -> Self {
-        let (shown, frame) = (Arc::clone(shown), Frame::new());
-        Self { shown, taker, demand, stream: None, decoder: None, frame }
+        Self {
+            shown: Arc::clone(shown),
+            taker,
+            demand,
+            stream: None,
+            decoders,
+            decoder: None,
+            on_gpu: false,
+            seen_picture: false,
+            frame: Frame::new(),
+        }
     }
 
     fn work(mut self, queue: &Arc<Packets>) {
@@ -105,6 +122,7 @@ impl Decode {
             match item {
                 Item::Stream(stream) => {
                     self.stream = Some(*stream);
+                    self.decoders.stream_begins();
                     self.open();
                 }
                 Item::Packet(packet) => self.packet(&packet),
@@ -135,22 +153,61 @@ impl Decode {
     fn open(&mut self) {
         self.decoder = None;
         let Some(stream) = &self.stream else { return };
-        match vas_media::open_software(stream, DECODER_THREADS) {
-            Ok(decoder) => {
-                self.shown.state.set_decoder(Some(decoder.kind().to_string()));
-                self.taker.begin(stream, decoder.kind());
-                self.decoder = Some(decoder);
-            }
-            Err(error) => {
+        match self.decoders.open(stream, monotonic_ns()) {
+            Ok(opened) => self.begin(opened),
+            Err(NoDecoder::OnlyGpu) => self.without_decoder(self.decoders.why()),
+            Err(NoDecoder::Failed(error)) => {
                 tracing::error!("no decoder: {error}");
-                self.shown.state.set_decoder(Some(format!("none: {error}")));
+                self.without_decoder(Some(error.to_string()));
             }
         }
     }
 
+    /// Goes on with this decoder.
+    fn begin(&mut self, opened: Opened) {
+        let Opened { decoder, on_gpu } = opened;
+        let Some(stream) = &self.stream else { return };
+        self.on_gpu = on_gpu;
+        self.seen_picture = false;
+        self.shown.state.set_decoder(Some(self.decoders.facts(decoder.as_ref())));
+        self.taker.begin(stream, decoder.kind());
+        self.decoder = Some(decoder);
+    }
+
+    fn without_decoder(&mut self, why: Option<String>) {
+        self.decoder = None;
+        self.shown.state.set_decoder(Some(DecoderFacts { kind: "none", gpu: None, why }));
+    }
+
+    /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes out first.
+    fn climb(&mut self) {
+        let Some(stream) = &self.stream else { return };
+        let Some(opened) = self.decoders.climb(stream, monotonic_ns()) else { return };
+        self.end();
+        self.begin(opened);
+    }
+
+    /// Looks whether a decoder that was opened on a GPU still decodes there.
+    fn look_after_gpu(&mut self) {
+        let Some(decoder) = self.decoder.as_ref().filter(|_| self.on_gpu) else { return };
+        let Some(why) = decoder.fallback() else { return };
+        self.on_gpu = false;
+        self.decoders.fell(&why, monotonic_ns());
+        if self.decoders.gpu_only() {
+            return self.without_decoder(self.decoders.why());
+        }
+        let Some(stream) = &self.stream else { return };
+        self.shown.state.set_decoder(Some(self.decoders.facts(decoder.as_ref())));
+        self.taker.begin(stream, decoder.kind());
+    }
+
     fn packet(&mut self, packet: &Packet) {
-        if self.decoder.is_none() && packet.is_key() {
-            self.open();
+        if packet.is_key() {
+            match &self.decoder {
+                None => self.open(),
+                Some(_) if !self.on_gpu => self.climb(),
+                Some(_) => {}
+            }
         }
         loop {
             let Some(decoder) = &mut self.decoder else {
@@ -167,6 +224,7 @@ impl Decode {
                 Ok(()) => break,
             }
         }
+        self.look_after_gpu();
         self.receive();
     }
 
@@ -184,6 +242,10 @@ impl Decode {
             match decoder.receive(&mut self.frame) {
                 Ok(Received::Frame) => {
                     self.shown.counters.decoded_frame();
+                    if self.on_gpu && !self.seen_picture {
+                        self.seen_picture = true;
+                        self.decoders.decodes(monotonic_ns());
+                    }
                     self.taker.take(&mut self.frame);
                     self.frame.clear();
                 }
@@ -198,11 +260,17 @@ impl Decode {
 
     /// Says what failed; after a fatal error a new decoder begins at the next key frame.
     fn report(&mut self, error: &DecodeError) {
-        if error.is_fatal() {
-            tracing::warn!("{error}; a new decoder begins at the next key frame");
-            self.decoder = None;
-        } else {
-            tracing::debug!("{error}");
+        if !error.is_fatal() {
+            return tracing::debug!("{error}");
+        }
+        self.decoder = None;
+        match error {
+            DecodeError::Gpu(why) if self.on_gpu => {
+                self.on_gpu = false;
+                self.decoders.fell(why, monotonic_ns());
+                self.without_decoder(self.decoders.why());
+            }
+            _ => tracing::warn!("{error}; a new decoder begins at the next key frame"),
         }
     }
 }

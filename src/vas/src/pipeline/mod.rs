@@ -8,9 +8,11 @@ mod backoff;
 mod branch;
 mod counters;
 mod decode;
+mod decoders;
 mod demand;
 mod demux;
 mod feed;
+mod ladder;
 mod queue;
 mod state;
 
@@ -24,7 +26,9 @@ use vas_media::StopFlag;
 pub(crate) use branch::Branch;
 pub(crate) use counters::{Counters, DropReason};
 pub(crate) use decode::{Decode, Taker};
+pub(crate) use decoders::Decoders;
 pub(crate) use demand::Demand;
+pub(crate) use state::DecoderFacts;
 use state::{State, StateCell};
 
 use crate::config::Input;

@@ -53,6 +53,17 @@ impl StreamFacts {
     }
 }
 
+/// What decodes, or why nothing does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DecoderFacts {
+    /// `software`, `nvdec`, `vaapi` or `none`.
+    pub(crate) kind: &'static str,
+    /// The GPU that it decodes on.
+    pub(crate) gpu: Option<usize>,
+    /// Why it is not a better one, or why there is none.
+    pub(crate) why: Option<String>,
+}
+
 /// State, reason and stream facts: written by the camera's threads at changes, read by the status.
 #[derive(Debug, Default)]
 pub(crate) struct StateCell(Mutex<Inner>);
@@ -63,7 +74,7 @@ pub(crate) struct Inner {
     pub(crate) reason: String,
     pub(crate) since: Option<Instant>,
     pub(crate) stream: Option<StreamFacts>,
-    pub(crate) decoder: Option<String>,
+    pub(crate) decoder: Option<DecoderFacts>,
 }
 
 impl StateCell {
@@ -80,7 +91,7 @@ impl StateCell {
         self.lock().stream = Some(stream);
     }
 
-    pub(crate) fn set_decoder(&self, decoder: Option<String>) {
+    pub(crate) fn set_decoder(&self, decoder: Option<DecoderFacts>) {
         self.lock().decoder = decoder;
     }
 

@@ -13,7 +13,7 @@ use super::report::{
 };
 use crate::config::{Role, Roles};
 use crate::export::ExportFacts;
-use crate::pipeline::{DropReason, Shown};
+use crate::pipeline::{DecoderFacts, DropReason, Shown};
 
 /// What the status looks at for one camera.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl CameraStatus {
             shard,
             inputs: inputs.collect(),
             input: main.facts(),
-            decoder: main.shown.state.get().decoder.map(|words| decoder(&words)),
+            decoder: main.shown.state.get().decoder.map(decoder),
             decoded: counters.decoded(),
             marked: counters.marked(),
             exported: counters.exported(),
@@ -110,14 +110,11 @@ impl InputStatus {
     }
 }
 
-fn decoder(words: &str) -> DecoderReport {
-    match words.strip_prefix("none: ") {
-        Some(why) => DecoderReport {
-            kind: "none".into(),
-            why: Some(vas_media::redact(why)),
-            ..DecoderReport::default()
-        },
-        None => DecoderReport { kind: words.into(), ..DecoderReport::default() },
+fn decoder(facts: DecoderFacts) -> DecoderReport {
+    DecoderReport {
+        kind: facts.kind.into(),
+        gpu: facts.gpu.map(|gpu| gpu.to_string()),
+        why: facts.why.map(|why| vas_media::redact(&why)),
     }
 }
 

@@ -1,0 +1,148 @@
+//! The GPUs of this host: asked for when a camera may use one, shared by all that do.
+//!
+//! Nothing is loaded before the first camera that may decode on a GPU opens its decoder. Nobody here asks
+//! whether frames are exported.
+
+mod rest;
+mod table;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vas_media::{CudaDevice, GpuError};
+
+pub(crate) use rest::Rest;
+use table::Table;
+
+use crate::config::GpuChoice;
+
+/// All GPUs, and which cameras are on them.
+#[derive(Debug, Default)]
+pub(crate) struct Gpus {
+    /// `None`: nobody has asked, or there was no driver.
+    table: Mutex<Option<Table>>,
+    said_absent: AtomicBool,
+}
+
+/// A camera's place on a GPU, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    gpus: Arc<Gpus>,
+    gpu: usize,
+}
+
+/// The turn of a camera that comes back to a GPU: no other does, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    gpus: Arc<Gpus>,
+    gpu: usize,
+}
+
+impl Gpus {
+    /// Gives a camera a GPU, which it keeps. The first camera of a GPU makes its context.
+    ///
+    /// # Errors
+    /// Why it can be given none.
+    pub(crate) fn seat(
+        self: &Arc<Self>,
+        choice: GpuChoice,
+        now_ns: u64,
+    ) -> Result<(Seat, Arc<CudaDevice>), GpuError> {
+        let mut refused = Vec::new();
+        let mut why = None;
+        loop {
+            // Chosen and counted in one go; opened without the lock, for it takes a while.
+            let seat = self.with_table(|table| {
+                let gpu = table.choose(choice, &refused, now_ns)?;
+                table.add(gpu);
+                Ok(Seat { gpus: Arc::clone(self), gpu })
+            });
+            let seat = seat.map_err(|none| why.take().unwrap_or(none))?;
+            match seat.device(now_ns) {
+                Ok(device) => return Ok((seat, device)),
+                Err(error) => {
+                    refused.push(seat.gpu);
+                    why = Some(error);
+                }
+            }
+        }
+    }
+
+    /// The turn to come back to the GPU that [`Gpus::seat`] would give; `None` while another camera has it.
+    ///
+    /// # Errors
+    /// Why there is no such GPU.
+    pub(crate) fn turn(
+        self: &Arc<Self>,
+        choice: GpuChoice,
+        now_ns: u64,
+    ) -> Result<Option<Turn>, GpuError> {
+        self.with_table(|table| {
+            let gpu = table.choose(choice, &[], now_ns)?;
+            Ok(table.take_turn(gpu).then(|| Turn { gpus: Arc::clone(self), gpu }))
+        })
+    }
+
+    /// Whether this is the first time that somebody is to say that there is no GPU.
+    pub(crate) fn first_to_miss_one(&self) -> bool {
+        !self.said_absent.swap(true, Ordering::Relaxed)
+    }
+
+    fn with_table<T>(
+        &self,
+        work: impl FnOnce(&mut Table) -> Result<T, GpuError>,
+    ) -> Result<T, GpuError> {
+        let mut table = self.lock();
+        if table.is_none() {
+            *table = Some(Table::new(CudaDevice::count()?));
+        }
+        work(table.get_or_insert_with(|| Table::new(0)))
+    }
+
+    /// For what was counted before: a seat or a turn exists, so the table does.
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        if let Some(table) = self.lock().as_mut() {
+            change(table);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Table>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    pub(crate) fn gpu(&self) -> usize {
+        self.gpu
+    }
+
+    /// The GPU, made ready if nobody else uses it now.
+    ///
+    /// # Errors
+    /// Why it can't be used. It is then left alone for a while, by all cameras.
+    pub(crate) fn device(&self, now_ns: u64) -> Result<Arc<CudaDevice>, GpuError> {
+        CudaDevice::open(self.gpu).inspect_err(|error| self.failed(error, now_ns))
+    }
+
+    /// The GPU is of no use for now.
+    pub(crate) fn failed(&self, why: &GpuError, now_ns: u64) {
+        self.gpus.change(|table| table.failed(self.gpu, why, now_ns));
+    }
+
+    /// The GPU decodes.
+    pub(crate) fn works(&self) {
+        self.gpus.change(|table| table.works(self.gpu));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.gpus.change(|table| table.remove(self.gpu));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.gpus.change(|table| table.give_turn_back(self.gpu));
+    }
+}

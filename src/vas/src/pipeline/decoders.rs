@@ -1,0 +1,243 @@
+//! Opens a camera's decoder, on the GPU or the processor, and says why it is not a better one.
+
+use std::sync::Arc;
+
+use vas_media::{DecodeError, Decoder, DecoderKind, GpuError, StreamInfo};
+
+use super::ladder::{Ladder, Next, Rung};
+use super::state::DecoderFacts;
+use crate::config::{Camera, Decode, GpuChoice};
+use crate::export::EXTRA_SURFACES;
+use crate::gpus::{Gpus, Seat, Turn};
+
+/// Threads of a software decoder. One: more would hold frames back, and cameras are many.
+const DECODER_THREADS: u32 = 1;
+
+/// A camera's decoder: what it may be, and on which GPU.
+#[derive(Debug)]
+pub(crate) struct Decoders {
+    choice: GpuChoice,
+    gpus: Arc<Gpus>,
+    ladder: Ladder,
+    /// Kept while the camera rests, and until its GPU fails it.
+    seat: Option<Seat>,
+    /// Held until it is known whether the GPU decodes.
+    turn: Option<Turn>,
+    /// Why it is not the GPU that decodes, told in the log once.
+    why: Option<GpuError>,
+}
+
+/// Why there is no decoder.
+pub(super) enum NoDecoder {
+    /// Only a GPU may decode, and none does: [`Decoders::why`], which the log has already.
+    OnlyGpu,
+    /// FFmpeg could not decode the stream wherever.
+    Failed(DecodeError),
+}
+
+/// A decoder, and whether it is to decode on a GPU.
+pub(super) struct Opened {
+    pub(super) decoder: Box<dyn Decoder>,
+    pub(super) on_gpu: bool,
+}
+
+impl Decoders {
+    pub(crate) fn new(camera: &Camera, gpus: Arc<Gpus>) -> Self {
+        let ladder = Ladder::new(camera.decode);
+        Self { choice: camera.gpu, gpus, ladder, seat: None, turn: None, why: None }
+    }
+
+    /// Another stream begins.
+    pub(super) fn stream_begins(&mut self) {
+        self.ladder.stream_begins();
+    }
+
+    /// Opens a decoder for the stream, the best that there is.
+    ///
+    /// # Errors
+    /// [`NoDecoder`].
+    pub(super) fn open(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, NoDecoder> {
+        self.turn = None;
+        if self.ladder.rung(now_ns) == Rung::Gpu {
+            match self.open_on_gpu(stream, now_ns) {
+                Ok(opened) => return Ok(opened),
+                Err(DecodeError::Gpu(why)) => self.failed(&why, now_ns),
+                Err(other) => return Err(NoDecoder::Failed(other)),
+            }
+        }
+        if self.ladder.rung(now_ns) == Rung::Nothing {
+            return Err(NoDecoder::OnlyGpu);
+        }
+        vas_media::open_software(stream, DECODER_THREADS)
+            .map(|decoder| Opened { decoder, on_gpu: false })
+            .map_err(NoDecoder::Failed)
+    }
+
+    /// At a key frame: a decoder on a GPU in place of one on the processor, when it is time to try again and
+    /// no other camera is about to.
+    pub(super) fn climb(&mut self, stream: &StreamInfo, now_ns: u64) -> Option<Opened> {
+        if self.seat.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
+            return None;
+        }
+        match self.gpus.turn(self.choice, now_ns) {
+            Ok(Some(turn)) => self.turn = Some(turn),
+            Ok(None) => return None,
+            Err(why) => {
+                self.failed(&why, now_ns);
+                return None;
+            }
+        }
+        match self.open_on_gpu(stream, now_ns) {
+            Ok(opened) => Some(opened),
+            Err(error) => {
+                self.turn = None;
+                if let DecodeError::Gpu(why) = error {
+                    self.failed(&why, now_ns);
+                }
+                None
+            }
+        }
+    }
+
+    fn open_on_gpu(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, DecodeError> {
+        // What no GPU decodes is to load no driver.
+        vas_media::nvdec_takes(stream)?;
+        let kept = self.seat.take().map(|seat| (seat.device(now_ns), seat));
+        let (seat, device) = match kept {
+            Some((Ok(device), seat)) => (seat, device),
+            _ => self.gpus.seat(self.choice, now_ns)?,
+        };
+        let opened = vas_media::open_nvdec(stream, &device, EXTRA_SURFACES);
+        let decoder = opened.inspect_err(|error| {
+            if let DecodeError::Gpu(why @ GpuError::DeviceLost { .. }) = error {
+                seat.failed(why, now_ns);
+            }
+        })?;
+        self.seat = Some(seat);
+        Ok(Opened { decoder, on_gpu: true })
+    }
+
+    /// The GPU gave a picture.
+    pub(super) fn decodes(&mut self, now_ns: u64) {
+        self.ladder.decodes(now_ns);
+        self.turn = None;
+        if let Some(seat) = &self.seat {
+            seat.works();
+            if self.why.take().is_some() {
+                tracing::info!("decodes on GPU {} again", seat.gpu());
+            }
+        }
+    }
+
+    /// A decoder on the GPU failed, went over to the processor, or is of no more use.
+    pub(super) fn fell(&mut self, why: &GpuError, now_ns: u64) {
+        let seat = self.seat.take();
+        self.turn = None;
+        match (why, seat) {
+            (GpuError::DeviceLost { .. }, Some(seat)) => {
+                seat.failed(why, now_ns);
+                let next = self.ladder.lost();
+                self.tell(why, next);
+            }
+            _ => self.failed(why, now_ns),
+        }
+    }
+
+    fn failed(&mut self, why: &GpuError, now_ns: u64) {
+        let next = self.ladder.failed(why, now_ns);
+        self.tell(why, next);
+    }
+
+    fn tell(&mut self, why: &GpuError, next: Next) {
+        let told = self.why.replace(why.clone());
+        if told.is_some_and(|told| is_same(&told, why)) {
+            return;
+        }
+        let words = words(why);
+        let next = match (self.ladder.decode(), next) {
+            (Decode::Nvdec, Next::NotForThisStream) => "nothing decodes this stream".to_owned(),
+            (_, Next::NotForThisStream) => "the processor decodes this stream".to_owned(),
+            (_, Next::AnotherGpu) => "another GPU is asked at the next key frame".to_owned(),
+            (decode, Next::AgainAfter(wait_ns)) => {
+                let seconds = wait_ns / 1_000_000_000;
+                let until = match decode {
+                    Decode::Nvdec => "nothing decodes until then",
+                    _ => "until then the processor decodes",
+                };
+                format!("asked again in {seconds} s, later less often; {until}")
+            }
+        };
+        match why {
+            // Most hosts have no GPU, and that is no fault of theirs.
+            GpuError::NoLibrary { library: "libcuda.so.1" } | GpuError::NoDevice { .. }
+                if self.ladder.decode() == Decode::Auto =>
+            {
+                if self.gpus.first_to_miss_one() {
+                    tracing::info!("no GPU decodes: {words}; the processor decodes");
+                }
+            }
+            GpuError::Unsupported { .. } if self.ladder.decode() == Decode::Auto => {
+                tracing::info!("{words}; {next}");
+            }
+            _ => tracing::warn!("{words}; {next}"),
+        }
+    }
+
+    /// What decodes, in words.
+    pub(super) fn facts(&self, decoder: &dyn Decoder) -> DecoderFacts {
+        let on_gpu = decoder.kind() == DecoderKind::Nvdec;
+        let gpu = self.seat.as_ref().filter(|_| on_gpu).map(Seat::gpu);
+        let why = self.why().filter(|_| !on_gpu);
+        DecoderFacts { kind: kind_word(decoder.kind()), gpu, why }
+    }
+
+    /// Whether only a GPU may decode.
+    pub(super) fn gpu_only(&self) -> bool {
+        self.ladder.decode() == Decode::Nvdec
+    }
+
+    /// Why it is not the GPU that decodes.
+    pub(super) fn why(&self) -> Option<String> {
+        self.why.as_ref().map(words)
+    }
+}
+
+/// Whether the log would say nothing new.
+fn is_same(told: &GpuError, why: &GpuError) -> bool {
+    match (told, why) {
+        // How much is free changes all the time.
+        (GpuError::NoMemory { ordinal: a, .. }, GpuError::NoMemory { ordinal: b, .. }) => a == b,
+        _ => told == why,
+    }
+}
+
+/// What is wrong, and what to do about it.
+fn words(why: &GpuError) -> String {
+    format!("{why}{}", hint(why))
+}
+
+fn kind_word(kind: DecoderKind) -> &'static str {
+    match kind {
+        DecoderKind::Nvdec => "nvdec",
+        DecoderKind::Vaapi => "vaapi",
+        _ => "software",
+    }
+}
+
+/// What to do about it, where the error itself does not say.
+fn hint(why: &GpuError) -> &'static str {
+    match why {
+        GpuError::NoDevice { .. } => {
+            "; does nvidia-smi show one, and was it given to the container"
+        }
+        GpuError::NoSuchDevice { .. } => "; set `gpu` to one of them or to \"auto\"",
+        GpuError::Unsupported { .. } => "; NVDEC takes H.264 and H.265 in 8 bits, 4:2:0",
+        GpuError::NoMemory { .. } | GpuError::SessionsUsedUp { .. } => {
+            "; give it fewer cameras, or some of them decode = \"software\""
+        }
+        GpuError::Failed { .. } | GpuError::Failing { .. } => {
+            "; the kernel's log may say more (NVRM, Xid)"
+        }
+        _ => "",
+    }
+}
