@@ -3,15 +3,15 @@
 //! House rules for unsafe code in this crate:
 //!
 //! 1. A raw FFmpeg pointer lives in exactly one owning type (`Input`, `Packet`, `Frame`,
-//!    `CodecParameters`, `FfmpegDecoder`, `HardwareDevice`, `Scaler`, `Options`), which frees it in
-//!    `Drop` and never hands it out beyond the crate.
+//!    `CodecParameters`, `FfmpegDecoder`, `HardwareDevice`, `Scaler`, `Options`, `Mp4Writer`, `Sink`,
+//!    `ParameterSets`), which frees it in `Drop` and never hands it out beyond the crate.
 //! 2. Every owning type is `Send` and not `Sync`: FFmpeg's objects may move between threads but
 //!    are used by one thread at a time. `CodecParameters` and `HardwareDevice` are `Sync` too,
 //!    because they are never written after they are made.
 //! 3. Return codes go through [`check`]; allocation failures end the process as Rust's own do.
 //! 4. A C enum whose value comes from a bitstream is read as a number (`addr_of!(..).cast()`),
 //!    never as a Rust enum: some decoders copy such values unchecked.
-//! 5. Callbacks from C (log, interrupt, choice of format, end of a device) must not unwind.
+//! 5. Callbacks from C (log, interrupt, choice of format, end of a device, output) must not unwind.
 //! 6. A CUDA handle is cast as a pointer between FFmpeg's and cudarc's types and outlives what was
 //!    given it: FFmpeg's device holds the `CudaDevice`'s context and stream. The driver is called
 //!    through `cuda::driver`, which looks each function up first, or through cudarc behind it.

@@ -2,7 +2,8 @@
 //!
 //! A [`Source`] gives the compressed packets of one camera, file or test picture; a [`Decoder`]
 //! turns them into [`Frame`]s, on the processor or on an NVIDIA GPU ([`CudaDevice`]), where they stay
-//! as [`Surface`]s; an [`Nv12Converter`] brings the unusual software formats to NV12.
+//! as [`Surface`]s; an [`Nv12Converter`] brings the unusual software formats to NV12. An [`Mp4Writer`]
+//! records packets as they are.
 //! Nothing here reconnects, queues or starts a thread: each object is driven by the thread that
 //! holds it, and a [`StopFlag`] makes whatever blocks return.
 //!
@@ -48,6 +49,7 @@ mod error;
 mod fraction;
 mod frame;
 pub mod log;
+mod mux;
 mod packet;
 mod redact;
 mod request;
@@ -68,6 +70,7 @@ pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{EncodeError, SourceError, SourceErrorKind};
 pub use fraction::Fraction;
 pub use frame::{Crop, Frame};
+pub use mux::{Mp4Writer, MuxError, ParameterSets, Placed, RawTimes, Timeline};
 pub use packet::Packet;
 pub use redact::redact;
 pub use request::{SourceRequest, Transport};

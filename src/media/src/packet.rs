@@ -9,6 +9,7 @@ use ffmpeg_next::ffi;
 use crate::av::AvError;
 use crate::av::check;
 use crate::fraction::Fraction;
+use crate::mux::RawTimes;
 
 /// One packet of the video stream: with every codec here, one coded picture.
 pub struct Packet {
@@ -120,6 +121,16 @@ impl Packet {
     /// this packet carries the mark.
     pub fn set_discontinuity(&mut self, discontinuity: bool) {
         self.discontinuity = discontinuity;
+    }
+
+    /// Its times as the source gave them, in ticks of its stream's time base.
+    pub fn raw_times(&self) -> RawTimes {
+        let known = |ticks| (ticks != ffi::AV_NOPTS_VALUE).then_some(ticks);
+        RawTimes { pts: known(self.get().pts), dts: known(self.get().dts) }
+    }
+
+    pub(crate) fn time_base(&self) -> Fraction {
+        self.time_base
     }
 
     fn time(&self, ticks: i64) -> Option<i64> {

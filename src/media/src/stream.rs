@@ -2,11 +2,11 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
 
-use crate::av::check;
+use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;
 
 /// The video stream of a source.
@@ -160,6 +160,36 @@ impl CodecParameters {
         // SAFETY: FFmpeg keeps `extradata_size` bytes at `extradata`, which are not written while `self`
         // lives.
         unsafe { std::slice::from_raw_parts(parameters.extradata, length) }
+    }
+
+    /// How many pictures the codec holds back for reordering, as far as the source knows it.
+    pub fn reorder_delay(&self) -> usize {
+        usize::try_from(self.get().video_delay).unwrap_or(0)
+    }
+
+    /// Gives `parameters` another extradata.
+    ///
+    /// # Safety
+    /// `parameters` is valid, and nobody else uses it.
+    pub(crate) unsafe fn set_extradata(
+        parameters: *mut ffi::AVCodecParameters,
+        extradata: &[u8],
+    ) -> Result<(), AvError> {
+        let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+        // SAFETY: the old one is FFmpeg's own or null, the new one is as long as it says and zeroed beyond,
+        // as parsers that read ahead need it.
+        unsafe {
+            ffi::av_freep((&raw mut (*parameters).extradata).cast());
+            (*parameters).extradata_size = 0;
+            let copy: *mut u8 = ffi::av_mallocz(extradata.len() + padding).cast();
+            if copy.is_null() {
+                return Err(AvError::new(-libc::ENOMEM));
+            }
+            ptr::copy_nonoverlapping(extradata.as_ptr(), copy, extradata.len());
+            (*parameters).extradata = copy;
+            (*parameters).extradata_size = to_c_int(extradata.len());
+        }
+        Ok(())
     }
 
     pub(crate) fn profile(&self) -> Option<&'static str> {

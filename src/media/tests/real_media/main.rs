@@ -12,3 +12,4 @@ mod decoding;
 mod encoding;
 mod local;
 mod logging;
+mod recording;
