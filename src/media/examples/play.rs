@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let request = SourceRequest {
         url,
         transport,
+        client: vas_media::RtspClient::Auto,
         connect_timeout: Duration::from_secs(10),
         read_timeout: Duration::from_secs(5),
     };

@@ -19,6 +19,26 @@ pub struct SourceError {
     pub kind: SourceErrorKind,
 }
 
+/// What lay beneath a failure, in the words of whatever found it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// FFmpeg's code.
+    #[error(transparent)]
+    FFmpeg(#[from] AvError),
+    /// What the RTSP client or the system says.
+    #[error("{0}")]
+    Said(Box<str>),
+}
+
+impl Cause {
+    /// The first line of what something says of itself: the rest is dumps for its developers.
+    pub(crate) fn said(words: &impl std::fmt::Display) -> Self {
+        let words = words.to_string();
+        Self::Said(words.lines().next().unwrap_or_default().trim_end().into())
+    }
+}
+
 /// The kinds of [`SourceError`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,7 +65,7 @@ pub enum SourceErrorKind {
     },
     /// No connection to the camera.
     #[error("cannot be reached: {0}; check address and port, and that the camera is on")]
-    Unreachable(AvError),
+    Unreachable(Cause),
     /// The camera refused the login.
     #[error(
         "the camera refused the login (RTSP {status}); check user and password in the URL, with \
@@ -62,12 +82,18 @@ pub enum SourceErrorKind {
     #[error(
         "the camera refused the request ({0}); it may be busy, or serve no more clients at once"
     )]
-    Rejected(AvError),
+    Rejected(Cause),
     /// The camera serves RTP over none of the transports that were asked for.
     #[error("the camera does not serve {asked:?} transport (RTSP 461); set another one")]
     NoTransport {
         /// The transport of the request.
         asked: Transport,
+    },
+    /// The RTSP client that was asked for can't do what this camera takes.
+    #[error("the RTSP client retina lacks {what}; set `rtsp_client` to \"auto\" or \"ffmpeg\"")]
+    ClientLacks {
+        /// What it lacks.
+        what: String,
     },
     /// Nothing came in time.
     #[error("waited {} s for {what} in vain", limit.as_secs_f64())]
@@ -76,6 +102,18 @@ pub enum SourceErrorKind {
         what: &'static str,
         /// The limit from the request.
         limit: Duration,
+    },
+    /// The camera still answers, but no whole picture came in time.
+    #[error(
+        "no whole picture came for {} s, though the camera still answers{}",
+        limit.as_secs_f64(),
+        last.as_ref().map(|last| format!("; the last trouble: {last}")).unwrap_or_default()
+    )]
+    Stalled {
+        /// The limit from the request.
+        limit: Duration,
+        /// What was wrong with what came last, if anything came.
+        last: Option<Cause>,
     },
     /// The source has no video track.
     #[error("it has no video track")]
@@ -88,13 +126,13 @@ pub enum SourceErrorKind {
     },
     /// What came is not what the protocol or the container promises.
     #[error("what it sends makes no sense: {0}")]
-    Garbage(AvError),
+    Garbage(Cause),
     /// A camera ended its stream.
     #[error("the camera ended the stream")]
     Ended,
     /// The connection or the file broke.
     #[error("reading failed: {0}")]
-    Broken(AvError),
+    Broken(Cause),
     /// The stop flag was set.
     #[error("stopped on request")]
     Stopped,

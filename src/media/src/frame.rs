@@ -30,6 +30,8 @@ pub struct Frame {
 pub(crate) struct Tags {
     pub(crate) arrival_ns: u64,
     pub(crate) discontinuity: bool,
+    pub(crate) after_loss: bool,
+    pub(crate) wall_clock_ns: Option<i64>,
     pub(crate) time_base: Option<Fraction>,
     pub(crate) coded: (u32, u32),
     pub(crate) crop: Crop,
@@ -254,6 +256,19 @@ impl Frame {
     /// Whether this is the first frame after a packet that was marked as a discontinuity.
     pub fn discontinuity(&self) -> bool {
         self.tags.discontinuity
+    }
+
+    /// Whether the picture may be wrong because something was lost before it: true from a loss, a gap
+    /// or a decoder's failure on, until a key frame that came whole. Where the source
+    /// [knows of loss](crate::StreamInfo::knows_loss), a frame without this mark is right.
+    pub fn after_loss(&self) -> bool {
+        self.tags.after_loss
+    }
+
+    /// When the camera took the picture by its own clock; see
+    /// [`Packet::wall_clock_ns`](crate::Packet::wall_clock_ns).
+    pub fn wall_clock_ns(&self) -> Option<i64> {
+        self.tags.wall_clock_ns
     }
 
     /// Whether the decoder says that this is a key frame.

@@ -15,6 +15,7 @@
 //! let request = SourceRequest {
 //!     url: "rtsp://camera.example/stream".into(),
 //!     transport: Transport::Auto,
+//!     client: vas_media::RtspClient::Auto,
 //!     connect_timeout: Duration::from_secs(10),
 //!     read_timeout: Duration::from_secs(5),
 //! };
@@ -57,6 +58,7 @@ mod source;
 mod stop;
 mod stream;
 mod surface;
+mod unit;
 
 pub use av::{AvError, init};
 pub use clock::monotonic_ns;
@@ -67,13 +69,13 @@ pub use decode::{
     DecodeError, Decoder, DecoderKind, Received, nvdec_takes, open_nvdec, open_software,
 };
 pub use encode::{Encoder, EncoderRequest, fit, open_x264};
-pub use error::{EncodeError, SourceError, SourceErrorKind};
+pub use error::{Cause, EncodeError, SourceError, SourceErrorKind};
 pub use fraction::Fraction;
 pub use frame::{Crop, Frame};
 pub use mux::{Mp4Writer, MuxError, ParameterSets, Placed, RawTimes, Timeline};
 pub use packet::Packet;
 pub use redact::redact;
-pub use request::{SourceRequest, Transport};
+pub use request::{RtspClient, SourceRequest, Transport};
 pub use source::{Source, open};
 pub use stop::StopFlag;
 pub use stream::{Carrier, Codec, CodecParameters, StreamInfo};

@@ -6,8 +6,7 @@ use std::ptr::NonNull;
 
 use ffmpeg_next::ffi;
 
-use crate::av::AvError;
-use crate::av::check;
+use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;
 use crate::mux::RawTimes;
 
@@ -19,6 +18,8 @@ pub struct Packet {
     /// Set when the packet's buffer only refers to a picture of this many bytes.
     referred_bytes: Option<usize>,
     discontinuity: bool,
+    lost: bool,
+    wall_clock_ns: Option<i64>,
 }
 
 // SAFETY: a packet's buffers are reference-counted with atomics and tied to no thread; `Packet` is
@@ -32,7 +33,53 @@ impl Packet {
         let Some(raw) = NonNull::new(unsafe { ffi::av_packet_alloc() }) else {
             handle_alloc_error(Layout::new::<ffi::AVPacket>());
         };
-        Self { raw, time_base, arrival_ns: 0, referred_bytes, discontinuity: false }
+        Self {
+            raw,
+            time_base,
+            arrival_ns: 0,
+            referred_bytes,
+            discontinuity: false,
+            lost: false,
+            wall_clock_ns: None,
+        }
+    }
+
+    /// A packet with memory of its own for `size` bytes, zeroed.
+    pub(crate) fn with_size(time_base: Fraction, size: usize) -> Result<Self, AvError> {
+        let mut packet = Self::empty(time_base, None);
+        // SAFETY: a blank packet; FFmpeg checks the size and pads what it allocates.
+        check(unsafe { ffi::av_new_packet(packet.as_mut_ptr(), to_c_int(size)) })?;
+        // SAFETY: the packet was just given `size` bytes, which nobody else has seen.
+        unsafe { (*packet.as_mut_ptr()).data.write_bytes(0, size) };
+        Ok(packet)
+    }
+
+    /// What it holds, to be filled in; empty where other handles may see it.
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+        let raw = self.as_mut_ptr();
+        // SAFETY: a valid packet. Its data may be written while its buffer has this one user, and
+        // `self` is borrowed for as long as the slice; `with_size` initialised every byte.
+        unsafe {
+            if (*raw).buf.is_null() || ffi::av_buffer_is_writable((*raw).buf) == 0 {
+                return &mut [];
+            }
+            std::slice::from_raw_parts_mut((*raw).data, usize::try_from((*raw).size).unwrap_or(0))
+        }
+    }
+
+    /// States when the picture is shown and decoded, in ticks of its time base.
+    pub(crate) fn set_times(&mut self, pts: i64, dts: Option<i64>) {
+        // SAFETY: ours.
+        unsafe {
+            (*self.as_mut_ptr()).pts = pts;
+            (*self.as_mut_ptr()).dts = dts.unwrap_or(ffi::AV_NOPTS_VALUE);
+        }
+    }
+
+    pub(crate) fn set_key(&mut self, key: bool) {
+        // SAFETY: ours.
+        let flags = unsafe { &mut (*self.as_mut_ptr()).flags };
+        *flags = if key { *flags | ffi::AV_PKT_FLAG_KEY } else { *flags & !ffi::AV_PKT_FLAG_KEY };
     }
 
     pub(crate) fn as_ptr(&self) -> *const ffi::AVPacket {
@@ -59,8 +106,10 @@ impl Packet {
         let mut other = Self::empty(self.time_base, self.referred_bytes);
         other.arrival_ns = self.arrival_ns;
         other.discontinuity = self.discontinuity;
+        other.lost = self.lost;
+        other.wall_clock_ns = self.wall_clock_ns;
         // SAFETY: both are valid packets, `other` is blank, and `self`'s data is counted because
-        // av_read_frame hands out nothing else.
+        // av_read_frame and av_new_packet hand out nothing else.
         check(unsafe { ffi::av_packet_ref(other.as_mut_ptr(), self.as_ptr()) })?;
         Ok(other)
     }
@@ -131,6 +180,25 @@ impl Packet {
 
     pub(crate) fn time_base(&self) -> Fraction {
         self.time_base
+    }
+
+    /// Whether the source knows that something was lost on the way just before this packet, or of it.
+    pub fn lost(&self) -> bool {
+        self.lost
+    }
+
+    pub(crate) fn set_lost(&mut self, lost: bool) {
+        self.lost = lost;
+    }
+
+    /// When the picture was taken by the camera's own clock, in nanoseconds of Unix time; known once
+    /// the camera has sent an RTCP sender report.
+    pub fn wall_clock_ns(&self) -> Option<i64> {
+        self.wall_clock_ns
+    }
+
+    pub(crate) fn set_wall_clock(&mut self, wall_clock_ns: Option<i64>) {
+        self.wall_clock_ns = wall_clock_ns;
     }
 
     fn time(&self, ticks: i64) -> Option<i64> {

@@ -23,8 +23,9 @@ pub struct SourceRequest {
     pub url: String,
     /// How RTP travels; cameras only.
     pub transport: Transport,
-    /// Limit for everything up to knowing the stream; cameras only. Name resolution is not
-    /// interruptible and may exceed it by the resolver's own limit.
+    /// What speaks RTSP; cameras only.
+    pub client: RtspClient,
+    /// Limit for everything up to knowing the stream, looking the name up included; cameras only.
     pub connect_timeout: Duration,
     /// Limit for the wait for one packet; cameras only.
     pub read_timeout: Duration,
@@ -42,10 +43,22 @@ pub enum Transport {
     Udp,
 }
 
+/// What speaks RTSP with a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RtspClient {
+    /// retina; FFmpeg for what retina lacks (RTSPS).
+    #[default]
+    Auto,
+    /// The crate retina: knows of loss and of the camera's clock.
+    Retina,
+    /// FFmpeg's RTSP demuxer.
+    Ffmpeg,
+}
+
 /// What a URL means.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Location {
-    Camera { host: String, port: u16 },
+    Camera { host: String, port: u16, tls: bool },
     File { path: String },
     TestPicture { width: u32, height: u32, fps: Fraction },
 }
@@ -61,10 +74,10 @@ impl Location {
             return Err("it holds a NUL byte".into());
         }
         if let Some(rest) = strip_scheme(url, "rtsp://") {
-            return parse_camera(rest, RTSP_PORT);
+            return parse_camera(rest, false);
         }
         if let Some(rest) = strip_scheme(url, "rtsps://") {
-            return parse_camera(rest, RTSPS_PORT);
+            return parse_camera(rest, true);
         }
         if let Some(rest) = strip_scheme(url, "testsrc:") {
             return parse_test_picture(rest);
@@ -87,7 +100,7 @@ fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])
 }
 
-fn parse_camera(rest: &str, default_port: u16) -> Result<Location, String> {
+fn parse_camera(rest: &str, tls: bool) -> Result<Location, String> {
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("it holds a space or a control character; percent-encode it".into());
     }
@@ -104,7 +117,8 @@ fn parse_camera(rest: &str, default_port: u16) -> Result<Location, String> {
         return Err("it names no host".into());
     }
     let port = match port {
-        "" => default_port,
+        "" if tls => RTSPS_PORT,
+        "" => RTSP_PORT,
         digits => match digits.parse() {
             Ok(port) if port > 0 => port,
             _ => {
@@ -114,7 +128,7 @@ fn parse_camera(rest: &str, default_port: u16) -> Result<Location, String> {
             }
         },
     };
-    Ok(Location::Camera { host: host.to_owned(), port })
+    Ok(Location::Camera { host: host.to_owned(), port, tls })
 }
 
 fn parse_file(rest: &str) -> Result<Location, String> {
@@ -156,8 +170,8 @@ fn parse_test_picture(rest: &str) -> Result<Location, String> {
 mod tests {
     use super::*;
 
-    fn camera(host: &str, port: u16) -> Location {
-        Location::Camera { host: host.into(), port }
+    fn camera(host: &str, port: u16, tls: bool) -> Location {
+        Location::Camera { host: host.into(), port, tls }
     }
 
     fn file(path: &str) -> Location {
@@ -167,11 +181,11 @@ mod tests {
     #[test]
     fn cameras() {
         for (url, expected) in [
-            ("rtsp://cam/live", camera("cam", 554)),
-            ("RTSP://u:p%40@cam:8554/live?x=1", camera("cam", 8554)),
-            ("rtsp://u:p@x@cam", camera("cam", 554)),
-            ("rtsps://[::1]/a", camera("::1", 322)),
-            ("rtsps://u@[::1]:99/a", camera("::1", 99)),
+            ("rtsp://cam/live", camera("cam", 554, false)),
+            ("RTSP://u:p%40@cam:8554/live?x=1", camera("cam", 8554, false)),
+            ("rtsp://u:p@x@cam", camera("cam", 554, false)),
+            ("rtsps://[::1]/a", camera("::1", 322, true)),
+            ("rtsps://u@[::1]:99/a", camera("::1", 99, true)),
         ] {
             assert_eq!(Location::parse(url), Ok(expected), "{url}");
         }

@@ -27,7 +27,8 @@ pub struct StreamInfo {
     pub time_base: Fraction,
     /// How the packets come here.
     pub carrier: Carrier,
-    /// Whether the source can say that packets were lost on the way. FFmpeg's RTSP demuxer cannot.
+    /// Whether the source can say that packets were lost on the way. FFmpeg's RTSP demuxer cannot; the
+    /// RTSP client retina can.
     pub knows_loss: bool,
     /// What a decoder needs to begin.
     pub parameters: CodecParameters,
@@ -136,6 +137,56 @@ impl CodecParameters {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
         }
         owned
+    }
+
+    /// Parameters of a video stream with this extradata.
+    pub(crate) fn video(id: ffi::AVCodecID, extradata: &[u8]) -> Self {
+        // SAFETY: takes nothing; null means no memory.
+        let Some(raw) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
+            std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
+        };
+        let owned = Self(raw);
+        let padded = extradata.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+        // SAFETY: fresh parameters of ours; what is allocated is zeroed, holds the copy and its
+        // padding, and is freed with the parameters.
+        unsafe {
+            let raw = raw.as_ptr();
+            (*raw).codec_type = ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
+            (*raw).codec_id = id;
+            if !extradata.is_empty() {
+                let copy = ffi::av_mallocz(padded).cast::<u8>();
+                if copy.is_null() {
+                    std::alloc::handle_alloc_error(std::alloc::Layout::new::<u8>());
+                }
+                copy.copy_from_nonoverlapping(extradata.as_ptr(), extradata.len());
+                (*raw).extradata = copy;
+                (*raw).extradata_size = crate::av::to_c_int(extradata.len());
+            }
+        }
+        owned
+    }
+
+    /// What an opened decoder makes of the extradata: size, pixel format, profile, level.
+    ///
+    /// # Safety
+    /// `context` points to a codec context that is used by nobody else.
+    pub(crate) unsafe fn of_context(context: *const ffi::AVCodecContext) -> Option<Self> {
+        // SAFETY: takes nothing; null means no memory.
+        let owned = Self(NonNull::new(unsafe { ffi::avcodec_parameters_alloc() })?);
+        // SAFETY: ours, and a context that is valid by this function's contract.
+        let code = unsafe { ffi::avcodec_parameters_from_context(owned.0.as_ptr(), context) };
+        check(code).ok().map(|_| owned)
+    }
+
+    /// Parameter sets or a decoder configuration record, as the container has them.
+    pub(crate) fn extradata(&self) -> &[u8] {
+        let parameters = self.get();
+        let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
+        if parameters.extradata.is_null() || size == 0 {
+            return &[];
+        }
+        // SAFETY: not null, so `extradata_size` bytes, which nobody writes while `self` lives.
+        unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
     }
 
     pub(crate) fn as_ptr(&self) -> *const ffi::AVCodecParameters {

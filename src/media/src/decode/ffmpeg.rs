@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::nvdec::{Failure, Nvdec};
-use super::records::Records;
+use super::records::{Records, Said};
 use super::{DecodeError, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
 use crate::color::PixelLayout;
@@ -17,12 +17,15 @@ use crate::frame::{Crop, Frame, Tags};
 use crate::packet::Packet;
 use crate::stream::StreamInfo;
 use crate::surface::surface_format;
+use crate::unit::{Coming, LossTracker, Units};
 
 /// A decoder of FFmpeg's, on the processor or with NVDEC behind it.
 pub(super) struct FfmpegDecoder {
     context: NonNull<ffi::AVCodecContext>,
     time_base: Fraction,
     records: Records,
+    units: Units,
+    loss: LossTracker,
     /// FFmpeg calls it through the context's `opaque`.
     nvdec: Option<Arc<Nvdec>>,
 }
@@ -55,7 +58,9 @@ impl FfmpegDecoder {
             return Err(DecodeError::Open { codec: name(), cause: AvError::new(-libc::ENOMEM) });
         };
         let time_base = stream.time_base;
-        let decoder = Self { context, time_base, records: Records::new(), nvdec };
+        let units = Units::of(&parameters.codec(), parameters.extradata());
+        let (records, loss) = (Records::new(), LossTracker::new());
+        let decoder = Self { context, time_base, records, units, loss, nvdec };
         let raw = context.as_ptr();
         // SAFETY: `raw` is a fresh context that `decoder` owns and frees on every way out; the
         // parameters are valid; all fields are set before it is opened, as FFmpeg asks. `decoder`
@@ -98,7 +103,15 @@ impl Decoder for FfmpegDecoder {
                 Err(DecodeError::Full)
             }
             other => {
-                self.records.keep(packet.arrival_ns(), packet.discontinuity());
+                let unit = self.units.look(packet.data(), packet.is_key());
+                let damaged = packet.lost() || packet.corrupt();
+                let coming = Coming { gap: packet.discontinuity(), damaged };
+                let said = Said {
+                    arrival_ns: packet.arrival_ns(),
+                    wall_clock_ns: packet.wall_clock_ns(),
+                    after_loss: self.loss.admit(unit, coming),
+                };
+                self.records.keep(said, packet.discontinuity());
                 self.note(other)
             }
         }
@@ -151,6 +164,9 @@ impl FfmpegDecoder {
     /// Remembers a picture that is not to be shown.
     fn note(&mut self, result: Result<(), Failure>) -> Result<(), DecodeError> {
         result.map_err(|Failure { error, picture_lost }| {
+            // Others may refer to the picture that failed.
+            self.loss.spoil();
+            self.records.spoil_newest();
             if picture_lost {
                 self.records.lose_newest();
             }
@@ -195,8 +211,10 @@ impl FfmpegDecoder {
             nvdec.succeeded();
         }
         frame.set_tags(Tags {
-            arrival_ns: inherited.arrival_ns,
+            arrival_ns: inherited.said.arrival_ns,
             discontinuity: inherited.discontinuity,
+            after_loss: inherited.said.after_loss,
+            wall_clock_ns: inherited.said.wall_clock_ns,
             time_base: Some(self.time_base),
             coded,
             crop,

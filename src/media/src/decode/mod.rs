@@ -1,5 +1,6 @@
 //! Decoders: packets in, frames out.
 
+mod describe;
 mod ffmpeg;
 mod nvdec;
 mod records;
@@ -11,6 +12,7 @@ use crate::cuda::GpuError;
 pub use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::packet::Packet;
+pub(crate) use describe::describe;
 pub use nvdec::{nvdec_takes, open_nvdec};
 pub use software::open_software;
 

@@ -37,7 +37,7 @@ pub(super) fn classify(
         During::OpeningCamera { waiting, .. } | During::ReadingCamera { waiting } => {
             Kind::TimedOut { what: waiting.what, limit: *waiting.limit }
         }
-        During::OpeningFile | During::ReadingFile => Kind::Broken(error),
+        During::OpeningFile | During::ReadingFile => Kind::Broken(error.into()),
     };
     match fired {
         Some(Fired::Stop) => return Kind::Stopped,
@@ -51,8 +51,10 @@ pub(super) fn classify(
         During::OpeningCamera { asked, .. } => opening_camera(error, asked),
         During::ReadingCamera { .. } => reading_camera(error),
         During::OpeningFile => opening_file(error),
-        During::ReadingFile if error.code() == ffi::AVERROR_INVALIDDATA => Kind::Garbage(error),
-        During::ReadingFile => Kind::Broken(error),
+        During::ReadingFile if error.code() == ffi::AVERROR_INVALIDDATA => {
+            Kind::Garbage(error.into())
+        }
+        During::ReadingFile => Kind::Broken(error.into()),
     }
 }
 
@@ -64,9 +66,9 @@ fn opening_camera(error: AvError, asked: Transport) -> SourceErrorKind {
         ffi::AVERROR_HTTP_NOT_FOUND => Kind::NoSuchPath,
         ffi::AVERROR_HTTP_BAD_REQUEST
         | ffi::AVERROR_HTTP_OTHER_4XX
-        | ffi::AVERROR_HTTP_SERVER_ERROR => Kind::Rejected(error),
-        ffi::AVERROR_INVALIDDATA => Kind::Garbage(error),
-        ffi::AVERROR_EOF => Kind::Unreachable(error),
+        | ffi::AVERROR_HTTP_SERVER_ERROR => Kind::Rejected(error.into()),
+        ffi::AVERROR_INVALIDDATA => Kind::Garbage(error.into()),
+        ffi::AVERROR_EOF => Kind::Unreachable(error.into()),
         ffi::AVERROR_STREAM_NOT_FOUND => Kind::NoVideo,
         ffi::AVERROR_PROTOCOL_NOT_FOUND => {
             Kind::BadUrl { reason: "this FFmpeg was built without its protocol".into() }
@@ -74,7 +76,7 @@ fn opening_camera(error: AvError, asked: Transport) -> SourceErrorKind {
         _ => match error.errno() {
             // ff_rtsp_make_setup_request's answer to 461 when no other transport is left.
             Some(libc::EPROTONOSUPPORT) => Kind::NoTransport { asked },
-            _ => Kind::Unreachable(error),
+            _ => Kind::Unreachable(error.into()),
         },
     }
 }
@@ -82,8 +84,8 @@ fn opening_camera(error: AvError, asked: Transport) -> SourceErrorKind {
 fn reading_camera(error: AvError) -> SourceErrorKind {
     match error.code() {
         ffi::AVERROR_EOF => SourceErrorKind::Ended,
-        ffi::AVERROR_INVALIDDATA => SourceErrorKind::Garbage(error),
-        _ => SourceErrorKind::Broken(error),
+        ffi::AVERROR_INVALIDDATA => SourceErrorKind::Garbage(error.into()),
+        _ => SourceErrorKind::Broken(error.into()),
     }
 }
 
@@ -93,7 +95,7 @@ fn opening_file(error: AvError) -> SourceErrorKind {
         Some(libc::ENOENT | libc::ENOTDIR) => Kind::NotFound,
         Some(_) => Kind::NotReadable(error),
         None if error.code() == ffi::AVERROR_STREAM_NOT_FOUND => Kind::NoVideo,
-        None => Kind::Garbage(error),
+        None => Kind::Garbage(error.into()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Sources: where packets come from.
 
-mod camera;
 mod failure;
 mod input;
 mod pace;
 mod paced;
+mod rtsp;
 mod watch;
+
+use std::time::Duration;
 
 use crate::av::init;
 use crate::error::{SourceError, SourceErrorKind};
@@ -26,6 +28,13 @@ pub trait Source: Send {
     /// # Errors
     /// After any error the source is of no more use; drop it and open another.
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError>;
+
+    /// Says goodbye, within half a second, as dropping the source does. For how long the camera may keep the
+    /// old session all the same, when it is known to be possible: many serve but a few at once, and some
+    /// send an old session's packets to a new one.
+    fn close(self: Box<Self>) -> Option<Duration> {
+        None
+    }
 }
 
 /// Opens a source; see [`SourceRequest`] for the kinds of URL.
@@ -41,9 +50,7 @@ pub fn open(request: &SourceRequest, stop: &StopFlag) -> Result<Box<dyn Source>,
         .map_err(|reason| SourceErrorKind::BadUrl { reason })
         .and_then(|location| -> Result<Box<dyn Source>, SourceErrorKind> {
             Ok(match location {
-                Location::Camera { host, port } => {
-                    Box::new(camera::Camera::open(request, &host, port, stop)?)
-                }
+                Location::Camera { host, tls, .. } => rtsp::open(request, &host, tls, stop)?,
                 Location::File { path } => Box::new(paced::Paced::open_file(&path, stop)?),
                 Location::TestPicture { width, height, fps } => {
                     Box::new(paced::Paced::open_test_picture(width, height, fps, stop)?)

@@ -75,6 +75,7 @@ impl Clip {
         let request = SourceRequest {
             url: self.path.to_str().unwrap().into(),
             transport: Transport::Tcp,
+            client: vas_media::RtspClient::Auto,
             connect_timeout: Duration::from_secs(30),
             read_timeout: Duration::from_secs(30),
         };

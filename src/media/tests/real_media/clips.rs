@@ -61,6 +61,7 @@ pub(crate) fn request(url: &str) -> SourceRequest {
     SourceRequest {
         url: url.into(),
         transport: Transport::Tcp,
+        client: vas_media::RtspClient::Auto,
         connect_timeout: Duration::from_secs(30),
         read_timeout: Duration::from_secs(30),
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;
-use vas_media::StopFlag;
+use vas_media::{RtspClient, SourceRequest, StopFlag};
 
 use crate::clips::request;
 
@@ -42,7 +42,8 @@ fn lines_name_their_camera_and_hide_secrets() {
         let _name = vas_media::log::name_thread("front-door");
         // Port 9 of loopback (discard) has no server on a test machine.
         let url = "rtsp://admin:s3cret@127.0.0.1:9/live?password=s3cret";
-        assert!(vas_media::open(&request(url), &StopFlag::new()).is_err());
+        let ffmpeg = SourceRequest { client: RtspClient::Ffmpeg, ..request(url) };
+        assert!(vas_media::open(&ffmpeg, &StopFlag::new()).is_err());
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let ours: Vec<_> = text.lines().filter(|line| line.contains(" ffmpeg: ")).collect();

@@ -220,6 +220,7 @@ mod tests {
         SourceRequest {
             url: url.into(),
             transport: Transport::Auto,
+            client: vas_media::RtspClient::Auto,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(5),
         }

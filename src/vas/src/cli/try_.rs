@@ -58,6 +58,7 @@ pub(super) fn run(args: &TryArgs) -> Result<(), Failure> {
     let request = SourceRequest {
         url: url.to_secret_string(),
         transport: args.transport,
+        client: vas_media::RtspClient::Auto,
         connect_timeout: args.timeout,
         read_timeout: args.timeout,
     };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use vas_media::Transport;
+use vas_media::{RtspClient, Transport};
 
 use super::camera_url::CameraUrl;
 
@@ -17,6 +17,8 @@ pub(crate) struct Input {
     pub(crate) roles: Roles,
     /// How packets travel; means something for RTSP only.
     pub(crate) transport: Transport,
+    /// What speaks RTSP with the camera.
+    pub(crate) rtsp_client: RtspClient,
     /// Longest time from the first packet sent to the stream being described.
     pub(crate) connect_timeout: Duration,
     /// Longest time without a packet before the connection counts as broken.

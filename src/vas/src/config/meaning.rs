@@ -12,7 +12,7 @@ use std::time::Duration;
 use toml::Spanned;
 use vas_frame::CameraId;
 use vas_gate::Rate;
-use vas_media::Transport;
+use vas_media::{RtspClient, Transport};
 
 use super::camera_url::CameraUrl;
 use super::duration;
@@ -21,6 +21,7 @@ use super::files::ConfigFiles;
 use super::group::Group;
 use super::input::{Input, Role, Roles};
 use super::problem::{Fault, Place};
+use super::rtsp_client;
 use super::surroundings::Surroundings;
 use super::transport;
 use super::typed::{
@@ -197,14 +198,15 @@ struct Settings {
 #[derive(Debug, Clone, Copy)]
 struct Connection {
     transport: Transport,
+    rtsp_client: RtspClient,
     connect_timeout: Duration,
     read_timeout: Duration,
 }
 
 impl Connection {
     fn input(self, url: CameraUrl, roles: Roles) -> Input {
-        let Self { transport, connect_timeout, read_timeout } = self;
-        Input { url, roles, transport, connect_timeout, read_timeout }
+        let Self { transport, rtsp_client, connect_timeout, read_timeout } = self;
+        Input { url, roles, transport, rtsp_client, connect_timeout, read_timeout }
     }
 }
 
@@ -212,6 +214,7 @@ impl Connection {
 const DEFAULTS: Settings = Settings {
     connection: Connection {
         transport: Transport::Auto,
+        rtsp_client: RtspClient::Auto,
         connect_timeout: Camera::DEFAULT_TIMEOUT,
         read_timeout: Camera::DEFAULT_TIMEOUT,
     },
@@ -385,6 +388,9 @@ impl Interpreter<'_> {
             transport: self
                 .value(place, "transport", &typed.transport, transport::parse)
                 .unwrap_or(defaults.transport),
+            rtsp_client: self
+                .value(place, "rtsp_client", &typed.rtsp_client, rtsp_client::parse)
+                .unwrap_or(defaults.rtsp_client),
             connect_timeout: self
                 .value(place, "connect_timeout", &typed.connect_timeout, timeout)
                 .unwrap_or(defaults.connect_timeout),

@@ -13,6 +13,7 @@ mod input;
 mod meaning;
 mod nearest;
 mod problem;
+mod rtsp_client;
 mod substitute;
 mod surroundings;
 mod test_pattern;

@@ -149,7 +149,7 @@ fn unknown_keys_get_the_nearest_valid_one() {
     assert_eq!(
         one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
         "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, \
-         connect_timeout, read_timeout, decode, gpu, idle, export"
+         rtsp_client, connect_timeout, read_timeout, decode, gpu, idle, export"
     );
 }
 
@@ -315,6 +315,7 @@ fn bad_values_say_what_is_accepted() {
         "cameras.toml:4:10: camera \"gate\": `decode`: this build does not decode with vaapi; \
          expected \"auto\", \"nvdec\" (NVIDIA) or \"software\""
     );
+    assert!(camera_problem("rtsp_client = \"vlc\"").contains("\"auto\", \"retina\" or \"ffmpeg\""));
     for gpu in ["\"first\"", "-1", "\"GPU-5a\"", "1.5"] {
         let problem = camera_problem(&format!("gpu = {gpu}"));
         assert!(problem.contains("is no GPU; expected \"auto\" or its number"), "{problem}");

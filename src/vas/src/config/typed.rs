@@ -72,6 +72,7 @@ pub(crate) struct TypedInput {
 #[derive(Debug)]
 pub(crate) struct TypedConnection {
     pub(crate) transport: Field<String>,
+    pub(crate) rtsp_client: Field<String>,
     pub(crate) connect_timeout: Field<String>,
     pub(crate) read_timeout: Field<String>,
 }
@@ -212,6 +213,7 @@ impl TypedConnection {
         let duration = "a duration such as \"10s\"";
         Self {
             transport: section.string("transport", "\"auto\", \"tcp\" or \"udp\""),
+            rtsp_client: section.string("rtsp_client", "\"auto\", \"retina\" or \"ffmpeg\""),
             connect_timeout: section.string("connect_timeout", duration),
             read_timeout: section.string("read_timeout", duration),
         }

@@ -141,7 +141,7 @@ impl Tap {
             arrival_ns: frame.arrival_ns(),
             decoded_ns: now_ns,
             gate_ns,
-            wall_clock_ns: None,
+            wall_clock_ns: frame.wall_clock_ns(),
             flags: flags_of(frame, self.knows_loss),
             coded: frame.coded_size(),
             crop: (frame.crop().left, frame.crop().top),
@@ -229,6 +229,7 @@ fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
     Flags::default()
         .with(Flags::KEY, frame.is_key())
         .with(Flags::CORRUPT, frame.is_corrupt())
+        .with(Flags::AFTER_LOSS, frame.after_loss())
         .with(Flags::LOSS_UNKNOWN, !knows_loss)
         .with(Flags::DISCONTINUITY, frame.discontinuity())
         .with(Flags::INTERLACED, frame.interlaced())

@@ -124,6 +124,7 @@ pub(super) fn decoded(size: &str, count: usize) -> (StreamInfo, Vec<Frame>) {
     let request = SourceRequest {
         url: format!("testsrc:{size}@240"),
         transport: Transport::Auto,
+        client: vas_media::RtspClient::Auto,
         connect_timeout: LONG,
         read_timeout: LONG,
     };

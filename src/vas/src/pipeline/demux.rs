@@ -1,6 +1,8 @@
 //! The demux thread: connect, read, count, hand on; and again after a failure.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use vas_media::{Carrier, Packet, Source, SourceError, SourceErrorKind, SourceRequest, StopFlag};
 
@@ -24,10 +26,23 @@ enum Over {
     Stopped,
     /// A file was played to its end.
     Played,
-    /// The camera ended the stream in order.
-    Closed,
-    /// It failed.
-    Failed(SourceError),
+    /// It did not open, or it broke off.
+    Failed(Failure),
+}
+
+/// Why a stream is to be tried again.
+struct Failure {
+    kind: SourceErrorKind,
+    /// For how long packets came.
+    streamed: Option<Duration>,
+    /// For how long the camera may keep the old session.
+    survives: Option<Duration>,
+}
+
+impl Failure {
+    fn opening(kind: SourceErrorKind) -> Self {
+        Self { kind, streamed: None, survives: None }
+    }
 }
 
 impl Demux {
@@ -36,30 +51,29 @@ impl Demux {
     }
 
     pub(super) fn run(self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::seeded(RandomState::new().hash_one(&self.request.url));
         loop {
             self.shown.state.set(State::Connecting, "");
-            let reason = match self.stream(&mut backoff) {
+            let failure = match self.stream() {
                 Over::Stopped => return,
                 Over::Played => {
                     tracing::info!("played to its end");
                     self.shown.state.set(State::Ended, "the file was played to its end");
                     return;
                 }
-                Over::Failed(SourceError {
-                    kind: kind @ SourceErrorKind::BadUrl { .. }, ..
-                }) => {
-                    tracing::error!("{kind}");
-                    self.shown.state.set(State::Failed, kind.to_string());
-                    return;
-                }
-                Over::Closed => "the camera ended the stream".to_owned(),
-                Over::Failed(error) => error.to_string(),
+                Over::Failed(failure) => failure,
             };
+            let state = State::after(&failure.kind, failure.streamed.is_some());
+            if state == State::Failed {
+                tracing::error!("{}", failure.kind);
+                self.shown.state.set(state, failure.kind.to_string());
+                return;
+            }
             self.shown.counters.reconnected();
-            let wait = backoff.failed();
+            let wait = backoff.failed(failure.streamed.unwrap_or_default());
+            let (wait, reason) = with_old_session(wait, &failure);
             tracing::warn!("{reason}; trying again in {:.1} s", wait.as_secs_f32());
-            self.shown.state.set(State::Waiting, reason);
+            self.shown.state.set(state, reason);
             if self.stop.wait_for(wait) {
                 return;
             }
@@ -67,39 +81,45 @@ impl Demux {
     }
 
     /// Plays one stream from its opening to its end.
-    fn stream(&self, backoff: &mut Backoff) -> Over {
+    fn stream(&self) -> Over {
         let mut source = match vas_media::open(&self.request, &self.stop) {
             Ok(source) => source,
-            Err(error) => return Self::failed(error),
+            Err(error) if matches!(error.kind, SourceErrorKind::Stopped) => return Over::Stopped,
+            Err(error) => return Over::Failed(Failure::opening(error.kind)),
         };
         let stream = source.stream();
         tracing::info!("{stream} over {}", stream.carrier);
         let carrier = stream.carrier;
         self.shown.state.set_stream(StreamFacts::of(stream));
         self.feeds.iter().for_each(|feed| feed.begin(stream));
-        let over = self.packets(source.as_mut(), carrier, backoff);
+        let mut first = None;
+        let end = self.packets(source.as_mut(), &mut first);
         self.feeds.iter().for_each(Feed::end);
-        over
+        let kind = match end {
+            Ok(()) if matches!(carrier, Carrier::File) => return Over::Played,
+            Ok(()) => SourceErrorKind::Ended,
+            Err(SourceError { kind: SourceErrorKind::Stopped, .. }) => return Over::Stopped,
+            Err(error) => error.kind,
+        };
+        let streamed = first.map(|first: Instant| first.elapsed());
+        Over::Failed(Failure { kind, streamed, survives: source.close() })
     }
 
-    fn packets(&self, source: &mut dyn Source, carrier: Carrier, backoff: &mut Backoff) -> Over {
-        let counters = &self.shown.counters;
-        let mut first = true;
-        loop {
-            let packet = match source.next_packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) if matches!(carrier, Carrier::File) => return Over::Played,
-                Ok(None) => return Over::Closed,
-                Err(error) => return Self::failed(error),
-            };
-            if first {
-                backoff.succeeded();
+    /// Hands packets on until there are no more; `first` is when they began.
+    fn packets(
+        &self,
+        source: &mut dyn Source,
+        first: &mut Option<Instant>,
+    ) -> Result<(), SourceError> {
+        while let Some(packet) = source.next_packet()? {
+            if first.is_none() {
+                *first = Some(Instant::now());
                 self.shown.state.set(State::Streaming, "");
-                first = false;
             }
-            counters.received_packet(packet.size());
+            self.shown.counters.received_packet(packet.size());
             self.hand_on(packet);
         }
+        Ok(())
     }
 
     /// Gives each branch a reference to the packet, the last one ours.
@@ -108,13 +128,18 @@ impl Demux {
         others.iter().for_each(|feed| feed.share(&packet));
         last.packet(packet);
     }
+}
 
-    fn failed(error: SourceError) -> Over {
-        if matches!(error.kind, SourceErrorKind::Stopped) {
-            Over::Stopped
-        } else {
-            Over::Failed(error)
+/// How long to wait, and why in words: a camera that may still serve the old session is left alone until that
+/// has expired. Many serve but a few at once, and some send an old session's packets to the new one.
+fn with_old_session(wait: Duration, failure: &Failure) -> (Duration, String) {
+    match failure.survives {
+        Some(survives) if survives > wait => {
+            let seconds = survives.as_secs_f32();
+            let words = "its old session was not ended and may last for";
+            (survives, format!("{}; {words} {seconds:.0} s more", failure.kind))
         }
+        _ => (wait, failure.kind.to_string()),
     }
 }
 
@@ -122,6 +147,7 @@ fn request(input: &Input) -> SourceRequest {
     SourceRequest {
         url: input.url.to_secret_string(),
         transport: input.transport,
+        client: input.rtsp_client,
         connect_timeout: input.connect_timeout,
         read_timeout: input.read_timeout,
     }

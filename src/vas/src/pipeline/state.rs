@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use vas_media::{Fraction, StreamInfo};
+use vas_media::{Fraction, SourceErrorKind, StreamInfo};
 
 /// What a camera is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,8 +13,20 @@ pub(crate) enum State {
     Connecting,
     /// Delivering packets.
     Streaming,
-    /// Waiting before it is tried again; the reason says what failed.
+    /// Waiting before it is tried again, for none of the reasons below; the reason says what failed.
     Waiting,
+    /// Nothing came any more. As with all states up to `Garbage`, it is tried again.
+    Silent,
+    /// It answers or sends something, but no whole picture comes.
+    Stalled,
+    /// It refused the login.
+    Refused,
+    /// There is no way to it, or nobody answers there.
+    Unreachable,
+    /// It has no video under this path, or none that can be decoded.
+    NoVideo,
+    /// What it sends makes no sense.
+    Garbage,
     /// A file that was played to its end.
     Ended,
     /// Given up until a restart; the reason says why.
@@ -22,11 +34,34 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// What a camera is in whose source failed; `played` says that packets had come from it.
+    pub(crate) fn after(kind: &SourceErrorKind, played: bool) -> Self {
+        use SourceErrorKind as Kind;
+        match kind {
+            Kind::BadUrl { .. } => Self::Failed,
+            Kind::TimedOut { .. } if played => Self::Silent,
+            Kind::TimedOut { .. } | Kind::Unreachable(_) | Kind::UnknownHost { .. } => {
+                Self::Unreachable
+            }
+            Kind::Stalled { .. } => Self::Stalled,
+            Kind::Refused { .. } => Self::Refused,
+            Kind::NoVideo | Kind::NoSuchPath | Kind::UnsupportedCodec { .. } => Self::NoVideo,
+            Kind::Garbage(_) => Self::Garbage,
+            _ => Self::Waiting,
+        }
+    }
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
             Self::Streaming => "streaming",
             Self::Waiting => "waiting",
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::NoVideo => "no video",
+            Self::Garbage => "garbage",
             Self::Ended => "ended",
             Self::Failed => "failed",
         }
@@ -107,6 +142,17 @@ impl StateCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_is_told_in_a_word() {
+        let timed_out =
+            || SourceErrorKind::TimedOut { what: "a packet", limit: std::time::Duration::ZERO };
+        assert_eq!(State::after(&timed_out(), true), State::Silent);
+        assert_eq!(State::after(&timed_out(), false), State::Unreachable);
+        assert_eq!(State::after(&SourceErrorKind::Refused { status: 401 }, false), State::Refused);
+        assert_eq!(State::after(&SourceErrorKind::NoSuchPath, false), State::NoVideo);
+        assert_eq!(State::after(&SourceErrorKind::Ended, true), State::Waiting);
+    }
 
     #[test]
     fn since_is_the_change_of_state_not_of_words() {

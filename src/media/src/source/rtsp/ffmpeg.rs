@@ -1,21 +1,21 @@
 //! A camera over RTSP, by FFmpeg's demuxer.
 
 use std::ffi::CString;
-use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use ffmpeg_next::ffi;
 
-use super::Source;
-use super::failure::{During, Waiting, classify};
-use super::input::Input;
-use super::watch::Watch;
+use super::Limit;
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
 use crate::request::{SourceRequest, Transport};
+use crate::source::Source;
+use crate::source::failure::{During, Waiting, classify};
+use crate::source::input::Input;
+use crate::source::watch::Watch;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, Codec, StreamInfo};
 
@@ -61,20 +61,20 @@ impl Arrivals {
 impl Camera {
     pub(super) fn open(
         request: &SourceRequest,
-        host: &str,
-        port: u16,
+        url: &str,
+        limit: &Limit,
         stop: &StopFlag,
     ) -> Result<Self, SourceErrorKind> {
         let watch = Watch::new(stop.clone());
-        watch.arm(request.connect_timeout);
-        resolve(host, port)?;
+        watch.arm(limit.left());
+        let connect = |carrier, watch| Self::connect(request, url, carrier, watch);
         match request.transport {
-            Transport::Tcp => Self::connect(request, Carrier::Tcp, watch).map_err(|(kind, _)| kind),
-            Transport::Udp => Self::connect(request, Carrier::Udp, watch).map_err(|(kind, _)| kind),
-            Transport::Auto => match Self::connect(request, Carrier::Tcp, watch) {
+            Transport::Tcp => connect(Carrier::Tcp, watch).map_err(|(kind, _)| kind),
+            Transport::Udp => connect(Carrier::Udp, watch).map_err(|(kind, _)| kind),
+            Transport::Auto => match connect(Carrier::Tcp, watch) {
                 Err((SourceErrorKind::NoTransport { .. }, Some(watch))) => {
                     tracing::debug!("the camera refuses TCP (RTSP 461); trying UDP");
-                    Self::connect(request, Carrier::Udp, watch).map_err(|(kind, _)| kind)
+                    connect(Carrier::Udp, watch).map_err(|(kind, _)| kind)
                 }
                 other => other.map_err(|(kind, _)| kind),
             },
@@ -85,6 +85,7 @@ impl Camera {
     /// watch comes back for another try.
     fn connect(
         request: &SourceRequest,
+        url: &str,
         carrier: Carrier,
         watch: Watch,
     ) -> Result<Self, (SourceErrorKind, Option<Watch>)> {
@@ -93,7 +94,7 @@ impl Camera {
             asked: request.transport,
             waiting: Waiting { what, limit },
         };
-        let Ok(url) = CString::new(request.url.as_str()) else {
+        let Ok(url) = CString::new(url) else {
             let reason = "it holds a NUL byte".to_owned();
             return Err((SourceErrorKind::BadUrl { reason }, Some(watch)));
         };
@@ -144,20 +145,6 @@ impl Source for Camera {
                 Err(SourceError { url: self.url.clone(), kind })
             }
         }
-    }
-}
-
-/// Finds out whether the name has an address at all: FFmpeg reports an unknown host as an
-/// input/output error. Like FFmpeg's own look-up after it, this cannot be interrupted; it ends by
-/// the resolver's limits (resolv.conf: 2 tries of 5 s for each server by default).
-fn resolve(host: &str, port: u16) -> Result<(), SourceErrorKind> {
-    let unknown = |reason: String| SourceErrorKind::UnknownHost { host: host.to_owned(), reason };
-    match (host, port).to_socket_addrs() {
-        Ok(mut addresses) => match addresses.next() {
-            Some(_) => Ok(()),
-            None => Err(unknown("no address".into())),
-        },
-        Err(error) => Err(unknown(error.to_string())),
     }
 }
 

@@ -1,0 +1,184 @@
+//! retina's session and the runtime that drives it: waiting with limits, frames, and the goodbye.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream as _;
+use retina::client::{Demuxed, SessionGroup};
+use retina::codec::{CodecItem, ParametersRef, VideoFrame, VideoParameters};
+use tokio::runtime::Runtime;
+
+use super::Limit;
+use super::track;
+use super::words::{self, Trouble};
+use crate::error::{Cause, SourceErrorKind};
+use crate::fraction::Fraction;
+use crate::stop::StopFlag;
+
+/// How long saying goodbye to a camera may take.
+const CLOSING: Duration = Duration::from_millis(500);
+/// Longest that an old session is waited for, whatever the camera states.
+const MAX_SURVIVAL: Duration = Duration::from_secs(120);
+
+/// A session and its runtime.
+pub(super) struct Link {
+    /// Set once it plays. Dropped within the runtime, by `goodbye`: retina starts a task then.
+    pub(super) session: Option<Demuxed>,
+    /// Which of its tracks plays.
+    pub(super) track: usize,
+    /// Knows of the sessions that were begun, and whether they were ended.
+    pub(super) group: Arc<SessionGroup>,
+    runtime: Runtime,
+}
+
+/// A frame, and whether something that came before it could not be understood.
+pub(super) struct Coming {
+    pub(super) frame: VideoFrame,
+    pub(super) lost: bool,
+}
+
+impl Link {
+    pub(super) fn new() -> Result<Self, SourceErrorKind> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
+        Ok(Self { session: None, track: 0, group: Arc::default(), runtime })
+    }
+
+    /// Drives `work` to its end, or until `stop` or the limit.
+    pub(super) fn wait<T>(
+        &self,
+        limit: &Limit,
+        stop: &StopFlag,
+        what: &'static str,
+        work: impl Future<Output = Result<T, SourceErrorKind>>,
+    ) -> Result<T, SourceErrorKind> {
+        wait(&self.runtime, limit, stop, what, work)
+    }
+
+    /// Waits for the next frame of the track that plays, and passes sender reports on: NTP time, and ticks on
+    /// the frames' own scale.
+    pub(super) fn frame(
+        &mut self,
+        limit: &Limit,
+        stop: &StopFlag,
+        what: &'static str,
+        report: impl FnMut(u64, i64),
+    ) -> Result<Coming, SourceErrorKind> {
+        let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
+        let mut heard = Heard::default();
+        let next = next_frame(session, self.track, &mut heard, report);
+        let coming = wait(&self.runtime, limit, stop, what, next);
+        coming.map_err(|kind| match kind {
+            SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
+                SourceErrorKind::Stalled { limit, last: heard.trouble }
+            }
+            other => other,
+        })
+    }
+
+    /// The parameters of the track that plays, as of the frame given out last.
+    pub(super) fn parameters(&self) -> Option<&VideoParameters> {
+        match self.session.as_ref()?.streams()[self.track].parameters()? {
+            ParametersRef::Video(parameters) => Some(parameters),
+            _ => None,
+        }
+    }
+
+    /// Ticks a second of the track that plays, and the rate that its description states.
+    pub(super) fn described(&self) -> (u32, Option<Fraction>) {
+        let Some(session) = &self.session else { return (0, None) };
+        let stream = &session.streams()[self.track];
+        (stream.clock_rate_hz(), stream.framerate().and_then(track::described_rate))
+    }
+
+    /// Ends the session, so that the camera need not keep it until it expires. For how long the camera may keep
+    /// it if that was not acknowledged; `None` when it is over.
+    pub(super) fn goodbye(&mut self) -> Option<Duration> {
+        let (session, group) = (self.session.take(), &self.group);
+        self.runtime.block_on(async {
+            drop(session);
+            // Over TCP retina is content once the connection is closed in order, over UDP once the camera has
+            // answered.
+            if let Ok(Ok(())) = tokio::time::timeout(CLOSING, group.await_teardown()).await {
+                return None;
+            }
+            let expires = group.stale_sessions().max_expires?;
+            let left = expires.saturating_duration_since(tokio::time::Instant::now());
+            Some(left.min(MAX_SURVIVAL))
+        })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.goodbye();
+    }
+}
+
+fn wait<T>(
+    runtime: &Runtime,
+    limit: &Limit,
+    stop: &StopFlag,
+    what: &'static str,
+    work: impl Future<Output = Result<T, SourceErrorKind>>,
+) -> Result<T, SourceErrorKind> {
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = stop.stopped() => Err(SourceErrorKind::Stopped),
+            done = work => done,
+            () = tokio::time::sleep(limit.left()) => Err(limit.passed(what)),
+        }
+    })
+}
+
+/// What came while a frame was waited for.
+#[derive(Default)]
+struct Heard {
+    anything: bool,
+    trouble: Option<Cause>,
+}
+
+async fn next_frame(
+    session: &mut Demuxed,
+    track: usize,
+    heard: &mut Heard,
+    mut report: impl FnMut(u64, i64),
+) -> Result<Coming, SourceErrorKind> {
+    loop {
+        let next = std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context));
+        let item = next.await;
+        heard.anything |= item.is_some();
+        match item {
+            Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == track => {
+                return Ok(Coming { frame, lost: heard.trouble.is_some() });
+            }
+            Some(Ok(CodecItem::Rtcp(reports))) if reports.stream_id() == track => {
+                // Its place on the time line is that of its first packet, the sender report.
+                let ticks = reports.rtp_timestamp().map(|timestamp| timestamp.elapsed());
+                let sender = reports.pkts().next();
+                let sender = sender.and_then(|packet| packet.as_sender_report().ok().flatten());
+                if let (Some(sender), Some(ticks)) = (sender, ticks) {
+                    report(sender.ntp_timestamp().0, ticks);
+                }
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => match words::playing(&error.to_string()) {
+                Trouble::Packet(cause) => {
+                    tracing::debug!("a packet makes no sense: {cause}");
+                    heard.trouble = Some(cause);
+                }
+                Trouble::Session(kind) => return Err(kind),
+            },
+            // retina also ends a session whose packets it can no longer put together.
+            None => {
+                return Err(heard
+                    .trouble
+                    .take()
+                    .map_or(SourceErrorKind::Ended, SourceErrorKind::Garbage));
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A camera over RTSP, by the crate retina: it says what was lost, and hands out sender reports.
+//!
+//! Each source drives its session on a runtime of its own, on the caller's thread: a camera that misbehaves
+//! holds up no other, and no thread is added.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use retina::client::{
+    Credentials, Described, PlayOptions, Session, SessionOptions, SetupOptions,
+    TcpTransportOptions, UdpTransportOptions,
+};
+use retina::codec::{FrameFormat, ParameterSetInsertion, VideoFrame};
+use url::Url;
+
+use super::Limit;
+use super::link::{Coming, Link};
+use super::receive_buffer;
+use super::report::CameraClock;
+use super::track::{self, Track};
+use super::words;
+use crate::error::{SourceError, SourceErrorKind};
+use crate::packet::Packet;
+use crate::redact::redact;
+use crate::request::{SourceRequest, Transport};
+use crate::source::Source;
+use crate::stop::StopFlag;
+use crate::stream::{Carrier, StreamInfo};
+
+/// Pictures read ahead for the rate, where nothing states it.
+const PICTURES_FOR_RATE: usize = 3;
+
+/// An RTSP session that plays.
+pub(super) struct Camera {
+    link: Link,
+    track: Track,
+    stream: StreamInfo,
+    /// Read ahead while the camera was opened.
+    waiting: VecDeque<Packet>,
+    watch: StartWatch,
+    stop: StopFlag,
+    url: String,
+    read_timeout: Duration,
+}
+
+impl Camera {
+    pub(super) fn open(
+        request: &SourceRequest,
+        url: &str,
+        limit: &Limit,
+        stop: &StopFlag,
+    ) -> Result<Self, SourceErrorKind> {
+        let open = |carrier| Self::connect(request, url, carrier, limit, stop);
+        match request.transport {
+            Transport::Tcp => open(Carrier::Tcp),
+            Transport::Udp => open(Carrier::Udp),
+            Transport::Auto => match open(Carrier::Tcp) {
+                Err(SourceErrorKind::NoTransport { .. }) => {
+                    tracing::debug!("the camera refuses TCP (RTSP 461); trying UDP");
+                    open(Carrier::Udp)
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn connect(
+        request: &SourceRequest,
+        url: &str,
+        carrier: Carrier,
+        limit: &Limit,
+        stop: &StopFlag,
+    ) -> Result<Self, SourceErrorKind> {
+        let (url, credentials) = split_credentials(url)?;
+        let mut link = Link::new()?;
+        let options = SessionOptions::default()
+            .creds(credentials)
+            .user_agent(concat!("vas/", env!("CARGO_PKG_VERSION")).to_owned())
+            .session_group(Arc::clone(&link.group));
+        let failed = |error: retina::Error| {
+            words::opening(error.status_code(), &error.to_string(), request.transport)
+        };
+        let set_up = link.wait(limit, stop, "the camera's answer", async {
+            let described = Session::describe(url, options).await.map_err(failed)?;
+            let mut session = described;
+            let index = choose(&session)?;
+            let setup = SetupOptions::default().transport(transport(carrier));
+            session.setup(index, setup.frame_format(FORMAT)).await.map_err(failed)?;
+            let granted = match carrier {
+                Carrier::Udp => receive_buffer::enlarge(&local_ports(&session, index)),
+                _ => None,
+            };
+            let playing = session.play(PlayOptions::default()).await.map_err(failed)?;
+            Ok((playing.demuxed().map_err(failed)?, index, granted))
+        });
+        let (session, index, granted) = set_up?;
+        link.session = Some(session);
+        link.track = index;
+        let opening = Opening { link, carrier, watch: StartWatch::new(carrier, granted) };
+        opening.until_known(request, limit, stop)
+    }
+
+    /// Waits for the next packet.
+    fn packet(&mut self) -> Result<Packet, SourceErrorKind> {
+        if self.stop.is_stopped() {
+            return Err(SourceErrorKind::Stopped);
+        }
+        if let Some(packet) = self.waiting.pop_front() {
+            return Ok(packet);
+        }
+        let limit = Limit::from_now(self.read_timeout);
+        let track = &mut self.track;
+        let report = |ntp, ticks| track.report(ntp, ticks);
+        let Coming { frame, lost } = self.link.frame(&limit, &self.stop, "a packet", report)?;
+        self.watch.look(&frame, lost);
+        let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
+        let packet = self.track.packet(frame, parameters, lost);
+        packet.map_err(|error| SourceErrorKind::Broken(error.into()))
+    }
+}
+
+impl Source for Camera {
+    fn stream(&self) -> &StreamInfo {
+        &self.stream
+    }
+
+    fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+        self.packet().map(Some).map_err(|kind| SourceError { url: self.url.clone(), kind })
+    }
+
+    fn close(mut self: Box<Self>) -> Option<Duration> {
+        self.link.goodbye()
+    }
+}
+
+/// A session that plays, of which too little is known yet.
+struct Opening {
+    link: Link,
+    carrier: Carrier,
+    watch: StartWatch,
+}
+
+impl Opening {
+    /// Reads pictures until the parameter sets and the rate are known.
+    fn until_known(
+        mut self,
+        request: &SourceRequest,
+        limit: &Limit,
+        stop: &StopFlag,
+    ) -> Result<Camera, SourceErrorKind> {
+        let mut clock = CameraClock::default();
+        let mut comings: Vec<Coming> = Vec::new();
+        let (clock_hz, mut fps) = self.link.described();
+        let (mut track, stream) = loop {
+            let enough = comings.len() >= PICTURES_FOR_RATE;
+            if enough {
+                let shown = comings.iter().map(|coming| coming.frame.timestamp().elapsed());
+                fps = fps.or(track::measured_rate(&shown.collect::<Vec<_>>(), clock_hz));
+            }
+            if let Some(parameters) = self.link.parameters() {
+                let known = Track::new(parameters, self.carrier, clock_hz, fps, clock);
+                let lacks = || SourceErrorKind::ClientLacks { what: "this codec".into() };
+                let known = known.ok_or_else(lacks)?;
+                if enough || known.1.fps.is_some() {
+                    break known;
+                }
+            }
+            let report = |ntp, ticks| clock.report(ntp, ticks);
+            let coming = self.link.frame(limit, stop, "the stream's first pictures", report)?;
+            // Nothing can be made of pictures without their parameter sets.
+            if self.link.parameters().is_some() {
+                comings.push(coming);
+            }
+        };
+        let mut waiting = VecDeque::with_capacity(comings.len());
+        for Coming { frame, lost } in comings {
+            self.watch.look(&frame, lost);
+            let packet = track.packet(frame, None, lost);
+            waiting.push_back(packet.map_err(|error| SourceErrorKind::Broken(error.into()))?);
+        }
+        Ok(Camera {
+            link: self.link,
+            track,
+            stream,
+            waiting,
+            watch: self.watch,
+            stop: stop.clone(),
+            url: redact(&request.url),
+            read_timeout: request.read_timeout,
+        })
+    }
+}
+
+/// Lengths before NAL units: units are found without a search, and start codes have the same size.
+const FORMAT: FrameFormat = {
+    let mut format = FrameFormat::MP4;
+    format.parameter_set_insertion = ParameterSetInsertion::Never;
+    format
+};
+
+fn transport(carrier: Carrier) -> retina::client::Transport {
+    match carrier {
+        Carrier::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
+        _ => retina::client::Transport::Tcp(TcpTransportOptions::default()),
+    }
+}
+
+/// The track to play, if retina can take it apart.
+fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
+    let lacks = |what: String| SourceErrorKind::ClientLacks { what };
+    let streams = session.streams();
+    let index = streams.iter().position(|stream| stream.media() == "video");
+    let index = index.ok_or(SourceErrorKind::NoVideo)?;
+    let name = streams[index].encoding_name();
+    if !["h264", "h265", "jpeg"].contains(&name) {
+        return Err(lacks(format!("the codec {name}")));
+    }
+    if track::has_several_parameter_sets(&String::from_utf8_lossy(session.sdp())) {
+        return Err(lacks("several parameter sets of one kind".into()));
+    }
+    Ok(index)
+}
+
+/// The ports on which the session receives, as retina shows them: `ADDRESS:RTP-RTCP(me) -> ...`.
+fn local_ports(session: &Session<Described>, index: usize) -> Vec<u16> {
+    let shown = session.streams()[index].ctx().map(ToString::to_string).unwrap_or_default();
+    ports_in(&shown)
+}
+
+fn ports_in(shown: &str) -> Vec<u16> {
+    let Some((ours, _)) = shown.split_once("(me)") else { return Vec::new() };
+    let Some((_, ports)) = ours.rsplit_once(':') else { return Vec::new() };
+    ports.split('-').filter_map(|port| port.parse().ok()).collect()
+}
+
+/// The URL as it is asked for, and what was in it of a login.
+fn split_credentials(url: &str) -> Result<(Url, Option<Credentials>), SourceErrorKind> {
+    let bad = |reason: String| SourceErrorKind::BadUrl { reason };
+    let mut url = Url::parse(url).map_err(|error| bad(error.to_string()))?;
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let username = decoded(url.username());
+    let password = decoded(url.password().unwrap_or_default());
+    let given = !url.username().is_empty() || url.password().is_some();
+    let stripped = url.set_password(None).and_then(|()| url.set_username(""));
+    stripped.map_err(|()| bad("it has a login where none can be".into()))?;
+    Ok((url, given.then_some(Credentials { username, password })))
+}
+
+/// Tells an operator when the start of a UDP session looks like too small a receive buffer.
+#[derive(Clone, Copy, Debug)]
+struct StartWatch {
+    /// Bytes of the receive buffer, as far as known.
+    granted: Option<usize>,
+    /// Frames still looked at.
+    left: u32,
+}
+
+impl StartWatch {
+    /// The burst at the start is the first key frame and what waited behind it.
+    const FRAMES: u32 = 10;
+
+    fn new(carrier: Carrier, granted: Option<usize>) -> Self {
+        Self { granted, left: if carrier == Carrier::Udp { Self::FRAMES } else { 0 } }
+    }
+
+    fn look(&mut self, frame: &VideoFrame, lost: bool) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        if frame.loss() == 0 && !lost {
+            return;
+        }
+        self.left = 0;
+        let kib = |bytes: usize| bytes / 1024;
+        tracing::warn!(
+            "packets were lost at the very start; the receive buffer is {}, of the {} KiB asked for: \
+             raise net.core.rmem_max (see the guide on operating) if this happens at every start",
+            self.granted.map_or("unknown".into(), |granted| format!("{} KiB", kib(granted))),
+            kib(receive_buffer::WANTED_BYTES),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_leave_the_url() {
+        let (url, credentials) = split_credentials("rtsp://u%40:p%3Aw@10.0.0.2:554/a?b=c").unwrap();
+        assert_eq!(url.as_str(), "rtsp://10.0.0.2:554/a?b=c");
+        let credentials = credentials.unwrap();
+        assert_eq!((&*credentials.username, &*credentials.password), ("u@", "p:w"));
+        assert_eq!(split_credentials("rtsp://10.0.0.2/a").unwrap().1, None);
+        let (url, credentials) = split_credentials("rtsp://u@[::1]/a").unwrap();
+        assert_eq!((url.as_str(), credentials.unwrap().password.as_str()), ("rtsp://[::1]/a", ""));
+    }
+
+    #[test]
+    fn ports_are_read_from_what_retina_shows() {
+        let shown = "127.0.0.1:40000-40001(me) -> 127.0.0.1:5000-5001";
+        assert_eq!(ports_in(shown), [40000, 40001]);
+        assert_eq!(ports_in("::1:40000-40001(me) -> ::1:5000-5001"), [40000, 40001]);
+        assert!(ports_in("TCP, interleaved channel ids 0-1").is_empty());
+    }
+}

@@ -1,0 +1,213 @@
+//! From retina's video frames to packets like those of FFmpeg's demuxer: annex B, parameter sets before each
+//! key frame, presentation and decoding time in ticks of the RTP clock.
+
+use retina::codec::{VideoFrame, VideoParameters, VideoParametersCodec};
+
+use ffmpeg_next::ffi::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
+
+use super::reorder::DecodeTimes;
+use super::report::CameraClock;
+use crate::av::AvError;
+use crate::clock::monotonic_ns;
+use crate::decode::describe;
+use crate::fraction::Fraction;
+use crate::packet::Packet;
+use crate::stream::{Carrier, CodecParameters, StreamInfo};
+use crate::unit::Units;
+
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// Rates outside are mistakes of a camera.
+const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
+/// One video track of a session.
+pub(super) struct Track {
+    units: Units,
+    /// NAL units with lengths before them, which become start codes.
+    has_nal_units: bool,
+    /// In annex B.
+    parameter_sets: Vec<u8>,
+    times: DecodeTimes,
+    clock: CameraClock,
+    time_base: Fraction,
+}
+
+impl Track {
+    /// A track whose parameters are known, and what is known of its stream.
+    pub(super) fn new(
+        parameters: &VideoParameters,
+        carrier: Carrier,
+        clock_hz: u32,
+        fps: Option<Fraction>,
+        clock: CameraClock,
+    ) -> Option<(Self, StreamInfo)> {
+        let time_base = Fraction::new(1, clock_hz)?;
+        let parameter_sets = parameter_sets(parameters);
+        let bare = CodecParameters::video(codec_id(parameters.codec_params())?, &parameter_sets);
+        let stated = describe(&bare);
+        let times = DecodeTimes::new(stated.as_ref().map_or(0, |stated| stated.reordered));
+        let known = stated.map_or(bare, |stated| stated.parameters);
+        let codec = known.codec();
+        // Whatever the packets hold is told in annex B here.
+        let units = Units::of(&codec, &[]);
+        let (width, height) = parameters.pixel_dimensions();
+        let stream = StreamInfo {
+            profile: known.profile(),
+            size: known.size().or((width > 0 && height > 0).then_some((width, height))),
+            fps: stated_rate(parameters).or(fps),
+            time_base,
+            carrier,
+            knows_loss: true,
+            parameters: known,
+            codec,
+        };
+        let has_nal_units = !matches!(units, Units::Opaque);
+        let track = Self { units, has_nal_units, parameter_sets, times, clock, time_base };
+        Some((track, stream))
+    }
+
+    /// Takes a sender report.
+    pub(super) fn report(&mut self, ntp: u64, ticks: i64) {
+        self.clock.report(ntp, ticks);
+    }
+
+    /// Makes a packet. `parameters` are those that the frame brought, if it brought new ones; `lost` says that
+    /// something before or of it did not come.
+    pub(super) fn packet(
+        &mut self,
+        frame: VideoFrame,
+        parameters: Option<&VideoParameters>,
+        lost: bool,
+    ) -> Result<Packet, AvError> {
+        let is_new = parameters.map(parameter_sets).filter(|sets| *sets != self.parameter_sets);
+        let changed = is_new.is_some();
+        if let Some(sets) = is_new {
+            self.parameter_sets = sets;
+        }
+        let ticks = frame.timestamp().elapsed();
+        let arrival_ns = at_monotonic(frame.start_ctx().received());
+        let lost = lost || frame.loss() > 0;
+        let mut data = frame.into_data();
+        if self.has_nal_units {
+            start_codes_for_lengths(&mut data);
+        }
+        let key = self.units.look(&data, true).is_key();
+        let sets: &[u8] = if key || changed { &self.parameter_sets } else { &[] };
+        let mut packet = Packet::with_size(self.time_base, sets.len() + data.len())?;
+        let (before, behind) = packet.data_mut().split_at_mut(sets.len());
+        before.copy_from_slice(sets);
+        behind.copy_from_slice(&data);
+        packet.set_key(key);
+        packet.set_times(ticks, self.times.next(ticks));
+        packet.set_arrival(arrival_ns);
+        packet.set_lost(lost);
+        packet.set_wall_clock(self.clock.at(ticks, self.time_base.den()));
+        Ok(packet)
+    }
+}
+
+fn codec_id(codec: &VideoParametersCodec) -> Option<AVCodecID> {
+    Some(match codec {
+        VideoParametersCodec::H264 { .. } => AV_CODEC_ID_H264,
+        VideoParametersCodec::H265 { .. } => AV_CODEC_ID_HEVC,
+        VideoParametersCodec::Jpeg => AV_CODEC_ID_MJPEG,
+        _ => return None,
+    })
+}
+
+fn parameter_sets(parameters: &VideoParameters) -> Vec<u8> {
+    match parameters.codec_params() {
+        VideoParametersCodec::H264 { sps, pps } => annex_b(&[sps, pps]),
+        VideoParametersCodec::H265 { vps, sps, pps } => annex_b(&[vps, sps, pps]),
+        _ => Vec::new(),
+    }
+}
+
+fn annex_b(nals: &[&[u8]]) -> Vec<u8> {
+    nals.iter().flat_map(|nal| START_CODE.iter().chain(nal.iter())).copied().collect()
+}
+
+/// The rate that the parameter sets state; retina has it as seconds a picture.
+fn stated_rate(parameters: &VideoParameters) -> Option<Fraction> {
+    let (seconds, pictures) = parameters.frame_rate()?;
+    Fraction::new(pictures, seconds).filter(|fps| PLAUSIBLE_FPS.contains(&fps.as_f64()))
+}
+
+/// The rate that the SDP states, to a thousandth.
+pub(super) fn described_rate(fps: f32) -> Option<Fraction> {
+    PLAUSIBLE_FPS.contains(&f64::from(fps)).then(|| Fraction::parse(&format!("{fps:.3}"))).flatten()
+}
+
+/// The rate of pictures that are so many ticks apart.
+pub(super) fn measured_rate(pts: &[i64], clock_hz: u32) -> Option<Fraction> {
+    let mut pts = pts.to_vec();
+    pts.sort_unstable();
+    let apart = pts.windows(2).map(|pair| pair[1] - pair[0]).filter(|ticks| *ticks > 0).min()?;
+    let fps = Fraction::new(clock_hz, u32::try_from(apart).ok()?)?;
+    PLAUSIBLE_FPS.contains(&fps.as_f64()).then_some(fps)
+}
+
+/// Writes start codes over the four-byte lengths before NAL units. A length beyond the end ends it: what
+/// is left is then a last unit cut short.
+fn start_codes_for_lengths(data: &mut [u8]) {
+    let mut rest = data;
+    while let Some((prefix, behind)) = rest.split_first_chunk_mut::<4>() {
+        let length = u32::from_be_bytes(*prefix) as usize;
+        *prefix = START_CODE;
+        let Some(next) = behind.get_mut(length..) else { return };
+        rest = next;
+    }
+}
+
+/// A moment as CLOCK_MONOTONIC has it, which is `Instant`'s clock on Linux.
+fn at_monotonic(moment: std::time::Instant) -> u64 {
+    let ago = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    monotonic_ns().saturating_sub(ago)
+}
+
+/// Whether the description has more parameter sets of a kind than the one that retina keeps.
+pub(super) fn has_several_parameter_sets(sdp: &str) -> bool {
+    let sets = |value: &str| value.split(',').filter(|set| !set.trim().is_empty()).count();
+    sdp.split([';', ' ', '\r', '\n']).filter_map(|part| part.trim().split_once('=')).any(
+        |(name, value)| match name {
+            "sprop-parameter-sets" => sets(value) > 2,
+            "sprop-vps" | "sprop-sps" | "sprop-pps" => sets(value) > 1,
+            _ => false,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_become_start_codes() {
+        let mut data = vec![0, 0, 0, 2, 9, 9, 0, 0, 0, 1, 7];
+        start_codes_for_lengths(&mut data);
+        assert_eq!(data, [0, 0, 0, 1, 9, 9, 0, 0, 0, 1, 7]);
+        let mut torn = vec![0, 0, 0, 9, 1];
+        start_codes_for_lengths(&mut torn);
+        assert_eq!(torn, [0, 0, 0, 1, 1]);
+        start_codes_for_lengths(&mut [0, 0]);
+    }
+
+    #[test]
+    fn rates() {
+        assert_eq!(described_rate(25.0), Fraction::new(25, 1));
+        assert_eq!(described_rate(29.97), Fraction::new(2997, 100));
+        assert_eq!(described_rate(0.0), None);
+        assert_eq!(described_rate(f32::NAN), None);
+        assert_eq!(measured_rate(&[0, 10_800, 3600, 7200], 90_000), Fraction::new(90_000, 3600));
+        assert_eq!(measured_rate(&[5, 5], 90_000), None);
+    }
+
+    #[test]
+    fn more_parameter_sets_than_one_of_a_kind_are_seen() {
+        let fmtp = |parameters: &str| format!("a=fmtp:96 packetization-mode=1;{parameters}\r\n");
+        assert!(!has_several_parameter_sets(&fmtp("sprop-parameter-sets=Z0IA,aM4=;x=1")));
+        assert!(!has_several_parameter_sets(&fmtp("sprop-parameter-sets=Z0IA,aM4=,")));
+        assert!(has_several_parameter_sets(&fmtp("sprop-parameter-sets=Z0IA,aM4=,aM5=")));
+        assert!(has_several_parameter_sets(&fmtp("sprop-vps=QA==; sprop-pps=RA==,RB==")));
+    }
+}

@@ -1,0 +1,89 @@
+//! What retina's errors mean for a source. Pure.
+//!
+//! retina's errors are words and, for an answer of the camera, its status; their kinds are private. They are
+//! told apart by how the words begin, as retina 0.4.21 has them (its src/error.rs), pinned in Cargo.lock.
+
+use crate::error::{Cause, SourceErrorKind};
+use crate::request::Transport;
+
+/// A failure while the camera was opened.
+pub(super) fn opening(status: Option<u16>, words: &str, asked: Transport) -> SourceErrorKind {
+    use SourceErrorKind as Kind;
+    let cause = Cause::said(&words);
+    match status {
+        Some(status @ (401 | 403)) => return Kind::Refused { status },
+        Some(404) => return Kind::NoSuchPath,
+        Some(461) => return Kind::NoTransport { asked },
+        // The camera agreed, in a way that can't be understood.
+        Some(200..=299) => return Kind::Garbage(cause),
+        Some(_) => return Kind::Rejected(cause),
+        None => {}
+    }
+    if words.starts_with("RTSP framing error") {
+        Kind::Garbage(cause)
+    } else if words.starts_with("Invalid argument") {
+        Kind::BadUrl { reason: cause.to_string() }
+    } else if words.starts_with("Unsupported") {
+        Kind::ClientLacks { what: cause.to_string() }
+    } else {
+        Kind::Unreachable(cause)
+    }
+}
+
+/// A failure of a stream that plays.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// One packet made no sense; the next ones may.
+    Packet(Cause),
+    /// The session is of no more use.
+    Session(SourceErrorKind),
+}
+
+pub(super) fn playing(words: &str) -> Trouble {
+    let cause = Cause::said(&words);
+    // RtpPacketError and PacketError alone name a packet.
+    if words.contains("\npkt: ") {
+        Trouble::Packet(cause)
+    } else if words.starts_with("RTSP framing error") || words.starts_with("Received interleaved") {
+        Trouble::Session(SourceErrorKind::Garbage(cause))
+    } else {
+        Trouble::Session(SourceErrorKind::Broken(cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SourceErrorKind as Kind;
+
+    #[test]
+    fn answers_of_a_camera() {
+        let kind = |status| opening(Some(status), "a\n\nconn: b", Transport::Tcp);
+        assert_eq!(kind(401), Kind::Refused { status: 401 });
+        assert_eq!(kind(403), Kind::Refused { status: 403 });
+        assert_eq!(kind(404), Kind::NoSuchPath);
+        assert_eq!(kind(461), Kind::NoTransport { asked: Transport::Tcp });
+        assert_eq!(kind(453), Kind::Rejected(Cause::Said("a".into())));
+        assert_eq!(kind(200), Kind::Garbage(Cause::Said("a".into())));
+    }
+
+    #[test]
+    fn connections() {
+        let kind = |words| opening(None, words, Transport::Tcp);
+        let refused = "Unable to connect to RTSP server: Connection refused (os error 111)";
+        assert_eq!(kind(refused), Kind::Unreachable(Cause::Said(refused.into())));
+        assert!(matches!(kind("RTSP framing error: x"), Kind::Garbage(_)));
+        assert!(matches!(kind("Invalid argument: x"), Kind::BadUrl { .. }));
+        assert!(matches!(kind("Unsupported: x"), Kind::ClientLacks { .. }));
+    }
+
+    #[test]
+    fn one_bad_packet_does_not_end_a_session() {
+        let packet = "wrong ssrc\n\nconn: c\nstream: s\nssrc: 00000001\nseq: 0002\npkt: p";
+        assert_eq!(playing(packet), Trouble::Packet(Cause::Said("wrong ssrc".into())));
+        let read = "Error reading from RTSP peer: reset\n\nconn: c\nmsg: m";
+        assert!(matches!(playing(read), Trouble::Session(Kind::Broken(_))));
+        let framing = "RTSP framing error: x\n\nconn: c\nmsg: m";
+        assert!(matches!(playing(framing), Trouble::Session(Kind::Garbage(_))));
+    }
+}

@@ -1,0 +1,8 @@
+//! Access units: what kind of picture a packet holds, and which pictures a loss may have spoilt.
+
+mod kind;
+mod loss;
+mod nal;
+
+pub(crate) use kind::Units;
+pub(crate) use loss::{Coming, LossTracker};
