@@ -55,11 +55,12 @@ fn a_tmpfs_of_10_mib_exports_the_camera_that_fits() {
     }
 }
 
-/// A version 1 or 2 memory cgroup below our own, for one process.
+/// A version 1 or 2 memory cgroup below our own, for one service.
 struct Group(PathBuf);
 
 impl Group {
-    fn with(pid: u32, bytes: u64) -> Self {
+    fn with(service: &Service, bytes: u64) -> Self {
+        let pid = service.pid();
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         let own = |name: &str| own.lines().find_map(|line| line.split_once(name)).map(|l| l.1);
         let (dir, limit) = match own(":memory:/") {
@@ -69,7 +70,9 @@ impl Group {
         let group = Self(dir.join(format!("vas-promises-{pid}")));
         std::fs::create_dir(&group.0).unwrap_or_else(|e| panic!("{}: {e}", group.0.display()));
         std::fs::write(group.0.join(limit), bytes.to_string()).unwrap();
-        std::fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
+        for pid in service.processes() {
+            std::fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
         group
     }
 
@@ -93,7 +96,9 @@ fn a_cgroup_of_64_mib_exports_the_camera_that_fits() {
         return;
     }
     let mut service = Service::start("true", "slots = 64", CAMERAS);
-    let group = Group::with(service.pid(), 64 << 20);
+    // With all of its processes; rings come with readers.
+    service.until_exported("small");
+    let group = Group::with(&service, 64 << 20);
     let words = refused(&mut service);
     for part in ["needs 85 MiB", "the cgroup", "vas-promises", "raise its memory limit"] {
         assert!(words.contains(part), "{words}");

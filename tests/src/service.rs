@@ -9,10 +9,30 @@ use serde_json::Value;
 /// Longest that a test waits for what must come; reaching it is a failure, with words.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What to start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan<'a> {
+    /// `AI_FRAME_EXPORT_ENABLED`.
+    pub flag: &'a str,
+    /// Lines of `[service]`, without `run_dir`.
+    pub service: &'a str,
+    /// Lines of `[export]`, without `dir`.
+    pub export: &'a str,
+    /// The rest of the config.
+    pub cameras: &'a str,
+    /// Further arguments of `vas run`.
+    pub arguments: &'a [&'a str],
+    /// Further variables of its environment.
+    pub variables: &'a [(&'a str, &'a str)],
+}
+
 /// `vas run` with a config of its own.
 #[derive(Debug)]
 pub struct Service {
     process: Child,
+    /// What stands before the cameras.
+    tables: String,
+    variables: Vec<(String, String)>,
     work: tempfile::TempDir,
     /// Unmounted before its directory is removed.
     _tmpfs: Option<Tmpfs>,
@@ -34,47 +54,56 @@ pub fn vas() -> PathBuf {
 impl Service {
     /// Starts the service with the flag at `flag` and `cameras` as TOML.
     pub fn start(flag: &str, export: &str, cameras: &str) -> Self {
-        Self::start_with(flag, export, cameras, &[])
+        Self::launch(Plan { flag, export, cameras, ..Plan::default() })
     }
 
     /// Starts it with further arguments of `vas run`.
     pub fn start_with(flag: &str, export: &str, cameras: &str, arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        Self::start_in(dir, None, flag, export, cameras, arguments)
+        Self::launch(Plan { flag, export, cameras, arguments, ..Plan::default() })
     }
 
     /// Starts it with an export directory on a tmpfs of its own, mounted with `options`. Takes root.
     pub fn start_on_tmpfs(options: &str, export: &str, cameras: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let tmpfs = Tmpfs::mount(dir.path(), options);
-        Self::start_in(dir, Some(tmpfs), "true", export, cameras, &[])
+        Self::launch_in(dir, Some(tmpfs), Plan { flag: "true", export, cameras, ..Plan::default() })
     }
 
-    fn start_in(
-        dir: tempfile::TempDir,
-        tmpfs: Option<Tmpfs>,
-        flag: &str,
-        export: &str,
-        cameras: &str,
-        arguments: &[&str],
-    ) -> Self {
+    /// Starts it as planned.
+    pub fn launch(plan: Plan<'_>) -> Self {
+        Self::launch_in(tempfile::tempdir_in("/dev/shm").unwrap(), None, plan)
+    }
+
+    fn launch_in(dir: tempfile::TempDir, tmpfs: Option<Tmpfs>, plan: Plan<'_>) -> Self {
         let work = tempfile::tempdir().unwrap();
+        let Plan { flag, service, export, cameras, arguments, variables } = plan;
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let config = format!(
-            "[service]\nrun_dir = {:?}\n[export]\ndir = {:?}\n{export}\n{cameras}",
+        let variables: Vec<_> =
+            variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let tables = format!(
+            "[service]\nrun_dir = {:?}\n{service}\n[export]\ndir = {:?}\n{export}\n",
             work.path().join("run"),
             dir.path().join("vas"),
         );
-        std::fs::write(work.path().join("vas.toml"), config).unwrap();
-        let process = spawn(work.path(), flag, &arguments);
-        Self { process, work, _tmpfs: tmpfs, export: dir, arguments }
+        std::fs::write(work.path().join("vas.toml"), format!("{tables}{cameras}")).unwrap();
+        let process = spawn(work.path(), flag, &arguments, &variables);
+        Self { process, tables, variables, work, _tmpfs: tmpfs, export: dir, arguments }
     }
 
-    /// Kills the process as a crash would, and starts another in its place.
+    /// Writes other cameras into the config, and asks for it to be read again.
+    pub fn reload(&self, cameras: &str) {
+        std::fs::write(self.work.path().join("vas.toml"), format!("{}{cameras}", self.tables))
+            .unwrap();
+        signal(self.pid(), "HUP");
+    }
+
+    /// Kills the service as a crash would, and starts another in its place.
     pub fn crash_and_restart(&mut self, flag: &str) {
+        let shards = self.shards();
         self.process.kill().unwrap();
+        shards.iter().for_each(|shard| kill(*shard));
         self.process.wait().unwrap();
-        self.process = spawn(self.work.path(), flag, &self.arguments);
+        self.process = spawn(self.work.path(), flag, &self.arguments, &self.variables);
     }
 
     /// The export directory, which the service itself makes.
@@ -82,9 +111,30 @@ impl Service {
         self.export.path().join("vas")
     }
 
-    /// The process's id.
+    /// The supervisor's process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Process ids of the shards that are there, by what the kernel says, in the order of their starts.
+    pub fn shards(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Those, and the supervisor's.
+    pub fn processes(&self) -> Vec<u32> {
+        let mut all = self.shards();
+        all.push(self.pid());
+        all
+    }
+
+    /// Process id of the shard that has a camera.
+    pub fn shard_of(&mut self, camera: &str) -> u32 {
+        let status = self.until_status("a shard", |status| pid_of(status, camera).is_some());
+        pid_of(&status, camera).unwrap()
     }
 
     /// What the service logged.
@@ -103,23 +153,48 @@ impl Service {
         self.until_of(0, what, wanted)
     }
 
-    /// Waits until a camera's status is as wanted; cameras count from 0, in the config's order.
+    /// Waits until a camera's status is as wanted; cameras count from 0, in the config's order within a shard.
     pub fn until_of(
         &mut self,
         camera: usize,
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
+        self.until_status(what, |status| wanted(&status["cameras"][camera]))["cameras"][camera]
+            .clone()
+    }
+
+    /// Waits until a camera's status is as wanted.
+    pub fn until_camera(&mut self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let status = self.until_status(what, |status| camera_in(status, id).is_some_and(&wanted));
+        camera_in(&status, id).unwrap().clone()
+    }
+
+    /// Waits until the status is as wanted.
+    pub fn until_status(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         loop {
             if let Some(status) = self.status()
-                && wanted(&status["cameras"][camera])
+                && wanted(&status)
             {
-                return status["cameras"][camera].clone();
+                return status;
             }
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "vas ended ({ended:?}) before {what}:\n{}", self.log());
             assert!(start.elapsed() < PATIENCE, "no {what}: {:?}\n{}", self.status(), self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the service has logged these words; the line.
+    pub fn until_logged(&self, words: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            assert!(start.elapsed() < PATIENCE, "no {words:?}:\n{log}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -170,6 +245,16 @@ impl Service {
     }
 }
 
+fn camera_in<'a>(status: &'a Value, id: &str) -> Option<&'a Value> {
+    status["cameras"].as_array()?.iter().find(|camera| camera["id"] == id)
+}
+
+fn pid_of(status: &Value, camera: &str) -> Option<u32> {
+    let number = &camera_in(status, camera)?["shard"];
+    let shard = status["shards"].as_array()?.iter().find(|shard| shard["shard"] == *number)?;
+    u32::try_from(shard["pid"].as_u64()?).ok()
+}
+
 /// A tmpfs that is unmounted when this is dropped.
 #[derive(Debug)]
 struct Tmpfs(PathBuf);
@@ -201,22 +286,34 @@ impl Drop for Reader {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
+        // Otherwise shards would end in order, in their own time, while the next test begins.
+        let shards = self.shards();
         let _ = self.process.kill();
+        shards.iter().for_each(|shard| kill(*shard));
         let _ = self.process.wait();
     }
 }
 
-fn spawn(work: &Path, flag: &str, arguments: &[String]) -> Child {
+fn spawn(work: &Path, flag: &str, arguments: &[String], variables: &[(String, String)]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(work.join("log")).unwrap();
     Command::new(vas())
         .args(["run", "--config"])
         .arg(work.join("vas.toml"))
         .args(arguments)
         .env("AI_FRAME_EXPORT_ENABLED", flag)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .unwrap()
+}
+
+/// Kills a process that may be gone already.
+fn kill(pid: u32) {
+    let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).stderr(Stdio::null()).status();
 }
 
 /// Sends a signal by name.

@@ -1,14 +1,18 @@
 //! VAS: cameras in, whole decoded frames in local shared memory out.
 
+mod channel;
 mod cli;
 mod config;
+mod core_files;
 mod export;
 mod flag;
 mod gpus;
 mod picture;
 mod pipeline;
 mod service;
+mod shard;
 mod status;
+mod supervisor;
 mod trial;
 
 use std::process::ExitCode;

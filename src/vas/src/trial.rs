@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use clap::Args;
 use md5::{Digest as _, Md5};
+use serde::{Deserialize, Serialize};
 use vas_frame::CameraId;
 use vas_media::{DecoderKind, Frame, StreamInfo};
 
 use crate::pipeline::Taker;
 
 /// Options of `vas run` that its help does not show.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Trial {
     /// Write `DIR/CAMERA.frames`: a line with PTS, size, format and MD5 for each decoded frame.
     #[arg(long, value_name = "DIR", hide = true)]

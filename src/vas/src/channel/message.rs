@@ -100,7 +100,7 @@ mod tests {
         let got: Given = serde_json::from_str(&sent).unwrap();
         let config = got.understand().unwrap();
         assert_eq!(config, understand(&given.files, &surroundings).unwrap());
-        assert_eq!(config.cameras[0].url.to_secret_string(), "rtsp://u:s3cret@cam/");
+        assert_eq!(config.cameras[0].inputs[0].url.to_secret_string(), "rtsp://u:s3cret@cam/");
         assert!(!format!("{got:?} {surroundings:?}").contains("s3cret"));
     }
 }

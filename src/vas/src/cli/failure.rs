@@ -11,8 +11,9 @@ use vas_media::ConvertError;
 use crate::config::{CameraUrlError, ConfigError, SubstituteError};
 use crate::flag::FlagError;
 use crate::picture::PngFileError;
-use crate::service::RunError;
+use crate::shard::ShardError;
 use crate::status::{NoStatus, Stale, Unhealthy};
+use crate::supervisor::RunError;
 
 use super::logging::FilterError;
 use super::probe::ProbeError;
@@ -44,6 +45,9 @@ pub(crate) enum Failure {
     /// The service could not start or go on.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A part of the service could not start or go on.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// A camera's export could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -139,6 +143,7 @@ impl Failure {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Read(_)
             | Self::Run(_)
+            | Self::Shard(_)
             | Self::Probe(_)
             | Self::Convert(_)
             | Self::Picture(_)

@@ -3,8 +3,10 @@
 use std::env;
 use std::io::{self, IsTerminal as _};
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The environment variable that says what to log.
 const VARIABLE: &str = "VAS_LOG";
@@ -20,6 +22,51 @@ pub(crate) struct Verbosity {
     #[arg(short, long, global = true, help_heading = "Logging")]
     #[arg(action = ArgAction::Count)]
     quiet: u8,
+    /// How lines look: for people, as JSON, or as journald takes them, with VAS_CAMERA and other
+    /// fields. `auto` is for journald when it listens on standard error, otherwise for people.
+    #[arg(long, global = true, help_heading = "Logging", value_name = "FORMAT")]
+    #[arg(value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Auto,
+    Human,
+    Json,
+    Journald,
+}
+
+impl LogFormat {
+    /// As it is typed.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Human => "human",
+            Self::Json => "json",
+            Self::Journald => "journald",
+        }
+    }
+
+    /// What `auto` is.
+    fn decided(self, journal_stream: Option<&str>, stderr: Option<(u64, u64)>) -> Self {
+        let journald = journal_stream.is_some_and(|stream| is_stream(stream, stderr));
+        match self {
+            Self::Auto if journald => Self::Journald,
+            Self::Auto => Self::Human,
+            given => given,
+        }
+    }
+}
+
+/// Whether `JOURNAL_STREAM`, as device and inode, is this file (systemd.exec(5)). It is inherited by programs
+/// whose standard error was led elsewhere.
+fn is_stream(stream: &str, file: Option<(u64, u64)>) -> bool {
+    let mut numbers = stream.split(':').map(|number| number.parse().ok());
+    matches!((numbers.next(), numbers.next(), file),
+        (Some(Some(device)), Some(Some(inode)), Some(file)) if (device, inode) == file)
 }
 
 /// `VAS_LOG` is no log filter.
@@ -40,12 +87,32 @@ impl Verbosity {
     /// `VAS_LOG` can't be understood.
     pub(crate) fn start_logging(&self) -> Result<(), FilterError> {
         let variable = env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
-        tracing_subscriber::fmt()
-            .with_env_filter(self.filter(variable.as_deref())?)
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
-            .init();
+        let filter = self.filter(variable.as_deref())?;
+        let stderr = rustix::fs::fstat(io::stderr()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+        let format = self.log_format.decided(env::var("JOURNAL_STREAM").ok().as_deref(), stderr);
+        if format == LogFormat::Journald
+            && let Ok(journald) = tracing_journald::layer()
+        {
+            // The name of the file may be that of /proc/self/exe.
+            let journald = journald.with_syslog_identifier("vas".into());
+            let journald = journald.with_field_prefix(Some("VAS".into()));
+            tracing_subscriber::registry().with(journald).with(filter).init();
+            return Ok(());
+        }
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        match format {
+            LogFormat::Json => lines.json().flatten_event(true).init(),
+            _ => lines.with_ansi(io::stderr().is_terminal()).init(),
+        }
         Ok(())
+    }
+
+    /// The options in the form in which they are typed, for another process.
+    pub(crate) fn to_args(&self) -> Vec<String> {
+        let mut args = vec!["--log-format".to_owned(), self.log_format.word().to_owned()];
+        args.extend(std::iter::repeat_n("-v".to_owned(), self.verbose.into()));
+        args.extend(std::iter::repeat_n("-q".to_owned(), self.quiet.into()));
+        args
     }
 
     fn filter(&self, variable: Option<&str>) -> Result<EnvFilter, FilterError> {
@@ -66,7 +133,7 @@ mod tests {
     use super::*;
 
     fn filter(quiet: u8, verbose: u8, variable: Option<&str>) -> Result<String, String> {
-        let verbosity = Verbosity { verbose, quiet };
+        let verbosity = Verbosity { verbose, quiet, log_format: LogFormat::Auto };
         verbosity.filter(variable).map(|f| f.to_string()).map_err(|e| e.to_string())
     }
 
@@ -85,5 +152,26 @@ mod tests {
         let words = filter(0, 0, Some("vas=loud")).unwrap_err();
         assert!(words.starts_with("VAS_LOG is \"vas=loud\": "), "{words}");
         assert!(words.contains("expected a level (error, warn, info, debug, trace)"), "{words}");
+    }
+
+    #[test]
+    fn journald_is_spoken_to_where_it_listens() {
+        let auto = |stream: &str, file| LogFormat::Auto.decided(Some(stream), file);
+        assert_eq!(auto("9:77", Some((9, 77))), LogFormat::Journald);
+        for (stream, file) in
+            [("9:77", Some((9, 78))), ("9:77", None), ("9", Some((9, 9))), ("x:y", Some((1, 2)))]
+        {
+            assert_eq!(auto(stream, file), LogFormat::Human, "{stream}");
+        }
+        assert_eq!(LogFormat::Auto.decided(None, Some((9, 77))), LogFormat::Human);
+        assert_eq!(LogFormat::Json.decided(Some("9:77"), Some((9, 77))), LogFormat::Json);
+    }
+
+    #[test]
+    fn another_process_can_be_told_the_same() {
+        use clap::Parser as _;
+        let typed = ["vas", "-vv", "--log-format", "json", "run", "--config", "x"];
+        let args = crate::cli::Cli::try_parse_from(typed).unwrap().verbosity.to_args();
+        assert_eq!(args, ["--log-format", "json", "-v", "-v"]);
     }
 }

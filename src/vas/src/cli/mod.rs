@@ -9,6 +9,7 @@ mod health;
 mod logging;
 mod probe;
 mod run;
+mod shard;
 mod snapshot;
 mod stanza;
 mod status;
@@ -62,6 +63,8 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::RunArgs),
+    #[command(hide = true)]
+    Shard(shard::ShardArgs),
     Check(check::CheckArgs),
     Try(try_::TryArgs),
     Watch(watch::WatchArgs),
@@ -76,7 +79,8 @@ impl Cli {
     /// Does what was asked for.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         match &self.verb {
-            Verb::Run(args) => run::run(args),
+            Verb::Run(args) => run::run(args, &self.verbosity),
+            Verb::Shard(args) => shard::run(args),
             Verb::Check(args) => check::run(args),
             Verb::Try(args) => try_::run(args),
             Verb::Watch(args) => watch::run(args),

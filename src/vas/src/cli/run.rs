@@ -4,16 +4,18 @@ use std::env;
 
 use clap::Args;
 
-use super::ConfigArgs;
 use super::failure::Failure;
-use crate::config::{self, Surroundings};
+use super::{ConfigArgs, Verbosity};
+use crate::config::Surroundings;
+use crate::flag;
+use crate::supervisor::{self, Asked};
 use crate::trial::Trial;
-use crate::{flag, service};
 
 /// Run the service until it is told to stop
 ///
 /// Connects to every camera of the config, again and again if need be. Frames are exported only
-/// when AI_FRAME_EXPORT_ENABLED is true. SIGINT or SIGTERM stop it and remove what it exported.
+/// when AI_FRAME_EXPORT_ENABLED is true. SIGHUP makes it read the config again; SIGINT or SIGTERM
+/// stop it and remove what it exported.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArgs {
@@ -32,8 +34,12 @@ The least config:
   id = \"gate\"
   url = \"rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/stream\"";
 
-pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let export = flag::parse(env::var_os(flag::NAME).as_deref())?;
-    let config = config::load(&args.config.config, &Surroundings::of_this_process())?;
-    Ok(service::run(config, export, &args.trial)?)
+pub(super) fn run(args: &RunArgs, verbosity: &Verbosity) -> Result<(), Failure> {
+    supervisor::run(Asked {
+        path: args.config.config.clone(),
+        surroundings: Surroundings::of_this_process(),
+        export: flag::parse(env::var_os(flag::NAME).as_deref())?,
+        trial: args.trial.clone(),
+        logging: verbosity.to_args(),
+    })
 }

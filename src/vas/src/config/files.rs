@@ -29,9 +29,23 @@ pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
     /// Where relative paths in it begin.
     pub(super) folder: PathBuf,
+    #[serde(with = "text")]
     pub(super) bytes: Vec<u8>,
     /// Where it begins among all.
     pub(super) base: usize,
+}
+
+/// Bytes that were understood are text, which travels as such.
+mod text {
+    use serde::{Deserialize as _, Deserializer, Serializer, ser::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(std::str::from_utf8(bytes).map_err(S::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        Ok(String::deserialize(from)?.into_bytes())
+    }
 }
 
 impl ConfigFiles {
@@ -114,7 +128,6 @@ impl ConfigFiles {
     }
 
     /// Names of the environment variables that are spoken of, in comments too.
-    #[allow(dead_code, reason = "for whoever divides the cameras between processes")]
     pub(crate) fn variables(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for file in &self.files {

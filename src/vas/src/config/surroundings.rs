@@ -1,21 +1,56 @@
 //! What the meaning of a config file depends on besides its text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use super::substitute::{SubstituteError, substitute};
 
 /// The parts of a process and its machine that a config file refers to, taken once, so that
 /// reading a config is a function of its arguments.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows no value of a variable.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Surroundings {
     /// The environment, for `${NAME}`.
+    #[serde(with = "pairs")]
     pub(crate) variables: HashMap<OsString, OsString>,
     /// Whether the process runs as root.
     pub(crate) is_root: bool,
     /// Text of `/etc/group`; empty when it can't be read, and then groups are given by number.
     pub(crate) groups: String,
+}
+
+/// JSON has strings alone for keys.
+mod pairs {
+    use super::{HashMap, OsString};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        variables: &HashMap<OsString, OsString>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(variables)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<HashMap<OsString, OsString>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
+}
+
+/// The variable that names the user's own runtime folder.
+const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: BTreeSet<_> = self.variables.keys().collect();
+        f.debug_struct("Surroundings").field("variables", &variables).finish_non_exhaustive()
+    }
 }
 
 impl Surroundings {
@@ -26,6 +61,15 @@ impl Surroundings {
             is_root: rustix::process::geteuid().is_root(),
             groups: std::fs::read_to_string("/etc/group").unwrap_or_default(),
         }
+    }
+
+    /// Those that matter where only `variables` are spoken of.
+    pub(crate) fn only(&self, variables: &BTreeSet<String>) -> Self {
+        let wanted = |name: &OsStr| {
+            name == RUNTIME_DIR || name.to_str().is_some_and(|name| variables.contains(name))
+        };
+        let variables = self.variables.iter().filter(|(name, _)| wanted(name));
+        Self { variables: variables.map(|(k, v)| (k.clone(), v.clone())).collect(), ..self.clone() }
     }
 
     /// Value of the environment variable `name`.
@@ -47,7 +91,7 @@ impl Surroundings {
         if self.is_root {
             return Some("/run/vas".into());
         }
-        let runtime_dir = PathBuf::from(self.variable("XDG_RUNTIME_DIR")?);
+        let runtime_dir = PathBuf::from(self.variable(RUNTIME_DIR)?);
         // The XDG Base Directory Specification has relative paths ignored.
         runtime_dir.is_absolute().then(|| runtime_dir.join("vas"))
     }

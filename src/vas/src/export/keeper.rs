@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::{
-    CameraExport, CameraId, Demanded, ExportRoot, Geometry, Notifier, OpenRing, RingOptions,
-    RingPages, RingWriter, monotonic_ns,
+    CameraExport, CameraId, Demanded, ExportError, ExportRoot, Geometry, Notifier, OpenRing,
+    RingOptions, RingPages, RingWriter, monotonic_ns,
 };
 use vas_media::Fraction;
 
@@ -29,6 +29,7 @@ const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 const ARRIVALS_NS: u64 = 50_000_000;
 const DEPARTURES_NS: u64 = 250_000_000;
 const RETRY_NS: u64 = 5_000_000_000;
+const HELD_RETRY_NS: u64 = 1_000_000_000;
 /// Wishes and new cameras that may wait for the keeper.
 const MAX_WISHES: usize = 4096;
 
@@ -187,6 +188,7 @@ impl Door {
 #[derive(Debug)]
 enum Wish {
     Camera(Door),
+    Leave(CameraId),
     Ring { camera: CameraId, geometry: Geometry, fps: Option<Fraction>, from: Memory },
     Engine { camera: CameraId, device: usize, pages: Option<RingPages> },
 }
@@ -246,14 +248,24 @@ impl Keeper {
             demanded: Arc::new(ArrayQueue::new(1)),
             thread,
         };
-        let mut wish = Wish::Camera(door.clone());
-        // Full only if thousands of cameras are added at once: then the keeper is not far behind.
+        self.wish(Wish::Camera(door.clone()));
+        door
+    }
+
+    /// Lets a camera go, and removes its files. Its tap is gone, and asks for nothing more.
+    pub(super) fn remove(&self, camera: CameraId) {
+        self.wish(Wish::Leave(camera));
+    }
+
+    fn wish(&self, mut wish: Wish) {
+        let thread = self.thread.as_ref().expect("there until drop").thread();
+        // Full only if thousands of cameras come or go at once: then the keeper is not far behind.
         while let Err(again) = self.shared.wishes.push(wish) {
             wish = again;
+            thread.unpark();
             std::thread::yield_now();
         }
-        door.thread.unpark();
-        door
+        thread.unpark();
     }
 
     pub(super) fn stop(mut self) {
@@ -357,6 +369,9 @@ impl Work {
                     door,
                 };
                 self.cameras.insert(kept.door.camera.clone(), kept);
+            }
+            Wish::Leave(camera) => {
+                self.cameras.remove(&camera);
             }
             Wish::Ring { camera, geometry, fps, from } => {
                 if let Some(kept) = self.cameras.get_mut(&camera) {
@@ -500,7 +515,9 @@ impl Kept {
             match CameraExport::claim(root, camera, notifier) {
                 Ok(export) => self.export = Some(export),
                 Err(error) => {
-                    self.claim_at_ns = now_ns + RETRY_NS;
+                    // Another writer may be about to end: this service's own, before a restart.
+                    let held = matches!(error, ExportError::Held { .. });
+                    self.claim_at_ns = now_ns + if held { HELD_RETRY_NS } else { RETRY_NS };
                     self.refuse(camera, &error.to_string());
                     self.send(Delivery::Refused);
                 }

@@ -21,7 +21,7 @@ mod ways;
 
 use std::sync::Arc;
 
-use vas_frame::{Access, ExportError, ExportRoot, Notifier};
+use vas_frame::{Access, CameraExport, CameraId, ExportError, ExportRoot, Notifier};
 
 pub(crate) use ages::{AgeCounts, Ages};
 pub(crate) use download::EXTRA_SURFACES;
@@ -57,12 +57,7 @@ pub(crate) enum FramePathError {
 impl FramePath {
     /// Prepares the export directory and starts the shared threads.
     pub(crate) fn start(config: &Export) -> Result<Self, FramePathError> {
-        forbid_core_files();
-        let access = Access {
-            group: config.group.as_ref().map(|group| group.id),
-            file_mode: config.mode.file_bits(),
-        };
-        let root = Arc::new(ExportRoot::open(&config.dir, access)?);
+        let root = Arc::new(open_root(config)?);
         let notifier = Arc::new(Notifier::start()?);
         let lost_gpus = Arc::new(LostGpus::default());
         let keeper = Keeper::start(root, notifier, config, Arc::clone(&lost_gpus))?;
@@ -90,6 +85,12 @@ impl FramePath {
         (Tap::new(Arc::clone(shown), ways, door, Arc::clone(demand), wants), facts)
     }
 
+    /// Takes a camera's export away, with its files, once its decode thread has ended. The camera may then be
+    /// added again.
+    pub(crate) fn remove(&self, camera: &CameraId) {
+        self.keeper.remove(camera.clone());
+    }
+
     /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.
     pub(crate) fn stop(self) {
         self.pool.stop();
@@ -97,15 +98,35 @@ impl FramePath {
     }
 }
 
-/// Readers learn of a crash when the kernel drops the locks of the dead, which it does only after it has
-/// written a core file: 0.8 s for 600 MiB.
-fn forbid_core_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(
-            "can't forbid core files: {error}; after a crash readers will learn of it late"
-        );
+fn open_root(config: &Export) -> Result<ExportRoot, ExportError> {
+    let access = Access {
+        group: config.group.as_ref().map(|group| group.id),
+        file_mode: config.mode.file_bits(),
+    };
+    ExportRoot::open(&config.dir, access)
+}
+
+/// Removes what a process that died has left of `cameras`. What belongs to a living one stays.
+pub(crate) fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
+    let left: Vec<_> =
+        cameras.into_iter().filter(|id| config.dir.join(id.as_str()).exists()).collect();
+    if !config.dir.exists() {
+        return;
+    }
+    let swept = || -> Result<(), FramePathError> {
+        let root = Arc::new(open_root(config)?);
+        let notifier = Arc::new(Notifier::start()?);
+        for id in left {
+            match CameraExport::claim(&root, id, &notifier) {
+                // Dropping it removes the files.
+                Ok(_) | Err(ExportError::Held { .. }) => {}
+                Err(error) => tracing::warn!(camera = %id, "can't remove its export: {error}"),
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = swept() {
+        tracing::warn!("can't remove what was exported: {error}");
     }
 }
 

@@ -120,6 +120,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether the threads have ended: [`join`](Self::join) will not wait.
+    pub(crate) fn is_over(&self) -> bool {
+        self.inputs.iter().flat_map(|input| &input.threads).all(JoinHandle::is_finished)
+    }
+
     /// Waits for the threads to end.
     pub(crate) fn join(self) {
         for thread in self.inputs.into_iter().flat_map(|input| input.threads) {

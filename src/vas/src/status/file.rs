@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::process::ProcessId;
 use super::prometheus;
-use super::report::{Service, ServiceStatus, ShardHealth, ShardReport, ShardState};
+use super::report::{Service, ServiceStatus, ShardHealth, ShardReport};
 use crate::flag::FrameExport;
 
 /// Names of the files in `run_dir`.
@@ -40,16 +40,6 @@ impl StatusFiles {
         let files = Self { json, prometheus, service, started: Instant::now(), failing: None };
         files.replace(Vec::new())?;
         Ok(files)
-    }
-
-    /// Writes what this process says of itself, when it has all the cameras.
-    pub(crate) fn write_own(&mut self, report: ShardReport) {
-        let health = ShardHealth {
-            pid: Some(report.pid),
-            state: ShardState::Running,
-            ..ShardHealth::default()
-        };
-        self.write(vec![(health, report)]);
     }
 
     /// Writes the status. A failure is told and does not stop the service.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use vas_frame::CameraId;
 
-use super::report::ServiceStatus;
+use super::report::{ServiceStatus, ShardHealth};
 use super::{CameraStatus, InputStatus, StatusFiles, report};
 use crate::config::Roles;
 use crate::flag::FrameExport;
@@ -25,7 +25,8 @@ fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
     shown.counters.dropped(DropReason::Lease);
     let id = CameraId::new("gate").unwrap();
     let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
-    files.write_own(report(0, &mut [CameraStatus::new(id, inputs, None)]));
+    let health = ShardHealth { pid: Some(std::process::id()), ..ShardHealth::default() };
+    files.write(vec![(health, report(0, &mut [CameraStatus::new(id, inputs, None)]))]);
     let camera = &read()["cameras"][0];
     assert_eq!(camera["id"], "gate");
     assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));

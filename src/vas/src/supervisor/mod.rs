@@ -1,0 +1,470 @@
+//! `vas run`: starts the shards that have the cameras, starts them again when they die, tells them what to run,
+//! and says what they say.
+//!
+//! One thread, one loop, no FFmpeg and no CUDA: what can crash is in the shards (docs/design/shards.md).
+
+mod blame;
+mod division;
+mod process;
+mod restarts;
+mod settings;
+mod shard;
+mod signals;
+mod systemd;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use vas_frame::CameraId;
+
+use crate::channel::{Given, Start, ToShard};
+use crate::config::{Config, ConfigError, ConfigFiles, Surroundings};
+use crate::core_files;
+use crate::export;
+use crate::flag::FrameExport;
+use crate::status::{CameraReport, ShardReport, StatusFiles};
+use crate::trial::Trial;
+
+use blame::Blame;
+use process::{Ended, Launch};
+use settings::Changed;
+use shard::{Event, Shard};
+use signals::Signals;
+use systemd::Systemd;
+
+/// Most cameras of one service; queues between threads are sized for it.
+const MAX_CAMERAS: usize = 4096;
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// How long shards have to end: less than 5 s, with what is left to do afterwards.
+const END_WITHIN: Duration = Duration::from_millis(4500);
+/// Variables that mean this process alone.
+const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+/// Why the service could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("{count} cameras are more than one service takes; expected at most {MAX_CAMERAS}")]
+    TooManyCameras { count: usize },
+    #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]
+    RunDir { path: PathBuf, source: io::Error },
+    #[error("can't handle signals: {0}")]
+    Signals(io::Error),
+    #[error("{0}")]
+    Shard(String),
+    #[error("shards had to be killed: {0}")]
+    Killed(String),
+    #[error("can't wait for what happens: {0}")]
+    Wait(io::Error),
+}
+
+/// What `vas run` was asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The config file.
+    pub(crate) path: PathBuf,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) export: FrameExport,
+    pub(crate) trial: Trial,
+    /// The options that say how to log, for the shards.
+    pub(crate) logging: Vec<String>,
+}
+
+/// Reads the config and runs its cameras until SIGINT or SIGTERM.
+///
+/// # Errors
+/// A config that can't be used, and what can't be got over.
+pub(crate) fn run(asked: Asked) -> Result<(), crate::cli::Failure> {
+    let (given, config) = read(&asked)?;
+    Ok(Supervisor::start(asked, given, config)?.run()?)
+}
+
+fn read(asked: &Asked) -> Result<(Given, Config), ConfigError> {
+    let given = Given::new(ConfigFiles::read(&asked.path)?, &asked.surroundings);
+    let config = given.understand()?;
+    Ok((given, config))
+}
+
+/// The loop's own.
+struct Supervisor {
+    asked: Asked,
+    /// As the service was started with, for what does not change while it runs.
+    settings: (Given, Config),
+    /// As it was read last.
+    cameras: (Given, Config),
+    shards: Vec<Shard>,
+    blame: Blame,
+    files: StatusFiles,
+    signals: Signals,
+    systemd: Systemd,
+    status_at: Instant,
+    stopping: Option<Instant>,
+    /// What the service ends with, after all shards have.
+    failed: Option<RunError>,
+}
+
+impl Supervisor {
+    fn start(asked: Asked, given: Given, config: Config) -> Result<Self, RunError> {
+        check_count(&config)?;
+        core_files::forbid();
+        let signals = Signals::catch().map_err(RunError::Signals)?;
+        let files = StatusFiles::create(&config.run_dir, asked.export)
+            .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+        let devices = division::shards(config.shards, division::nvidia_gpus(), visible.as_deref());
+        let shards =
+            devices.into_iter().zip(0..).map(|(device, number)| Shard::new(number, device));
+        let mut supervisor = Self {
+            asked,
+            settings: (given.clone(), config.clone()),
+            cameras: (given, config),
+            shards: shards.collect(),
+            blame: Blame::default(),
+            files,
+            signals,
+            systemd: Systemd::of_this_process(),
+            status_at: Instant::now(),
+            stopping: None,
+            failed: None,
+        };
+        supervisor.divide(Instant::now());
+        supervisor.say_what_runs();
+        Ok(supervisor)
+    }
+
+    fn say_what_runs(&self) {
+        let config = &self.cameras.1;
+        let counted =
+            |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let shards = self.shards.iter().filter(|shard| !shard.ids.is_empty()).count();
+        tracing::info!(
+            "{} in {}, frame export {}",
+            counted(config.cameras.len(), "camera"),
+            counted(shards, "shard"),
+            match self.asked.export {
+                FrameExport::On => format!("on, in {}", config.export.dir.display()),
+                FrameExport::Off => "off".to_owned(),
+            },
+        );
+    }
+
+    fn run(mut self) -> Result<(), RunError> {
+        loop {
+            let now = Instant::now();
+            let came = self.signals.take();
+            if came.stop {
+                self.stop(now);
+            }
+            if came.reload && self.stopping.is_none() {
+                self.reload(now);
+            }
+            for index in 0..self.shards.len() {
+                match self.shards[index].advance(now) {
+                    Some(Event::Ended(ended)) => self.ended(index, &ended, now),
+                    Some(Event::Due) => self.launch(index, now),
+                    None => {}
+                }
+            }
+            if let Some(since) = self.stopping
+                && self.is_over(since, now)
+            {
+                break;
+            }
+            if now >= self.status_at {
+                self.status_at = now + STATUS_EVERY;
+                self.try_again(now);
+                self.tell(now);
+            }
+            self.wait(now)?;
+        }
+        self.sweep();
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Divides the cameras between the shards, and tells those that are there.
+    fn divide(&mut self, now: Instant) {
+        let mut places = HashMap::new();
+        for (index, shard) in self.shards.iter().enumerate() {
+            places.extend(shard.ids.iter().map(|id| (id.clone(), index)));
+        }
+        let ids: Vec<_> = self.cameras.1.cameras.iter().map(|camera| camera.id.clone()).collect();
+        let divided = division::divide(&ids, &places, self.shards.len());
+        for (index, ids) in divided.into_iter().enumerate() {
+            self.shards[index].ids = ids;
+            self.tell_cameras(index);
+            match self.wanted(index).is_empty() {
+                // One that runs already goes on without a camera.
+                true => self.shards[index].want_none(),
+                false => self.shards[index].want_process(now),
+            }
+        }
+    }
+
+    /// The cameras that a shard is to run.
+    fn wanted(&self, index: usize) -> Vec<String> {
+        let ids = self.shards[index].ids.iter();
+        ids.filter(|id| self.blame.apart(id).is_none()).map(ToString::to_string).collect()
+    }
+
+    fn tell_cameras(&mut self, index: usize) {
+        let ids = self.wanted(index);
+        if let Some(process) = &mut self.shards[index].process {
+            process.tell(&ToShard::Cameras { given: self.cameras.0.clone(), ids });
+        }
+    }
+
+    fn launch(&mut self, index: usize, now: Instant) {
+        let mut hidden: Vec<_> = OWN_VARIABLES.map(str::to_owned).into();
+        hidden.extend(self.settings.0.files().variables());
+        hidden.extend(self.cameras.0.files().variables());
+        let shard = &mut self.shards[index];
+        let start = Start {
+            shard: shard.number,
+            frame_export: self.asked.export == FrameExport::On,
+            settings: self.settings.0.clone(),
+            trial: self.asked.trial.clone(),
+        };
+        let device = shard.device.clone();
+        let logging = &self.asked.logging;
+        shard.start(Launch { start, logging, hidden: &hidden, device: device.as_deref() }, now);
+        self.tell_cameras(index);
+    }
+
+    /// A shard's process is gone.
+    fn ended(&mut self, index: usize, ended: &Ended, now: Instant) {
+        let shard = &mut self.shards[index];
+        if self.stopping.is_some() {
+            if let Some(words) = &ended.failed {
+                tracing::error!("shard {}: {words}", shard.number);
+            }
+            return;
+        }
+        if let Some(words) = ended.failed.as_ref().filter(|_| !shard.was_up) {
+            // It never did its work, and would not the next time.
+            self.failed = Some(RunError::Shard(words.clone()));
+            return self.stop(now);
+        }
+        let how = ended.failed.as_ref().map_or_else(|| ended.how.clone(), Clone::clone);
+        // What a dying process said is believed only of a camera that it had.
+        let camera = ended.camera.as_deref();
+        let camera =
+            camera.and_then(|name| shard.ids.iter().find(|id| id.as_str() == name)).cloned();
+        let whose =
+            camera.as_ref().map_or_else(String::new, |id| format!(" in a thread of camera {id}"));
+        let reason = format!("shard {} ended ({how}){whose}", shard.number);
+        let wait = shard.again(ended, reason.clone(), now);
+        tracing::error!(
+            camera = camera.as_ref().map(tracing::field::display),
+            "{reason}; starting it again {}",
+            match wait.is_zero() {
+                true => "now".to_owned(),
+                false => format!("in {:.1} s", wait.as_secs_f32()),
+            },
+        );
+        if let Some(camera) = camera
+            && self.blame.crashed(&camera, &how, now)
+            && let Some(apart) = self.blame.apart(&camera)
+        {
+            tracing::error!(%camera, "set apart: {}", apart.words(now));
+        }
+        if self.wanted(index).is_empty() {
+            self.shards[index].want_none();
+        }
+    }
+
+    /// Gives cameras that were set apart for long enough another try.
+    fn try_again(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for id in self.blame.take_over(now) {
+            tracing::info!(camera = %id, "no longer set apart: trying it again");
+            let has = |shard: &Shard| shard.ids.contains(&id);
+            if let Some(index) = self.shards.iter().position(has) {
+                self.tell_cameras(index);
+                self.shards[index].want_process(now);
+            }
+        }
+    }
+
+    /// Reads the config again. One that can't be used changes nothing.
+    fn reload(&mut self, now: Instant) {
+        self.systemd.reloading();
+        let read = read(&self.asked).map_err(|error| error.to_string()).and_then(|read| {
+            check_count(&read.1).map_err(|error| error.to_string())?;
+            Ok(read)
+        });
+        match read {
+            Ok((given, config)) => self.take(given, config, now),
+            Err(words) => {
+                for line in words.lines() {
+                    tracing::error!("config not taken: {line}");
+                }
+                tracing::error!("the cameras go on by the config that was read before");
+            }
+        }
+        self.systemd.reloaded();
+    }
+
+    fn take(&mut self, given: Given, config: Config, now: Instant) {
+        tracing::info!("config read again: {}", Changed::between(&self.cameras.1, &config));
+        for what in settings::for_a_restart(&self.settings.1, &config) {
+            tracing::warn!(
+                "{what} has changed: that takes effect when the service is started again"
+            );
+        }
+        let in_shards = self.cameras.0.files().variables();
+        for name in given.files().variables().difference(&in_shards) {
+            if std::env::var_os(name).is_some() {
+                tracing::warn!(
+                    "{name} is new in the config: until it is started again, the environment of a shard shows it"
+                );
+            }
+        }
+        let before = std::mem::replace(&mut self.cameras, (given, config)).1;
+        self.blame.forgive();
+        // Of a shard without a process nobody else takes the files away.
+        let gone = before.cameras.iter().map(|camera| &camera.id);
+        let gone = gone.filter(|id| !self.cameras.1.cameras.iter().any(|camera| camera.id == **id));
+        let down = |id: &&CameraId| {
+            self.shards.iter().any(|shard| shard.process.is_none() && shard.ids.contains(id))
+        };
+        let swept: Vec<_> = gone.filter(down).collect();
+        if self.asked.export == FrameExport::On && !swept.is_empty() {
+            export::sweep(&self.settings.1.export, swept);
+        }
+        self.divide(now);
+    }
+
+    /// Asks all to end.
+    fn stop(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return tracing::warn!("asked to stop again: still stopping");
+        }
+        tracing::info!("stopping");
+        self.systemd.stopping();
+        self.stopping = Some(now);
+        for shard in &mut self.shards {
+            shard.want_none();
+            if let Some(process) = &mut shard.process {
+                process.tell(&ToShard::Stop);
+            }
+        }
+    }
+
+    /// Whether all have ended; kills those that take too long.
+    fn is_over(&mut self, since: Instant, now: Instant) -> bool {
+        let late = now.saturating_duration_since(since) >= END_WITHIN;
+        let mut killed = Vec::new();
+        for shard in self.shards.iter_mut().filter(|_| late) {
+            if let Some(process) = &mut shard.process
+                && process.kill("it did not end")
+            {
+                let ids: Vec<_> = shard.ids.iter().map(ToString::to_string).collect();
+                killed.push(format!("shard {} ({})", shard.number, ids.join(", ")));
+            }
+        }
+        if !killed.is_empty() {
+            self.failed = Some(RunError::Killed(killed.join(", ")));
+        }
+        self.shards.iter().all(|shard| shard.process.is_none())
+    }
+
+    /// Removes what shards that died could not.
+    fn sweep(&self) {
+        let left = self.shards.iter().filter(|shard| shard.left_files);
+        let ids: Vec<_> = left.flat_map(|shard| &shard.ids).collect();
+        if self.asked.export == FrameExport::On && !ids.is_empty() {
+            export::sweep(&self.settings.1.export, ids);
+        }
+    }
+
+    /// Tells everybody how things are.
+    fn tell(&mut self, now: Instant) {
+        let shards = self.shards.iter().filter(|shard| !shard.ids.is_empty());
+        let reports: Vec<_> =
+            shards.map(|shard| (shard.health(), self.report_of(shard, now))).collect();
+        let all = || reports.iter().flat_map(|(_, report)| &report.cameras);
+        let streaming = all().filter(|camera| camera.input.state == "streaming").count();
+        self.systemd.status(format!("{streaming} of {} cameras streaming", all().count()));
+        self.files.write(reports);
+        let has_begun = |shard: &Shard| shard.was_up || shard.ids.is_empty();
+        if self.stopping.is_none() && self.shards.iter().all(has_begun) {
+            self.systemd.ready();
+        }
+        self.feed(now);
+    }
+
+    fn feed(&mut self, now: Instant) {
+        if self.shards.iter().all(|shard| shard.answers(now)) {
+            self.systemd.alive(now);
+        }
+    }
+
+    /// What a shard said last, with what only we know.
+    fn report_of(&self, shard: &Shard, now: Instant) -> ShardReport {
+        let up = shard.process.as_ref().is_some_and(process::Process::is_up);
+        let camera = |id: &CameraId| {
+            let known = shard.report.cameras.iter().find(|camera| camera.id == id.as_str());
+            let mut report = known.cloned().unwrap_or_default();
+            report.id = id.to_string();
+            report.shard = shard.number;
+            match self.blame.apart(id) {
+                Some(apart) => {
+                    let since = now.saturating_duration_since(apart.since);
+                    set(&mut report, "set apart", apart.words(now), Some(since));
+                }
+                None if up && known.is_some() => {}
+                None if up => set(&mut report, "connecting", String::new(), None),
+                None if shard.reason().is_empty() => {
+                    set(&mut report, "connecting", "its shard is starting".into(), None);
+                }
+                None => set(&mut report, "waiting", shard.reason().into(), None),
+            }
+            report
+        };
+        let cameras = shard.ids.iter().map(camera).collect();
+        ShardReport { cameras, ..shard.report.clone() }
+    }
+
+    /// Until something happens or is due.
+    fn wait(&self, now: Instant) -> Result<(), RunError> {
+        let mut next = self.status_at;
+        next = self.shards.iter().filter_map(Shard::next).fold(next, Instant::min);
+        if let Some(every) = self.systemd.watchdog() {
+            next = next.min(now + every);
+        }
+        if let Some(since) = self.stopping {
+            next = next.min(since + END_WITHIN).max(now + Duration::from_millis(5));
+        }
+        let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        for shard in &self.shards {
+            let interest = shard.process.as_ref().and_then(process::Process::interest);
+            if let Some((fd, waiting)) = interest {
+                let out = if waiting { PollFlags::OUT } else { PollFlags::empty() };
+                fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN | out));
+            }
+        }
+        let timeout = next.saturating_duration_since(now).try_into().ok();
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(RunError::Wait(error.into())),
+        }
+    }
+}
+
+fn set(report: &mut CameraReport, state: &str, reason: String, since: Option<Duration>) {
+    report.input.state = state.into();
+    report.input.reason = reason;
+    report.input.since_s = since.map(|since| since.as_secs());
+    report.decoder = None;
+}
+
+fn check_count(config: &Config) -> Result<(), RunError> {
+    match config.cameras.len() {
+        count if count > MAX_CAMERAS => Err(RunError::TooManyCameras { count }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,45 @@
+//! How long to wait before a shard that ended is started again. Pure.
+
+use std::time::Duration;
+
+/// A process that ran for so long has got over what ended its predecessor.
+const WELL_AFTER: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What became of a shard's processes lately.
+#[derive(Debug, Default)]
+pub(super) struct Restarts {
+    in_a_row: u32,
+}
+
+impl Restarts {
+    /// A process ended after it `ran` for so long: the time to wait before the next. The first is not waited for:
+    /// others' cameras are dark meanwhile.
+    pub(super) fn ended(&mut self, ran: Duration) -> Duration {
+        if ran >= WELL_AFTER {
+            self.in_a_row = 0;
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        match self.in_a_row {
+            1 => Duration::ZERO,
+            n => Duration::from_millis(500 << (n - 2).min(16)).min(LONGEST),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_a_long_run_ends_them() {
+        let mut restarts = Restarts::default();
+        let soon = Duration::from_secs(1);
+        let mut waits = [(); 9].map(|()| restarts.ended(soon).as_millis());
+        assert_eq!(waits, [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        waits = [(); 9].map(|()| restarts.ended(WELL_AFTER).as_millis());
+        assert_eq!(waits, [0; 9]);
+        restarts.in_a_row = u32::MAX;
+        assert_eq!(restarts.ended(soon), LONGEST);
+    }
+}
