@@ -12,3 +12,4 @@ mod pixels;
 mod readers;
 mod removal;
 mod size_change;
+mod status;

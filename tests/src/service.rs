@@ -99,16 +99,26 @@ impl Service {
 
     /// Kills the service as a crash would, and starts another in its place.
     pub fn crash_and_restart(&mut self, flag: &str) {
-        let shards = self.shards();
-        self.process.kill().unwrap();
-        shards.iter().for_each(|shard| kill(*shard));
-        self.process.wait().unwrap();
+        self.kill();
         self.process = spawn(self.work.path(), flag, &self.arguments, &self.variables);
     }
 
     /// The export directory, which the service itself makes.
     pub fn dir(&self) -> PathBuf {
         self.export.path().join("vas")
+    }
+
+    /// The folder of `status.json`.
+    pub fn run_dir(&self) -> PathBuf {
+        self.work.path().join("run")
+    }
+
+    /// Kills all processes of the service as a crash would.
+    pub fn kill(&mut self) {
+        let shards = self.shards();
+        self.process.kill().unwrap();
+        shards.iter().for_each(|shard| kill(*shard));
+        self.process.wait().unwrap();
     }
 
     /// The supervisor's process id.

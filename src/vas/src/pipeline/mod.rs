@@ -29,7 +29,8 @@ pub(crate) use decode::{Decode, Taker};
 pub(crate) use decoders::Decoders;
 pub(crate) use demand::Demand;
 pub(crate) use state::DecoderFacts;
-use state::{State, StateCell};
+pub(crate) use state::State;
+use state::StateCell;
 
 use crate::config::Input;
 use feed::Feed;

@@ -51,6 +51,22 @@ impl State {
         }
     }
 
+    /// Every state.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Connecting,
+        Self::Streaming,
+        Self::Waiting,
+        Self::Silent,
+        Self::Stalled,
+        Self::Refused,
+        Self::Unreachable,
+        Self::NoVideo,
+        Self::Garbage,
+        Self::Ended,
+        Self::Failed,
+    ];
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",

@@ -23,6 +23,8 @@ pub(crate) use report::{
 };
 
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

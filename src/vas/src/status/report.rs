@@ -211,7 +211,7 @@ pub(crate) struct DownloadReport {
     /// `host`, `cuda`, or `none`.
     pub(crate) engine: String,
     /// Copies under way.
-    pub(crate) in_flight: u32,
+    pub(crate) in_flight: Option<u32>,
     /// Longest time that a copy took since the last report.
     pub(crate) longest_ms: Option<f64>,
     /// Why it is not a better one, or what it lacks.

@@ -89,7 +89,7 @@ fn full_export() -> ExportReport {
         },
         download: Some(DownloadReport {
             engine: "host".into(),
-            in_flight: 1,
+            in_flight: Some(1),
             longest_ms: Some(1.5),
             why: Some("no GPU".into()),
         }),

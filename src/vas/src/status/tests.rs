@@ -9,7 +9,7 @@ use super::report::{ServiceStatus, ShardHealth};
 use super::{CameraStatus, InputStatus, StatusFiles, report};
 use crate::config::Roles;
 use crate::flag::FrameExport;
-use crate::pipeline::{DropReason, Shown};
+use crate::pipeline::{DropReason, Shown, State};
 
 #[test]
 fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
@@ -37,4 +37,16 @@ fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
     assert_eq!(whole.shards[0].health.pid, Some(std::process::id()));
     drop(files);
     assert_eq!(std::fs::read_dir(&run_dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_reason_that_quotes_a_url_is_masked() {
+    let shown = Arc::new(Shown::default());
+    shown.state.set(State::Refused, "rtsp://admin:pa55word@10.0.0.2/x refused the login");
+    let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
+    let id = CameraId::new("gate").unwrap();
+    let report = report(0, &mut [CameraStatus::new(id, inputs, None)]);
+    let camera = &report.cameras[0];
+    assert_eq!(camera.input.reason, "rtsp://***@10.0.0.2/x refused the login");
+    assert!(!serde_json::to_string(&report).unwrap().contains("pa55word"));
 }

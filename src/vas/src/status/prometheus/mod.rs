@@ -186,7 +186,7 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
         export.demand.max_fps.last().copied()
     });
     each("vas_downloads_in_flight", "Copies into the ring that are under way.", &|export| {
-        export.download.as_ref().map(|download| f64::from(download.in_flight))
+        export.download.as_ref()?.in_flight.map(f64::from)
     });
     text.family(
         "vas_frame_age_seconds",

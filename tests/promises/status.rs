@@ -1,0 +1,61 @@
+//! What the service says of itself: no secret in it, and no word of a service that is gone.
+
+use std::process::{Command, Output};
+
+use vas_tests::service::{Service, vas};
+
+/// The two ways a camera takes a password, on a port where nobody answers.
+const CAMERAS: &str = "[[camera]]\nid = \"gate\"\nurl = \"testsrc:64x64@25\"\n\
+    [[camera]]\nid = \"yard\"\nurl = \"rtsp://admin:pa55word@127.0.0.1:1/x?password=0pen\"\n";
+
+fn ask(service: &Service, arguments: &[&str]) -> Output {
+    Command::new(vas()).args(arguments).arg("--run-dir").arg(service.run_dir()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn passwords_are_in_no_file_and_no_answer() {
+    let mut service = Service::start("true", "", CAMERAS);
+    // Reasons that quote the url are tried in `status::tests`; here it is whatever the real parts say.
+    service.until_of(1, "a reason", |camera| camera["state"] == "unreachable");
+    let mut told = vec![service.log()];
+    for arguments in [&["status"][..], &["status", "--json"], &["health", "yard"]] {
+        told.push(text(&ask(&service, arguments)));
+    }
+    assert!(told.iter().all(|text| text.contains("cannot be reached")), "{told:?}");
+    for file in ["status.json", "vas.prom"] {
+        told.push(std::fs::read_to_string(service.run_dir().join(file)).unwrap());
+    }
+    for text in told {
+        assert!(!text.contains("pa55word") && !text.contains("0pen"), "{text}");
+    }
+}
+
+#[test]
+fn health_is_an_exit_code_and_a_dead_service_has_none() {
+    let mut service = Service::start("false", "", CAMERAS);
+    service.until("packets", |camera| camera["received"].as_u64() > Some(0));
+    let code = |output: &Output| output.status.code();
+    let whole = ask(&service, &["health", "--max-age", "60s"]);
+    assert_eq!(code(&whole), Some(0), "{}", text(&whole));
+    assert_eq!(code(&ask(&service, &["health", "gate", "--max-age", "60s"])), Some(0));
+    assert_eq!(code(&ask(&service, &["health", "yard", "--max-age", "60s"])), Some(1));
+    assert_eq!(code(&ask(&service, &["health", "nobody", "--max-age", "60s"])), Some(3));
+    assert_eq!(code(&ask(&service, &["health", "--max-age", "2"])), Some(2));
+
+    service.kill();
+    // The file stays as it was; that it is older than a millisecond needs no waiting.
+    let dead = ask(&service, &["health", "--max-age", "1ms"]);
+    assert_eq!(code(&dead), Some(1));
+    assert!(text(&dead).contains(&format!("process {}, which wrote it", service.pid())));
+
+    std::fs::remove_file(service.run_dir().join("status.json")).unwrap();
+    assert_eq!(code(&ask(&service, &["health"])), Some(1));
+    let none = ask(&service, &["status"]);
+    assert_eq!(code(&none), Some(3));
+    assert!(text(&none).contains("no service writes"), "{}", text(&none));
+}
