@@ -6,6 +6,7 @@ mod decode;
 mod demand;
 mod flag;
 mod gate;
+mod gpu;
 mod idle;
 mod memory;
 mod pixels;

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vas_sim_gpu::testing::Session;
 
 /// Longest that a test waits for what must come; reaching it is a failure, with words.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,6 +61,22 @@ impl Service {
     /// Starts it with further arguments of `vas run`.
     pub fn start_with(flag: &str, export: &str, cameras: &str, arguments: &[&str]) -> Self {
         Self::launch(Plan { flag, export, cameras, arguments, ..Plan::default() })
+    }
+
+    /// Starts it on simulated GPUs.
+    pub fn start_on(
+        gpus: &Session,
+        flag: &str,
+        export: &str,
+        cameras: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let mut command = Command::new("vas");
+        let set = gpus.configure(&mut command).get_envs();
+        let variables: Vec<_> =
+            set.filter_map(|(name, to)| name.to_str().zip(to?.to_str())).collect();
+        let variables = variables.as_slice();
+        Self::launch(Plan { flag, export, cameras, arguments, variables, ..Plan::default() })
     }
 
     /// Starts it with an export directory on a tmpfs of its own, mounted with `options`. Takes root.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::nvdec::{Failure, Nvdec};
+use super::price::SurfacePrice;
 use super::records::{Records, Said};
 use super::{DecodeError, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
@@ -149,6 +150,11 @@ impl Decoder for FfmpegDecoder {
 
     fn fallback(&self) -> Option<GpuError> {
         self.nvdec.as_ref().and_then(|nvdec| nvdec.fallback())
+    }
+
+    fn price(&self) -> Option<SurfacePrice> {
+        let nvdec = self.nvdec.as_ref().filter(|nvdec| nvdec.fallback().is_none());
+        nvdec.and_then(|nvdec| nvdec.price())
     }
 }
 

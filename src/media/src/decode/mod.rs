@@ -3,6 +3,7 @@
 mod describe;
 mod ffmpeg;
 mod nvdec;
+mod price;
 mod records;
 mod software;
 
@@ -14,6 +15,7 @@ use crate::frame::Frame;
 use crate::packet::Packet;
 pub(crate) use describe::describe;
 pub use nvdec::{nvdec_takes, open_nvdec};
+pub use price::SurfacePrice;
 pub use software::open_software;
 
 /// Turns packets into frames, in the order in which they are to be shown.
@@ -48,6 +50,11 @@ pub trait Decoder: Send {
 
     /// Why the processor decodes what a GPU was to decode.
     fn fallback(&self) -> Option<GpuError> {
+        None
+    }
+
+    /// What a decoder on a GPU takes of its memory, known once the first packet was sent.
+    fn price(&self) -> Option<SurfacePrice> {
         None
     }
 }

@@ -10,6 +10,7 @@ use ffmpeg_next::ffi::AVPixelFormat::{
 };
 
 use super::ffmpeg::FfmpegDecoder;
+use super::price::SurfacePrice;
 use super::{DecodeError, Decoder};
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
@@ -21,7 +22,11 @@ use crate::stream::StreamInfo;
 const MAX_FAILURES: u32 = 8;
 
 /// More decode surfaces than these NVDEC does not take; FFmpeg asks for as many output surfaces.
-const MAX_SURFACES: usize = 32;
+const MAX_SURFACES: u32 = 32;
+
+/// What FFmpeg adds to the pool of a codec (FFmpeg 5.1, ff_decode_get_hw_frames_ctx in
+/// libavcodec/decode.c): the surfaces that a caller may always work with.
+const WORK_SURFACES: u32 = 3;
 
 /// Opens a decoder that decodes a stream on a GPU. Its frames stay there
 /// ([`Frame::surface`](crate::Frame::surface)), 8 bits in 4:2:0.
@@ -95,6 +100,8 @@ impl From<AvError> for Failure {
 struct State {
     /// FFmpeg was told to use the GPU, within the call that runs now.
     tried: bool,
+    /// What the decoder takes, as of its latest sequence.
+    price: Option<SurfacePrice>,
     fallback: Option<GpuError>,
     failures: u32,
 }
@@ -166,6 +173,11 @@ impl Nvdec {
         DecodeError::from(GpuError::Failing { ordinal, pictures, said: words(&heard) }).into()
     }
 
+    /// What the decoder takes of the GPU's memory.
+    pub(super) fn price(&self) -> Option<SurfacePrice> {
+        self.state().price
+    }
+
     /// FFmpeg asks for the format to decode to: once for each new sequence, and again without the
     /// GPU's when that could not be set up.
     fn choose(&self, offered: &Offered) -> AVPixelFormat {
@@ -194,16 +206,33 @@ impl Nvdec {
             return Err(GpuError::Unsupported { what });
         }
         state.tried = true;
-        Ok(())
+        state.price = offered.price;
+        drop(state);
+        offered.price.map_or(Ok(()), |price| self.affordable(price))
+    }
+
+    /// Refuses what can't fit, before the driver does with less to say.
+    fn affordable(&self, price: SurfacePrice) -> Result<(), GpuError> {
+        let GpuMemory { free, total } = self.device.memory()?;
+        if price.fits(free) {
+            return Ok(());
+        }
+        let said = format!("the decoder takes {price}");
+        Err(GpuError::NoMemory { ordinal: self.device.ordinal(), free, total, said })
     }
 
     /// Why FFmpeg could not set NVDEC up, by what it said.
-    fn setup_failed(&self, coded: (usize, usize)) -> GpuError {
+    fn setup_failed(&self, coded: (u32, u32)) -> GpuError {
         if let Err(lost) = self.device.health() {
             return lost;
         }
         let (ordinal, heard) = (self.device.ordinal(), log::heard());
         let said = words(&heard);
+        let price = self.price();
+        if let Some(price) = price.filter(|price| price.surfaces > MAX_SURFACES) {
+            let what = format!("it takes {price}, and NVDEC has {MAX_SURFACES} ({said})");
+            return GpuError::Unsupported { what };
+        }
         let any = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
         if any(&["libnvcuvid", "nvcuvid."]) {
             return GpuError::NoLibrary { library: "libnvcuvid.so.1" };
@@ -214,8 +243,8 @@ impl Nvdec {
             };
             // The driver has one code for both. With room for the largest decoder there is, it
             // was not memory that lacked.
-            let largest = coded.0 * coded.1 * 3 / 2 * MAX_SURFACES * 2;
-            return if free > largest {
+            let largest = SurfacePrice::of(MAX_SURFACES, coded);
+            return if largest.fits(free) {
                 GpuError::SessionsUsedUp { ordinal, said }
             } else {
                 GpuError::NoMemory { ordinal, free, total, said }
@@ -245,15 +274,18 @@ struct Offered {
     /// What its own code decodes to: the last of the list.
     software: AVPixelFormat,
     /// Width and height as coded.
-    coded: (usize, usize),
+    coded: (u32, u32),
+    /// What NVDEC would take, if FFmpeg knows.
+    price: Option<SurfacePrice>,
 }
 
 impl Offered {
     /// # Safety
     /// `context` is valid, `formats` a list that ends with AV_PIX_FMT_NONE.
-    unsafe fn read(context: *const ffi::AVCodecContext, formats: *const AVPixelFormat) -> Self {
-        let mut offered = Self { cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0) };
-        let side = |pixels: c_int| usize::try_from(pixels).unwrap_or(0);
+    unsafe fn read(context: *mut ffi::AVCodecContext, formats: *const AVPixelFormat) -> Self {
+        let mut offered =
+            Self { cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0), price: None };
+        let side = |pixels: c_int| u32::try_from(pixels).unwrap_or(0);
         // SAFETY: valid by contract; read as numbers (house rule 4) up to the end of the list.
         unsafe {
             offered.coded = (side((*context).coded_width), side((*context).coded_height));
@@ -263,8 +295,37 @@ impl Offered {
                 offered.software = format;
                 next = next.add(1);
             }
+            if offered.cuda {
+                offered.price = price(context);
+            }
         }
         offered
+    }
+}
+
+/// What FFmpeg's NVDEC code is about to ask the GPU for: its own reckoning, by the stream's parameter sets
+/// (FFmpeg 5.1, nvdec_h264.c: reference frames and those held back; nvdec_hevc.c: the largest buffer and one
+/// more; two more for both in nvdec.c). No call of the driver.
+///
+/// # Safety
+/// `context` is the one of a running call of `get_format` that offered CUDA.
+unsafe fn price(context: *mut ffi::AVCodecContext) -> Option<SurfacePrice> {
+    let mut frames: *mut ffi::AVBufferRef = std::ptr::null_mut();
+    // SAFETY: called as FFmpeg asks, from `get_format` with its context and the device that `attach` gave it;
+    // what comes back is ours, read and freed here.
+    unsafe {
+        let device = (*context).hw_device_ctx;
+        let code =
+            ffi::avcodec_get_hw_frames_parameters(context, device, AV_PIX_FMT_CUDA, &mut frames);
+        if code < 0 || frames.is_null() {
+            return None;
+        }
+        let pool = (*frames).data.cast::<ffi::AVHWFramesContext>();
+        let side = |pixels: c_int| u32::try_from(pixels).unwrap_or(0);
+        let surfaces = side((*pool).initial_pool_size);
+        let size = (side((*pool).width), side((*pool).height));
+        ffi::av_buffer_unref(&mut frames);
+        (surfaces > 0).then(|| SurfacePrice::of(surfaces + WORK_SURFACES, size))
     }
 }
 

@@ -48,10 +48,14 @@ fn no_further_decoder_is_to_be_had() {
 #[test]
 fn the_memory_is_used_up() {
     let gpu = SimulatedGpu::new().set("memory_mib", 264).set("context_mib", 256);
-    assert_clean(gpu.in_child(|_| {
+    assert_clean(gpu.in_child(|simulator| {
         let reason = all_in_memory(&Clip::encode(Codec::H264, (1920, 1080), &["-bf", "2"]));
-        let GpuError::NoMemory { free, total, .. } = reason else { panic!("{reason}") };
+        let GpuError::NoMemory { free, total, said, .. } = reason else { panic!("{reason}") };
         assert_eq!((free, total), (8 << 20, 264 << 20));
+        // By the stream's own parameter sets: two reference frames and two held back, and FFmpeg's five.
+        assert!(said.starts_with("the decoder takes 2 x "), "{said}");
+        // The driver was not asked for what it can't give.
+        assert_eq!(simulator.calls("cuvidCreateDecoder"), 0);
     }));
 }
 
@@ -78,9 +82,10 @@ fn making_the_decoder_fails() {
 fn more_surfaces_are_asked_for_than_a_decoder_has() {
     assert_clean(SimulatedGpu::new().in_child(|_| {
         let reason = all_in_memory_after(&Clip::small(), 40, || ());
-        let GpuError::Failed { said, .. } = &reason else { panic!("{reason}") };
-        assert!(said.contains("more than 32 (46) decode surfaces"), "{said}");
-        assert!(!said.contains("threads"), "{said}");
+        let GpuError::Unsupported { what } = &reason else { panic!("{reason}") };
+        assert!(what.starts_with("it takes 2 x 46 surfaces of 320x192, 8478720 bytes"), "{what}");
+        assert!(what.contains("more than 32 (46) decode surfaces"), "{what}");
+        assert!(!what.contains("threads"), "{what}");
     }));
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Decode {
     on_gpu: bool,
     /// A picture came from the GPU.
     seen_picture: bool,
+    /// Packets that the decoder has taken and whose pictures it still holds back.
+    held: u64,
     frame: Frame,
 }
 
@@ -88,7 +90,7 @@ impl BranchShown for Shown {
 
     fn panicked(&self) {
         let why = Some("internal error in the decode thread".into());
-        self.state.set_decoder(Some(DecoderFacts { kind: "none", gpu: None, why }));
+        self.state.set_decoder(Some(DecoderFacts::none(why)));
     }
 }
 
@@ -109,6 +111,7 @@ impl Decode {
             decoder: None,
             on_gpu: false,
             seen_picture: false,
+            held: 0,
             frame: Frame::new(),
         }
     }
@@ -169,6 +172,7 @@ impl Decode {
         let Some(stream) = &self.stream else { return };
         self.on_gpu = on_gpu;
         self.seen_picture = false;
+        self.held = 0;
         self.shown.state.set_decoder(Some(self.decoders.facts(decoder.as_ref())));
         self.taker.begin(stream, decoder.kind());
         self.decoder = Some(decoder);
@@ -176,7 +180,7 @@ impl Decode {
 
     fn without_decoder(&mut self, why: Option<String>) {
         self.decoder = None;
-        self.shown.state.set_decoder(Some(DecoderFacts { kind: "none", gpu: None, why }));
+        self.shown.state.set_decoder(Some(DecoderFacts::none(why)));
     }
 
     /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes out first.
@@ -221,7 +225,10 @@ impl Decode {
                     self.report(&error);
                     break;
                 }
-                Ok(()) => break,
+                Ok(()) => {
+                    self.held += 1;
+                    break;
+                }
             }
         }
         self.look_after_gpu();
@@ -242,9 +249,12 @@ impl Decode {
             match decoder.receive(&mut self.frame) {
                 Ok(Received::Frame) => {
                     self.shown.counters.decoded_frame();
+                    self.held = self.held.saturating_sub(1);
                     if self.on_gpu && !self.seen_picture {
                         self.seen_picture = true;
                         self.decoders.decodes(monotonic_ns());
+                        let facts = self.decoders.facts(decoder.as_ref());
+                        self.shown.state.set_decoder(Some(facts));
                     }
                     self.taker.take(&mut self.frame);
                     self.frame.clear();
@@ -264,6 +274,7 @@ impl Decode {
             return tracing::debug!("{error}");
         }
         self.decoder = None;
+        self.shown.counters.dropped_many(DropReason::Undecodable, std::mem::take(&mut self.held));
         match error {
             DecodeError::Gpu(why) if self.on_gpu => {
                 self.on_gpu = false;

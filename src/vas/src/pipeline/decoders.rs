@@ -188,7 +188,8 @@ impl Decoders {
         let on_gpu = decoder.kind() == DecoderKind::Nvdec;
         let gpu = self.seat.as_ref().filter(|_| on_gpu).map(Seat::gpu);
         let why = self.why().filter(|_| !on_gpu);
-        DecoderFacts { kind: kind_word(decoder.kind()), gpu, why }
+        let gpu_bytes = decoder.price().map(|price| price.bytes);
+        DecoderFacts { kind: kind_word(decoder.kind()), gpu, gpu_bytes, why }
     }
 
     /// Whether only a GPU may decode.

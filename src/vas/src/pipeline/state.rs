@@ -111,8 +111,17 @@ pub(crate) struct DecoderFacts {
     pub(crate) kind: &'static str,
     /// The GPU that it decodes on.
     pub(crate) gpu: Option<usize>,
+    /// What it takes of that GPU's memory, at least.
+    pub(crate) gpu_bytes: Option<u64>,
     /// Why it is not a better one, or why there is none.
     pub(crate) why: Option<String>,
+}
+
+impl DecoderFacts {
+    /// No decoder.
+    pub(super) fn none(why: Option<String>) -> Self {
+        Self { kind: "none", gpu: None, gpu_bytes: None, why }
+    }
 }
 
 /// State, reason and stream facts: written by the camera's threads at changes, read by the status.

@@ -114,6 +114,7 @@ fn decoder(facts: DecoderFacts) -> DecoderReport {
     DecoderReport {
         kind: facts.kind.into(),
         gpu: facts.gpu.map(|gpu| gpu.to_string()),
+        gpu_bytes: facts.gpu_bytes,
         why: facts.why.map(|why| vas_media::redact(&why)),
     }
 }

@@ -160,6 +160,8 @@ pub(crate) struct DecoderReport {
     pub(crate) kind: String,
     /// The GPU that it decodes on.
     pub(crate) gpu: Option<String>,
+    /// Bytes of that GPU's memory that its surfaces take, at least.
+    pub(crate) gpu_bytes: Option<u64>,
     /// Why it is not a better one, or why there is none.
     pub(crate) why: Option<String>,
 }

@@ -49,6 +49,7 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
         input,
         decoder: Some(DecoderReport {
             kind: "software".into(),
+            gpu_bytes: Some(75_202_560),
             gpu: Some("0".into()),
             why: Some("no GPU".into()),
         }),

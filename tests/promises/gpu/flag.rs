@@ -1,0 +1,85 @@
+//! Contract V3 on a GPU: what decodes makes the same calls whether frames are exported or not.
+
+use vas_sim_gpu::testing::{CallRecord, SimulatedGpu};
+use vas_tests::service::Service;
+
+use super::{camera, clip, stop_cleanly};
+
+const FRAMES: u32 = 60;
+
+/// The driver's calls of a run that decodes a file, which a reader reads if frames are exported.
+fn calls(flag: &str) -> Vec<CallRecord> {
+    let file = clip(FRAMES).make();
+    let gpus = SimulatedGpu::new().start();
+    let log = tempfile::tempdir().unwrap();
+    let arguments = ["--test-frame-log", log.path().to_str().unwrap()];
+    let cameras = camera("cam", file.to_str().unwrap(), "");
+    let mut service = Service::start_on(&gpus, flag, "", &cameras, &arguments);
+    let _reader = (flag == "true").then(|| service.until_read("cam"));
+    let camera = service
+        .until("the end", |camera| camera["state"] == "ended" && camera["decoded"] == FRAMES);
+    assert_eq!(camera["decoder"]["kind"], "nvdec");
+    if flag == "true" {
+        assert!(camera["exported"].as_u64() > Some(0));
+    }
+    stop_cleanly(service, &gpus);
+    gpus.calls()
+}
+
+/// What decoding calls, in order: of the decode thread up to its last picture, without letting go of
+/// pictures, which is done by whoever has them last.
+fn of_decoding(calls: &[CallRecord]) -> Vec<(String, u64, String)> {
+    const LETTING_GO: [&str; 4] = [
+        "cuvidUnmapVideoFrame64",
+        "cuvidDestroyDecoder",
+        "cuCtxPushCurrent_v2",
+        "cuCtxPopCurrent_v2",
+    ];
+    let own = calls.iter().filter(|call| call.thread.starts_with("dec:"));
+    let kept = own.filter(|call| !LETTING_GO.contains(&call.function.as_str()));
+    let mut decoding: Vec<_> =
+        kept.map(|call| (call.function.clone(), call.bytes, call.status.clone())).collect();
+    let last = decoding.iter().rposition(|(function, ..)| function == "cuvidMapVideoFrame64");
+    decoding.truncate(last.expect("pictures") + 1);
+    decoding
+}
+
+fn count(calls: &[CallRecord], function: &str) -> usize {
+    calls.iter().filter(|call| call.function == function).count()
+}
+
+#[test]
+fn decoding_makes_the_same_calls_with_the_flag_on_and_off() {
+    let (on, off) = (calls("true"), calls("false"));
+    let (decoding_on, decoding_off) = (of_decoding(&on), of_decoding(&off));
+    assert!(decoding_off.len() > 2 * FRAMES as usize, "{decoding_off:?}");
+    let differ = decoding_on.iter().zip(&decoding_off).find(|(on, off)| on != off);
+    assert_eq!((differ, decoding_on.len()), (None, decoding_off.len()));
+    for function in ["cuvidUnmapVideoFrame64", "cuvidDestroyDecoder"] {
+        assert_eq!(count(&on, function), count(&off, function), "{function}");
+    }
+    // Of the download nothing is there, and with the flag on it is, so that this can fail.
+    for function in ["cuMemcpy2DAsync_v2", "cuEventRecord", "cuMemHostRegister_v2"] {
+        assert_eq!(count(&off, function), 0, "{function}");
+        assert!(count(&on, function) > 0, "{function}");
+    }
+    assert!(off.iter().all(|call| !call.thread.starts_with("vas-")), "{off:?}");
+}
+
+#[test]
+fn cameras_that_may_not_use_a_gpu_load_no_driver() {
+    let file = clip(FRAMES).make();
+    for (decode, loads) in [("software", false), ("auto", true)] {
+        let gpus = SimulatedGpu::new().start();
+        let more = format!("decode = {decode:?}\nidle = \"decode\"");
+        let cameras = camera("cam", file.to_str().unwrap(), &more);
+        let mut service = Service::start_on(&gpus, "true", "", &cameras, &[]);
+        service.until("frames", |camera| camera["decoded"].as_u64() > Some(0));
+        let maps = service.shards().into_iter().map(|shard| {
+            let maps = std::fs::read_to_string(format!("/proc/{shard}/maps")).unwrap();
+            maps.contains("libvas_sim_gpu")
+        });
+        assert_eq!(maps.collect::<Vec<_>>(), [loads], "decode = {decode}");
+        assert_eq!(service.stop(), Some(0));
+    }
+}
