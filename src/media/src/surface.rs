@@ -123,8 +123,8 @@ pub(crate) unsafe fn surface_device(frame: *const ffi::AVFrame) -> Option<usize>
     }
 }
 
-/// Whether nobody but this frame has the pool of its surface: the decoder that gave it out is closed, and
-/// goes with it.
+/// Whether nobody but this frame and NVDEC's decoder has the pool of its surface: FFmpeg's codec, which has
+/// it while it is open, is closed, and the decoder goes with the frame.
 ///
 /// # Safety
 /// `frame` points to a valid frame that nobody writes during the call.
@@ -132,7 +132,8 @@ pub(crate) unsafe fn is_last_of_pool(frame: *const ffi::AVFrame) -> bool {
     // SAFETY: valid by contract; the count is read as an atomic.
     unsafe {
         let pool = (*frame).hw_frames_ctx;
-        !pool.is_null() && ffi::av_buffer_get_ref_count(pool) == 1
+        // Ours, and that of FFmpeg's NVDECDecoder. Where it keeps none this is true too often, not too seldom.
+        !pool.is_null() && ffi::av_buffer_get_ref_count(pool) <= 2
     }
 }
 

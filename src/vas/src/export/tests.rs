@@ -13,6 +13,10 @@ use super::*;
 use crate::config::{Config, Surroundings};
 use crate::pipeline::{Demand, DropReason, Taker as _};
 
+mod conformance;
+mod gpu;
+mod nvdec;
+
 const LONG: Duration = Duration::from_secs(60);
 
 /// A frame path with one camera, whose frames the test offers itself.

@@ -1,0 +1,365 @@
+//! The tap with pictures of NVDEC, on simulated devices: nothing here says anything of real GPUs.
+
+use std::sync::Arc;
+
+use vas_media::{CudaDevice, DecoderKind, Frame};
+use vas_sim_gpu::testing::SimulatedGpu;
+
+use super::nvdec::{Clip, GpuRig, PICTURES, Pictures};
+use crate::export::download::MAX_IN_FLIGHT;
+use crate::pipeline::{DropReason, Taker as _};
+
+/// What a decode thread must leave to the engine. FFmpeg's own calls there push a context, decode and map.
+const ENGINES_CALLS: &str = "dec:cuStreamCreate,cuStreamDestroy_v2,cuStreamWaitEvent,\
+    cuEventCreate,cuEventDestroy_v2,cuEventRecord,cuEventSynchronize,cuMemcpy2DAsync_v2,\
+    cuMemHostRegister_v2,cuMemHostUnregister,cuMemAllocHost_v2,cuMemFreeHost,cuCtxSetCurrent";
+
+/// Runs what a decode thread would, by its name.
+fn on_decode_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("dec:cam0".into());
+        thread.spawn_scoped(scope, run).unwrap().join().unwrap()
+    })
+}
+
+#[test]
+fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
+    let gpu = SimulatedGpu::new().set("seed", 7).set("forbid", ENGINES_CALLS);
+    let Some(run) = gpu.in_child(|simulator| {
+        let clip = Clip::encode((322, 182));
+        let predicted = clip.predicted(7);
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 64\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        on_decode_thread(|| {
+            camera.warm_up(&mut pictures);
+            for _ in 0..2 * PICTURES {
+                let mut frame = pictures.next();
+                // Not FFmpeg's either: taking a frame calls no driver at all.
+                simulator.forbid_this_thread(true);
+                let before = camera.exported();
+                camera.tap.take(&mut frame);
+                while camera.exported() == before {
+                    std::thread::yield_now();
+                }
+                simulator.forbid_this_thread(false);
+                assert!(frame.is_empty(), "the engine has the surface");
+                let (_, seen) = camera.newest();
+                assert!(predicted.contains(&seen));
+            }
+        });
+        assert_eq!(pictures.kind(), DecoderKind::Nvdec);
+        // The visible picture once, and nothing beside it.
+        let bytes = (322 * 182 * 3 / 2) * camera.exported();
+        assert_eq!(simulator.level("copied_bytes"), bytes);
+        camera.until_download("cuda", str::is_empty);
+        assert_eq!(camera.dropped(), []);
+        drop(pictures);
+        rig.stop();
+        assert_eq!(simulator.level("pinned_bytes"), 0);
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+    // The ring was pinned before its first frame was queued.
+    let first = |function: &str| run.calls.iter().position(|call| call.function == function);
+    assert!(first("cuMemHostRegister_v2") < first("cuMemcpy2DAsync_v2"));
+}
+
+#[test]
+fn decoding_goes_on_while_no_copy_ends() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 64\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        let before = camera.exported();
+        simulator.set("hold_copies=1");
+        let mut frame = Frame::new();
+        // Each of them decodes, although the copies of the first ones never end.
+        for _ in 0..10 * PICTURES {
+            pictures.next_into(&mut frame);
+            camera.tap.take(&mut frame);
+            frame.clear();
+        }
+        assert_eq!(camera.exported(), before);
+        let dropped = (10 * PICTURES) as u64 - u64::from(MAX_IN_FLIGHT);
+        assert_eq!(camera.dropped(), [("in_flight", dropped)]);
+        simulator.set("hold_copies=0");
+        while camera.exported() < before + u64::from(MAX_IN_FLIGHT) {
+            std::thread::yield_now();
+        }
+        camera.pass(&mut pictures);
+        assert_eq!(camera.exported(), before + u64::from(MAX_IN_FLIGHT) + 1);
+        drop((pictures, frame));
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
+    let gpu = SimulatedGpu::new().set("devices", 2);
+    let Some(run) = gpu.in_child(|simulator| {
+        let clip = Clip::small();
+        let devices = [0, 1].map(|ordinal| CudaDevice::open(ordinal).unwrap());
+        let mut rig = GpuRig::new(1, "slots = 64\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut all = [
+            Pictures::on_gpu(&devices[0], &clip),
+            Pictures::on_processor(&clip),
+            Pictures::on_gpu(&devices[1], &clip),
+        ];
+        // Colours are said by the stream, so that all have the same geometry, and so one ring.
+        camera.warm_up(&mut all[0]);
+        for (from, to) in [(0, 1), (1, 2), (2, 0), (0, 2), (2, 1), (1, 0)] {
+            for pictures in [from, to] {
+                camera.warm_up(&mut all[pictures]);
+                camera.pass(&mut all[pictures]);
+            }
+            // While copies of the one are on their way, nothing goes the other's way.
+            if from != 1 {
+                camera.warm_up(&mut all[from]);
+                simulator.set("hold_copies=1");
+                let (exported, changed) =
+                    (camera.exported(), camera.drops(DropReason::EngineChange));
+                camera.tap.take(&mut all[from].next());
+                for _ in 0..5 {
+                    camera.tap.take(&mut all[to].next());
+                }
+                assert_eq!(camera.exported(), exported, "{from} to {to}");
+                assert_eq!(camera.drops(DropReason::EngineChange), changed + 5);
+                simulator.set("hold_copies=0");
+                while camera.exported() == exported {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        let readable = camera.readable();
+        assert!(readable.len() > 20, "{readable:?}");
+        assert!(readable.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{readable:?}");
+        drop(all);
+        rig.stop();
+        drop(devices);
+    }) else {
+        return;
+    };
+    // The second GPU finds the ring pinned by the first, and stages it: the driver's refusal is noted.
+    run.report.assert_clean(&["overlapping_registration"]);
+}
+
+#[test]
+fn a_ring_that_can_not_be_pinned_is_staged_and_says_so() {
+    let Some(run) = SimulatedGpu::new().set("seed", 3).in_child(|simulator| {
+        let clip = Clip::small();
+        let predicted = clip.predicted(3);
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        simulator.set("fault=cuMemHostRegister_v2:1+:CUDA_ERROR_OUT_OF_MEMORY");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        for _ in 0..5 {
+            camera.pass(&mut pictures);
+            assert!(predicted.contains(&camera.newest().1));
+        }
+        let why = "staged: cuMemHostRegister_v2 failed: CUDA_ERROR_OUT_OF_MEMORY";
+        camera.until_download("cuda", |words| words.starts_with(why));
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+/// A decoder ends with its last surface: not on the thread that publishes other cameras' frames.
+#[test]
+fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_by_the_closer() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        simulator.set("hold_copies=1");
+        camera.tap.take(&mut pictures.next());
+        camera.tap.take(&mut pictures.next());
+        drop(pictures);
+        assert_eq!(simulator.level("decoders"), 1);
+        let before = camera.exported();
+        simulator.set("hold_copies=0");
+        while camera.exported() < before + 2 || simulator.level("decoders") > 0 {
+            std::thread::yield_now();
+        }
+        // The shell is there again, and the next decoder's frames go on.
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+    let destroyed = run.calls.iter().filter(|call| call.function == "cuvidDestroyDecoder");
+    let threads: Vec<&str> = destroyed.map(|call| call.thread.as_str()).collect();
+    assert_eq!(threads[0], "vas-closer", "{threads:?}");
+    assert!(!threads.iter().any(|thread| thread.starts_with("vas-reap")), "{threads:?}");
+}
+
+/// Where an engine can fail at a frame, and at which of the calls of that name.
+const FAILURES: [(&str, u32); 6] = [
+    ("cuEventRecord", 1),
+    ("cuEventRecord", 2),
+    ("cuStreamWaitEvent", 1),
+    ("cuMemcpy2DAsync_v2", 1),
+    ("cuMemcpy2DAsync_v2", 2),
+    ("cuEventSynchronize", 1),
+];
+
+#[test]
+fn a_call_that_fails_costs_one_frame_and_nobody_else() {
+    let Some(run) = SimulatedGpu::new().set("seed", 5).in_child(|simulator| {
+        let clip = Clip::small();
+        let predicted = clip.predicted(5);
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(2, "slots = 32\nhold = \"1ms\"");
+        let [camera, other] = &mut rig.cameras[..] else { unreachable!() };
+        let mut pictures = [(); 2].map(|()| Pictures::on_gpu(&device, &clip));
+        camera.warm_up(&mut pictures[0]);
+        other.warm_up(&mut pictures[1]);
+        for (failed, (function, at)) in (1..).zip(FAILURES) {
+            let (older, exported) = (camera.newest(), camera.exported());
+            simulator.set("clear_faults=");
+            simulator.set(&format!("fault={function}:{at}:CUDA_ERROR_LAUNCH_FAILED"));
+            camera.pass(&mut pictures[0]);
+            assert_eq!(camera.drops(DropReason::CopyFailed), failed, "{function}, call {at}");
+            assert_eq!(camera.exported(), exported);
+            assert!(camera.newest() == older, "{function}: the older frame stays");
+            // The next ones are well, and so are other cameras'.
+            let exported = other.exported();
+            other.pass(&mut pictures[1]);
+            assert_eq!(other.exported(), exported + 1);
+            camera.pass(&mut pictures[0]);
+            let (frame_id, bytes) = camera.newest();
+            assert!(frame_id == older.0 + 2 && predicted.contains(&bytes), "{function}");
+        }
+        assert_eq!(camera.dropped(), [("copy_failed", FAILURES.len() as u64)]);
+        assert_eq!(other.dropped(), []);
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn an_engine_that_can_not_be_had_is_said_and_tried_again() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        simulator.set("fault=cuStreamCreate:1:CUDA_ERROR_OUT_OF_MEMORY");
+        camera.tap.begin(&pictures.stream, pictures.kind());
+        while camera.drops(DropReason::NoExport) == 0 {
+            camera.pass(&mut pictures);
+        }
+        camera.until_download("none", |why| why.contains("cuStreamCreate failed"));
+        assert_eq!(camera.exported(), 0);
+        // The keeper goes on by itself.
+        camera.warm_up(&mut pictures);
+        camera.until_download("cuda", str::is_empty);
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn a_lost_gpu_is_told_and_another_goes_on_with_the_ring() {
+    let gpu = SimulatedGpu::new().set("devices", 2);
+    let Some(run) = gpu.in_child(|simulator| {
+        let clip = Clip::small();
+        let devices = [0, 1].map(|ordinal| CudaDevice::open(ordinal).unwrap());
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        let lost = rig.path.lost_gpus();
+        let camera = &mut rig.cameras[0];
+        let mut pictures = devices.each_ref().map(|device| Pictures::on_gpu(device, &clip));
+        camera.warm_up(&mut pictures[0]);
+        let older = camera.newest();
+        let surfaces = [(); 2].map(|()| pictures[0].next());
+        simulator.set("fault=device_lost:0@call 1");
+        for (gone, mut surface) in (1..).zip(surfaces) {
+            camera.tap.take(&mut surface);
+            while camera.drops(DropReason::GpuLost) < gone {
+                std::thread::yield_now();
+            }
+        }
+        assert_eq!([0, 1].map(|device| lost.has(device)), [true, false]);
+        devices[0].health().unwrap_err();
+        assert!(camera.newest() == older, "the ring serves what it has");
+        camera.until_download("none", |why| why.starts_with("GPU 0 is lost: "));
+        camera.warm_up(&mut pictures[1]);
+        camera.until_download("cuda", str::is_empty);
+        assert!(camera.newest().0 > older.0);
+        assert!(camera.readable().iter().any(|(frame_id, _)| *frame_id == older.0));
+        drop(pictures);
+        rig.stop();
+        drop(devices);
+    }) else {
+        return;
+    };
+    // What a lost device was asked to give back it does not all give back.
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_flight() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(3, "slots = 32\nhold = \"1ms\"");
+        let mut decoders = Vec::new();
+        for camera in &mut rig.cameras {
+            let mut pictures = Pictures::on_gpu(&device, &clip);
+            camera.warm_up(&mut pictures);
+            decoders.push(pictures);
+        }
+        simulator.set("hold_copies=1");
+        for (camera, pictures) in rig.cameras.iter_mut().zip(&mut decoders) {
+            (0..MAX_IN_FLIGHT).for_each(|_| camera.tap.take(&mut pictures.next()));
+        }
+        let shown: Vec<_> = rig.cameras.iter().map(|camera| Arc::clone(&camera.shown)).collect();
+        let before: Vec<_> = shown.iter().map(|shown| shown.counters.exported()).collect();
+        drop(decoders);
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| rig.stop());
+            simulator.set("hold_copies=0");
+            stopping.join().unwrap();
+        });
+        for (shown, before) in shown.iter().zip(before) {
+            assert_eq!(shown.counters.exported(), before + u64::from(MAX_IN_FLIGHT));
+        }
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
