@@ -1,7 +1,6 @@
 //! CUDA's download engine: decoded surfaces of an NVIDIA GPU into the slots of frame rings.
 //!
-//! The service does not use it yet: nothing joins it to the NVDEC decoders of `src/media`, and it was run on the
-//! simulated device of `tests/sim-gpu` only, never on a real GPU.
+//! It was run on the simulated device of `tests/sim-gpu` only, never on a real GPU.
 //!
 //! - [`Driver::probe`] says whether this host has a driver and a device. All that is missing is an answer.
 //! - [`Engine`] is one GPU's: a thread that queues copies and one that publishes what has come down. Context
