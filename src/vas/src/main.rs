@@ -9,6 +9,7 @@ mod flag;
 mod gpus;
 mod picture;
 mod pipeline;
+mod record;
 mod service;
 mod shard;
 mod status;

@@ -9,6 +9,7 @@ use crate::config::{Camera, Role, WhenIdle};
 use crate::export::{ExportFacts, FramePath};
 use crate::gpus::Gpus;
 use crate::pipeline::{Branch, Decode, Decoders, Demand, Pipeline, Shown, Taker};
+use crate::record::Library;
 use crate::status::{CameraStatus, InputStatus};
 use crate::trial::Trial;
 
@@ -16,25 +17,31 @@ use crate::trial::Trial;
 #[derive(Debug)]
 pub(crate) struct Parts {
     frame_path: Option<FramePath>,
+    library: Library,
     gpus: Arc<Gpus>,
     trial: Trial,
 }
 
 impl Parts {
     pub(crate) fn new(frame_path: Option<FramePath>, trial: Trial) -> Self {
-        Self { frame_path, gpus: Arc::default(), trial }
+        Self { frame_path, library: Library::default(), gpus: Arc::default(), trial }
     }
 
     /// Starts a camera. What has started before a failure is to be stopped, too.
     pub(crate) fn start(&self, camera: &Camera) -> (Pipeline, CameraStatus, io::Result<()>) {
         let mut pipeline = Pipeline::new(camera.id.clone());
         let mut inputs = Vec::new();
-        let mut export = None;
+        let (mut export, mut record) = (None, None);
         let mut started = Ok(());
         for input in &camera.inputs {
             let shown = Arc::new(Shown::default());
             let mut branches: Vec<Box<dyn Branch>> = Vec::new();
             started = started.and_then(|()| {
+                if let (true, Some(how)) = (input.roles.has(Role::Record), &camera.record) {
+                    let (recorder, facts) = self.library.recorder(&camera.id, how)?;
+                    branches.push(Box::new(recorder));
+                    record = Some(facts);
+                }
                 if input.roles.has(Role::Export) {
                     let (decode, facts) = self.decode(camera, &shown)?;
                     branches.extend(decode.map(|decode| Box::new(decode) as _));
@@ -44,7 +51,7 @@ impl Parts {
             });
             inputs.push(InputStatus { roles: input.roles, shown });
         }
-        (pipeline, CameraStatus::new(camera.id.clone(), inputs, export), started)
+        (pipeline, CameraStatus::new(camera.id.clone(), inputs, record, export), started)
     }
 
     /// The decode branch, if anybody takes frames.
@@ -82,6 +89,7 @@ impl Parts {
 
     /// Ends what the cameras shared, once their threads have ended.
     pub(crate) fn stop(self) {
+        self.library.stop();
         if let Some(frame_path) = self.frame_path {
             frame_path.stop();
         }
@@ -92,5 +100,5 @@ impl Parts {
 pub(crate) fn not_started(camera: &Camera) -> CameraStatus {
     let inputs = camera.inputs.iter();
     let inputs = inputs.map(|input| InputStatus { roles: input.roles, shown: Arc::default() });
-    CameraStatus::new(camera.id.clone(), inputs.collect(), None)
+    CameraStatus::new(camera.id.clone(), inputs.collect(), None, None)
 }

@@ -38,6 +38,7 @@ pub struct Placed {
 /// The time line of one stream.
 #[derive(Clone, Debug)]
 pub struct Timeline {
+    time_base: Fraction,
     /// What a picture lasts where nothing better is known.
     nominal: i64,
     max_step: i64,
@@ -66,6 +67,7 @@ impl Timeline {
         let fps = fps.or(Fraction::new(DEFAULT_FPS, 1));
         let frame_ns = fps.map_or(40_000_000, Fraction::frame_ns);
         Self {
+            time_base,
             nominal: ticks(frame_ns).max(1),
             max_step: ticks(MAX_STEP.as_nanos() as u64).max(1),
             offset: None,
@@ -77,6 +79,35 @@ impl Timeline {
     /// What a picture lasts where nothing better is known, in ticks.
     pub fn nominal(&self) -> i64 {
         self.nominal
+    }
+
+    /// Whether the packets that a stream began with are enough to know the times of all of them: a decode time
+    /// has come, or none will.
+    pub fn lead_is_known(&self, lead: &[RawTimes]) -> bool {
+        let known = |times: &RawTimes| {
+            times.dts.is_some() || (self.reorder.delay == 0 && times.pts.is_some())
+        };
+        lead.len() > MAX_DELAY || lead.last().is_some_and(known)
+    }
+
+    /// Gives those packets of a stream's start that have no times those that lead up to its last one's.
+    pub fn fill_lead(&self, lead: &mut [RawTimes]) {
+        let Some(mut next) = lead.last().and_then(|times| times.dts.or(times.pts)) else { return };
+        for times in lead.iter_mut().rev().skip(1) {
+            let dts = times.dts.unwrap_or(next.saturating_sub(self.nominal));
+            let delay = self.nominal.saturating_mul(self.reorder.delay as i64);
+            *times = RawTimes {
+                pts: Some(times.pts.unwrap_or(dts.saturating_add(delay))),
+                dts: Some(dts),
+            };
+            next = dts;
+        }
+    }
+
+    /// How long so many ticks are; nothing for none or fewer.
+    pub fn duration(&self, ticks: i64) -> Duration {
+        let ns = self.time_base.ticks_to_ns(ticks).unwrap_or(i64::MAX);
+        Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
     }
 
     /// Places the next packet, in decoding order.
@@ -159,6 +190,29 @@ mod tests {
         assert_eq!(place(&mut line, next, next), (2 * FRAME + 4000, 2 * FRAME + 4000, false));
         // And one in between is taken to follow.
         assert_eq!(place(&mut line, None, None), (3 * FRAME + 4000, 3 * FRAME + 4000, false));
+    }
+
+    #[test]
+    fn a_lead_without_times_gets_those_of_the_camera() {
+        let line = timeline(2);
+        let at = |n: i64| Some(n * FRAME);
+        // What FFmpeg's RTSP demuxer gives of I P B B P B B.
+        let mut lead = [
+            RawTimes { pts: None, dts: None },
+            RawTimes { pts: at(3), dts: None },
+            RawTimes { pts: at(1), dts: None },
+            RawTimes { pts: at(2), dts: at(1) },
+        ];
+        assert!((1..4).all(|n| !line.lead_is_known(&lead[..n])) && line.lead_is_known(&lead));
+        line.fill_lead(&mut lead);
+        assert_eq!(lead.map(|times| times.dts), [at(-2), at(-1), at(0), at(1)]);
+        assert_eq!(lead.map(|times| times.pts), [at(0), at(3), at(1), at(2)]);
+        // One without any ends, and is left as it is.
+        let mut none = [RawTimes::default(); MAX_DELAY + 1];
+        assert!(line.lead_is_known(&none) && !line.lead_is_known(&none[1..]));
+        line.fill_lead(&mut none);
+        assert_eq!(none, [RawTimes::default(); MAX_DELAY + 1]);
+        assert!(timeline(0).lead_is_known(&[RawTimes { pts: at(7), dts: None }]));
     }
 
     #[test]

@@ -48,6 +48,22 @@ pub struct Mp4Writer {
 unsafe impl Send for Mp4Writer {}
 
 impl Mp4Writer {
+    /// Whether MP4 has a place for the codec that players know.
+    ///
+    /// # Errors
+    /// [`MuxError::Unsupported`] when not.
+    pub fn takes(codec: &Codec) -> Result<(), MuxError> {
+        let fits = match codec {
+            Codec::H264 | Codec::H265 => true,
+            Codec::Raw => false,
+            Codec::Other(name) => ["mpeg4", "av1", "vp9", "mjpeg"].contains(&name.as_str()),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(MuxError::Unsupported { codec: codec.name().to_owned() }),
+        }
+    }
+
     /// Begins a file of `stream`, of fragments that last `fragment`, that began at `began` (as RFC 3339
     /// writes it).
     ///
@@ -65,9 +81,7 @@ impl Mp4Writer {
         writer: Box<dyn Write + Send>,
     ) -> Result<Self, MuxError> {
         let codec = stream.parameters.codec();
-        if !fits(&codec) {
-            return Err(MuxError::Unsupported { codec: codec.name().to_owned() });
-        }
+        Self::takes(&codec)?;
         let stated = sets.unwrap_or(stream.parameters.configuration());
         if matches!(codec, Codec::H264 | Codec::H265) && stated.is_empty() {
             return Err(MuxError::NoParameterSets);
@@ -202,15 +216,6 @@ impl Drop for Mp4Writer {
 impl fmt::Debug for Mp4Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mp4Writer")
-    }
-}
-
-/// Whether MP4 has a place for the codec that players know.
-fn fits(codec: &Codec) -> bool {
-    match codec {
-        Codec::H264 | Codec::H265 => true,
-        Codec::Raw => false,
-        Codec::Other(name) => ["mpeg4", "av1", "vp9", "mjpeg"].contains(&name.as_str()),
     }
 }
 

@@ -8,7 +8,8 @@ use clap::Args;
 use super::failure::Failure;
 use super::{ConfigArgs, stdout};
 use crate::config::{
-    self, Camera, CameraUrl, Config, Decode, DurationWords, Export, Surroundings, transport,
+    self, Camera, CameraUrl, Config, Decode, DurationWords, Export, Keep, Record, SizeWords,
+    Surroundings, transport,
 };
 use crate::flag::{self, FrameExport};
 
@@ -77,6 +78,18 @@ fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
             writeln!(out, "  connect_timeout  {}", DurationWords(input.connect_timeout))?;
             writeln!(out, "  read_timeout     {}", DurationWords(input.read_timeout))?;
         }
+    }
+    if let Some(Record { dir, segment, keep }) = &camera.record {
+        writeln!(out, "  record           {}", dir.join(camera.id.as_str()).display())?;
+        writeln!(out, "  segment          {}", DurationWords(*segment))?;
+        match keep.time {
+            Some(time) => writeln!(out, "  keep_for         {}", DurationWords(time))?,
+            None => writeln!(out, "  keep_for         {}", Keep::FOREVER)?,
+        }
+        if let Some(bytes) = keep.bytes {
+            writeln!(out, "  keep_bytes       {}", SizeWords(bytes))?;
+        }
+        writeln!(out, "  keep_free        {}", SizeWords(keep.free_bytes))?;
     }
     writeln!(out, "  decode           {}", camera.decode)?;
     if camera.decode != Decode::Software {

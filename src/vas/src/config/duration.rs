@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `10s`, `1m`.
+//! Durations as people write them: `500ms`, `10s`, `1m`, `12h`, `7d`.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ pub(crate) enum DurationError {
     /// Not a whole number and a unit.
     #[error(
         "{typed:?} is no duration; expected a whole number and a unit, such as \"500ms\", \
-         \"10s\" or \"1m\""
+         \"10s\", \"1m\", \"12h\" or \"7d\""
     )]
     Malformed {
         /// What was given.
@@ -28,7 +28,7 @@ pub(crate) enum DurationError {
     },
 }
 
-/// Reads a whole number followed by `ms`, `s` or `m`, that lies in `range`.
+/// Reads a whole number followed by `ms`, `s`, `m`, `h` or `d`, that lies in `range`.
 ///
 /// # Errors
 /// Another form, or a duration outside `range`.
@@ -44,6 +44,8 @@ pub(crate) fn parse(
         "ms" => Duration::from_millis(number),
         "s" => Duration::from_secs(number),
         "m" => Duration::from_secs(number.saturating_mul(60)),
+        "h" => Duration::from_secs(number.saturating_mul(3600)),
+        "d" => Duration::from_secs(number.saturating_mul(24 * 3600)),
         _ => return Err(malformed()),
     };
     if !range.contains(&duration) {
@@ -61,6 +63,8 @@ impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_millis() {
             0 => write!(f, "0s"),
+            ms if ms % 86_400_000 == 0 => write!(f, "{}d", ms / 86_400_000),
+            ms if ms % 3_600_000 == 0 => write!(f, "{}h", ms / 3_600_000),
             ms if ms % 60_000 == 0 => write!(f, "{}m", ms / 60_000),
             ms if ms % 1_000 == 0 => write!(f, "{}s", ms / 1_000),
             ms => write!(f, "{ms}ms"),
@@ -84,7 +88,7 @@ mod tests {
 
     #[test]
     fn refuses_other_forms() {
-        for bad in ["", "10", "s", "-1s", "1.5s", "1h", "1s 2", "99999999999999999999s"] {
+        for bad in ["", "10", "s", "-1s", "1.5s", "1w", "1s 2", "99999999999999999999s"] {
             let words = parse(bad, RANGE).unwrap_err().to_string();
             assert!(
                 words.contains("is no duration; expected a whole number and a unit"),
@@ -103,7 +107,15 @@ mod tests {
 
     #[test]
     fn words_read_back() {
-        for (ms, words) in [(500, "500ms"), (1000, "1s"), (1500, "1500ms"), (60_000, "1m")] {
+        for (ms, words) in [
+            (500, "500ms"),
+            (1000, "1s"),
+            (1500, "1500ms"),
+            (60_000, "1m"),
+            (5_400_000, "90m"),
+            (7_200_000, "2h"),
+            (172_800_000, "2d"),
+        ] {
             let duration = Duration::from_millis(ms);
             assert_eq!(Words(duration).to_string(), words);
             assert_eq!(parse(words, Duration::ZERO..=Duration::MAX), Ok(duration));

@@ -21,11 +21,14 @@ use super::files::ConfigFiles;
 use super::group::Group;
 use super::input::{Input, Role, Roles};
 use super::problem::{Fault, Place};
+use super::record::{Keep, Record};
 use super::rtsp_client;
+use super::size;
 use super::surroundings::Surroundings;
 use super::transport;
 use super::typed::{
-    Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedSettings,
+    Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedRecord,
+    TypedSettings,
 };
 
 /// What the service is to do.
@@ -64,6 +67,8 @@ pub(crate) struct Camera {
     pub(crate) id: CameraId,
     /// Its streams; at least one.
     pub(crate) inputs: Vec<Input>,
+    /// How the input whose role it is is recorded; `None`: not at all.
+    pub(crate) record: Option<Record>,
     /// What decodes.
     pub(crate) decode: Decode,
     /// The GPU that it decodes on, when it does.
@@ -163,9 +168,13 @@ pub(super) fn interpret(
     let run_dir = interpreter.run_dir(&typed.service.run_dir);
     let shards = interpreter.shards(&typed.service.shards);
     let export = interpreter.export(&typed.export);
+    let record = interpreter.record(&Place::Table("record"), &typed.record, &NOT_RECORDED);
     let defaults = interpreter.settings(&Place::Table("defaults"), &typed.defaults, DEFAULTS);
-    let cameras: Vec<_> =
-        typed.cameras.iter().filter_map(|camera| interpreter.camera(camera, defaults)).collect();
+    let cameras: Vec<_> = typed
+        .cameras
+        .iter()
+        .filter_map(|camera| interpreter.camera(camera, defaults, &record))
+        .collect();
     interpreter.refuse_duplicates(&typed.cameras);
     if typed.cameras.is_empty() && interpreter.findings.is_empty() {
         interpreter.report(&Place::File, None, Fault::NoCamera);
@@ -202,6 +211,17 @@ struct Connection {
     connect_timeout: Duration,
     read_timeout: Duration,
 }
+
+/// How a camera is recorded, once a folder is known.
+#[derive(Debug, Clone)]
+struct Recording {
+    dir: Option<PathBuf>,
+    segment: Duration,
+    keep: Keep,
+}
+
+const NOT_RECORDED: Recording =
+    Recording { dir: None, segment: Record::DEFAULT_SEGMENT, keep: Keep::DEFAULT };
 
 impl Connection {
     fn input(self, url: CameraUrl, roles: Roles) -> Input {
@@ -288,15 +308,48 @@ impl Interpreter<'_> {
         meant
     }
 
-    fn camera(&mut self, typed: &TypedCamera, defaults: Settings) -> Option<Camera> {
+    fn record(&mut self, place: &Place, typed: &TypedRecord, defaults: &Recording) -> Recording {
+        let keep = defaults.keep;
+        Recording {
+            dir: self
+                .value(place, "dir", &typed.dir, absolute_folder)
+                .or_else(|| defaults.dir.clone()),
+            segment: self
+                .value(place, "segment", &typed.segment, |typed| {
+                    duration::parse(typed, Record::SEGMENTS)
+                })
+                .unwrap_or(defaults.segment),
+            keep: Keep {
+                time: self
+                    .value(place, "keep_for", &typed.keep_for, Keep::parse_time)
+                    .unwrap_or(keep.time),
+                bytes: self
+                    .value(place, "keep_bytes", &typed.keep_bytes, size::parse)
+                    .or(keep.bytes),
+                free_bytes: self
+                    .value(place, "keep_free", &typed.keep_free, size::parse)
+                    .unwrap_or(keep.free_bytes),
+            },
+        }
+    }
+
+    fn camera(
+        &mut self,
+        typed: &TypedCamera,
+        defaults: Settings,
+        record: &Recording,
+    ) -> Option<Camera> {
         let TypedCamera { place, .. } = typed;
         self.require(typed, "id", TypedCamera::ID, &typed.id);
         let id = self.value(place, "id", &typed.id, CameraId::from_str);
         let settings = self.settings(place, &typed.settings, defaults);
         let inputs = self.inputs(typed, settings.connection);
+        let record = typed.record.as_ref().map(|typed| self.record(place, typed, record));
+        let Recording { dir, segment, keep } = record.unwrap_or(NOT_RECORDED);
         Some(Camera {
             id: id?,
             inputs: inputs?,
+            record: dir.map(|dir| Record { dir, segment, keep }),
             decode: settings.decode,
             gpu: settings.gpu,
             idle: settings.idle,

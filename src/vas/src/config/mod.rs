@@ -13,7 +13,9 @@ mod input;
 mod meaning;
 mod nearest;
 mod problem;
+mod record;
 mod rtsp_client;
+mod size;
 mod substitute;
 mod surroundings;
 mod test_pattern;
@@ -28,6 +30,8 @@ pub(crate) use files::ConfigFiles;
 pub(crate) use input::{Input, Role, Roles};
 pub(crate) use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
 pub(crate) use problem::{ConfigError, Problems};
+pub(crate) use record::{Keep, Record};
+pub(crate) use size::Words as SizeWords;
 pub(crate) use substitute::SubstituteError;
 pub(crate) use surroundings::Surroundings;
 

@@ -173,6 +173,37 @@ fn each_input_has_roles_of_its_own() {
 }
 
 #[test]
+fn recording_is_off_until_a_folder_is_named_and_each_camera_may_differ() {
+    assert_eq!(config(GATE).cameras[0].record, None);
+    let config = config(&format!(
+        "[record]\ndir = \"/srv/rec\"\nkeep_for = \"12h\"\n{GATE}\
+         [[camera]]\nid = \"hall\"\nurl = \"rtsp://cam/\"\nrecord = false\n\
+         [[camera]]\nid = \"yard\"\nurl = \"rtsp://cam/\"\n\
+         [camera.record]\nsegment = \"10s\"\nkeep_for = \"forever\"\nkeep_bytes = \"5GB\"\nkeep_free = \"2GiB\"\n"
+    ));
+    let records: Vec<_> = config.cameras.iter().map(|camera| camera.record.clone()).collect();
+    let hour = Duration::from_secs(3600);
+    let dir = PathBuf::from("/srv/rec");
+    let keep = Keep { time: Some(12 * hour), bytes: None, free_bytes: 1 << 30 };
+    let gate = Record { dir: dir.clone(), segment: Duration::from_secs(60), keep };
+    let keep = Keep { time: None, bytes: Some(5_000_000_000), free_bytes: 2 << 30 };
+    let yard = Record { dir, segment: Duration::from_secs(10), keep };
+    assert_eq!(records, [Some(gate), None, Some(yard)]);
+    for (bad, words) in [
+        ("dir = \"rec\"", "\"rec\" is not absolute"),
+        ("segment = \"2h\"", "expected 1s to 1h"),
+        ("keep_for = \"ever\"", "is no duration"),
+        ("keep_bytes = \"5\"", "is no amount of storage"),
+        ("keep_free = 5", "expected an amount such as"),
+        ("keep = 5", "unknown key `keep`"),
+    ] {
+        let problem = one(problems(&format!("{GATE}[camera.record]\n{bad}\n")));
+        assert!(problem.contains("gate") && problem.contains(words), "{problem}");
+    }
+    assert!(camera_problem("record = \"no\"").contains("expected a table"));
+}
+
+#[test]
 fn inputs_that_contradict_each_other_are_refused() {
     let gate = |rest: &str| problems(&format!("[[camera]]\nid = \"gate\"\n{rest}"));
     let input = "[[camera.input]]\nurl = \"rtsp://cam/\"\n";
@@ -321,7 +352,7 @@ fn bad_values_say_what_is_accepted() {
         assert!(problem.contains("is no GPU; expected \"auto\" or its number"), "{problem}");
     }
     assert!(camera_problem("decode = \"best\"").contains("\"best\" is no decoder"));
-    assert!(camera_problem("read_timeout = \"1h\"").contains("is no duration; expected"));
+    assert!(camera_problem("read_timeout = \"1w\"").contains("is no duration; expected"));
     assert!(camera_problem("read_timeout = \"0s\"").contains("expected 100ms to 10m"));
     assert!(export_problem("hold = \"2m\"").contains("expected 1ms to 1m"));
     assert!(export_problem("mode = \"0644\"").contains("every user of this machine"));

@@ -19,6 +19,7 @@ use super::problem::{Fault, Place};
 pub(crate) struct Typed {
     pub(crate) service: TypedService,
     pub(crate) export: TypedExport,
+    pub(crate) record: TypedRecord,
     pub(crate) defaults: TypedSettings,
     /// In the order of the file.
     pub(crate) cameras: Vec<TypedCamera>,
@@ -43,6 +44,16 @@ pub(crate) struct TypedExport {
     pub(crate) mode: Field<String>,
 }
 
+/// `[record]`, or that of a camera.
+#[derive(Debug)]
+pub(crate) struct TypedRecord {
+    pub(crate) dir: Field<String>,
+    pub(crate) segment: Field<String>,
+    pub(crate) keep_for: Field<String>,
+    pub(crate) keep_bytes: Field<String>,
+    pub(crate) keep_free: Field<String>,
+}
+
 /// One `[[camera]]`.
 #[derive(Debug)]
 pub(crate) struct TypedCamera {
@@ -55,6 +66,8 @@ pub(crate) struct TypedCamera {
     pub(crate) url: Field<String>,
     /// `[[camera.input]]`, in the order of the file.
     pub(crate) inputs: Vec<TypedInput>,
+    /// `None` when it is `false`.
+    pub(crate) record: Option<TypedRecord>,
     pub(crate) settings: TypedSettings,
 }
 
@@ -127,21 +140,23 @@ impl Typed {
         let mut root = Section::new(Some(root.get_ref()), Place::File, base, findings);
         let service = root.table("service", TypedService::read);
         let export = root.table("export", TypedExport::read);
+        let record = root.table("record", TypedRecord::read);
         let defaults = root.table("defaults", TypedSettings::read);
         let cameras = root.cameras("camera", TypedCamera::read);
         root.finish();
-        Some(Self { service, export, defaults, cameras, tables })
+        Some(Self { service, export, record, defaults, cameras, tables })
     }
 
     /// Adds what stands in another file: its cameras, and the tables that are not here yet.
     pub(crate) fn join(&mut self, next: Self, files: &ConfigFiles, findings: &mut Vec<Finding>) {
-        let Self { service, export, defaults, cameras, tables } = next;
+        let Self { service, export, record, defaults, cameras, tables } = next;
         let here = |table: &str| self.tables.contains_key(table) || !tables.contains_key(table);
-        let keep = (here("service"), here("export"), here("defaults"));
-        let Self { service: own_service, export: own_export, defaults: own_defaults, .. } = self;
-        replace_unless(keep.0, own_service, service);
-        replace_unless(keep.1, own_export, export);
-        replace_unless(keep.2, own_defaults, defaults);
+        let [keep_service, keep_export, keep_record, keep_defaults] =
+            ["service", "export", "record", "defaults"].map(here);
+        replace_unless(keep_service, &mut self.service, service);
+        replace_unless(keep_export, &mut self.export, export);
+        replace_unless(keep_record, &mut self.record, record);
+        replace_unless(keep_defaults, &mut self.defaults, defaults);
         self.cameras.extend(cameras);
         for (table, at) in tables {
             match self.tables.get(&table) {
@@ -179,6 +194,18 @@ impl TypedExport {
     }
 }
 
+impl TypedRecord {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            dir: section.string("dir", "a folder such as \"/var/lib/vas/recordings\""),
+            segment: section.string("segment", "a duration such as \"60s\""),
+            keep_for: section.string("keep_for", "a duration such as \"7d\", or \"forever\""),
+            keep_bytes: section.string("keep_bytes", "an amount such as \"500GiB\""),
+            keep_free: section.string("keep_free", "an amount such as \"1GiB\""),
+        }
+    }
+}
+
 impl TypedCamera {
     /// What a `url` is, for messages.
     pub(crate) const URL: &str = "a string such as \"rtsp://10.0.0.2/stream\"";
@@ -190,6 +217,7 @@ impl TypedCamera {
             id: section.string("id", Self::ID),
             url: section.string("url", Self::URL),
             inputs: section.inner_tables("input", TypedInput::read),
+            record: section.inner_table_unless_false("record", TypedRecord::read),
             settings: TypedSettings::read(section),
             place: section.place.clone(),
             heading,
@@ -316,6 +344,20 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> T {
         self.table_at(name, self.place.clone(), read)
+    }
+
+    /// Reads a table in this one; `None` when `false` stands there instead.
+    fn inner_table_unless_false<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        let value = self.table.and_then(|table| table.get(name));
+        if value.and_then(|value| value.get_ref().as_bool()) == Some(false) {
+            self.asked.push(name);
+            return None;
+        }
+        Some(self.inner_table(name, read))
     }
 
     fn table_at<T>(

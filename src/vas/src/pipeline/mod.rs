@@ -23,11 +23,12 @@ use std::thread::JoinHandle;
 use vas_frame::CameraId;
 use vas_media::StopFlag;
 
-pub(crate) use branch::Branch;
+pub(crate) use branch::{Branch, BranchShown, Limits, Packets};
 pub(crate) use counters::{Counters, DropReason};
 pub(crate) use decode::{Decode, Taker};
 pub(crate) use decoders::Decoders;
 pub(crate) use demand::Demand;
+pub(crate) use queue::{Item, Pushed};
 pub(crate) use state::DecoderFacts;
 pub(crate) use state::State;
 use state::StateCell;

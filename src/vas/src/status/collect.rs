@@ -9,11 +9,12 @@ use super::age::AgeWindow;
 use super::memory::rss_anon_bytes;
 use super::report::{
     CameraReport, DecoderReport, DemandReport, DownloadReport, ExportReport, InputFacts,
-    InputReport, MemoryReport, ShardReport, StreamReport,
+    InputReport, MemoryReport, RecorderReport, ShardReport, StreamReport,
 };
 use crate::config::{Role, Roles};
 use crate::export::ExportFacts;
 use crate::pipeline::{DecoderFacts, DropReason, Shown};
+use crate::record::RecordFacts;
 
 /// What the status looks at for one camera.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct CameraStatus {
     id: CameraId,
     /// At least one.
     inputs: Vec<InputStatus>,
+    record: Option<Arc<RecordFacts>>,
     export: Option<Export>,
 }
 
@@ -54,10 +56,11 @@ impl CameraStatus {
     pub(crate) fn new(
         id: CameraId,
         inputs: Vec<InputStatus>,
+        record: Option<Arc<RecordFacts>>,
         export: Option<Arc<ExportFacts>>,
     ) -> Self {
         let export = export.map(|facts| Export { facts, ages: AgeWindow::default() });
-        Self { id, inputs, export }
+        Self { id, inputs, record, export }
     }
 
     fn report(&mut self, shard: u32, now: Instant) -> CameraReport {
@@ -82,7 +85,7 @@ impl CameraStatus {
                 .map(|(why, name)| ((*name).to_owned(), counters.drops(*why)))
                 .collect(),
             export: self.export.as_mut().map(|export| export.report(now)),
-            recorder: None,
+            recorder: self.record.as_deref().map(|facts| recorder(facts, &self.inputs)),
         }
     }
 }
@@ -107,6 +110,21 @@ impl InputStatus {
             received_bytes: counters.received_bytes(),
             reconnects: counters.reconnects(),
         }
+    }
+}
+
+fn recorder(facts: &RecordFacts, inputs: &[InputStatus]) -> RecorderReport {
+    let told = facts.told();
+    let input = inputs.iter().find(|input| input.roles.has(Role::Record));
+    RecorderReport {
+        state: told.state.word().into(),
+        reason: vas_media::redact(&told.reason),
+        input: input.map(|input| input.roles.to_string()).unwrap_or_default(),
+        file: told.file,
+        files: facts.files(),
+        written_bytes: facts.written_bytes(),
+        packets: facts.packets(),
+        dropped: facts.dropped(),
     }
 }
 

@@ -234,6 +234,6 @@ pub(crate) struct RecorderReport {
     pub(crate) files: u64,
     pub(crate) written_bytes: u64,
     pub(crate) packets: u64,
-    /// Packets that were not recorded.
-    pub(crate) dropped: u64,
+    /// Packets that are in no file, by reason.
+    pub(crate) dropped: BTreeMap<String, u64>,
 }

@@ -65,6 +65,7 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
             files: 1,
             written_bytes: 4096,
             packets: 1000,
+            dropped: [("overload".to_owned(), 1)].into(),
             ..RecorderReport::default()
         }),
     }

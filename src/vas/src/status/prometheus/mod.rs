@@ -220,7 +220,12 @@ fn recorders(text: &mut Text, cameras: &[CameraReport]) {
     each("vas_recorder_up", Kind::Gauge, "Whether the camera is being recorded.", &|recorder| {
         u64::from(recorder.state == "recording")
     });
-    each("vas_recorder_files_total", Kind::Counter, "Files begun.", &|recorder| recorder.files);
+    each(
+        "vas_recorder_files_total",
+        Kind::Counter,
+        "Files closed under their name.",
+        &|recorder| recorder.files,
+    );
     each("vas_recorder_written_bytes_total", Kind::Counter, "Bytes written.", &|recorder| {
         recorder.written_bytes
     });
@@ -231,7 +236,7 @@ fn recorders(text: &mut Text, cameras: &[CameraReport]) {
         "vas_recorder_dropped_packets_total",
         Kind::Counter,
         "Packets that were not recorded.",
-        &|recorder| recorder.dropped,
+        &|recorder| recorder.dropped.values().sum(),
     );
 }
 

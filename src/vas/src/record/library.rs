@@ -1,0 +1,167 @@
+//! All recordings of this process, and the thread that deletes the oldest of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use vas_frame::CameraId;
+
+use super::facts::RecordFacts;
+use super::now_ns;
+use super::recorder::Recorder;
+use super::retention::{Holding, expired};
+use super::shelf::Shelf;
+use crate::config::Record;
+
+/// How often is looked for what is to go. A second's recording is a fragment: `keep_free` should be many times
+/// what all cameras record in this time.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Starts recorders, and deletes what they need no longer keep.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    shared: Arc<Shared>,
+    /// Started with the first recorder.
+    housekeeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    /// Woken when room is needed, and at the end.
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// One for each recorder that lives.
+    shelves: Vec<Weak<Shelf>>,
+    room_needed: bool,
+    stopped: bool,
+}
+
+impl Library {
+    /// A recorder for a camera, and what it shows.
+    ///
+    /// # Errors
+    /// When the system has no thread to give for the housekeeper.
+    pub(crate) fn recorder(
+        &self,
+        camera: &CameraId,
+        record: &Record,
+    ) -> io::Result<(Recorder, Arc<RecordFacts>)> {
+        let mut housekeeper = self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if housekeeper.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let builder = std::thread::Builder::new().name("vas-record".into());
+            *housekeeper = Some(builder.spawn(move || shared.keep_house())?);
+        }
+        drop(housekeeper);
+        let shelf = Arc::new(Shelf::new(record.keep));
+        let facts = Arc::new(RecordFacts::default());
+        self.shared.lock().shelves.push(Arc::downgrade(&shelf));
+        let shared = Arc::clone(&self.shared);
+        let recorder = Recorder::new(camera.clone(), record.clone(), shelf, shared, &facts);
+        Ok((recorder, facts))
+    }
+
+    /// Ends the housekeeper, after its recorders.
+    pub(crate) fn stop(self) {
+        self.shared.lock().stopped = true;
+        self.shared.wake.notify_all();
+        let housekeeper = self.housekeeper.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(housekeeper) = housekeeper {
+            // A panic was told by the hook; nothing is left to do.
+            let _ = housekeeper.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Asks for room on a disk soon.
+    pub(super) fn need_room(&self) {
+        self.lock().room_needed = true;
+        self.wake.notify_all();
+    }
+
+    fn keep_house(&self) {
+        loop {
+            let mut inner = self.lock();
+            if !inner.room_needed && !inner.stopped {
+                inner = match self.wake.wait_timeout(inner, EVERY) {
+                    Ok((inner, _)) => inner,
+                    Err(poisoned) => poisoned.into_inner().0,
+                };
+            }
+            if inner.stopped {
+                return;
+            }
+            inner.room_needed = false;
+            inner.shelves.retain(|shelf| shelf.strong_count() > 0);
+            let shelves: Vec<_> = inner.shelves.iter().filter_map(Weak::upgrade).collect();
+            // Deleting can take long, and recorders must not wait for it.
+            drop(inner);
+            tidy(&shelves, now_ns());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deletes what is to go at `now_ns`.
+pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64) {
+    let mut disks = Disks::default();
+    let (mut ours, mut holdings) = (Vec::new(), Vec::new());
+    for shelf in shelves {
+        let Some((dir, recordings)) = shelf.look() else { continue };
+        holdings.push(Holding { keep: shelf.keep, disk: disks.of(&dir), recordings });
+        ours.push((shelf, dir));
+    }
+    let counts = expired(&holdings, &disks.free_bytes, now_ns);
+    for ((shelf, dir), count) in ours.into_iter().zip(counts) {
+        for _ in 0..count {
+            let Some(name) = shelf.first() else { break };
+            let path = dir.join(name.path());
+            match fs::remove_file(&path) {
+                Ok(()) => tracing::debug!("deleted {}", path.display()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::warn!("can't delete {}: {error}", path.display());
+                    break;
+                }
+            }
+            if shelf.removed(name) {
+                // Fails, as it should, when something else is in it.
+                let _ = fs::remove_dir(dir.join(name.day()));
+            }
+        }
+    }
+}
+
+/// Disks, by their device numbers.
+#[derive(Debug, Default)]
+struct Disks {
+    places: BTreeMap<u64, usize>,
+    free_bytes: Vec<u64>,
+}
+
+impl Disks {
+    /// The disk that `dir` lies on; `None` when the system does not say how much is free there.
+    fn of(&mut self, dir: &Path) -> Option<usize> {
+        let device = fs::metadata(dir).ok()?.dev();
+        if let Some(&place) = self.places.get(&device) {
+            return Some(place);
+        }
+        let stat = rustix::fs::statvfs(dir).ok()?;
+        self.free_bytes.push(stat.f_bavail.saturating_mul(stat.f_frsize));
+        self.places.insert(device, self.free_bytes.len() - 1);
+        Some(self.free_bytes.len() - 1)
+    }
+}

@@ -1,0 +1,365 @@
+//! The recorder branch: packets to files, a file a segment.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use vas_frame::CameraId;
+use vas_media::monotonic_ns;
+use vas_media::{
+    Mp4Writer, MuxError, Packet, ParameterSets, Placed, RawTimes, StreamInfo, Timeline,
+};
+
+use super::error::RecordError;
+use super::facts::{NotRecorded, RecordFacts, RecordState};
+use super::home::Home;
+use super::library::Shared;
+use super::name::Name;
+use super::now_ns;
+use super::retention::Kept;
+use super::shelf::Shelf;
+use crate::config::Record;
+use crate::pipeline::{Branch, BranchShown, Item, Limits, Packets};
+
+/// What may wait while a disk is slow: 40 s at 6 Mbit/s. Nothing is gained by letting go earlier.
+const LIMITS: Limits = Limits { bytes: 32 << 20, wait: None };
+/// What a crash costs at most.
+const FRAGMENT: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again, at the next key frame.
+const RETRY_NS: u64 = 2_000_000_000;
+/// How often is looked whether the file is still there.
+const CHECK_NS: u64 = 1_000_000_000;
+
+/// All that the thread needs.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    camera: CameraId,
+    record: Record,
+    shelf: Arc<Shelf>,
+    library: Arc<Shared>,
+    facts: Arc<RecordFacts>,
+    home: Option<Home>,
+    stream: Option<Stream>,
+    open: Option<Segment>,
+    /// Nothing is tried before.
+    retry_ns: u64,
+}
+
+/// The stream that is recorded.
+#[derive(Debug)]
+struct Stream {
+    info: StreamInfo,
+    line: Timeline,
+    /// The first packets, as long as their times are not known.
+    lead: Option<Vec<Packet>>,
+    sets: Option<ParameterSets>,
+    /// The parameter sets that count now, where packets have them.
+    current: Option<Vec<u8>>,
+    /// The time line began anew since the last key frame.
+    jumped: bool,
+}
+
+/// A file that is written.
+#[derive(Debug)]
+struct Segment {
+    name: Name,
+    file: Arc<File>,
+    mp4: Mp4Writer,
+    began_ns: i64,
+    /// Of its first packet.
+    first: Placed,
+    sets: Option<Vec<u8>>,
+    checked_ns: u64,
+}
+
+/// A file whose bytes are counted.
+struct Counted(Arc<File>, Arc<RecordFacts>);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&*self.0).write(bytes)?;
+        self.1.wrote(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Branch for Recorder {
+    fn job(&self) -> &'static str {
+        "record"
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn shown(&self) -> Arc<dyn BranchShown> {
+        Arc::clone(&self.facts) as _
+    }
+
+    fn run(mut self: Box<Self>, packets: Arc<Packets>) {
+        // At once: what a crash left open gets its name, and what is too old goes, camera or not.
+        if let Err(error) = self.take_home() {
+            self.failed(&error);
+        }
+        while let Some(item) = packets.pop() {
+            match item {
+                Item::Stream(info) => self.begin(*info),
+                Item::Packet(packet) => self.packet(packet),
+                Item::End => self.end(),
+            }
+        }
+        self.end();
+    }
+}
+
+impl Recorder {
+    pub(super) fn new(
+        camera: CameraId,
+        record: Record,
+        shelf: Arc<Shelf>,
+        library: Arc<Shared>,
+        facts: &Arc<RecordFacts>,
+    ) -> Self {
+        let facts = Arc::clone(facts);
+        let (home, stream, open) = (None, None, None);
+        Self { camera, record, shelf, library, facts, home, stream, open, retry_ns: 0 }
+    }
+
+    fn begin(&mut self, info: StreamInfo) {
+        self.end();
+        let sets = ParameterSets::of(&info.parameters).unwrap_or_else(|error| {
+            // The stream's own description must do.
+            tracing::warn!("can't read parameter sets from packets: {error}");
+            None
+        });
+        let line = Timeline::new(info.time_base, info.fps, info.parameters.reorder_delay());
+        let lead = Some(Vec::new());
+        self.stream = Some(Stream { info, line, lead, sets, current: None, jumped: false });
+    }
+
+    fn end(&mut self) {
+        if let Some(lead) = self.stream.as_mut().and_then(|stream| stream.lead.take()) {
+            self.lead(lead);
+        }
+        self.close();
+        self.stream = None;
+        if self.facts.told().state == RecordState::Recording {
+            self.facts.tell(RecordState::Waiting, String::new(), None);
+        }
+    }
+
+    fn packet(&mut self, packet: Packet) {
+        let Some(stream) = &mut self.stream else { return };
+        let Some(mut lead) = stream.lead.take() else {
+            return self.timed(&packet, packet.raw_times());
+        };
+        lead.push(packet);
+        let times: Vec<_> = lead.iter().map(Packet::raw_times).collect();
+        if !stream.line.lead_is_known(&times) {
+            stream.lead = Some(lead);
+            return;
+        }
+        self.lead(lead);
+    }
+
+    /// Records the packets that a stream began with.
+    fn lead(&mut self, lead: Vec<Packet>) {
+        let Some(stream) = &self.stream else { return };
+        let mut times: Vec<_> = lead.iter().map(Packet::raw_times).collect();
+        stream.line.fill_lead(&mut times);
+        for (packet, times) in lead.iter().zip(times) {
+            self.timed(packet, times);
+        }
+    }
+
+    fn timed(&mut self, packet: &Packet, times: RawTimes) {
+        let Some(stream) = &mut self.stream else { return };
+        let placed = stream.line.place(times);
+        stream.jumped |= placed.jump;
+        if packet.is_key() {
+            stream.read_sets(packet);
+            if self.is_over(placed) {
+                self.close();
+            }
+            if let Some(stream) = &mut self.stream {
+                stream.jumped = false;
+            }
+        }
+        if self.open.is_none() {
+            if !packet.is_key() {
+                let why = match self.facts.told().state {
+                    RecordState::Full | RecordState::Failed => NotRecorded::Unwritable,
+                    RecordState::Waiting | RecordState::Recording => NotRecorded::BeforeKey,
+                };
+                return self.facts.not_recorded(why, 1);
+            }
+            if monotonic_ns() < self.retry_ns {
+                return self.facts.not_recorded(NotRecorded::Unwritable, 1);
+            }
+            if let Err(error) = self.open(packet, placed) {
+                let why = match error {
+                    RecordError::Mux(MuxError::Unsupported { .. }) => NotRecorded::Unsupported,
+                    _ => NotRecorded::Unwritable,
+                };
+                self.facts.not_recorded(why, 1);
+                return self.failed(&error);
+            }
+        }
+        match self.write(packet, placed) {
+            Ok(()) => self.facts.recorded_packet(),
+            Err(error) => {
+                self.facts.not_recorded(NotRecorded::Unwritable, 1);
+                self.abandon();
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Whether the open file ends before the key frame at `placed`.
+    fn is_over(&self, placed: Placed) -> bool {
+        let (Some(open), Some(stream)) = (&self.open, &self.stream) else { return false };
+        let length = stream.line.duration(placed.dts.saturating_sub(open.first.dts));
+        stream.jumped || stream.current != open.sets || length >= self.record.segment
+    }
+
+    fn take_home(&mut self) -> Result<(), RecordError> {
+        let home = Home::take(&self.record.dir, &self.camera)?;
+        let found = home.list()?;
+        self.shelf.fill(&home, found, Timestamp::now(), now_ns());
+        self.home = Some(home);
+        Ok(())
+    }
+
+    fn open(&mut self, packet: &Packet, placed: Placed) -> Result<(), RecordError> {
+        if let Some(stream) = &self.stream {
+            Mp4Writer::takes(&stream.info.codec).map_err(RecordError::Mux)?;
+        }
+        if self.home.is_none() {
+            self.take_home()?;
+        }
+        let (Some(home), Some(stream)) = (&self.home, &self.stream) else { return Ok(()) };
+        // When it arrived, by the wall clock as it is now.
+        let waited = monotonic_ns().saturating_sub(packet.arrival_ns());
+        let waited = SignedDuration::from_nanos(i64::try_from(waited).unwrap_or(0));
+        let began = Timestamp::now().checked_sub(waited).map_err(|_| RecordError::NoName)?;
+        let (name, file) = home.create(began)?;
+        let path = home.dir().join(name.unfinished());
+        let file = Arc::new(file);
+        let writer = Box::new(Counted(Arc::clone(&file), Arc::clone(&self.facts)));
+        let sets = stream.current.clone();
+        let mp4 =
+            Mp4Writer::begin(&stream.info, sets.as_deref(), FRAGMENT, &name.rfc3339(), writer);
+        let mp4 = match mp4 {
+            Ok(mp4) => mp4,
+            Err(error) => {
+                // Nothing is in it yet. What can't be removed is found at the next start.
+                let _ = std::fs::remove_file(&path);
+                return Err(RecordError::mux(&path, error));
+            }
+        };
+        let checked_ns = monotonic_ns();
+        let began_ns = now_ns();
+        self.open = Some(Segment { name, file, mp4, began_ns, first: placed, sets, checked_ns });
+        let path = path.display().to_string();
+        if self.facts.tell(RecordState::Recording, String::new(), Some(path)) {
+            tracing::info!("recording into {}", home.dir().display());
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, packet: &Packet, placed: Placed) -> Result<(), RecordError> {
+        let (Some(open), Some(home), Some(stream)) = (&mut self.open, &self.home, &self.stream)
+        else {
+            return Ok(());
+        };
+        let path = || home.dir().join(open.name.unfinished());
+        let first = open.first.dts;
+        let placed = Placed { pts: placed.pts - first, dts: placed.dts - first, ..placed };
+        let written = open.mp4.write(packet, placed, stream.line.nominal());
+        written.map_err(|error| RecordError::mux(&path(), error))?;
+        let now = monotonic_ns();
+        if now.saturating_sub(open.checked_ns) >= CHECK_NS {
+            open.checked_ns = now;
+            if !home.still_has(&open.file, open.name) {
+                return Err(RecordError::Gone { path: path() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the open file, whole.
+    fn close(&mut self) {
+        let Some(Segment { name, file, mp4, began_ns, .. }) = self.open.take() else { return };
+        let Some(home) = &self.home else { return };
+        let path = home.dir().join(name.unfinished());
+        let finished = mp4.finish().map_err(|error| RecordError::mux(&path, error));
+        match finished.and_then(|()| home.close(&file, name)) {
+            Ok(name) => self.keep(name, began_ns, file.metadata().map_or(0, |meta| meta.len())),
+            Err(error) => {
+                self.mend(name, began_ns);
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Ends the open file where it is.
+    fn abandon(&mut self) {
+        let Some(Segment { name, mp4, began_ns, .. }) = self.open.take() else { return };
+        drop(mp4);
+        self.mend(name, began_ns);
+    }
+
+    /// Keeps what is whole of a file that could not be written to its end. If that fails too, the folder is
+    /// taken anew, which tries it again.
+    fn mend(&mut self, name: Name, began_ns: i64) {
+        let Some(home) = &self.home else { return };
+        match home.mend(name) {
+            Ok(Some(name)) => {
+                let path = home.dir().join(name.path());
+                let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+                self.keep(name, began_ns, bytes);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!("{error}");
+                self.shelf.leave();
+                self.home = None;
+            }
+        }
+    }
+
+    fn keep(&self, name: Name, began_ns: i64, bytes: u64) {
+        self.facts.closed_file();
+        self.shelf.add(name, Kept { began_ns, bytes });
+    }
+
+    /// Says what failed, and when it is tried again.
+    fn failed(&mut self, error: &RecordError) {
+        self.retry_ns = monotonic_ns().saturating_add(RETRY_NS);
+        let state = if error.is_full() { RecordState::Full } else { RecordState::Failed };
+        if error.is_full() {
+            self.library.need_room();
+        }
+        if self.facts.tell(state, error.to_string(), None) {
+            tracing::warn!("not recorded: {error}");
+        }
+    }
+}
+
+impl Stream {
+    /// Notes the parameter sets of a key frame that has them.
+    fn read_sets(&mut self, packet: &Packet) {
+        let Some(sets) = &mut self.sets else { return };
+        match sets.read(packet) {
+            Ok(Some(found)) => self.current = Some(found),
+            Ok(None) => {}
+            Err(error) => tracing::debug!("can't read parameter sets from a packet: {error}"),
+        }
+    }
+}
