@@ -14,11 +14,17 @@ pub struct Camera {
 impl Camera {
     /// Starts a server that plays `files` one after the other; `options` as in `rig/camera.py`.
     pub fn start(files: &[&Path], options: &str) -> Self {
+        Self::start_with(files, options, &[])
+    }
+
+    /// Starts one with further arguments of `rig/camera.py`.
+    pub fn start_with(files: &[&Path], options: &str, arguments: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/camera.py");
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
         let mut server = Command::new("/usr/bin/python3")
             .arg(script)
             .args(["--mount", &format!("cam={}{options}", files.join("+"))])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -28,6 +34,16 @@ impl Camera {
             .unwrap_or_else(|e| panic!("the camera did not say that it is ready: {ready:?}: {e}"));
         let port = ready["port"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap();
         Self { server, port }
+    }
+
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Where it is, for a user with a password.
+    pub fn url_for(&self, login: &str) -> String {
+        format!("rtsp://{login}@127.0.0.1:{}/cam", self.port)
     }
 
     /// Where it is.

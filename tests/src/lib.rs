@@ -8,3 +8,4 @@ pub mod bare;
 pub mod camera;
 pub mod clip;
 pub mod service;
+pub mod watcher;

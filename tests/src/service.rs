@@ -17,6 +17,8 @@ pub struct Plan<'a> {
     pub flag: &'a str,
     /// Lines of `[service]`, without `run_dir`.
     pub service: &'a str,
+    /// The export directory; if empty, one of its own.
+    pub dir: &'a str,
     /// Lines of `[export]`, without `dir`.
     pub export: &'a str,
     /// The rest of the config.
@@ -38,6 +40,7 @@ pub struct Service {
     /// Unmounted before its directory is removed.
     _tmpfs: Option<Tmpfs>,
     export: tempfile::TempDir,
+    exported: PathBuf,
     arguments: Vec<String>,
 }
 
@@ -93,18 +96,22 @@ impl Service {
 
     fn launch_in(dir: tempfile::TempDir, tmpfs: Option<Tmpfs>, plan: Plan<'_>) -> Self {
         let work = tempfile::tempdir().unwrap();
-        let Plan { flag, service, export, cameras, arguments, variables } = plan;
+        let Plan { flag, service, dir: given, export, cameras, arguments, variables } = plan;
+        let exported = match given {
+            "" => dir.path().join("vas"),
+            given => given.into(),
+        };
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let variables: Vec<_> =
             variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let tables = format!(
             "[service]\nrun_dir = {:?}\n{service}\n[export]\ndir = {:?}\n{export}\n",
             work.path().join("run"),
-            dir.path().join("vas"),
+            exported,
         );
         std::fs::write(work.path().join("vas.toml"), format!("{tables}{cameras}")).unwrap();
         let process = spawn(work.path(), flag, &arguments, &variables);
-        Self { process, tables, variables, work, _tmpfs: tmpfs, export: dir, arguments }
+        Self { process, tables, variables, work, _tmpfs: tmpfs, export: dir, exported, arguments }
     }
 
     /// Writes other cameras into the config, and asks for it to be read again.
@@ -122,7 +129,12 @@ impl Service {
 
     /// The export directory, which the service itself makes.
     pub fn dir(&self) -> PathBuf {
-        self.export.path().join("vas")
+        self.exported.clone()
+    }
+
+    /// The config's folder; `run` in it is the folder of the status.
+    pub fn work(&self) -> &Path {
+        self.work.path()
     }
 
     /// The folder of `status.json`.
@@ -228,12 +240,22 @@ impl Service {
 
     /// Waits until readers can attach to a camera; its ring comes with the first of them.
     pub fn until_exported(&mut self, camera: &str) {
+        self.until_can_be_read(camera);
+    }
+
+    /// The same.
+    pub(crate) fn until_can_be_read(&self, camera: &str) {
         let readers = self.dir().join(camera).join("readers");
         let start = Instant::now();
         while !readers.exists() {
             assert!(start.elapsed() < PATIENCE, "no {}\n{}", readers.display(), self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits until the process has ended; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
     }
 
     /// Asks for a clean stop; the exit code.
@@ -336,6 +358,12 @@ fn spawn(work: &Path, flag: &str, arguments: &[String], variables: &[(String, St
         .stderr(log)
         .spawn()
         .unwrap()
+}
+
+/// Sends a signal by number to one thread, as a fault in it would.
+pub fn signal_thread(pid: u32, thread: u32, number: i32) {
+    let call = format!("import ctypes; exit(ctypes.CDLL(None).tgkill({pid}, {thread}, {number}))");
+    crate::clip::run(Command::new("/usr/bin/python3").args(["-c", &call]));
 }
 
 /// Kills a process that may be gone already.

@@ -132,6 +132,7 @@ impl Lane {
 
     /// Copies and publishes jobs in order. `true`: there is more; put the lane into the queue again.
     pub(super) fn work(&self) -> bool {
+        let _named = vas_crash::name_thread(self.account.camera().as_str());
         for _ in 0..TURN {
             match self.jobs.pop() {
                 Some(job) => self.run(job),

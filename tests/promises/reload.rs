@@ -1,0 +1,85 @@
+//! SIGHUP changes what has changed, and nothing else; a config that can't be used changes nothing.
+
+use serde_json::Value;
+use vas_tests::camera::Camera;
+use vas_tests::clip::Clip;
+use vas_tests::service::{Plan, Service};
+use vas_tests::watcher::Watcher;
+
+fn camera(id: &str, url: &str, more: &str) -> String {
+    format!("[[camera]]\nid = {id:?}\nurl = {url:?}\nidle = \"decode\"\n{more}\n")
+}
+
+#[test]
+fn a_reload_that_changes_one_camera_disturbs_no_other() {
+    let clip =
+        Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 };
+    let server = Camera::start(&[&clip.make()], ",loop");
+    let url = server.url();
+    let config =
+        |more| [camera("stays", &url, ""), camera("changes", &url, more), camera("goes", &url, "")];
+    let mut service = Service::launch(Plan {
+        flag: "true",
+        service: "shards = 2",
+        export: "slots = 200",
+        cameras: &config("").concat(),
+        ..Plan::default()
+    });
+    for id in ["stays", "changes", "goes"] {
+        service.until_camera(id, "a ring", |camera| camera["export"]["state"] == "open");
+    }
+    let (mut stays, mut changes) =
+        (Watcher::attach(&service, "stays"), Watcher::attach(&service, "changes"));
+    let (first, before) = (stays.next(), changes.next());
+    let shards = service.shards();
+
+    let new = [
+        &config("read_timeout = \"5s\"")[..2].concat(),
+        "[[camera]]\nid = \"comes\"\nurl = \"testsrc:320x240@25\"\n",
+    ];
+    service.reload(&new.concat());
+    service.until_logged("1 cameras added, 1 removed, 1 changed, 1 as before");
+    service.until_camera("comes", "packets", |camera| camera["state"] == "streaming");
+    while changes.next().1 == before.1 {}
+    stays.no_gap_since(first, 30);
+    let goes = service.dir().join("goes");
+    let status = service.until_status("one to be gone", |status| {
+        let mut ids = status["cameras"].as_array().unwrap().iter().map(|camera| &camera["id"]);
+        ids.all(|id| id != "goes") && !goes.exists()
+    });
+    let stayed = status["cameras"].as_array().unwrap().iter().find(|c| c["id"] == "stays").unwrap();
+    let lost = ["overload", "before_key", "undecodable"].map(|why| &stayed["dropped"][why]);
+    assert_eq!((lost, &stayed["reconnects"]), ([&Value::from(0); 3], &Value::from(0)), "{stayed}");
+    assert_eq!(service.shards(), shards, "no process was started again");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+}
+
+#[test]
+fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
+    let good = camera("cam", "testsrc:320x240@25", "");
+    let mut service = Service::start("true", "", &good);
+    let mut watcher = Watcher::attach(&service, "cam");
+    let first = watcher.next();
+    service.reload("[[camera]]\nid = \"cam\"\nurll = \"testsrc:320x240@25\"\n");
+    let line = service.until_logged("config not taken");
+    let words = "camera \"cam\": unknown key `urll`; did you mean `url`?";
+    assert!(service.log().contains(words), "{}", service.log());
+    assert!(line.contains("vas.toml:"), "{line}");
+    service.until_logged("the cameras go on by the config that was read before");
+    let last = watcher.no_gap_since(first, 25);
+    // What takes effect at a start only is said, and the rest is taken.
+    std::fs::write(
+        service.work().join("vas.toml"),
+        format!(
+            "[service]\nrun_dir = \"/elsewhere\"\n{good}{}",
+            camera("more", "testsrc:64x64@5", "")
+        ),
+    )
+    .unwrap();
+    vas_tests::service::signal(service.pid(), "HUP");
+    service.until_logged("[service] run_dir has changed: that takes effect when the service is");
+    service.until_logged("[export] has changed");
+    service.until_camera("more", "packets", |camera| camera["state"] == "streaming");
+    watcher.no_gap_since(last, 25);
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+}

@@ -1,0 +1,182 @@
+//! A crash takes down one shard, which comes back; a camera that crashes its shard each time is set apart; a
+//! service that crashes whole leaves no process behind.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::Value;
+use vas_tests::camera::Camera;
+use vas_tests::clip::Clip;
+use vas_tests::service::{Plan, Service, signal, signal_thread};
+use vas_tests::watcher::Watcher;
+
+const SIGSEGV: i32 = 11;
+/// Frames of the other cameras that are looked at after the crash, at 10 a second.
+const AFTER: usize = 40;
+
+fn clip() -> Clip {
+    Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 }
+}
+
+/// The thread of a process that has this name.
+fn thread(pid: u32, name: &str) -> Option<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut tasks = tasks.flatten().map(|task| task.path());
+    let named = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    tasks.find(named)?.file_name()?.to_str()?.parse().ok()
+}
+
+#[test]
+fn a_crash_in_one_of_four_shards_costs_the_others_no_frame_and_its_own_come_back() {
+    let camera = Camera::start(&[&clip().make()], ",loop");
+    let ids = ["a", "b", "c", "d"];
+    let cameras = ids.map(|id| {
+        format!("[[camera]]\nid = {id:?}\nurl = {:?}\nidle = \"decode\"\n", camera.url())
+    });
+    // Rings for 20 s, so that a crowd of processes on two processors may take its time.
+    let mut service = Service::launch(Plan {
+        flag: "true",
+        service: "shards = 4",
+        export: "slots = 200",
+        cameras: &cameras.concat(),
+        ..Plan::default()
+    });
+    for id in ids {
+        service.until_camera(id, "a ring", |camera| camera["export"]["state"] == "open");
+    }
+    let mut shards: Vec<_> = ids.iter().map(|id| service.shard_of(id)).collect();
+    shards.dedup();
+    assert_eq!(shards.len(), 4, "a camera in each: {shards:?}");
+
+    let mut others = ids[1..].iter().map(|id| Watcher::attach(&service, id)).collect::<Vec<_>>();
+    let before: Vec<_> = others.iter_mut().map(Watcher::next).collect();
+    let mut own = Watcher::attach(&service, "a");
+    let (_, epoch) = own.next();
+
+    let crash = Instant::now();
+    signal(shards[0], "SEGV");
+    while own.next().1 == epoch {}
+    println!("the crashed shard's camera is back after {:.2} s", crash.elapsed().as_secs_f32());
+
+    for (other, before) in others.iter_mut().zip(before) {
+        other.no_gap_since(before, AFTER);
+    }
+    let status = service.until_status("a restart", |status| status["shards"][0]["restarts"] == 1);
+    for shard in 1..4 {
+        assert_eq!(status["shards"][shard]["restarts"], 0, "{status}");
+    }
+    let line = service.until_logged("shard 0 ended (SIGSEGV)");
+    assert!(!line.contains("camera"), "no camera's thread got the signal: {line}");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+}
+
+#[test]
+fn a_camera_that_crashes_its_decoder_each_time_is_named_and_set_apart() {
+    let camera =
+        |id| format!("[[camera]]\nid = {id:?}\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n");
+    let cameras = [camera("bad"), camera("good")].concat();
+    let mut service = Service::start("true", "", &cameras);
+    let mut shard = 0;
+    for crash in 1..=3 {
+        let ran = shard;
+        let status = service.until_status("another shard", |status| {
+            let pid = &status["shards"][0]["pid"];
+            let decodes = |camera: &Value| camera["decoded"].as_u64() > Some(0);
+            *pid != Value::Null && *pid != ran && decodes(&status["cameras"][0])
+        });
+        shard = u32::try_from(status["shards"][0]["pid"].as_u64().unwrap()).unwrap();
+        assert_eq!(status["cameras"][0]["id"], "bad");
+        let thread = thread(shard, "dec:bad").unwrap_or_else(|| panic!("no thread at {crash}"));
+        signal_thread(shard, thread, SIGSEGV);
+        // Its status is that of the dead until another process reports.
+        service.until_status("the end of the shard", |status| status["shards"][0]["pid"] != shard);
+    }
+    let bad = service.until_camera("bad", "setting apart", |camera| camera["state"] == "set apart");
+    let reason = bad["reason"].as_str().unwrap();
+    assert!(reason.contains("3 times within 10 minutes (SIGSEGV at last)"), "{reason}");
+    let line = service.until_logged("shard 0 ended (SIGSEGV) in a thread of camera bad");
+    println!("{line}\n{reason}");
+    service.until_status("the other camera", |status| {
+        let good = &status["cameras"][1];
+        status["shards"][0]["state"] == "running"
+            && good["id"] == "good"
+            && good["state"] == "streaming"
+    });
+    let pid = service.shard_of("good");
+    assert!(thread(pid, "dec:good").is_some() && thread(pid, "dec:bad").is_none());
+    // Whoever changes the config may have done something about it.
+    service.reload(&cameras);
+    service.until_camera("bad", "another try", |camera| camera["state"] == "streaming");
+    assert_eq!(service.shard_of("good"), pid, "the other camera's shard went on");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    assert_eq!(service.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_shard_that_hangs_is_killed_in_words_and_started_again() {
+    let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
+    let mut service = Service::start("true", "", camera);
+    service.until("packets", |camera| camera["received"].as_u64() > Some(0));
+    let shard = service.shard_of("cam");
+    signal(shard, "STOP");
+    service.until_logged("shard 0 ended (killed: it said nothing for 15 s)");
+    service.until_status("another", |status| {
+        status["shards"][0]["state"] == "running" && status["shards"][0]["pid"] != shard
+    });
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+}
+
+#[test]
+fn the_supervisors_death_ends_the_shards_in_order() {
+    let camera =
+        |id| format!("[[camera]]\nid = {id:?}\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n");
+    let mut service = Service::launch(Plan {
+        flag: "true",
+        service: "shards = 2",
+        cameras: &[camera("a"), camera("b")].concat(),
+        ..Plan::default()
+    });
+    for id in ["a", "b"] {
+        service.until_camera(id, "a ring", |camera| camera["export"]["state"] == "open");
+    }
+    let shards = service.shards();
+    assert_eq!(shards.len(), 2);
+    signal(service.pid(), "KILL");
+    service.wait();
+    let start = Instant::now();
+    let is_there = |pid: &u32| Path::new(&format!("/proc/{pid}/exe")).exists();
+    while shards.iter().any(is_there) || service.dir().exists() {
+        assert!(start.elapsed().as_secs() < 60, "{shards:?} are there:\n{}", service.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(service.log().contains("the supervisor is gone"), "{}", service.log());
+}
+
+#[test]
+fn two_services_on_one_export_directory_share_it_and_the_second_says_whose_a_camera_is() {
+    let camera =
+        |id| format!("[[camera]]\nid = {id:?}\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n");
+    let mut first = Service::start("true", "", &camera("a"));
+    first.until("a ring", |camera| camera["export"]["state"] == "open");
+    let dir = first.dir();
+    let mut second = Service::launch(Plan {
+        flag: "true",
+        dir: dir.to_str().unwrap(),
+        cameras: &[camera("a"), camera("b")].concat(),
+        ..Plan::default()
+    });
+    let refused =
+        second.until_camera("a", "refusal", |camera| camera["export"]["state"] == "refused");
+    let detail = refused["export"]["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("process {}", first.shard_of("a"))), "{detail}");
+    assert_eq!(refused["state"], "streaming");
+    second.until_camera("b", "a ring", |camera| camera["export"]["state"] == "open");
+    Watcher::attach(&first, "a").next();
+    assert_eq!(first.stop(), Some(0), "{}", first.log());
+    // It takes over what the first lets go of.
+    second.until_camera("a", "a ring", |camera| camera["export"]["state"] == "open");
+    assert_eq!(second.stop(), Some(0), "{}", second.log());
+    assert!(!dir.exists());
+}

@@ -1,0 +1,44 @@
+//! SIGTERM ends the service, whatever hangs.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use vas_tests::camera::Camera;
+use vas_tests::clip::Clip;
+use vas_tests::service::{Service, signal};
+
+#[test]
+fn a_camera_that_says_nothing_more_does_not_hold_up_the_end() {
+    let clip =
+        Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 };
+    let server = Camera::start(&[&clip.make()], ",loop");
+    let config = format!(
+        "[[camera]]\nid = \"cam\"\nurl = {:?}\nidle = \"decode\"\nread_timeout = \"10m\"\n\
+         [[camera]]\nid = \"new\"\nurl = {:?}\nconnect_timeout = \"10m\"\n",
+        server.url(),
+        server.url(),
+    );
+    let mut service = Service::start("true", "", &config);
+    service.until("frames", |camera| camera["decoded"].as_u64() > Some(0));
+    signal(server.pid(), "STOP");
+    let start = Instant::now();
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    println!("ended after {:.2} s with the camera's server stopped", start.elapsed().as_secs_f32());
+    assert!(!service.log().contains("does not end"), "{}", service.log());
+    assert_eq!(service.leftovers(), Vec::<PathBuf>::new());
+    signal(server.pid(), "CONT");
+}
+
+#[test]
+fn a_shard_that_does_not_end_is_killed_named_and_its_files_removed() {
+    let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n";
+    let mut service = Service::start("true", "", camera);
+    service.until("a ring", |camera| camera["export"]["state"] == "open");
+    signal(service.shard_of("cam"), "STOP");
+    let start = Instant::now();
+    assert_eq!(service.stop(), Some(1), "{}", service.log());
+    println!("ended after {:.2} s with the shard stopped", start.elapsed().as_secs_f32());
+    let words = "vas: shards had to be killed: shard 0 (cam)";
+    assert!(service.log().contains(words), "{}", service.log());
+    assert_eq!(service.leftovers(), Vec::<PathBuf>::new());
+}

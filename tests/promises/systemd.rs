@@ -1,0 +1,74 @@
+//! What systemd hears, with a socket of ours in place of systemd's; and that the unit file asks for it.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use vas_tests::service::{Plan, Service, signal};
+
+/// Systemd's ear.
+struct Ear(UnixDatagram);
+
+impl Ear {
+    /// The next message that holds this line; all its lines.
+    fn until(&self, line: &str) -> Vec<String> {
+        let mut heard = Vec::new();
+        loop {
+            let mut bytes = [0; 4096];
+            let len =
+                self.0.recv(&mut bytes).unwrap_or_else(|e| panic!("no {line}: {e}: {heard:?}"));
+            let text = std::str::from_utf8(&bytes[..len]).unwrap();
+            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            if lines.iter().any(|heard| heard.starts_with(line)) {
+                return lines;
+            }
+            heard.extend(lines);
+        }
+    }
+}
+
+#[test]
+fn systemd_hears_of_readiness_life_reload_and_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let ear = Ear(UnixDatagram::bind(&path).unwrap());
+    ear.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
+    let mut service = Service::launch(Plan {
+        flag: "true",
+        service: "shards = 2",
+        cameras: camera,
+        variables: &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")],
+        ..Plan::default()
+    });
+    ear.until("READY=1");
+    for shard in service.shards() {
+        let environ = std::fs::read(format!("/proc/{shard}/environ")).unwrap();
+        let environ = String::from_utf8_lossy(&environ).into_owned();
+        assert!(!environ.contains("NOTIFY_SOCKET") && !environ.contains("WATCHDOG"), "{environ}");
+    }
+    ear.until("STATUS=1 of 1 cameras streaming");
+    ear.until("WATCHDOG=1");
+    ear.until("WATCHDOG=1");
+    service.reload(camera);
+    let reloading = ear.until("RELOADING=1");
+    assert!(reloading.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading:?}");
+    ear.until("READY=1");
+    signal(service.pid(), "TERM");
+    ear.until("STOPPING=1");
+    assert_eq!(service.wait(), Some(0), "{}", service.log());
+}
+
+#[test]
+fn the_unit_file_asks_for_it_and_hides_no_shared_memory() {
+    let unit = include_str!("../../deploy/systemd/vas.service");
+    for line in
+        ["Type=notify", "WatchdogSec=", "ExecReload=", "KillMode=mixed", "NotifyAccess=main"]
+    {
+        assert!(unit.lines().any(|here| here.starts_with(line)), "{line}");
+    }
+    // Readers elsewhere see /dev/shm only if this service has the host's.
+    for line in ["PrivateTmp=", "PrivateDevices=", "PrivateIPC=", "MemoryDenyWriteExecute="] {
+        assert!(!unit.lines().any(|here| here.starts_with(line)), "{line}");
+    }
+    assert!(unit.contains("\nReadWritePaths=/dev/shm\n"), "{unit}");
+}
