@@ -18,8 +18,8 @@ pub(crate) use file::StatusFiles;
 pub(crate) use freshness::{NoStatus, Stale, StatusRead, read};
 pub(crate) use health::{Unhealthy, judge};
 pub(crate) use report::{
-    CameraReport, DecoderReport, ExportReport, InputFacts, ServiceStatus, ShardHealth, ShardReport,
-    ShardState,
+    CameraReport, DecoderReport, ExportReport, InputFacts, SET_APART, ServiceStatus, ShardHealth,
+    ShardReport, ShardState,
 };
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use super::process::ProcessId;
 /// Version of `status.json`. It rises when a key changes its meaning or goes; keys are added without.
 pub(crate) const SCHEMA: u32 = 1;
 
+/// The state of a camera that crashes its shard: it is not started, and so can't say it itself.
+pub(crate) const SET_APART: &str = "set apart";
+
 /// `status.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ServiceStatus {

@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, ConfigFiles, Surroundings};
 use crate::core_files;
 use crate::export;
 use crate::flag::FrameExport;
-use crate::status::{CameraReport, ShardReport, StatusFiles};
+use crate::status::{CameraReport, SET_APART, ShardReport, StatusFiles};
 use crate::trial::Trial;
 
 use blame::Blame;
@@ -414,7 +414,7 @@ impl Supervisor {
             match self.blame.apart(id) {
                 Some(apart) => {
                     let since = now.saturating_duration_since(apart.since);
-                    set(&mut report, "set apart", apart.words(now), Some(since));
+                    set(&mut report, SET_APART, apart.words(now), Some(since));
                 }
                 None if up && known.is_some() => {}
                 None if up => set(&mut report, "connecting", String::new(), None),
@@ -456,9 +456,12 @@ impl Supervisor {
 }
 
 fn set(report: &mut CameraReport, state: &str, reason: String, since: Option<Duration>) {
-    report.input.state = state.into();
-    report.input.reason = reason;
-    report.input.since_s = since.map(|since| since.as_secs());
+    let inputs = report.inputs.iter_mut().map(|input| &mut input.facts);
+    for facts in inputs.chain([&mut report.input]) {
+        facts.state = state.into();
+        facts.reason.clone_from(&reason);
+        facts.since_s = since.map(|since| since.as_secs());
+    }
     report.decoder = None;
 }
 
