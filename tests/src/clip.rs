@@ -6,8 +6,6 @@ use std::sync::{Mutex, PoisonError};
 
 use vas_sim_gpu::testing::Session;
 
-use crate::camera::Camera;
-
 /// Pictures a second. Of three that are on their way to be copied none may still wait when the fourth comes:
 /// at this rate a machine that is busy with other tests has 300 ms for that.
 pub const FPS: u32 = 10;
@@ -73,16 +71,14 @@ impl Clip {
         md5s
     }
 
-    /// MD5 of each picture as FFmpeg itself brings it down from a GPU, in display order, of this clip played by
-    /// a camera: on its way through RTP the bytes of a slice may change, and simulated pictures follow them.
+    /// MD5 of each picture as FFmpeg itself brings it down from a GPU, in display order. Simulated pictures
+    /// follow the bytes of their slices, which come through RTP unchanged.
     pub fn judge_on(&self, gpus: &Session) -> Vec<String> {
-        let camera = Camera::start(&[&self.make()], ",once");
         let mut command = Command::new("ffmpeg");
-        command.args(["-v", "fatal", "-nostdin", "-hwaccel", "cuda"]);
-        command.args(["-hwaccel_output_format", "cuda", "-rtsp_transport", "tcp"]);
-        command.args(["-i", &camera.url(), "-vf", "hwdownload,format=nv12"]);
-        command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]);
-        let output = run(gpus.configure(&mut command));
+        command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda"]);
+        command.args(["-hwaccel_output_format", "cuda", "-i"]).arg(self.make());
+        command.args(["-vf", "hwdownload,format=nv12", "-fps_mode", "passthrough"]);
+        let output = run(gpus.configure(command.args(["-f", "framemd5", "-"])));
         let lines = output.lines().filter(|line| !line.starts_with('#'));
         let md5s: Vec<_> = lines.map(|l| l.rsplit(',').next().unwrap().trim().into()).collect();
         assert_eq!(md5s.len(), self.frames as usize, "FFmpeg decodes the whole clip");
