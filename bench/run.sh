@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|gate|gate_instructions|hammer
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|idle|gate|gate_instructions|hammer
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|gate|gate_instructions|hammer}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|idle|gate|gate_instructions|hammer}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
 cpu)
     cargo build --locked --release -p vas
     command=(bench/cpu)
+    ;;
+idle)
+    cargo build --locked --release -p vas
+    command=(bench/idle)
     ;;
 crash)
     command=(cargo test --locked --release -p vas-frame --test attack -- --ignored --nocapture)
