@@ -14,6 +14,9 @@ pub struct Fraction {
 }
 
 impl Fraction {
+    /// One.
+    pub const ONE: Self = Self { num: 1, den: 1 };
+
     /// None when either part is zero.
     pub const fn new(num: u32, den: u32) -> Option<Self> {
         if num == 0 || den == 0 { None } else { Some(Self { num, den }) }

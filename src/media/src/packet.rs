@@ -94,6 +94,16 @@ impl Packet {
         self.arrival_ns = arrival_ns;
     }
 
+    /// Sets both time stamps; there is no reordering.
+    pub(crate) fn set_ticks(&mut self, ticks: Option<i64>) {
+        let ticks = ticks.unwrap_or(ffi::AV_NOPTS_VALUE);
+        // SAFETY: a valid packet of ours; both fields are plain numbers.
+        unsafe {
+            (*self.as_mut_ptr()).pts = ticks;
+            (*self.as_mut_ptr()).dts = ticks;
+        }
+    }
+
     pub(crate) fn stream_index(&self) -> i32 {
         self.get().stream_index
     }

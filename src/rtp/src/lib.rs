@@ -21,7 +21,7 @@
 //!     arrival_ns: now.monotonic_ns,
 //! })?;
 //! let mut sent = 0;
-//! while let Poll::Rtp(packet) = sender.poll(now) {
+//! while let Poll::Rtp(packet, _) = sender.poll(now) {
 //!     assert!(packet.len() <= vas_rtp::MAX_PACKET);
 //!     sent += 1;
 //! }

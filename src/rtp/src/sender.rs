@@ -72,8 +72,9 @@ pub enum Refusal {
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Poll<'a> {
-    /// Send this over RTP.
-    Rtp(&'a [u8]),
+    /// Send this over RTP. Keep where the stream stands with it first: a successor may leave a number out,
+    /// but never use one twice.
+    Rtp(&'a [u8], Continuity),
     /// Send this over RTCP.
     Rtcp(&'a [u8]),
     /// Nothing before this moment (`CLOCK_MONOTONIC`, nanoseconds); `None`: until a picture comes.
@@ -170,7 +171,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
         &self.parameters
     }
 
-    /// Where the stream stands. What was kept before a packet leaves never repeats one.
+    /// Where the stream stands.
     pub fn continuity(&self) -> Continuity {
         self.state
     }
@@ -263,7 +264,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
             }
             Ok(()) => {
                 let length = self.write_packet();
-                Poll::Rtp(&self.packet[..length])
+                Poll::Rtp(&self.packet[..length], self.state)
             }
         }
     }

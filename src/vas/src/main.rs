@@ -9,6 +9,7 @@ mod flag;
 mod gpus;
 mod picture;
 mod pipeline;
+mod producer;
 mod record;
 mod service;
 mod shard;

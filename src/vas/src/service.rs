@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use vas_frame::CameraId;
 
-use crate::config::{Camera, Role, WhenIdle};
+use crate::config::{Camera, Role, Video, WhenIdle};
 use crate::export::{ExportFacts, FramePath};
 use crate::gpus::Gpus;
 use crate::pipeline::{Branch, Decode, Decoders, Demand, Pipeline, Shown, Taker};
+use crate::producer::{self, Seat};
 use crate::record::Library;
 use crate::status::{CameraStatus, InputStatus};
 use crate::trial::Trial;
@@ -32,26 +33,64 @@ impl Parts {
         let mut pipeline = Pipeline::new(camera.id.clone());
         let mut inputs = Vec::new();
         let (mut export, mut record) = (None, None);
+        let producer = camera.producer.as_ref().map(|it| Arc::new(producer::Shown::new(it)));
         let mut started = Ok(());
         for input in &camera.inputs {
             let shown = Arc::new(Shown::default());
-            let mut branches: Vec<Box<dyn Branch>> = Vec::new();
             started = started.and_then(|()| {
+                let mut branches: Vec<Box<dyn Branch>> = Vec::new();
                 if let (true, Some(how)) = (input.roles.has(Role::Record), &camera.record) {
                     let (recorder, facts) = self.library.recorder(&camera.id, how)?;
                     branches.push(Box::new(recorder));
                     record = Some(facts);
                 }
-                if input.roles.has(Role::Export) {
-                    let (decode, facts) = self.decode(camera, &shown)?;
-                    branches.extend(decode.map(|decode| Box::new(decode) as _));
-                    export = facts;
+                let mut takers: Vec<Box<dyn Taker>> = Vec::new();
+                if let (Some(config), Some(shown)) = (&camera.producer, &producer)
+                    && input.roles.has(Role::Producer)
+                {
+                    let seat = Seat::take(config)?;
+                    match config.video {
+                        Video::Copy => {
+                            let copy = producer::Copy::new(&camera.id, config, seat, shown)?;
+                            branches.push(Box::new(copy));
+                        }
+                        Video::H264 => {
+                            let encode = producer::Encode::start(&camera.id, config, seat, shown)?;
+                            takers.push(Box::new(encode));
+                        }
+                    }
                 }
+                let mut demand = None;
+                if input.roles.has(Role::Export) {
+                    demand = self.export(camera, &shown, &mut takers, &mut export)?;
+                }
+                branches.extend(self.decode(camera, &shown, takers, demand));
                 pipeline.start(input, &shown, branches)
             });
             inputs.push(InputStatus { roles: input.roles, shown });
         }
-        (pipeline, CameraStatus::new(camera.id.clone(), inputs, record, export), started)
+        (pipeline, CameraStatus::new(camera.id.clone(), inputs, record, export, producer), started)
+    }
+
+    /// Adds those who take the frames of the input that is exported; whose demand decides on decoding, when
+    /// nobody else takes frames.
+    fn export(
+        &self,
+        camera: &Camera,
+        shown: &Arc<Shown>,
+        takers: &mut Vec<Box<dyn Taker>>,
+        export: &mut Option<Arc<ExportFacts>>,
+    ) -> io::Result<Option<Arc<Demand>>> {
+        takers.extend(self.trial.takers(&camera.id)?);
+        let Some(frame_path) = &self.frame_path else { return Ok(None) };
+        let asked = Arc::new(Demand::default());
+        let (tap, facts) = frame_path.add(camera, shown, &asked);
+        *export = Some(facts);
+        // A decoder that others need too does not rest.
+        let rests = takers.is_empty() && camera.idle == WhenIdle::Stop;
+        // Last: it moves the frame on.
+        takers.push(Box::new(tap));
+        Ok(rests.then_some(asked))
     }
 
     /// The decode branch, if anybody takes frames.
@@ -59,25 +98,16 @@ impl Parts {
         &self,
         camera: &Camera,
         shown: &Arc<Shown>,
-    ) -> io::Result<(Option<Decode>, Option<Arc<ExportFacts>>)> {
-        let mut takers = self.trial.takers(&camera.id)?;
-        let (mut export, mut demand) = (None, None);
-        if let Some(frame_path) = &self.frame_path {
-            let asked = Arc::new(Demand::default());
-            let (tap, facts) = frame_path.add(camera, shown, &asked);
-            export = Some(facts);
-            // A decoder that others need too does not rest.
-            demand = (takers.is_empty() && camera.idle == WhenIdle::Stop).then_some(asked);
-            // Last: it moves the frame on.
-            takers.push(Box::new(tap));
-        }
-        let taker: Option<Box<dyn Taker>> = match takers.len() {
-            0 => None,
-            1 => takers.pop(),
-            _ => Some(Box::new(takers)),
+        mut takers: Vec<Box<dyn Taker>>,
+        demand: Option<Arc<Demand>>,
+    ) -> Option<Box<dyn Branch>> {
+        let taker = match takers.len() {
+            0 => return None,
+            1 => takers.pop()?,
+            _ => Box::new(takers),
         };
-        let decoders = || Decoders::new(camera, Arc::clone(&self.gpus));
-        Ok((taker.map(|taker| Decode::new(shown, taker, demand, decoders())), export))
+        let decoders = Decoders::new(camera, Arc::clone(&self.gpus));
+        Some(Box::new(Decode::new(shown, taker, demand, decoders)))
     }
 
     /// Takes back what a camera was given, once its threads have ended. It may then be started again.
@@ -100,5 +130,5 @@ impl Parts {
 pub(crate) fn not_started(camera: &Camera) -> CameraStatus {
     let inputs = camera.inputs.iter();
     let inputs = inputs.map(|input| InputStatus { roles: input.roles, shown: Arc::default() });
-    CameraStatus::new(camera.id.clone(), inputs.collect(), None, None)
+    CameraStatus::new(camera.id.clone(), inputs.collect(), None, None, None)
 }

@@ -21,6 +21,28 @@ pub struct EncoderRequest {
     pub threads: u32,
 }
 
+/// Threads that work on one picture. More make pictures worse, and cameras are many.
+const THREADS: u32 = 1;
+/// Bits for a pixel where no rate is asked for: 4.1 Mbit/s for 1080p at 25 pictures a second.
+const BITS_PER_PIXEL: f64 = 0.08;
+/// Where the camera does not say how many pictures it sends.
+const USUAL_FPS: f64 = 25.0;
+
+impl EncoderRequest {
+    /// What is usual for pictures of this size; `fps` as the camera states it, `kbit` a second if a rate is
+    /// asked for.
+    pub fn new(size: (u32, u32), fps: Option<Fraction>, kbit: Option<u32>) -> Self {
+        let rate = fps.map_or(USUAL_FPS, Fraction::as_f64).clamp(1.0, 60.0);
+        let usual = f64::from(size.0) * f64::from(size.1) * rate * BITS_PER_PIXEL;
+        let bit_rate = kbit.map_or_else(
+            || usual.clamp(200_000.0, 20_000_000.0) as u32,
+            |kbit| kbit.saturating_mul(1000),
+        );
+        let fps = Fraction::new((rate * 1000.0) as u32, 1000).unwrap_or(Fraction::ONE);
+        Self { size, fps, bit_rate, threads: THREADS }
+    }
+}
+
 /// An encoder of one stream: Constrained Baseline, no B-frames, a packet for each frame at once, parameter
 /// sets before each key frame, Annex B.
 ///
@@ -67,6 +89,15 @@ pub fn fit(size: (u32, u32), limit: (Option<u32>, Option<u32>)) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_follow_size() {
+        let rate = |size, fps| EncoderRequest::new(size, Fraction::new(fps, 1), None).bit_rate;
+        assert_eq!(rate((1920, 1080), 25), 4_147_200);
+        assert_eq!(rate((320, 180), 5), 200_000);
+        assert_eq!(rate((640, 360), 90_000), rate((640, 360), 60), "a rate that no camera has");
+        assert_eq!(EncoderRequest::new((64, 64), None, Some(300)).bit_rate, 300_000);
+    }
 
     #[test]
     fn sizes_fit_and_keep_their_shape() {

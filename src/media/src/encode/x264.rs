@@ -28,7 +28,9 @@ pub(super) struct X264 {
     context: NonNull<ffi::AVCodecContext>,
     scaler: Scaler,
     time_base: Fraction,
-    last_ticks: i64,
+    last_ticks: Option<i64>,
+    /// From a picture to the next, by the rate that was stated.
+    usual_ticks: i64,
 }
 
 // SAFETY: a codec context may be used from any thread, by one at a time; this is its only handle.
@@ -46,8 +48,14 @@ impl X264 {
         let open = |cause| EncodeError::Open { name: "libx264", size: request.size, cause };
         let context = context.ok_or(open(AvError::new(-libc::ENOMEM)))?;
         let time_base = Fraction::new(1, CLOCK as u32).ok_or(open(AvError::new(-libc::EINVAL)))?;
-        let encoder =
-            Self { context, scaler: Scaler::to(request.size), time_base, last_ticks: i64::MIN };
+        let usual_ticks = i64::from(CLOCK) * i64::from(request.fps.den());
+        let encoder = Self {
+            context,
+            scaler: Scaler::to(request.size),
+            time_base,
+            last_ticks: None,
+            usual_ticks: (usual_ticks / i64::from(request.fps.num())).max(1),
+        };
         encoder.configure(request);
         let mut options = options();
         // SAFETY: a configured context of ours and the codec that it was made for.
@@ -110,10 +118,16 @@ impl Encoder for X264 {
 impl X264 {
     fn encode_fitting(&mut self, frame: &mut Frame, as_key: bool) -> Result<Packet, EncodeError> {
         let arrival_ns = frame.arrival_ns();
-        let pts_ns = frame.pts_ns().or_else(|| i64::try_from(arrival_ns).ok()).unwrap_or(0);
-        let ticks = i128::from(pts_ns) * i128::from(CLOCK) / 1_000_000_000;
-        let ticks = i64::try_from(ticks).unwrap_or(0).max(self.last_ticks.saturating_add(1));
-        self.last_ticks = ticks;
+        let own_ticks = frame.pts_ns().and_then(|pts_ns| {
+            i64::try_from(i128::from(pts_ns) * i128::from(CLOCK) / 1_000_000_000).ok()
+        });
+        // The encoder wants times that rise, and has no use for them but to know how long pictures last. A
+        // camera's first pictures may have none, and its clock may step back.
+        let next_ticks = self.last_ticks.map_or(0, |last| last.saturating_add(self.usual_ticks));
+        let ticks = own_ticks
+            .filter(|ticks| self.last_ticks.is_none_or(|last| *ticks > last))
+            .unwrap_or(next_ticks);
+        self.last_ticks = Some(ticks);
         // SAFETY: a frame of ours that nobody else refers to as a frame (its samples are only read); both
         // fields are plain, and the kind is written as one of the enum's own values.
         unsafe {
@@ -132,6 +146,7 @@ impl X264 {
                 .map_err(EncodeError::Failed)?;
         }
         packet.set_arrival(arrival_ns);
+        packet.set_ticks(own_ticks);
         Ok(packet)
     }
 }

@@ -46,7 +46,7 @@ impl Rig {
         let until_ns = self.now_ns + then_ms * MS;
         loop {
             match self.sender.poll(Now { monotonic_ns: self.now_ns, unix_ns: self.now_ns }) {
-                Poll::Rtp(packet) => self.packets.push(packet.to_vec()),
+                Poll::Rtp(packet, _) => self.packets.push(packet.to_vec()),
                 Poll::Rtcp(report) => self.reports.push((self.now_ns, report.to_vec())),
                 Poll::Wait(Some(then_ns)) if then_ns <= until_ns => self.now_ns = then_ns,
                 Poll::Wait(_) => break,

@@ -8,8 +8,8 @@ use clap::Args;
 use super::failure::Failure;
 use super::{ConfigArgs, stdout};
 use crate::config::{
-    self, Camera, CameraUrl, Config, Decode, DurationWords, Export, Keep, Record, SizeWords,
-    Surroundings, transport,
+    self, Camera, CameraUrl, Config, Decode, DurationWords, Export, Keep, Producer, Record,
+    SizeWords, Surroundings, transport,
 };
 use crate::flag::{self, FrameExport};
 
@@ -95,7 +95,14 @@ fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
     if camera.decode != Decode::Software {
         writeln!(out, "  gpu              {}", camera.gpu)?;
     }
-    Ok(())
+    camera.producer.as_ref().map_or(Ok(()), |producer| write_producer(out, producer))
+}
+
+fn write_producer(out: &mut String, producer: &Producer) -> fmt::Result {
+    let Producer { rtp, ssrc, payload_type, video, .. } = producer;
+    let rtcp = producer.rtcp.map_or("with RTP".into(), |rtcp| format!("to {rtcp}"));
+    writeln!(out, "  producer         {video}, to {rtp}, RTCP {rtcp}")?;
+    writeln!(out, "                   SSRC {ssrc}, payload type {payload_type}")
 }
 
 fn flag_words(export: FrameExport) -> String {

@@ -17,6 +17,7 @@ use crate::supervisor::RunError;
 
 use super::logging::FilterError;
 use super::probe::ProbeError;
+use super::producer_parameters::NoParameters;
 
 /// Why a verb did not do what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub(crate) enum Failure {
     /// A camera that was tried does not work.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// MediaSoup can't be told of a camera's stream.
+    #[error(transparent)]
+    NoParameters(#[from] NoParameters),
     /// A decoded picture could not be made ready to be looked at.
     #[error("cannot show the picture: {0}")]
     Convert(#[from] ConvertError),
@@ -137,6 +141,7 @@ impl Failure {
             },
             Self::Read(ReadError::WriterGone { .. }) | Self::NoNextWriter { .. } => Exit::NoCamera,
             Self::Unhealthy(Unhealthy::NoCamera { .. })
+            | Self::NoParameters(NoParameters::NoCamera { .. })
             | Self::NoStatus(NoStatus::NotThere { .. })
             | Self::StaleStatus { .. } => Exit::NoCamera,
             // Whoever reads our output has seen enough: `vas watch gate | head`.
@@ -145,6 +150,7 @@ impl Failure {
             | Self::Run(_)
             | Self::Shard(_)
             | Self::Probe(_)
+            | Self::NoParameters(_)
             | Self::Convert(_)
             | Self::Picture(_)
             | Self::NoProgram { .. }

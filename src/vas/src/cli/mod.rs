@@ -8,6 +8,7 @@ mod gate;
 mod health;
 mod logging;
 mod probe;
+mod producer_parameters;
 mod run;
 mod shard;
 mod snapshot;
@@ -71,6 +72,7 @@ enum Verb {
     Snapshot(snapshot::SnapshotArgs),
     Status(status::StatusArgs),
     Health(health::HealthArgs),
+    ProducerParameters(producer_parameters::ProducerParametersArgs),
     Gate(gate::GateArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -87,6 +89,7 @@ impl Cli {
             Verb::Snapshot(args) => snapshot::run(args),
             Verb::Status(args) => status::run(args),
             Verb::Health(args) => health::run(args),
+            Verb::ProducerParameters(args) => producer_parameters::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Completions(args) => completions::run(args),
         }

@@ -21,14 +21,15 @@ use super::files::ConfigFiles;
 use super::group::Group;
 use super::input::{Input, Role, Roles};
 use super::problem::{Fault, Place};
+use super::producer::{self, Producer, Video};
 use super::record::{Keep, Record};
 use super::rtsp_client;
 use super::size;
 use super::surroundings::Surroundings;
 use super::transport;
 use super::typed::{
-    Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedRecord,
-    TypedSettings,
+    Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedProducer,
+    TypedRecord, TypedSettings,
 };
 
 /// What the service is to do.
@@ -77,6 +78,8 @@ pub(crate) struct Camera {
     pub(crate) idle: WhenIdle,
     /// The most frames a second that are exported; `None`: as many as the camera sends.
     pub(crate) max_fps: Option<Rate>,
+    /// Where its video goes out as RTP, if anywhere.
+    pub(crate) producer: Option<Producer>,
 }
 
 /// What decodes a camera's video.
@@ -176,6 +179,7 @@ pub(super) fn interpret(
         .filter_map(|camera| interpreter.camera(camera, defaults, &record))
         .collect();
     interpreter.refuse_duplicates(&typed.cameras);
+    interpreter.refuse_shared_transports(&typed.cameras);
     if typed.cameras.is_empty() && interpreter.findings.is_empty() {
         interpreter.report(&Place::File, None, Fault::NoCamera);
     }
@@ -346,10 +350,17 @@ impl Interpreter<'_> {
         let inputs = self.inputs(typed, settings.connection);
         let record = typed.record.as_ref().map(|typed| self.record(place, typed, record));
         let Recording { dir, segment, keep } = record.unwrap_or(NOT_RECORDED);
+        let name = id.as_ref().map_or("", CameraId::as_str);
+        let producer = typed.producer.as_ref().map(|it| self.producer(typed, name, it));
+        let is_fed = inputs.iter().flatten().any(|input| input.roles.has(Role::Producer));
+        if producer.is_some() && inputs.is_some() && !is_fed {
+            self.report(place, Some(typed.heading.clone()), Fault::NoInputFor { role: "producer" });
+        }
         Some(Camera {
             id: id?,
             inputs: inputs?,
             record: dir.map(|dir| Record { dir, segment, keep }),
+            producer: producer.flatten(),
             decode: settings.decode,
             gpu: settings.gpu,
             idle: settings.idle,
@@ -419,6 +430,58 @@ impl Interpreter<'_> {
         roles
     }
 
+    /// Where a camera's video goes; `None` when that can't be said.
+    fn producer(
+        &mut self,
+        camera: &TypedCamera,
+        id: &str,
+        typed: &TypedProducer,
+    ) -> Option<Producer> {
+        let place = &camera.place;
+        if matches!(typed.rtp, Field::Absent) {
+            let fault = Fault::Missing { key: "rtp", expected: TypedProducer::ADDRESS };
+            self.report(place, Some(camera.heading.clone()), fault);
+        }
+        let video = self.value(place, "video", &typed.video, Video::from_str).unwrap_or_default();
+        let mut number = |key, field, range| self.number(place, key, field, range);
+        let ssrc = number("ssrc", &typed.ssrc, Producer::SSRCS);
+        let payload_type = number("payload_type", &typed.payload_type, Producer::PAYLOAD_TYPES);
+        let max_width = number("max_width", &typed.max_width, Producer::PIXELS);
+        let max_height = number("max_height", &typed.max_height, Producer::PIXELS);
+        let bitrate_kbit = number("bitrate_kbit", &typed.bitrate_kbit, Producer::BITRATES_KBIT);
+        let interval = |typed: &str| duration::parse(typed, Producer::KEY_INTERVALS);
+        let key_interval = self.value(place, "key_interval", &typed.key_interval, interval);
+        let numbers = [
+            ("max_width", &typed.max_width),
+            ("max_height", &typed.max_height),
+            ("bitrate_kbit", &typed.bitrate_kbit),
+        ];
+        let given = numbers.into_iter().find_map(|(key, field)| match field {
+            Field::Given(value) => Some((key, value.span())),
+            _ => None,
+        });
+        let interval = match &typed.key_interval {
+            Field::Given(value) => Some(("key_interval", value.span())),
+            _ => None,
+        };
+        if let (Video::Copy, Some((key, span))) = (video, given.or(interval)) {
+            self.report(place, Some(span), Fault::OnlyWhenEncoding { key });
+        }
+        let rtcp = self.value(place, "rtcp", &typed.rtcp, producer::address);
+        Some(Producer {
+            rtp: self.value(place, "rtp", &typed.rtp, producer::address)?,
+            rtcp,
+            ssrc: ssrc.unwrap_or_else(|| producer::default_ssrc(id)),
+            payload_type: payload_type
+                .map_or(Producer::DEFAULT_PAYLOAD_TYPE, |number| number as u8),
+            video,
+            max_width,
+            max_height,
+            bitrate_kbit,
+            key_interval: key_interval.unwrap_or(Producer::DEFAULT_KEY_INTERVAL),
+        })
+    }
+
     /// A url in the table at `heading`, whose file's folder relative paths begin at.
     fn url(
         &mut self,
@@ -484,6 +547,23 @@ impl Interpreter<'_> {
                 None => {
                     firsts.insert(id, at.start);
                 }
+            }
+        }
+    }
+
+    /// A PlainTransport takes packets from the first address that sends it some, and from no other.
+    fn refuse_shared_transports(&mut self, cameras: &[TypedCamera]) {
+        let mut firsts = HashMap::new();
+        for camera in cameras {
+            let Some(Field::Given(typed)) = camera.producer.as_ref().map(|it| &it.rtp) else {
+                continue;
+            };
+            let Ok(address) = self.parse_complete(typed, producer::address) else { continue };
+            let at = typed.span();
+            let first = *firsts.entry(address).or_insert(at.start);
+            if first != at.start {
+                let first = self.files.words(first, at.start);
+                self.report(&camera.place, Some(at), Fault::SharedTransport { first });
             }
         }
     }

@@ -139,6 +139,27 @@ pub(crate) enum Fault {
     /// Both forms of saying where a camera is.
     #[error("`url` and [[camera.input]] exclude each other; move `url` into an input of its own")]
     UrlAndInputs,
+    /// Two producers that send to one address.
+    #[error(
+        "`rtp` is that of the camera at {first}; a PlainTransport takes one sender's packets, so each \
+         camera needs its own"
+    )]
+    SharedTransport {
+        /// Place of the camera that had it first.
+        first: String,
+    },
+    /// Something that a camera does with none of its inputs.
+    #[error("no input has the role \"{role}\"; add it to the `roles` of one")]
+    NoInputFor {
+        /// The role.
+        role: &'static str,
+    },
+    /// A setting of the encoder where nothing is encoded.
+    #[error("`{key}` has a meaning only with `video = \"h264\"`; with \"copy\" the camera decides")]
+    OnlyWhenEncoding {
+        /// The key.
+        key: &'static str,
+    },
     /// Not one camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
     NoCamera,

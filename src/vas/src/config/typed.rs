@@ -64,6 +64,8 @@ pub(crate) struct TypedCamera {
     pub(crate) id: Field<String>,
     /// Of its only input.
     pub(crate) url: Field<String>,
+    /// `[camera.producer]`.
+    pub(crate) producer: Option<TypedProducer>,
     /// `[[camera.input]]`, in the order of the file.
     pub(crate) inputs: Vec<TypedInput>,
     /// `None` when it is `false`.
@@ -88,6 +90,20 @@ pub(crate) struct TypedConnection {
     pub(crate) rtsp_client: Field<String>,
     pub(crate) connect_timeout: Field<String>,
     pub(crate) read_timeout: Field<String>,
+}
+
+/// `[camera.producer]`.
+#[derive(Debug)]
+pub(crate) struct TypedProducer {
+    pub(crate) rtp: Field<String>,
+    pub(crate) rtcp: Field<String>,
+    pub(crate) ssrc: Field<i64>,
+    pub(crate) payload_type: Field<i64>,
+    pub(crate) video: Field<String>,
+    pub(crate) max_width: Field<i64>,
+    pub(crate) max_height: Field<i64>,
+    pub(crate) bitrate_kbit: Field<i64>,
+    pub(crate) key_interval: Field<String>,
 }
 
 /// What `[defaults]` may hold, and each camera.
@@ -216,12 +232,35 @@ impl TypedCamera {
         Self {
             id: section.string("id", Self::ID),
             url: section.string("url", Self::URL),
+            producer: section.inner_table("producer", TypedProducer::read),
             inputs: section.inner_tables("input", TypedInput::read),
             record: section.inner_table_unless_false("record", TypedRecord::read),
             settings: TypedSettings::read(section),
             place: section.place.clone(),
             heading,
         }
+    }
+}
+
+impl TypedProducer {
+    /// What an address is, for messages.
+    pub(crate) const ADDRESS: &str = "an address such as \"127.0.0.1:40000\"";
+
+    /// `None` when the table is not there.
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let pixels = "a number of pixels such as 1280";
+        let typed = Self {
+            rtp: section.string("rtp", Self::ADDRESS),
+            rtcp: section.string("rtcp", Self::ADDRESS),
+            ssrc: section.integer("ssrc", "a whole number such as 22222222"),
+            payload_type: section.integer("payload_type", "a whole number such as 96"),
+            video: section.string("video", "\"copy\" or \"h264\""),
+            max_width: section.integer("max_width", pixels),
+            max_height: section.integer("max_height", pixels),
+            bitrate_kbit: section.integer("bitrate_kbit", "a whole number such as 2500"),
+            key_interval: section.string("key_interval", "a duration such as \"2s\""),
+        };
+        section.table.is_some().then_some(typed)
     }
 }
 

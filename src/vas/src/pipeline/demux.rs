@@ -143,7 +143,8 @@ fn with_old_session(wait: Duration, failure: &Failure) -> (Duration, String) {
     }
 }
 
-fn request(input: &Input) -> SourceRequest {
+/// How an input is opened.
+pub(crate) fn request(input: &Input) -> SourceRequest {
     SourceRequest {
         url: input.url.to_secret_string(),
         transport: input.transport,

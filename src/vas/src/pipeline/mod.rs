@@ -15,6 +15,7 @@ mod feed;
 mod ladder;
 mod queue;
 mod state;
+mod wakeup;
 
 use std::io;
 use std::sync::Arc;
@@ -28,10 +29,12 @@ pub(crate) use counters::{Counters, DropReason};
 pub(crate) use decode::{Decode, Taker};
 pub(crate) use decoders::Decoders;
 pub(crate) use demand::Demand;
-pub(crate) use queue::{Item, Pushed};
+pub(crate) use demux::request;
+pub(crate) use queue::{Item, PacketQueue, Pushed, Taken};
 pub(crate) use state::DecoderFacts;
 pub(crate) use state::State;
 use state::StateCell;
+pub(crate) use wakeup::Wakeup;
 
 use crate::config::Input;
 use feed::Feed;
@@ -89,27 +92,14 @@ impl Pipeline {
         self.spawn("demux", move || demux.run(), panicked)
     }
 
-    /// Starts a thread of the newest input that carries the camera's id into FFmpeg's log. A panic ends what
-    /// the thread does, in words, and nothing else.
+    /// Starts a thread of the newest input.
     fn spawn(
         &mut self,
         job: &'static str,
         run: impl FnOnce() + Send + 'static,
         panicked: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let id = self.camera.clone();
-        let thread =
-            std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
-                let _named = vas_media::log::name_thread(id.as_str());
-                let _span = tracing::info_span!("camera", camera = %id).entered();
-                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-                if outcome.is_err() {
-                    tracing::error!(
-                        "the {job} thread panicked; what it did stays off until a restart"
-                    );
-                    panicked();
-                }
-            })?;
+        let thread = spawn(job, &self.camera, run, panicked)?;
         self.inputs.last_mut().expect("an input is pushed before its threads").threads.push(thread);
         Ok(())
     }
@@ -134,6 +124,26 @@ impl Pipeline {
             let _ = thread.join();
         }
     }
+}
+
+/// Starts a thread that carries the camera's id into FFmpeg's log. A panic ends what the thread does, in
+/// words, and nothing else.
+pub(crate) fn spawn(
+    job: &'static str,
+    camera: &CameraId,
+    run: impl FnOnce() + Send + 'static,
+    panicked: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let id = camera.clone();
+    std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
+        let _named = vas_media::log::name_thread(id.as_str());
+        let _span = tracing::info_span!("camera", camera = %id).entered();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        if outcome.is_err() {
+            tracing::error!("the {job} thread panicked; what it did stays off until a restart");
+            panicked();
+        }
+    })
 }
 
 /// The kernel keeps 15 bytes of a thread's name: the job in short, then as much of the id as fits.

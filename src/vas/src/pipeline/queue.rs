@@ -4,11 +4,12 @@
 //! the last key frame, so that decoding can begin at once when somebody comes.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use vas_media::{Packet, StreamInfo};
 
 use super::branch::Limits;
+use super::wakeup::Wakeup;
 
 /// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
 const MAX_PARKED_BYTES: usize = 8 << 20;
@@ -83,6 +84,8 @@ impl Pushed {
 pub(crate) struct PacketQueue<P = Packet, S = StreamInfo> {
     inner: Mutex<Inner<P, S>>,
     filled: Condvar,
+    /// For a reader that waits for other things, too.
+    wakeup: OnceLock<Arc<Wakeup>>,
 }
 
 #[derive(Debug)]
@@ -106,7 +109,7 @@ enum Gap {
 }
 
 impl<P: Queued, S> PacketQueue<P, S> {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let inner = Inner {
             limits,
             items: VecDeque::new(),
@@ -116,11 +119,11 @@ impl<P: Queued, S> PacketQueue<P, S> {
             unparked_ns: 0,
             closed: false,
         };
-        Self { inner: Mutex::new(inner), filled: Condvar::new() }
+        Self { inner: Mutex::new(inner), filled: Condvar::new(), wakeup: OnceLock::new() }
     }
 
     /// Begins a stream; its first packet will be a key frame, and marked.
-    pub(super) fn push_stream(&self, stream: S) -> Pushed {
+    pub(crate) fn push_stream(&self, stream: S) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -134,12 +137,12 @@ impl<P: Queued, S> PacketQueue<P, S> {
         inner.items.push_back(Item::Stream(Box::new(stream)));
         inner.waits_for_key = Some(Gap::StreamStart);
         drop(inner);
-        self.filled.notify_one();
+        self.wake();
         dropped
     }
 
     /// Ends a stream.
-    pub(super) fn push_end(&self) -> Pushed {
+    pub(crate) fn push_end(&self) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -150,12 +153,12 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
         inner.items.push_back(Item::End);
         drop(inner);
-        self.filled.notify_one();
+        self.wake();
         dropped
     }
 
     /// Adds a packet, or drops it, or drops what is queued in favour of it. Never waits for the reader.
-    pub(super) fn push(&self, mut packet: P) -> Pushed {
+    pub(crate) fn push(&self, mut packet: P) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -188,7 +191,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         let parked = inner.parked;
         drop(inner);
         if !parked {
-            self.filled.notify_one();
+            self.wake();
         }
         dropped
     }
@@ -220,36 +223,51 @@ impl<P: Queued, S> PacketQueue<P, S> {
             inner.unparked_ns = now_ns;
         }
         drop(inner);
-        self.filled.notify_one();
+        self.wake();
     }
 
     /// Takes the next item, waiting for it; `None` once closed.
     pub(crate) fn pop(&self) -> Option<Item<P, S>> {
         let mut inner = self.lock();
         loop {
-            if inner.closed {
-                return None;
-            }
-            if !inner.parked
-                && let Some(item) = inner.items.pop_front()
-            {
-                if let Item::Packet(packet) = &item {
-                    inner.bytes -= packet.bytes();
+            match inner.take() {
+                Taken::Item(item) => return Some(item),
+                Taken::Closed => return None,
+                Taken::Nothing => {
+                    inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
                 }
-                return Some(item);
             }
-            inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes the next item if there is one.
+    pub(crate) fn try_pop(&self) -> Taken<P, S> {
+        self.lock().take()
+    }
+
+    /// Has `wakeup` signalled from now on whenever there may be something to take. The first one stays.
+    pub(crate) fn wakes(&self, wakeup: &Arc<Wakeup>) {
+        let _ = self.wakeup.set(Arc::clone(wakeup));
+        // What came before.
+        wakeup.signal();
+    }
+
+    fn wake(&self) {
+        self.filled.notify_one();
+        if let Some(wakeup) = self.wakeup.get() {
+            wakeup.signal();
         }
     }
 
     /// Ends the queue: nothing more comes out, or goes in.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
         inner.items.clear();
         inner.bytes = 0;
         drop(inner);
         self.filled.notify_all();
+        self.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<P, S>> {
@@ -257,7 +275,29 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 }
 
+/// What a reader that does not wait finds.
+#[derive(Debug)]
+pub(crate) enum Taken<P, S> {
+    Item(Item<P, S>),
+    Nothing,
+    Closed,
+}
+
 impl<P: Queued, S> Inner<P, S> {
+    fn take(&mut self) -> Taken<P, S> {
+        if self.closed {
+            return Taken::Closed;
+        }
+        if self.parked {
+            return Taken::Nothing;
+        }
+        let Some(item) = self.items.pop_front() else { return Taken::Nothing };
+        if let Item::Packet(packet) = &item {
+            self.bytes -= packet.bytes();
+        }
+        Taken::Item(item)
+    }
+
     fn is_full_for(&self, packet: &P) -> bool {
         let oldest = self.items.iter().find_map(|item| match item {
             Item::Packet(packet) => Some(packet.arrival_ns()),

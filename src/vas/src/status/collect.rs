@@ -9,11 +9,12 @@ use super::age::AgeWindow;
 use super::memory::rss_anon_bytes;
 use super::report::{
     CameraReport, DecoderReport, DemandReport, DownloadReport, ExportReport, InputFacts,
-    InputReport, MemoryReport, RecorderReport, ShardReport, StreamReport,
+    InputReport, MemoryReport, ProducerReport, RecorderReport, ShardReport, StreamReport,
 };
 use crate::config::{Role, Roles};
 use crate::export::ExportFacts;
 use crate::pipeline::{DecoderFacts, DropReason, Shown};
+use crate::producer;
 use crate::record::RecordFacts;
 
 /// What the status looks at for one camera.
@@ -24,6 +25,7 @@ pub(crate) struct CameraStatus {
     inputs: Vec<InputStatus>,
     record: Option<Arc<RecordFacts>>,
     export: Option<Export>,
+    producer: Option<Arc<producer::Shown>>,
 }
 
 #[derive(Debug)]
@@ -58,9 +60,10 @@ impl CameraStatus {
         inputs: Vec<InputStatus>,
         record: Option<Arc<RecordFacts>>,
         export: Option<Arc<ExportFacts>>,
+        producer: Option<Arc<producer::Shown>>,
     ) -> Self {
         let export = export.map(|facts| Export { facts, ages: AgeWindow::default() });
-        Self { id, inputs, record, export }
+        Self { id, inputs, record, export, producer }
     }
 
     fn report(&mut self, shard: u32, now: Instant) -> CameraReport {
@@ -86,6 +89,7 @@ impl CameraStatus {
                 .collect(),
             export: self.export.as_mut().map(|export| export.report(now)),
             recorder: self.record.as_deref().map(|facts| recorder(facts, &self.inputs)),
+            producer: self.producer.as_ref().map(|shown| producer_report(&shown.facts())),
         }
     }
 }
@@ -157,6 +161,29 @@ impl Export {
                 ..DownloadReport::default()
             }),
         }
+    }
+}
+
+fn producer_report(facts: &producer::Facts) -> ProducerReport {
+    ProducerReport {
+        state: facts.state.word().into(),
+        reason: facts.reason.clone(),
+        video: facts.video.to_string(),
+        to: facts.to.to_string(),
+        from: facts.from.map(|from| from.to_string()),
+        ssrc: facts.ssrc,
+        payload_type: facts.payload_type,
+        profile_level_id: facts.profile.map(|profile| profile.to_string()),
+        encoder: facts.encoder.clone(),
+        encoded: facts.encoded,
+        pictures: facts.pictures,
+        key_frames: facts.key_frames,
+        packets: facts.packets,
+        sent_bytes: facts.bytes,
+        dropped: facts.lost.clone(),
+        pli: facts.pli,
+        fir: facts.fir,
+        receiver_lost: facts.reception.map(|reception| reception.lost),
     }
 }
 

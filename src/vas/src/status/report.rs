@@ -117,6 +117,8 @@ pub(crate) struct CameraReport {
     /// `None` when frames are not exported.
     pub(crate) export: Option<ExportReport>,
     pub(crate) recorder: Option<RecorderReport>,
+    /// `None` when it has no producer.
+    pub(crate) producer: Option<ProducerReport>,
 }
 
 /// One of a camera's inputs.
@@ -239,4 +241,39 @@ pub(crate) struct RecorderReport {
     pub(crate) packets: u64,
     /// Packets that are in no file, by reason.
     pub(crate) dropped: BTreeMap<String, u64>,
+}
+
+/// A camera's stream to a MediaSoup PlainTransport.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProducerReport {
+    /// `waiting`, `sending`, `peer_gone`, `refused` or `failed`.
+    pub(crate) state: String,
+    /// Why; empty when there is nothing to say.
+    pub(crate) reason: String,
+    /// `copy` or `h264`.
+    pub(crate) video: String,
+    /// The transport's address.
+    pub(crate) to: String,
+    /// Ours.
+    pub(crate) from: Option<String>,
+    pub(crate) ssrc: u32,
+    pub(crate) payload_type: u8,
+    /// Of what is sent; `None` before the first key frame.
+    pub(crate) profile_level_id: Option<String>,
+    /// What encodes, to which size and rate; `None` when nothing is encoded.
+    pub(crate) encoder: Option<String>,
+    pub(crate) encoded: u64,
+    /// Pictures that were sent, key frames among them.
+    pub(crate) pictures: u64,
+    pub(crate) key_frames: u64,
+    pub(crate) packets: u64,
+    /// RTP headers included.
+    pub(crate) sent_bytes: u64,
+    /// Pictures and packets that did not go out, by reason.
+    pub(crate) dropped: BTreeMap<String, u64>,
+    /// Requests for a key frame by the receiver. With `copy` they can't be met.
+    pub(crate) pli: u64,
+    pub(crate) fir: u64,
+    /// Packets that the receiver says it has lost.
+    pub(crate) receiver_lost: Option<u32>,
 }

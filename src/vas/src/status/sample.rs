@@ -6,6 +6,7 @@ use super::process::ProcessId;
 use super::report::*;
 use crate::export::Ages;
 use crate::pipeline::DropReason;
+use crate::producer::Loss;
 
 /// One shard with one camera that has everything.
 pub(crate) fn full_status() -> ServiceStatus {
@@ -67,6 +68,25 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
             packets: 1000,
             dropped: [("overload".to_owned(), 1)].into(),
             ..RecorderReport::default()
+        }),
+        producer: Some(ProducerReport {
+            state: "sending".into(),
+            video: "copy".into(),
+            to: "127.0.0.1:40000".into(),
+            from: Some("127.0.0.1:50000".into()),
+            ssrc: 7,
+            payload_type: 96,
+            profile_level_id: Some("4d001f".into()),
+            encoder: Some("libx264".into()),
+            pictures: 1000,
+            key_frames: 20,
+            packets: 4000,
+            sent_bytes: 5_000_000,
+            dropped: Loss::ALL.iter().map(|(_, name)| ((*name).to_owned(), 1)).collect(),
+            pli: 3,
+            fir: 1,
+            receiver_lost: Some(0),
+            ..ProducerReport::default()
         }),
     }
 }

@@ -8,8 +8,8 @@ mod text;
 use std::iter;
 
 use super::report::{
-    AgeReport, CameraReport, ExportReport, InputReport, RecorderReport, ServiceStatus, ShardState,
-    ShardStatus,
+    AgeReport, CameraReport, ExportReport, InputReport, ProducerReport, RecorderReport,
+    ServiceStatus, ShardState, ShardStatus,
 };
 use crate::export::AgeCounts;
 use crate::pipeline::DropReason;
@@ -24,6 +24,7 @@ pub(crate) fn render(status: &ServiceStatus) -> String {
     frames(&mut text, &status.cameras);
     exports(&mut text, &status.cameras);
     recorders(&mut text, &status.cameras);
+    producers(&mut text, &status.cameras);
     text.into_string()
 }
 
@@ -237,6 +238,43 @@ fn recorders(text: &mut Text, cameras: &[CameraReport]) {
         Kind::Counter,
         "Packets that were not recorded.",
         &|recorder| recorder.dropped.values().sum(),
+    );
+}
+
+fn producers(text: &mut Text, cameras: &[CameraReport]) {
+    let all = || {
+        let producers =
+            cameras.iter().filter_map(|camera| Some((camera, camera.producer.as_ref()?)));
+        producers.map(|(camera, producer)| (camera.id.as_str(), producer))
+    };
+    let mut each = |name, kind, help, value: &dyn Fn(&ProducerReport) -> u64| {
+        let samples = all().map(|(id, producer)| ([("camera", id)], value(producer)));
+        text.family(name, kind, help, samples);
+    };
+    each("vas_producer_up", Kind::Gauge, "Whether RTP is being sent.", &|producer| {
+        u64::from(producer.state == "sending")
+    });
+    each("vas_producer_packets_total", Kind::Counter, "RTP packets sent.", &|producer| {
+        producer.packets
+    });
+    each("vas_producer_sent_bytes_total", Kind::Counter, "Bytes of RTP sent.", &|producer| {
+        producer.sent_bytes
+    });
+    each(
+        "vas_producer_key_frame_requests_total",
+        Kind::Counter,
+        "Key frames that the receiver asked for.",
+        &|producer| producer.pli + producer.fir,
+    );
+    let dropped = all().flat_map(|(id, producer)| {
+        let reasons = producer.dropped.iter();
+        reasons.map(move |(why, count)| ([("camera", id), ("reason", why.as_str())], count))
+    });
+    text.family(
+        "vas_producer_dropped_total",
+        Kind::Counter,
+        "Pictures, frames or packets that did not go out.",
+        dropped,
     );
 }
 

@@ -1,0 +1,179 @@
+//! The sockets of a producer: bound once, connected to the transport, never waited for.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::config::Producer;
+
+/// Where a producer's packets go out. Connected, so that the kernel lets in what comes from the transport
+/// and nothing else, and tells when nobody is there (ICMP).
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    rtp: UdpSocket,
+    /// `None`: RTCP goes over the first.
+    rtcp: Option<UdpSocket>,
+}
+
+/// Why a datagram did not leave.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    /// The socket's buffer is full.
+    Full,
+    /// Nobody is at the other end.
+    PeerGone,
+    Failed(io::Error),
+}
+
+impl Outlet {
+    /// Binds to ports that the system chooses.
+    ///
+    /// # Errors
+    /// When the system gives no socket.
+    pub(crate) fn bind(producer: &Producer) -> io::Result<Self> {
+        let bind = |peer: SocketAddr| {
+            let socket = match peer {
+                SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+                SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+            }?;
+            socket.connect(peer)?;
+            socket.set_nonblocking(true)?;
+            Ok::<_, io::Error>(socket)
+        };
+        Ok(Self { rtp: bind(producer.rtp)?, rtcp: producer.rtcp.map(bind).transpose()? })
+    }
+
+    /// The address that packets come from, as a transport without comedia must be told.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.rtp.local_addr().ok()
+    }
+
+    pub(crate) fn send_rtp(&self, packet: &[u8]) -> Result<(), NotSent> {
+        send(&self.rtp, packet)
+    }
+
+    pub(crate) fn send_rtcp(&self, packet: &[u8]) -> Result<(), NotSent> {
+        send(self.rtcp.as_ref().unwrap_or(&self.rtp), packet)
+    }
+
+    /// The next datagram that came; `None` when there is none.
+    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        let sockets = [Some(&self.rtp), self.rtcp.as_ref()];
+        let length = sockets.into_iter().flatten().find_map(|socket| {
+            // An error that was waiting here is that of an earlier packet; the next sending tells it again.
+            match socket.recv(buffer) {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    socket.recv(buffer).ok()
+                }
+                other => other.ok(),
+            }
+        })?;
+        Some(&buffer[..length])
+    }
+
+    /// What becomes readable when something comes.
+    pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.rtp.as_fd(), self.rtcp.as_ref().map(AsFd::as_fd))
+    }
+}
+
+fn send(socket: &UdpSocket, packet: &[u8]) -> Result<(), NotSent> {
+    let mut refused = false;
+    loop {
+        return match socket.send(packet) {
+            // The refusal of an earlier packet: this one was not sent, and the socket is clear again.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && !refused => {
+                refused = true;
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(_) if refused => Err(NotSent::PeerGone),
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::WouldBlock => NotSent::Full,
+                ErrorKind::ConnectionRefused => NotSent::PeerGone,
+                // ENOBUFS: the interface's queue is full.
+                _ if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) => {
+                    NotSent::Full
+                }
+                _ => NotSent::Failed(error),
+            }),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Video;
+    use rustix::event::{PollFd, PollFlags, poll};
+    use std::time::Duration;
+
+    pub(crate) fn producer(rtp: SocketAddr, rtcp: Option<SocketAddr>) -> Producer {
+        Producer {
+            rtp,
+            rtcp,
+            ssrc: 7,
+            payload_type: 96,
+            video: Video::Copy,
+            max_width: None,
+            max_height: None,
+            bitrate_kbit: None,
+            key_interval: Duration::from_secs(2),
+        }
+    }
+
+    fn until_readable(fd: BorrowedFd<'_>) {
+        poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], None).unwrap();
+    }
+
+    fn peer() -> (UdpSocket, SocketAddr) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    #[test]
+    fn two_ports_are_two_sockets() {
+        let (rtp, rtcp) = (peer(), peer());
+        let outlet = Outlet::bind(&producer(rtp.1, Some(rtcp.1))).unwrap();
+        outlet.send_rtp(b"media").unwrap();
+        outlet.send_rtcp(b"report").unwrap();
+        let mut buffer = [0; 100];
+        let (length, from) = rtcp.0.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"report");
+        rtcp.0.send_to(b"feedback", from).unwrap();
+        until_readable(outlet.descriptors().1.unwrap());
+        assert_eq!(outlet.receive(&mut buffer), Some(&b"feedback"[..]));
+        assert_eq!(outlet.receive(&mut buffer), None);
+    }
+
+    #[test]
+    fn strangers_are_not_heard() {
+        let (known, stranger) = (peer(), peer());
+        let outlet = Outlet::bind(&producer(known.1, None)).unwrap();
+        let port = outlet.local().unwrap().port();
+        stranger.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut buffer = [0; 100];
+        until_readable(outlet.descriptors().0);
+        assert_eq!(outlet.receive(&mut buffer), Some(&b"pli of the peer"[..]));
+        assert_eq!(outlet.receive(&mut buffer), None);
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_told_and_may_come_back() {
+        let (socket, address) = peer();
+        let outlet = Outlet::bind(&producer(address, None)).unwrap();
+        drop(socket);
+        outlet.send_rtp(b"1").unwrap();
+        // Over loopback the refusal is there when the call returns.
+        assert!(matches!(outlet.send_rtp(b"2"), Err(NotSent::PeerGone)));
+        let back = UdpSocket::bind(address).unwrap();
+        let _ = outlet.send_rtp(b"3");
+        outlet.send_rtp(b"4").unwrap();
+        let mut buffer = [0; 10];
+        let length = back.recv(&mut buffer).unwrap();
+        assert!(length == 1);
+    }
+}

@@ -1,0 +1,300 @@
+//! The thread that sends: it waits for pictures, for the moment when a packet is due, and for RTCP, all at
+//! once.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use vas_frame::CameraId;
+use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
+use vas_rtp::{AccessUnit, Framing, Now, Poll, Refusal, Sender};
+
+use super::outlet::{NotSent, Outlet};
+use super::page::Page;
+use super::shown::{Counted, Loss, Shown, State};
+use super::{Seat, identity};
+use crate::config::Producer;
+use crate::pipeline::{Item, PacketQueue, Taken, Wakeup};
+
+/// The largest datagram of RTCP that is read; what is longer is cut and then refused.
+const MAX_RTCP: usize = 2048;
+/// How long no picture may come before that is said.
+const QUIET_NS: u64 = 2_000_000_000;
+
+/// What the queue says at the beginning of a stream.
+pub(super) trait Beginning {
+    /// Parameter sets beside the stream.
+    fn configuration(&self) -> &[u8];
+    /// Why it can't be sent at all.
+    fn refusal(&self) -> Option<String>;
+}
+
+impl Beginning for StreamInfo {
+    fn configuration(&self) -> &[u8] {
+        self.parameters.configuration()
+    }
+
+    fn refusal(&self) -> Option<String> {
+        (self.codec != Codec::H264).then(|| {
+            format!(
+                "the camera sends {}, which WebRTC does not take; encode it anew with `video = \"h264\"`",
+                self.codec.name()
+            )
+        })
+    }
+}
+
+/// A viewer lost its picture and asks for a key frame; the encoder takes the request.
+#[derive(Debug, Default)]
+pub(super) struct KeyWanted(AtomicBool);
+
+impl KeyWanted {
+    pub(super) fn want(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// All that the thread needs.
+pub(super) struct Sending<S> {
+    sender: Sender<Packet>,
+    queue: Arc<PacketQueue<Packet, S>>,
+    outlet: Arc<Outlet>,
+    page: Arc<Page>,
+    shown: Arc<Shown>,
+    wakeup: Arc<Wakeup>,
+    keys: Option<Arc<KeyWanted>>,
+    framing: Framing,
+    /// Why the stream can't be sent.
+    refused: Option<String>,
+    state: State,
+    last_picture_ns: u64,
+}
+
+impl<S: Beginning> Sending<S> {
+    pub(super) fn new(
+        camera: &CameraId,
+        producer: &Producer,
+        seat: Seat,
+        queue: Arc<PacketQueue<Packet, S>>,
+        shown: Arc<Shown>,
+        wakeup: Arc<Wakeup>,
+        keys: Option<Arc<KeyWanted>>,
+    ) -> Self {
+        let Seat { outlet, page } = seat;
+        let sender = Sender::new(identity(camera, producer), page.load());
+        Self {
+            sender,
+            queue,
+            outlet,
+            page,
+            shown,
+            wakeup,
+            keys,
+            framing: Framing::AnnexB,
+            refused: None,
+            state: State::Waiting,
+            last_picture_ns: 0,
+        }
+    }
+
+    /// Sends until the queue is closed.
+    pub(super) fn run(mut self) {
+        self.shown.set_from(self.outlet.local());
+        self.queue.wakes(&self.wakeup);
+        loop {
+            self.wakeup.clear();
+            self.hear();
+            let Some(until_ns) = self.send() else { return };
+            self.wait(until_ns);
+        }
+    }
+
+    /// Sends what is due; when there will be more, or `None` when the queue is closed.
+    fn send(&mut self) -> Option<Option<u64>> {
+        loop {
+            if self.sender.is_idle() && !self.next_picture() {
+                return None;
+            }
+            let now = now();
+            match self.sender.poll(now) {
+                Poll::Rtp(packet, continuity) => {
+                    self.page.store(continuity);
+                    let sent = self.outlet.send_rtp(packet);
+                    self.shown.count(Counted::Packets, 1);
+                    self.shown.count(Counted::Bytes, packet.len() as u64);
+                    self.note(sent);
+                }
+                Poll::Rtcp(report) => {
+                    // What is wrong with the way out the media tell.
+                    let _ = self.outlet.send_rtcp(report);
+                }
+                Poll::Wait(until_ns) => {
+                    if !self.sender.is_idle() {
+                        return Some(until_ns);
+                    }
+                    let quiet_ns = self.last_picture_ns + QUIET_NS;
+                    if self.state == State::Sending && now.monotonic_ns >= quiet_ns {
+                        self.set_state(State::Waiting, "no picture comes from the camera");
+                    }
+                    let quiet_ns = (self.state == State::Sending).then_some(quiet_ns);
+                    return Some(until_ns.into_iter().chain(quiet_ns).min());
+                }
+            }
+        }
+    }
+
+    /// Begins the next picture that can be sent, if there is one; `false` when the queue is closed.
+    fn next_picture(&mut self) -> bool {
+        loop {
+            match self.queue.try_pop() {
+                Taken::Closed => return false,
+                Taken::Nothing => return true,
+                Taken::Item(Item::End) => {}
+                Taken::Item(Item::Stream(stream)) => self.begin(stream.as_ref()),
+                Taken::Item(Item::Packet(packet)) => {
+                    if self.picture(packet) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, stream: &S) {
+        self.sender.begin_stream();
+        let configuration = stream.configuration();
+        self.framing = Framing::beside(configuration);
+        if !configuration.is_empty()
+            && let Err(refusal) = self.sender.learn(configuration)
+        {
+            tracing::debug!("the stream's configuration is of no use: {refusal}");
+        }
+        self.refused = stream.refusal();
+        if let Some(reason) = self.refused.clone() {
+            self.refuse(reason);
+        }
+    }
+
+    /// Whether the picture is being sent now.
+    fn picture(&mut self, packet: Packet) -> bool {
+        if self.refused.is_some() {
+            self.shown.lose(Loss::Refused, 1);
+            return false;
+        }
+        let is_key = packet.is_key();
+        let picture = AccessUnit {
+            framing: self.framing,
+            is_key,
+            pts_ns: packet.pts_ns(),
+            arrival_ns: packet.arrival_ns(),
+            data: packet,
+        };
+        match self.sender.push(picture) {
+            Ok(()) => {
+                self.last_picture_ns = monotonic_ns();
+                self.shown.count(Counted::Pictures, 1);
+                if is_key {
+                    self.shown.count(Counted::KeyFrames, 1);
+                    self.shown.set_profile(self.sender.parameters().profile_level_id());
+                }
+                true
+            }
+            Err(Refusal::BeforeKey) => {
+                self.shown.lose(Loss::BeforeKey, 1);
+                false
+            }
+            Err(refusal) => {
+                self.shown.lose(Loss::Refused, 1);
+                self.refuse(refusal.to_string());
+                if refusal == Refusal::BFrames {
+                    self.refused = Some(refusal.to_string());
+                }
+                false
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: String) {
+        if self.state != State::Refused {
+            tracing::warn!("the producer sends nothing: {reason}");
+        }
+        self.set_state(State::Refused, reason);
+    }
+
+    fn set_state(&mut self, state: State, reason: impl Into<String>) {
+        self.state = state;
+        self.shown.set_state(state, reason);
+    }
+
+    /// Takes note of how a packet left.
+    fn note(&mut self, sent: Result<(), NotSent>) {
+        match sent {
+            Ok(()) if self.state == State::Sending => {}
+            Ok(()) => {
+                tracing::info!("sending to the transport");
+                self.set_state(State::Sending, "");
+            }
+            Err(NotSent::Full) => self.shown.lose(Loss::SocketFull, 1),
+            Err(NotSent::PeerGone) => {
+                self.shown.lose(Loss::PeerGone, 1);
+                if self.state != State::PeerGone {
+                    tracing::warn!("nobody is at the transport's address (ICMP)");
+                    self.set_state(State::PeerGone, "nobody is at the transport's address (ICMP)");
+                }
+            }
+            Err(NotSent::Failed(error)) => {
+                self.shown.lose(Loss::NotSent, 1);
+                if self.state != State::PeerGone {
+                    tracing::warn!("can't send to the transport: {error}");
+                    self.set_state(
+                        State::PeerGone,
+                        format!("can't send to the transport: {error}"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reads what the transport sends back.
+    fn hear(&mut self) {
+        let mut buffer = [0; MAX_RTCP];
+        while let Some(datagram) = self.outlet.receive(&mut buffer) {
+            let feedback = self.sender.receive(datagram);
+            self.shown.count(Counted::Pli, feedback.pli.into());
+            self.shown.count(Counted::Fir, feedback.fir.into());
+            if let Some(reception) = feedback.reception {
+                self.shown.set_reception(reception);
+            }
+            if let (true, Some(keys)) = (feedback.wants_key_frame(), &self.keys) {
+                keys.want();
+            }
+        }
+    }
+
+    /// Sleeps until `until_ns`, a picture or RTCP comes. While a picture is being sent the next one is no
+    /// reason to wake.
+    fn wait(&self, until_ns: Option<u64>) {
+        let (rtp, rtcp) = self.outlet.descriptors();
+        let queue = self.sender.is_idle().then(|| self.wakeup.as_fd());
+        // A place that has nothing to wait for waits for RTP once more.
+        let watched = [rtp, rtcp.unwrap_or(rtp), queue.unwrap_or(rtp)];
+        let mut fds = watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let timeout = until_ns.map(|until_ns| {
+            let ns = until_ns.saturating_sub(monotonic_ns());
+            Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
+        });
+        // Interrupted or not: what there is to do is looked at again.
+        let _ = poll(&mut fds, timeout.as_ref());
+    }
+}
+
+fn now() -> Now {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { monotonic_ns: monotonic_ns(), unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(0) }
+}
