@@ -11,6 +11,7 @@ mod idle;
 mod memory;
 mod pixels;
 mod readers;
+mod reconnect;
 mod reload;
 mod removal;
 mod secrets;

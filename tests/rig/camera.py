@@ -12,6 +12,8 @@ mount, after its files:
             stream of its own that begins with the first picture
     audio   a second track, G.711, that a client has to ignore
 
+Motion JPEG comes from a file of pictures one after the other (.jpeg).
+
 Files joined by + are played one after the other in one stream, so two encodings of different
 size make a change of size under way. MP4 keeps the presentation times that B-pictures need; raw
 Annex-B files (.h264, .h265) have none and are played in coding order.
@@ -54,6 +56,12 @@ def fail(words):
     sys.exit(2)
 
 
+def caps(codec):
+    if codec == "jpeg":
+        return "image/jpeg"
+    return f"video/x-{codec},stream-format=byte-stream,alignment=au"
+
+
 class Extraction:
     """Takes a file apart into access units, as fast as it can be read."""
 
@@ -73,19 +81,17 @@ class Extraction:
             demuxer.connect("no-more-pads", lambda _demuxer: self.linked.set())
             self.pipeline.add(demuxer)
             source.link(demuxer)
-        elif suffix in (".h264", ".h265"):
+        elif suffix in (".h264", ".h265", ".jpeg"):
             source.link(self.add_parser(suffix[1:]))
             self.linked.set()
         else:
-            fail(f"{path}: expected .mp4, .mov, .h264 or .h265")
+            fail(f"{path}: expected .mp4, .mov, .h264, .h265 or .jpeg")
 
     def add_parser(self, codec):
         self.codec = codec
+        parser = "jpegparse" if codec == "jpeg" else f"{codec}parse config-interval=-1"
         chain = Gst.parse_bin_from_description(
-            f"{codec}parse config-interval=-1"
-            f" ! video/x-{codec},stream-format=byte-stream,alignment=au"
-            " ! appsink name=units sync=false max-buffers=8",
-            True,
+            f"{parser} ! {caps(codec)} ! appsink name=units sync=false max-buffers=8", True
         )
         self.sink = chain.get_by_name("units")
         self.pipeline.add(chain)
@@ -142,10 +148,12 @@ class Mount:
         self.delay = max(unit.pts - unit.dts for unit in self.units)
 
     def description(self):
+        # The payloader needs the picture's size, which jpegparse reads.
+        parser, number = (" ! jpegparse", 26) if self.codec == "jpeg" else ("", 96)
         video = (
             f"appsrc name=video is-live=true format=time block=false max-bytes=0"
-            f" caps=video/x-{self.codec},stream-format=byte-stream,alignment=au"
-            f" ! rtp{self.codec}pay name=pay0 pt=96 mtu=1400"
+            f" caps={caps(self.codec)}{parser}"
+            f" ! rtp{self.codec}pay name=pay0 pt={number} mtu=1400"
         )
         audio = (
             " audiotestsrc name=audio is-live=true wave=ticks"
@@ -265,6 +273,9 @@ def main():
     parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
     parser.add_argument("--user", metavar="USER:PASSWORD", help="asked of every client")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
+    parser.add_argument(
+        "--session-timeout", type=int, default=60, help="seconds after which a silent client is forgotten"
+    )
     parser.add_argument("--mount", action="append", required=True, help="NAME=FILE...; see above")
     arguments = parser.parse_args()
 
@@ -275,6 +286,11 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address(arguments.host)
     server.set_service(str(arguments.port))
+
+    def on_client(_server, client):
+        client.connect("new-session", lambda _c, session: session.set_timeout(arguments.session_timeout))
+
+    server.connect("client-connected", on_client)
     permissions = guard(server, arguments.user, arguments.auth) if arguments.user else None
     points = server.get_mount_points()
     for mount in mounts:

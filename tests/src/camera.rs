@@ -46,6 +46,16 @@ impl Camera {
         format!("rtsp://{login}@127.0.0.1:{}/cam", self.port)
     }
 
+    /// Its TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        crate::service::signal(self.server.id(), name);
+    }
+
     /// Where it is.
     pub fn url(&self) -> String {
         format!("rtsp://127.0.0.1:{}/cam", self.port)

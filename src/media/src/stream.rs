@@ -119,7 +119,7 @@ pub struct CodecParameters(NonNull<ffi::AVCodecParameters>);
 
 // SAFETY: owned memory without ties to a thread.
 unsafe impl Send for CodecParameters {}
-// SAFETY: never written after `copy_of` returned, so shared reads do not race.
+// SAFETY: written through `&mut` alone, so shared reads do not race.
 unsafe impl Sync for CodecParameters {}
 
 impl CodecParameters {
@@ -164,6 +164,21 @@ impl CodecParameters {
             }
         }
         owned
+    }
+
+    /// States FFmpeg's numbers for profile and level.
+    pub(crate) fn set_profile(&mut self, profile: i32, level: i32) {
+        // SAFETY: ours, and borrowed by nobody else.
+        let parameters = unsafe { self.0.as_mut() };
+        (parameters.profile, parameters.level) = (profile, level);
+    }
+
+    /// States the visible size in pixels.
+    pub(crate) fn set_size(&mut self, width: u32, height: u32) {
+        // SAFETY: ours, and borrowed by nobody else.
+        let parameters = unsafe { self.0.as_mut() };
+        parameters.width = crate::av::to_c_int(width as usize);
+        parameters.height = crate::av::to_c_int(height as usize);
     }
 
     /// What an opened decoder makes of the extradata: size, pixel format, profile, level.

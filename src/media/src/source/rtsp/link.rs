@@ -16,6 +16,8 @@ use crate::error::{Cause, SourceErrorKind};
 use crate::fraction::Fraction;
 use crate::stop::StopFlag;
 
+/// RTCP's packet type by which a sender leaves (RFC 3550, 6.6).
+const RTCP_BYE: u8 = 203;
 /// How long saying goodbye to a camera may take.
 const CLOSING: Duration = Duration::from_millis(500);
 /// Longest that an old session is waited for, whatever the camera states.
@@ -101,8 +103,11 @@ impl Link {
             drop(session);
             // Over TCP retina is content once the connection is closed in order, over UDP once the camera has
             // answered.
-            if let Ok(Ok(())) = tokio::time::timeout(CLOSING, group.await_teardown()).await {
-                return None;
+            match tokio::time::timeout(CLOSING, group.await_teardown()).await {
+                Ok(Ok(())) => return None,
+                // Nobody listens there any more: whoever kept the session is gone.
+                Ok(Err(error)) if words::is_refused(&error.to_string()) => return None,
+                _ => {}
             }
             let expires = group.stale_sessions().max_expires?;
             let left = expires.saturating_duration_since(tokio::time::Instant::now());
@@ -156,6 +161,9 @@ async fn next_frame(
                 return Ok(Coming { frame, lost: heard.trouble.is_some() });
             }
             Some(Ok(CodecItem::Rtcp(reports))) if reports.stream_id() == track => {
+                if reports.pkts().any(|packet| packet.payload_type() == RTCP_BYE) {
+                    return Err(SourceErrorKind::Ended);
+                }
                 // Its place on the time line is that of its first packet, the sender report.
                 let ticks = reports.rtp_timestamp().map(|timestamp| timestamp.elapsed());
                 let sender = reports.pkts().next();

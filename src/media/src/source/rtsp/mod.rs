@@ -8,6 +8,7 @@ mod reorder;
 mod report;
 mod resolve;
 mod retina;
+mod sequence;
 mod track;
 mod words;
 

@@ -7,6 +7,7 @@ use ffmpeg_next::ffi::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_C
 
 use super::reorder::DecodeTimes;
 use super::report::CameraClock;
+use super::sequence::Sequence;
 use crate::av::AvError;
 use crate::clock::monotonic_ns;
 use crate::decode::describe;
@@ -44,16 +45,25 @@ impl Track {
         let time_base = Fraction::new(1, clock_hz)?;
         let parameter_sets = parameter_sets(parameters);
         let bare = CodecParameters::video(codec_id(parameters.codec_params())?, &parameter_sets);
-        let stated = describe(&bare);
-        let times = DecodeTimes::new(stated.as_ref().map_or(0, |stated| stated.reordered));
-        let known = stated.map_or(bare, |stated| stated.parameters);
+        let (mut known, mut reordered) =
+            describe(&bare).map_or((bare, 0), |stated| (stated.parameters, stated.reordered));
+        if let VideoParametersCodec::H264 { sps, .. } = parameters.codec_params()
+            && let Some(sequence) = Sequence::of(sps)
+        {
+            known.set_profile(sequence.profile, sequence.level);
+            reordered = sequence.reordered.unwrap_or(reordered);
+        }
+        let times = DecodeTimes::new(reordered);
+        let (width, height) = parameters.pixel_dimensions();
+        if known.size().is_none() {
+            known.set_size(width, height);
+        }
         let codec = known.codec();
         // Whatever the packets hold is told in annex B here.
         let units = Units::of(&codec, &[]);
-        let (width, height) = parameters.pixel_dimensions();
         let stream = StreamInfo {
             profile: known.profile(),
-            size: known.size().or((width > 0 && height > 0).then_some((width, height))),
+            size: known.size(),
             fps: stated_rate(parameters).or(fps),
             time_base,
             carrier,

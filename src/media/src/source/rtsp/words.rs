@@ -30,6 +30,11 @@ pub(super) fn opening(status: Option<u16>, words: &str, asked: Transport) -> Sou
     }
 }
 
+/// Whether a connection was refused: the host is there, and nothing listens.
+pub(super) fn is_refused(words: &str) -> bool {
+    words.starts_with("Unable to connect") && words.contains("Connection refused")
+}
+
 /// A failure of a stream that plays.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -72,6 +77,7 @@ mod tests {
         let kind = |words| opening(None, words, Transport::Tcp);
         let refused = "Unable to connect to RTSP server: Connection refused (os error 111)";
         assert_eq!(kind(refused), Kind::Unreachable(Cause::Said(refused.into())));
+        assert!(is_refused(refused) && !is_refused("Unable to connect: No route to host"));
         assert!(matches!(kind("RTSP framing error: x"), Kind::Garbage(_)));
         assert!(matches!(kind("Invalid argument: x"), Kind::BadUrl { .. }));
         assert!(matches!(kind("Unsupported: x"), Kind::ClientLacks { .. }));

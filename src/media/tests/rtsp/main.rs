@@ -1,0 +1,8 @@
+//! Cameras over RTSP against a real server, GStreamer's, with FFmpeg as the judge of pictures.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod churn;
+mod clips;
+mod conformance;
+mod loss;
+mod rig;
