@@ -13,6 +13,7 @@ mod pixels;
 mod readers;
 mod reconnect;
 mod reload;
+mod record;
 mod removal;
 mod secrets;
 mod shards;

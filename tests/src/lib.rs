@@ -7,5 +7,6 @@
 pub mod bare;
 pub mod camera;
 pub mod clip;
+pub mod recording;
 pub mod service;
 pub mod watcher;

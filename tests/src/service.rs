@@ -306,10 +306,11 @@ fn pid_of(status: &Value, camera: &str) -> Option<u32> {
 
 /// A tmpfs that is unmounted when this is dropped.
 #[derive(Debug)]
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    fn mount(at: &Path, options: &str) -> Self {
+    /// Mounts one with these options. Takes root.
+    pub fn mount(at: &Path, options: &str) -> Self {
         let mount = ["-t", "tmpfs", "-o", options, "tmpfs"];
         crate::clip::run(Command::new("mount").args(mount).arg(at));
         Self(at.into())

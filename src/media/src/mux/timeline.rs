@@ -83,11 +83,8 @@ impl Timeline {
 
     /// Whether the packets that a stream began with are enough to know the times of all of them: a decode time
     /// has come, or none will.
-    pub fn lead_is_known(&self, lead: &[RawTimes]) -> bool {
-        let known = |times: &RawTimes| {
-            times.dts.is_some() || (self.reorder.delay == 0 && times.pts.is_some())
-        };
-        lead.len() > MAX_DELAY || lead.last().is_some_and(known)
+    pub fn lead_is_known(lead: &[RawTimes]) -> bool {
+        lead.len() > MAX_DELAY || lead.last().is_some_and(|times| times.dts.is_some())
     }
 
     /// Gives those packets of a stream's start that have no times those that lead up to its last one's.
@@ -203,16 +200,16 @@ mod tests {
             RawTimes { pts: at(1), dts: None },
             RawTimes { pts: at(2), dts: at(1) },
         ];
-        assert!((1..4).all(|n| !line.lead_is_known(&lead[..n])) && line.lead_is_known(&lead));
+        assert!((1..4).all(|n| !Timeline::lead_is_known(&lead[..n])));
+        assert!(Timeline::lead_is_known(&lead));
         line.fill_lead(&mut lead);
         assert_eq!(lead.map(|times| times.dts), [at(-2), at(-1), at(0), at(1)]);
         assert_eq!(lead.map(|times| times.pts), [at(0), at(3), at(1), at(2)]);
         // One without any ends, and is left as it is.
         let mut none = [RawTimes::default(); MAX_DELAY + 1];
-        assert!(line.lead_is_known(&none) && !line.lead_is_known(&none[1..]));
+        assert!(Timeline::lead_is_known(&none) && !Timeline::lead_is_known(&none[1..]));
         line.fill_lead(&mut none);
         assert_eq!(none, [RawTimes::default(); MAX_DELAY + 1]);
-        assert!(timeline(0).lead_is_known(&[RawTimes { pts: at(7), dts: None }]));
     }
 
     #[test]

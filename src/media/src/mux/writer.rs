@@ -10,7 +10,8 @@ use ffmpeg_next::ffi;
 
 use super::sink::Sink;
 use super::timeline::Placed;
-use crate::av::{AvError, Options, check};
+use crate::av::{AvError, Options, check, to_c_int};
+use crate::decode::describe;
 use crate::packet::Packet;
 use crate::stream::{Codec, CodecParameters, StreamInfo};
 
@@ -111,8 +112,8 @@ impl Mp4Writer {
         // SAFETY: a context with one stream and an output of its own; options are ours.
         let written =
             unsafe { ffi::avformat_write_header(mp4.context.as_ptr(), options.as_mut_ptr()) };
-        options.warn_about_leftovers();
         mp4.outcome(written)?;
+        options.warn_about_leftovers();
         Ok(mp4)
     }
 
@@ -139,6 +140,13 @@ impl Mp4Writer {
             };
             if let Some(sets) = sets {
                 CodecParameters::set_extradata(parameters, sets)?;
+            }
+            // The size is that of these sets; the stream's own is of how it began, where it is known.
+            let stated = describe(&CodecParameters::copy_of(parameters));
+            let stated = stated.and_then(|stated| stated.parameters.size()).or(stream.size);
+            if let Some((width, height)) = stated {
+                (*parameters).width = to_c_int(width as usize);
+                (*parameters).height = to_c_int(height as usize);
             }
             (*track).time_base = stream.time_base.to_av();
             if let Some(fps) = stream.fps {

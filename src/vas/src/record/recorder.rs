@@ -161,7 +161,7 @@ impl Recorder {
         };
         lead.push(packet);
         let times: Vec<_> = lead.iter().map(Packet::raw_times).collect();
-        if !stream.line.lead_is_known(&times) {
+        if !Timeline::lead_is_known(&times) {
             stream.lead = Some(lead);
             return;
         }
