@@ -9,10 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use cudarc::driver::sys::{CUDA_MEMCPY2D, CUevent, CUmemorytype, CUstream};
 use cudarc::driver::{CudaContext, CudaStream};
+use vas_cuda::{CudaError, Driver, Functions, code};
 use vas_frame::RingPages;
 
-use crate::driver::{Driver, Functions, NOT_READY};
-use crate::error::CudaError;
 use crate::job::DevicePlane;
 
 /// `CU_STREAM_NON_BLOCKING`: no order with the default stream.
@@ -143,7 +142,7 @@ impl Stream {
         // SAFETY: the stream is alive.
         match unsafe { self.gpu.functions.cuStreamQuery(self.raw) } {
             Ok(()) => Activity::Idle,
-            Err(error) if error.code == NOT_READY => Activity::Busy,
+            Err(error) if error.code == code::NOT_READY => Activity::Busy,
             Err(error) => Activity::Dead(error),
         }
     }

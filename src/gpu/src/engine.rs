@@ -7,12 +7,11 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use cudarc::driver::CudaStream;
+use vas_cuda::{CudaError, Driver};
 use vas_frame::RingPages;
 
 use crate::cuda::{Gpu, OnLost};
-use crate::driver::Driver;
 use crate::entrance::Entrance;
-use crate::error::CudaError;
 use crate::job::{Outcomes, Surface};
 use crate::lane::{Lane, NoRoom};
 use crate::status::Status;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
+use vas_cuda::CudaError;
 use vas_frame::RingPages;
 
-use crate::error::CudaError;
 use crate::job::{Failure, Job, Surface};
 use crate::lane::{NoRoom, NotAdmitted};
 use crate::sleeper::Sleeper;

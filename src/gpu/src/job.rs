@@ -1,8 +1,8 @@
 //! A frame on its way: a surface, the slot it goes into, and what becomes of it.
 
+use vas_cuda::CudaError;
 use vas_frame::{ClaimedSlot, Stamp};
 
-use crate::error::CudaError;
 use crate::lane::Place;
 
 /// A plane in device memory.

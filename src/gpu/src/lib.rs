@@ -2,7 +2,8 @@
 //!
 //! It was run on the simulated device of `tests/sim-gpu` only, never on a real GPU.
 //!
-//! - [`Driver::probe`] says whether this host has a driver and a device. All that is missing is an answer.
+//! - [`Driver::probe`], of `vas-cuda`, says whether this host has a driver and a device. All that is missing is
+//!   an answer.
 //! - [`Engine`] is one GPU's: a thread that queues copies and one that publishes what has come down. Context
 //!   and decode stream are borrowed from whoever decodes.
 //! - [`Lane`] is one camera's way in: [`Lane::admit`] and [`Lane::submit`] make no call of the driver, wait
@@ -12,10 +13,8 @@
 //! `docs/design/gpu.md` says what orders what, and why.
 
 mod cuda;
-mod driver;
 mod engine;
 mod entrance;
-mod error;
 mod job;
 mod lane;
 mod reaper;
@@ -25,9 +24,8 @@ mod status;
 mod worker;
 
 pub use cudarc::driver::CudaStream;
-pub use driver::{Driver, Unavailable};
 pub use engine::{Engine, Setup, StartError};
-pub use error::CudaError;
 pub use job::{DevicePlane, Failure, Outcome, Outcomes, Planes, Surface};
 pub use lane::{Lane, NoRoom, NotAdmitted, Place};
 pub use status::Status;
+pub use vas_cuda::{CudaError, Driver, Unavailable};

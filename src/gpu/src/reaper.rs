@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::ArrayQueue;
+use vas_cuda::CudaError;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
-use crate::error::CudaError;
 use crate::job::{Failure, Job, Surface};
 use crate::rings::Ring;
 use crate::sleeper::Sleeper;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use vas_cuda::CudaError;
 use vas_frame::RingPages;
 
 use crate::cuda::{Gpu, Registration};
-use crate::error::CudaError;
 use crate::status::Status;
 
 /// All rings that were seen and are still there.

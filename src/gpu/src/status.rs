@@ -1,6 +1,6 @@
 //! What an engine says of itself.
 
-use crate::error::CudaError;
+use vas_cuda::CudaError;
 
 /// How an engine does: for status and logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

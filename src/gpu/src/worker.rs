@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use cudarc::driver::CudaStream;
+use vas_cuda::CudaError;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
 use crate::engine::StartError;
 use crate::entrance::Entrance;
-use crate::error::CudaError;
 use crate::job::{Failure, Job, Surface};
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::Rings;

@@ -5,7 +5,6 @@ mod bytes;
 mod faults;
 mod flow;
 mod pinning;
-mod probe;
 mod rig;
 mod stop;
 mod surface;

@@ -4,7 +4,6 @@ mod driver;
 mod error;
 
 use std::collections::BTreeMap;
-use std::ffi::c_int;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream, DriverError};
 use ffmpeg_next::ffi;
+use vas_cuda::{CudaError, code};
 
-use self::driver::{Driver, OUT_OF_MEMORY, PRIMARY_CONTEXT_ACTIVE};
+use self::driver::{Driver, words};
 use crate::av::{check, init};
 use crate::log;
 pub use error::GpuError;
@@ -51,7 +51,7 @@ impl CudaDevice {
     /// # Errors
     /// [`GpuError::NoLibrary`], [`GpuError::MissingSymbol`], [`GpuError::NoDevice`].
     pub fn count() -> Result<usize, GpuError> {
-        Driver::get()?.count()
+        Driver::get().map(Driver::count)
     }
 
     /// The GPU of a number, from 0 in the driver's order (`CUDA_VISIBLE_DEVICES` applies).
@@ -85,15 +85,12 @@ impl CudaDevice {
         match driver.set_blocking_sync(ordinal) {
             Ok(()) => {}
             // Somebody else in the process was first: it works, but waiting threads may spin.
-            Err((call, PRIMARY_CONTEXT_ACTIVE)) => {
-                let said = driver.words(call, PRIMARY_CONTEXT_ACTIVE);
-                tracing::warn!(gpu = ordinal, "{said}");
+            Err(error) if error.code == code::PRIMARY_CONTEXT_ACTIVE => {
+                tracing::warn!(gpu = ordinal, "{}", words(&error));
             }
-            Err((call, code)) => {
-                return Err(GpuError::Failed { ordinal, said: driver.words(call, code) });
-            }
+            Err(error) => return Err(GpuError::Failed { ordinal, said: words(&error) }),
         }
-        let failed = |call, error: DriverError| failed(driver, ordinal, call, error.0 as c_int);
+        let failed = |call, error: DriverError| failed(ordinal, driver.error(call, error.0 as u32));
         let context = CudaContext::new(ordinal).map_err(|error| failed("context", error))?;
         // SAFETY: whoever shares device memory between streams orders them by events itself, as
         // `context` tells its callers.
@@ -124,9 +121,7 @@ impl CudaDevice {
         let driver = Driver::get()?;
         // SAFETY: a context that `held` keeps alive.
         let answer = unsafe { driver.memory(self.held.context.cu_ctx()) };
-        answer
-            .map(|(free, total)| GpuMemory { free, total })
-            .map_err(|(call, code)| self.lost(driver, call, code))
+        answer.map(|(free, total)| GpuMemory { free, total }).map_err(|error| self.lost(&error))
     }
 
     /// Whether it still works.
@@ -137,7 +132,7 @@ impl CudaDevice {
         let driver = Driver::get()?;
         // SAFETY: a context and a stream of it, both of which `held` keeps alive.
         let answer = unsafe { driver.query(self.held.context.cu_ctx(), self.decode_stream()) };
-        answer.map_err(|(call, code)| self.lost(driver, call, code))
+        answer.map_err(|error| self.lost(&error))
     }
 
     /// Its primary context, made with blocking waits. cudarc's event tracking is off: whoever uses
@@ -165,8 +160,8 @@ impl CudaDevice {
         unsafe { ffi::av_buffer_ref(self.hardware.0.as_ptr()) }
     }
 
-    fn lost(&self, driver: &Driver, call: &str, code: c_int) -> GpuError {
-        GpuError::DeviceLost { ordinal: self.held.ordinal, said: driver.words(call, code) }
+    fn lost(&self, error: &CudaError) -> GpuError {
+        GpuError::DeviceLost { ordinal: self.held.ordinal, said: words(error) }
     }
 }
 
@@ -180,11 +175,11 @@ impl fmt::Debug for CudaDevice {
 }
 
 /// A failure on the way to a context.
-fn failed(driver: &Driver, ordinal: usize, call: &str, code: c_int) -> GpuError {
-    let said = driver.words(call, code);
-    match code {
+fn failed(ordinal: usize, error: CudaError) -> GpuError {
+    let said = words(&error);
+    match error.code {
         // Without a context the driver does not say how much is free.
-        OUT_OF_MEMORY => GpuError::NoMemory { ordinal, free: 0, total: 0, said },
+        code::OUT_OF_MEMORY => GpuError::NoMemory { ordinal, free: 0, total: 0, said },
         _ => GpuError::Failed { ordinal, said },
     }
 }

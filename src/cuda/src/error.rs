@@ -2,6 +2,20 @@
 
 use std::ffi::{CStr, c_uint};
 
+/// Answers that callers tell from others, as `cuda.h` numbers them.
+pub mod code {
+    /// `CUDA_SUCCESS`.
+    pub const SUCCESS: u32 = 0;
+    /// `CUDA_ERROR_OUT_OF_MEMORY`.
+    pub const OUT_OF_MEMORY: u32 = 2;
+    /// `CUDA_ERROR_NO_DEVICE`.
+    pub const NO_DEVICE: u32 = 100;
+    /// `CUDA_ERROR_NOT_READY`: no failure, but an answer.
+    pub const NOT_READY: u32 = 600;
+    /// `CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE`.
+    pub const PRIMARY_CONTEXT_ACTIVE: u32 = 708;
+}
+
 /// A call of the driver that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{function} failed: {} ({code})", .name.unwrap_or("an error that the driver has no name for"))]

@@ -1,0 +1,115 @@
+//! Whether this host has a driver, and what is missing if not.
+
+use std::ffi::{CStr, c_void};
+use std::sync::OnceLock;
+
+use cudarc::driver::sys;
+
+use crate::error::{CudaError, code};
+use crate::functions::Functions;
+
+/// What cudarc calls for contexts and streams, beside what is in the table; it would panic where one is missing.
+const CALLED_BY_CUDARC: [&CStr; 8] = [
+    c"cuDeviceGetAttribute",
+    c"cuDeviceGetName",
+    c"cuDeviceTotalMem_v2",
+    c"cuDevicePrimaryCtxRetain",
+    c"cuDevicePrimaryCtxRelease_v2",
+    c"cuCtxGetCurrent",
+    c"cuCtxSynchronize",
+    c"cuGetErrorString",
+];
+
+/// Why this host can't use a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No driver is installed, or a container was not given it.
+    #[error("the NVIDIA driver's library libcuda.so.1 is not found")]
+    NoLibrary,
+    /// A driver that is too old, or something else under its name.
+    #[error("the NVIDIA driver's library has no {0}: it is too old, or not NVIDIA's")]
+    MissingSymbol(&'static str),
+    /// The driver finds no GPU, or none that this process may use.
+    #[error("the NVIDIA driver finds no GPU ({0})")]
+    NoDevice(CudaError),
+    /// The driver does not start.
+    #[error("the NVIDIA driver does not start: {0}")]
+    Failed(#[source] CudaError),
+}
+
+/// The driver of this host, initialised, and known to have all that is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Driver {
+    functions: &'static Functions,
+    devices: u32,
+}
+
+impl Driver {
+    /// Looks for the driver, for each function that is called, and for devices. Initialises the driver.
+    ///
+    /// What was found is remembered, what was missing is looked for anew by the next call.
+    ///
+    /// # Errors
+    /// In words, what is missing.
+    pub fn probe() -> Result<Self, Unavailable> {
+        static DRIVER: OnceLock<Driver> = OnceLock::new();
+        if let Some(driver) = DRIVER.get() {
+            return Ok(*driver);
+        }
+        let functions = load()?;
+        let devices = start(functions).map_err(|error| match error.code {
+            code::NO_DEVICE => Unavailable::NoDevice(error),
+            _ => Unavailable::Failed(error),
+        })?;
+        Ok(*DRIVER.get_or_init(|| Self { functions, devices }))
+    }
+
+    /// How many devices there are: one or more.
+    #[must_use]
+    pub fn devices(&self) -> u32 {
+        self.devices
+    }
+
+    /// What can be called.
+    #[must_use]
+    pub fn functions(&self) -> &'static Functions {
+        self.functions
+    }
+}
+
+/// Initialises the driver; how many devices it has.
+fn start(functions: &Functions) -> Result<u32, CudaError> {
+    let mut devices = 0;
+    // SAFETY: any time, any thread; the count is ours to be written.
+    unsafe { functions.cuInit(0).and_then(|()| functions.cuDeviceGetCount(&mut devices)) }?;
+    match u32::try_from(devices) {
+        Ok(devices) if devices > 0 => Ok(devices),
+        _ => Err(functions.error("cuDeviceGetCount", code::NO_DEVICE)),
+    }
+}
+
+fn load() -> Result<&'static Functions, Unavailable> {
+    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
+    if let Some(functions) = FUNCTIONS.get() {
+        return Ok(functions);
+    }
+    // SAFETY: loading the driver's library runs its initialisers, which is what it is for. After the first
+    // answer `culib` finds what this found.
+    let library = unsafe {
+        if !sys::is_culib_present() {
+            return Err(Unavailable::NoLibrary);
+        }
+        sys::culib()
+    };
+    let find = |name: &'static CStr| {
+        // SAFETY: an address, of whatever type.
+        let found = unsafe { library.get::<*mut c_void>(name.to_bytes_with_nul()) };
+        let address = found.ok().map(|symbol| *symbol).filter(|address| !address.is_null());
+        address.ok_or(Unavailable::MissingSymbol(name.to_str().unwrap_or("a function")))
+    };
+    let functions = Functions::load(find)?;
+    for name in CALLED_BY_CUDARC {
+        find(name)?;
+    }
+    Ok(FUNCTIONS.get_or_init(|| functions))
+}
