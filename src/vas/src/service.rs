@@ -24,8 +24,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(frame_path: Option<FramePath>, trial: Trial) -> Self {
-        Self { frame_path, library: Library::default(), gpus: Arc::default(), trial }
+    /// `home` is the GPU that cameras are given while it is well, if one is.
+    pub(crate) fn new(frame_path: Option<FramePath>, home: Option<usize>, trial: Trial) -> Self {
+        let gpus = Arc::new(Gpus::at_home(home));
+        Self { frame_path, library: Library::default(), gpus, trial }
     }
 
     /// Starts a camera. What has started before a failure is to be stopped, too.

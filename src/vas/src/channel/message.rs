@@ -27,6 +27,8 @@ pub(crate) enum ToShard {
 pub(crate) struct Start {
     /// Number of the shard.
     pub(crate) shard: u32,
+    /// The GPU that its cameras are given while it is well; otherwise that with the fewest.
+    pub(crate) home: Option<usize>,
     /// `AI_FRAME_EXPORT_ENABLED`, as the supervisor read it.
     pub(crate) frame_export: bool,
     /// `[service]` and `[export]`; its cameras mean nothing.

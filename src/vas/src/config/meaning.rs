@@ -642,6 +642,16 @@ impl FromStr for Decode {
     }
 }
 
+impl GpuChoice {
+    /// The GPU that is named, if one is.
+    pub(crate) fn number(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Number(number) => Some(number),
+        }
+    }
+}
+
 impl FromStr for GpuChoice {
     type Err = SettingError;
 

@@ -21,6 +21,7 @@ use crate::config::GpuChoice;
 pub(crate) struct Gpus {
     /// `None`: nobody has asked, or there was no driver.
     table: Mutex<Option<Table>>,
+    home: Option<usize>,
     said_absent: AtomicBool,
 }
 
@@ -39,6 +40,11 @@ pub(crate) struct Turn {
 }
 
 impl Gpus {
+    /// Cameras that name no GPU are given `home` while it is well.
+    pub(crate) fn at_home(home: Option<usize>) -> Self {
+        Self { home, ..Self::default() }
+    }
+
     /// Gives a camera a GPU, which it keeps. The first camera of a GPU makes its context.
     ///
     /// # Errors
@@ -94,9 +100,9 @@ impl Gpus {
     ) -> Result<T, GpuError> {
         let mut table = self.lock();
         if table.is_none() {
-            *table = Some(Table::new(CudaDevice::count()?));
+            *table = Some(Table::new(CudaDevice::count()?, self.home));
         }
-        work(table.get_or_insert_with(|| Table::new(0)))
+        work(table.get_or_insert_with(|| Table::new(0, None)))
     }
 
     /// For what was counted before: a seat or a turn exists, so the table does.

@@ -7,7 +7,11 @@ use crate::config::GpuChoice;
 
 /// The GPUs of this host, by number.
 #[derive(Debug)]
-pub(super) struct Table(Vec<Gpu>);
+pub(super) struct Table {
+    gpus: Vec<Gpu>,
+    /// Taken before all others.
+    home: Option<usize>,
+}
 
 #[derive(Debug, Default)]
 struct Gpu {
@@ -21,11 +25,12 @@ struct Gpu {
 }
 
 impl Table {
-    pub(super) fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Gpu::default()).collect())
+    pub(super) fn new(count: usize, home: Option<usize>) -> Self {
+        Self { gpus: (0..count).map(|_| Gpu::default()).collect(), home }
     }
 
-    /// The GPU for one more camera: of those that are well the one with the fewest, and of those the first.
+    /// The GPU for one more camera: the home one while it is well, otherwise of those that are well the one with
+    /// the fewest, and of those the first.
     ///
     /// # Errors
     /// Why there is none; `refused` said no to this camera already.
@@ -36,38 +41,41 @@ impl Table {
         now_ns: u64,
     ) -> Result<usize, GpuError> {
         if let GpuChoice::Number(ordinal) = choice
-            && ordinal >= self.0.len()
+            && ordinal >= self.gpus.len()
         {
-            return Err(GpuError::NoSuchDevice { ordinal, count: self.0.len() });
+            return Err(GpuError::NoSuchDevice { ordinal, count: self.gpus.len() });
         }
         let wanted = |gpu: usize| match choice {
             GpuChoice::Auto => true,
             GpuChoice::Number(number) => gpu == number,
         };
-        let all = || self.0.iter().enumerate().filter(|(gpu, _)| wanted(*gpu));
+        let all = || self.gpus.iter().enumerate().filter(|(gpu, _)| wanted(*gpu));
         let well = all().filter(|(gpu, one)| one.rest.is_over(now_ns) && !refused.contains(gpu));
-        well.min_by_key(|(gpu, one)| (one.cameras, *gpu)).map(|(gpu, _)| gpu).ok_or_else(|| {
-            let why = all().find_map(|(_, one)| one.why.clone());
-            why.unwrap_or_else(|| GpuError::NoDevice { said: "none is left to try".into() })
-        })
+        let away = |gpu: usize| Some(gpu) != self.home;
+        well.min_by_key(|(gpu, one)| (away(*gpu), one.cameras, *gpu))
+            .map(|(gpu, _)| gpu)
+            .ok_or_else(|| {
+                let why = all().find_map(|(_, one)| one.why.clone());
+                why.unwrap_or_else(|| GpuError::NoDevice { said: "none is left to try".into() })
+            })
     }
 
     pub(super) fn add(&mut self, gpu: usize) {
-        self.0[gpu].cameras += 1;
+        self.gpus[gpu].cameras += 1;
     }
 
     pub(super) fn remove(&mut self, gpu: usize) {
-        self.0[gpu].cameras = self.0[gpu].cameras.saturating_sub(1);
+        self.gpus[gpu].cameras = self.gpus[gpu].cameras.saturating_sub(1);
     }
 
     #[cfg(test)]
     fn cameras(&self) -> Vec<u32> {
-        self.0.iter().map(|gpu| gpu.cameras).collect()
+        self.gpus.iter().map(|gpu| gpu.cameras).collect()
     }
 
     /// A GPU is of no use for now. Cameras that tell the same story count once.
     pub(super) fn failed(&mut self, gpu: usize, why: &GpuError, now_ns: u64) {
-        let gpu = &mut self.0[gpu];
+        let gpu = &mut self.gpus[gpu];
         if gpu.rest.is_over(now_ns) {
             gpu.rest.failed(now_ns);
         }
@@ -76,17 +84,17 @@ impl Table {
 
     /// A GPU decodes.
     pub(super) fn works(&mut self, gpu: usize) {
-        self.0[gpu].rest.forget();
-        self.0[gpu].why = None;
+        self.gpus[gpu].rest.forget();
+        self.gpus[gpu].why = None;
     }
 
     /// Takes a GPU's turn, unless another camera has it.
     pub(super) fn take_turn(&mut self, gpu: usize) -> bool {
-        !std::mem::replace(&mut self.0[gpu].taken, true)
+        !std::mem::replace(&mut self.gpus[gpu].taken, true)
     }
 
     pub(super) fn give_turn_back(&mut self, gpu: usize) {
-        self.0[gpu].taken = false;
+        self.gpus[gpu].taken = false;
     }
 }
 
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_gpu_with_the_fewest_cameras_is_given() {
-        let mut table = Table::new(3);
+        let mut table = Table::new(3, None);
         table.add(0);
         for expected in [1, 2, 0, 1, 2] {
             let gpu = table.choose(Auto, &[], 0).unwrap();
@@ -117,15 +125,28 @@ mod tests {
     }
 
     #[test]
+    fn the_home_gpu_is_given_while_it_is_well() {
+        let mut table = Table::new(3, Some(1));
+        for _ in 0..4 {
+            assert_eq!(table.choose(Auto, &[], 0), Ok(1));
+            table.add(1);
+        }
+        assert_eq!(table.choose(Number(2), &[], 0), Ok(2));
+        table.add(0);
+        table.failed(1, &lost(1), 0);
+        assert_eq!(table.choose(Auto, &[], 1), Ok(2));
+    }
+
+    #[test]
     fn a_number_that_is_none_is_told() {
-        let refused = Table::new(2).choose(Number(2), &[], 0);
+        let refused = Table::new(2, None).choose(Number(2), &[], 0);
         assert_eq!(refused, Err(GpuError::NoSuchDevice { ordinal: 2, count: 2 }));
-        assert!(Table::new(0).choose(Auto, &[], 0).is_err());
+        assert!(Table::new(0, None).choose(Auto, &[], 0).is_err());
     }
 
     #[test]
     fn a_lost_gpu_is_left_alone_however_many_cameras_tell() {
-        let mut table = Table::new(2);
+        let mut table = Table::new(2, None);
         for _ in 0..16 {
             table.failed(0, &lost(0), 0);
         }
@@ -142,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_turn_is_one_cameras() {
-        let mut table = Table::new(2);
+        let mut table = Table::new(2, None);
         assert!(table.take_turn(0) && table.take_turn(1));
         assert!(!table.take_turn(0));
         table.give_turn_back(0);

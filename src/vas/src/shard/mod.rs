@@ -110,7 +110,7 @@ fn set_up(start: &Start, channel: &mut Channel) -> Result<Cameras, ShardError> {
         true => Some(FramePath::start(&settings.export)?),
         false => None,
     };
-    Ok(Cameras::new(Parts::new(frame_path, start.trial.clone())))
+    Ok(Cameras::new(Parts::new(frame_path, start.home, start.trial.clone())))
 }
 
 fn serve(

@@ -113,9 +113,8 @@ impl Supervisor {
         let files = StatusFiles::create(&config.run_dir, asked.export)
             .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-        let devices = division::shards(config.shards, division::nvidia_gpus(), visible.as_deref());
-        let shards =
-            devices.into_iter().zip(0..).map(|(device, number)| Shard::new(number, device));
+        let homes = division::homes(config.shards, division::nvidia_gpus(), visible.as_deref());
+        let shards = homes.into_iter().zip(0..).map(|(home, number)| Shard::new(number, home));
         let mut supervisor = Self {
             asked,
             settings: (given.clone(), config.clone()),
@@ -189,8 +188,11 @@ impl Supervisor {
         for (index, shard) in self.shards.iter().enumerate() {
             places.extend(shard.ids.iter().map(|id| (id.clone(), index)));
         }
-        let ids: Vec<_> = self.cameras.1.cameras.iter().map(|camera| camera.id.clone()).collect();
-        let divided = division::divide(&ids, &places, self.shards.len());
+        let cameras = self.cameras.1.cameras.iter();
+        let cameras: Vec<_> =
+            cameras.map(|camera| (camera.id.clone(), camera.gpu.number())).collect();
+        let homes: Vec<_> = self.shards.iter().map(|shard| shard.home).collect();
+        let divided = division::divide(&cameras, &places, &homes);
         for (index, ids) in divided.into_iter().enumerate() {
             self.shards[index].ids = ids;
             self.tell_cameras(index);
@@ -222,13 +224,13 @@ impl Supervisor {
         let shard = &mut self.shards[index];
         let start = Start {
             shard: shard.number,
+            home: shard.home,
             frame_export: self.asked.export == FrameExport::On,
             settings: self.settings.0.clone(),
             trial: self.asked.trial.clone(),
         };
-        let device = shard.device.clone();
         let logging = &self.asked.logging;
-        shard.start(Launch { start, logging, hidden: &hidden, device: device.as_deref() }, now);
+        shard.start(Launch { start, logging, hidden: &hidden }, now);
         self.tell_cameras(index);
     }
 

@@ -55,8 +55,6 @@ pub(super) struct Launch<'a> {
     pub(super) logging: &'a [String],
     /// Variables that a shard is not to have in its environment: `/proc` shows it.
     pub(super) hidden: &'a [String],
-    /// What `CUDA_VISIBLE_DEVICES` is to be, when it is to be set.
-    pub(super) device: Option<&'a str>,
 }
 
 impl Process {
@@ -73,9 +71,6 @@ impl Process {
         command.stdin(Stdio::from(theirs));
         for name in launch.hidden {
             command.env_remove(name);
-        }
-        if let Some(device) = launch.device {
-            command.env("CUDA_VISIBLE_DEVICES", device);
         }
         let child = command.spawn()?;
         let file = last_words.try_clone()?;

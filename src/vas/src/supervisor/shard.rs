@@ -21,7 +21,8 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) number: u32,
-    pub(super) device: Option<String>,
+    /// The GPU that it is at home on.
+    pub(super) home: Option<usize>,
     /// Its cameras, those that are set apart among them.
     pub(super) ids: Vec<CameraId>,
     pub(super) process: Option<Process>,
@@ -38,10 +39,10 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(number: u32, device: Option<String>) -> Self {
+    pub(super) fn new(number: u32, home: Option<usize>) -> Self {
         Self {
             number,
-            device,
+            home,
             ids: Vec::new(),
             process: None,
             report: ShardReport { shard: number, ..ShardReport::default() },
