@@ -66,8 +66,8 @@ pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};
 pub use cuda::{CudaDevice, GpuError, GpuMemory};
 pub use decode::{
-    DecodeError, Decoder, DecoderKind, Received, SurfacePrice, nvdec_takes, open_nvdec,
-    open_software,
+    DecodeError, DecodeFrames, Decoder, DecoderKind, Received, SurfacePrice, nvdec_takes,
+    open_nvdec, open_software,
 };
 pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{Cause, EncodeError, SourceError, SourceErrorKind};

@@ -109,7 +109,7 @@ impl Parts {
             _ => Box::new(takers),
         };
         let decoders = Decoders::new(camera, Arc::clone(&self.gpus));
-        Some(Box::new(Decode::new(shown, taker, demand, decoders)))
+        Some(Box::new(Decode::new(shown, taker, demand, decoders, camera.decode_frames)))
     }
 
     /// Takes back what a camera was given, once its threads have ended. It may then be started again.

@@ -9,7 +9,7 @@ use ffmpeg_next::ffi;
 use super::nvdec::{Failure, Nvdec};
 use super::price::SurfacePrice;
 use super::records::{Records, Said};
-use super::{DecodeError, Decoder, DecoderKind, Received};
+use super::{DecodeError, DecodeFrames, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
 use crate::color::PixelLayout;
 use crate::cuda::GpuError;
@@ -27,6 +27,11 @@ pub(super) struct FfmpegDecoder {
     records: Records,
     units: Units,
     loss: LossTracker,
+    frames: DecodeFrames,
+    /// With [`DecodeFrames::Key`]: the last packet was sent, and it is drained after each.
+    drained: bool,
+    /// The caller has said that no more packets come.
+    ending: bool,
     /// FFmpeg calls it through the context's `opaque`.
     nvdec: Option<Arc<Nvdec>>,
 }
@@ -61,7 +66,10 @@ impl FfmpegDecoder {
         let time_base = stream.time_base;
         let units = Units::of(&parameters.codec(), parameters.extradata());
         let (records, loss) = (Records::new(), LossTracker::new());
-        let decoder = Self { context, time_base, records, units, loss, nvdec };
+        let frames = DecodeFrames::All;
+        let (drained, ending) = (false, false);
+        let decoder =
+            Self { context, time_base, records, units, loss, frames, drained, ending, nvdec };
         let raw = context.as_ptr();
         // SAFETY: `raw` is a fresh context that `decoder` owns and frees on every way out; the
         // parameters are valid; all fields are set before it is opened, as FFmpeg asks. `decoder`
@@ -89,6 +97,10 @@ impl FfmpegDecoder {
 impl Decoder for FfmpegDecoder {
     fn send(&mut self, packet: &Packet) -> Result<(), DecodeError> {
         let raw = self.context.as_ptr();
+        if std::mem::take(&mut self.drained) {
+            // SAFETY: an open context that was drained; what it refers to is let go.
+            unsafe { ffi::avcodec_flush_buffers(raw) };
+        }
         // The decoder copies `reordered_opaque` to the frame that it starts for this packet, and
         // the caller receives everything before it sends the next (FFmpeg 5.1, ff_decode_frame_props
         // in libavcodec/decode.c).
@@ -105,25 +117,48 @@ impl Decoder for FfmpegDecoder {
             }
             other => {
                 let unit = self.units.look(packet.data(), packet.is_key());
-                let damaged = packet.lost() || packet.corrupt();
-                let coming = Coming { gap: packet.discontinuity(), damaged };
                 let said = Said {
                     arrival_ns: packet.arrival_ns(),
                     wall_clock_ns: packet.wall_clock_ns(),
-                    after_loss: self.loss.admit(unit, coming),
+                    after_loss: self.loss.admit(unit, coming(packet)),
                 };
                 self.records.keep(said, packet.discontinuity());
-                self.note(other)
+                self.note(other)?;
+                if self.frames == DecodeFrames::Key {
+                    // Otherwise it would wait inside for those that it may be shown after.
+                    self.drained = true;
+                    return self.drain();
+                }
+                Ok(())
             }
         }
     }
 
+    fn decode_only(&mut self, frames: DecodeFrames) {
+        self.frames = frames;
+    }
+
+    fn leaves_out(&mut self, packet: &Packet) -> bool {
+        if self.frames == DecodeFrames::All {
+            return false;
+        }
+        let unit = self.units.look(packet.data(), packet.is_key());
+        let kept = match self.frames {
+            DecodeFrames::All => true,
+            DecodeFrames::Reference => unit.reference,
+            DecodeFrames::Key => unit.stands_alone(),
+        };
+        if !kept {
+            // What was lost of it, or before it, is missing all the same.
+            self.loss.admit(unit, coming(packet));
+            self.records.leave_out(packet.discontinuity());
+        }
+        !kept
+    }
+
     fn finish(&mut self) -> Result<(), DecodeError> {
-        // SAFETY: an open context; a null packet is FFmpeg's sign to drain.
-        let drain = || unsafe { ffi::avcodec_send_packet(self.context.as_ptr(), ptr::null()) };
-        // The end may have been said before.
-        let drained = self.call(|| ignoring(ffi::AVERROR_EOF, drain()));
-        self.note(drained)
+        self.ending = true;
+        self.drain()
     }
 
     fn receive(&mut self, into: &mut Frame) -> Result<Received, DecodeError> {
@@ -167,6 +202,15 @@ impl FfmpegDecoder {
         }
     }
 
+    /// Has everything come out that is held back.
+    fn drain(&mut self) -> Result<(), DecodeError> {
+        // SAFETY: an open context; a null packet is FFmpeg's sign to drain.
+        let drain = || unsafe { ffi::avcodec_send_packet(self.context.as_ptr(), ptr::null()) };
+        // The end may have been said before.
+        let drained = self.call(|| ignoring(ffi::AVERROR_EOF, drain()));
+        self.note(drained)
+    }
+
     /// Remembers a picture that is not to be shown.
     fn note(&mut self, result: Result<(), Failure>) -> Result<(), DecodeError> {
         result.map_err(|Failure { error, picture_lost }| {
@@ -189,6 +233,7 @@ impl FfmpegDecoder {
                 unsafe { ffi::avcodec_receive_frame(self.context.as_ptr(), into.as_mut_ptr()) };
             received = match code {
                 NEED_PACKET => Received::NeedPacket,
+                ffi::AVERROR_EOF if self.drained && !self.ending => Received::NeedPacket,
                 ffi::AVERROR_EOF => Received::End,
                 _ => return code,
             };
@@ -227,6 +272,11 @@ impl FfmpegDecoder {
         });
         Ok(())
     }
+}
+
+/// What a source and a queue say of what came before a packet, and of it.
+fn coming(packet: &Packet) -> Coming {
+    Coming { gap: packet.discontinuity(), damaged: packet.lost() || packet.corrupt() }
 }
 
 /// The tag that came with the frame's packet.

@@ -44,6 +44,13 @@ pub trait Decoder: Send {
     /// others are fatal. `into` is then empty.
     fn receive(&mut self, into: &mut Frame) -> Result<Received, DecodeError>;
 
+    /// Leaves out pictures from here on; to be called before the first packet. What is left out costs nothing
+    /// but a look at its first bytes.
+    fn decode_only(&mut self, frames: DecodeFrames);
+
+    /// Whether this packet is left out; if so, it must not be sent, and counts as seen.
+    fn leaves_out(&mut self, packet: &Packet) -> bool;
+
     /// What decodes. A decoder on a GPU may have gone over to the processor, for good; see
     /// [`fallback`](Self::fallback).
     fn kind(&self) -> DecoderKind;
@@ -57,6 +64,18 @@ pub trait Decoder: Send {
     fn price(&self) -> Option<SurfacePrice> {
         None
     }
+}
+
+/// Which pictures a decoder decodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecodeFrames {
+    /// All.
+    #[default]
+    All,
+    /// Those that others refer to.
+    Reference,
+    /// Those that decoding can begin with, each by itself: it comes out at once.
+    Key,
 }
 
 /// What [`Decoder::receive`] found.

@@ -63,6 +63,11 @@ impl Records {
         self.ring[slot(tag)] = Record { tag, said, breaks, lost: false };
     }
 
+    /// Notes that a packet is left out of which this was true.
+    pub(super) fn leave_out(&mut self, discontinuity: bool) {
+        self.breaks += u64::from(discontinuity);
+    }
+
     /// The newest packet's picture is not to be shown, should it come out.
     pub(super) fn lose_newest(&mut self) {
         self.ring[slot(self.newest)].lost = true;
@@ -127,6 +132,16 @@ mod tests {
         // The marked packet gave no frame: the next one carries the mark.
         assert_eq!(records.inherit(3), frame(30, true));
         assert_eq!(records.inherit(2), frame(20, false));
+    }
+
+    #[test]
+    fn a_break_on_a_packet_that_is_left_out_is_told_on_the_next() {
+        let mut records = Records::new();
+        records.keep(said(10), false);
+        records.leave_out(true);
+        records.keep(said(30), false);
+        assert_eq!(records.inherit(1), frame(10, false));
+        assert_eq!(records.inherit(2), frame(30, true));
     }
 
     #[test]

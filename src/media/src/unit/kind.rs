@@ -34,6 +34,11 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    /// Whether it decodes without any other.
+    pub(crate) fn stands_alone(self) -> bool {
+        matches!(self.picture, Picture::Idr | Picture::Cra | Picture::Bla)
+    }
+
     /// Whether a decoder can begin with it.
     pub(crate) fn is_key(self) -> bool {
         use Picture::{Bla, Cra, Idr, RecoveryPoint};

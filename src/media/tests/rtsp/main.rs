@@ -4,5 +4,6 @@
 mod churn;
 mod clips;
 mod conformance;
+mod frames;
 mod loss;
 mod rig;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use toml::Spanned;
 use vas_frame::CameraId;
 use vas_gate::Rate;
-use vas_media::{RtspClient, Transport};
+use vas_media::{DecodeFrames, RtspClient, Transport};
 
 use super::camera_url::CameraUrl;
 use super::duration;
@@ -74,6 +74,8 @@ pub(crate) struct Camera {
     pub(crate) decode: Decode,
     /// The GPU that it decodes on, when it does.
     pub(crate) gpu: GpuChoice,
+    /// Which pictures are decoded; all of them where decoded frames are encoded.
+    pub(crate) decode_frames: DecodeFrames,
     /// What becomes of a decoder that only readers need, while there are none.
     pub(crate) idle: WhenIdle,
     /// The most frames a second that are exported; `None`: as many as the camera sends.
@@ -127,6 +129,8 @@ pub(crate) enum SettingError {
     DecodeNotBuilt { typed: String },
     #[error("{typed:?} is no GPU; expected \"auto\" or its number, from 0 on")]
     Gpu { typed: String },
+    #[error("{typed:?} are no pictures; expected \"all\", \"reference\" or \"key\"")]
+    DecodeFrames { typed: String },
     #[error("{typed:?} is nothing to do while nobody reads; expected \"stop\" or \"decode\"")]
     Idle { typed: String },
     #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
@@ -203,6 +207,7 @@ struct Settings {
     connection: Connection,
     decode: Decode,
     gpu: GpuChoice,
+    decode_frames: DecodeFrames,
     idle: WhenIdle,
     max_fps: Option<Rate>,
 }
@@ -244,6 +249,7 @@ const DEFAULTS: Settings = Settings {
     },
     decode: Decode::Auto,
     gpu: GpuChoice::Auto,
+    decode_frames: DecodeFrames::All,
     idle: WhenIdle::Stop,
     max_fps: None,
 };
@@ -356,6 +362,14 @@ impl Interpreter<'_> {
         if producer.is_some() && inputs.is_some() && !is_fed {
             self.report(place, Some(typed.heading.clone()), Fault::NoInputFor { role: "producer" });
         }
+        let encodes = matches!(&producer, Some(Some(Producer { video: Video::H264, .. })));
+        if encodes && settings.decode_frames != DecodeFrames::All {
+            let at = match &typed.settings.decode_frames {
+                Field::Given(given) => given.span(),
+                _ => typed.heading.clone(),
+            };
+            self.report(place, Some(at), Fault::NotWhenEncoding { key: "decode_frames" });
+        }
         Some(Camera {
             id: id?,
             inputs: inputs?,
@@ -363,6 +377,7 @@ impl Interpreter<'_> {
             producer: producer.flatten(),
             decode: settings.decode,
             gpu: settings.gpu,
+            decode_frames: settings.decode_frames,
             idle: settings.idle,
             max_fps: settings.max_fps,
         })
@@ -523,6 +538,9 @@ impl Interpreter<'_> {
                 .value(place, "decode", &typed.decode, Decode::from_str)
                 .unwrap_or(defaults.decode),
             gpu: self.value(place, "gpu", &typed.gpu, GpuChoice::from_str).unwrap_or(defaults.gpu),
+            decode_frames: self
+                .value(place, "decode_frames", &typed.decode_frames, decode_frames)
+                .unwrap_or(defaults.decode_frames),
             idle: self
                 .value(place, "idle", &typed.idle, WhenIdle::from_str)
                 .unwrap_or(defaults.idle),
@@ -661,6 +679,15 @@ impl FromStr for GpuChoice {
             (_, Ok(number)) => Ok(Self::Number(number)),
             _ => Err(SettingError::Gpu { typed: typed.into() }),
         }
+    }
+}
+
+fn decode_frames(typed: &str) -> Result<DecodeFrames, SettingError> {
+    match typed {
+        "all" => Ok(DecodeFrames::All),
+        "reference" => Ok(DecodeFrames::Reference),
+        "key" => Ok(DecodeFrames::Key),
+        _ => Err(SettingError::DecodeFrames { typed: typed.into() }),
     }
 }
 

@@ -160,6 +160,12 @@ pub(crate) enum Fault {
         /// The key.
         key: &'static str,
     },
+    /// A setting that leaves pictures out where all of them are encoded.
+    #[error("`{key}` must be \"all\" where the producer encodes (`video = \"h264\"`)")]
+    NotWhenEncoding {
+        /// The key.
+        key: &'static str,
+    },
     /// Not one camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
     NoCamera,

@@ -149,7 +149,7 @@ fn unknown_keys_get_the_nearest_valid_one() {
     assert_eq!(
         one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
         "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, \
-         rtsp_client, connect_timeout, read_timeout, decode, gpu, idle, export"
+         rtsp_client, connect_timeout, read_timeout, decode, gpu, decode_frames, idle, export"
     );
 }
 
@@ -345,6 +345,9 @@ fn bad_values_say_what_is_accepted() {
         camera_problem("decode = \"vaapi\""),
         "cameras.toml:4:10: camera \"gate\": `decode`: this build does not decode with vaapi; \
          expected \"auto\", \"nvdec\" (NVIDIA) or \"software\""
+    );
+    assert!(
+        camera_problem("decode_frames = \"some\"").contains("\"all\", \"reference\" or \"key\"")
     );
     assert!(camera_problem("rtsp_client = \"vlc\"").contains("\"auto\", \"retina\" or \"ffmpeg\""));
     for gpu in ["\"first\"", "-1", "\"GPU-5a\"", "1.5"] {
@@ -542,6 +545,10 @@ fn a_producer_that_can_not_be_is_refused() {
         (format!("{at}payload_type = 8"), "out of range; expected 96 to 127"),
         (format!("{at}video = \"h265\""), "expected \"copy\" or \"h264\""),
         (format!("{at}max_width = 640"), "only with `video = \"h264\"`"),
+        (
+            format!("{at}video = \"h264\"\n[defaults]\ndecode_frames = \"key\"\n"),
+            "`decode_frames` must be \"all\" where the producer encodes",
+        ),
         (format!("{at}rtpc = 1"), "did you mean `rtp"),
     ] {
         let line = one(producer_problems(&lines));

@@ -110,6 +110,7 @@ pub(crate) struct TypedProducer {
 #[derive(Debug)]
 pub(crate) struct TypedSettings {
     pub(crate) connection: TypedConnection,
+    pub(crate) decode_frames: Field<String>,
     pub(crate) decode: Field<String>,
     pub(crate) gpu: Field<String>,
     pub(crate) idle: Field<String>,
@@ -293,6 +294,7 @@ impl TypedSettings {
             connection: TypedConnection::read(section),
             decode: section.string("decode", "\"auto\", \"nvdec\" or \"software\""),
             gpu: section.text_or_number("gpu", "\"auto\" or the number of a GPU such as 0"),
+            decode_frames: section.string("decode_frames", "\"all\", \"reference\" or \"key\""),
             idle: section.string("idle", "\"stop\" or \"decode\""),
             max_fps: section.inner_table("export", |export| {
                 export.text_or_number("max_fps", "a frame rate such as 5, 12.5 or \"30000/1001\"")

@@ -15,6 +15,8 @@ pub(crate) enum DropReason {
     Idle,
     /// Packet: the decoder could not decode it.
     Undecodable,
+    /// Packet: the camera's `decode_frames` leaves it out.
+    LeftOut,
     /// Frame: nobody was there to read it.
     NoReader,
     /// Frame: it had arrived before its readers came, and was decoded for those that followed.
@@ -43,11 +45,12 @@ pub(crate) enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of the status.
-    pub(crate) const ALL: [(Self, &str); 16] = [
+    pub(crate) const ALL: [(Self, &str); 17] = [
         (Self::BeforeKey, "before_key"),
         (Self::Overload, "overload"),
         (Self::Idle, "idle"),
         (Self::Undecodable, "undecodable"),
+        (Self::LeftOut, "left_out"),
         (Self::NoReader, "no_reader"),
         (Self::BeforeReader, "before_reader"),
         (Self::MaxFps, "max_fps"),
@@ -67,7 +70,10 @@ impl DropReason {
     /// Whether it is packets, and not frames, that are dropped for the reason of this name.
     pub(crate) fn is_of_packets(name: &str) -> bool {
         let why = Self::ALL.iter().find(|(_, known)| *known == name).map(|(why, _)| *why);
-        matches!(why, Some(Self::BeforeKey | Self::Overload | Self::Idle | Self::Undecodable))
+        matches!(
+            why,
+            Some(Self::BeforeKey | Self::Overload | Self::Idle | Self::Undecodable | Self::LeftOut)
+        )
     }
 }
 

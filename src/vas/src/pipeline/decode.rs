@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vas_media::{
-    DecodeError, Decoder, DecoderKind, Frame, Packet, Received, StreamInfo, monotonic_ns,
+    DecodeError, DecodeFrames, Decoder, DecoderKind, Frame, Packet, Received, StreamInfo,
+    monotonic_ns,
 };
 
 use super::Shown;
@@ -50,6 +51,8 @@ impl Taker for Vec<Box<dyn Taker>> {
 pub(crate) struct Decode {
     shown: Arc<Shown>,
     taker: Box<dyn Taker>,
+    /// Which pictures are decoded.
+    frames: DecodeFrames,
     /// Rests while there is none; `None`: never rests.
     demand: Option<Arc<Demand>>,
     stream: Option<StreamInfo>,
@@ -101,8 +104,10 @@ impl Decode {
         taker: Box<dyn Taker>,
         demand: Option<Arc<Demand>>,
         decoders: Decoders,
+        frames: DecodeFrames,
     ) -> Self {
         Self {
+            frames,
             shown: Arc::clone(shown),
             taker,
             demand,
@@ -168,7 +173,8 @@ impl Decode {
 
     /// Goes on with this decoder.
     fn begin(&mut self, opened: Opened) {
-        let Opened { decoder, on_gpu } = opened;
+        let Opened { mut decoder, on_gpu } = opened;
+        decoder.decode_only(self.frames);
         let Some(stream) = &self.stream else { return };
         self.on_gpu = on_gpu;
         self.seen_picture = false;
@@ -212,6 +218,11 @@ impl Decode {
                 Some(_) if !self.on_gpu => self.climb(),
                 Some(_) => {}
             }
+        }
+        if let Some(decoder) = &mut self.decoder
+            && decoder.leaves_out(packet)
+        {
+            return self.shown.counters.dropped(DropReason::LeftOut);
         }
         loop {
             let Some(decoder) = &mut self.decoder else {
