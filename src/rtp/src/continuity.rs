@@ -24,6 +24,33 @@ impl Continuity {
         Self { sequence, timestamp_offset, media_ns: 0, packets: 0, octets: 0 }
     }
 
+    /// Bytes of it, as they are kept.
+    pub const BYTES: usize = 24;
+
+    /// For keeping it outside of this process; of use on this host, by this version.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.media_ns.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.timestamp_offset.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&self.packets.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&self.octets.to_ne_bytes());
+        bytes[20..22].copy_from_slice(&self.sequence.to_ne_bytes());
+        bytes
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) made.
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        let [m0, m1, m2, m3, m4, m5, m6, m7, o0, o1, o2, o3, rest @ ..] = bytes;
+        let [p0, p1, p2, p3, c0, c1, c2, c3, s0, s1, _, _] = rest;
+        Self {
+            media_ns: u64::from_ne_bytes([m0, m1, m2, m3, m4, m5, m6, m7]),
+            timestamp_offset: u32::from_ne_bytes([o0, o1, o2, o3]),
+            packets: u32::from_ne_bytes([p0, p1, p2, p3]),
+            octets: u32::from_ne_bytes([c0, c1, c2, c3]),
+            sequence: u16::from_ne_bytes([s0, s1]),
+        }
+    }
+
     /// The RTP timestamp of a moment.
     pub fn timestamp(&self, media_ns: u64) -> u32 {
         // 90 kHz; what is above 32 bits is lost, as RTP's own wrapping has it.
@@ -35,6 +62,13 @@ impl Continuity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_comes_back_from_its_bytes() {
+        let stream =
+            Continuity { sequence: 1, timestamp_offset: 2, media_ns: 3, packets: 4, octets: 5 };
+        assert_eq!(Continuity::from_bytes(stream.to_bytes()), stream);
+    }
 
     #[test]
     fn timestamps_are_90_khz_and_wrap() {

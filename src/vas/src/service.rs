@@ -1,5 +1,6 @@
 //! A camera put together: inputs, the branches that they feed, and what it shows.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -21,13 +22,26 @@ pub(crate) struct Parts {
     library: Library,
     gpus: Arc<Gpus>,
     trial: Trial,
+    /// What producers send through, as the supervisor gave it.
+    seats: HashMap<CameraId, Seat>,
 }
 
 impl Parts {
     /// `home` is the GPU that cameras are given while it is well, if one is.
     pub(crate) fn new(frame_path: Option<FramePath>, home: Option<usize>, trial: Trial) -> Self {
         let gpus = Arc::new(Gpus::at_home(home));
-        Self { frame_path, library: Library::default(), gpus, trial }
+        let library = Library::default();
+        Self { frame_path, library, gpus, trial, seats: HashMap::new() }
+    }
+
+    /// Keeps what a camera's producer sends through.
+    pub(crate) fn seat(&mut self, id: CameraId, seat: Seat) {
+        self.seats.insert(id, seat);
+    }
+
+    /// Lets go of the seats of all other cameras.
+    pub(crate) fn keep_seats(&mut self, of: impl Fn(&CameraId) -> bool) {
+        self.seats.retain(|id, _| of(id));
     }
 
     /// Starts a camera. What has started before a failure is to be stopped, too.
@@ -50,7 +64,9 @@ impl Parts {
                 if let (Some(config), Some(shown)) = (&camera.producer, &producer)
                     && input.roles.has(Role::Producer)
                 {
-                    let seat = Seat::take(config)?;
+                    let seat = self.seats.get(&camera.id).cloned().ok_or_else(|| {
+                        io::Error::other("its producer was given no socket by the supervisor")
+                    })?;
                     match config.video {
                         Video::Copy => {
                             let copy = producer::Copy::new(&camera.id, config, seat, shown)?;

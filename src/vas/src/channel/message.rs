@@ -18,6 +18,14 @@ pub(crate) enum ToShard {
         /// Their ids.
         ids: Vec<String>,
     },
+    /// A producer's sockets and where its stream stands, which come with it: for a camera of the next
+    /// [`Cameras`](Self::Cameras).
+    Seat {
+        /// Its id.
+        camera: String,
+        /// How many files come.
+        files: usize,
+    },
     /// End in order.
     Stop,
 }

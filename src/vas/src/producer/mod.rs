@@ -14,42 +14,21 @@ mod frames;
 mod outlet;
 mod page;
 pub(crate) mod parameters;
+mod seat;
 mod sending;
 mod shown;
-
-use std::io;
-use std::sync::Arc;
 
 use vas_frame::CameraId;
 use vas_rtp::Identity;
 
 pub(crate) use copy::Copy;
 pub(crate) use encoding::Encode;
-pub(crate) use outlet::Outlet;
-pub(crate) use page::Page;
+pub(crate) use seat::Seat;
 #[cfg(test)]
 pub(crate) use shown::Loss;
 pub(crate) use shown::{Facts, Shown};
 
 use crate::config;
-
-/// What a producer holds on to for as long as its camera exists: viewers see one stream as long as these
-/// stay the same.
-#[derive(Clone, Debug)]
-pub(crate) struct Seat {
-    pub(crate) outlet: Arc<Outlet>,
-    pub(crate) page: Arc<Page>,
-}
-
-impl Seat {
-    /// A seat of this process's own.
-    ///
-    /// # Errors
-    /// When the system gives no socket, or no random numbers.
-    pub(crate) fn take(producer: &config::Producer) -> io::Result<Self> {
-        Ok(Self { outlet: Arc::new(Outlet::bind(producer)?), page: Arc::new(Page::beginning()?) })
-    }
-}
 
 /// Whose stream it is, as `vas producer-parameters` tells MediaSoup.
 pub(crate) fn identity(camera: &CameraId, producer: &config::Producer) -> Identity {

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::config::Producer;
 
@@ -41,6 +41,17 @@ impl Outlet {
             Ok::<_, io::Error>(socket)
         };
         Ok(Self { rtp: bind(producer.rtp)?, rtcp: producer.rtcp.map(bind).transpose()? })
+    }
+
+    /// Sockets that another process has bound and connected.
+    pub(super) fn of(rtp: OwnedFd, rtcp: Option<OwnedFd>) -> Self {
+        Self { rtp: rtp.into(), rtcp: rtcp.map(Into::into) }
+    }
+
+    /// Second descriptors of the sockets.
+    pub(super) fn share(&self) -> io::Result<Vec<OwnedFd>> {
+        let sockets = [Some(&self.rtp), self.rtcp.as_ref()];
+        sockets.into_iter().flatten().map(|socket| Ok(socket.try_clone()?.into())).collect()
     }
 
     /// The address that packets come from, as a transport without comedia must be told.

@@ -1,33 +1,53 @@
 //! Where a stream stands, for whoever goes on with it.
 
+use std::fs::File;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 
+use rustix::fs::MemfdFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
 use vas_rtp::Continuity;
 
-/// Keeps a stream's [`Continuity`].
+/// Keeps a stream's [`Continuity`] in memory that outlives the process that writes it: a file without a name,
+/// of which the supervisor holds a second descriptor.
 #[derive(Debug)]
-pub(crate) struct Page(Mutex<Continuity>);
+pub(crate) struct Page(File);
 
 impl Page {
     /// A stream that begins at random numbers (RFC 3550, 5.1).
     ///
     /// # Errors
-    /// When the system has none.
+    /// When the system has none, or no memory.
     pub(crate) fn beginning() -> io::Result<Self> {
         let mut random = [0; 6];
         getrandom(&mut random, GetRandomFlags::empty())?;
         let [a, b, c, d, e, f] = random;
-        let sequence = u16::from_le_bytes([a, b]);
-        Ok(Self(Mutex::new(Continuity::beginning(sequence, u32::from_le_bytes([c, d, e, f])))))
+        let (sequence, offset) = (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
+        let file = rustix::fs::memfd_create("vas-stream", MemfdFlags::CLOEXEC)?;
+        let page = Self(file.into());
+        page.store(Continuity::beginning(sequence, offset))?;
+        Ok(page)
     }
 
-    pub(crate) fn load(&self) -> Continuity {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A page that another process has made.
+    pub(crate) fn of(file: OwnedFd) -> Self {
+        Self(file.into())
     }
 
-    pub(crate) fn store(&self, continuity: Continuity) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = continuity;
+    /// A second descriptor of it.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        Ok(self.0.try_clone()?.into())
+    }
+
+    pub(crate) fn load(&self) -> io::Result<Continuity> {
+        let mut bytes = [0; Continuity::BYTES];
+        self.0.read_exact_at(&mut bytes, 0)?;
+        Ok(Continuity::from_bytes(bytes))
+    }
+
+    /// One write of a few bytes to memory: whole or not at all, should the process be killed in it.
+    pub(crate) fn store(&self, continuity: Continuity) -> io::Result<()> {
+        self.0.write_all_at(&continuity.to_bytes(), 0)
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vas_frame::CameraId;
 use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
-use vas_rtp::{AccessUnit, Framing, Now, Poll, Refusal, Sender};
+use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
 
 use super::outlet::{NotSent, Outlet};
 use super::page::Page;
@@ -87,7 +87,12 @@ impl<S: Beginning> Sending<S> {
         keys: Option<Arc<KeyWanted>>,
     ) -> Self {
         let Seat { outlet, page } = seat;
-        let sender = Sender::new(identity(camera, producer), page.load());
+        // It was written before it came here.
+        let from = page.load().unwrap_or_else(|error| {
+            tracing::error!("can't read where the stream stands, so viewers see a jump: {error}");
+            Continuity::beginning(0, 0)
+        });
+        let sender = Sender::new(identity(camera, producer), from);
         Self {
             sender,
             queue,
@@ -124,7 +129,10 @@ impl<S: Beginning> Sending<S> {
             let now = now();
             match self.sender.poll(now) {
                 Poll::Rtp(packet, continuity) => {
-                    self.page.store(continuity);
+                    // Memory that is there can be written; if not, a successor would repeat numbers.
+                    if let Err(error) = self.page.store(continuity) {
+                        tracing::debug!("can't keep where the stream stands: {error}");
+                    }
                     let sent = self.outlet.send_rtp(packet);
                     self.shown.count(Counted::Packets, 1);
                     self.shown.count(Counted::Bytes, packet.len() as u64);

@@ -129,8 +129,9 @@ fn one_stream_across_connections_and_processes() {
     let seat = Seat::take(&peer.producer).unwrap();
     let mut seen = Vec::new();
     for _ in 0..2 {
-        // Another thread with the same seat is what another process would be.
-        let running = Running::start(&peer, seat.clone());
+        // As another process would have it: by descriptors of its own.
+        let files = seat.share().unwrap();
+        let running = Running::start(&peer, Seat::of(files).unwrap());
         for _ in 0..2 {
             play(&running, &stream, &packets);
             (0..packets.len()).for_each(|_| seen.push(peer.picture()));

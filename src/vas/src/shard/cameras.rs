@@ -6,6 +6,7 @@ use vas_frame::CameraId;
 
 use crate::config::Camera;
 use crate::pipeline::Pipeline;
+use crate::producer::Seat;
 use crate::service::{self, Parts};
 use crate::status::CameraStatus;
 
@@ -56,8 +57,14 @@ impl Cameras {
         &mut self.shown
     }
 
+    /// Keeps what a camera's producer sends through, for when it starts.
+    pub(super) fn seat(&mut self, id: CameraId, seat: Seat) {
+        self.parts.seat(id, seat);
+    }
+
     /// Runs these and no others from here on. A camera that is as it was is not touched.
     pub(super) fn set(&mut self, cameras: Vec<Camera>) {
+        self.parts.keep_seats(|id| cameras.iter().any(|camera| camera.id == *id));
         let mut before: Vec<_> =
             self.wanted.drain(..).zip(self.shown.drain(..)).map(Some).collect();
         for camera in cameras {

@@ -18,6 +18,7 @@ use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
 use crate::config::Problems;
 use crate::core_files;
 use crate::export::{FramePath, FramePathError};
+use crate::producer::Seat;
 use crate::service::Parts;
 use crate::status;
 
@@ -164,6 +165,13 @@ fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
             Ok(None) => return true,
             Ok(Some(ToShard::Stop)) => return false,
             Ok(Some(ToShard::Start(_))) => tracing::error!("told to start twice"),
+            Ok(Some(ToShard::Seat { camera, files })) => {
+                let files: Vec<_> = (0..files).map_while(|_| channel.take_file()).collect();
+                match (camera.parse(), Seat::of(files)) {
+                    (Ok(id), Some(seat)) => cameras.seat(id, seat),
+                    _ => tracing::error!(camera, "what came for its producer is not whole"),
+                }
+            }
             Ok(Some(ToShard::Cameras { given, ids })) => match given.understand() {
                 Ok(config) => {
                     let wanted = config.cameras.into_iter();

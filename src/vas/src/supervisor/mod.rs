@@ -7,6 +7,7 @@ mod blame;
 mod division;
 mod process;
 mod restarts;
+mod seats;
 mod settings;
 mod shard;
 mod signals;
@@ -30,6 +31,7 @@ use crate::trial::Trial;
 
 use blame::Blame;
 use process::{Ended, Launch};
+use seats::Seats;
 use settings::Changed;
 use shard::{Event, Shard};
 use signals::Signals;
@@ -95,6 +97,7 @@ struct Supervisor {
     /// As it was read last.
     cameras: (Given, Config),
     shards: Vec<Shard>,
+    seats: Seats,
     blame: Blame,
     files: StatusFiles,
     signals: Signals,
@@ -120,6 +123,7 @@ impl Supervisor {
             settings: (given.clone(), config.clone()),
             cameras: (given, config),
             shards: shards.collect(),
+            seats: Seats::default(),
             blame: Blame::default(),
             files,
             signals,
@@ -212,9 +216,14 @@ impl Supervisor {
 
     fn tell_cameras(&mut self, index: usize) {
         let ids = self.wanted(index);
-        if let Some(process) = &mut self.shards[index].process {
-            process.tell(&ToShard::Cameras { given: self.cameras.0.clone(), ids });
+        let Some(process) = &mut self.shards[index].process else { return };
+        let cameras = self.cameras.1.cameras.iter();
+        for camera in cameras.filter(|camera| ids.iter().any(|id| id == camera.id.as_str())) {
+            if let Some((seat, files)) = self.seats.of(camera) {
+                process.tell_with(&seat, files);
+            }
         }
+        process.tell(&ToShard::Cameras { given: self.cameras.0.clone(), ids });
     }
 
     fn launch(&mut self, index: usize, now: Instant) {
@@ -327,6 +336,7 @@ impl Supervisor {
         }
         let before = std::mem::replace(&mut self.cameras, (given, config)).1;
         self.blame.forgive();
+        self.seats.keep(&self.cameras.1);
         // Of a shard without a process nobody else takes the files away.
         let gone = before.cameras.iter().map(|camera| &camera.id);
         let gone = gone.filter(|id| !self.cameras.1.cameras.iter().any(|camera| camera.id == **id));

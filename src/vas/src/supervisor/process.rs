@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -107,8 +107,13 @@ impl Process {
 
     /// Tells it something.
     pub(super) fn tell(&mut self, message: &ToShard) {
+        self.tell_with(message, Vec::new());
+    }
+
+    /// Tells it something, and gives it files.
+    pub(super) fn tell_with(&mut self, message: &ToShard, files: Vec<OwnedFd>) {
         if self.deaf.is_none()
-            && let Err(error) = self.channel.send(message, Vec::new())
+            && let Err(error) = self.channel.send(message, files)
         {
             self.give_up(&error);
         }
