@@ -1,6 +1,6 @@
 # VAS: the commands that people and CI run.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-long fuzz bench lint clean
+.PHONY: help setup build demo test test-long test-mediasoup fuzz bench lint clean
 SHELL := /bin/bash
 
 # The model checker's atomics in place of the real ones; built apart, for all that depends on it differs.
@@ -32,6 +32,11 @@ test: setup ## all tests
 test-long: test ## all tests, and those that take long
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
+
+test-mediasoup: ## the producer against MediaSoup; the first time builds its worker (10 minutes)
+	@scripts/setup.sh mediasoup
+	cargo build --locked -p vas
+	tests/mediasoup/run.sh
 
 fuzz: setup ## hostile files, eleven million times; keeps the table in bench/results
 	tests/fuzz/run.sh long

@@ -6,6 +6,7 @@
 #   scripts/setup.sh test     the same, numpy, an aarch64 compiler and QEMU for the reader in C, and
 #                             cargo-fuzz, which Cargo builds
 #   scripts/setup.sh bench    the same, valgrind and a recording
+#   scripts/setup.sh mediasoup    what `demo` takes, and what MediaSoup's worker is built from and driven with
 set -euo pipefail
 
 build=(build-essential pkg-config clang libclang-dev
@@ -15,6 +16,10 @@ demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
 test=(python3-numpy gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(valgrind opencv-doc)
+mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
+    flatbuffers-compiler python3-venv)
+# Debian's own, or one that is there already: another nodejs package brings npm with it.
+command -v npm >/dev/null || mediasoup+=(nodejs npm)
 cargo_fuzz=0.13.2
 
 case "${1:-}" in
@@ -22,8 +27,9 @@ build) wanted=("${build[@]}") ;;
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
 test) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
 bench) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${bench[@]}") ;;
+mediasoup) wanted=("${build[@]}" "${demo[@]}" "${mediasoup[@]}") ;;
 *)
-    echo "usage: scripts/setup.sh build|demo|test|bench" >&2
+    echo "usage: scripts/setup.sh build|demo|test|bench|mediasoup" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,151 @@
+"""Real parts on loopback: MediaSoup, a camera, the service."""
+
+import asyncio
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPO = HERE.parent.parent
+PATIENCE = 60
+
+
+def vas():
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
+    path = pathlib.Path(os.environ.get("VAS_BIN", target / "debug/vas"))
+    assert path.exists(), f"{path} is not there: run `cargo build -p vas` first"
+    return path
+
+
+class Sfu:
+    """The router of sfu.mjs."""
+
+    async def __aenter__(self):
+        cache = os.environ["VAS_MEDIASOUP"]
+        environment = dict(os.environ, MEDIASOUP_WORKER_BIN=os.environ["MEDIASOUP_WORKER_BIN"])
+        # Modules are looked for beside the script, so it runs from where they are.
+        script = pathlib.Path(cache) / "sfu.mjs"
+        script.write_bytes((HERE / "sfu.mjs").read_bytes())
+        self.process = await asyncio.create_subprocess_exec(
+            "node", str(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=environment, limit=1 << 20,
+        )
+        self.waiting, self.n = {}, 0
+        self.reader = asyncio.create_task(self.read())
+        return self
+
+    async def __aexit__(self, *_):
+        self.process.stdin.close()
+        self.reader.cancel()
+        try:
+            await asyncio.wait_for(self.process.wait(), 10)
+        except asyncio.TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+
+    async def read(self):
+        while line := await self.process.stdout.readline():
+            answer = json.loads(line)
+            self.waiting.pop(answer["n"]).set_result(answer)
+
+    async def ask(self, verb, **rest):
+        self.n += 1
+        future = self.waiting[self.n] = asyncio.get_running_loop().create_future()
+        self.process.stdin.write(json.dumps({"n": self.n, "verb": verb, **rest}).encode() + b"\n")
+        answer = await asyncio.wait_for(future, PATIENCE)
+        assert "error" not in answer, f"{verb}: {answer['error']}"
+        return answer["result"]
+
+
+class Camera:
+    """GStreamer's RTSP server (tests/rig/camera.py)."""
+
+    def __init__(self, clip, options=",shared"):
+        self.clip, self.options, self.port = clip, options, 0
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", REPO / "tests/rig/camera.py", "--port", str(self.port),
+             "--mount", f"cam={self.clip}{self.options}"],
+            stdout=subprocess.PIPE, text=True,
+        )
+        self.port = json.loads(self.process.stdout.readline())["port"]
+
+    @property
+    def url(self):
+        return f"rtsp://127.0.0.1:{self.port}/cam"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Service:
+    """`vas run` with these cameras, given as TOML."""
+
+    def __init__(self, cameras, flag="false", arguments=()):
+        self.work = tempfile.TemporaryDirectory()
+        self.shm = tempfile.TemporaryDirectory(dir="/dev/shm")
+        work = pathlib.Path(self.work.name)
+        self.config, self.run_dir, self.log_path = work / "vas.toml", work / "run", work / "log"
+        self.dir = pathlib.Path(self.shm.name) / "vas"
+        self.config.write_text(
+            f'[service]\nrun_dir = "{self.run_dir}"\n[export]\ndir = "{self.dir}"\n{cameras}'
+        )
+        self.flag, self.arguments = flag, list(arguments)
+        self.process = self.log = None
+
+    def start(self):
+        self.log = open(self.log_path, "a")
+        self.process = subprocess.Popen(
+            [vas(), "run", "--config", self.config, *self.arguments],
+            env=dict(os.environ, AI_FRAME_EXPORT_ENABLED=self.flag), stderr=self.log,
+        )
+
+    def parameters(self, camera):
+        """What `vas producer-parameters` prints: argument, words."""
+        command = [vas(), "producer-parameters", camera, "--config", self.config]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    def status(self, camera=0):
+        try:
+            return json.loads((self.run_dir / "status.json").read_text())["cameras"][camera]
+        except (FileNotFoundError, IndexError):
+            return None
+
+    def shard(self):
+        """The process that has the cameras."""
+        return json.loads((self.run_dir / "status.json").read_text())["shards"][0]["pid"]
+
+    async def until(self, what, wanted, camera=0, patience=PATIENCE):
+        deadline = time.monotonic() + patience
+        while not ((status := self.status(camera)) and wanted(status)):
+            words = self.log_path.read_text()
+            assert self.process.poll() is None, f"vas ended before {what}:\n{words}"
+            assert time.monotonic() < deadline, f"no {what}: {status}\n{words}"
+            await asyncio.sleep(0.05)
+        return status
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self.log.close()
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.stop()
+        self.work.cleanup()
+        self.shm.cleanup()

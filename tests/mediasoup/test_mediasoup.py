@@ -1,0 +1,175 @@
+"""MediaSoup's own worker, viewers that decode, and cameras and service that go away and come back.
+
+Run by `make test-mediasoup`.
+"""
+
+import asyncio
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from rig import Camera, Service, Sfu
+from viewer import CLOCK, Viewer
+
+CLIPS = pathlib.Path(tempfile.mkdtemp(prefix="vas-mediasoup-clips-"))
+SIZE = "640x360"
+PICTURES = {
+    # What every viewer decodes, passed on as it comes.
+    "h264.mp4": ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "baseline", "-bf", "0", "-g", "25"],
+    # What MediaSoup does not take, with pictures out of order.
+    "h265.mp4": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+                 "log-level=error:bframes=2:keyint=25"],
+}
+
+
+def clip(name):
+    path = CLIPS / name
+    if not path.exists():
+        picture = f"testsrc2=size={SIZE}:rate=25:duration=8,noise=alls=3:allf=t,format=yuv420p"
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", picture, *PICTURES[name], path],
+            check=True,
+        )
+    return path
+
+
+def stanza(name, url, port, video):
+    return (
+        f'[[camera]]\nid = "{name}"\nurl = "{url}"\ntransport = "tcp"\n'
+        f'[camera.producer]\nrtp = "127.0.0.1:{port}"\nvideo = "{video}"\n'
+    )
+
+
+class Streams(unittest.IsolatedAsyncioTestCase):
+    """A camera each for `copy` and `h264`, in one service, with three viewers each."""
+
+    async def start(self, flag="false", extra=""):
+        # The loop's own debugging, which unittest switches on, is too slow for video.
+        asyncio.get_running_loop().set_debug(False)
+        self.watching = []
+        self.sfu = await self.enterAsyncContext(Sfu())
+        self.cameras = [Camera(clip("h264.mp4")), Camera(clip("h265.mp4"))]
+        self.plain = [await self.sfu.ask("plain"), await self.sfu.ask("plain")]
+        stanzas = [
+            stanza(name, camera.url, plain["rtp"], name) + extra
+            for name, camera, plain in zip(("copy", "h264"), self.cameras, self.plain)
+        ]
+        self.service = Service("".join(stanzas), flag)
+        self.service.start()
+        self.producers = []
+        for name, plain in zip(("copy", "h264"), self.plain):
+            parameters, words = self.service.parameters(name)
+            self.assertNotIn("the router must list", words, "Constrained Baseline needs no word")
+            made = await self.sfu.ask("produce", transport=plain["id"], parameters=parameters)
+            self.producers.append(made["id"])
+
+    async def asyncTearDown(self):
+        for viewer in self.watching:
+            await viewer.leave()
+        for camera in self.cameras:
+            camera.kill()
+        self.service.close()
+
+    async def viewers(self, count):
+        found = [Viewer(self.sfu, producer) for producer in self.producers for _ in range(count)]
+        await asyncio.gather(*(viewer.watch() for viewer in found))
+        self.watching += found
+        return found
+
+    def assert_no_jump(self, viewer, since):
+        """Time stamps rise, and by no more than the time that passed."""
+        pictures = viewer.pictures
+        # aiortc gives a picture out when the next one begins: the last before an outage comes after it.
+        for (_, since_at, *_), (pts, *_), (next_pts, at, *_) in zip(pictures, pictures[1:], pictures[2:]):
+            step, passed = (next_pts - pts) / CLOCK, at - since_at
+            self.assertGreater(step, 0)
+            self.assertLess(step, 2.5 + passed, f"{since}: {step} s within {passed} s")
+
+    async def test_viewers_come_leave_and_return(self):
+        await self.start()
+        viewers = await self.viewers(2)
+        for viewer in viewers:
+            await viewer.until(25)
+        late = await self.viewers(1)
+        for viewer in late:
+            (_, _, width, height), *_ = await viewer.until(5)
+            self.assertEqual(f"{width}x{height}", SIZE)
+        gone = viewers.pop()
+        self.watching.remove(gone)
+        await gone.leave()
+        back = Viewer(self.sfu, gone.producer)
+        await back.watch()
+        self.watching.append(back)
+        for viewer in [*viewers, *late, back]:
+            await viewer.until(25)
+            self.assert_no_jump(viewer, "coming and going")
+        for camera, producer in enumerate(self.producers):
+            stats = await self.sfu.ask("stats", producer=producer)
+            self.assertEqual(stats["packetsLost"], 0, stats)
+            told = self.service.status(camera)["producer"]
+            self.assertGreater(told["pli"], 0, "late viewers ask for key frames")
+            # A camera that streams to others already is joined between two key frames.
+            del told["dropped"]["before_key"]
+            self.assertEqual(sum(told["dropped"].values()), 0, told)
+        self.assertEqual(self.service.stop(), 0)
+
+    async def test_the_camera_comes_back(self):
+        await self.start()
+        viewers = await self.viewers(3)
+        for viewer in viewers:
+            await viewer.until(25)
+        for camera in self.cameras:
+            camera.kill()
+        for number in range(2):
+            await self.service.until("an outage", lambda it: it["producer"]["state"] == "waiting", number)
+        for camera in self.cameras:
+            camera.start()
+        for viewer in viewers:
+            await viewer.until(50)
+            self.assert_no_jump(viewer, "the camera's outage")
+        for producer in self.producers:
+            stats = await self.sfu.ask("stats", producer=producer)
+            self.assertEqual(stats["packetsLost"], 0, "an outage is no gap in sequence numbers")
+
+    async def test_the_shard_comes_back(self):
+        await self.start()
+        viewers = await self.viewers(3)
+        for viewer in viewers:
+            await viewer.until(25)
+        before = [self.service.status(number)["producer"]["from"] for number in range(2)]
+        os.kill(self.service.shard(), signal.SIGKILL)
+        for viewer in viewers:
+            await viewer.until(75)
+            self.assert_no_jump(viewer, "the shard's outage")
+        for number, producer in enumerate(self.producers):
+            stats = await self.sfu.ask("stats", producer=producer)
+            # One that was counted and not sent any more, at most.
+            self.assertLessEqual(stats["packetsLost"], 1, stats)
+            status = await self.service.until("a status", lambda it: it["producer"]["from"], number)
+            self.assertEqual(status["producer"]["from"], before[number], "the same socket")
+
+    async def test_a_key_frame_comes_when_one_is_asked_for(self):
+        await self.start()
+        [copy, encoded] = await self.viewers(1)
+        for _ in range(3):
+            await encoded.until(25)
+            await self.sfu.ask("keyFrame", consumer=encoded.consumer)
+        await encoded.until(25)
+        traces = await self.sfu.ask("traces", producer=encoded.producer)
+        asked = [at for at, trace in enumerate(traces) if trace["type"] == "pli"]
+        self.assertGreaterEqual(len(asked), 3, traces)
+        for at in asked:
+            came = next((trace for trace in traces[at:] if trace["type"] == "keyframe"), None)
+            self.assertIsNotNone(came, "each request is followed by a key frame")
+            print(f"key frame {came['at_ms'] - traces[at]['at_ms']} ms after it was asked for")
+        # Passed on as it comes, requests are counted and said.
+        await self.sfu.ask("keyFrame", consumer=copy.consumer)
+        await self.service.until("a request", lambda it: it["producer"]["pli"] > 0, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

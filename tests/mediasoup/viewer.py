@@ -1,0 +1,76 @@
+"""A viewer: a WebRTC receiver (pymediasoup on aiortc) that decodes, and notes each picture's time stamp."""
+
+import asyncio
+import time
+
+from aiortc.mediastreams import MediaStreamError
+from pymediasoup import AiortcHandler, Device
+from pymediasoup.models.transport import DtlsParameters, IceCandidate, IceParameters
+from pymediasoup.rtp_parameters import RtpCapabilities, RtpParameters
+
+CLOCK = 90_000
+
+
+class Viewer:
+    """Watches one producer from `watch` to `leave`."""
+
+    def __init__(self, sfu, producer):
+        self.sfu, self.producer = sfu, producer
+        self.pictures = []  # (RTP time stamp as pts, moment, width, height)
+        self.transport = self.task = self.id = None
+
+    async def watch(self):
+        device = Device(handlerFactory=AiortcHandler.createFactory(tracks=[]))
+        await device.load(RtpCapabilities(**await self.sfu.ask("capabilities")))
+        offered = await self.sfu.ask("webrtc")
+        self.id = offered["id"]
+        self.transport = device.createRecvTransport(
+            id=offered["id"],
+            iceParameters=IceParameters(**offered["iceParameters"]),
+            iceCandidates=[IceCandidate(**one) for one in offered["iceCandidates"]],
+            dtlsParameters=DtlsParameters(**offered["dtlsParameters"]),
+            # Without a list, aiortc waits for a public server.
+            iceServers=[],
+        )
+
+        @self.transport.on("connect")
+        async def on_connect(dtls):
+            to = {"dtlsParameters": dtls.model_dump(exclude_none=True)}
+            await self.sfu.ask("connect", transport=self.id, to=to)
+
+        capabilities = device.rtpCapabilities.model_dump(exclude_none=True)
+        consumed = await self.sfu.ask(
+            "consume", transport=self.id, producer=self.producer, rtpCapabilities=capabilities
+        )
+        consumer = await self.transport.consume(
+            id=consumed["id"],
+            producerId=consumed["producerId"],
+            kind=consumed["kind"],
+            rtpParameters=RtpParameters(**consumed["rtpParameters"]),
+        )
+        self.consumer = consumed["id"]
+        self.task = asyncio.create_task(self.look(consumer.track))
+        await self.sfu.ask("resume", consumer=self.consumer)
+
+    async def look(self, track):
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:  # The track is over.
+                return
+            self.pictures.append((frame.pts, time.monotonic(), frame.width, frame.height))
+
+    async def until(self, count, patience=60):
+        """Waits for `count` pictures more."""
+        wanted = len(self.pictures) + count
+        deadline = time.monotonic() + patience
+        while len(self.pictures) < wanted:
+            assert time.monotonic() < deadline, f"{count} pictures more, had {len(self.pictures)}"
+            assert not self.task.done(), "the track is over"
+            await asyncio.sleep(0.02)
+        return self.pictures[wanted - count :]
+
+    async def leave(self):
+        self.task.cancel()
+        await self.transport.close()
+        await self.sfu.ask("close", transport=self.id)
