@@ -43,7 +43,7 @@ pub(crate) trait BranchShown: Send + Sync {
 pub(crate) struct Limits {
     /// Most bytes of packets.
     pub(crate) bytes: usize,
-    /// Longest that the oldest packet may have waited when another one comes; `None`: as long as the bytes
-    /// last.
+    /// Longest that the oldest packet may have waited when another one comes, and half of it when that is a key
+    /// frame; `None`: as long as the bytes last.
     pub(crate) wait: Option<Duration>,
 }

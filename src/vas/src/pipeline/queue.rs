@@ -311,6 +311,9 @@ impl<P: Queued, S> Inner<P, S> {
             }
             let waited = packet.arrival_ns().saturating_sub(oldest.max(self.unparked_ns));
             let Limits { bytes: most, wait } = self.limits;
+            // With a key frame the reader can begin anew, and is brought up to date at half of it: what it
+            // reads has then waited at most so long, and until the next key frame.
+            let wait = wait.map(|wait| if packet.is_key() { wait / 2 } else { wait });
             bytes > most || wait.is_some_and(|wait| u128::from(waited) > wait.as_nanos())
         })
     }
@@ -416,6 +419,42 @@ mod tests {
         assert_eq!(queue.push(at(3, false, 2100)).overload, 1);
         assert_eq!(queue.push(at(4, true, 2200)).overload, 2);
         assert_eq!(drain(&queue), ["4!"]);
+    }
+
+    #[test]
+    fn a_key_frame_brings_a_late_reader_up_to_date_before_anything_is_refused() {
+        let queue = Queue::new(LIMITS);
+        let at = |id, key, arrival_ms| Fake { arrival_ms, ..packet(id, key) };
+        queue.push(at(1, true, 0));
+        assert_eq!(queue.push(at(2, false, 1500)), Pushed::default());
+        assert_eq!(queue.push(at(3, true, 1600)).overload, 2);
+        queue.push(at(4, false, 2000));
+        assert_eq!(queue.push(at(5, true, 2600)), Pushed::default());
+        assert_eq!(drain(&queue), ["3!", "4", "5"]);
+    }
+
+    /// What it says of age, by a decoder that takes three times as long as a picture lasts.
+    #[test]
+    fn under_overload_nothing_is_read_later_than_a_group_of_pictures_and_a_second() {
+        for gop in [2, 10, 25, 50] {
+            let queue = Queue::new(LIMITS);
+            let (mut free_ms, mut worst_ms, mut read) = (0, 0, 0);
+            for n in 0..1000 {
+                let now_ms = u64::from(n) * 100;
+                queue.push(Fake { arrival_ms: now_ms, ..packet(n, n % gop == 0) });
+                // All that the decoder began before the next picture comes.
+                while free_ms < now_ms + 100 && !queue.lock().items.is_empty() {
+                    let Some(Item::Packet(next)) = queue.pop() else { panic!("only packets") };
+                    let begun_ms = free_ms.max(next.arrival_ms);
+                    worst_ms = worst_ms.max(begun_ms - next.arrival_ms);
+                    free_ms = begun_ms + 300;
+                    read += 1;
+                }
+            }
+            let allowed_ms = u64::from(gop) * 100 + 1000;
+            assert!(worst_ms <= allowed_ms, "{gop}: {worst_ms} ms");
+            assert!(read >= 300, "{gop}: the decoder was not left idle: {read}");
+        }
     }
 
     #[test]
