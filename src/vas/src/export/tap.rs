@@ -44,6 +44,8 @@ pub(crate) struct Tap {
     fps: Option<Fraction>,
     decoder: Decoder,
     knows_loss: bool,
+    /// The demand for which a frame that arrived after it was seen.
+    current_since: Option<u64>,
 }
 
 impl Taker for Tap {
@@ -93,6 +95,7 @@ impl Tap {
             fps: None,
             decoder: Decoder::Unknown,
             knows_loss: false,
+            current_since: None,
         }
     }
 
@@ -118,7 +121,12 @@ impl Tap {
         }
         // A frame from before its readers came is not current for them.
         match wanted_since_ns {
-            Some(since_ns) if frame.arrival_ns() >= since_ns => {}
+            // With B-frames packets come in another order: what is shown after a current frame is current.
+            Some(since_ns)
+                if frame.arrival_ns() >= since_ns || self.current_since == Some(since_ns) =>
+            {
+                self.current_since = Some(since_ns);
+            }
             since_ns => {
                 self.pause();
                 return Err(since_ns.map_or(DropReason::NoReader, |_| DropReason::BeforeReader));
