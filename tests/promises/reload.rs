@@ -1,6 +1,5 @@
 //! SIGHUP changes what has changed, and nothing else; a config that can't be used changes nothing.
 
-use serde_json::Value;
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
 use vas_tests::service::{Plan, Service};
@@ -30,7 +29,7 @@ fn a_reload_that_changes_one_camera_disturbs_no_other() {
     }
     let (mut stays, mut changes) =
         (Watcher::attach(&service, "stays"), Watcher::attach(&service, "changes"));
-    let (first, before) = (stays.next(), changes.next());
+    let (first, before) = (stays.next_frame(), changes.next_frame());
     let shards = service.shards();
 
     let new = [
@@ -40,16 +39,13 @@ fn a_reload_that_changes_one_camera_disturbs_no_other() {
     service.reload(&new.concat());
     service.until_logged("1 cameras added, 1 removed, 1 changed, 1 as before");
     service.until_camera("comes", "packets", |camera| camera["state"] == "streaming");
-    while changes.next().1 == before.1 {}
-    stays.no_gap_since(first, 30);
+    while changes.next_frame().1 == before.1 {}
+    stays.no_gap_since(&mut service, first, 30);
     let goes = service.dir().join("goes");
-    let status = service.until_status("one to be gone", |status| {
+    service.until_status("one to be gone", |status| {
         let mut ids = status["cameras"].as_array().unwrap().iter().map(|camera| &camera["id"]);
         ids.all(|id| id != "goes") && !goes.exists()
     });
-    let stayed = status["cameras"].as_array().unwrap().iter().find(|c| c["id"] == "stays").unwrap();
-    let lost = ["overload", "before_key", "undecodable"].map(|why| &stayed["dropped"][why]);
-    assert_eq!((lost, &stayed["reconnects"]), ([&Value::from(0); 3], &Value::from(0)), "{stayed}");
     assert_eq!(service.shards(), shards, "no process was started again");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
 }
@@ -59,14 +55,14 @@ fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
     let good = camera("cam", "testsrc:320x240@25", "");
     let mut service = Service::start("true", "", &good);
     let mut watcher = Watcher::attach(&service, "cam");
-    let first = watcher.next();
+    let first = watcher.next_frame();
     service.reload("[[camera]]\nid = \"cam\"\nurll = \"testsrc:320x240@25\"\n");
     let line = service.until_logged("config not taken");
     let words = "camera \"cam\": unknown key `urll`; did you mean `url`?";
     assert!(service.log().contains(words), "{}", service.log());
     assert!(line.contains("vas.toml:"), "{line}");
     service.until_logged("the cameras go on by the config that was read before");
-    let last = watcher.no_gap_since(first, 25);
+    let last = watcher.no_gap_since(&mut service, first, 25);
     // What takes effect at a start only is said, and the rest is taken.
     std::fs::write(
         service.work().join("vas.toml"),
@@ -80,6 +76,6 @@ fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
     service.until_logged("[service] run_dir has changed: that takes effect when the service is");
     service.until_logged("[export] has changed");
     service.until_camera("more", "packets", |camera| camera["state"] == "streaming");
-    watcher.no_gap_since(last, 25);
+    watcher.no_gap_since(&mut service, last, 25);
     assert_eq!(service.stop(), Some(0), "{}", service.log());
 }

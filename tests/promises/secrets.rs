@@ -52,11 +52,8 @@ fn a_password_is_changed_by_a_reload_and_none_is_to_be_seen() {
         ..Plan::default()
     });
     for id in ["gate", "yard"] {
-        let camera = service.until_camera(id, "refusal", |camera| {
-            camera["reason"].as_str().is_some_and(|reason| !reason.is_empty())
-        });
-        println!("{id}: {} ({})", camera["state"], camera["reason"]);
-        assert_ne!(camera["state"], "streaming", "{camera}");
+        let camera = service.until_camera(id, "refusal", |camera| camera["state"] == "refused");
+        println!("{id}: {}", camera["reason"]);
     }
     service.reload(&config(NEW));
     service.until_camera("gate", "packets", |camera| camera["state"] == "streaming");

@@ -1,11 +1,12 @@
 //! SIGTERM ends the service, whatever hangs.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
-use vas_tests::service::{Service, signal};
+use vas_tests::service::{Service, signal, vas};
 
 #[test]
 fn a_camera_that_says_nothing_more_does_not_hold_up_the_end() {
@@ -41,4 +42,21 @@ fn a_shard_that_does_not_end_is_killed_named_and_its_files_removed() {
     let words = "vas: shards had to be killed: shard 0 (cam)";
     assert!(service.log().contains(words), "{}", service.log());
     assert_eq!(service.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_second_service_with_the_same_folder_of_the_status_is_refused_and_the_first_goes_on() {
+    let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
+    let mut service = Service::start("false", "", camera);
+    service.until("packets", |camera| camera["received"].as_u64() > Some(0));
+    let second = Command::new(vas())
+        .args(["run", "--config"])
+        .arg(service.work().join("vas.toml"))
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{words}");
+    assert!(words.contains("vas: another service writes its status to "), "{words}");
+    service.until("packets", |camera| camera["received"].as_u64() > Some(0));
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
 }

@@ -1,27 +1,37 @@
 //! What systemd hears, with a socket of ours in place of systemd's; and that the unit file asks for it.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use vas_tests::service::{Plan, Service, signal};
 
-/// Systemd's ear.
-struct Ear(UnixDatagram);
+/// Systemd's ear, and all that it has heard.
+struct Ear(UnixDatagram, Vec<String>);
 
 impl Ear {
-    /// The next message that holds this line; all its lines.
-    fn until(&self, line: &str) -> Vec<String> {
-        let mut heard = Vec::new();
+    /// The next message that has a line which begins so; all its lines.
+    fn until(&mut self, line: &str) -> Vec<String> {
         loop {
             let mut bytes = [0; 4096];
-            let len =
-                self.0.recv(&mut bytes).unwrap_or_else(|e| panic!("no {line}: {e}: {heard:?}"));
+            let len = match self.0.recv(&mut bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("no {line}: {error}: {:?}", self.1),
+                Ok(len) => len,
+            };
             let text = std::str::from_utf8(&bytes[..len]).unwrap();
             let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            self.1.extend(lines.iter().cloned());
             if lines.iter().any(|heard| heard.starts_with(line)) {
                 return lines;
             }
-            heard.extend(lines);
+        }
+    }
+
+    /// A line that was heard before, or comes.
+    fn ever(&mut self, line: &str) {
+        if !self.1.iter().any(|heard| heard.starts_with(line)) {
+            self.until(line);
         }
     }
 }
@@ -30,7 +40,7 @@ impl Ear {
 fn systemd_hears_of_readiness_life_reload_and_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
-    let ear = Ear(UnixDatagram::bind(&path).unwrap());
+    let mut ear = Ear(UnixDatagram::bind(&path).unwrap(), Vec::new());
     ear.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
     let mut service = Service::launch(Plan {
@@ -46,7 +56,7 @@ fn systemd_hears_of_readiness_life_reload_and_end() {
         let environ = String::from_utf8_lossy(&environ).into_owned();
         assert!(!environ.contains("NOTIFY_SOCKET") && !environ.contains("WATCHDOG"), "{environ}");
     }
-    ear.until("STATUS=1 of 1 cameras streaming");
+    ear.ever("STATUS=1 of 1 cameras streaming");
     ear.until("WATCHDOG=1");
     ear.until("WATCHDOG=1");
     service.reload(camera);

@@ -105,7 +105,7 @@ mod tests {
         );
         assert_eq!(blame.apart(&yard), None);
         assert!(blame.take_over(at(70)).is_empty());
-        assert_eq!(blame.take_over(at(71)), [gate.clone()]);
+        assert_eq!(blame.take_over(at(71)), std::slice::from_ref(&gate));
         assert_eq!(blame.apart(&gate), None);
         // From the beginning.
         assert!(!blame.crashed(&gate, "SIGSEGV", at(72)));

@@ -14,11 +14,14 @@ mod signals;
 mod systemd;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use vas_frame::CameraId;
 
 use crate::channel::{Given, Start, ToShard};
@@ -52,6 +55,11 @@ pub(crate) enum RunError {
     TooManyCameras { count: usize },
     #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]
     RunDir { path: PathBuf, source: io::Error },
+    #[error(
+        "another service writes its status to {}; give each its own `[service] run_dir`",
+        path.display()
+    )]
+    RunDirTaken { path: PathBuf },
     #[error("can't handle signals: {0}")]
     Signals(io::Error),
     #[error("{0}")]
@@ -100,6 +108,7 @@ struct Supervisor {
     seats: Seats,
     blame: Blame,
     files: StatusFiles,
+    _run_dir: File,
     signals: Signals,
     systemd: Systemd,
     status_at: Instant,
@@ -113,6 +122,7 @@ impl Supervisor {
         check_count(&config)?;
         core_files::forbid();
         let signals = Signals::catch().map_err(RunError::Signals)?;
+        let run_dir = take_run_dir(&config.run_dir)?;
         let files = StatusFiles::create(&config.run_dir, asked.export)
             .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
@@ -126,6 +136,7 @@ impl Supervisor {
             seats: Seats::default(),
             blame: Blame::default(),
             files,
+            _run_dir: run_dir,
             signals,
             systemd: Systemd::of_this_process(),
             status_at: Instant::now(),
@@ -461,7 +472,7 @@ impl Supervisor {
         }
         let timeout = next.saturating_duration_since(now).try_into().ok();
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(RunError::Wait(error.into())),
         }
     }
@@ -475,6 +486,18 @@ fn set(report: &mut CameraReport, state: &str, reason: String, since: Option<Dur
         facts.since_s = since.map(|since| since.as_secs());
     }
     report.decoder = None;
+}
+
+/// Makes the folder of the status ours, by a lock on itself: two services would write over each other's status.
+fn take_run_dir(path: &Path) -> Result<File, RunError> {
+    let failed = |source| RunError::RunDir { path: path.to_owned(), source };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    let dir = File::open(path).map_err(failed)?;
+    match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(dir),
+        Err(Errno::WOULDBLOCK) => Err(RunError::RunDirTaken { path: path.to_owned() }),
+        Err(error) => Err(failed(error.into())),
+    }
 }
 
 fn check_count(config: &Config) -> Result<(), RunError> {

@@ -23,7 +23,7 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         // SIGCHLD only wakes: whether a process has ended is asked of each.
         let signals = [SIGTERM, SIGINT, SIGHUP, SIGCHLD];
-        SignalDelivery::with_pipe(read, write, SignalOnly::default(), signals).map(Self)
+        SignalDelivery::with_pipe(read, write, SignalOnly, signals).map(Self)
     }
 
     /// Readable when something came.
