@@ -10,6 +10,7 @@ mod gpu;
 mod idle;
 mod memory;
 mod pixels;
+mod producer;
 mod readers;
 mod reconnect;
 mod record;

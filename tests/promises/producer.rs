@@ -1,0 +1,135 @@
+//! The producer sends the same bytes whether frames are exported or not, from one decoder, and a transport that
+//! is gone costs nobody else anything.
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use vas_tests::clip::{Clip, FPS, run};
+use vas_tests::service::Service;
+
+/// Where a PlainTransport would be: keeps the payloads of what comes.
+struct Transport {
+    port: u16,
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Vec<u8>>>,
+}
+
+impl Transport {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let over = Arc::new(AtomicBool::new(false));
+        let of_thread = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            let (mut payloads, mut buffer) = (Vec::new(), [0; 2000]);
+            loop {
+                match socket.recv(&mut buffer) {
+                    // RFC 5761: 200 to 204 in the second byte are RTCP.
+                    Ok(length) if !(200..=204).contains(&buffer[1]) => {
+                        assert!(length <= 1200, "a packet of {length} bytes");
+                        payloads.push(buffer[12..length].to_vec());
+                    }
+                    Ok(_) => {}
+                    Err(_) if of_thread.load(Ordering::Relaxed) => return payloads,
+                    Err(_) => {}
+                }
+            }
+        });
+        Self { port, over, thread }
+    }
+
+    fn payloads(self) -> Vec<Vec<u8>> {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn stanza(clip: &Path, port: u16, video: &str) -> String {
+    format!(
+        "[[camera]]\nid = \"cam\"\nurl = {clip:?}\n[camera.producer]\nrtp = \"127.0.0.1:{port}\"\n\
+         video = \"{video}\"\n"
+    )
+}
+
+/// Plays a clip once: what went out, and what the camera's status said at its end.
+fn play(clip: &Path, video: &str, flag: &str) -> (Vec<Vec<u8>>, serde_json::Value) {
+    let transport = Transport::new();
+    let mut service = Service::start(flag, "", &stanza(clip, transport.port, video));
+    let _reader = (flag == "true").then(|| service.until_read("cam"));
+    service.until("its end", |camera| camera["state"] == "ended");
+    // What waited went out since: a status is written each second.
+    let camera = service.until("a later status", |camera| camera["since_s"].as_u64() >= Some(3));
+    (transport.payloads(), camera)
+}
+
+fn lost(camera: &serde_json::Value) -> u64 {
+    let dropped = camera["producer"]["dropped"].as_object().unwrap();
+    dropped.values().map(|count| count.as_u64().unwrap()).sum()
+}
+
+/// A clip that can be passed on: without B-frames.
+fn plain_clip() -> PathBuf {
+    let dir = Box::leak(Box::new(tempfile::tempdir().unwrap()));
+    let path = dir.path().join("plain.mp4");
+    let source = format!("testsrc2=size=640x360:rate={FPS},noise=alls=12:allf=t,format=yuv420p");
+    run(Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source, "-frames:v", "60"])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10"])
+        .arg(&path));
+    path
+}
+
+fn assert_same(off: &[Vec<u8>], on: &[Vec<u8>]) {
+    assert!(off.len() > 50, "{} packets", off.len());
+    assert_eq!(off.len(), on.len());
+    assert!(off == on, "payloads differ");
+}
+
+#[test]
+fn what_is_passed_on_is_the_same_with_export_and_without() {
+    let clip = plain_clip();
+    let (off, camera) = play(&clip, "copy", "false");
+    assert_eq!(lost(&camera), 0, "{camera}");
+    assert_eq!((&camera["decoded"], &camera["producer"]["pictures"]), (&0.into(), &60.into()));
+    let (on, camera) = play(&clip, "copy", "true");
+    assert_eq!(lost(&camera), 0, "{camera}");
+    assert!(camera["exported"].as_u64() > Some(0), "{camera}");
+    assert_same(&off, &on);
+}
+
+#[test]
+fn what_is_encoded_is_the_same_with_export_and_without_and_decoded_once() {
+    let clip =
+        Clip { encoder: "libx265", size: "640x360", pixels: "yuv420p", range: "tv", frames: 60 };
+    let (off, camera) = play(&clip.make(), "h264", "false");
+    assert_eq!(lost(&camera), 0, "{camera}");
+    assert_eq!(camera["producer"]["encoded"], 60);
+    let (on, camera) = play(&clip.make(), "h264", "true");
+    assert_eq!(lost(&camera), 0, "{camera}");
+    assert_same(&off, &on);
+    // Two take frames, and one decoder decodes them.
+    assert_eq!((&camera["decoded"], &camera["producer"]["encoded"]), (&60.into(), &60.into()));
+    assert!(camera["exported"].as_u64() > Some(0), "{camera}");
+}
+
+#[test]
+fn a_transport_that_is_gone_costs_no_frame_of_the_export() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for video in ["copy", "h264"] {
+        let mut service = Service::start("true", "", &stanza(&plain_clip(), nobody, video));
+        let _reader = service.until_read("cam");
+        let camera = service.until("its end", |camera| camera["state"] == "ended");
+        assert_eq!(camera["dropped"]["overload"], 0, "{camera}");
+        assert_eq!(camera["dropped"]["in_flight"], 0, "{camera}");
+        service.until("the word on it", |camera| {
+            camera["producer"]["state"] == "peer_gone"
+                && camera["producer"]["dropped"]["peer_gone"].as_u64() > Some(0)
+        });
+    }
+}
