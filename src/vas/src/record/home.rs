@@ -14,7 +14,7 @@ use super::mend::whole;
 use super::name::Name;
 
 /// The file that says by its lock that somebody records here.
-const LOCK: &str = ".recorder";
+pub(super) const LOCK: &str = ".recorder";
 const FOLDER_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
 
@@ -180,7 +180,7 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// What a folder holds, as far as it can be ours: names that are text.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         names.extend(entry?.file_name().into_string());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use std::time::Duration;
 use vas_frame::CameraId;
 
 use super::facts::RecordFacts;
+use super::neighbours;
 use super::now_ns;
 use super::recorder::Recorder;
-use super::retention::{Holding, expired};
+use super::retention::{Holding, Kept, expired};
 use super::shelf::Shelf;
-use crate::config::Record;
+use crate::config::{Keep, Record};
 
 /// How often is looked for what is to go. A second's recording is a fragment: `keep_free` should be many times
 /// what all cameras record in this time.
@@ -101,12 +102,16 @@ impl Shared {
             if inner.stopped {
                 return;
             }
-            inner.room_needed = false;
+            let room_needed = std::mem::take(&mut inner.room_needed);
             inner.shelves.retain(|shelf| shelf.strong_count() > 0);
             let shelves: Vec<_> = inner.shelves.iter().filter_map(Weak::upgrade).collect();
             // Deleting can take long, and recorders must not wait for it.
             drop(inner);
-            tidy(&shelves, now_ns());
+            tidy(
+                &shelves,
+                now_ns(),
+                if room_needed { Neighbours::Ignore } else { Neighbours::Heed },
+            );
         }
     }
 
@@ -115,8 +120,17 @@ impl Shared {
     }
 }
 
+/// What is done about cameras that other processes record on the same disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Neighbours {
+    /// Each is trusted to delete its oldest recording, if that is older than ours.
+    Heed,
+    /// A disk is full: there is no time for that.
+    Ignore,
+}
+
 /// Deletes what is to go at `now_ns`.
-pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64) {
+pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours) {
     let mut disks = Disks::default();
     let (mut ours, mut holdings) = (Vec::new(), Vec::new());
     for shelf in shelves {
@@ -124,7 +138,12 @@ pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64) {
         holdings.push(Holding { keep: shelf.keep, disk: disks.of(&dir), recordings });
         ours.push((shelf, dir));
     }
+    if neighbours == Neighbours::Heed {
+        let folders: Vec<_> = ours.iter().map(|(_, dir)| dir.clone()).collect();
+        holdings.extend(foreign(&folders, &holdings, now_ns));
+    }
     let counts = expired(&holdings, &disks.free_bytes, now_ns);
+    // What neighbours are to delete comes last, and is theirs.
     for ((shelf, dir), count) in ours.into_iter().zip(counts) {
         for _ in 0..count {
             let Some(name) = shelf.first() else { break };
@@ -143,6 +162,28 @@ pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64) {
             }
         }
     }
+}
+
+/// The oldest recordings of cameras that other processes record beside `ours`, as if they asked for as much
+/// room as we do.
+fn foreign(ours: &[PathBuf], holdings: &[Holding], now_ns: i64) -> Vec<Holding> {
+    let mut asked = BTreeMap::new();
+    for (dir, holding) in ours.iter().zip(holdings).filter(|(_, it)| it.keep.free_bytes > 0) {
+        let Some(root) = dir.parent() else { continue };
+        let most = asked.entry(root).or_insert((holding.disk, 0));
+        most.1 = holding.keep.free_bytes.max(most.1);
+    }
+    let now = jiff::Timestamp::now();
+    let mut foreign = Vec::new();
+    for (root, (disk, free_bytes)) in asked {
+        for oldest in neighbours::oldest(root, ours) {
+            let began_ns = now_ns.saturating_sub(oldest.name.age_ns(now).max(0));
+            let recordings = vec![Kept { began_ns, bytes: oldest.bytes }];
+            let keep = Keep { time: None, bytes: None, free_bytes };
+            foreign.push(Holding { keep, disk, recordings });
+        }
+    }
+    foreign
 }
 
 /// Disks, by their device numbers.

@@ -11,6 +11,7 @@ mod home;
 mod library;
 mod mend;
 mod name;
+mod neighbours;
 mod recorder;
 mod retention;
 mod shelf;
