@@ -24,7 +24,7 @@ use crate::pipeline::{BranchShown as _, Limits, PacketQueue, Taker, Wakeup, spaw
 /// What may wait to be sent. An encoder's rate control keeps pictures far below this.
 const LIMITS: Limits = Limits { bytes: 8 << 20, wait: Some(Duration::from_secs(2)) };
 /// Least from a key frame that was asked for to the next.
-const KEY_SPACING_NS: u64 = 300_000_000;
+const KEY_SPACING_NS: u64 = 150_000_000;
 
 /// The stream that comes out of an encoder: it brings its parameter sets with it.
 pub(super) struct Encoded;
