@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The producer against MediaSoup's own worker, with viewers that decode. What it needs beside Debian's packages
+# The producer against MediaSoup's own worker and against Debian's Janus, with viewers that decode. What it needs beside Debian's packages
 # (scripts/setup.sh mediasoup) is built once and kept in ~/.cache/vas-mediasoup, by version.
 #
 #   tests/mediasoup/run.sh [test_mediasoup.Streams.test_...]
@@ -24,4 +24,6 @@ if [ ! -x "$python/bin/done" ]; then
     ln -s python "$python/bin/done"
 fi
 cd "$here"
-PYTHONDONTWRITEBYTECODE=1 exec "$python/bin/python" -W ignore -m unittest -v "${@:-test_mediasoup}"
+tests=("$@")
+[ $# -gt 0 ] || tests=(test_mediasoup test_janus)
+PYTHONDONTWRITEBYTECODE=1 exec "$python/bin/python" -W ignore -m unittest -v "${tests[@]}"

@@ -11,13 +11,52 @@ from pymediasoup.rtp_parameters import RtpCapabilities, RtpParameters
 CLOCK = 90_000
 
 
-class Viewer:
+def assert_no_jump(test, viewer, since):
+    """Time stamps rise, and by no more than the time that passed."""
+    pictures = viewer.pictures
+    # aiortc gives a picture out when the next one begins: the last before an outage comes after it.
+    for (_, since_at, *_), (pts, *_), (next_pts, at, *_) in zip(pictures, pictures[1:], pictures[2:]):
+        step, passed = (next_pts - pts) / CLOCK, at - since_at
+        test.assertGreater(step, 0)
+        test.assertLess(step, 2.5 + passed, f"{since}: {step} s within {passed} s")
+
+
+class Watching:
+    """What decodes, and how many pictures it has decoded."""
+
+    def __init__(self):
+        self.pictures = []  # (RTP time stamp as pts, moment, width, height)
+        self.task = None
+
+    def look_at(self, track):
+        self.task = asyncio.create_task(self.look(track))
+
+    async def look(self, track):
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:  # The track is over.
+                return
+            self.pictures.append((frame.pts, time.monotonic(), frame.width, frame.height))
+
+    async def until(self, count, patience=60):
+        """Waits for `count` pictures more."""
+        wanted = len(self.pictures) + count
+        deadline = time.monotonic() + patience
+        while len(self.pictures) < wanted:
+            assert time.monotonic() < deadline, f"{count} pictures more, had {len(self.pictures)}"
+            assert not self.task.done(), "the track is over"
+            await asyncio.sleep(0.02)
+        return self.pictures[wanted - count :]
+
+
+class Viewer(Watching):
     """Watches one producer from `watch` to `leave`."""
 
     def __init__(self, sfu, producer):
+        super().__init__()
         self.sfu, self.producer = sfu, producer
-        self.pictures = []  # (RTP time stamp as pts, moment, width, height)
-        self.transport = self.task = self.id = None
+        self.transport = self.id = None
 
     async def watch(self):
         device = Device(handlerFactory=AiortcHandler.createFactory(tracks=[]))
@@ -49,26 +88,8 @@ class Viewer:
             rtpParameters=RtpParameters(**consumed["rtpParameters"]),
         )
         self.consumer = consumed["id"]
-        self.task = asyncio.create_task(self.look(consumer.track))
+        self.look_at(consumer.track)
         await self.sfu.ask("resume", consumer=self.consumer)
-
-    async def look(self, track):
-        while True:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:  # The track is over.
-                return
-            self.pictures.append((frame.pts, time.monotonic(), frame.width, frame.height))
-
-    async def until(self, count, patience=60):
-        """Waits for `count` pictures more."""
-        wanted = len(self.pictures) + count
-        deadline = time.monotonic() + patience
-        while len(self.pictures) < wanted:
-            assert time.monotonic() < deadline, f"{count} pictures more, had {len(self.pictures)}"
-            assert not self.task.done(), "the track is over"
-            await asyncio.sleep(0.02)
-        return self.pictures[wanted - count :]
 
     async def leave(self):
         self.task.cancel()
