@@ -12,7 +12,8 @@ use vas_gpu::{
 use vas_media::Frame;
 
 use super::closer::Closing;
-use super::download::{Account, Download, MAX_IN_FLIGHT};
+use super::download::{Account, Download};
+use super::limits::MAX_IN_FLIGHT;
 use crate::pipeline::DropReason;
 
 /// A camera's way into the engine of one GPU.

@@ -10,22 +10,15 @@ use std::sync::Arc;
 use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
 use vas_media::{Frame, SurfaceFormat};
 
-use super::keeper::ExportFacts;
+use super::facts::ExportFacts;
 use crate::pipeline::{DropReason, Shown};
-
-/// Frames of a camera that may be handed over and not yet published. They hold memory of the decoder.
-pub(crate) const MAX_IN_FLIGHT: u32 = 3;
-
-/// Surfaces that a decoder on a GPU is to have beyond its own: one for each frame in flight, and one that the
-/// decode thread holds. The same with the flag off: it must change no option of a decoder (contract V3).
-pub(crate) const EXTRA_SURFACES: u32 = MAX_IN_FLIGHT + 1;
 
 /// A camera's way through a download engine, used by one thread at a time.
 ///
 /// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the wake-up.
 /// Frames are published, and counted, in the order of their submission.
 pub(super) trait Download {
-    /// Room for one frame, of [`MAX_IN_FLIGHT`]. Dropping it gives it back.
+    /// Room for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives it back.
     type Place;
 
     /// Asks for a place, before a slot is claimed.
@@ -60,7 +53,8 @@ impl Account {
 
     /// Readers have the frame.
     pub(super) fn published(&self, stamp: &Stamp, at_ns: u64) {
-        self.facts.ages.record(at_ns.saturating_sub(stamp.arrival_ns));
+        let since = |then_ns| at_ns.saturating_sub(then_ns);
+        self.facts.published(since(stamp.arrival_ns), since(stamp.decoded_ns));
         let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
         self.shown.counters.exported_frame(stamp.flags.bits() & marked != 0);
     }

@@ -12,7 +12,7 @@ use vas_media::{CudaDevice, GpuError};
 
 use super::closer::Closer;
 use super::cuda::{CudaLane, Picture, Told};
-use super::download::MAX_IN_FLIGHT;
+use super::limits::MAX_IN_FLIGHT;
 
 /// Cameras of one GPU: NVDEC decodes some 300 at 25 pictures a second on the largest.
 const MAX_CAMERAS: u32 = 512;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use vas_frame::{
 };
 use vas_media::Fraction;
 
-use super::ages::Ages;
 use super::cuda::{CudaLane, Told};
-use super::download::{Account, MAX_IN_FLIGHT, Memory};
+use super::download::{Account, Memory};
 use super::engines::{Engines, LostGpus};
+use super::facts::{DownloadFacts, ExportFacts};
+use super::limits::MAX_IN_FLIGHT;
 use super::ways::InUse;
 use crate::config::Export;
 use crate::pipeline::{Demand, Shown};
@@ -51,73 +52,6 @@ pub(super) enum Answer {
     Lane(CudaLane),
     /// There is none for now; the keeper goes on trying.
     None,
-}
-
-/// What can be seen of a camera's export.
-#[derive(Debug, Default)]
-pub(crate) struct ExportFacts {
-    facts: Mutex<Facts>,
-    /// How old frames were when they were published; told by whoever publishes them.
-    pub(super) ages: Ages,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    /// `opening`, `open` or `refused`.
-    pub(crate) state: &'static str,
-    pub(crate) detail: String,
-    pub(crate) slots: u32,
-    pub(crate) ring_bytes: u64,
-    pub(crate) lease_ms: u64,
-    pub(crate) retired_bytes: u64,
-    /// What readers ask for.
-    pub(crate) demanded: Demanded,
-    pub(crate) download: DownloadFacts,
-}
-
-/// How frames come into the ring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DownloadFacts {
-    /// `host`, `cuda` or `none`.
-    pub(crate) engine: &'static str,
-    /// Why there is none, or why frames are copied once more on their way.
-    pub(crate) why: Option<String>,
-}
-
-impl Default for DownloadFacts {
-    fn default() -> Self {
-        Self { engine: "host", why: None }
-    }
-}
-
-impl ExportFacts {
-    pub(crate) fn get(&self) -> Facts {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Ages of frames at their publication.
-    pub(crate) fn ages(&self) -> &Ages {
-        &self.ages
-    }
-
-    fn set(&self, change: impl FnOnce(&mut Facts)) {
-        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Self {
-            state: "opening",
-            detail: String::new(),
-            slots: 0,
-            ring_bytes: 0,
-            lease_ms: 0,
-            retired_bytes: 0,
-            demanded: Demanded::Nothing,
-            download: DownloadFacts::default(),
-        }
-    }
 }
 
 /// A tap's way to the keeper and back.

@@ -9,7 +9,8 @@ use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{ClaimedSlot, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 
-use super::download::{Account, Download, MAX_IN_FLIGHT};
+use super::download::{Account, Download};
+use super::limits::MAX_IN_FLIGHT;
 use super::pool::Entrance;
 use crate::pipeline::DropReason;
 

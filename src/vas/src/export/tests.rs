@@ -323,8 +323,8 @@ fn a_lane_takes_so_many_and_no_more() {
     let pool = Pool::start().unwrap();
     let lane = HostLane::new(lane, pool.entrance());
     let places: Vec<_> = std::iter::from_fn(|| lane.admit().ok()).collect();
-    assert_eq!(places.len(), download::MAX_IN_FLIGHT as usize);
-    assert_eq!(lane.in_flight(), download::MAX_IN_FLIGHT);
+    assert_eq!(places.len(), limits::MAX_IN_FLIGHT as usize);
+    assert_eq!(lane.in_flight(), limits::MAX_IN_FLIGHT);
     drop(places);
     assert!(lane.admit().is_ok());
 }

@@ -151,14 +151,14 @@ impl Export {
             ring_bytes: facts.ring_bytes,
             lease_ms: facts.lease_ms,
             retired_bytes: facts.retired_bytes,
-            pinned_bytes: None,
+            pinned_bytes: facts.download.pins_ring().then_some(facts.ring_bytes),
             readers: facts.demanded != Demanded::Nothing,
             demand: demand(&facts.demanded),
             age: self.ages.report(self.facts.ages(), now),
             download: Some(DownloadReport {
                 engine: facts.download.engine.into(),
+                longest_ms: self.facts.take_longest_ns().map(|longest_ns| longest_ns as f64 / 1e6),
                 why: facts.download.why,
-                ..DownloadReport::default()
             }),
         }
     }

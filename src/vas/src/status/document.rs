@@ -8,6 +8,7 @@ use super::prometheus;
 use super::report::SET_APART;
 use super::sample::full_status;
 use crate::pipeline::{DropReason, State};
+use crate::producer::Loss;
 
 const DOCUMENT: &str = include_str!("../../../../docs/ref/status.md");
 
@@ -98,6 +99,13 @@ fn every_reason_to_drop_is_documented_with_what_is_dropped() {
     let all = DropReason::ALL.iter();
     let there = all.map(|(_, name)| ((*name).to_owned(), DropReason::is_of_packets(name)));
     assert_eq!(documented, there.collect());
+}
+
+#[test]
+fn every_reason_of_a_producer_to_drop_is_documented() {
+    let rows = rows("### Reasons of a producer to drop");
+    let documented: BTreeSet<_> = rows.iter().flat_map(|row| codes(row[0])).collect();
+    assert_eq!(documented, Loss::ALL.iter().map(|(_, name)| (*name).to_owned()).collect());
 }
 
 #[test]

@@ -217,9 +217,7 @@ pub(crate) struct AgeReport {
 pub(crate) struct DownloadReport {
     /// `host`, `cuda`, or `none`.
     pub(crate) engine: String,
-    /// Copies under way.
-    pub(crate) in_flight: Option<u32>,
-    /// Longest time that a copy took since the last report.
+    /// Longest time from a frame's decode to its publication, since the last report.
     pub(crate) longest_ms: Option<f64>,
     /// Why it is not a better one, or what it lacks.
     pub(crate) why: Option<String>,

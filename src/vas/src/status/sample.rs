@@ -111,7 +111,6 @@ fn full_export() -> ExportReport {
         },
         download: Some(DownloadReport {
             engine: "host".into(),
-            in_flight: Some(1),
             longest_ms: Some(1.5),
             why: Some("no GPU".into()),
         }),

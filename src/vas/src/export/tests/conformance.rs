@@ -12,9 +12,10 @@ use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 use super::nvdec::{Clip, Pictures};
 use super::{decoded, share};
 use crate::export::cuda::{CudaLane, Told};
-use crate::export::download::{Account, Download, MAX_IN_FLIGHT};
+use crate::export::download::{Account, Download};
 use crate::export::engines::Engines;
 use crate::export::lane::{HostLane, Lane};
+use crate::export::limits::MAX_IN_FLIGHT;
 use crate::export::pool::Pool;
 use crate::pipeline::{DropReason, Shown};
 

@@ -6,7 +6,7 @@ use vas_media::{CudaDevice, DecoderKind, Frame};
 use vas_sim_gpu::testing::SimulatedGpu;
 
 use super::nvdec::{Clip, GpuRig, PICTURES, Pictures};
-use crate::export::download::MAX_IN_FLIGHT;
+use crate::export::limits::MAX_IN_FLIGHT;
 use crate::pipeline::{DropReason, Taker as _};
 
 /// What a decode thread must leave to the engine. FFmpeg's own calls there push a context, decode and map.

@@ -186,9 +186,6 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
     each("vas_readers_max_fps", "The highest rate that readers state.", &|export| {
         export.demand.max_fps.last().copied()
     });
-    each("vas_downloads_in_flight", "Copies into the ring that are under way.", &|export| {
-        export.download.as_ref()?.in_flight.map(f64::from)
-    });
     text.family(
         "vas_frame_age_seconds",
         Kind::Histogram,
