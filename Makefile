@@ -30,6 +30,7 @@ test: setup ## all tests
 	tests/fuzz/run.sh short
 
 test-long: test ## all tests, and those that take long
+	cargo build --locked -p vas --no-default-features --target-dir $${CARGO_TARGET_DIR:-target}/no-export
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 
@@ -43,7 +44,7 @@ fuzz: setup ## hostile files, eleven million times; keeps the table in bench/res
 
 bench: ## measure; keeps the results in bench/results
 	@scripts/setup.sh bench
-	for name in slot_write wake crowd handover first_frame demand crash cpu gate gate_instructions; do bench/run.sh $$name || exit; done
+	for name in slot_write wake crowd handover first_frame demand crash cpu idle scale peers gate gate_instructions; do bench/run.sh $$name || exit; done
 
 lint: setup ## format, lints, docs, emoji, dependencies
 	cargo fmt --all --check
@@ -54,6 +55,7 @@ lint: setup ## format, lints, docs, emoji, dependencies
 	scripts/check-deps
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p vas-frame --all-targets --features mutants -- -D warnings
+	cargo clippy --locked -p vas --no-default-features -- -D warnings
 	$(LOOM) cargo clippy --locked $(LOOM_DIR) -p vas-frame --lib --test model -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 

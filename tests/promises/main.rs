@@ -22,3 +22,4 @@ mod size_change;
 mod status;
 mod stopping;
 mod systemd;
+mod without_tap;

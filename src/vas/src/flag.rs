@@ -14,25 +14,31 @@ pub(crate) enum FrameExport {
     On,
 }
 
-/// A value that is neither of the accepted ones. The service refuses to start: a typing error
-/// must not silently mean off, nor on.
+/// Why the service refuses to start: a typing error must not silently mean off, nor on, and nor must a program
+/// that can't do what is asked.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{NAME} is {value:?}; expected `true` or `1`, `false` or `0`, or not set at all (off)")]
-pub(crate) struct FlagError {
-    value: String,
+pub(crate) enum FlagError {
+    /// It is neither of the accepted values.
+    #[error("{NAME} is {0:?}; expected `true` or `1`, `false` or `0`, or not set at all (off)")]
+    Value(String),
+    /// It asks for what was left out of this program.
+    #[error("{NAME} is true, but this program was built without the feature `frame-export`")]
+    NotBuilt,
 }
 
 /// Reads the flag from the value of its variable, `None` when unset.
 ///
 /// # Errors
-/// Any value but `true`, `false` (in any case), `1` and `0`; the empty string too.
+/// Any value but `true`, `false` (in any case), `1` and `0`; the empty string too. `true` in a build without
+/// export.
 pub(crate) fn parse(value: Option<&OsStr>) -> Result<FrameExport, FlagError> {
     let Some(value) = value else { return Ok(FrameExport::Off) };
     let value = value.to_string_lossy();
     match value.to_ascii_lowercase().as_str() {
-        "true" | "1" => Ok(FrameExport::On),
+        "true" | "1" if cfg!(feature = "frame-export") => Ok(FrameExport::On),
+        "true" | "1" => Err(FlagError::NotBuilt),
         "false" | "0" => Ok(FrameExport::Off),
-        _ => Err(FlagError { value: value.into_owned() }),
+        _ => Err(FlagError::Value(value.into_owned())),
     }
 }
 

@@ -1,9 +1,12 @@
 //! VAS: cameras in, whole decoded frames in local shared memory out.
 
+#![cfg_attr(not(feature = "frame-export"), allow(dead_code, reason = "the tap alone uses it"))]
+
 mod channel;
 mod cli;
 mod config;
 mod core_files;
+#[cfg_attr(not(feature = "frame-export"), path = "no_export.rs")]
 mod export;
 mod flag;
 mod gpus;
