@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|idle|gate|gate_instructions|hammer
+#   bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|idle|scale|peers|gate|gate_instructions|hammer
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|idle|gate|gate_instructions|hammer}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|first_frame|demand|crash|cpu|idle|scale|peers|gate|gate_instructions|hammer}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
 cpu)
@@ -13,7 +13,13 @@ cpu)
     ;;
 idle)
     cargo build --locked --release -p vas
+    # What "off" is measured against: a build without the tap.
+    cargo build --locked --release -p vas --no-default-features --target-dir "${CARGO_TARGET_DIR:-target}/no-export"
     command=(bench/idle)
+    ;;
+scale | peers)
+    cargo build --locked --release -p vas -p vas-bench --bin vas --bin readers
+    command=("bench/$name")
     ;;
 crash)
     command=(cargo test --locked --release -p vas-frame --test attack -- --ignored --nocapture)

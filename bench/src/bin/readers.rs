@@ -1,0 +1,56 @@
+//! One reader for each of many cameras, in one process: `readers DIR CAMERA...`.
+//!
+//! Each waits for frames and copies them out, as a model's process would. A line on standard input is answered by
+//! a line of JSON, the frames of each camera so far; its end ends the process.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use vas_frame::{CameraId, Nv12Image, Reader};
+
+/// Longest wait for a frame, after which a reader is opened anew.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a camera is looked for that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let dir = PathBuf::from(arguments.next().expect("usage: readers DIR CAMERA..."));
+    let counts: Vec<_> = arguments
+        .map(|camera| {
+            let count = Arc::new(AtomicU64::new(0));
+            let id = CameraId::new(&camera).expect("an id as in a config");
+            let (dir, of_thread) = (dir.clone(), Arc::clone(&count));
+            std::thread::spawn(move || read(&dir, &id, &of_thread));
+            (camera, count)
+        })
+        .collect();
+    for _ in std::io::stdin().lock().lines() {
+        let counts = counts
+            .iter()
+            .map(|(camera, count)| format!("\"{camera}\": {}", count.load(Ordering::Relaxed)));
+        let line = format!("{{{}}}", counts.collect::<Vec<_>>().join(", "));
+        println!("{line}");
+        std::io::stdout().flush().expect("whoever asks listens");
+    }
+}
+
+fn read(dir: &Path, camera: &CameraId, count: &AtomicU64) {
+    let mut image = Nv12Image::default();
+    loop {
+        let Ok(mut reader) = Reader::open(dir, camera) else {
+            std::thread::sleep(LOOK_EVERY);
+            continue;
+        };
+        let mut last = 0;
+        while let Ok(frame) = reader.newer_than(last, PATIENCE) {
+            last = frame.meta().frame_id;
+            if frame.copy_if_valid(&mut image).is_ok() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
