@@ -4,6 +4,7 @@ mod flag;
 mod ladder;
 mod many;
 mod pictures;
+mod slow_copies;
 
 use serde_json::Value;
 use vas_sim_gpu::testing::Session;
