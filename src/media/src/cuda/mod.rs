@@ -238,7 +238,7 @@ impl Drop for HardwareDevice {
 /// `device` is null or such a device, alive.
 pub(crate) unsafe fn ordinal_of(device: *const ffi::AVHWDeviceContext) -> Option<usize> {
     // SAFETY: what `HardwareDevice::new` put there lives until `let_go`, with the device's last user.
-    unsafe { Some((*device.as_ref()?.user_opaque.cast::<Held>().as_ref()?).ordinal) }
+    unsafe { Some(device.as_ref()?.user_opaque.cast::<Held>().as_ref()?.ordinal) }
 }
 
 /// FFmpeg frees the device: nothing of it uses the context any more.

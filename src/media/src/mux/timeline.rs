@@ -230,7 +230,7 @@ mod tests {
                 }
             }
             assert_eq!(late, 0);
-            assert!(last >= 65 * FRAME && last <= 70 * FRAME, "{}", last / FRAME);
+            assert!((65 * FRAME..=70 * FRAME).contains(&last), "{}", last / FRAME);
         }
     }
 

@@ -75,8 +75,10 @@ fn play(clip: Clip, harm: &[(&str, f64)], seed: u32) -> (Vec<Seen>, u64) {
     (seen, done)
 }
 
+type Harm = (&'static str, &'static [(&'static str, f64)], u32);
+
 /// Seeds and kinds of harm; each run must do some.
-const HARMS: [(&str, &[(&str, f64)], u32); 7] = [
+const HARMS: [Harm; 7] = [
     ("1 % lost", &[("loss", 0.01)], 1),
     ("lost, swapped, twice", &[("loss", 0.01), ("swap", 0.01), ("duplicate", 0.01)], 2),
     ("swapped, twice", &[("swap", 0.005), ("duplicate", 0.02)], 3),

@@ -40,7 +40,8 @@ pub(crate) struct Words(pub(crate) u64);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().filter(|(_, factor)| self.0 >= *factor && self.0 % factor == 0);
+        let whole =
+            UNITS.iter().filter(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
         match whole.max_by_key(|(_, factor)| *factor) {
             Some((name, factor)) => write!(f, "{}{name}", self.0 / factor),
             None => write!(f, "{} bytes", self.0),

@@ -64,13 +64,12 @@ impl Ways {
         match door.receive_engine() {
             None => {}
             Some(Answer::None) => self.refused = true,
-            // Otherwise it is not what was asked for last, which is still to come.
-            Some(Answer::Lane(lane)) => {
-                if self.asked == Some(lane.device()) {
-                    self.refused = false;
-                    self.cuda = Some(lane);
-                }
+            Some(Answer::Lane(lane)) if self.asked == Some(lane.device()) => {
+                self.refused = false;
+                self.cuda = Some(lane);
             }
+            // It is not what was asked for last, which is still to come.
+            Some(Answer::Lane(_)) => {}
         }
     }
 
