@@ -12,6 +12,8 @@ pub mod code {
     pub const NO_DEVICE: u32 = 100;
     /// `CUDA_ERROR_NOT_READY`: no failure, but an answer.
     pub const NOT_READY: u32 = 600;
+    /// `CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED`: pages are pinned once a process.
+    pub const ALREADY_REGISTERED: u32 = 712;
     /// `CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE`.
     pub const PRIMARY_CONTEXT_ACTIVE: u32 = 708;
 }

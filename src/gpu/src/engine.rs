@@ -128,6 +128,29 @@ impl<S> Engine<S> {
         self.entrance.ask_to_sweep();
     }
 
+    /// Unpins a ring that another device is to fill from now on: pages are pinned once a process. Frames that
+    /// were handed over before still come down into it.
+    pub fn release(&self, pages: RingPages) {
+        self.entrance.ask_to_release(pages);
+    }
+
+    /// Whether no camera has a lane here.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.entrance.room().is_whole()
+    }
+
+    /// Has the engine end as [`stop`](Self::stop) does, without waiting: it admits nothing from now on.
+    pub fn begin_stop(&self) {
+        self.entrance.ask_to_stop();
+    }
+
+    /// Whether its threads have ended, so that dropping it waits for nothing.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// How it does.
     #[must_use]
     pub fn status(&self) -> Status {

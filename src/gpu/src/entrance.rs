@@ -17,17 +17,28 @@ use crate::status::Status;
 const MAX_TO_PIN: usize = 64;
 
 /// Places in flight that no lane has.
-pub(crate) struct Room(AtomicU32);
+pub(crate) struct Room {
+    left: AtomicU32,
+    all: u32,
+}
 
 impl Room {
+    fn new(places: u32) -> Self {
+        Self { left: AtomicU32::new(places), all: places }
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == self.all
+    }
+
     pub(crate) fn take(&self, wanted: u32) -> Result<(), NoRoom> {
         let relaxed = Ordering::Relaxed;
-        let taken = self.0.fetch_update(relaxed, relaxed, |left| left.checked_sub(wanted));
+        let taken = self.left.fetch_update(relaxed, relaxed, |left| left.checked_sub(wanted));
         taken.map(|_| ()).map_err(|left| NoRoom { wanted, left })
     }
 
     pub(crate) fn give_back(&self, places: u32) {
-        self.0.fetch_add(places, Ordering::Relaxed);
+        self.left.fetch_add(places, Ordering::Relaxed);
     }
 }
 
@@ -35,6 +46,7 @@ impl Room {
 pub(crate) struct Entrance<S> {
     jobs: ArrayQueue<Job<S>>,
     to_pin: ArrayQueue<RingPages>,
+    to_release: ArrayQueue<RingPages>,
     wants_sweep: AtomicBool,
     sleeper: Sleeper,
     room: Arc<Room>,
@@ -51,9 +63,10 @@ impl<S> Entrance<S> {
         Self {
             jobs: ArrayQueue::new(places.max(1) as usize),
             to_pin: ArrayQueue::new(MAX_TO_PIN),
+            to_release: ArrayQueue::new(MAX_TO_PIN),
             wants_sweep: AtomicBool::new(false),
             sleeper: Sleeper::default(),
-            room: Arc::new(Room(AtomicU32::new(places))),
+            room: Arc::new(Room::new(places)),
             stop: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             lost: AtomicBool::new(false),
@@ -67,10 +80,11 @@ impl<S> Entrance<S> {
 
     /// Whether frames are taken.
     pub(crate) fn open(&self) -> Result<(), NotAdmitted> {
-        if self.stop.load(Ordering::Relaxed) {
-            Err(NotAdmitted::Stopped)
-        } else if self.lost.load(Ordering::Relaxed) {
+        // A lost device's engine is stopped, too.
+        if self.lost.load(Ordering::Relaxed) {
             Err(NotAdmitted::DeviceLost)
+        } else if self.stop.load(Ordering::Relaxed) {
+            Err(NotAdmitted::Stopped)
         } else {
             Ok(())
         }
@@ -97,6 +111,13 @@ impl<S> Entrance<S> {
         self.clear_if_closed();
     }
 
+    pub(crate) fn ask_to_release(&self, pages: RingPages) {
+        // Without a place here it stays pinned as long as somebody has it.
+        let _asked = self.to_release.push(pages);
+        self.sleeper.wake();
+        self.clear_if_closed();
+    }
+
     pub(crate) fn ask_to_sweep(&self) {
         self.wants_sweep.store(true, Ordering::SeqCst);
         self.sleeper.wake();
@@ -112,8 +133,13 @@ impl<S> Entrance<S> {
         // Partner: the fence in `close`. Either its sweep sees what we added, or we see it closed.
         fence(Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {
-            while self.to_pin.pop().is_some() {}
+            self.clear_rings();
         }
+    }
+
+    fn clear_rings(&self) {
+        while self.to_pin.pop().is_some() {}
+        while self.to_release.pop().is_some() {}
     }
 
     // The engine's thread's side.
@@ -130,6 +156,10 @@ impl<S> Entrance<S> {
         self.to_pin.pop()
     }
 
+    pub(crate) fn next_to_release(&self) -> Option<RingPages> {
+        self.to_release.pop()
+    }
+
     pub(crate) fn takes_sweep(&self) -> bool {
         self.wants_sweep.load(Ordering::SeqCst) && self.wants_sweep.swap(false, Ordering::SeqCst)
     }
@@ -142,6 +172,7 @@ impl<S> Entrance<S> {
         self.sleeper.sleep(|| {
             !self.jobs.is_empty()
                 || !self.to_pin.is_empty()
+                || !self.to_release.is_empty()
                 || self.wants_sweep.load(Ordering::SeqCst)
                 || self.is_stopping()
         });
@@ -169,7 +200,7 @@ impl<S: Surface> Entrance<S> {
         self.closed.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.give_up_all();
-        while self.to_pin.pop().is_some() {}
+        self.clear_rings();
     }
 
     fn give_up_all(&self) {

@@ -102,6 +102,12 @@ impl<S> Lane<S> {
         self.camera.in_flight.load(Ordering::Acquire)
     }
 
+    /// Whether nothing is admitted any more: the device is lost, or the engine stops.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.entrance.open().is_err()
+    }
+
     /// A place for one more frame. To be asked for before a slot is claimed.
     ///
     /// # Errors

@@ -24,7 +24,8 @@ pub(crate) enum Arrival<S> {
     },
     /// A frame of which nothing is queued.
     Refused { job: Job<S>, failure: Failure },
-    /// The rings of a lost device. All frames before have landed by then, and none comes after.
+    /// Rings of a lost device, or that another device takes over. All frames before have landed by then, and none
+    /// comes after.
     Unpin(Vec<Ring>),
 }
 
@@ -43,18 +44,21 @@ pub(crate) struct Landing<S> {
     pub(crate) stagings: ArrayQueue<Staging>,
     sleeper: Sleeper,
     ended: AtomicBool,
+    /// Rings wait here to be unpinned.
+    unpinning: AtomicBool,
 }
 
 impl<S: Surface> Landing<S> {
     pub(crate) fn new(places: u32) -> Self {
         let places = places.max(1) as usize;
         Self {
-            // The rings come once, beside the frames.
+            // Rings come one lot at a time, beside the frames.
             arrivals: ArrayQueue::new(places + 1),
             events: ArrayQueue::new(places),
             stagings: ArrayQueue::new(places),
             sleeper: Sleeper::default(),
             ended: AtomicBool::new(false),
+            unpinning: AtomicBool::new(false),
         }
     }
 
@@ -63,6 +67,11 @@ impl<S: Surface> Landing<S> {
         let added = self.arrivals.push(arrival);
         debug_assert!(added.is_ok());
         self.sleeper.wake();
+    }
+
+    /// Whether there is room for rings to be unpinned, which it then keeps for them. Otherwise ask again later.
+    pub(crate) fn begins_to_unpin(&self) -> bool {
+        !self.unpinning.swap(true, Ordering::SeqCst)
     }
 
     /// Keeps what the next copies can use.
@@ -114,7 +123,10 @@ impl<S: Surface> Reaper<S> {
             match self.landing.arrivals.pop() {
                 Some(Arrival::Copying { job, tools, queued }) => self.land(job, tools, queued),
                 Some(Arrival::Refused { job, failure }) => job.give_up(failure),
-                Some(Arrival::Unpin(rings)) => drop(rings),
+                Some(Arrival::Unpin(rings)) => {
+                    drop(rings);
+                    self.landing.unpinning.store(false, Ordering::SeqCst);
+                }
                 None if ended => return,
                 None => self.landing.sleep(),
             }

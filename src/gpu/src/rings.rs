@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use vas_cuda::CudaError;
+use vas_cuda::{CudaError, code};
 use vas_frame::RingPages;
 
 use crate::cuda::{Gpu, Registration};
@@ -13,6 +13,8 @@ use crate::status::Status;
 pub(crate) struct Rings {
     gpu: Arc<Gpu>,
     known: Vec<Ring>,
+    /// To be unpinned behind the frames that are on their way to them.
+    leaving: Vec<Ring>,
     not_pinned: Option<CudaError>,
 }
 
@@ -20,28 +22,28 @@ pub(crate) struct Rings {
 pub(crate) enum Ring {
     Pinned(Registration),
     /// The driver did not want them. It is not asked again for each frame.
-    Pageable(RingPages),
+    Pageable(RingPages, CudaError),
 }
 
 impl Ring {
     fn pages(&self) -> &RingPages {
         match self {
             Self::Pinned(registration) => registration.pages(),
-            Self::Pageable(pages) => pages,
+            Self::Pageable(pages, _) => pages,
         }
     }
 
     fn are_left(&mut self) -> bool {
         match self {
             Self::Pinned(registration) => registration.pages_mut().are_left(),
-            Self::Pageable(pages) => pages.are_left(),
+            Self::Pageable(pages, _) => pages.are_left(),
         }
     }
 }
 
 impl Rings {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Self {
-        Self { gpu: Arc::clone(gpu), known: Vec::new(), not_pinned: None }
+        Self { gpu: Arc::clone(gpu), known: Vec::new(), leaving: Vec::new(), not_pinned: None }
     }
 
     /// Whether these pages are pinned, once known.
@@ -63,12 +65,13 @@ impl Rings {
                 Ring::Pinned(registration)
             }
             Err((error, pages)) => {
-                tracing::warn!(
-                    "a ring of {} MiB can't be pinned: {error}; its frames are copied once more",
-                    bytes >> 20
-                );
-                self.not_pinned = Some(error);
-                Ring::Pageable(pages)
+                if self.not_pinned.replace(error) != Some(error) {
+                    tracing::warn!(
+                        "a ring of {} MiB can't be pinned: {error}; its frames are copied once more",
+                        bytes >> 20
+                    );
+                }
+                Ring::Pageable(pages, error)
             }
         };
         let is_pinned = matches!(ring, Ring::Pinned(_));
@@ -82,9 +85,33 @@ impl Rings {
         self.known.retain_mut(|ring| !ring.are_left());
     }
 
-    /// Gives all of them up, to be dropped where no copy into them runs any more.
-    pub(crate) fn take_all(&mut self) -> Vec<Ring> {
-        std::mem::take(&mut self.known)
+    /// Asks again for rings that another device had pinned when this one was to take them over.
+    pub(crate) fn retry(&mut self) {
+        let was_taken = |ring: &mut Ring| matches!(ring, Ring::Pageable(_, error) if error.code == code::ALREADY_REGISTERED);
+        let again: Vec<_> = self.known.extract_if(.., was_taken).collect();
+        for ring in again {
+            self.pin(ring.pages().clone());
+        }
+    }
+
+    /// Gives a ring up, if it is here.
+    pub(crate) fn leave(&mut self, pages: &RingPages) {
+        let is_it = |ring: &mut Ring| ring.pages().start() == pages.start();
+        self.leaving.extend(self.known.extract_if(.., is_it));
+    }
+
+    /// Gives all of them up.
+    pub(crate) fn leave_all(&mut self) {
+        self.leaving.append(&mut self.known);
+    }
+
+    pub(crate) fn have_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// What was given up, to be dropped where no copy into it runs any more.
+    pub(crate) fn take_leaving(&mut self) -> Vec<Ring> {
+        std::mem::take(&mut self.leaving)
     }
 
     pub(crate) fn show(&self, status: &mut Status) {

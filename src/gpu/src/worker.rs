@@ -88,9 +88,17 @@ impl<S: Surface> Worker<S> {
                 changed = true;
             }
         }
+        while let Some(pages) = self.entrance.next_to_release() {
+            self.rings.leave(&pages);
+            changed = true;
+        }
         if self.entrance.takes_sweep() {
             self.sweep();
             changed = true;
+        }
+        // Behind the frames that go into them.
+        if self.rings.have_leaving() && self.landing.begins_to_unpin() {
+            self.landing.add(Arrival::Unpin(self.rings.take_leaving()));
         }
         if changed {
             self.entrance.change_status(|status| self.rings.show(status));
@@ -101,12 +109,10 @@ impl<S: Surface> Worker<S> {
     /// takes over a camera has to be able to pin them.
     fn sweep(&mut self) {
         if self.gpu.lost().is_none() {
-            return self.rings.sweep();
+            self.rings.sweep();
+            return self.rings.retry();
         }
-        let rings = self.rings.take_all();
-        if !rings.is_empty() {
-            self.landing.add(Arrival::Unpin(rings));
-        }
+        self.rings.leave_all();
     }
 
     fn take(&mut self, mut job: Job<S>) {

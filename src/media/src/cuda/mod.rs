@@ -6,7 +6,7 @@ mod error;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream, DriverError};
@@ -26,6 +26,8 @@ pub struct CudaDevice {
     held: Arc<Held>,
     /// FFmpeg's view of the same context and stream.
     hardware: HardwareDevice,
+    /// What was answered when it was found lost, by whomever.
+    lost: OnceLock<GpuError>,
 }
 
 /// What FFmpeg's objects keep alive as well.
@@ -100,7 +102,7 @@ impl CudaDevice {
             context.new_stream().map_err(|error| failed("cuStreamCreate", error))?;
         let held = Arc::new(Held { ordinal, name, decode_stream, context });
         let hardware = HardwareDevice::new(&held)?;
-        Ok(Self { held, hardware })
+        Ok(Self { held, hardware, lost: OnceLock::new() })
     }
 
     /// Its number.
@@ -124,11 +126,26 @@ impl CudaDevice {
         answer.map(|(free, total)| GpuMemory { free, total }).map_err(|error| self.lost(&error))
     }
 
+    /// Says of a device that it is lost, for who met with it first: not everybody's calls fail at once. It stays
+    /// lost. Decoders on it fail from now on, and it is not opened again before all have let go of it.
+    pub fn tell_lost(&self, said: String) {
+        let _first = self.lost.set(GpuError::DeviceLost { ordinal: self.held.ordinal, said });
+    }
+
+    /// Whether somebody has found it lost. Asks no driver.
+    ///
+    /// # Errors
+    /// [`GpuError::DeviceLost`].
+    pub fn known_health(&self) -> Result<(), GpuError> {
+        self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
+    }
+
     /// Whether it still works.
     ///
     /// # Errors
     /// [`GpuError::DeviceLost`]: an error of the context sticks to it, and every call has it.
     pub fn health(&self) -> Result<(), GpuError> {
+        self.known_health()?;
         let driver = Driver::get()?;
         // SAFETY: a context and a stream of it, both of which `held` keeps alive.
         let answer = unsafe { driver.query(self.held.context.cu_ctx(), self.decode_stream()) };
@@ -161,7 +178,8 @@ impl CudaDevice {
     }
 
     fn lost(&self, error: &CudaError) -> GpuError {
-        GpuError::DeviceLost { ordinal: self.held.ordinal, said: words(error) }
+        self.tell_lost(words(error));
+        self.known_health().expect_err("was just told")
     }
 }
 

@@ -140,6 +140,8 @@ impl Nvdec {
         if self.gave_up() {
             return check(call()).map(|_| ()).map_err(Failure::from);
         }
+        // It may be that only whoever takes the pictures has met with it.
+        self.device.known_health().map_err(DecodeError::from)?;
         self.state().tried = false;
         match check(log::listen(call)) {
             Ok(_) => Ok(()),

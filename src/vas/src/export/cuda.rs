@@ -75,6 +75,11 @@ impl CudaLane {
     pub(super) fn device(&self) -> usize {
         self.device
     }
+
+    /// Whether it leads nowhere any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.lane.is_over()
+    }
 }
 
 impl Download for CudaLane {

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::RingPages;
-use vas_gpu::{Driver, Engine, NoRoom, Setup, StartError, Status, Unavailable};
+use vas_gpu::{CudaError, Driver, Engine, NoRoom, Setup, StartError, Status, Unavailable};
 use vas_media::{CudaDevice, GpuError};
 
 use super::closer::Closer;
@@ -30,36 +29,19 @@ pub(super) enum NoEngine {
     NoRoom(#[from] NoRoom),
     #[error("can't start a thread of the frame path: {0}")]
     Thread(#[from] io::Error),
-}
-
-/// The GPUs whose loss an engine has met with.
-#[derive(Debug, Default)]
-pub(crate) struct LostGpus(AtomicU64);
-
-impl LostGpus {
-    fn add(&self, device: usize) {
-        self.0.fetch_or(Self::bit(device), Ordering::Relaxed);
-    }
-
-    /// Whether a GPU is lost to this process: its decoders, too, will not work again.
-    #[allow(dead_code, reason = "for who opens decoders on GPUs")]
-    pub(crate) fn has(&self, device: usize) -> bool {
-        self.0.load(Ordering::Relaxed) & Self::bit(device) != 0
-    }
-
-    /// No host has more than 64.
-    fn bit(device: usize) -> u64 {
-        u32::try_from(device).ok().and_then(|device| 1u64.checked_shl(device)).unwrap_or(0)
-    }
+    /// The engine before it still has the GPU: soon it won't.
+    #[error("its last download engine is about to end")]
+    Ending,
 }
 
 /// All engines that were asked for, by the number of their GPU.
 #[derive(Debug, Default)]
 pub(super) struct Engines {
     running: BTreeMap<usize, Running>,
+    /// Why the last engine of a GPU ended, if the GPU was lost.
+    lost: BTreeMap<usize, CudaError>,
     /// After the engines, which give pictures to it to the last.
     closer: Option<Closer>,
-    lost: Arc<LostGpus>,
 }
 
 /// An engine, and the device that it borrows its stream of: whoever opens the device meanwhile has the same.
@@ -67,18 +49,21 @@ pub(super) struct Engines {
 struct Running {
     engine: Engine<Picture>,
     _device: Arc<CudaDevice>,
+    /// It was told to end.
+    ending: bool,
 }
 
 impl Engines {
-    pub(super) fn new(lost: Arc<LostGpus>) -> Self {
-        Self { lost, ..Self::default() }
-    }
-
     /// A camera's way into the engine of a GPU, which is started if it is the first there.
     pub(super) fn lane(&mut self, device: usize, told: Arc<Told>) -> Result<CudaLane, NoEngine> {
+        self.let_go();
+        if self.running.get(&device).is_some_and(|running| running.ending) {
+            return Err(NoEngine::Ending);
+        }
         if !self.running.contains_key(&device) {
-            let running = self.start(device)?;
+            let running = start(device)?;
             self.running.insert(device, running);
+            self.lost.remove(&device);
         }
         let closer = match &mut self.closer {
             Some(closer) => closer,
@@ -88,36 +73,42 @@ impl Engines {
         Ok(CudaLane::new(device, engine, closer.way(), told)?)
     }
 
-    fn start(&self, device: usize) -> Result<Running, NoEngine> {
-        let driver = Driver::probe()?;
-        // A decoder has it open, or had: this is the same one.
-        let opened = CudaDevice::open(device)?;
-        let lost = Arc::clone(&self.lost);
-        let engine = Engine::start(Setup {
-            driver,
-            decode_stream: opened.shared_decode_stream(),
-            places: MAX_CAMERAS * MAX_IN_FLIGHT,
-            on_lost: Box::new(move |_| lost.add(device)),
-        })?;
-        tracing::info!("downloading from GPU {device} ({})", opened.name());
-        Ok(Running { engine, _device: opened })
-    }
-
-    /// Has a ring pinned before its first frame.
+    /// Has a ring pinned before its first frame, for this GPU and for no other.
     pub(super) fn prepare(&self, device: usize, pages: RingPages) {
+        for (_, other) in self.running.iter().filter(|(other, _)| **other != device) {
+            other.engine.release(pages.clone());
+        }
         if let Some(running) = self.running.get(&device) {
             running.engine.prepare(pages);
         }
     }
 
-    /// To be called about once a second: rings that nobody has any more are unpinned.
-    pub(super) fn housekeep(&self) {
+    /// To be called about once a second: rings that nobody has any more are unpinned, and engines end whose
+    /// GPU is lost or whose last camera has left.
+    pub(super) fn housekeep(&mut self) {
+        self.let_go();
         self.running.values().for_each(|running| running.engine.housekeep());
     }
 
-    /// How an engine does.
+    /// A GPU that was lost can be opened again when nobody has it any more; nobody waits here until copies end.
+    fn let_go(&mut self) {
+        for (device, running) in &mut self.running {
+            let lost = running.engine.status().lost;
+            if !running.ending && (lost.is_some() || running.engine.is_unused()) {
+                running.ending = true;
+                running.engine.begin_stop();
+            }
+            self.lost.extend(lost.map(|why| (*device, why)));
+        }
+        self.running.retain(|_, running| !(running.ending && running.engine.has_ended()));
+    }
+
+    /// How an engine does, or why it is no more.
     pub(super) fn status(&self, device: usize) -> Status {
-        self.running.get(&device).map(|running| running.engine.status()).unwrap_or_default()
+        match self.running.get(&device) {
+            Some(running) => running.engine.status(),
+            None => Status { lost: self.lost.get(&device).copied(), ..Status::default() },
+        }
     }
 
     /// Finishes all copies, unpins all rings and ends the threads.
@@ -129,14 +120,18 @@ impl Engines {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lost_gpu_is_told_from_the_others() {
-        let lost = LostGpus::default();
-        lost.add(3);
-        assert_eq!([0, 3, 64, 67].map(|device| lost.has(device)), [false, true, false, false]);
-    }
+fn start(device: usize) -> Result<Running, NoEngine> {
+    let driver = Driver::probe()?;
+    // A decoder has it open, or had: this is the same one.
+    let opened = CudaDevice::open(device)?;
+    let of_engine = Arc::clone(&opened);
+    let engine = Engine::start(Setup {
+        driver,
+        decode_stream: opened.shared_decode_stream(),
+        places: MAX_CAMERAS * MAX_IN_FLIGHT,
+        // Decoders on it fail from now on, whatever the driver goes on to tell them.
+        on_lost: Box::new(move |error| of_engine.tell_lost(error.to_string())),
+    })?;
+    tracing::info!("downloading from GPU {device} ({})", opened.name());
+    Ok(Running { engine, _device: opened, ending: false })
 }

@@ -12,11 +12,11 @@ use vas_frame::{
     CameraExport, CameraId, Demanded, ExportError, ExportRoot, Geometry, Notifier, OpenRing,
     RingOptions, RingPages, RingWriter, monotonic_ns,
 };
-use vas_media::Fraction;
+use vas_media::{Fraction, GpuError};
 
 use super::cuda::{CudaLane, Told};
 use super::download::{Account, Memory};
-use super::engines::{Engines, LostGpus};
+use super::engines::{Engines, NoEngine};
 use super::facts::{DownloadFacts, ExportFacts};
 use super::limits::MAX_IN_FLIGHT;
 use super::ways::InUse;
@@ -52,6 +52,8 @@ pub(super) enum Answer {
     Lane(CudaLane),
     /// There is none for now; the keeper goes on trying.
     None,
+    /// There is none before all have let go of the GPU. Who has further frames of it asks again.
+    NotYet,
 }
 
 /// A tap's way to the keeper and back.
@@ -145,7 +147,6 @@ impl Keeper {
         root: Arc<ExportRoot>,
         notifier: Arc<Notifier>,
         config: &Export,
-        lost: Arc<LostGpus>,
     ) -> io::Result<Self> {
         let shared =
             Arc::new(Shared { wishes: ArrayQueue::new(MAX_WISHES), stop: AtomicBool::new(false) });
@@ -155,7 +156,7 @@ impl Keeper {
             hold: config.hold,
             slots: config.slots,
             cameras: HashMap::new(),
-            engines: Engines::new(lost),
+            engines: Engines::default(),
         };
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -394,6 +395,8 @@ impl Kept {
                 }
                 Answer::Lane(lane)
             }
+            // The engines tell of it.
+            Err(NoEngine::Ending | NoEngine::Device(GpuError::DeviceLost { .. })) => Answer::NotYet,
             Err(error) => {
                 let words = format!("GPU {}: {error}", wanted.device);
                 let download = DownloadFacts { engine: "none", why: Some(words) };

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use vas_frame::{Access, CameraExport, CameraId, ExportError, ExportRoot, Notifier};
 
 pub(crate) use ages::{AgeCounts, Ages};
-pub(crate) use engines::LostGpus;
 pub(crate) use facts::ExportFacts;
 use keeper::Keeper;
 use lane::{HostLane, Lane};
@@ -44,7 +43,6 @@ use crate::pipeline::{Demand, Shown};
 pub(crate) struct FramePath {
     pool: Pool,
     keeper: Keeper,
-    lost_gpus: Arc<LostGpus>,
 }
 
 /// Why the frame path could not be set up.
@@ -61,15 +59,8 @@ impl FramePath {
     pub(crate) fn start(config: &Export) -> Result<Self, FramePathError> {
         let root = Arc::new(open_root(config)?);
         let notifier = Arc::new(Notifier::start()?);
-        let lost_gpus = Arc::new(LostGpus::default());
-        let keeper = Keeper::start(root, notifier, config, Arc::clone(&lost_gpus))?;
-        Ok(Self { pool: Pool::start()?, keeper, lost_gpus })
-    }
-
-    /// The GPUs that turned out to be lost while frames came down from them.
-    #[allow(dead_code, reason = "for who opens decoders on GPUs")]
-    pub(crate) fn lost_gpus(&self) -> Arc<LostGpus> {
-        Arc::clone(&self.lost_gpus)
+        let keeper = Keeper::start(root, notifier, config)?;
+        Ok(Self { pool: Pool::start()?, keeper })
     }
 
     /// Makes a camera's tap, and what shows its export. `demand` will be told of its readers.

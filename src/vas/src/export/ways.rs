@@ -21,7 +21,7 @@ pub(super) struct Ways {
     cuda: Option<CudaLane>,
     /// What frames were last handed over from.
     memory: Memory,
-    /// The GPU whose engine the keeper was last asked for.
+    /// The GPU whose engine the keeper was asked for and has not given.
     asked: Option<usize>,
     /// The keeper has none for it.
     refused: bool,
@@ -64,8 +64,9 @@ impl Ways {
         match door.receive_engine() {
             None => {}
             Some(Answer::None) => self.refused = true,
+            Some(Answer::NotYet) => self.asked = None,
             Some(Answer::Lane(lane)) if self.asked == Some(lane.device()) => {
-                self.refused = false;
+                (self.asked, self.refused) = (None, false);
                 self.cuda = Some(lane);
             }
             // It is not what was asked for last, which is still to come.
@@ -83,29 +84,30 @@ impl Ways {
         door: &Door,
         writer: Option<&RingWriter>,
     ) -> Result<(), DropReason> {
-        if memory == self.memory {
-            return Ok(());
-        }
-        if self.in_flight() > 0 {
+        if memory != self.memory && self.in_flight() > 0 {
             return Err(DropReason::EngineChange);
         }
-        if let Memory::Cuda(device) = memory
-            && self.cuda.as_ref().is_none_or(|lane| lane.device() != device)
-        {
-            if self.asked != Some(device) {
-                // A lane that was another GPU's has nothing in flight, and goes.
-                self.cuda = None;
-                self.memory = Memory::Host;
+        if let Memory::Cuda(device) = memory {
+            let lane = self.cuda.as_ref().filter(|lane| lane.device() == device);
+            // One that leads nowhere is another engine's than the one that the GPU may have by now.
+            if lane.is_none_or(CudaLane::is_over) && self.asked != Some(device) {
                 self.refused = false;
                 if door.ask_engine(device, writer.map(RingWriter::pages)) {
                     self.asked = Some(device);
                 }
             }
-            let waits = if self.refused { DropReason::NoExport } else { DropReason::EpochOpening };
-            return Err(waits);
+            if self.cuda.as_ref().is_none_or(|lane| lane.device() != device) {
+                // A lane that was another GPU's has nothing in flight, and goes.
+                self.cuda = None;
+                self.memory = Memory::Host;
+                let refused = self.refused;
+                return Err(if refused { DropReason::NoExport } else { DropReason::EpochOpening });
+            }
         }
-        self.memory = memory;
-        self.shown.set(memory);
+        if memory != self.memory {
+            self.memory = memory;
+            self.shown.set(memory);
+        }
         Ok(())
     }
 

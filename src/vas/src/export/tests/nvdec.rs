@@ -111,6 +111,19 @@ impl Pictures {
         }
     }
 
+    /// What the decoder says that it fails with.
+    pub(super) fn failure(&mut self) -> String {
+        let mut frame = Frame::new();
+        loop {
+            let packet = &self.packets[self.sent % self.packets.len()];
+            self.sent += 1;
+            let answer = self.decoder.send(packet).and_then(|()| self.decoder.receive(&mut frame));
+            if let Err(error) = answer {
+                return error.to_string();
+            }
+        }
+    }
+
     pub(super) fn next(&mut self) -> Frame {
         let mut frame = Frame::new();
         self.next_into(&mut frame);
