@@ -15,6 +15,7 @@ use crate::pipeline::{Demand, DropReason, Taker as _};
 
 mod conformance;
 mod gpu;
+mod measure;
 mod nvdec;
 
 const LONG: Duration = Duration::from_secs(60);
