@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|idle|scale|peers|gate|gate_instructions|hammer
+#   bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|idle|scale|peers|gate|gate_instructions|hammer}
+name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
 download) command=(cargo test --locked -p vas -- --ignored --nocapture measure_download) ;;
 cpu)
     cargo build --locked --release -p vas
     command=(bench/cpu)
+    ;;
+producer_cpu)
+    cargo build --locked --release -p vas
+    command=(bench/producer_cpu)
     ;;
 idle)
     cargo build --locked --release -p vas
