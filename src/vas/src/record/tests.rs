@@ -208,9 +208,9 @@ fn room_is_made_on_a_real_disk() {
 fn a_neighbour_whose_recording_is_older_makes_room_first() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
-    let theirs = dir.path().join("yard/2026-11-25");
+    let theirs = dir.path().join("yard/2020-01-01");
     fs::create_dir_all(&theirs).unwrap();
-    // A hole: no other writer of this disk changes as much.
+    // Of long ago, also by the real clock. A hole: no other writer of this disk changes as much.
     fs::File::create(theirs.join("09-00-00.mp4")).unwrap().set_len(1 << 40).unwrap();
     // More than is there, by less than what the neighbour has.
     let stat = rustix::fs::statvfs(dir.path()).unwrap();
