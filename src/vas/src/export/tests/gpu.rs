@@ -33,6 +33,13 @@ fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
         let camera = &mut rig.cameras[0];
         let mut pictures = Pictures::on_gpu(&device, &clip);
         on_decode_thread(|| {
+            // Its ring is pinned before a frame waits for that.
+            camera.tap.begin(&pictures.stream, pictures.kind());
+            camera.tap.take(&mut pictures.next());
+            while simulator.level("pinned_bytes") == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(camera.exported(), 0);
             camera.warm_up(&mut pictures);
             for _ in 0..2 * PICTURES {
                 let mut frame = pictures.next();
@@ -144,10 +151,12 @@ fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
         }
         // Who has the ring now has it pinned, and the other one has let go of it.
         for to in [2, 0] {
+            let unpinned = simulator.calls("cuMemHostUnregister");
             loop {
                 camera.warm_up(&mut all[to]);
                 let download = camera.facts.get().download;
-                if download.engine == "cuda" && download.why.is_none() {
+                let left = simulator.calls("cuMemHostUnregister") > unpinned;
+                if left && download.engine == "cuda" && download.why.is_none() {
                     break;
                 }
             }
