@@ -14,6 +14,10 @@ use super::wakeup::Wakeup;
 /// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
 const MAX_PARKED_BYTES: usize = 8 << 20;
 
+/// What a packet takes beside its data: FFmpeg's structures and the allocator's. A camera that sends tiny pictures
+/// must not be able to fill the memory with these.
+const PACKET_BYTES: usize = 512;
+
 /// What a branch works on, in order.
 #[derive(Debug)]
 pub(crate) enum Item<P = Packet, S = StreamInfo> {
@@ -39,7 +43,7 @@ pub(crate) trait Queued {
 
 impl Queued for Packet {
     fn bytes(&self) -> usize {
-        self.size()
+        self.size() + PACKET_BYTES
     }
 
     fn is_key(&self) -> bool {
@@ -152,6 +156,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
             dropped.idle = inner.drop_packets();
         }
         inner.items.push_back(Item::End);
+        inner.drop_empty_streams();
         drop(inner);
         self.wake();
         dropped
@@ -318,12 +323,27 @@ impl<P: Queued, S> Inner<P, S> {
         })
     }
 
-    /// Drops the packets and keeps the beginnings and ends of streams in their order.
+    /// Drops the packets and keeps in their order the beginnings and ends of streams that may have begun outside.
     fn drop_packets(&mut self) -> u64 {
         let before = self.items.len();
         self.items.retain(|item| !matches!(item, Item::Packet(_)));
         self.bytes = 0;
-        (before - self.items.len()) as u64
+        let dropped = before - self.items.len();
+        self.drop_empty_streams();
+        dropped as u64
+    }
+
+    /// Drops streams that are over and of which nothing is left: a reader that hangs must not be able to collect
+    /// one for each time that its camera is tried again.
+    fn drop_empty_streams(&mut self) {
+        let mut at = 0;
+        while let (Some(one), Some(next)) = (self.items.get(at), self.items.get(at + 1)) {
+            if matches!((one, next), (Item::Stream(_), Item::End)) {
+                self.items.drain(at..at + 2);
+            } else {
+                at += 1;
+            }
+        }
     }
 }
 
@@ -395,6 +415,28 @@ mod tests {
     }
 
     #[test]
+    fn streams_of_which_nothing_is_left_do_not_pile_up() {
+        let queue = Queue::new(LIMITS);
+        for id in 0..100 {
+            queue.push_stream("tried");
+            if id % 2 == 0 {
+                queue.push(Fake { bytes: MAX_BYTES, ..packet(id, true) });
+            }
+            queue.push_end();
+        }
+        queue.push_stream("now");
+        assert_eq!(drain(&queue), ["tried", "98!", "end", "now"]);
+        // The end of a stream that the reader knows of is kept.
+        let queue = Queue::new(LIMITS);
+        queue.push_stream("a");
+        queue.pop();
+        queue.push_end();
+        queue.push_stream("b");
+        queue.push_end();
+        assert_eq!(drain(&queue), ["end"]);
+    }
+
+    #[test]
     fn too_many_bytes_drop_to_the_next_key_frame() {
         let queue = Queue::new(LIMITS);
         let large = |id, key| Fake { bytes: MAX_BYTES / 2, ..packet(id, key) };
@@ -459,14 +501,19 @@ mod tests {
 
     #[test]
     fn dropping_keeps_the_beginnings_and_ends_of_streams() {
-        let queue = Queue::new(LIMITS);
         let at = |id, arrival_ms| Fake { arrival_ms, ..packet(id, true) };
-        queue.push_stream("a");
-        queue.push(at(1, 0));
-        queue.push_end();
-        queue.push_stream("b");
-        assert_eq!(queue.push(at(2, 9000)).overload, 1);
-        assert_eq!(drain(&queue), ["a", "end", "b", "2!"]);
+        for (is_read, expected) in [(true, &["end", "b", "2!"][..]), (false, &["b", "2!"])] {
+            let queue = Queue::new(LIMITS);
+            queue.push_stream("a");
+            if is_read {
+                queue.pop();
+            }
+            queue.push(at(1, 0));
+            queue.push_end();
+            queue.push_stream("b");
+            assert_eq!(queue.push(at(2, 9000)).overload, 1);
+            assert_eq!(drain(&queue), expected);
+        }
     }
 
     #[test]
