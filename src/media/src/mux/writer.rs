@@ -15,6 +15,9 @@ use crate::decode::describe;
 use crate::packet::Packet;
 use crate::stream::{Codec, CodecParameters, StreamInfo};
 
+/// Most bytes of a fragment, however long it lasts: a second of 128 Mbit/s.
+const MAX_FRAGMENT_BYTES: i64 = 16 << 20;
+
 /// Why a recording could not be begun or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum MuxError {
@@ -108,6 +111,8 @@ impl Mp4Writer {
         // negative offsets are not needed: `Placed` never shows a picture before it is decoded.
         options.set(c"movflags", c"empty_moov+default_base_moof");
         options.set_int(c"frag_duration", micros(fragment));
+        // A fragment is in memory until it is over, which it never is where timestamps stand still.
+        options.set_int(c"frag_size", MAX_FRAGMENT_BYTES);
         mp4.set_creation_time(began);
         // SAFETY: a context with one stream and an output of its own; options are ours.
         let written =

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vas_media::{Mp4Writer, MuxError, ParameterSets, Source, Timeline};
+use vas_media::{Mp4Writer, MuxError, ParameterSets, RawTimes, Source, Timeline};
 
 use crate::clips::Clip;
 
@@ -61,6 +61,46 @@ fn begins_as_a_browser_wants(bytes: &[u8], entry: &[u8; 4], record: &[u8; 4]) {
 fn clip(name: &str, encoder: &[&str]) -> Clip {
     let common = ["-bf", "2", "-g", "25", "-pix_fmt", "yuv420p"];
     Clip::encode(name, "testsrc2=size=96x64:rate=25:duration=2.2", &[encoder, &common].concat())
+}
+
+/// Counts what reaches the disk.
+#[derive(Clone, Default)]
+struct Count(Arc<Mutex<usize>>);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        *self.0.lock().unwrap() += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn timestamps_that_stand_still_collect_no_fragment_without_end() {
+    let noise = "nullsrc=size=640x360:rate=25:duration=1,geq=random(1)*255:128:128";
+    let clip = Clip::encode("clip.h264", noise, &["-c:v", "libx264", "-g", "1", "-qp", "20"]);
+    let mut source = clip.open();
+    let stream = source.stream().clone();
+    let packet = source.next_packet().unwrap().unwrap();
+    let mut sets = ParameterSets::of(&stream.parameters).unwrap().unwrap();
+    let sets = sets.read(&packet).unwrap();
+    let (count, began) = (Count::default(), "2026-11-25T00:00:00Z");
+    let writer = Box::new(count.clone());
+    let mut mp4 = Mp4Writer::begin(&stream, sets.as_deref(), FRAGMENT, began, writer).unwrap();
+    let mut line = Timeline::new(stream.time_base, stream.fps, 0);
+    let (mut given, mut kept) = (0, 0);
+    while given < 48 << 20 {
+        // All of one moment, as from a camera whose RTP timestamps never change.
+        let placed = line.place(RawTimes { pts: Some(0), dts: None });
+        mp4.write(&packet, placed, line.nominal()).unwrap();
+        given += packet.size();
+        kept = kept.max(given.saturating_sub(*count.0.lock().unwrap()));
+    }
+    assert!(kept <= (16 << 20) + 2 * packet.size(), "{kept} bytes were kept in memory");
+    mp4.finish().unwrap();
 }
 
 #[test]

@@ -29,6 +29,9 @@ const LIMITS: Limits = Limits { bytes: 32 << 20, wait: None };
 const FRAGMENT: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again, at the next key frame.
 const RETRY_NS: u64 = 2_000_000_000;
+/// A file that has been open for so many times the length of a segment ends, whatever its time line says: a camera
+/// whose timestamps stand still would else never have a closed one.
+const MOST_OPEN: u32 = 2;
 /// How often is looked whether the file is still there.
 const CHECK_NS: u64 = 1_000_000_000;
 
@@ -225,7 +228,11 @@ impl Recorder {
     fn is_over(&self, placed: Placed) -> bool {
         let (Some(open), Some(stream)) = (&self.open, &self.stream) else { return false };
         let length = stream.line.duration(placed.dts.saturating_sub(open.first.dts));
-        stream.jumped || stream.current != open.sets || length >= self.record.segment
+        let open_for = u64::try_from(now_ns().saturating_sub(open.began_ns)).unwrap_or(0);
+        let is_old =
+            Duration::from_nanos(open_for) >= self.record.segment.saturating_mul(MOST_OPEN);
+        let is_long = length >= self.record.segment || is_old;
+        stream.jumped || stream.current != open.sets || is_long
     }
 
     fn take_home(&mut self) -> Result<(), RecordError> {
