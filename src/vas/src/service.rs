@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use vas_frame::CameraId;
 
-use crate::config::{Camera, Role, Video, WhenIdle};
-use crate::export::{ExportFacts, FramePath};
+use crate::config::{Camera, Role, Roles, Video, WhenIdle};
+use crate::export::{EXTRA_SURFACES, ExportFacts, FramePath};
 use crate::gpus::Gpus;
 use crate::pipeline::{Branch, Decode, Decoders, Demand, Pipeline, Shown, Taker};
 use crate::producer::{self, Seat};
@@ -82,7 +82,7 @@ impl Parts {
                 if input.roles.has(Role::Export) {
                     demand = self.export(camera, &shown, &mut takers, &mut export)?;
                 }
-                branches.extend(self.decode(camera, &shown, takers, demand));
+                branches.extend(self.decode(camera, input.roles, &shown, takers, demand));
                 pipeline.start(input, &shown, branches)
             });
             inputs.push(InputStatus { roles: input.roles, shown });
@@ -115,6 +115,7 @@ impl Parts {
     fn decode(
         &self,
         camera: &Camera,
+        roles: Roles,
         shown: &Arc<Shown>,
         mut takers: Vec<Box<dyn Taker>>,
         demand: Option<Arc<Demand>>,
@@ -124,7 +125,7 @@ impl Parts {
             1 => takers.pop()?,
             _ => Box::new(takers),
         };
-        let decoders = Decoders::new(camera, Arc::clone(&self.gpus));
+        let decoders = Decoders::new(camera, Arc::clone(&self.gpus), held(camera, roles));
         Some(Box::new(Decode::new(shown, taker, demand, decoders, camera.decode_frames)))
     }
 
@@ -142,6 +143,15 @@ impl Parts {
             frame_path.stop();
         }
     }
+}
+
+/// Pictures that those who take an input's frames may hold at a time. A decoder on a GPU has so many surfaces more:
+/// with fewer, a slow encoder would take those that readers' frames are decoded to, and the other way round.
+/// Whether frames are exported changes nothing of it (contract V3).
+fn held(camera: &Camera, roles: Roles) -> u32 {
+    let encodes = camera.producer.as_ref().is_some_and(|producer| producer.video == Video::H264);
+    let encoder = if encodes && roles.has(Role::Producer) { producer::HELD_PICTURES } else { 0 };
+    EXTRA_SURFACES + encoder
 }
 
 /// What a camera shows that has not started yet.

@@ -7,7 +7,6 @@ use vas_media::{DecodeError, Decoder, DecoderKind, GpuError, StreamInfo};
 use super::ladder::{Ladder, Next, Rung};
 use super::state::DecoderFacts;
 use crate::config::{Camera, Decode, GpuChoice};
-use crate::export::EXTRA_SURFACES;
 use crate::gpus::{Gpus, Seat, Turn};
 
 /// Threads of a software decoder. One: more would hold frames back, and cameras are many.
@@ -18,6 +17,8 @@ const DECODER_THREADS: u32 = 1;
 pub(crate) struct Decoders {
     choice: GpuChoice,
     gpus: Arc<Gpus>,
+    /// Pictures that those who take them may hold at a time.
+    held: u32,
     ladder: Ladder,
     /// Kept while the camera rests, and until its GPU fails it.
     seat: Option<Seat>,
@@ -42,9 +43,10 @@ pub(super) struct Opened {
 }
 
 impl Decoders {
-    pub(crate) fn new(camera: &Camera, gpus: Arc<Gpus>) -> Self {
+    /// `held` is how many pictures those who take them may hold at a time.
+    pub(crate) fn new(camera: &Camera, gpus: Arc<Gpus>, held: u32) -> Self {
         let ladder = Ladder::new(camera.decode);
-        Self { choice: camera.gpu, gpus, ladder, seat: None, turn: None, why: None }
+        Self { choice: camera.gpu, gpus, held, ladder, seat: None, turn: None, why: None }
     }
 
     /// Another stream begins.
@@ -107,7 +109,7 @@ impl Decoders {
             Some((Ok(device), seat)) => (seat, device),
             _ => self.gpus.seat(self.choice, now_ns)?,
         };
-        let opened = vas_media::open_nvdec(stream, &device, EXTRA_SURFACES);
+        let opened = vas_media::open_nvdec(stream, &device, self.held);
         let decoder = opened.inspect_err(|error| {
             if let DecodeError::Gpu(why @ GpuError::DeviceLost { .. }) = error {
                 seat.failed(why, now_ns);

@@ -9,6 +9,8 @@ use vas_media::Frame;
 /// How many frames may wait: a decoder gives out some at once where pictures were reordered. More would only
 /// be older: an encoder that is too slow stays so.
 const WAITING: usize = 4;
+/// Decoded pictures that an encoder holds at a time: those that wait, and the one that it works on.
+pub(crate) const HELD_PICTURES: u32 = WAITING as u32 + 1;
 
 /// The queue. Full is full: a new frame finds no place, rather than pushing out one that waits, because
 /// letting go of a frame may cost the decode thread a call into a GPU's driver.

@@ -23,6 +23,7 @@ use vas_rtp::Identity;
 
 pub(crate) use copy::Copy;
 pub(crate) use encoding::Encode;
+pub(crate) use frames::HELD_PICTURES;
 pub(crate) use seat::Seat;
 #[cfg(test)]
 pub(crate) use shown::Loss;
