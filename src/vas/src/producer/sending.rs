@@ -20,6 +20,8 @@ use crate::pipeline::{Item, PacketQueue, Taken, Wakeup};
 
 /// The largest datagram of RTCP that is read; what is longer is cut and then refused.
 const MAX_RTCP: usize = 2048;
+/// Most datagrams that are read at once: who floods us must not keep us from sending.
+const MAX_HEARD: usize = 32;
 /// How long no picture may come before that is said.
 const QUIET_NS: u64 = 2_000_000_000;
 
@@ -272,7 +274,8 @@ impl<S: Beginning> Sending<S> {
     /// Reads what the transport sends back.
     fn hear(&mut self) {
         let mut buffer = [0; MAX_RTCP];
-        while let Some(datagram) = self.outlet.receive(&mut buffer) {
+        for _ in 0..MAX_HEARD {
+            let Some(datagram) = self.outlet.receive(&mut buffer) else { return };
             let feedback = self.sender.receive(datagram);
             self.shown.count(Counted::Pli, feedback.pli.into());
             self.shown.count(Counted::Fir, feedback.fir.into());
