@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::Serialize;
@@ -39,6 +39,11 @@ pub(crate) enum ChannelError {
     TooLong(usize),
     #[error("the other end does not read: {0} bytes wait for it")]
     NotRead(usize),
+    /// Which of those that follow belongs to which message is no longer known.
+    #[error(
+        "open files that came with a message were lost; has this process reached its limit of open files?"
+    )]
+    FilesLost,
     #[error("a message that makes no sense: {0}")]
     Nonsense(#[from] serde_json::Error),
     #[error(transparent)]
@@ -162,6 +167,9 @@ impl Channel {
                 }
             }
             match got {
+                Ok(got) if got.flags.contains(ReturnFlags::CTRUNC) => {
+                    return Err(ChannelError::FilesLost);
+                }
                 Ok(got) if got.bytes == 0 => return Err(ChannelError::Closed),
                 Ok(got) => self.inbox.extend_from_slice(&bytes[..got.bytes]),
                 Err(Errno::AGAIN) => return Ok(None),
@@ -247,6 +255,19 @@ mod tests {
         let (one, mut other) = two();
         (&one.socket).write_all(b"\x01\0\0\0{").unwrap();
         assert!(matches!(other.receive::<String>(), Err(ChannelError::Nonsense(_))));
+    }
+
+    #[test]
+    fn lost_files_are_no_other_messages_files() {
+        let (one, mut other) = two();
+        let file = tempfile::tempfile().unwrap();
+        let too_many = [file.as_fd(); MAX_FILES + 4];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FILES + 4))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&too_many)));
+        let bytes = [IoSlice::new(b"\x02\0\0\0\"\"")];
+        sendmsg(&one.socket, &bytes, &mut control, SendFlags::NOSIGNAL).unwrap();
+        assert!(matches!(other.receive::<String>(), Err(ChannelError::FilesLost)));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::status::ShardReport;
 const HANGS_AFTER: Duration = Duration::from_secs(15);
 /// Its first word takes what it takes to set up FFmpeg, the export and GPUs.
 const FIRST_WORD_WITHIN: Duration = Duration::from_secs(60);
+/// Most messages that are taken at once. A process that says more than it should holds nobody else up.
+const MOST_AT_ONCE: usize = 64;
 /// A process whose socket is closed ends.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -72,8 +74,9 @@ impl Process {
         for name in launch.hidden {
             command.env_remove(name);
         }
-        let child = command.spawn()?;
+        // Nothing may fail between the start and the value that ends it.
         let file = last_words.try_clone()?;
+        let child = command.spawn()?;
         let told = channel.send(&ToShard::Start(launch.start), vec![file.into()]);
         let mut process = Self {
             child,
@@ -128,9 +131,9 @@ impl Process {
         if let Err(error) = self.channel.flush() {
             self.give_up(&error);
         }
-        loop {
+        for _ in 0..MOST_AT_ONCE {
             match self.channel.receive() {
-                Ok(None) => return newest,
+                Ok(None) => break,
                 Ok(Some(FromShard::Report(report))) => {
                     self.heard = Some(now);
                     newest = Some(report);
@@ -141,10 +144,11 @@ impl Process {
                 }
                 Err(error) => {
                     self.give_up(&error);
-                    return newest;
+                    break;
                 }
             }
         }
+        newest
     }
 
     fn give_up(&mut self, error: &ChannelError) {
