@@ -10,6 +10,7 @@ mod core_files;
 mod export;
 mod flag;
 mod gpus;
+mod open_files;
 mod picture;
 mod pipeline;
 mod producer;

@@ -29,6 +29,7 @@ use crate::config::{Config, ConfigError, ConfigFiles, Surroundings};
 use crate::core_files;
 use crate::export;
 use crate::flag::FrameExport;
+use crate::open_files;
 use crate::status::{CameraReport, SET_APART, ShardReport, StatusFiles};
 use crate::trial::Trial;
 
@@ -121,6 +122,7 @@ impl Supervisor {
     fn start(asked: Asked, given: Given, config: Config) -> Result<Self, RunError> {
         check_count(&config)?;
         core_files::forbid();
+        open_files::allow_many();
         let signals = Signals::catch().map_err(RunError::Signals)?;
         let run_dir = take_run_dir(&config.run_dir)?;
         let files = StatusFiles::create(&config.run_dir, asked.export)
