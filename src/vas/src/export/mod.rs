@@ -103,7 +103,7 @@ fn open_root(config: &Export) -> Result<ExportRoot, ExportError> {
 pub(crate) fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
     let left: Vec<_> =
         cameras.into_iter().filter(|id| config.dir.join(id.as_str()).exists()).collect();
-    if !config.dir.exists() {
+    if left.is_empty() {
         return;
     }
     let swept = || -> Result<(), FramePathError> {

@@ -13,7 +13,7 @@ mod shard;
 mod signals;
 mod systemd;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,6 +108,9 @@ struct Supervisor {
     shards: Vec<Shard>,
     seats: Seats,
     blame: Blame,
+    /// Cameras that were taken out of the config while a process had them, which removes their files unless it dies
+    /// first.
+    taken_out: HashSet<CameraId>,
     files: StatusFiles,
     _run_dir: File,
     signals: Signals,
@@ -137,6 +140,7 @@ impl Supervisor {
             shards: shards.collect(),
             seats: Seats::default(),
             blame: Blame::default(),
+            taken_out: HashSet::new(),
             files,
             _run_dir: run_dir,
             signals,
@@ -193,9 +197,10 @@ impl Supervisor {
                 self.try_again(now);
                 self.tell(now);
             }
+            self.feed(now);
             self.wait(now)?;
         }
-        self.sweep();
+        self.sweep_all();
         self.failed.map_or(Ok(()), Err)
     }
 
@@ -296,6 +301,19 @@ impl Supervisor {
         if self.wanted(index).is_empty() {
             self.shards[index].want_none();
         }
+        if !ended.orderly {
+            self.sweep_what_nobody_has(index);
+        }
+    }
+
+    /// Removes what a process that died left of cameras that no other is to take over: those that are set apart, and
+    /// those that are no longer in the config.
+    fn sweep_what_nobody_has(&self, index: usize) {
+        let cameras = &self.cameras.1.cameras;
+        let gone = self.taken_out.iter();
+        let gone = gone.filter(|id| !cameras.iter().any(|camera| camera.id == **id));
+        let apart = self.shards[index].ids.iter().filter(|id| self.blame.apart(id).is_some());
+        self.sweep(gone.chain(apart).collect());
     }
 
     /// Gives cameras that were set apart for long enough another try.
@@ -356,10 +374,9 @@ impl Supervisor {
         let down = |id: &&CameraId| {
             self.shards.iter().any(|shard| shard.process.is_none() && shard.ids.contains(id))
         };
-        let swept: Vec<_> = gone.filter(down).collect();
-        if self.asked.export == FrameExport::On && !swept.is_empty() {
-            export::sweep(&self.settings.1.export, swept);
-        }
+        let (of_nobody, of_a_process): (Vec<_>, Vec<_>) = gone.partition(down);
+        self.sweep(of_nobody);
+        self.taken_out.extend(of_a_process.into_iter().cloned());
         self.divide(now);
     }
 
@@ -398,9 +415,17 @@ impl Supervisor {
     }
 
     /// Removes what shards that died could not.
-    fn sweep(&self) {
+    fn sweep_all(&self) {
         let left = self.shards.iter().filter(|shard| shard.left_files);
-        let ids: Vec<_> = left.flat_map(|shard| &shard.ids).collect();
+        let mut ids: Vec<_> = left.flat_map(|shard| &shard.ids).collect();
+        if !ids.is_empty() {
+            ids.extend(&self.taken_out);
+        }
+        self.sweep(ids);
+    }
+
+    /// Removes what is left of cameras; what belongs to a living process stays.
+    fn sweep(&self, ids: Vec<&CameraId>) {
         if self.asked.export == FrameExport::On && !ids.is_empty() {
             export::sweep(&self.settings.1.export, ids);
         }
@@ -419,7 +444,6 @@ impl Supervisor {
         if self.stopping.is_none() && self.shards.iter().all(has_begun) {
             self.systemd.ready();
         }
-        self.feed(now);
     }
 
     fn feed(&mut self, now: Instant) {
