@@ -4,6 +4,7 @@
 mod bare;
 mod decode;
 mod demand;
+mod descriptors;
 mod flag;
 mod gate;
 mod gpu;
