@@ -19,6 +19,9 @@ pub struct SourceError {
     pub kind: SourceErrorKind,
 }
 
+/// Most characters that are told of what something says.
+const MAX_SAID: usize = 300;
+
 /// What lay beneath a failure, in the words of whatever found it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,10 +35,17 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The first line of what something says of itself: the rest is dumps for its developers.
+    /// The first line of what something says of itself: the rest is dumps for its developers. A camera's own words
+    /// may stand in it, which can be of any length and hold anything.
     pub(crate) fn said(words: &impl std::fmt::Display) -> Self {
         let words = words.to_string();
-        Self::Said(words.lines().next().unwrap_or_default().trim_end().into())
+        let line = words.lines().next().unwrap_or_default().trim_end();
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        let mut said: String = line.chars().take(MAX_SAID).map(visible).collect();
+        if said.len() < line.len() {
+            said.push_str(" ...");
+        }
+        Self::Said(said.into())
     }
 }
 
@@ -273,6 +283,16 @@ impl EncodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_any_length_become_one_line() {
+        let said = |words: &str| Cause::said(&words).to_string();
+        assert_eq!(said("a\u{1b}[2J\u{fc} \n\nconn: b"), "a [2J\u{fc}");
+        let long = format!("Unparseable Session header {}", "\u{fc}".repeat(1 << 20));
+        assert_eq!(said(&long).chars().count(), MAX_SAID + 4);
+        assert!(said(&long).ends_with("\u{fc} ..."));
+        assert_eq!(said(&"x".repeat(MAX_SAID)), "x".repeat(MAX_SAID));
+    }
 
     #[test]
     fn source_errors_name_the_source_and_the_remedy() {

@@ -21,7 +21,7 @@ use super::receive_buffer;
 use super::report::CameraClock;
 use super::track::{self, Track};
 use super::words;
-use crate::error::{SourceError, SourceErrorKind};
+use crate::error::{Cause, SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
 use crate::request::{SourceRequest, Transport};
@@ -215,7 +215,7 @@ fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
     let index = index.ok_or(SourceErrorKind::NoVideo)?;
     let name = streams[index].encoding_name();
     if !["h264", "h265", "jpeg"].contains(&name) {
-        return Err(lacks(format!("the codec {name}")));
+        return Err(lacks(format!("the codec {}", Cause::said(&name))));
     }
     if track::has_several_parameter_sets(&String::from_utf8_lossy(session.sdp())) {
         return Err(lacks("several parameter sets of one kind".into()));
