@@ -15,6 +15,15 @@ pub(crate) struct Outlet {
     rtcp: Option<UdpSocket>,
 }
 
+/// What the transport sent back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard<'a> {
+    Datagram(&'a [u8]),
+    /// Nobody is there for what was sent over RTP before. Who is told so is not told again by the next sending.
+    Refused,
+    Nothing,
+}
+
 /// Why a datagram did not leave.
 #[derive(Debug)]
 pub(crate) enum NotSent {
@@ -67,19 +76,24 @@ impl Outlet {
         send(self.rtcp.as_ref().unwrap_or(&self.rtp), packet)
     }
 
-    /// The next datagram that came; `None` when there is none.
-    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-        let sockets = [Some(&self.rtp), self.rtcp.as_ref()];
-        let length = sockets.into_iter().flatten().find_map(|socket| {
-            // An error that was waiting here is that of an earlier packet; the next sending tells it again.
-            match socket.recv(buffer) {
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    socket.recv(buffer).ok()
-                }
-                other => other.ok(),
-            }
-        })?;
-        Some(&buffer[..length])
+    /// The next thing that came.
+    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Heard<'a> {
+        let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
+        let length = match (self.rtp.recv(buffer), &self.rtcp) {
+            (Ok(length), _) => length,
+            (Err(error), _) if refused(&error) => return Heard::Refused,
+            (Err(_), None) => return Heard::Nothing,
+            // What is wrong with RTCP's way out the media tell.
+            (Err(_), Some(rtcp)) => match rtcp.recv(buffer) {
+                Ok(length) => length,
+                Err(error) if refused(&error) => match rtcp.recv(buffer) {
+                    Ok(length) => length,
+                    Err(_) => return Heard::Nothing,
+                },
+                Err(_) => return Heard::Nothing,
+            },
+        };
+        Heard::Datagram(&buffer[..length])
     }
 
     /// What becomes readable when something comes.
@@ -155,8 +169,8 @@ mod tests {
         assert_eq!(&buffer[..length], b"report");
         rtcp.0.send_to(b"feedback", from).unwrap();
         until_readable(outlet.descriptors().1.unwrap());
-        assert_eq!(outlet.receive(&mut buffer), Some(&b"feedback"[..]));
-        assert_eq!(outlet.receive(&mut buffer), None);
+        assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(b"feedback"));
+        assert_eq!(outlet.receive(&mut buffer), Heard::Nothing);
     }
 
     #[test]
@@ -168,8 +182,8 @@ mod tests {
         known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
         let mut buffer = [0; 100];
         until_readable(outlet.descriptors().0);
-        assert_eq!(outlet.receive(&mut buffer), Some(&b"pli of the peer"[..]));
-        assert_eq!(outlet.receive(&mut buffer), None);
+        assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(b"pli of the peer"));
+        assert_eq!(outlet.receive(&mut buffer), Heard::Nothing);
     }
 
     #[test]
@@ -180,6 +194,9 @@ mod tests {
         outlet.send_rtp(b"1").unwrap();
         // Over loopback the refusal is there when the call returns.
         assert!(matches!(outlet.send_rtp(b"2"), Err(NotSent::PeerGone)));
+        // Whoever asks first is told, and the other is not.
+        assert_eq!(outlet.receive(&mut [0; 9]), Heard::Refused);
+        outlet.send_rtp(b"2").unwrap();
         let back = UdpSocket::bind(address).unwrap();
         let _ = outlet.send_rtp(b"3");
         outlet.send_rtp(b"4").unwrap();

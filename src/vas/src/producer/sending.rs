@@ -11,7 +11,7 @@ use vas_frame::CameraId;
 use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
 use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
 
-use super::outlet::{NotSent, Outlet};
+use super::outlet::{Heard, NotSent, Outlet};
 use super::page::Page;
 use super::shown::{Counted, Loss, Shown, State};
 use super::{Seat, identity};
@@ -24,6 +24,9 @@ const MAX_RTCP: usize = 2048;
 const MAX_HEARD: usize = 32;
 /// How long no picture may come before that is said.
 const QUIET_NS: u64 = 2_000_000_000;
+/// How long after the last word that nobody is there packets that leave are believed to arrive. Such words answer
+/// some packets only: the kernel limits their rate.
+const GONE_NS: u64 = 3_000_000_000;
 
 /// What the queue says at the beginning of a stream.
 pub(super) trait Beginning {
@@ -76,6 +79,8 @@ pub(super) struct Sending<S> {
     refused: Option<String>,
     state: State,
     last_picture_ns: u64,
+    /// When it was last said that nobody is there.
+    refused_ns: u64,
 }
 
 impl<S: Beginning> Sending<S> {
@@ -107,6 +112,7 @@ impl<S: Beginning> Sending<S> {
             refused: None,
             state: State::Waiting,
             last_picture_ns: 0,
+            refused_ns: 0,
         }
     }
 
@@ -246,6 +252,7 @@ impl<S: Beginning> Sending<S> {
     fn note(&mut self, sent: Result<(), NotSent>) {
         match sent {
             Ok(()) if self.state == State::Sending => {}
+            Ok(()) if self.is_gone() => {}
             Ok(()) => {
                 tracing::info!("sending to the transport");
                 self.set_state(State::Sending, "");
@@ -253,6 +260,7 @@ impl<S: Beginning> Sending<S> {
             Err(NotSent::Full) => self.shown.lose(Loss::SocketFull, 1),
             Err(NotSent::PeerGone) => {
                 self.shown.lose(Loss::PeerGone, 1);
+                self.refused_ns = monotonic_ns();
                 if self.state != State::PeerGone {
                     tracing::warn!("nobody is at the transport's address (ICMP)");
                     self.set_state(State::PeerGone, "nobody is at the transport's address (ICMP)");
@@ -271,11 +279,23 @@ impl<S: Beginning> Sending<S> {
         }
     }
 
+    /// Whether nobody was there a moment ago.
+    fn is_gone(&self) -> bool {
+        self.state == State::PeerGone && monotonic_ns() < self.refused_ns.saturating_add(GONE_NS)
+    }
+
     /// Reads what the transport sends back.
     fn hear(&mut self) {
         let mut buffer = [0; MAX_RTCP];
         for _ in 0..MAX_HEARD {
-            let Some(datagram) = self.outlet.receive(&mut buffer) else { return };
+            let datagram = match self.outlet.receive(&mut buffer) {
+                Heard::Datagram(datagram) => datagram,
+                Heard::Refused => {
+                    self.note(Err(NotSent::PeerGone));
+                    continue;
+                }
+                Heard::Nothing => return,
+            };
             let feedback = self.sender.receive(datagram);
             self.shown.count(Counted::Pli, feedback.pli.into());
             self.shown.count(Counted::Fir, feedback.fir.into());
