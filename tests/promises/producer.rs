@@ -13,14 +13,14 @@ use vas_tests::clip::{Clip, FPS, run};
 use vas_tests::service::Service;
 
 /// Where a PlainTransport would be: keeps the payloads of what comes.
-struct Transport {
-    port: u16,
+pub(crate) struct Transport {
+    pub(crate) port: u16,
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Vec<u8>>>,
 }
 
 impl Transport {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -44,13 +44,13 @@ impl Transport {
         Self { port, over, thread }
     }
 
-    fn payloads(self) -> Vec<Vec<u8>> {
+    pub(crate) fn payloads(self) -> Vec<Vec<u8>> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
 }
 
-fn stanza(clip: &Path, port: u16, video: &str) -> String {
+pub(crate) fn stanza(clip: &Path, port: u16, video: &str) -> String {
     format!(
         "[[camera]]\nid = \"cam\"\nurl = {clip:?}\n[camera.producer]\nrtp = \"127.0.0.1:{port}\"\n\
          video = \"{video}\"\n"
