@@ -17,7 +17,7 @@ test=(python3-numpy strace gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(valgrind opencv-doc)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
-    flatbuffers-compiler python3-venv janus)
+    flatbuffers-compiler python3-venv janus chromium)
 # Debian's own, or one that is there already: another nodejs package brings npm with it.
 command -v npm >/dev/null || mediasoup+=(nodejs npm)
 cargo_fuzz=0.13.2

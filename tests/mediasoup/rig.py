@@ -21,18 +21,19 @@ def vas():
     return path
 
 
-class Sfu:
-    """The router of sfu.mjs."""
+class Script:
+    """A script in node beside us, asked and answering by JSON lines."""
+
+    name, beside = None, ()
 
     async def __aenter__(self):
-        cache = os.environ["VAS_MEDIASOUP"]
-        environment = dict(os.environ, MEDIASOUP_WORKER_BIN=os.environ["MEDIASOUP_WORKER_BIN"])
         # Modules are looked for beside the script, so it runs from where they are.
-        script = pathlib.Path(cache) / "sfu.mjs"
-        script.write_bytes((HERE / "sfu.mjs").read_bytes())
+        cache = pathlib.Path(os.environ["VAS_MEDIASOUP"])
+        for name in (self.name, *self.beside):
+            (cache / name).write_bytes((HERE / name).read_bytes())
         self.process = await asyncio.create_subprocess_exec(
-            "node", str(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=environment, limit=1 << 20,
+            "node", self.name, *self.beside, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cwd=cache, limit=1 << 20,
         )
         self.waiting, self.n = {}, 0
         self.reader = asyncio.create_task(self.read())
@@ -52,13 +53,52 @@ class Sfu:
             answer = json.loads(line)
             self.waiting.pop(answer["n"]).set_result(answer)
 
-    async def ask(self, verb, **rest):
+    async def call(self, **what):
         self.n += 1
         future = self.waiting[self.n] = asyncio.get_running_loop().create_future()
-        self.process.stdin.write(json.dumps({"n": self.n, "verb": verb, **rest}).encode() + b"\n")
+        self.process.stdin.write(json.dumps({"n": self.n, **what}).encode() + b"\n")
         answer = await asyncio.wait_for(future, PATIENCE)
-        assert "error" not in answer, f"{verb}: {answer['error']}"
+        assert "error" not in answer, f"{what}: {answer['error']}"
         return answer["result"]
+
+
+class Sfu(Script):
+    """The router of sfu.mjs."""
+
+    name = "sfu.mjs"
+
+    async def ask(self, verb, **rest):
+        return await self.call(verb=verb, **rest)
+
+
+class Browser(Script):
+    """Chromium, with the viewer of page.mjs in its page."""
+
+    name, beside = "browser.mjs", ("page.mjs",)
+
+    async def viewer(self, verb, *arguments):
+        inside = ", ".join(json.dumps(one) for one in arguments)
+        return await self.call(expression=f"viewer.{verb}({inside})")
+
+    async def watch(self, sfu, producer):
+        """Has the page play a producer's stream."""
+        takes = await self.viewer("load", await sfu.ask("capabilities"))
+        offered = await sfu.ask("webrtc")
+        consumed = await sfu.ask(
+            "consume", transport=offered["id"], producer=producer, rtpCapabilities=takes
+        )
+        to = await self.viewer("receive", offered, consumed)
+        await sfu.ask("connect", transport=offered["id"], to=to)
+        await self.viewer("play")
+        await sfu.ask("resume", consumer=consumed["id"])
+
+    async def until(self, what, wanted):
+        """What the browser says of the stream, once it is as wanted."""
+        deadline = time.monotonic() + PATIENCE
+        while not wanted(stats := await self.viewer("stats")):
+            assert time.monotonic() < deadline, f"no {what}: {stats}"
+            await asyncio.sleep(0.1)
+        return stats
 
 
 class Camera:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The producer against MediaSoup's own worker and against Debian's Janus, with viewers that decode. What it needs beside Debian's packages
-# (scripts/setup.sh mediasoup) is built once and kept in ~/.cache/vas-mediasoup, by version.
+# The producer against MediaSoup's own worker and against Debian's Janus, with viewers that decode, Chromium among
+# them. What it needs beside Debian's packages (scripts/setup.sh mediasoup) is built once and kept in
+# ~/.cache/vas-mediasoup, by version.
 #
 #   tests/mediasoup/run.sh [test_mediasoup.Streams.test_...]
 set -euo pipefail
@@ -25,5 +26,5 @@ if [ ! -x "$python/bin/done" ]; then
 fi
 cd "$here"
 tests=("$@")
-[ $# -gt 0 ] || tests=(test_mediasoup test_janus)
+[ $# -gt 0 ] || tests=(test_mediasoup test_browser test_janus)
 PYTHONDONTWRITEBYTECODE=1 exec "$python/bin/python" -W ignore -m unittest -v "${tests[@]}"
