@@ -129,7 +129,8 @@ fn serve(
             // One that waits is newer than what it would follow.
             if !channel.is_waiting() {
                 let report = FromShard::Report(status::report(shard, cameras.shown()));
-                if channel.send(&report, Vec::new()).is_err() {
+                if let Err(error) = channel.send(&report, Vec::new()) {
+                    say_why_it_ends(&error);
                     break;
                 }
             }
@@ -158,7 +159,8 @@ fn serve(
 /// Does what the supervisor says. `false`: to end.
 fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
     loop {
-        if channel.flush().is_err() {
+        if let Err(error) = channel.flush() {
+            say_why_it_ends(&error);
             return false;
         }
         match channel.receive() {
@@ -182,14 +184,20 @@ fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
                 // The supervisor has understood the same.
                 Err(problems) => tracing::error!("the config that came is wrong: {problems}"),
             },
-            Err(ChannelError::Closed) => {
-                tracing::warn!("the supervisor is gone: ending");
-                return false;
-            }
             Err(error) => {
-                tracing::error!("the supervisor can't be understood: {error}");
+                say_why_it_ends(&error);
                 return false;
             }
+        }
+    }
+}
+
+/// No shard ends without a word.
+fn say_why_it_ends(error: &ChannelError) {
+    match error {
+        ChannelError::Closed => tracing::warn!("the supervisor is gone: ending"),
+        error => {
+            tracing::error!("nothing can be said to the supervisor, or by it: {error}; ending")
         }
     }
 }
