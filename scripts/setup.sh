@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
 #   scripts/setup.sh demo     the same, ffmpeg and the RTSP server
-#   scripts/setup.sh test     the same, numpy, strace, an aarch64 compiler and QEMU for the reader in C, and
+#   scripts/setup.sh test     the same, numpy, procps, strace, an aarch64 compiler and QEMU for the reader in C, and
 #                             cargo-fuzz, which Cargo builds
 #   scripts/setup.sh bench    the same, valgrind and a recording
 #   scripts/setup.sh mediasoup    what `demo` takes, and what MediaSoup's worker is built from and driven with
@@ -13,7 +13,8 @@ build=(build-essential pkg-config clang libclang-dev
     libavcodec-dev libavdevice-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev)
 demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
-test=(python3-numpy strace gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
+# procps: kill(1), which the tests signal processes with.
+test=(python3-numpy procps strace gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(valgrind opencv-doc)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
