@@ -15,6 +15,7 @@ mod producer;
 mod readers;
 mod reconnect;
 mod record;
+mod record_sound;
 mod reload;
 mod removal;
 mod secrets;

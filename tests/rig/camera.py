@@ -10,7 +10,9 @@ mount, after its files:
     once    end with RTCP BYE, a second after the last picture
     shared  one stream for all clients, as a real camera has it; otherwise every client gets a
             stream of its own that begins with the first picture
-    audio   a second track, G.711, that a client has to ignore
+    audio   a second track, G.711, that no recording has a place for
+    aac     a second track, AAC
+    opus    a second track, Opus
 
 Motion JPEG comes from a file of pictures one after the other (.jpeg).
 
@@ -46,6 +48,13 @@ LINGER = Gst.SECOND
 
 # A file that cannot be taken apart in this time never will be.
 READ_LIMIT = 20 * Gst.SECOND
+
+# From what the test source makes to RTP, by the mount's option.
+SOUND = {
+    "audio": "rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0",
+    "aac": "rate=48000,channels=2 ! voaacenc bitrate=96000 ! rtpmp4gpay name=pay1 pt=97",
+    "opus": "rate=48000,channels=2 ! opusenc ! rtpopuspay name=pay1 pt=97",
+}
 
 AccessUnit = collections.namedtuple("AccessUnit", "data pts dts key")
 Clip = collections.namedtuple("Clip", "codec units duration")
@@ -137,7 +146,7 @@ class Mount:
         self.codec = clips[0].codec
         self.once = "once" in flags
         self.shared = "shared" in flags
-        self.audio = "audio" in flags
+        self.audio = next((sound for sound in SOUND if sound in flags), None)
         self.units = []
         start = 0
         for clip in clips:
@@ -155,11 +164,8 @@ class Mount:
             f" caps={caps(self.codec)}{parser}"
             f" ! rtp{self.codec}pay name=pay0 pt={number} mtu=1400"
         )
-        audio = (
-            " audiotestsrc name=audio is-live=true wave=ticks"
-            " ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0"
-        )
-        return f"( {video}{audio if self.audio else ''} )"
+        source = " audiotestsrc name=audio is-live=true wave=ticks ! audio/x-raw,"
+        return f"( {video}{source + SOUND[self.audio] if self.audio else ''} )"
 
 
 class Playback:
@@ -228,8 +234,8 @@ def parse_mount(text, known):
     name, equals, rest = text.partition("=")
     files, *flags = rest.split(",")
     if not name or not equals or not files:
-        fail(f"--mount {text}: expected NAME=FILE[+FILE...][,loop|once][,shared][,audio]")
-    if unknown := set(flags) - {"loop", "once", "shared", "audio"}:
+        fail(f"--mount {text}: expected NAME=FILE[+FILE...][,loop|once][,shared][,audio|aac|opus]")
+    if unknown := set(flags) - {"loop", "once", "shared", *SOUND}:
         fail(f"--mount {text}: unknown option {', '.join(sorted(unknown))}")
     clips = []
     for file in files.split("+"):

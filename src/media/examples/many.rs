@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         client: if client == "ffmpeg" { RtspClient::Ffmpeg } else { RtspClient::Retina },
         connect_timeout: Duration::from_secs(60),
         read_timeout: Duration::from_secs(10),
+        sound: false,
     };
     let stop = StopFlag::new();
     let (packets, lost, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));

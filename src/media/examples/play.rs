@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         client: vas_media::RtspClient::Auto,
         connect_timeout: Duration::from_secs(10),
         read_timeout: Duration::from_secs(5),
+        sound: false,
     };
     let began = monotonic_ns();
     let mut source = open(&request, &StopFlag::new())?;

@@ -18,6 +18,7 @@
 //!     client: vas_media::RtspClient::Auto,
 //!     connect_timeout: Duration::from_secs(10),
 //!     read_timeout: Duration::from_secs(5),
+//!     sound: false,
 //! };
 //! let stop = StopFlag::new();
 //! let mut source = vas_media::open(&request, &stop)?;
@@ -54,6 +55,7 @@ mod mux;
 mod packet;
 mod redact;
 mod request;
+mod sound;
 mod source;
 mod stop;
 mod stream;
@@ -73,10 +75,11 @@ pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{Cause, EncodeError, SourceError, SourceErrorKind};
 pub use fraction::Fraction;
 pub use frame::{Crop, Frame};
-pub use mux::{Mp4Writer, MuxError, ParameterSets, Placed, RawTimes, Timeline};
+pub use mux::{Moment, Mp4Writer, MuxError, ParameterSets, Placed, RawTimes, SoundLine, Timeline};
 pub use packet::Packet;
 pub use redact::redact;
 pub use request::{RtspClient, SourceRequest, Transport};
+pub use sound::{Sound, SoundInfo};
 pub use source::{Source, open};
 pub use stop::StopFlag;
 pub use stream::{Carrier, Codec, CodecParameters, StreamInfo};

@@ -10,7 +10,8 @@ use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;
 use crate::mux::RawTimes;
 
-/// One packet of the video stream: with every codec here, one coded picture.
+/// One packet: of the video stream, where with every codec here it is one coded picture, or of sound, where that
+/// was asked for.
 pub struct Packet {
     raw: NonNull<ffi::AVPacket>,
     time_base: Fraction,
@@ -20,6 +21,7 @@ pub struct Packet {
     discontinuity: bool,
     lost: bool,
     wall_clock_ns: Option<i64>,
+    sound: bool,
 }
 
 // SAFETY: a packet's buffers are reference-counted with atomics and tied to no thread; `Packet` is
@@ -41,6 +43,7 @@ impl Packet {
             discontinuity: false,
             lost: false,
             wall_clock_ns: None,
+            sound: false,
         }
     }
 
@@ -118,6 +121,7 @@ impl Packet {
         other.discontinuity = self.discontinuity;
         other.lost = self.lost;
         other.wall_clock_ns = self.wall_clock_ns;
+        other.sound = self.sound;
         // SAFETY: both are valid packets, `other` is blank, and `self`'s data is counted because
         // av_read_frame and av_new_packet hand out nothing else.
         check(unsafe { ffi::av_packet_ref(other.as_mut_ptr(), self.as_ptr()) })?;
@@ -141,9 +145,30 @@ impl Packet {
         unsafe { std::slice::from_raw_parts(packet.data, length) }
     }
 
-    /// Whether decoding can begin here.
+    /// Whether it is of sound, and not of the video stream.
+    pub fn is_sound(&self) -> bool {
+        self.sound
+    }
+
+    /// Marks it as one of sound, whose times are in ticks of `time_base`.
+    pub(crate) fn set_sound(&mut self, time_base: Fraction) {
+        self.sound = true;
+        self.time_base = time_base;
+    }
+
+    /// How long it lasts in ticks, where the source knows it.
+    pub fn duration_ticks(&self) -> Option<i64> {
+        Some(self.get().duration).filter(|ticks| *ticks > 0)
+    }
+
+    pub(crate) fn set_duration(&mut self, ticks: i64) {
+        // SAFETY: ours.
+        unsafe { (*self.as_mut_ptr()).duration = ticks };
+    }
+
+    /// Whether decoding of pictures can begin here; never with sound.
     pub fn is_key(&self) -> bool {
-        self.get().flags & ffi::AV_PKT_FLAG_KEY != 0
+        !self.sound && self.get().flags & ffi::AV_PKT_FLAG_KEY != 0
     }
 
     /// Whether the demuxer knows that the data is damaged.

@@ -27,8 +27,10 @@ pub struct SourceRequest {
     pub client: RtspClient,
     /// Limit for everything up to knowing the stream, looking the name up included; cameras only.
     pub connect_timeout: Duration,
-    /// Limit for the wait for one packet; cameras only.
+    /// Limit for the wait for one packet of video; cameras only.
     pub read_timeout: Duration,
+    /// Whether sound is wanted, too; cameras only. What came of it says [`StreamInfo::sound`](crate::StreamInfo).
+    pub sound: bool,
 }
 
 /// How RTP is to travel from a camera.

@@ -8,6 +8,7 @@ use ffmpeg_next::ffi;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;
+use crate::sound::Sound;
 
 /// The video stream of a source.
 ///
@@ -32,6 +33,8 @@ pub struct StreamInfo {
     pub knows_loss: bool,
     /// What a decoder needs to begin.
     pub parameters: CodecParameters,
+    /// What came of the wish for sound.
+    pub sound: Sound,
 }
 
 impl fmt::Display for StreamInfo {
@@ -141,6 +144,22 @@ impl CodecParameters {
 
     /// Parameters of a video stream with this extradata.
     pub(crate) fn video(id: ffi::AVCodecID, extradata: &[u8]) -> Self {
+        Self::of(ffi::AVMediaType::AVMEDIA_TYPE_VIDEO, id, extradata)
+    }
+
+    /// Parameters of an audio stream with this extradata, at `rate_hz`.
+    pub(crate) fn audio(id: ffi::AVCodecID, extradata: &[u8], rate_hz: u32, channels: u16) -> Self {
+        let mut owned = Self::of(ffi::AVMediaType::AVMEDIA_TYPE_AUDIO, id, extradata);
+        // SAFETY: ours, and borrowed by nobody else; the layout is blank and needs no memory of its own.
+        unsafe {
+            let parameters = owned.0.as_mut();
+            parameters.sample_rate = to_c_int(rate_hz as usize);
+            ffi::av_channel_layout_default(&mut parameters.ch_layout, channels.into());
+        }
+        owned
+    }
+
+    fn of(media: ffi::AVMediaType, id: ffi::AVCodecID, extradata: &[u8]) -> Self {
         // SAFETY: takes nothing; null means no memory.
         let Some(raw) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
@@ -151,7 +170,7 @@ impl CodecParameters {
         // padding, and is freed with the parameters.
         unsafe {
             let raw = raw.as_ptr();
-            (*raw).codec_type = ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
+            (*raw).codec_type = media;
             (*raw).codec_id = id;
             if !extradata.is_empty() {
                 let copy = ffi::av_mallocz(padded).cast::<u8>();
@@ -206,6 +225,13 @@ impl CodecParameters {
 
     pub(crate) fn as_ptr(&self) -> *const ffi::AVCodecParameters {
         self.0.as_ptr()
+    }
+
+    /// Samples a second and channels, of sound.
+    pub(crate) fn sampling(&self) -> (u32, u16) {
+        let parameters = self.get();
+        let channels = u16::try_from(parameters.ch_layout.nb_channels).unwrap_or(0);
+        (u32::try_from(parameters.sample_rate).unwrap_or(0), channels)
     }
 
     pub(crate) fn codec_id(&self) -> ffi::AVCodecID {
@@ -355,6 +381,7 @@ mod tests {
             carrier: Carrier::Tcp,
             knows_loss: false,
             parameters: parameters.clone(),
+            sound: Sound::None,
         };
         assert_eq!(stream.to_string(), "h264 (Main) 1920x1080 25 fps");
         stream.profile = None;

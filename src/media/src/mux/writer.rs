@@ -13,6 +13,7 @@ use super::timeline::Placed;
 use crate::av::{AvError, Options, check, to_c_int};
 use crate::decode::describe;
 use crate::packet::Packet;
+use crate::sound::{Sound, SoundInfo};
 use crate::stream::{Codec, CodecParameters, StreamInfo};
 
 /// Most bytes of a fragment, however long it lasts: a second of 128 Mbit/s.
@@ -38,7 +39,7 @@ pub enum MuxError {
     Muxer(#[source] AvError),
 }
 
-/// A fragmented MP4 file with one video track, as it is written.
+/// A fragmented MP4 file with one video track, and one of sound where there is some, as it is written.
 ///
 /// Bytes go to the writer a fragment at a time: what was written is always a file that plays up to its last
 /// whole fragment. It is a stream: nothing is gone back to.
@@ -46,6 +47,7 @@ pub struct Mp4Writer {
     context: NonNull<ffi::AVFormatContext>,
     sink: Sink,
     scratch: Packet,
+    has_sound: bool,
 }
 
 // SAFETY: a muxer may be used from any thread, by one at a time; this is its only handle and is not `Sync`.
@@ -104,8 +106,11 @@ impl Mp4Writer {
         let context =
             NonNull::new(context).ok_or(MuxError::Muxer(AvError::new(ffi::AVERROR_BUG)))?;
         let scratch = Packet::empty(stream.time_base, None);
-        let mut mp4 = Self { context, sink: Sink::new(writer), scratch };
+        let mut mp4 = Self { context, sink: Sink::new(writer), scratch, has_sound: false };
         mp4.add_track(stream, sets).map_err(MuxError::Muxer)?;
+        if let Sound::Comes(sound) = &stream.sound {
+            mp4.add_sound(sound).map_err(MuxError::Muxer)?;
+        }
         let mut options = Options::new();
         // empty_moov: what a player must know stands at the start. default_base_moof: what browsers ask for.
         // negative offsets are not needed: `Placed` never shows a picture before it is decoded.
@@ -114,7 +119,7 @@ impl Mp4Writer {
         // A fragment is in memory until it is over, which it never is where timestamps stand still.
         options.set_int(c"frag_size", MAX_FRAGMENT_BYTES);
         mp4.set_creation_time(began);
-        // SAFETY: a context with one stream and an output of its own; options are ours.
+        // SAFETY: a context with its streams and an output of its own; options are ours.
         let written =
             unsafe { ffi::avformat_write_header(mp4.context.as_ptr(), options.as_mut_ptr()) };
         mp4.outcome(written)?;
@@ -161,6 +166,25 @@ impl Mp4Writer {
         Ok(())
     }
 
+    fn add_sound(&mut self, sound: &SoundInfo) -> Result<(), AvError> {
+        let raw = self.context.as_ptr();
+        // SAFETY: as with the video track.
+        unsafe {
+            // FFmpeg before 7 calls Opus in MP4 experimental.
+            (*raw).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL;
+            let track = ffi::avformat_new_stream(raw, ptr::null());
+            if track.is_null() {
+                return Err(AvError::new(-libc::ENOMEM));
+            }
+            let parameters = (*track).codecpar;
+            check(ffi::avcodec_parameters_copy(parameters, sound.parameters.as_ptr()))?;
+            (*parameters).codec_tag = 0;
+            (*track).time_base = sound.time_base.to_av();
+        }
+        self.has_sound = true;
+        Ok(())
+    }
+
     fn set_creation_time(&mut self, time: &str) {
         let Ok(time) = CString::new(time) else { return };
         // SAFETY: a context of our own; both strings are copied. It fails only for want of memory, and then
@@ -182,17 +206,21 @@ impl Mp4Writer {
         placed: Placed,
         duration: i64,
     ) -> Result<(), MuxError> {
+        if packet.is_sound() && !self.has_sound {
+            return Ok(());
+        }
+        let index = c_int::from(packet.is_sound());
         let scratch = self.scratch.as_mut_ptr();
         // SAFETY: `scratch` is ours and blank between calls; `packet` is valid and its data is counted. The
         // track's time base is the packet's until the header is written, which may have chosen another.
         let written = unsafe {
             ffi::av_packet_unref(scratch);
             check(ffi::av_packet_ref(scratch, packet.as_ptr())).map_err(MuxError::Muxer)?;
-            (*scratch).stream_index = 0;
+            (*scratch).stream_index = index;
             (*scratch).pts = placed.pts;
             (*scratch).dts = placed.dts;
             (*scratch).duration = duration;
-            let track = *(*self.context.as_ptr()).streams;
+            let track = *(*self.context.as_ptr()).streams.add(index as usize);
             ffi::av_packet_rescale_ts(scratch, packet.time_base().to_av(), (*track).time_base);
             ffi::av_write_frame(self.context.as_ptr(), scratch)
         };

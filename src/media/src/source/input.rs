@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
+use ffmpeg_next::ffi::AVMediaType::{AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO};
 
 use super::watch::{Watch, interrupted};
 use crate::av::{AvError, Options, check};
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::sound::Sound;
 use crate::stream::{Carrier, CodecParameters, StreamInfo};
 
 /// Rates outside are what FFmpeg makes of a clock, not of pictures.
@@ -26,6 +27,7 @@ pub(super) struct Input {
     /// FFmpeg holds a pointer into it, so it must outlive `context`: `Drop` closes that first.
     watch: Arc<Watch>,
     video: Option<Video>,
+    sound: Option<(c_int, Fraction)>,
 }
 
 /// What is needed of the selected stream for every packet.
@@ -52,7 +54,7 @@ impl Input {
         match open_context(url, format, &mut options, &watch) {
             Ok(context) => {
                 options.warn_about_leftovers();
-                Ok(Self { context, watch, video: None })
+                Ok(Self { context, watch, video: None, sound: None })
             }
             Err(error) => {
                 // FFmpeg freed its context, and with it the only other user of the watch.
@@ -111,10 +113,39 @@ impl Input {
             carrier,
             knows_loss: matches!(carrier, Carrier::File | Carrier::Generated),
             parameters,
+            sound: Sound::None,
         })
     }
 
-    /// Reads the next packet of the selected stream, blocking until it is there or the watch says
+    /// Takes the best audio stream back, if recordings have a place for it.
+    pub(super) fn select_sound(&mut self) -> Result<Sound, AvError> {
+        let raw = self.context.as_ptr();
+        let beside = self.video.map_or(-1, |video| video.index);
+        // SAFETY: an open context; without a place for a decoder none is looked up.
+        let found = unsafe {
+            ffi::av_find_best_stream(raw, AVMEDIA_TYPE_AUDIO, -1, beside, ptr::null_mut(), 0)
+        };
+        if found == ffi::AVERROR_STREAM_NOT_FOUND {
+            return Ok(Sound::None);
+        }
+        let index = check(found)?;
+        // SAFETY: `index` is one of the context's streams, which stay valid while it is open.
+        let (stream, time_base, parameters) = unsafe {
+            let stream = *(*raw).streams.add(index as usize);
+            (stream, (*stream).time_base, CodecParameters::copy_of((*stream).codecpar))
+        };
+        let time_base =
+            Fraction::from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
+        let sound = Sound::of(parameters, time_base, true);
+        if matches!(sound, Sound::Comes(_)) {
+            // SAFETY: as above; nothing else refers to the stream here.
+            unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
+            self.sound = Some((index, time_base));
+        }
+        Ok(sound)
+    }
+
+    /// Reads the next packet of a selected stream, blocking until it is there or the watch says
     /// to return.
     pub(super) fn read(&mut self) -> Result<Packet, AvError> {
         let Some(video) = self.video else {
@@ -132,6 +163,13 @@ impl Input {
                 // An empty packet would tell a decoder that the stream ends.
                 Ok(_) if packet.stream_index() == video.index && packet.size() > 0 => {
                     return Ok(packet);
+                }
+                Ok(_) if packet.size() > 0 => {
+                    let sound = self.sound.filter(|(index, _)| *index == packet.stream_index());
+                    if let Some((_, time_base)) = sound {
+                        packet.set_sound(time_base);
+                        return Ok(packet);
+                    }
                 }
                 Ok(_) => {}
                 Err(error) if error.errno() == Some(libc::EAGAIN) => {

@@ -78,6 +78,7 @@ impl Clip {
             client: vas_media::RtspClient::Auto,
             connect_timeout: Duration::from_secs(30),
             read_timeout: Duration::from_secs(30),
+            sound: false,
         };
         vas_media::open(&request, &StopFlag::new()).unwrap()
     }

@@ -64,6 +64,7 @@ pub(crate) fn request(url: &str) -> SourceRequest {
         client: vas_media::RtspClient::Auto,
         connect_timeout: Duration::from_secs(30),
         read_timeout: Duration::from_secs(30),
+        sound: false,
     }
 }
 

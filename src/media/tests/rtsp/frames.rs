@@ -12,6 +12,7 @@ fn play(clip: Clip, frames: DecodeFrames) -> Vec<(bool, Vec<String>)> {
         client: vas_media::RtspClient::Auto,
         connect_timeout: std::time::Duration::from_secs(30),
         read_timeout: std::time::Duration::from_secs(30),
+        sound: false,
     };
     let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
     let mut decoder = vas_media::open_software(source.stream(), 1).unwrap();

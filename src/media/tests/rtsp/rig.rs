@@ -77,5 +77,6 @@ pub(crate) fn request(url: String, client: RtspClient, transport: Transport) -> 
         client,
         connect_timeout: Duration::from_secs(30),
         read_timeout: Duration::from_secs(30),
+        sound: false,
     }
 }

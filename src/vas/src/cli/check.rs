@@ -79,9 +79,10 @@ fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
             writeln!(out, "  read_timeout     {}", DurationWords(input.read_timeout))?;
         }
     }
-    if let Some(Record { dir, segment, keep }) = &camera.record {
+    if let Some(Record { dir, segment, sound, keep }) = &camera.record {
         writeln!(out, "  record           {}", dir.join(camera.id.as_str()).display())?;
         writeln!(out, "  segment          {}", DurationWords(*segment))?;
+        writeln!(out, "  sound            {sound}")?;
         match keep.time {
             Some(time) => writeln!(out, "  keep_for         {}", DurationWords(time))?,
             None => writeln!(out, "  keep_for         {}", Keep::FOREVER)?,

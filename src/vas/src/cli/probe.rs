@@ -223,6 +223,7 @@ mod tests {
             client: vas_media::RtspClient::Auto,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(5),
+            sound: false,
         }
     }
 

@@ -61,6 +61,7 @@ pub(super) fn run(args: &TryArgs) -> Result<(), Failure> {
         client: vas_media::RtspClient::Auto,
         connect_timeout: args.timeout,
         read_timeout: args.timeout,
+        sound: false,
     };
     let _named = vas_media::log::name_thread("vas try");
     let probe = probe(&request, MEASURE)?;

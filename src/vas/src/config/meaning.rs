@@ -226,11 +226,12 @@ struct Connection {
 struct Recording {
     dir: Option<PathBuf>,
     segment: Duration,
+    sound: bool,
     keep: Keep,
 }
 
 const NOT_RECORDED: Recording =
-    Recording { dir: None, segment: Record::DEFAULT_SEGMENT, keep: Keep::DEFAULT };
+    Recording { dir: None, segment: Record::DEFAULT_SEGMENT, sound: true, keep: Keep::DEFAULT };
 
 impl Connection {
     fn input(self, url: CameraUrl, roles: Roles) -> Input {
@@ -329,6 +330,10 @@ impl Interpreter<'_> {
                     duration::parse(typed, Record::SEGMENTS)
                 })
                 .unwrap_or(defaults.segment),
+            sound: match &typed.sound {
+                Field::Given(given) => *given.get_ref(),
+                _ => defaults.sound,
+            },
             keep: Keep {
                 time: self
                     .value(place, "keep_for", &typed.keep_for, Keep::parse_time)
@@ -355,7 +360,7 @@ impl Interpreter<'_> {
         let settings = self.settings(place, &typed.settings, defaults);
         let inputs = self.inputs(typed, settings.connection);
         let record = typed.record.as_ref().map(|typed| self.record(place, typed, record));
-        let Recording { dir, segment, keep } = record.unwrap_or(NOT_RECORDED);
+        let Recording { dir, segment, sound, keep } = record.unwrap_or(NOT_RECORDED);
         let name = id.as_ref().map_or("", CameraId::as_str);
         let producer = typed.producer.as_ref().map(|it| self.producer(typed, name, it));
         let is_fed = inputs.iter().flatten().any(|input| input.roles.has(Role::Producer));
@@ -373,7 +378,7 @@ impl Interpreter<'_> {
         Some(Camera {
             id: id?,
             inputs: inputs?,
-            record: dir.map(|dir| Record { dir, segment, keep }),
+            record: dir.map(|dir| Record { dir, segment, sound, keep }),
             producer: producer.flatten(),
             decode: settings.decode,
             gpu: settings.gpu,

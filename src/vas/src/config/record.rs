@@ -13,6 +13,8 @@ pub(crate) struct Record {
     pub(crate) dir: PathBuf,
     /// How long a file is; it ends at the first key frame after that.
     pub(crate) segment: Duration,
+    /// Whether sound is recorded, too, where the camera sends some that can be.
+    pub(crate) sound: bool,
     /// What of it is kept.
     pub(crate) keep: Keep,
 }

@@ -179,15 +179,15 @@ fn recording_is_off_until_a_folder_is_named_and_each_camera_may_differ() {
         "[record]\ndir = \"/srv/rec\"\nkeep_for = \"12h\"\n{GATE}\
          [[camera]]\nid = \"hall\"\nurl = \"rtsp://cam/\"\nrecord = false\n\
          [[camera]]\nid = \"yard\"\nurl = \"rtsp://cam/\"\n\
-         [camera.record]\nsegment = \"10s\"\nkeep_for = \"forever\"\nkeep_bytes = \"5GB\"\nkeep_free = \"2GiB\"\n"
+         [camera.record]\nsound = false\nsegment = \"10s\"\nkeep_for = \"forever\"\nkeep_bytes = \"5GB\"\nkeep_free = \"2GiB\"\n"
     ));
     let records: Vec<_> = config.cameras.iter().map(|camera| camera.record.clone()).collect();
     let hour = Duration::from_secs(3600);
     let dir = PathBuf::from("/srv/rec");
     let keep = Keep { time: Some(12 * hour), bytes: None, free_bytes: 1 << 30 };
-    let gate = Record { dir: dir.clone(), segment: Duration::from_secs(60), keep };
+    let gate = Record { dir: dir.clone(), segment: Duration::from_secs(60), sound: true, keep };
     let keep = Keep { time: None, bytes: Some(5_000_000_000), free_bytes: 2 << 30 };
-    let yard = Record { dir, segment: Duration::from_secs(10), keep };
+    let yard = Record { dir, segment: Duration::from_secs(10), sound: false, keep };
     assert_eq!(records, [Some(gate), None, Some(yard)]);
     for (bad, words) in [
         ("dir = \"rec\"", "\"rec\" is not absolute"),
@@ -195,6 +195,7 @@ fn recording_is_off_until_a_folder_is_named_and_each_camera_may_differ() {
         ("keep_for = \"ever\"", "is no duration"),
         ("keep_bytes = \"5\"", "is no amount of storage"),
         ("keep_free = 5", "expected an amount such as"),
+        ("sound = \"no\"", "expected true or false"),
         ("keep = 5", "unknown key `keep`"),
     ] {
         let problem = one(problems(&format!("{GATE}[camera.record]\n{bad}\n")));

@@ -49,6 +49,7 @@ pub(crate) struct TypedExport {
 pub(crate) struct TypedRecord {
     pub(crate) dir: Field<String>,
     pub(crate) segment: Field<String>,
+    pub(crate) sound: Field<bool>,
     pub(crate) keep_for: Field<String>,
     pub(crate) keep_bytes: Field<String>,
     pub(crate) keep_free: Field<String>,
@@ -216,6 +217,7 @@ impl TypedRecord {
         Self {
             dir: section.string("dir", "a folder such as \"/var/lib/vas/recordings\""),
             segment: section.string("segment", "a duration such as \"60s\""),
+            sound: section.boolean("sound", "true or false"),
             keep_for: section.string("keep_for", "a duration such as \"7d\", or \"forever\""),
             keep_bytes: section.string("keep_bytes", "an amount such as \"500GiB\""),
             keep_free: section.string("keep_free", "an amount such as \"1GiB\""),
@@ -345,6 +347,10 @@ impl<'a> Section<'a> {
 
     fn integer(&mut self, key: &'static str, expected: &'static str) -> Field<i64> {
         self.field(key, expected, |value| value.as_integer().and_then(to_i64))
+    }
+
+    fn boolean(&mut self, key: &'static str, expected: &'static str) -> Field<bool> {
+        self.field(key, expected, |value| value.as_bool())
     }
 
     /// A string, or a number in the digits in which it was typed.

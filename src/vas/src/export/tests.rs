@@ -132,6 +132,7 @@ pub(super) fn decoded(size: &str, count: usize) -> (StreamInfo, Vec<Frame>) {
         client: vas_media::RtspClient::Auto,
         connect_timeout: LONG,
         read_timeout: LONG,
+        sound: false,
     };
     let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
     let stream = source.stream().clone();

@@ -22,6 +22,11 @@ pub(crate) trait Branch: Send {
     /// How much may wait for it.
     fn limits(&self) -> Limits;
 
+    /// Whether it takes sound, too. Others never see any.
+    fn takes_sound(&self) -> bool {
+        false
+    }
+
     /// What is told of it while it runs.
     fn shown(&self) -> Arc<dyn BranchShown>;
 

@@ -47,10 +47,11 @@ impl Failure {
 
 impl Demux {
     pub(super) fn new(input: &Input, stop: StopFlag, feeds: Vec<Feed>, shown: Arc<Shown>) -> Self {
-        Self { request: request(input), stop, feeds, shown }
+        let sound = feeds.iter().any(Feed::takes_sound);
+        Self { request: SourceRequest { sound, ..request(input) }, stop, feeds, shown }
     }
 
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         let mut backoff = Backoff::seeded(RandomState::new().hash_one(&self.request.url));
         loop {
             self.shown.state.set(State::Connecting, "");
@@ -70,6 +71,13 @@ impl Demux {
                 return;
             }
             self.shown.counters.reconnected();
+            // Sound that can't be understood ends the whole session in some clients.
+            if self.request.sound && matches!(failure.kind, SourceErrorKind::Garbage(_)) {
+                tracing::warn!(
+                    "from now on sound is not asked for: it may be what is not understood"
+                );
+                self.request.sound = false;
+            }
             let wait = backoff.failed(failure.streamed.unwrap_or_default());
             let (wait, reason) = with_old_session(wait, &failure);
             tracing::warn!("{reason}; trying again in {:.1} s", wait.as_secs_f32());
@@ -112,6 +120,10 @@ impl Demux {
         first: &mut Option<Instant>,
     ) -> Result<(), SourceError> {
         while let Some(packet) = source.next_packet()? {
+            if packet.is_sound() {
+                self.hand_on_sound(&packet);
+                continue;
+            }
             if first.is_none() {
                 *first = Some(Instant::now());
                 self.shown.state.set(State::Streaming, "");
@@ -120,6 +132,11 @@ impl Demux {
             self.hand_on(packet);
         }
         Ok(())
+    }
+
+    /// Gives those branches that take sound a reference to the packet. It counts nowhere as received.
+    fn hand_on_sound(&self, packet: &Packet) {
+        self.feeds.iter().filter(|feed| feed.takes_sound()).for_each(|feed| feed.share(packet));
     }
 
     /// Gives each branch a reference to the packet, the last one ours.
@@ -151,5 +168,6 @@ pub(crate) fn request(input: &Input) -> SourceRequest {
         client: input.rtsp_client,
         connect_timeout: input.connect_timeout,
         read_timeout: input.read_timeout,
+        sound: false,
     }
 }

@@ -12,11 +12,17 @@ use super::branch::{Branch, BranchShown, Packets};
 pub(super) struct Feed {
     packets: Arc<Packets>,
     shown: Arc<dyn BranchShown>,
+    takes_sound: bool,
 }
 
 impl Feed {
     pub(super) fn to(branch: &dyn Branch) -> Self {
-        Self { packets: Arc::new(Packets::new(branch.limits())), shown: branch.shown() }
+        let packets = Arc::new(Packets::new(branch.limits()));
+        Self { packets, shown: branch.shown(), takes_sound: branch.takes_sound() }
+    }
+
+    pub(super) fn takes_sound(&self) -> bool {
+        self.takes_sound
     }
 
     /// The branch's end.

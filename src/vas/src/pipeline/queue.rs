@@ -35,6 +35,10 @@ pub(crate) trait Queued {
     fn bytes(&self) -> usize;
     /// Whether decoding can begin with it.
     fn is_key(&self) -> bool;
+    /// Whether it is of sound, which goes with the pictures' runs and is not counted.
+    fn is_sound(&self) -> bool {
+        false
+    }
     /// When it arrived (`CLOCK_MONOTONIC`, nanoseconds).
     fn arrival_ns(&self) -> u64;
     /// Notes that packets before it are missing.
@@ -48,6 +52,10 @@ impl Queued for Packet {
 
     fn is_key(&self) -> bool {
         Packet::is_key(self)
+    }
+
+    fn is_sound(&self) -> bool {
+        Packet::is_sound(self)
     }
 
     fn arrival_ns(&self) -> u64 {
@@ -167,7 +175,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
-            dropped.closed = 1;
+            dropped.closed = u64::from(!packet.is_sound());
             return dropped;
         }
         let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
@@ -182,7 +190,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
         match inner.waits_for_key {
             Some(gap) if !packet.is_key() => {
-                dropped.count(gap, 1);
+                dropped.count(gap, u64::from(!packet.is_sound()));
                 return dropped;
             }
             Some(_) => {
@@ -325,12 +333,13 @@ impl<P: Queued, S> Inner<P, S> {
 
     /// Drops the packets and keeps in their order the beginnings and ends of streams that may have begun outside.
     fn drop_packets(&mut self) -> u64 {
-        let before = self.items.len();
+        let is_picture =
+            |item: &&Item<P, S>| matches!(item, Item::Packet(packet) if !packet.is_sound());
+        let pictures = self.items.iter().filter(is_picture).count();
         self.items.retain(|item| !matches!(item, Item::Packet(_)));
         self.bytes = 0;
-        let dropped = before - self.items.len();
         self.drop_empty_streams();
-        dropped as u64
+        pictures as u64
     }
 
     /// Drops streams that are over and of which nothing is left: a reader that hangs must not be able to collect

@@ -106,6 +106,7 @@ fn clip(arguments: &[&str]) -> (StreamInfo, Vec<Packet>) {
         client: RtspClient::default(),
         connect_timeout: Duration::from_secs(10),
         read_timeout: Duration::from_secs(10),
+        sound: false,
     };
     let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
     let stream = source.stream().clone();

@@ -59,6 +59,8 @@ impl NotRecorded {
 #[derive(Debug, Default)]
 pub(crate) struct RecordFacts {
     told: Mutex<Told>,
+    /// What is done with sound, in words.
+    sound: Mutex<String>,
     files: AtomicU64,
     written_bytes: AtomicU64,
     packets: AtomicU64,
@@ -87,6 +89,15 @@ impl RecordFacts {
 
     pub(crate) fn told(&self) -> Told {
         self.lock().clone()
+    }
+
+    pub(super) fn tell_sound(&self, words: &str) {
+        words.clone_into(&mut self.sound.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is done with sound: `aac`, `opus`, `none` or `left out: `, and why; empty before a stream came.
+    pub(crate) fn sound(&self) -> String {
+        self.sound.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn closed_file(&self) {

@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use vas_frame::CameraId;
 use vas_media::monotonic_ns;
 use vas_media::{
-    Mp4Writer, MuxError, Packet, ParameterSets, Placed, RawTimes, StreamInfo, Timeline,
+    Moment, Mp4Writer, MuxError, Packet, ParameterSets, Placed, RawTimes, Sound, SoundLine,
+    StreamInfo, Timeline,
 };
 
 use super::error::RecordError;
@@ -74,6 +75,8 @@ struct Segment {
     /// Of its first packet.
     first: Placed,
     sets: Option<Vec<u8>>,
+    /// Where sound goes, if there is any.
+    sound: Option<SoundLine>,
     checked_ns: u64,
 }
 
@@ -101,6 +104,10 @@ impl Branch for Recorder {
         LIMITS
     }
 
+    fn takes_sound(&self) -> bool {
+        self.record.sound
+    }
+
     fn shown(&self) -> Arc<dyn BranchShown> {
         Arc::clone(&self.facts) as _
     }
@@ -113,6 +120,7 @@ impl Branch for Recorder {
         while let Some(item) = packets.pop() {
             match item {
                 Item::Stream(info) => self.begin(*info),
+                Item::Packet(packet) if packet.is_sound() => self.sound(&packet),
                 Item::Packet(packet) => self.packet(packet),
                 Item::End => self.end(),
             }
@@ -141,9 +149,25 @@ impl Recorder {
             tracing::warn!("can't read parameter sets from packets: {error}");
             None
         });
+        self.facts.tell_sound(&self.words_on_sound(&info.sound));
         let line = Timeline::new(info.time_base, info.fps, info.parameters.reorder_delay());
         let lead = Some(Vec::new());
         self.stream = Some(Stream { info, line, lead, sets, current: None, jumped: false });
+    }
+
+    /// What is done with sound; said in the log, too, where it is left out.
+    fn words_on_sound(&self, sound: &Sound) -> String {
+        match sound {
+            Sound::Comes(sound) => sound.codec.to_owned(),
+            Sound::None => "none".to_owned(),
+            Sound::LeftOut { why } => {
+                let words = format!("left out: {why}");
+                if words != self.facts.sound() {
+                    tracing::warn!("sound is {words}");
+                }
+                words
+            }
+        }
     }
 
     fn end(&mut self) {
@@ -154,6 +178,20 @@ impl Recorder {
         self.stream = None;
         if self.facts.told().state == RecordState::Recording {
             self.facts.tell(RecordState::Waiting, String::new(), None);
+        }
+    }
+
+    /// Puts sound into the file at hand. There is none before the first key frame, nor while none can be written.
+    fn sound(&mut self, packet: &Packet) {
+        let Some(open) = &mut self.open else { return };
+        let Some(line) = &mut open.sound else { return };
+        let Some(ticks) = line.place(packet.raw_times().pts, moment(packet)) else { return };
+        let placed = Placed { pts: ticks, dts: ticks, jump: false };
+        let written = open.mp4.write(packet, placed, packet.duration_ticks().unwrap_or(0));
+        if let (Err(error), Some(home)) = (written, &self.home) {
+            let error = RecordError::mux(&home.dir().join(open.name.unfinished()), error);
+            self.abandon();
+            self.failed(&error);
         }
     }
 
@@ -272,7 +310,16 @@ impl Recorder {
         };
         let checked_ns = monotonic_ns();
         let began_ns = now_ns();
-        self.open = Some(Segment { name, file, mp4, began_ns, first: placed, sets, checked_ns });
+        let sound = match &stream.info.sound {
+            Sound::Comes(sound) => {
+                let shown = stream.line.duration(placed.pts.saturating_sub(placed.dts));
+                let shown_ns = i64::try_from(shown.as_nanos()).unwrap_or(0);
+                Some(SoundLine::new(sound.time_base, sound.same_scale, moment(packet), shown_ns))
+            }
+            Sound::None | Sound::LeftOut { .. } => None,
+        };
+        let first = placed;
+        self.open = Some(Segment { name, file, mp4, began_ns, first, sets, sound, checked_ns });
         let path = path.display().to_string();
         if self.facts.tell(RecordState::Recording, String::new(), Some(path)) {
             tracing::info!("recording into {}", home.dir().display());
@@ -357,6 +404,12 @@ impl Recorder {
             tracing::warn!("not recorded: {error}");
         }
     }
+}
+
+/// When a packet is, by all clocks that are known.
+fn moment(packet: &Packet) -> Moment {
+    let (pts_ns, wall_clock_ns) = (packet.pts_ns(), packet.wall_clock_ns());
+    Moment { pts_ns, wall_clock_ns, arrival_ns: packet.arrival_ns() }
 }
 
 impl Stream {

@@ -125,6 +125,7 @@ fn recorder(facts: &RecordFacts, inputs: &[InputStatus]) -> RecorderReport {
         reason: vas_media::redact(&told.reason),
         input: input.map(|input| input.roles.to_string()).unwrap_or_default(),
         file: told.file,
+        sound: vas_media::redact(&facts.sound()),
         files: facts.files(),
         written_bytes: facts.written_bytes(),
         packets: facts.packets(),

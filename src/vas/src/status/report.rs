@@ -234,6 +234,9 @@ pub(crate) struct RecorderReport {
     pub(crate) input: String,
     /// The file that is being written.
     pub(crate) file: Option<String>,
+    /// `aac`, `opus`, `none` or `left out: `, and why; empty before a stream came.
+    #[serde(default)]
+    pub(crate) sound: String,
     pub(crate) files: u64,
     pub(crate) written_bytes: u64,
     pub(crate) packets: u64,

@@ -36,6 +36,8 @@ pub(super) struct Camera {
     arrivals: Arrivals,
     url: String,
     read_timeout: Duration,
+    /// The packet before was of sound, which is no reason to wait for pictures any longer.
+    after_sound: bool,
 }
 
 /// When pictures began to arrive, told by when the demuxer gave them out.
@@ -113,13 +115,20 @@ impl Camera {
         if let Err(error) = probed {
             return Err(fail(&input, error, "the stream's first pictures"));
         }
-        match input.select_video(carrier) {
+        let selected = input.select_video(carrier).and_then(|mut stream| {
+            if request.sound {
+                stream.sound = input.select_sound()?;
+            }
+            Ok(stream)
+        });
+        match selected {
             Ok(stream) => Ok(Self {
                 input,
                 arrivals: Arrivals::of(&stream.codec),
                 stream,
                 url: redact(&request.url),
                 read_timeout: request.read_timeout,
+                after_sound: false,
             }),
             Err(error) => Err(fail(&input, error, "the stream's first pictures")),
         }
@@ -132,10 +141,16 @@ impl Source for Camera {
     }
 
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
-        self.input.watch().arm(self.read_timeout);
+        if !self.after_sound {
+            self.input.watch().arm(self.read_timeout);
+        }
         match self.input.read() {
             Ok(mut packet) => {
-                packet.set_arrival(self.arrivals.begin_of(monotonic_ns()));
+                self.after_sound = packet.is_sound();
+                let now_ns = monotonic_ns();
+                let began_ns =
+                    if packet.is_sound() { now_ns } else { self.arrivals.begin_of(now_ns) };
+                packet.set_arrival(began_ns);
                 Ok(Some(packet))
             }
             Err(error) => {
@@ -151,7 +166,8 @@ impl Source for Camera {
 /// The RTSP demuxer's options, by their names in FFmpeg 5.
 fn options(request: &SourceRequest, carrier: Carrier) -> Options {
     let mut options = Options::new();
-    options.set(c"allowed_media_types", c"video");
+    let media = if request.sound { c"video+audio" } else { c"video" };
+    options.set(c"allowed_media_types", media);
     match carrier {
         Carrier::Udp => {
             options.set(c"rtsp_transport", c"udp");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_core::Stream as _;
 use retina::client::{Demuxed, SessionGroup};
-use retina::codec::{CodecItem, ParametersRef, VideoFrame, VideoParameters};
+use retina::codec::{AudioFrame, CodecItem, ParametersRef, VideoFrame, VideoParameters};
 use tokio::runtime::Runtime;
 
 use super::Limit;
@@ -29,15 +29,23 @@ pub(super) struct Link {
     pub(super) session: Option<Demuxed>,
     /// Which of its tracks plays.
     pub(super) track: usize,
+    /// Which of them is the sound that plays with it.
+    pub(super) sound: Option<usize>,
     /// Knows of the sessions that were begun, and whether they were ended.
     pub(super) group: Arc<SessionGroup>,
     runtime: Runtime,
 }
 
-/// A frame, and whether something that came before it could not be understood.
+/// A picture, and whether something that came before it could not be understood.
 pub(super) struct Coming {
     pub(super) frame: VideoFrame,
     pub(super) lost: bool,
+}
+
+/// What plays.
+pub(super) enum Playing {
+    Picture(Coming),
+    Sound(AudioFrame),
 }
 
 impl Link {
@@ -45,7 +53,7 @@ impl Link {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
-        Ok(Self { session: None, track: 0, group: Arc::default(), runtime })
+        Ok(Self { session: None, track: 0, sound: None, group: Arc::default(), runtime })
     }
 
     /// Drives `work` to its end, or until `stop` or the limit.
@@ -59,18 +67,18 @@ impl Link {
         wait(&self.runtime, limit, stop, what, work)
     }
 
-    /// Waits for the next frame of the track that plays, and passes sender reports on: NTP time, and ticks on
-    /// the frames' own scale.
+    /// Waits for the next frame of the tracks that play, and passes sender reports on: which track's, NTP time,
+    /// and ticks on the frames' own scale.
     pub(super) fn frame(
         &mut self,
         limit: &Limit,
         stop: &StopFlag,
         what: &'static str,
-        report: impl FnMut(u64, i64),
-    ) -> Result<Coming, SourceErrorKind> {
+        report: impl FnMut(usize, u64, i64),
+    ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
         let mut heard = Heard::default();
-        let next = next_frame(session, self.track, &mut heard, report);
+        let next = next_frame(session, (self.track, self.sound), &mut heard, report);
         let coming = wait(&self.runtime, limit, stop, what, next);
         coming.map_err(|kind| match kind {
             SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
@@ -148,20 +156,27 @@ struct Heard {
 
 async fn next_frame(
     session: &mut Demuxed,
-    track: usize,
+    (track, sound): (usize, Option<usize>),
     heard: &mut Heard,
-    mut report: impl FnMut(u64, i64),
-) -> Result<Coming, SourceErrorKind> {
+    mut report: impl FnMut(usize, u64, i64),
+) -> Result<Playing, SourceErrorKind> {
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context));
         let item = next.await;
         heard.anything |= item.is_some();
         match item {
             Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == track => {
-                return Ok(Coming { frame, lost: heard.trouble.is_some() });
+                return Ok(Playing::Picture(Coming { frame, lost: heard.trouble.is_some() }));
             }
-            Some(Ok(CodecItem::Rtcp(reports))) if reports.stream_id() == track => {
-                if reports.pkts().any(|packet| packet.payload_type() == RTCP_BYE) {
+            Some(Ok(CodecItem::AudioFrame(frame))) if Some(frame.stream_id()) == sound => {
+                return Ok(Playing::Sound(frame));
+            }
+            Some(Ok(CodecItem::Rtcp(reports)))
+                if reports.stream_id() == track || Some(reports.stream_id()) == sound =>
+            {
+                let of_video = reports.stream_id() == track;
+                // Sound may end before the pictures do.
+                if of_video && reports.pkts().any(|packet| packet.payload_type() == RTCP_BYE) {
                     return Err(SourceErrorKind::Ended);
                 }
                 // Its place on the time line is that of its first packet, the sender report.
@@ -169,11 +184,15 @@ async fn next_frame(
                 let sender = reports.pkts().next();
                 let sender = sender.and_then(|packet| packet.as_sender_report().ok().flatten());
                 if let (Some(sender), Some(ticks)) = (sender, ticks) {
-                    report(sender.ntp_timestamp().0, ticks);
+                    report(reports.stream_id(), sender.ntp_timestamp().0, ticks);
                 }
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => match words::playing(&error.to_string()) {
+                // Pictures are none the worse for it.
+                Trouble::Packet(cause) if is_of(session, sound, &error.to_string()) => {
+                    tracing::debug!("a packet of sound makes no sense: {cause}");
+                }
                 Trouble::Packet(cause) => {
                     tracing::debug!("a packet makes no sense: {cause}");
                     heard.trouble = Some(cause);
@@ -189,4 +208,10 @@ async fn next_frame(
             }
         }
     }
+}
+
+/// Whether what retina says is of this track.
+fn is_of(session: &Demuxed, track: Option<usize>, words: &str) -> bool {
+    let context = track.and_then(|track| session.streams()[track].ctx());
+    context.is_some_and(|context| words.contains(&format!("\nstream: {context}\n")))
 }

@@ -9,6 +9,7 @@ mod report;
 mod resolve;
 mod retina;
 mod sequence;
+mod sound;
 mod track;
 mod words;
 

@@ -9,22 +9,24 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use retina::client::{
-    Credentials, Described, PlayOptions, Session, SessionOptions, SetupOptions,
-    TcpTransportOptions, UdpTransportOptions,
+    Credentials, Described, InitialTimestampPolicy, PlayOptions, Session, SessionOptions,
+    SetupOptions, TcpTransportOptions, UdpTransportOptions,
 };
 use retina::codec::{FrameFormat, ParameterSetInsertion, VideoFrame};
 use url::Url;
 
 use super::Limit;
-use super::link::{Coming, Link};
+use super::link::{Coming, Link, Playing};
 use super::receive_buffer;
 use super::report::CameraClock;
+use super::sound::SoundTrack;
 use super::track::{self, Track};
 use super::words;
 use crate::error::{Cause, SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
 use crate::request::{SourceRequest, Transport};
+use crate::sound::Sound;
 use crate::source::Source;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
@@ -36,6 +38,7 @@ const PICTURES_FOR_RATE: usize = 3;
 pub(super) struct Camera {
     link: Link,
     track: Track,
+    sound: Option<SoundTrack>,
     stream: StreamInfo,
     /// Read ahead while the camera was opened.
     waiting: VecDeque<Packet>,
@@ -43,6 +46,8 @@ pub(super) struct Camera {
     stop: StopFlag,
     url: String,
     read_timeout: Duration,
+    /// Until when a picture is waited for. Sound is no reason to wait any longer.
+    limit: Option<Limit>,
 }
 
 impl Camera {
@@ -92,13 +97,28 @@ impl Camera {
                 Carrier::Udp => receive_buffer::enlarge(&local_ports(&session, index)),
                 _ => None,
             };
-            let playing = session.play(PlayOptions::default()).await.map_err(failed)?;
-            Ok((playing.demuxed().map_err(failed)?, index, granted))
+            let (mut told, mut sound) = match request.sound {
+                true => SoundTrack::choose(&session),
+                false => (Sound::None, None),
+            };
+            if let Some(track) = &sound {
+                let setup = SetupOptions::default().transport(transport(carrier));
+                if let Err(error) = session.setup(track.index, setup.frame_format(FORMAT)).await {
+                    let why = format!("the camera refuses to send it: {}", failed(error));
+                    (told, sound) = (Sound::LeftOut { why }, None);
+                }
+            }
+            // Each track from its own first packet, sound or none: `rtptime` is wrong with many cameras.
+            let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
+            let playing = session.play(options).await.map_err(failed)?;
+            Ok((playing.demuxed().map_err(failed)?, index, granted, told, sound))
         });
-        let (session, index, granted) = set_up?;
+        let (session, index, granted, told, sound) = set_up?;
         link.session = Some(session);
         link.track = index;
-        let opening = Opening { link, carrier, watch: StartWatch::new(carrier, granted) };
+        link.sound = sound.as_ref().map(|sound| sound.index);
+        let watch = StartWatch::new(carrier, granted);
+        let opening = Opening { link, carrier, watch, told, sound };
         opening.until_known(request, limit, stop)
     }
 
@@ -110,10 +130,22 @@ impl Camera {
         if let Some(packet) = self.waiting.pop_front() {
             return Ok(packet);
         }
-        let limit = Limit::from_now(self.read_timeout);
-        let track = &mut self.track;
-        let report = |ntp, ticks| track.report(ntp, ticks);
-        let Coming { frame, lost } = self.link.frame(&limit, &self.stop, "a packet", report)?;
+        let limit = *self.limit.get_or_insert_with(|| Limit::from_now(self.read_timeout));
+        let (track, sound) = (&mut self.track, &mut self.sound);
+        let report = |of, ntp, ticks| match sound {
+            Some(sound) if sound.index == of => sound.report(ntp, ticks),
+            _ => track.report(ntp, ticks),
+        };
+        let playing = self.link.frame(&limit, &self.stop, "a packet", report)?;
+        let Coming { frame, lost } = match (playing, &self.sound) {
+            (Playing::Picture(coming), _) => coming,
+            (Playing::Sound(frame), Some(sound)) => {
+                let packet = sound.packet(&frame);
+                return packet.map_err(|error| SourceErrorKind::Broken(error.into()));
+            }
+            (Playing::Sound(_), None) => return self.packet(),
+        };
+        self.limit = None;
         self.watch.look(&frame, lost);
         let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
         let packet = self.track.packet(frame, parameters, lost);
@@ -140,6 +172,8 @@ struct Opening {
     link: Link,
     carrier: Carrier,
     watch: StartWatch,
+    told: Sound,
+    sound: Option<SoundTrack>,
 }
 
 impl Opening {
@@ -153,7 +187,7 @@ impl Opening {
         let mut clock = CameraClock::default();
         let mut comings: Vec<Coming> = Vec::new();
         let (clock_hz, mut fps) = self.link.described();
-        let (mut track, stream) = loop {
+        let (mut track, mut stream) = loop {
             let enough = comings.len() >= PICTURES_FOR_RATE;
             if enough {
                 let shown = comings.iter().map(|coming| coming.frame.timestamp().elapsed());
@@ -167,13 +201,20 @@ impl Opening {
                     break known;
                 }
             }
-            let report = |ntp, ticks| clock.report(ntp, ticks);
-            let coming = self.link.frame(limit, stop, "the stream's first pictures", report)?;
+            let sound = &mut self.sound;
+            let report = |of, ntp, ticks| match sound {
+                Some(sound) if sound.index == of => sound.report(ntp, ticks),
+                _ => clock.report(ntp, ticks),
+            };
+            let playing = self.link.frame(limit, stop, "the stream's first pictures", report)?;
+            // Sound that comes meanwhile is let go.
+            let Playing::Picture(coming) = playing else { continue };
             // Nothing can be made of pictures without their parameter sets.
             if self.link.parameters().is_some() {
                 comings.push(coming);
             }
         };
+        stream.sound = self.told;
         let mut waiting = VecDeque::with_capacity(comings.len());
         for Coming { frame, lost } in comings {
             self.watch.look(&frame, lost);
@@ -183,12 +224,14 @@ impl Opening {
         Ok(Camera {
             link: self.link,
             track,
+            sound: self.sound,
             stream,
             waiting,
             watch: self.watch,
             stop: stop.clone(),
             url: redact(&request.url),
             read_timeout: request.read_timeout,
+            limit: None,
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::clock::monotonic_ns;
 use crate::decode::describe;
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::sound::Sound;
 use crate::stream::{Carrier, CodecParameters, StreamInfo};
 use crate::unit::Units;
 
@@ -69,6 +70,7 @@ impl Track {
             carrier,
             knows_loss: true,
             parameters: known,
+            sound: Sound::None,
             codec,
         };
         let has_nal_units = !matches!(units, Units::Opaque);
@@ -170,7 +172,7 @@ fn start_codes_for_lengths(data: &mut [u8]) {
 }
 
 /// A moment as CLOCK_MONOTONIC has it, which is `Instant`'s clock on Linux.
-fn at_monotonic(moment: std::time::Instant) -> u64 {
+pub(super) fn at_monotonic(moment: std::time::Instant) -> u64 {
     let ago = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
     monotonic_ns().saturating_sub(ago)
 }

@@ -64,6 +64,7 @@ impl Clip {
             transport: Transport::Auto,
             connect_timeout: LONG,
             read_timeout: LONG,
+            sound: false,
         };
         let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
         let stream = source.stream().clone();
