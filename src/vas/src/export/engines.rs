@@ -2,6 +2,7 @@
 //! driver.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::Arc;
 
@@ -57,20 +58,22 @@ impl Engines {
     /// A camera's way into the engine of a GPU, which is started if it is the first there.
     pub(super) fn lane(&mut self, device: usize, told: Arc<Told>) -> Result<CudaLane, NoEngine> {
         self.let_go();
-        if self.running.get(&device).is_some_and(|running| running.ending) {
+        let running = match self.running.entry(device) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let running = entry.insert(start(device)?);
+                self.lost.remove(&device);
+                running
+            }
+        };
+        if running.ending {
             return Err(NoEngine::Ending);
-        }
-        if !self.running.contains_key(&device) {
-            let running = start(device)?;
-            self.running.insert(device, running);
-            self.lost.remove(&device);
         }
         let closer = match &mut self.closer {
             Some(closer) => closer,
             none => none.insert(Closer::start()?),
         };
-        let engine = &self.running[&device].engine;
-        Ok(CudaLane::new(device, engine, closer.way(), told)?)
+        Ok(CudaLane::new(device, &running.engine, closer.way(), told)?)
     }
 
     /// Has a ring pinned before its first frame, for this GPU and for no other.
