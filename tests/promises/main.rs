@@ -12,6 +12,7 @@ mod idle;
 mod memory;
 mod pixels;
 mod producer;
+mod producer_reload;
 mod readers;
 mod reconnect;
 mod record;

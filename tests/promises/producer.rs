@@ -74,7 +74,7 @@ fn lost(camera: &serde_json::Value) -> u64 {
 }
 
 /// A clip that can be passed on: without B-frames.
-fn plain_clip() -> PathBuf {
+pub(crate) fn plain_clip() -> PathBuf {
     let dir = Box::leak(Box::new(tempfile::tempdir().unwrap()));
     let path = dir.path().join("plain.mp4");
     let source = format!("testsrc2=size=640x360:rate={FPS},noise=alls=12:allf=t,format=yuv420p");

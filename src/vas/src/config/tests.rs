@@ -538,6 +538,27 @@ fn a_producer_is_understood_with_its_defaults() {
 }
 
 #[test]
+fn an_encoder_is_given_all_frames_or_the_config_is_refused() {
+    let text = |frames: &str, video: &str| {
+        let producer = format!("[camera.producer]\nrtp = \"127.0.0.1:40000\"\nvideo = {video:?}\n");
+        format!("{GATE}decode_frames = {frames:?}\n{producer}")
+    };
+    for frames in ["reference", "key"] {
+        let line = one(problems(&text(frames, "h264")));
+        assert!(
+            line.contains("`decode_frames` must be \"all\" where the producer encodes"),
+            "{line}"
+        );
+        // What is passed on is not decoded.
+        assert_eq!(config(&text(frames, "copy")).cameras.len(), 1);
+    }
+    assert_eq!(config(&text("all", "h264")).cameras.len(), 1);
+    // The camera's own word goes before the default.
+    let defaults = "[defaults]\ndecode_frames = \"key\"\n";
+    assert_eq!(config(&format!("{defaults}{}", text("all", "h264"))).cameras.len(), 1);
+}
+
+#[test]
 fn a_producer_that_can_not_be_is_refused() {
     let at = "rtp = \"127.0.0.1:40000\"\n";
     for (lines, words) in [

@@ -1,6 +1,7 @@
 //! A producer's threads against a socket that plays the transport.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -216,4 +217,40 @@ fn a_peer_that_is_gone_is_said_and_found_again() {
     }
     let facts = running.stop().facts();
     assert!(facts.lost["peer_gone"] > 0);
+}
+
+#[test]
+fn a_full_socket_is_counted_and_holds_up_no_picture() {
+    let (stream, packets) = clip(&BASELINE);
+    let peer = Peer::new();
+    // UDP on loopback is never full, the kernel drops at the receiver. A local socket is, once its buffer holds
+    // what nobody reads.
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    rustix::net::sockopt::set_socket_send_buffer_size(&ours, 8192).unwrap();
+    let mut files = Seat::take(&peer.producer).unwrap().share().unwrap();
+    files[1] = ours.into();
+    let running = Running::start(&peer, Seat::of(files).unwrap());
+    const ROUNDS: u64 = 5;
+    for round in 1..=ROUNDS {
+        play(&running, &stream, &packets);
+        // Every picture goes its way, or this waits for ever.
+        while running.shown.facts().pictures < round * packets.len() as u64 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let facts = running.stop().facts();
+    theirs.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 2000];
+    let came = std::iter::from_fn(|| theirs.recv(&mut buffer).ok().map(|_| buffer[1]));
+    let media = came.filter(|kind| !(200..=204).contains(kind)).count() as u64;
+    assert!(media > 0 && facts.lost["socket_full"] > 0, "{media} packets came, {facts:?}");
+    assert_eq!(
+        facts.packets - facts.lost["socket_full"],
+        media,
+        "each is counted that did not leave"
+    );
+    let others: u64 =
+        facts.lost.iter().filter(|(why, _)| *why != "socket_full").map(|(_, n)| n).sum();
+    assert_eq!((others, facts.state), (0, State::Sending));
 }
