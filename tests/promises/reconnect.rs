@@ -50,7 +50,8 @@ const WAYS: [&str; 3] = [
 fn a_camera_that_is_killed_and_started_again_is_read_again() {
     let clip = clip();
     for way in WAYS {
-        let camera = Camera::start(&[&clip], "");
+        // If the server's last moments look like a session that goes on, it is waited for: not long here.
+        let camera = Camera::start_with(&[&clip], "", &["--session-timeout", "4"]);
         let port = camera.port().to_string();
         let mut service = service(&camera.url(), way);
         let received = until_received(&mut service, 0);
