@@ -138,10 +138,11 @@ impl Parts {
 
     /// Ends what the cameras shared, once their threads have ended.
     pub(crate) fn stop(self) {
-        self.library.stop();
+        // First, for the other may wait for a disk that is dead.
         if let Some(frame_path) = self.frame_path {
             frame_path.stop();
         }
+        self.library.stop();
     }
 }
 
