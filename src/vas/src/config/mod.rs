@@ -10,6 +10,7 @@ mod file_mode;
 mod files;
 mod group;
 mod input;
+mod interpret;
 mod meaning;
 mod nearest;
 mod problem;
@@ -58,7 +59,7 @@ pub(crate) fn understand(
 ) -> Result<Config, Problems> {
     let mut findings = Vec::new();
     let typed = read(files, &mut findings);
-    let config = typed.map(|typed| meaning::interpret(typed, files, surroundings, &mut findings));
+    let config = typed.map(|typed| interpret::interpret(typed, files, surroundings, &mut findings));
     match config {
         Some(config) if findings.is_empty() => Ok(config),
         _ => Err(Problems { list: in_order(findings, files) }),
@@ -77,7 +78,8 @@ pub(crate) fn run_dir(path: &Path, surroundings: &Surroundings) -> Result<PathBu
     if typed.is_some() {
         findings.retain(|finding| finding.place == Place::Table("service"));
     }
-    let run_dir = typed.map(|typed| meaning::run_dir(&typed, &files, surroundings, &mut findings));
+    let run_dir =
+        typed.map(|typed| interpret::run_dir(&typed, &files, surroundings, &mut findings));
     match run_dir {
         Some(run_dir) if findings.is_empty() => Ok(run_dir),
         _ => Err(Problems { list: in_order(findings, &files) }.into()),
