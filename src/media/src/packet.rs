@@ -3,6 +3,7 @@
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use ffmpeg_next::ffi;
 
@@ -12,8 +13,12 @@ use crate::mux::RawTimes;
 
 /// One packet: of the video stream, where with every codec here it is one coded picture, or of sound, where that
 /// was asked for.
+///
+/// A handle: a clone refers to the same data, and allocates nothing. What this crate fills in it fills in before
+/// there is a clone; the mark of a discontinuity is each handle's own.
+#[derive(Clone)]
 pub struct Packet {
-    raw: NonNull<ffi::AVPacket>,
+    raw: Arc<Raw>,
     time_base: Fraction,
     arrival_ns: u64,
     /// Set when the packet's buffer only refers to a picture of this many bytes.
@@ -24,9 +29,22 @@ pub struct Packet {
     sound: bool,
 }
 
-// SAFETY: a packet's buffers are reference-counted with atomics and tied to no thread; `Packet` is
-// their only handle here and is not `Sync`.
-unsafe impl Send for Packet {}
+/// FFmpeg's packet, freed with its last handle.
+struct Raw(NonNull<ffi::AVPacket>);
+
+// SAFETY: a packet's buffers are reference-counted with atomics and tied to no thread.
+unsafe impl Send for Raw {}
+// SAFETY: it is written through `Packet::as_mut_ptr` only, which takes the one handle that there is. What several
+// handles are for, reading the fields and av_packet_ref, writes nothing but the buffers' atomic counts.
+unsafe impl Sync for Raw {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let mut pointer = self.0.as_ptr();
+        // SAFETY: ours, freed once; drops this packet's count on the data.
+        unsafe { ffi::av_packet_free(&mut pointer) };
+    }
+}
 
 impl Packet {
     /// An empty packet for a demuxer to fill.
@@ -36,7 +54,7 @@ impl Packet {
             handle_alloc_error(Layout::new::<ffi::AVPacket>());
         };
         Self {
-            raw,
+            raw: Arc::new(Raw(raw)),
             time_base,
             arrival_ns: 0,
             referred_bytes,
@@ -86,11 +104,16 @@ impl Packet {
     }
 
     pub(crate) fn as_ptr(&self) -> *const ffi::AVPacket {
-        self.raw.as_ptr()
+        self.raw.0.as_ptr()
     }
 
+    /// # Panics
+    /// When there is another handle: what is shared is no longer written.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVPacket {
-        self.raw.as_ptr()
+        Arc::get_mut(&mut self.raw)
+            .expect("packets are filled in before they are shared")
+            .0
+            .as_ptr()
     }
 
     pub(crate) fn set_arrival(&mut self, arrival_ns: u64) {
@@ -111,17 +134,12 @@ impl Packet {
         self.get().stream_index
     }
 
-    /// A second handle to the same data; the data is not copied.
+    /// A packet of its own with the same data, which is not copied: for what takes packets apart.
     ///
     /// # Errors
-    /// When there is no memory for the handle.
-    pub fn try_clone(&self) -> Result<Self, AvError> {
-        let mut other = Self::empty(self.time_base, self.referred_bytes);
-        other.arrival_ns = self.arrival_ns;
-        other.discontinuity = self.discontinuity;
-        other.lost = self.lost;
-        other.wall_clock_ns = self.wall_clock_ns;
-        other.sound = self.sound;
+    /// When there is no memory for it.
+    pub(crate) fn detached(&self) -> Result<Self, AvError> {
+        let mut other = Self { raw: Self::empty(self.time_base, None).raw, ..self.clone() };
         // SAFETY: both are valid packets, `other` is blank, and `self`'s data is counted because
         // av_read_frame and av_new_packet hand out nothing else.
         check(unsafe { ffi::av_packet_ref(other.as_mut_ptr(), self.as_ptr()) })?;
@@ -241,23 +259,15 @@ impl Packet {
     }
 
     fn get(&self) -> &ffi::AVPacket {
-        // SAFETY: owned and valid until drop; nobody writes it while `self` is borrowed. AVPacket
-        // has no enum fields of its own.
-        unsafe { self.raw.as_ref() }
+        // SAFETY: valid as long as a handle is; nobody writes it while there is another, nor while the only one is
+        // borrowed. AVPacket has no enum fields of its own.
+        unsafe { self.raw.0.as_ref() }
     }
 }
 
 impl AsRef<[u8]> for Packet {
     fn as_ref(&self) -> &[u8] {
         self.data()
-    }
-}
-
-impl Drop for Packet {
-    fn drop(&mut self) {
-        let mut pointer = self.raw.as_ptr();
-        // SAFETY: ours, freed once; drops this handle's count on the data.
-        unsafe { ffi::av_packet_free(&mut pointer) };
     }
 }
 

@@ -50,7 +50,7 @@ impl ParameterSets {
     /// # Errors
     /// When the packet can't be taken apart.
     pub fn read(&mut self, packet: &Packet) -> Result<Option<Vec<u8>>, AvError> {
-        let mut copy = packet.try_clone()?;
+        let mut copy = packet.detached()?;
         // SAFETY: an initialised filter and a packet of our own; the filter takes its data and gives it back,
         // one packet for one, so nothing is left in it.
         unsafe {

@@ -136,13 +136,16 @@ impl Demux {
 
     /// Gives those branches that take sound a reference to the packet. It counts nowhere as received.
     fn hand_on_sound(&self, packet: &Packet) {
-        self.feeds.iter().filter(|feed| feed.takes_sound()).for_each(|feed| feed.share(packet));
+        self.feeds
+            .iter()
+            .filter(|feed| feed.takes_sound())
+            .for_each(|feed| feed.packet(packet.clone()));
     }
 
     /// Gives each branch a reference to the packet, the last one ours.
     fn hand_on(&self, packet: Packet) {
         let Some((last, others)) = self.feeds.split_last() else { return };
-        others.iter().for_each(|feed| feed.share(&packet));
+        others.iter().for_each(|feed| feed.packet(packet.clone()));
         last.packet(packet);
     }
 }

@@ -38,15 +38,6 @@ impl Feed {
         self.shown.dropped(self.packets.push(packet));
     }
 
-    /// Hands on a second reference to the packet's data.
-    pub(super) fn share(&self, packet: &Packet) {
-        match packet.try_clone() {
-            Ok(packet) => self.packet(packet),
-            // No memory for a few bytes; the branch begins again at a key frame.
-            Err(_) => self.shown.dropped(self.packets.miss()),
-        }
-    }
-
     pub(super) fn end(&self) {
         self.shown.dropped(self.packets.push_end());
     }

@@ -209,12 +209,6 @@ impl<P: Queued, S> PacketQueue<P, S> {
         dropped
     }
 
-    /// Notes that a packet could not be handed on at all; the next will be a key frame, and marked.
-    pub(super) fn miss(&self) -> Pushed {
-        self.lock().waits_for_key.get_or_insert(Gap::Overload);
-        Pushed { overload: 1, ..Pushed::default() }
-    }
-
     /// Parks the queue, unless `wanted`: from now on nothing comes out, and packets are kept since the last
     /// key frame only. What is queued is dropped; `None` when it was not parked.
     pub(super) fn park_unless(&self, wanted: impl FnOnce() -> bool) -> Option<Pushed> {

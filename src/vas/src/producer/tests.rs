@@ -118,7 +118,7 @@ fn clip(arguments: &[&str]) -> (StreamInfo, Vec<Packet>) {
 fn play(running: &Running, stream: &StreamInfo, packets: &[Packet]) {
     running.packets.push_stream(stream.clone());
     for packet in packets {
-        running.packets.push(packet.try_clone().unwrap());
+        running.packets.push(packet.clone());
     }
 }
 

@@ -236,16 +236,6 @@ fn without_a_limit_of_time_bytes_alone_decide() {
 }
 
 #[test]
-fn what_could_not_be_handed_on_is_a_gap() {
-    let queue = Queue::new(LIMITS);
-    queue.push(packet(1, true));
-    assert_eq!(queue.miss().overload, 1);
-    assert_eq!(queue.push(packet(2, false)).overload, 1);
-    queue.push(packet(3, true));
-    assert_eq!(drain(&queue), ["1", "3!"]);
-}
-
-#[test]
 fn a_closed_queue_holds_nothing() {
     let queue = Queue::new(LIMITS);
     queue.push(packet(1, true));
