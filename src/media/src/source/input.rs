@@ -12,6 +12,7 @@ use super::watch::{Watch, interrupted};
 use crate::av::{AvError, Options, check};
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::request::RtspClient;
 use crate::sound::Sound;
 use crate::stream::{Carrier, CodecParameters, StreamInfo};
 
@@ -112,6 +113,8 @@ impl Input {
             time_base,
             carrier,
             knows_loss: matches!(carrier, Carrier::File | Carrier::Generated),
+            client: matches!(carrier, Carrier::Tcp | Carrier::Udp).then_some(RtspClient::Ffmpeg),
+            client_why: None,
             parameters,
             sound: Sound::None,
         })

@@ -65,12 +65,13 @@ impl Camera {
         request: &SourceRequest,
         url: &str,
         limit: &Limit,
+        why: Option<String>,
         stop: &StopFlag,
     ) -> Result<Self, SourceErrorKind> {
         let watch = Watch::new(stop.clone());
         watch.arm(limit.left());
         let connect = |carrier, watch| Self::connect(request, url, carrier, watch);
-        match request.transport {
+        let mut opened = match request.transport {
             Transport::Tcp => connect(Carrier::Tcp, watch).map_err(|(kind, _)| kind),
             Transport::Udp => connect(Carrier::Udp, watch).map_err(|(kind, _)| kind),
             Transport::Auto => match connect(Carrier::Tcp, watch) {
@@ -80,7 +81,9 @@ impl Camera {
                 }
                 other => other.map_err(|(kind, _)| kind),
             },
-        }
+        }?;
+        opened.stream.client_why = why;
+        Ok(opened)
     }
 
     /// Tries one transport. The deadline in `watch` goes on running; where nothing was opened the

@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream as _;
 use retina::client::{Demuxed, SessionGroup};
@@ -10,6 +11,7 @@ use retina::codec::{AudioFrame, CodecItem, ParametersRef, VideoFrame, VideoParam
 use tokio::runtime::Runtime;
 
 use super::Limit;
+use super::endings::BadPackets;
 use super::track;
 use super::words::{self, Trouble};
 use crate::error::{Cause, SourceErrorKind};
@@ -20,8 +22,17 @@ use crate::stop::StopFlag;
 const RTCP_BYE: u8 = 203;
 /// How long saying goodbye to a camera may take.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How often retina is polled before it is believed that there is nothing more to do. It says so, with no waker
+/// set, for each request of the camera (OPTIONS and others), which would leave what follows it lying in the
+/// socket until the next keepalive; so many requests may come at once. A poll that finds nothing asks no kernel.
+const POLLS: usize = 8;
 /// Longest that an old session is waited for, whatever the camera states.
 const MAX_SURVIVAL: Duration = Duration::from_secs(120);
+
+/// How long data may come of which nothing is made, and in how many portions at least, before that is no slow
+/// camera's picture under way.
+const NOTHING_MADE_FOR: Duration = Duration::from_secs(2);
+const NOTHING_MADE_OF: u32 = 12;
 
 /// A session and its runtime.
 pub(super) struct Link {
@@ -33,6 +44,8 @@ pub(super) struct Link {
     pub(super) sound: Option<usize>,
     /// Knows of the sessions that were begun, and whether they were ended.
     pub(super) group: Arc<SessionGroup>,
+    /// `None`: they are only counted as losses.
+    pub(super) bad_packets: Option<BadPackets>,
     runtime: Runtime,
 }
 
@@ -53,7 +66,8 @@ impl Link {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
-        Ok(Self { session: None, track: 0, sound: None, group: Arc::default(), runtime })
+        let group = Arc::default();
+        Ok(Self { session: None, track: 0, sound: None, group, bad_packets: None, runtime })
     }
 
     /// Drives `work` to its end, or until `stop` or the limit.
@@ -78,7 +92,8 @@ impl Link {
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
         let mut heard = Heard::default();
-        let next = next_frame(session, (self.track, self.sound), &mut heard, report);
+        let tracks = (self.track, self.sound);
+        let next = next_frame(session, tracks, &mut heard, &mut self.bad_packets, report);
         let coming = wait(&self.runtime, limit, stop, what, next);
         coming.map_err(|kind| match kind {
             SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
@@ -152,20 +167,58 @@ fn wait<T>(
 struct Heard {
     anything: bool,
     trouble: Option<Cause>,
+    /// How often data came of which nothing was made yet, and since when.
+    unmade: u32,
+    since: Option<Instant>,
+}
+
+impl Heard {
+    /// Something was made of what came.
+    fn made(&mut self) {
+        (self.anything, self.unmade, self.since) = (true, 0, None);
+    }
+
+    /// retina was woken, and had nothing to give. True when that goes on for too long.
+    fn woken(&mut self) -> bool {
+        // The first poll is ours.
+        self.unmade = self.unmade.saturating_add(1);
+        if self.unmade <= NOTHING_MADE_OF {
+            return false;
+        }
+        self.anything = true;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since.elapsed() >= NOTHING_MADE_FOR
+    }
 }
 
 async fn next_frame(
     session: &mut Demuxed,
     (track, sound): (usize, Option<usize>),
     heard: &mut Heard,
+    bad_packets: &mut Option<BadPackets>,
     mut report: impl FnMut(usize, u64, i64),
 ) -> Result<Playing, SourceErrorKind> {
     loop {
-        let next = std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context));
-        let item = next.await;
-        heard.anything |= item.is_some();
+        let next = std::future::poll_fn(|context| {
+            let mut polls = (0..POLLS).map(|_| Pin::new(&mut *session).poll_next(context));
+            match polls.find(Poll::is_ready) {
+                Some(ready) => ready.map(Ok),
+                None if heard.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
+                None => Poll::Pending,
+            }
+        });
+        let Ok(item) = next.await else {
+            let what =
+                "support for what the camera sends: data comes, and no picture is made of it"
+                    .into();
+            return Err(SourceErrorKind::ClientLacks { what });
+        };
+        if item.is_some() {
+            heard.made();
+        }
         match item {
             Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == track => {
+                bad_packets.iter_mut().for_each(BadPackets::picture);
                 return Ok(Playing::Picture(Coming { frame, lost: heard.trouble.is_some() }));
             }
             Some(Ok(CodecItem::AudioFrame(frame))) if Some(frame.stream_id()) == sound => {
@@ -195,6 +248,10 @@ async fn next_frame(
                 }
                 Trouble::Packet(cause) => {
                     tracing::debug!("a packet makes no sense: {cause}");
+                    if bad_packets.as_mut().is_some_and(BadPackets::packet) {
+                        let what = format!("support for the camera's packets ({cause})");
+                        return Err(SourceErrorKind::ClientLacks { what });
+                    }
                     heard.trouble = Some(cause);
                 }
                 Trouble::Session(kind) => return Err(kind),
