@@ -1,5 +1,7 @@
 //! retina's session and the runtime that drives it: waiting with limits, frames, and the goodbye.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -31,8 +33,11 @@ const MAX_SURVIVAL: Duration = Duration::from_secs(120);
 
 /// How long data may come of which nothing is made, and in how many portions at least, before that is no slow
 /// camera's picture under way.
-const NOTHING_MADE_FOR: Duration = Duration::from_secs(2);
-const NOTHING_MADE_OF: u32 = 12;
+const NOTHING_MADE_FOR: Duration = Duration::from_millis(2500);
+const NOTHING_MADE_AT_START_FOR: Duration = Duration::from_millis(1500);
+const NOTHING_MADE_OF: u32 = 6;
+/// How long nothing at all may come while a camera is asked for a stream, where there is another client to ask it.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A session and its runtime.
 pub(super) struct Link {
@@ -46,6 +51,8 @@ pub(super) struct Link {
     pub(super) group: Arc<SessionGroup>,
     /// `None`: they are only counted as losses.
     pub(super) bad_packets: Option<BadPackets>,
+    /// Whether a picture came.
+    begun: bool,
     runtime: Runtime,
 }
 
@@ -67,7 +74,15 @@ impl Link {
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
         let group = Arc::default();
-        Ok(Self { session: None, track: 0, sound: None, group, bad_packets: None, runtime })
+        Ok(Self {
+            session: None,
+            track: 0,
+            sound: None,
+            group,
+            bad_packets: None,
+            begun: false,
+            runtime,
+        })
     }
 
     /// Drives `work` to its end, or until `stop` or the limit.
@@ -81,6 +96,37 @@ impl Link {
         wait(&self.runtime, limit, stop, what, work)
     }
 
+    /// The same, but only while something comes.
+    pub(super) fn wait_while_it_answers<T>(
+        &self,
+        limit: &Limit,
+        stop: &StopFlag,
+        what: &'static str,
+        work: impl Future<Output = Result<T, SourceErrorKind>>,
+    ) -> Result<T, SourceErrorKind> {
+        let passed = limit.passed(what);
+        wait(&self.runtime, limit, stop, what, async {
+            let mut work = std::pin::pin!(work);
+            let woken = Cell::new(Instant::now());
+            let mut watched = std::future::poll_fn(|context| {
+                woken.set(Instant::now());
+                work.as_mut().poll(context)
+            });
+            loop {
+                let quiet = tokio::time::Instant::from_std(woken.get() + QUIET);
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep_until(quiet) => {
+                        if woken.get().elapsed() >= QUIET {
+                            return Err(passed);
+                        }
+                    }
+                    done = &mut watched => return done,
+                }
+            }
+        })
+    }
+
     /// Waits for the next frame of the tracks that play, and passes sender reports on: which track's, NTP time,
     /// and ticks on the frames' own scale.
     pub(super) fn frame(
@@ -91,10 +137,11 @@ impl Link {
         report: impl FnMut(usize, u64, i64),
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
-        let mut heard = Heard::default();
+        let mut heard = Heard::waiting(self.begun);
         let tracks = (self.track, self.sound);
         let next = next_frame(session, tracks, &mut heard, &mut self.bad_packets, report);
         let coming = wait(&self.runtime, limit, stop, what, next);
+        self.begun |= matches!(coming, Ok(Playing::Picture(_)));
         coming.map_err(|kind| match kind {
             SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
                 SourceErrorKind::Stalled { limit, last: heard.trouble }
@@ -122,7 +169,7 @@ impl Link {
     /// it if that was not acknowledged; `None` when it is over.
     pub(super) fn goodbye(&mut self) -> Option<Duration> {
         let (session, group) = (self.session.take(), &self.group);
-        self.runtime.block_on(async {
+        let ended = self.runtime.block_on(caught(async {
             drop(session);
             // Over TCP retina is content once the connection is closed in order, over UDP once the camera has
             // answered.
@@ -135,7 +182,8 @@ impl Link {
             let expires = group.stale_sessions().max_expires?;
             let left = expires.saturating_duration_since(tokio::time::Instant::now());
             Some(left.min(MAX_SURVIVAL))
-        })
+        }));
+        ended.unwrap_or(None)
     }
 }
 
@@ -152,19 +200,36 @@ fn wait<T>(
     what: &'static str,
     work: impl Future<Output = Result<T, SourceErrorKind>>,
 ) -> Result<T, SourceErrorKind> {
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            () = stop.stopped() => Err(SourceErrorKind::Stopped),
-            done = work => done,
-            () = tokio::time::sleep(limit.left()) => Err(limit.passed(what)),
+            () = stop.stopped() => Ok(Err(SourceErrorKind::Stopped)),
+            done = caught(work) => done,
+            () = tokio::time::sleep(limit.left()) => Ok(Err(limit.passed(what))),
         }
+    });
+    outcome.unwrap_or_else(|()| {
+        let what = "an answer to what this camera sends: it panicked, as the log shows".into();
+        Err(SourceErrorKind::ClientLacks { what })
     })
 }
 
+/// Drives `work`, which may panic: retina does for some answers and some orders of packets. A panic ends here, since
+/// on its way further up it would meet the goodbye, which may panic too, and two end the process.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ()> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        // What panicked is not polled again, only dropped.
+        polled.map_or(Poll::Ready(Err(())), |polled| polled.map(Ok))
+    })
+    .await
+}
+
 /// What came while a frame was waited for.
-#[derive(Default)]
 struct Heard {
+    /// How long data may come of which nothing is made.
+    patience: Duration,
     anything: bool,
     trouble: Option<Cause>,
     /// How often data came of which nothing was made yet, and since when.
@@ -173,6 +238,11 @@ struct Heard {
 }
 
 impl Heard {
+    fn waiting(begun: bool) -> Self {
+        let patience = if begun { NOTHING_MADE_FOR } else { NOTHING_MADE_AT_START_FOR };
+        Self { patience, anything: false, trouble: None, unmade: 0, since: None }
+    }
+
     /// Something was made of what came.
     fn made(&mut self) {
         (self.anything, self.unmade, self.since) = (true, 0, None);
@@ -180,14 +250,17 @@ impl Heard {
 
     /// retina was woken, and had nothing to give. True when that goes on for too long.
     fn woken(&mut self) -> bool {
-        // The first poll is ours.
         self.unmade = self.unmade.saturating_add(1);
+        // The first poll is ours.
+        if self.unmade == 1 {
+            return false;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
         if self.unmade <= NOTHING_MADE_OF {
             return false;
         }
         self.anything = true;
-        let since = *self.since.get_or_insert_with(Instant::now);
-        since.elapsed() >= NOTHING_MADE_FOR
+        since.elapsed() >= self.patience
     }
 }
 

@@ -37,6 +37,8 @@ const PICTURES_FOR_RATE: usize = 3;
 /// For how long they are waited for at most, once all else is known: a camera may send a picture a minute.
 const WAIT_FOR_RATE: Duration = Duration::from_secs(1);
 
+/// What is waited for first.
+const ANSWER: &str = "the camera's answer";
 /// What a camera does whose markers are not the ends of pictures.
 const FALSE_MARKERS: &str = "pictures whose marker is set before their end";
 
@@ -100,7 +102,7 @@ impl Camera {
         let failed = |error: retina::Error| {
             words::opening(error.status_code(), &error.to_string(), request.transport)
         };
-        let set_up = link.wait(limit, stop, "the camera's answer", async {
+        let work = async {
             let described = Session::describe(url, options).await.map_err(failed)?;
             let mut session = described;
             let index = choose(&session)?;
@@ -125,7 +127,11 @@ impl Camera {
             let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
             let playing = session.play(options).await.map_err(failed)?;
             Ok((playing.demuxed().map_err(failed)?, index, granted, told, sound))
-        });
+        };
+        let set_up = match request.client {
+            RtspClient::Auto => link.wait_while_it_answers(limit, stop, ANSWER, work),
+            _ => link.wait(limit, stop, ANSWER, work),
+        };
         let (session, index, granted, told, sound) = set_up?;
         link.session = Some(session);
         link.track = index;
@@ -186,19 +192,18 @@ impl Camera {
         let Coming { frame, lost } = coming;
         self.watch.look(&frame, lost);
         let lost = lost || frame.loss() > 0;
-        // What is left of a picture of which something was lost may come by itself.
-        let continues = self.endings.continues(frame.timestamp().elapsed()) && !lost;
+        let ticks = frame.timestamp().elapsed();
         let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
-        let made = self.track.packet(frame, parameters, lost || continues);
+        let made = self.track.packet(frame, parameters, lost);
         let made = made.map_err(|error| SourceErrorKind::Broken(error.into()))?;
-        let lacks = match &made {
-            Some(made) => made.lacks,
-            None => None,
-        };
-        if let Some(what) = lacks.or(continues.then_some(FALSE_MARKERS)) {
+        let Some(mut made) = made else { return Ok(()) };
+        // What is left of a picture of which something was lost may come by itself.
+        let continues = self.endings.continues(ticks) && !lost;
+        if let Some(what) = made.lacks.or(continues.then_some(FALSE_MARKERS)) {
             if self.strict {
                 return Err(SourceErrorKind::ClientLacks { what: what.into() });
             }
+            made.packet.set_lost(true);
             if let Some(held) = &mut self.held {
                 held.packet.set_lost(true);
             }
@@ -206,7 +211,6 @@ impl Camera {
         if let Some(held) = self.held.take() {
             self.whole(held);
         }
-        let Some(made) = made else { return Ok(()) };
         match self.endings.is_proven(kind_of(&made)) {
             true => self.ready.push_back(made.packet),
             false => self.held = Some(made),
