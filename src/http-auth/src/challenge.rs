@@ -11,6 +11,12 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
+    /// The first parameter of this name.
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
+        let mut named = self.parameters.iter().filter(|(known, _)| known == name);
+        named.next().map(|(_, value)| value.as_str())
+    }
+
     /// The first parameter of this name that says something.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut named = self.parameters.iter().filter(|(known, _)| known == name);

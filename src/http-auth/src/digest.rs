@@ -56,7 +56,8 @@ impl Digest {
             // A challenge must have a realm; FFmpeg answers those without, so this does, too.
             realm: text("realm").unwrap_or_default(),
             nonce: text("nonce").ok_or("no nonce")?,
-            opaque: text("opaque"),
+            // Returned unchanged, an empty one too (3.4).
+            opaque: challenge.first("opaque").map(str::to_owned),
             hash,
             session: plain.is_some(),
             algorithm,
