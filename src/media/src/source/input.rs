@@ -77,7 +77,8 @@ impl Input {
         check(code).map(|_| ())
     }
 
-    /// Whether a video stream is there whose size is known.
+    /// Whether enough is known of a video stream without a picture: the description had its parameter sets, or it is
+    /// Motion JPEG, which has none.
     pub(super) fn knows_video(&self) -> bool {
         let raw = self.context.as_ptr();
         // SAFETY: an open context, whose `streams` holds `nb_streams` valid pointers; nothing else refers to them
@@ -89,8 +90,8 @@ impl Input {
             // SAFETY: one of the context's streams, each of which has parameters.
             let parameters = unsafe { &*(*stream).codecpar };
             parameters.codec_type == AVMEDIA_TYPE_VIDEO
-                && parameters.width > 0
-                && parameters.height > 0
+                && (parameters.extradata_size > 0
+                    || parameters.codec_id == ffi::AVCodecID::AV_CODEC_ID_MJPEG)
         })
     }
 

@@ -36,18 +36,30 @@ pub(crate) enum ProbeError {
     /// Packets came, pictures did not.
     #[error(
         "connected, but no picture came of {packets} packets in {:.1} s ({corrupt} of them did \
-         not decode); the camera may send key frames too seldom: set a key frame interval of 1 to \
-         2 s in it, or a longer --timeout",
-        waited.as_secs_f64()
+         not decode); {}",
+        waited.as_secs_f64(),
+        no_picture_advice(*packets, *keys, *corrupt)
     )]
     NoPicture {
         /// Packets that came.
         packets: u64,
         /// Those of them that did not decode.
         corrupt: u64,
+        /// Those of them that stand alone.
+        keys: u64,
         /// Time since the source was open.
         waited: Duration,
     },
+}
+
+fn no_picture_advice(packets: u64, keys: u64, corrupt: u64) -> &'static str {
+    // Without a key frame a decoder may refuse all, too.
+    if keys > 0 && corrupt >= packets {
+        "the decoder refuses all that the camera sends: set another codec, profile or size in it"
+    } else {
+        "the camera may send key frames too seldom: set a key frame interval of 1 to 2 s in it, or \
+         a longer --timeout"
+    }
 }
 
 impl ProbeError {
@@ -129,6 +141,7 @@ struct Decoding {
     next: Frame,
     age_ns: u64,
     packets: u64,
+    keys: u64,
     frames: u64,
     corrupt: u64,
 }
@@ -141,6 +154,7 @@ impl Decoding {
             next: Frame::new(),
             age_ns: 0,
             packets: 0,
+            keys: 0,
             frames: 0,
             corrupt: 0,
         }
@@ -148,6 +162,7 @@ impl Decoding {
 
     fn send(&mut self, packet: &Packet) -> Result<(), DecodeError> {
         self.packets += 1;
+        self.keys += u64::from(packet.is_key());
         let sent = self.decoder.send(packet);
         self.bear(sent)?;
         self.receive_all()
@@ -193,6 +208,7 @@ impl Decoding {
         ProbeError::NoPicture {
             packets: self.packets,
             corrupt: self.corrupt,
+            keys: self.keys,
             waited: opened.elapsed(),
         }
     }
@@ -250,6 +266,18 @@ mod tests {
             read_timeout: Duration::from_secs(5),
             sound: false,
         }
+    }
+
+    #[test]
+    fn the_advice_is_on_key_frames_only_where_none_came() {
+        let words = |packets, keys, corrupt| {
+            let waited = Duration::from_secs(1);
+            ProbeError::NoPicture { packets, corrupt, keys, waited }.to_string()
+        };
+        assert!(words(0, 0, 0).contains("key frames too seldom"));
+        assert!(words(9, 0, 9).contains("key frames too seldom"));
+        assert!(words(9, 1, 8).contains("key frames too seldom"));
+        assert!(words(9, 9, 9).contains("the decoder refuses all"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ffmpeg_next::ffi;
 
-use super::Limit;
+use super::{Limit, jpeg};
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
 use crate::error::{SourceError, SourceErrorKind};
@@ -125,20 +125,16 @@ impl Camera {
             (classify(error, input.watch().fired(), during(what)), None)
         };
         let opened_ns = monotonic_ns();
+        // A slow camera's first picture is not waited for where the description tells enough. A pause can't be
+        // taken back: avformat_find_stream_info must not be called twice, for it frees what it needs
+        // (`FFStream.info`), and the second call dies of the first packet that it reads.
+        input.watch().pause_after(input.knows_video().then_some(SLOW_AFTER));
         // Reading ahead ends well when a deadline cuts it short.
-        let probe = |input: &mut Input| {
-            input.probe().and_then(|()| match input.watch().fired() {
-                Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
-                None => Ok(()),
-            })
-        };
-        input.watch().pause_after(Some(SLOW_AFTER));
-        let mut probed = probe(&mut input);
-        let slow = input.watch().is_paused();
+        let probed = input.probe().and_then(|()| match input.watch().fired() {
+            Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
+            None => Ok(()),
+        });
         input.watch().pause_after(None);
-        if slow && input.watch().fired().is_none() && !input.knows_video() {
-            probed = probe(&mut input);
-        }
         if let Err(error) = probed {
             return Err(fail(&input, error, "the stream's first pictures"));
         }
@@ -162,6 +158,16 @@ impl Camera {
     }
 }
 
+impl Camera {
+    /// FFmpeg gives a JPEG picture out even where nothing told it the size.
+    fn is_sizeless(&self, packet: &Packet) -> bool {
+        self.stream.size.is_none()
+            && self.stream.codec.name() == "mjpeg"
+            && !packet.is_sound()
+            && !jpeg::has_size(packet.data())
+    }
+}
+
 impl Source for Camera {
     fn stream(&self) -> &StreamInfo {
         &self.stream
@@ -176,6 +182,10 @@ impl Source for Camera {
             Ok(mut packet) => {
                 let read_ahead = self.input.watch().asked() == asked;
                 self.after_sound = packet.is_sound();
+                if self.is_sizeless(&packet) {
+                    let kind = SourceErrorKind::Unplayable { what: jpeg::NOT_READ };
+                    return Err(SourceError { url: self.url.clone(), kind });
+                }
                 let now_ns = monotonic_ns();
                 let began_ns = if packet.is_sound() {
                     now_ns

@@ -2,18 +2,17 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_core::Stream as _;
-use retina::client::{Demuxed, SessionGroup};
-use retina::codec::{AudioFrame, CodecItem, ParametersRef, VideoFrame, VideoParameters};
+use retina::client::SessionGroup;
 use tokio::runtime::Runtime;
 
 use super::Limit;
 use super::endings::BadPackets;
+use super::jpeg;
+use super::media::{Item, Media, Parameters, Picture, SoundFrame};
 use super::track;
 use super::words::{self, Trouble};
 use crate::error::{Cause, SourceErrorKind};
@@ -42,7 +41,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// A session and its runtime.
 pub(super) struct Link {
     /// Set once it plays. Dropped within the runtime, by `goodbye`: retina starts a task then.
-    pub(super) session: Option<Demuxed>,
+    pub(super) session: Option<Media>,
     /// Which of its tracks plays.
     pub(super) track: usize,
     /// Which of them is the sound that plays with it.
@@ -58,14 +57,14 @@ pub(super) struct Link {
 
 /// A picture, and whether something that came before it could not be understood.
 pub(super) struct Coming {
-    pub(super) frame: VideoFrame,
+    pub(super) picture: Picture,
     pub(super) lost: bool,
 }
 
 /// What plays.
 pub(super) enum Playing {
     Picture(Coming),
-    Sound(AudioFrame),
+    Sound(SoundFrame),
 }
 
 impl Link {
@@ -151,11 +150,8 @@ impl Link {
     }
 
     /// The parameters of the track that plays, as of the frame given out last.
-    pub(super) fn parameters(&self) -> Option<&VideoParameters> {
-        match self.session.as_ref()?.streams()[self.track].parameters()? {
-            ParametersRef::Video(parameters) => Some(parameters),
-            _ => None,
-        }
+    pub(super) fn parameters(&self) -> Option<Parameters<'_>> {
+        self.session.as_ref()?.parameters(self.track)
     }
 
     /// Ticks a second of the track that plays, and the rate that its description states.
@@ -265,7 +261,7 @@ impl Heard {
 }
 
 async fn next_frame(
-    session: &mut Demuxed,
+    session: &mut Media,
     (track, sound): (usize, Option<usize>),
     heard: &mut Heard,
     bad_packets: &mut Option<BadPackets>,
@@ -273,7 +269,7 @@ async fn next_frame(
 ) -> Result<Playing, SourceErrorKind> {
     loop {
         let next = std::future::poll_fn(|context| {
-            let mut polls = (0..POLLS).map(|_| Pin::new(&mut *session).poll_next(context));
+            let mut polls = (0..POLLS).map(|_| session.poll_next(context));
             match polls.find(Poll::is_ready) {
                 Some(ready) => ready.map(Ok),
                 None if heard.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
@@ -290,14 +286,14 @@ async fn next_frame(
             heard.made();
         }
         match item {
-            Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == track => {
+            Some(Ok(Item::Picture(picture))) if picture.track() == track => {
                 bad_packets.iter_mut().for_each(BadPackets::picture);
-                return Ok(Playing::Picture(Coming { frame, lost: heard.trouble.is_some() }));
+                return Ok(Playing::Picture(Coming { picture, lost: heard.trouble.is_some() }));
             }
-            Some(Ok(CodecItem::AudioFrame(frame))) if Some(frame.stream_id()) == sound => {
+            Some(Ok(Item::Sound(frame))) if Some(frame.track()) == sound => {
                 return Ok(Playing::Sound(frame));
             }
-            Some(Ok(CodecItem::Rtcp(reports)))
+            Some(Ok(Item::Rtcp(reports)))
                 if reports.stream_id() == track || Some(reports.stream_id()) == sound =>
             {
                 let of_video = reports.stream_id() == track;
@@ -313,20 +309,19 @@ async fn next_frame(
                     report(reports.stream_id(), sender.ntp_timestamp().0, ticks);
                 }
             }
+            Some(Ok(Item::Nonsense(cause))) => {
+                nonsense(cause, heard, bad_packets)?;
+            }
+            Some(Ok(Item::Sizeless)) => {
+                return Err(SourceErrorKind::Unplayable { what: jpeg::NO_SIZE });
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => match words::playing(&error.to_string()) {
                 // Pictures are none the worse for it.
                 Trouble::Packet(cause) if is_of(session, sound, &error.to_string()) => {
                     tracing::debug!("a packet of sound makes no sense: {cause}");
                 }
-                Trouble::Packet(cause) => {
-                    tracing::debug!("a packet makes no sense: {cause}");
-                    if bad_packets.as_mut().is_some_and(BadPackets::packet) {
-                        let what = format!("support for the camera's packets ({cause})");
-                        return Err(SourceErrorKind::ClientLacks { what });
-                    }
-                    heard.trouble = Some(cause);
-                }
+                Trouble::Packet(cause) => nonsense(cause, heard, bad_packets)?,
                 Trouble::Session(kind) => return Err(kind),
             },
             // retina also ends a session whose packets it can no longer put together.
@@ -340,8 +335,23 @@ async fn next_frame(
     }
 }
 
+/// A packet of pictures makes no sense: an error when there were so many that it will go on like that.
+fn nonsense(
+    cause: Cause,
+    heard: &mut Heard,
+    bad_packets: &mut Option<BadPackets>,
+) -> Result<(), SourceErrorKind> {
+    tracing::debug!("a packet makes no sense: {cause}");
+    if bad_packets.as_mut().is_some_and(BadPackets::packet) {
+        let what = format!("support for the camera's packets ({cause})");
+        return Err(SourceErrorKind::ClientLacks { what });
+    }
+    heard.trouble = Some(cause);
+    Ok(())
+}
+
 /// Whether what retina says is of this track.
-fn is_of(session: &Demuxed, track: Option<usize>, words: &str) -> bool {
+fn is_of(session: &Media, track: Option<usize>, words: &str) -> bool {
     let context = track.and_then(|track| session.streams()[track].ctx());
     context.is_some_and(|context| words.contains(&format!("\nstream: {context}\n")))
 }

@@ -1,10 +1,13 @@
 //! Cameras over RTSP: which client speaks with them, at which address, for how long at most.
 
+mod aac;
 mod address;
 mod endings;
 mod ffmpeg;
+mod jpeg;
 mod ladder;
 mod link;
+mod media;
 mod receive_buffer;
 mod redirect;
 mod reorder;

@@ -12,12 +12,13 @@ use retina::client::{
     Credentials, Described, InitialTimestampPolicy, PlayOptions, Session, SessionOptions,
     SetupOptions, TcpTransportOptions, UdpTransportOptions,
 };
-use retina::codec::{FrameFormat, ParameterSetInsertion, VideoFrame};
+use retina::codec::{FrameFormat, ParameterSetInsertion};
 use url::Url;
 
 use super::Limit;
 use super::endings::{BadPackets, Endings, HOLD, Kind};
 use super::link::{Coming, Link, Playing};
+use super::media::{Media, Parameters, Picture};
 use super::receive_buffer;
 use super::report::CameraClock;
 use super::sound::SoundTrack;
@@ -133,7 +134,9 @@ impl Camera {
             // Each track from its own first packet, sound or none: `rtptime` is wrong with many cameras.
             let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
             let playing = session.play(options).await.map_err(failed_later)?;
-            Ok((playing.demuxed().map_err(failed)?, index, granted, told, sound))
+            let sounding = sound.as_ref().map(|sound| sound.index);
+            let media = Media::of(playing, index, sounding).map_err(failed)?;
+            Ok((media, index, granted, told, sound))
         };
         let set_up = match request.client {
             RtspClient::Auto => link.wait_while_it_answers(limit, stop, ANSWER, work),
@@ -196,15 +199,17 @@ impl Camera {
 
     /// Makes a packet of a picture: ready to be given out, or held back.
     fn picture(&mut self, coming: Coming) -> Result<(), SourceErrorKind> {
-        let Coming { frame, lost } = coming;
-        self.watch.look(&frame, lost);
-        let lost = lost || frame.loss() > 0;
-        let ticks = frame.timestamp().elapsed();
-        let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
+        let Coming { picture, lost } = coming;
+        self.watch.look(&picture, lost);
+        let lost = lost || picture.lost();
+        let ticks = picture.ticks();
+        let is_new = picture.has_new_parameters();
+        let parameters = if is_new { self.link.parameters() } else { None };
         if let Some(parameters) = parameters {
-            self.stream.size = Some(parameters.pixel_dimensions());
+            self.stream.size = Some(parameters.size());
         }
-        let made = self.track.packet(frame, parameters, lost);
+        let parameters = parameters.and_then(Parameters::stated);
+        let made = self.track.packet(picture, parameters, lost);
         let made = made.map_err(|error| SourceErrorKind::Broken(error.into()))?;
         let Some(mut made) = made else { return Ok(()) };
         // What is left of a picture of which something was lost may come by itself.
@@ -280,7 +285,7 @@ impl Opening {
         let (track, mut stream) = loop {
             enough |= comings.len() >= PICTURES_FOR_RATE;
             if enough {
-                let shown = comings.iter().map(|coming| coming.frame.timestamp().elapsed());
+                let shown = comings.iter().map(|coming| coming.picture.ticks());
                 fps = fps.or(track::measured_rate(&shown.collect::<Vec<_>>(), clock_hz));
             }
             let mut limit = *limit;
@@ -412,12 +417,12 @@ impl StartWatch {
         Self { granted, left: if carrier == Carrier::Udp { Self::FRAMES } else { 0 } }
     }
 
-    fn look(&mut self, frame: &VideoFrame, lost: bool) {
+    fn look(&mut self, picture: &Picture, lost: bool) {
         if self.left == 0 {
             return;
         }
         self.left -= 1;
-        if frame.loss() == 0 && !lost {
+        if !picture.lost() && !lost {
             return;
         }
         self.left = 0;

@@ -2,8 +2,9 @@
 
 use ffmpeg_next::ffi::AVCodecID::AV_CODEC_ID_AAC;
 use retina::client::{Described, Session};
-use retina::codec::{AudioFrame, ParametersRef};
+use retina::codec::ParametersRef;
 
+use super::media::SoundFrame;
 use super::report::CameraClock;
 use super::track::at_monotonic;
 use crate::av::AvError;
@@ -57,14 +58,14 @@ impl SoundTrack {
         self.clock.report(ntp, ticks);
     }
 
-    pub(super) fn packet(&self, frame: &AudioFrame) -> Result<Packet, AvError> {
-        let ticks = frame.timestamp().elapsed();
+    pub(super) fn packet(&self, frame: &SoundFrame) -> Result<Packet, AvError> {
+        let ticks = frame.ticks();
         let mut packet = Packet::with_size(self.time_base, frame.data().len())?;
         packet.data_mut().copy_from_slice(frame.data());
         packet.set_sound(self.time_base);
         packet.set_times(ticks, Some(ticks));
-        packet.set_duration(frame.frame_length().get().into());
-        packet.set_arrival(at_monotonic(frame.ctx().received()));
+        packet.set_duration(frame.duration().into());
+        packet.set_arrival(at_monotonic(frame.received()));
         packet.set_wall_clock(self.clock.at(ticks, self.time_base.den()));
         Ok(packet)
     }

@@ -1,10 +1,11 @@
 //! From retina's video frames to packets like those of FFmpeg's demuxer: annex B, parameter sets before each
 //! key frame, presentation and decoding time in ticks of the RTP clock.
 
-use retina::codec::{VideoFrame, VideoParameters, VideoParametersCodec};
+use retina::codec::{VideoParameters, VideoParametersCodec};
 
 use ffmpeg_next::ffi::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
 
+use super::media::{Parameters, Picture};
 use super::reorder::DecodeTimes;
 use super::report::CameraClock;
 use super::sequence::Sequence;
@@ -52,25 +53,31 @@ pub(super) struct Track {
 impl Track {
     /// A track whose parameters are known, and what is known of its stream.
     pub(super) fn new(
-        parameters: &VideoParameters,
+        parameters: Parameters<'_>,
         carrier: Carrier,
         clock_hz: u32,
         fps: Option<Fraction>,
         clock: CameraClock,
     ) -> Option<(Self, StreamInfo)> {
         let time_base = Fraction::new(1, clock_hz)?;
-        let parameter_sets = parameter_sets(parameters);
-        let bare = CodecParameters::video(codec_id(parameters.codec_params())?, &parameter_sets);
+        let stated = parameters.stated();
+        let parameter_sets = stated.map(parameter_sets).unwrap_or_default();
+        let codec = match stated {
+            Some(stated) => codec_id(stated.codec_params())?,
+            None => AV_CODEC_ID_MJPEG,
+        };
+        let bare = CodecParameters::video(codec, &parameter_sets);
         let (mut known, mut reordered) =
             describe(&bare).map_or((bare, 0), |stated| (stated.parameters, stated.reordered));
-        if let VideoParametersCodec::H264 { sps, .. } = parameters.codec_params()
+        if let Some(VideoParametersCodec::H264 { sps, .. }) =
+            stated.map(VideoParameters::codec_params)
             && let Some(sequence) = Sequence::of(sps)
         {
             known.set_profile(sequence.profile, sequence.level);
             reordered = sequence.reordered.unwrap_or(reordered);
         }
         let times = DecodeTimes::new(reordered);
-        let (width, height) = parameters.pixel_dimensions();
+        let (width, height) = parameters.size();
         if known.size().is_none() {
             known.set_size(width, height);
         }
@@ -80,7 +87,7 @@ impl Track {
         let stream = StreamInfo {
             profile: known.profile(),
             size: known.size(),
-            fps: stated_rate(parameters).or(fps),
+            fps: stated.and_then(stated_rate).or(fps),
             time_base,
             carrier,
             knows_loss: true,
@@ -91,7 +98,7 @@ impl Track {
             codec: codec.clone(),
         };
         let has_nal_units = !matches!(units, Units::Opaque);
-        let pps_id = pps_id(&codec, parameters);
+        let pps_id = stated.and_then(|stated| pps_id(&codec, stated));
         let track = Self {
             units,
             has_nal_units,
@@ -117,7 +124,7 @@ impl Track {
     /// some cameras send parameter sets or an end of sequence by themselves.
     pub(super) fn packet(
         &mut self,
-        frame: VideoFrame,
+        picture: Picture,
         parameters: Option<&VideoParameters>,
         lost: bool,
     ) -> Result<Option<Made>, AvError> {
@@ -127,10 +134,10 @@ impl Track {
             self.changed = true;
             self.pps_id = parameters.and_then(|parameters| pps_id(&self.codec, parameters));
         }
-        let ticks = frame.timestamp().elapsed();
-        let arrival_ns = at_monotonic(frame.start_ctx().received());
-        let lost = lost || frame.loss() > 0;
-        let mut data = frame.into_data();
+        let ticks = picture.ticks();
+        let arrival_ns = at_monotonic(picture.received());
+        let lost = lost || picture.lost();
+        let mut data = picture.into_data();
         let mut lacks = None;
         let mut slices = usize::from(!self.has_nal_units);
         if self.has_nal_units {
