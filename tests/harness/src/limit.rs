@@ -1,7 +1,7 @@
 //! How long a test may wait for one thing, in words.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -91,11 +91,11 @@ fn watch() {
             wait.until = now + END_WITHIN;
             over.push(wait.task.clone());
         }
-        over.iter().for_each(kill_children);
+        over.iter().for_each(|task| kill_children(task));
     }
 }
 
-fn kill_children(task: &PathBuf) {
+fn kill_children(task: &Path) {
     let children = std::fs::read_to_string(task.join("children")).unwrap_or_default();
     for pid in children.split_whitespace() {
         let _ = Command::new("kill").args(["-KILL", pid]).status();

@@ -58,7 +58,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
     let mut readers: Vec<_> = (0..CAMERAS)
         .map(|n| {
             service.until_exported(&id(n));
-            Reader::open(&service.dir(), &CameraId::new(&id(n)).unwrap()).unwrap()
+            Reader::open(&service.dir(), &CameraId::new(id(n)).unwrap()).unwrap()
         })
         .collect();
     for number in 0..CAMERAS {
@@ -74,7 +74,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
     let lost: Vec<_> = (0..CAMERAS).filter(|n| before[*n] == "0").collect();
     assert_eq!(lost.len(), CAMERAS / 2, "spread evenly: {before:?}");
     gpus.change("fault=device_lost:0@call 1");
-    for number in 0..CAMERAS {
+    for (number, reader) in readers.iter_mut().enumerate() {
         let camera = service.until_of(number, "the end", |camera| camera["state"] == "ended");
         let camera = service.until_of(number, "all packets", |now| {
             let sum = now["decoded"].as_u64().zip(now["dropped"]["undecodable"].as_u64());
@@ -92,7 +92,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
             assert!(camera["decoded"].as_u64() >= Some(u64::from(FRAMES) - 40), "{camera}");
             // What readers see goes on with it.
             let last = *times.last().unwrap();
-            let seen = readers[number].latest().unwrap().meta().pts_ns.unwrap();
+            let seen = reader.latest().unwrap().meta().pts_ns.unwrap();
             let missed = pictures(seen, last);
             assert!(missed <= FPS.into(), "the last {missed} pictures were not exported: {camera}");
         } else {
