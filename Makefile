@@ -6,6 +6,7 @@ SHELL := /bin/bash
 # The model checker's atomics in place of the real ones; built apart, for all that depends on it differs.
 LOOM = RUSTFLAGS="$$RUSTFLAGS --cfg loom"
 LOOM_DIR = --target-dir $${CARGO_TARGET_DIR:-target}/loom
+TARGET = $${CARGO_TARGET_DIR:-target}
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,15 +24,19 @@ demo: ## a camera, the service and a reader, on this machine
 	@scripts/demo.sh
 
 test: setup ## all tests
+	# What "off" is compared with: a build without the tap. It shares all but the service itself.
+	cargo build --locked -p vas --no-default-features
+	install -D $(TARGET)/debug/vas $(TARGET)/no-export/debug/vas
 	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
+	bench/idle --check
 	scripts/ran cargo test --locked -p vas-frame --features mutants --test hammer mutants::
 	$(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 	tests/fuzz/run.sh short
 
 test-long: test ## all tests, and those that take long
-	cargo build --locked -p vas --no-default-features --target-dir $${CARGO_TARGET_DIR:-target}/no-export
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
+	scripts/ran cargo test --locked -p vas-media --test rtsp -- --ignored --nocapture churn
 	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 
 test-mediasoup: ## the producer against MediaSoup; the first time builds its worker (10 minutes)
@@ -53,6 +58,8 @@ lint: setup ## format, lints, docs, emoji, dependencies
 	scripts/check-emoji
 	scripts/check-deps --self-test
 	scripts/check-deps
+	scripts/check-tap --self-test
+	scripts/check-tap
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p vas-frame --all-targets --features mutants -- -D warnings
 	cargo clippy --locked -p vas --no-default-features -- -D warnings

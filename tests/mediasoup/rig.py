@@ -1,17 +1,51 @@
 """Real parts on loopback: MediaSoup, a camera, the service."""
 
 import asyncio
+import faulthandler
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 import time
+import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 PATIENCE = 60
+# No figure of the product: what a test may take until it is ended, with a word of where it stood.
+LIMIT = 600
+
+
+class Case(unittest.IsolatedAsyncioTestCase):
+    """A test with a limit: past it, all threads' and tasks' places are printed, and the tests end."""
+
+    async def asyncSetUp(self):
+        # The loop's own debugging, which unittest switches on, is too slow for video.
+        loop = asyncio.get_running_loop()
+        loop.set_debug(False)
+        watchdog = threading.Timer(LIMIT, self.end, (loop,))
+        watchdog.daemon = True
+        watchdog.start()
+        self.addCleanup(watchdog.cancel)
+
+    def end(self, loop):
+        print(f"LIMIT: {self.id()} has waited {LIMIT} s in:", file=sys.stderr)
+        for task in asyncio.all_tasks(loop):
+            task.print_stack(file=sys.stderr)
+        faulthandler.dump_traceback(sys.stderr)
+        os._exit(1)
+
+
+def line_of(process, what):
+    """The first line that a process prints, within the limit of all waits."""
+    ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+    assert ready, f"waited {PATIENCE} s for {what}"
+    return process.stdout.readline()
 
 
 def vas():
@@ -57,7 +91,10 @@ class Script:
         self.n += 1
         future = self.waiting[self.n] = asyncio.get_running_loop().create_future()
         self.process.stdin.write(json.dumps({"n": self.n, **what}).encode() + b"\n")
-        answer = await asyncio.wait_for(future, PATIENCE)
+        try:
+            answer = await asyncio.wait_for(future, PATIENCE)
+        except asyncio.TimeoutError:
+            raise AssertionError(f"waited {PATIENCE} s for {self.name}'s answer to {what}") from None
         assert "error" not in answer, f"{what}: {answer['error']}"
         return answer["result"]
 
@@ -114,7 +151,7 @@ class Camera:
              "--mount", f"cam={self.clip}{self.options}"],
             stdout=subprocess.PIPE, text=True,
         )
-        self.port = json.loads(self.process.stdout.readline())["port"]
+        self.port = json.loads(line_of(self.process, "the camera to be ready"))["port"]
 
     @property
     def url(self):
@@ -126,9 +163,9 @@ class Camera:
 
 
 class Service:
-    """`vas run` with these cameras, given as TOML."""
+    """`vas run` with these cameras, given as TOML. Frames are exported (contract V2): what viewers get must not show it."""
 
-    def __init__(self, cameras, flag="false", arguments=()):
+    def __init__(self, cameras, flag="true", arguments=()):
         self.work = tempfile.TemporaryDirectory()
         self.shm = tempfile.TemporaryDirectory(dir="/dev/shm")
         work = pathlib.Path(self.work.name)
@@ -139,6 +176,7 @@ class Service:
         )
         self.flag, self.arguments = flag, list(arguments)
         self.process = self.log = None
+        self.readers = []
 
     def start(self):
         self.log = open(self.log_path, "a")
@@ -146,6 +184,45 @@ class Service:
             [vas(), "run", "--config", self.config, *self.arguments],
             env=dict(os.environ, AI_FRAME_EXPORT_ENABLED=self.flag), stderr=self.log,
         )
+
+    async def read(self, *cameras):
+        """Has two processes read each camera's frames, and stops one of the two in the midst of it."""
+        assert self.flag == "true", "nothing is exported"
+        for camera in cameras:
+            for end in ("read", "stopped"):
+                seen = pathlib.Path(self.work.name) / f"{camera}.{end}"
+                await self.until_there(self.dir / camera / "readers")
+                command = [vas(), "watch", camera, "--json", "--timeout", "3600", "--dir", self.dir]
+                with open(seen, "w") as out:
+                    reader = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+                self.readers.append((reader, seen))
+                await self.until_read(reader, seen, 1)
+            reader.send_signal(signal.SIGSTOP)
+
+    async def until_there(self, path):
+        deadline = time.monotonic() + PATIENCE
+        while not path.exists():
+            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {path}:\n{self.log_path.read_text()}"
+            await asyncio.sleep(0.02)
+
+    async def until_read(self, reader, seen, more):
+        """Waits until a reader has read so many frames more."""
+        count = lambda: seen.read_bytes().count(b"\n")
+        wanted, deadline = count() + more, time.monotonic() + PATIENCE
+        while count() < wanted:
+            assert reader.poll() is None, f"a reader ended: {seen.name}"
+            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {more} frames: {seen.name}"
+            await asyncio.sleep(0.05)
+
+    async def still_read(self):
+        """Frames are exported and read to the end of a test, or it has shown nothing."""
+        assert self.readers, "nobody reads"
+        for number, (reader, seen) in enumerate(self.readers):
+            if number % 2 == 0:
+                await self.until_read(reader, seen, 5)
+            else:
+                state = pathlib.Path(f"/proc/{reader.pid}/stat").read_text().rpartition(") ")[2][0]
+                assert state == "T", f"the stopped reader is {state}"
 
     def parameters(self, camera):
         """What `vas producer-parameters` prints: argument, words."""
@@ -187,5 +264,8 @@ class Service:
     def close(self):
         if self.process.poll() is None:
             self.stop()
+        for reader, _ in self.readers:
+            reader.kill()
+            reader.wait()
         self.work.cleanup()
         self.shm.cleanup()

@@ -27,4 +27,4 @@ fi
 cd "$here"
 tests=("$@")
 [ $# -gt 0 ] || tests=(test_mediasoup test_browser test_janus)
-PYTHONDONTWRITEBYTECODE=1 exec "$python/bin/python" -W ignore -m unittest -v "${tests[@]}"
+PYTHONDONTWRITEBYTECODE=1 exec "$here/../../scripts/ran" "$python/bin/python" -W ignore -m unittest -v "${tests[@]}"

@@ -36,8 +36,9 @@ const verbs = {
     producers.set(producer.id, producer);
     const seen = [];
     traces.set(producer.id, seen);
-    producer.on('trace', ({ type, timestamp }) => seen.push({ type, at_ms: timestamp }));
-    await producer.enableTraceEvent(['keyframe', 'pli', 'fir']);
+    // Of packets, RTP's own time stamp.
+    producer.on('trace', ({ type, info }) => seen.push({ type, rtp: info?.rtpPacket?.timestamp }));
+    await producer.enableTraceEvent(['rtp', 'keyframe', 'pli', 'fir']);
     return { id: producer.id, type: producer.type };
   },
 
@@ -63,7 +64,7 @@ const verbs = {
 
   keyFrame: ({ consumer }) => consumers.get(consumer).requestKeyFrame(),
 
-  // Key frames that came and requests for one that went out, in order.
+  // Packets that came, those of key frames by that name, and requests for one that went out, in order.
   traces: ({ producer }) => traces.get(producer),
 
   async stats({ producer }) {

@@ -3,13 +3,12 @@
 Run by `make test-mediasoup`.
 """
 
-import asyncio
 import pathlib
 import subprocess
 import tempfile
 import unittest
 
-from rig import Browser, Camera, Service, Sfu
+from rig import Browser, Camera, Case, Service, Sfu
 
 CLIPS = pathlib.Path(tempfile.mkdtemp(prefix="vas-browser-clips-"))
 SIZE = (640, 360)
@@ -30,10 +29,9 @@ def clip(profile):
     return path
 
 
-class InABrowser(unittest.IsolatedAsyncioTestCase):
+class InABrowser(Case):
     async def watch(self, profile, video="copy", announced=None):
         """Has a browser watch a camera; the profile that VAS announced, and what the browser says."""
-        asyncio.get_running_loop().set_debug(False)
         sfu = await self.enterAsyncContext(Sfu())
         browser = await self.enterAsyncContext(Browser())
         camera = Camera(clip(profile))
@@ -46,6 +44,7 @@ class InABrowser(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(service.close)
         service.start()
         await service.until("pictures", lambda it: it["producer"] and it["producer"]["pictures"])
+        await service.read("cam")
         parameters, _ = service.parameters("cam")
         [codec] = parameters["rtpParameters"]["codecs"]
         own = codec["parameters"]["profile-level-id"]
@@ -59,6 +58,7 @@ class InABrowser(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((stats["frameWidth"], stats["frameHeight"]), SIZE)
         self.assertGreaterEqual(stats["keyFramesDecoded"], 2, stats)
         self.assertEqual(stats["packetsLost"], 0, stats)
+        await service.still_read()
         print(f"{profile} ({own}): {stats['framesDecoded']} decoded, {stats['shown']} shown by "
               f"{stats.get('decoderImplementation')}, {stats.get('framesDropped')} dropped")
         self.assertEqual(service.stop(), 0)

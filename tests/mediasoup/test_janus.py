@@ -17,7 +17,7 @@ import unittest
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from rig import Camera, Service
+from rig import Camera, Case, Service
 from test_mediasoup import clip, stanza
 from viewer import Watching, assert_no_jump
 
@@ -141,9 +141,8 @@ class Viewer(Watching):
         await self.peer.close()
 
 
-class ThroughJanus(unittest.IsolatedAsyncioTestCase):
+class ThroughJanus(Case):
     async def test_viewers_go_on_across_outages(self):
-        asyncio.get_running_loop().set_debug(False)
         janus = await self.enterAsyncContext(Janus())
         cameras = [Camera(clip("h264.mp4")), Camera(clip("h265.mp4"))]
         stanzas = [
@@ -157,6 +156,7 @@ class ThroughJanus(unittest.IsolatedAsyncioTestCase):
             service.start()
             for number in range(2):
                 await service.until("sending", lambda it: (it["producer"] or {}).get("state") == "sending", number)
+            await service.read(*NAMES)
             for mount in (1, 2):
                 for _ in range(3):
                     viewers.append(Viewer())
@@ -175,6 +175,7 @@ class ThroughJanus(unittest.IsolatedAsyncioTestCase):
             for viewer in viewers:
                 await viewer.until(50)
                 assert_no_jump(self, viewer, "outages of camera and shard")
+            await service.still_read()
         finally:
             for viewer in viewers:
                 await viewer.leave()

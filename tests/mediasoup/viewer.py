@@ -21,6 +21,13 @@ def assert_no_jump(test, viewer, since):
         test.assertLess(step, 2.5 + passed, f"{since}: {step} s within {passed} s")
 
 
+def assert_whole(test, viewer, fps, since):
+    """Of the pictures' times nearly all have one: nothing upstream left pictures out to keep up."""
+    first, last = viewer.pictures[0][0], viewer.pictures[-1][0]
+    expected = (last - first) / CLOCK * fps
+    test.assertGreater(len(viewer.pictures), 0.9 * expected, f"{since}: {len(viewer.pictures)} of {expected:.0f} pictures")
+
+
 class Watching:
     """What decodes, and how many pictures it has decoded."""
 

@@ -1,5 +1,6 @@
 //! What readers state that they want is what is copied, and none is given more.
 
+use vas_harness::Outcome as _;
 use vas_tests::service::{Service, frames};
 
 /// At most 5 a second, for a reader that judges by the camera's time line; whole nanoseconds round down.
@@ -12,7 +13,7 @@ fn no_more_is_copied_than_readers_want_and_none_gets_more() {
     service.until_exported("cam");
     let five = &["--max-fps", "5", "--count", "20", "--timeout", "30"];
     let readers = [service.watch("cam", five), service.watch("cam", five)];
-    let seen = readers.map(|reader| frames(&reader.wait_with_output().unwrap()));
+    let seen = readers.map(|reader| frames(&reader.outcome()));
     for frames in &seen {
         let times: Vec<_> = frames.iter().map(|frame| frame["gate_ns"].as_u64().unwrap()).collect();
         assert_eq!(times.len(), 20);
@@ -32,7 +33,7 @@ fn a_cameras_own_maximum_holds_for_those_who_want_all() {
     let mut service = Service::start("true", "", camera);
     service.until_exported("cam");
     let reader = service.watch("cam", &["--count", "20", "--timeout", "30"]);
-    let seen = frames(&reader.wait_with_output().unwrap());
+    let seen = frames(&reader.outcome());
     let times: Vec<_> = seen.iter().map(|frame| frame["gate_ns"].as_u64().unwrap()).collect();
     assert_eq!(times.len(), 20);
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS / 2), "{times:?}");

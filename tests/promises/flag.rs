@@ -1,8 +1,14 @@
 //! Off means off, seen from outside; a clean stop leaves nothing; nothing listens.
 
+use std::net::UdpSocket;
 use std::process::Command;
 
-use vas_tests::service::{Service, vas};
+use vas_harness::Outcome as _;
+use vas_tests::camera::Camera;
+use vas_tests::service::{Reader, Service, vas};
+use vas_tests::sockets::Socket;
+
+use crate::producer::plain_clip;
 
 const CAMERA: &str = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:640x360@25\"\n";
 
@@ -75,36 +81,59 @@ fn a_clean_stop_leaves_no_file() {
 
 #[test]
 fn no_socket_listens() {
-    let mut service = Service::start("true", "", CAMERA);
-    let _reader = service.until_read("cam");
-    let fds = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-    let sockets: Vec<_> = service
-        .processes()
-        .into_iter()
-        .flat_map(fds)
-        .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
-        .filter_map(|link| {
-            let link = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned();
-            Some(link)
-        })
-        .collect();
-    for table in ["tcp", "tcp6"] {
-        let table = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
-        for line in table.lines().skip(1) {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            // 0A is TCP_LISTEN (include/net/tcp_states.h); the tenth field is the inode.
-            assert!(fields[3] != "0A" || !sockets.contains(&fields[9].to_owned()), "{line}");
-        }
+    // What opens sockets, all of it: each RTSP client over UDP and over TCP, the recorder, both kinds of producer.
+    let server = Camera::start(&[&plain_clip()], ",loop");
+    let mut transports = Vec::new();
+    let mut transport = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        transports.push(socket);
+        address
+    };
+    let recordings = tempfile::tempdir().unwrap();
+    let mut cameras = format!("[record]\ndir = {:?}\n", recordings.path());
+    let mut ids = Vec::new();
+    for (client, carrier, video) in [
+        ("retina", "udp", "copy"),
+        ("retina", "tcp", "h264"),
+        ("ffmpeg", "udp", "h264"),
+        ("ffmpeg", "tcp", "copy"),
+    ] {
+        let id = format!("{client}-{carrier}");
+        let (rtp, rtcp) = (transport(), transport());
+        cameras += &format!(
+            "[[camera]]\nid = {id:?}\nurl = {:?}\nrtsp_client = {client:?}\ntransport = {carrier:?}\n\
+             [camera.producer]\nrtp = \"{rtp}\"\nrtcp = \"{rtcp}\"\nvideo = {video:?}\n",
+            server.url()
+        );
+        ids.push(id);
     }
-    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
-    let ours = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let ours: Vec<_> = ours.filter(|fields| sockets.contains(&fields[6].to_owned())).collect();
-    // Those between supervisor and shard: connected, and without a name that anybody could connect to.
-    assert!(ours.len() >= 2, "{table}");
-    for fields in ours {
-        // 03 is SS_CONNECTED (include/linux/net.h); bit 16 of the flags says that it accepts (unix_seq_show).
-        assert_eq!((fields[3], fields[5], fields.len()), ("00000000", "03", 7), "{fields:?}");
+    let mut service = Service::start("true", "", &cameras);
+    let mut readers = Vec::new();
+    for id in &ids {
+        service.until_exported(id);
+        readers.push(Reader(service.watch(id, &["--timeout", "3600"])));
     }
+    for id in &ids {
+        service.until_camera(id, "all parts at work", |camera| {
+            camera["exported"].as_u64() > Some(0)
+                && camera["recorder"]["packets"].as_u64() > Some(0)
+                && camera["producer"]["pictures"].as_u64() > Some(0)
+        });
+    }
+    let sockets = Socket::all(&service);
+    for socket in &sockets {
+        assert!(!socket.takes_connections(), "it takes connections: {socket:?}");
+        assert!(
+            !["", "raw", "raw6", "packet"].contains(&socket.table),
+            "of no known use: {socket:?}"
+        );
+    }
+    let count = |tables: &[&str]| sockets.iter().filter(|one| tables.contains(&one.table)).count();
+    // Between supervisor and shard, to four cameras, from them and to the producers' peers: all were looked at.
+    assert!(count(&["unix"]) >= 2, "{sockets:#?}");
+    assert!(count(&["tcp", "tcp6"]) >= 4, "{sockets:#?}");
+    assert!(count(&["udp", "udp6"]) >= 2 * 2 + 4, "{sockets:#?}");
 }
 
 #[test]
@@ -112,8 +141,7 @@ fn a_flag_that_is_no_flag_is_refused() {
     let output = Command::new(vas())
         .args(["run", "--config", "/nonexistent"])
         .env("AI_FRAME_EXPORT_ENABLED", "yes")
-        .output()
-        .unwrap();
+        .outcome();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("AI_FRAME_EXPORT_ENABLED"));
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use vas_harness::Outcome as _;
 use vas_tests::clip::run;
 use vas_tests::service::vas;
 
@@ -24,8 +25,7 @@ fn replay(work: &Path, subscriptions: &str, arguments: &[&str]) -> Output {
         .arg("--subscriptions")
         .arg(wanted)
         .args(arguments)
-        .output()
-        .unwrap()
+        .outcome()
 }
 
 fn lines(output: &Output) -> Vec<Value> {
@@ -94,7 +94,7 @@ fn without_its_program_the_verb_says_what_is_missing() {
     let work = tempfile::tempdir().unwrap();
     let alone = work.path().join("vas");
     std::fs::copy(vas(), &alone).unwrap();
-    let output = Command::new(&alone).args(["gate", "--help"]).env("PATH", "").output().unwrap();
+    let output = Command::new(&alone).args(["gate", "--help"]).env("PATH", "").outcome();
     assert_eq!(output.status.code(), Some(1));
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(words.starts_with("vas: cannot run vas-gate: "), "{words}");

@@ -1,11 +1,12 @@
 //! Nobody reads: nothing is decoded for the tap, nothing is copied. Somebody comes: frames at once, from the
 //! packets kept since the last key frame, and none from before they came.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
+use vas_harness::waiting;
 use vas_tests::clip::run;
 use vas_tests::service::{Reader, Service};
 
@@ -23,9 +24,15 @@ fn clip() -> (tempfile::TempDir, PathBuf) {
 /// A reader's first frame.
 fn first_frame(service: &Service) -> (Reader, Value) {
     let mut reader = Reader(service.watch("cam", &["--timeout", "30"]));
+    let _wait = waiting("a reader's first line");
     let mut line = String::new();
     BufReader::new(reader.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (reader, serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}")))
+    let first = serde_json::from_str(&line).unwrap_or_else(|_| {
+        let mut words = String::new();
+        reader.0.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+        panic!("a reader ended without a line: {words}{:#?}\n{}", service.status(), service.log())
+    });
+    (reader, first)
 }
 
 fn start(idle: &str) -> (tempfile::TempDir, Service) {

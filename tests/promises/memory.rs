@@ -3,22 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use vas_harness::is_root;
 use vas_tests::service::{Reader, Service};
 
 /// A ring of 13 slots takes 1.5 MiB of the small one and 17.2 of the large one; 64 take 7 and 85.
 const CAMERAS: &str = "\
     [[camera]]\nid = \"large\"\nurl = \"testsrc:1280x720@25\"\n\
     [[camera]]\nid = \"small\"\nurl = \"testsrc:320x240@25\"\n";
-
-/// Whether this runs as root; if not, it says what was not tried.
-fn is_root(what: &str) -> bool {
-    let id = vas_tests::clip::run(std::process::Command::new("id").arg("-u"));
-    let root = id.trim() == "0";
-    if !root {
-        println!("NOT TRIED: {what}: that takes root");
-    }
-    root
-}
 
 /// Attaches readers to both cameras; what the large one's export says.
 fn refused(service: &mut Service) -> String {

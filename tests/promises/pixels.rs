@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use vas_harness::Outcome as _;
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
 use vas_tests::service::{Service, frames};
@@ -34,10 +35,10 @@ fn check(clip: Clip, expected: &[String], transport: &str) {
         .spawn()
         .unwrap();
     let reader = service.watch("cam", &["--md5", "--count", "30", "--timeout", "30"]);
-    let seen = reader.wait_with_output().unwrap();
+    let seen = reader.outcome();
     assert!(seen.status.success(), "{}\n{}", String::from_utf8_lossy(&seen.stderr), service.log());
     compare(&clip, &frames(&seen), expected, &service);
-    let seen = python.wait_with_output().unwrap();
+    let seen = python.outcome();
     assert!(seen.status.success(), "reader.py: {:?}\n{}", seen.status, service.log());
     compare(&clip, &frames(&seen), expected, &service);
 }

@@ -133,3 +133,67 @@ fn a_transport_that_is_gone_costs_no_frame_of_the_export() {
         });
     }
 }
+
+/// Ticks of RTP's clock within which a key frame follows a request for one: 200 ms.
+const ANSWERED_WITHIN: u32 = 90_000 / 5;
+/// Pictures that come before each request: more than keep two key frames apart.
+const BEFORE: u32 = 20;
+const REQUESTS: usize = 9;
+
+/// Whether an RTP payload begins a key frame: its sequence parameters come first (RFC 6184).
+fn begins_key_frame(payload: &[u8]) -> bool {
+    const SPS: u8 = 7;
+    const STAP_A: u8 = 24;
+    match payload[0] & 31 {
+        SPS => true,
+        STAP_A => payload[3] & 31 == SPS,
+        _ => false,
+    }
+}
+
+/// Measured in the pictures' own time, and by the median: that a busy machine holds up one answer says nothing.
+#[test]
+fn a_key_frame_comes_within_200_ms_of_a_request_for_one() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Only for a test that fails.
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let config = format!(
+        "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n[camera.producer]\nrtp = \"{}\"\n\
+         video = \"h264\"\nkey_interval = \"60s\"\n",
+        socket.local_addr().unwrap()
+    );
+    let mut service = Service::start("true", "", &config);
+    let _reader = service.until_read("cam");
+    let mut buffer = [0; 2000];
+    let (mut pictures, mut last, mut asked) = (0, None, None);
+    let mut answers = Vec::new();
+    while answers.len() < REQUESTS {
+        let (length, from) = socket.recv_from(&mut buffer).expect("packets of the producer");
+        // RFC 5761: 200 to 204 in the second byte are RTCP.
+        if (200..=204).contains(&buffer[1]) {
+            continue;
+        }
+        let word = |at: usize| u32::from_be_bytes(buffer[at..at + 4].try_into().unwrap());
+        let (timestamp, ssrc) = (word(4), word(8));
+        if last != Some(timestamp) {
+            pictures += 1;
+        }
+        if begins_key_frame(&buffer[12..length]) && last != Some(timestamp) {
+            pictures = 0;
+            answers.extend(asked.take().map(|at: u32| timestamp.wrapping_sub(at)));
+        }
+        last = Some(timestamp);
+        if asked.is_none() && pictures >= BEFORE {
+            // RFC 4585, 6.3.1: picture loss indication.
+            let mut request = vec![0x81, 206, 0, 2, 0, 0, 0, 9];
+            request.extend(ssrc.to_be_bytes());
+            socket.send_to(&request, from).unwrap();
+            asked = Some(timestamp);
+        }
+    }
+    answers.sort_unstable();
+    let median = answers[REQUESTS / 2];
+    assert!(median <= ANSWERED_WITHIN, "key frames after {answers:?} ticks of 1/90000 s");
+    let camera = service.until("requests", |camera| camera["producer"]["pli"].as_u64() >= Some(9));
+    assert_eq!(camera["producer"]["dropped"]["encoder"], 0, "{camera}");
+}

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 
 use serde_json::Value;
 use vas_frame::CameraId;
+use vas_harness::waiting;
 use vas_tests::camera::Camera;
 use vas_tests::clip::run;
 use vas_tests::service::{Reader, Service, signal};
@@ -93,6 +94,7 @@ fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
         (reader, ids)
     };
     let (stopped, killed) = (watch(), watch());
+    let wait = waiting("a frame for each reader of the crowd");
     stopped.1.recv().unwrap();
     signal(stopped.0.0.id(), "STOP");
     killed.1.recv().unwrap();
@@ -104,6 +106,7 @@ fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
         some.iter().for_each(|(_, ids)| assert!(ids.recv().is_ok()));
         crowd.extend(some);
     }
+    drop(wait);
 
     // All of the crowd are there from here on. That so many processes start on a few processors may have
     // held up a copy: what that cost is none of the readers' doing.
@@ -123,6 +126,7 @@ fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
 
     let every: Vec<_> = (first + 1..=last).collect();
     assert!(every.len() as u64 >= WINDOW / 2, "{every:?}");
+    let _wait = waiting("the crowd to have read the window");
     for (_reader, ids) in crowd {
         let of_window = ids.iter().skip_while(|id| *id <= first).take_while(|id| *id <= last);
         assert_eq!(of_window.collect::<Vec<_>>(), every);
@@ -139,6 +143,7 @@ fn readers_say_that_the_writer_is_gone_and_follow_the_next() {
     let mut words = BufReader::new(reader.stderr.take().unwrap()).lines();
     let mut next =
         || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let _wait = waiting("a reader that follows a writer's death");
     let before = next();
     service.crash_and_restart("true");
     let said = words.find(|line| line.as_ref().unwrap().contains("gone")).unwrap().unwrap();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use vas_harness::Outcome as _;
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
 use vas_tests::recording::{contents, files, packets};
@@ -26,15 +27,13 @@ fn streams(file: &Path) -> Vec<Value> {
         .args(["-v", "warning", "-xerror", "-nostdin", "-i"])
         .arg(file)
         .args(["-map", "0", "-fps_mode", "passthrough", "-f", "framemd5", "/dev/null", "-y"])
-        .output()
-        .unwrap();
+        .outcome();
     let said = String::from_utf8_lossy(&decoded.stderr);
     assert!(decoded.status.success() && said.is_empty(), "{}: {said}", file.display());
     let probed = Command::new("ffprobe")
         .args(["-v", "error", "-show_streams", "-of", "json"])
         .arg(file)
-        .output()
-        .unwrap();
+        .outcome();
     let probed: Value = serde_json::from_slice(&probed.stdout).unwrap();
     probed["streams"].as_array().unwrap().clone()
 }

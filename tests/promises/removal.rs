@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 
 use serde_json::Value;
+use vas_harness::waiting;
 use vas_tests::service::{Reader, Service};
 
 const CAMERA: &str = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
@@ -13,7 +14,10 @@ fn a_removed_file_camera_or_export_directory_is_exported_again() {
     service.until_exported("cam");
     let mut reader = Reader(service.watch("cam", &["--timeout", "60"]));
     let mut lines = BufReader::new(reader.0.stdout.take().unwrap()).lines();
-    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let mut next = || -> Value {
+        let _wait = waiting("a frame after a removal");
+        serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()
+    };
     let mut epoch = next()["epoch"].as_u64();
     for name in ["cam/frame.meta", "cam/frame.data", "cam/readers", "cam/.writer", "cam", ""] {
         let path = service.dir().join(name);

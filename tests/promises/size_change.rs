@@ -1,5 +1,6 @@
 //! A camera changes its picture size under way: readers follow, and no picture in between is wrong.
 
+use vas_harness::Outcome as _;
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
 use vas_tests::service::{Service, frames};
@@ -22,7 +23,7 @@ fn check(first: Clip, second: Clip) {
     );
     service.until_exported("cam");
     let reader = service.watch("cam", &["--md5", "--count", "80", "--timeout", "30"]);
-    let seen = reader.wait_with_output().unwrap();
+    let seen = reader.outcome();
     assert!(seen.status.success(), "{}\n{}", String::from_utf8_lossy(&seen.stderr), service.log());
     let mut epochs = Vec::new();
     for frame in frames(&seen) {

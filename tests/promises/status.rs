@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use vas_harness::Outcome as _;
 use vas_tests::service::{Service, vas};
 
 /// The two ways a camera takes a password, on a port where nobody answers.
@@ -9,7 +10,7 @@ const CAMERAS: &str = "[[camera]]\nid = \"gate\"\nurl = \"testsrc:64x64@25\"\n\
     [[camera]]\nid = \"yard\"\nurl = \"rtsp://admin:pa55word@127.0.0.1:1/x?password=0pen\"\n";
 
 fn ask(service: &Service, arguments: &[&str]) -> Output {
-    Command::new(vas()).args(arguments).arg("--run-dir").arg(service.run_dir()).output().unwrap()
+    Command::new(vas()).args(arguments).arg("--run-dir").arg(service.run_dir()).outcome()
 }
 
 fn text(output: &Output) -> String {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+use vas_harness::Outcome as _;
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
 use vas_tests::service::{Service, signal, vas};
@@ -52,8 +53,7 @@ fn a_second_service_with_the_same_folder_of_the_status_is_refused_and_the_first_
     let second = Command::new(vas())
         .args(["run", "--config"])
         .arg(service.work().join("vas.toml"))
-        .output()
-        .unwrap();
+        .outcome();
     let words = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{words}");
     assert!(words.contains("vas: another service writes its status to "), "{words}");

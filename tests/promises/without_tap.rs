@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use vas_harness::Outcome as _;
 use vas_tests::service::vas;
 
 /// Longest wait for the service to be as wanted; reaching it is a failure.
@@ -195,8 +196,7 @@ fn a_build_without_the_tap_refuses_the_flag() {
     let output = Command::new(vas_without())
         .args(["run", "--config", "/nonexistent"])
         .env("AI_FRAME_EXPORT_ENABLED", "true")
-        .output()
-        .unwrap();
+        .outcome();
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("built without the feature `frame-export`"), "{words}");

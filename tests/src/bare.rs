@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use vas_harness::waiting;
 
 use crate::clip::run;
 
@@ -54,6 +55,7 @@ impl Bare {
             let library = work.join(format!("lib{name}.rlib"));
             rustc.arg("--extern").arg(format!("{name}={}", library.display()));
         }
+        let _wait = waiting(format!("{rustc:?} to end"));
         let output = rustc.output().unwrap_or_else(|e| panic!("{rustc:?}: {e}"));
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());

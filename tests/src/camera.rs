@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use vas_harness::waiting;
+
 /// A running server with one mount, `cam`.
 #[derive(Debug)]
 pub struct Camera {
@@ -28,6 +30,7 @@ impl Camera {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let _wait = waiting("the camera's server to be ready");
         let mut ready = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let ready: serde_json::Value = serde_json::from_str(&ready)

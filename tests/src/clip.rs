@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+use vas_harness::waiting;
 use vas_sim_gpu::testing::Session;
 
 /// Pictures a second. Of three that are on their way to be copied none may still wait when the fourth comes:
@@ -98,6 +99,7 @@ impl Clip {
 
 /// Runs a command to its end; what it wrote to standard output.
 pub fn run(command: &mut Command) -> String {
+    let _wait = waiting(format!("{command:?} to end"));
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{errors}", output.status);

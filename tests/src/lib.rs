@@ -9,4 +9,5 @@ pub mod camera;
 pub mod clip;
 pub mod recording;
 pub mod service;
+pub mod sockets;
 pub mod watcher;

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vas_harness::waiting;
 use vas_sim_gpu::testing::Session;
 
 /// Longest that a test waits for what must come; reaching it is a failure, with words.
@@ -27,6 +28,8 @@ pub struct Plan<'a> {
     pub arguments: &'a [&'a str],
     /// Further variables of its environment.
     pub variables: &'a [(&'a str, &'a str)],
+    /// A program that runs it, with that program's arguments.
+    pub tracer: &'a [&'a str],
 }
 
 /// `vas run` with a config of its own.
@@ -36,6 +39,7 @@ pub struct Service {
     /// What stands before the cameras.
     tables: String,
     variables: Vec<(String, String)>,
+    tracer: Vec<String>,
     work: tempfile::TempDir,
     /// Unmounted before its directory is removed.
     _tmpfs: Option<Tmpfs>,
@@ -96,7 +100,9 @@ impl Service {
 
     fn launch_in(dir: tempfile::TempDir, tmpfs: Option<Tmpfs>, plan: Plan<'_>) -> Self {
         let work = tempfile::tempdir().unwrap();
-        let Plan { flag, service, dir: given, export, cameras, arguments, variables } = plan;
+        let Plan { flag, service, dir: given, export, cameras, arguments, variables, tracer } =
+            plan;
+        let tracer: Vec<_> = tracer.iter().map(|&word| word.to_owned()).collect();
         let exported = match given {
             "" => dir.path().join("vas"),
             given => given.into(),
@@ -110,8 +116,18 @@ impl Service {
             exported,
         );
         std::fs::write(work.path().join("vas.toml"), format!("{tables}{cameras}")).unwrap();
-        let process = spawn(work.path(), flag, &arguments, &variables);
-        Self { process, tables, variables, work, _tmpfs: tmpfs, export: dir, exported, arguments }
+        let process = spawn(work.path(), flag, &arguments, &variables, &tracer);
+        Self {
+            process,
+            tables,
+            variables,
+            tracer,
+            work,
+            _tmpfs: tmpfs,
+            export: dir,
+            exported,
+            arguments,
+        }
     }
 
     /// Writes other cameras into the config, and asks for it to be read again.
@@ -124,7 +140,8 @@ impl Service {
     /// Kills the service as a crash would, and starts another in its place.
     pub fn crash_and_restart(&mut self, flag: &str) {
         self.kill();
-        self.process = spawn(self.work.path(), flag, &self.arguments, &self.variables);
+        self.process =
+            spawn(self.work.path(), flag, &self.arguments, &self.variables, &self.tracer);
     }
 
     /// The export directory, which the service itself makes.
@@ -255,13 +272,28 @@ impl Service {
 
     /// Waits until the process has ended; its exit code.
     pub fn wait(&mut self) -> Option<i32> {
+        let _wait = waiting("the service to end");
         self.process.wait().unwrap().code()
     }
 
     /// Asks for a clean stop; the exit code.
     pub fn stop(&mut self) -> Option<i32> {
+        let _wait = waiting("the service to end on SIGTERM");
         signal(self.pid(), "TERM");
         self.process.wait().unwrap().code()
+    }
+
+    /// Asks for a clean stop of a service that a tracer runs, and waits for the tracer's end.
+    pub fn stop_traced(&mut self) {
+        let _wait = waiting("a traced service to end on SIGTERM");
+        let status = self.status().expect("it has run");
+        signal(u32::try_from(status["pid"].as_u64().unwrap()).unwrap(), "TERM");
+        assert!(self.process.wait().unwrap().success(), "{}", self.log());
+    }
+
+    /// Where the export directory is made.
+    pub fn export_home(&self) -> &Path {
+        self.export.path()
     }
 
     /// Starts a reader process: `vas watch CAMERA --json ...`.
@@ -347,9 +379,23 @@ impl Drop for Service {
     }
 }
 
-fn spawn(work: &Path, flag: &str, arguments: &[String], variables: &[(String, String)]) -> Child {
+fn spawn(
+    work: &Path,
+    flag: &str,
+    arguments: &[String],
+    variables: &[(String, String)],
+    tracer: &[String],
+) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(work.join("log")).unwrap();
-    Command::new(vas())
+    let mut command = match tracer {
+        [] => Command::new(vas()),
+        [tracer, its @ ..] => {
+            let mut command = Command::new(tracer);
+            command.args(its).arg(vas());
+            command
+        }
+    };
+    command
         .args(["run", "--config"])
         .arg(work.join("vas.toml"))
         .args(arguments)

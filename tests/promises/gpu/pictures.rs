@@ -1,5 +1,6 @@
 //! What readers get of a picture that a GPU decoded is what FFmpeg's own download brings down, to the bit.
 
+use vas_harness::Outcome as _;
 use vas_sim_gpu::testing::SimulatedGpu;
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
@@ -28,7 +29,7 @@ fn check(seed: u64, clips: &[Clip], at_least: usize) {
     service.until_exported("cam");
     let count = at_least.to_string();
     let reader = service.watch("cam", &["--md5", "--count", &count, "--timeout", "30"]);
-    let seen = reader.wait_with_output().unwrap();
+    let seen = reader.outcome();
     let errors = String::from_utf8_lossy(&seen.stderr);
     assert!(seen.status.success(), "{errors}\n{:?}\n{}", service.status(), service.log());
     let mut sizes = Vec::new();

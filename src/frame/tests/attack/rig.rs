@@ -203,15 +203,7 @@ pub(crate) const STRANGER: u32 = 23_456;
 /// The group that readers are in.
 pub(crate) const READERS_GROUP: u32 = 4_242;
 
-/// Whether this runs as root. If not, it says what was not tried.
-pub(crate) fn is_root(what: &str) -> bool {
-    // SAFETY: takes nothing, and can't fail.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        println!("NOT TRIED: {what}: that takes root");
-    }
-    root
-}
+pub(crate) use vas_harness::is_root;
 
 /// Sets a flag when it goes, also by a panic, so that threads that wait for it end.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);

@@ -1,5 +1,9 @@
 //! Opening and closing leaves nothing behind.
 
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use vas_harness::{LIMIT, waiting_at_most};
 use vas_media::{RtspClient, StopFlag, Transport};
 
 use crate::clips::H264;
@@ -14,15 +18,39 @@ fn held() -> (usize, usize, usize) {
     (count("/proc/self/fd"), count("/proc/self/task"), kib)
 }
 
-/// Run alone: `cargo test -p vas-media --test rtsp churn -- --ignored --nocapture`.
+/// How many reconnects are made of each kind; the first of them are to settle in.
+const ROUNDS: &str = "VAS_CHURN_ROUNDS";
+const LONG: usize = 220;
+const SHORT: usize = 16;
+const SETTLING: usize = 20;
+/// Longest wait for sessions to be closed; reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// In a process of its own: what other tests hold is none of this one's.
 #[test]
-#[ignore = "a measurement of some minutes; its figures are kept in bench/results"]
+fn some_reconnects_leave_nothing() {
+    let name = "churn::two_hundred_reconnects_leave_nothing";
+    let _wait = waiting_at_most(4 * LIMIT, "reconnects in a process of their own");
+    let mut alone = Command::new(std::env::current_exe().unwrap());
+    let alone = alone.args(["--exact", name, "--ignored", "--nocapture"]);
+    let output = alone.env(ROUNDS, SHORT.to_string()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{words}");
+}
+
+/// Run alone: `make test-long`, and by `some_reconnects_leave_nothing`.
+#[test]
+#[ignore = "takes some minutes, and a process of its own: make test-long"]
 fn two_hundred_reconnects_leave_nothing() {
+    let rounds = std::env::var(ROUNDS).map_or(LONG, |rounds| rounds.parse().unwrap());
+    let settled = SETTLING.min(rounds / 2);
+    assert!(settled > 0, "{ROUNDS}={rounds} shows nothing");
     for client in [RtspClient::Retina, RtspClient::Ffmpeg] {
         for transport in [Transport::Tcp, Transport::Udp] {
             let camera = Rig::camera(&H264.file(), "", &[]);
             let mut before = held();
-            for n in 0..220 {
+            for n in 0..rounds {
                 let request = request(camera.url(""), client, transport);
                 let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
                 source.next_packet().unwrap();
@@ -30,14 +58,21 @@ fn two_hundred_reconnects_leave_nothing() {
                 if n % 2 == 0 {
                     source.close();
                 }
-                if n == 19 {
+                if n + 1 == settled {
                     before = held();
                 }
             }
-            let after = held();
+            // A session that was dropped is closed behind our back, and may have been when it was counted.
+            let start = Instant::now();
+            let mut after = held();
+            while (after.0 > before.0 || after.1 > before.1) && start.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(20));
+                after = held();
+            }
             println!("{client:?} {transport:?}: descriptors, threads, KiB {before:?} -> {after:?}");
-            assert_eq!((before.0, before.1), (after.0, after.1));
-            assert!(after.2 < before.2 + 2048, "200 reconnects took {} KiB", after.2 - before.2);
+            assert!(after.0 <= before.0, "{} descriptors more", after.0 - before.0);
+            assert!(after.1 <= before.1, "{} threads more", after.1 - before.1);
+            assert!(after.2 < before.2 + 2048, "{} KiB more", after.2 - before.2);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use vas_harness::waiting;
 use vas_media::{RtspClient, SourceRequest, Transport};
 
 /// A process of the rig that prints JSON lines.
@@ -42,6 +43,7 @@ impl Rig {
 
     /// The next line that it prints.
     pub(crate) fn line(&mut self) -> Value {
+        let _wait = waiting("a line of the rig");
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))

@@ -29,6 +29,15 @@ pub(crate) enum Item<P = Packet, S = StreamInfo> {
     End,
 }
 
+impl<P: Queued, S> Item<P, S> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.bytes(),
+            Self::Stream(_) | Self::End => 0,
+        }
+    }
+}
+
 /// What the queue must know of a packet.
 pub(crate) trait Queued {
     /// Bytes that it holds.
@@ -210,7 +219,8 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Parks the queue, unless `wanted`: from now on nothing comes out, and packets are kept since the last
-    /// key frame only. What is queued is dropped; `None` when it was not parked.
+    /// key frame only, those included that wait already: a thread that starts late on a busy machine parks a
+    /// queue that has its first key frame. What was dropped; `None` when it was not parked.
     pub(super) fn park_unless(&self, wanted: impl FnOnce() -> bool) -> Option<Pushed> {
         let mut inner = self.lock();
         // Under the lock. Partner: the store before `unpark` in `Demand::begin`.
@@ -218,8 +228,10 @@ impl<P: Queued, S> PacketQueue<P, S> {
             return None;
         }
         inner.parked = true;
-        let idle = inner.drop_packets();
-        inner.waits_for_key.get_or_insert(Gap::Idle);
+        let idle = inner.keep_last_run();
+        if inner.bytes == 0 {
+            inner.waits_for_key.get_or_insert(Gap::Idle);
+        }
         Some(Pushed { idle, ..Pushed::default() })
     }
 
@@ -334,6 +346,25 @@ impl<P: Queued, S> Inner<P, S> {
         self.bytes = 0;
         self.drop_empty_streams();
         pictures as u64
+    }
+
+    /// Drops what is older than the newest key frame that decoding could begin with, and else all packets.
+    fn keep_last_run(&mut self) -> u64 {
+        let is_key = |item: &Item<P, S>| matches!(item, Item::Packet(packet) if packet.is_key());
+        let Some(key) = self.items.iter().rposition(is_key) else { return self.drop_packets() };
+        let mut later = self.items.split_off(key);
+        let dropped = self.drop_packets();
+        if let Some(Item::Packet(packet)) = later.front_mut().filter(|_| dropped > 0) {
+            packet.mark_discontinuity();
+        }
+        if later.iter().all(|item| matches!(item, Item::Packet(_))) {
+            self.bytes = later.iter().map(Item::bytes).sum();
+            self.items.extend(later);
+            return dropped;
+        }
+        // Its stream is over: nobody will ask for it.
+        self.items.extend(later);
+        dropped + self.drop_packets()
     }
 
     /// Drops streams that are over and of which nothing is left: a reader that hangs must not be able to collect

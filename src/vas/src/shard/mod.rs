@@ -12,7 +12,6 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::Signal;
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
 use crate::config::Problems;
@@ -53,7 +52,7 @@ pub(crate) enum ShardError {
 /// Runs cameras until it is told to stop.
 pub(crate) fn run() -> Result<(), ShardError> {
     // Should the supervisor die in a way that leaves its end of the socket open.
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+    rustix::process::set_parent_process_death_signal(Some(signals::ORPHANED))
         .map_err(|error| ShardError::Process(error.into()))?;
     core_files::forbid();
     let signals = signals::Signals::catch().map_err(ShardError::Process)?;
@@ -142,7 +141,16 @@ fn serve(
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
         ];
         wait(&mut fds, next.saturating_duration_since(now))?;
-        if signals.asked_to_stop() || !hear(&mut channel, &mut cameras) {
+        // The socket first: it says more than a signal that came together with its end.
+        if !hear(&mut channel, &mut cameras) {
+            break;
+        }
+        if signals.orphaned() {
+            say_why_it_ends(&ChannelError::Closed);
+            break;
+        }
+        if signals.asked_to_stop() {
+            tracing::info!("ending on SIGTERM");
             break;
         }
     }

@@ -199,6 +199,29 @@ fn parking_drops_what_could_no_longer_be_decoded() {
 }
 
 #[test]
+fn a_queue_that_is_parked_late_keeps_the_key_frame_that_waits() {
+    let idle = |count| Pushed { idle: count, ..Pushed::default() };
+    let queue = Queue::new(LIMITS);
+    queue.push_stream("a");
+    for id in 1..=5 {
+        queue.push(packet(id, id % 3 == 1));
+    }
+    assert_eq!(queue.park_unless(|| false), Some(idle(3)));
+    assert_eq!(queue.push(packet(6, false)), Pushed::default());
+    queue.unpark(0);
+    assert_eq!(drain(&queue), ["a", "4!", "5", "6"]);
+    // Of a stream that is over nothing is kept.
+    let queue = Queue::new(LIMITS);
+    queue.push_stream("a");
+    queue.push(packet(1, true));
+    queue.push_end();
+    queue.push_stream("b");
+    assert_eq!(queue.park_unless(|| false), Some(idle(1)));
+    queue.unpark(0);
+    assert_eq!(drain(&queue), ["b"]);
+}
+
+#[test]
 fn a_parked_queue_is_bounded_in_bytes_and_in_streams() {
     let queue = Queue::new(LIMITS);
     queue.park_unless(|| false);
