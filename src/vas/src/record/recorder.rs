@@ -221,7 +221,7 @@ impl Recorder {
 
     fn timed(&mut self, packet: &Packet, times: RawTimes) {
         let Some(stream) = &mut self.stream else { return };
-        let placed = stream.line.place(times);
+        let placed = stream.line.place(times, packet.arrival_ns());
         stream.jumped |= placed.jump;
         if packet.is_key() {
             stream.read_sets(packet);

@@ -3,6 +3,7 @@
 mod address;
 mod ffmpeg;
 mod link;
+mod outliers;
 mod receive_buffer;
 mod reorder;
 mod report;

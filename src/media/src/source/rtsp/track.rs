@@ -5,6 +5,7 @@ use retina::codec::{VideoFrame, VideoParameters, VideoParametersCodec};
 
 use ffmpeg_next::ffi::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
 
+use super::outliers::{Outliers, Stamp};
 use super::reorder::DecodeTimes;
 use super::report::CameraClock;
 use super::sequence::Sequence;
@@ -29,6 +30,7 @@ pub(super) struct Track {
     has_nal_units: bool,
     /// In annex B.
     parameter_sets: Vec<u8>,
+    outliers: Outliers,
     times: DecodeTimes,
     clock: CameraClock,
     time_base: Fraction,
@@ -55,6 +57,7 @@ impl Track {
             reordered = sequence.reordered.unwrap_or(reordered);
         }
         let times = DecodeTimes::new(reordered);
+        let outliers = Outliers::new(clock_hz, reordered > 0);
         let (width, height) = parameters.pixel_dimensions();
         if known.size().is_none() {
             known.set_size(width, height);
@@ -74,13 +77,14 @@ impl Track {
             codec,
         };
         let has_nal_units = !matches!(units, Units::Opaque);
-        let track = Self { units, has_nal_units, parameter_sets, times, clock, time_base };
+        let track =
+            Self { units, has_nal_units, parameter_sets, outliers, times, clock, time_base };
         Some((track, stream))
     }
 
     /// Takes a sender report.
     pub(super) fn report(&mut self, ntp: u64, ticks: i64) {
-        self.clock.report(ntp, ticks);
+        self.clock.report(ntp, self.outliers.place(ticks));
     }
 
     /// Makes a packet. `parameters` are those that the frame brought, if it brought new ones; `lost` says that
@@ -96,8 +100,8 @@ impl Track {
         if let Some(sets) = is_new {
             self.parameter_sets = sets;
         }
-        let ticks = frame.timestamp().elapsed();
         let arrival_ns = at_monotonic(frame.start_ctx().received());
+        let Stamp { ticks, guessed } = self.outliers.next(frame.timestamp().elapsed(), arrival_ns);
         let lost = lost || frame.loss() > 0;
         let mut data = frame.into_data();
         if self.has_nal_units {
@@ -113,7 +117,9 @@ impl Track {
         packet.set_times(ticks, self.times.next(ticks));
         packet.set_arrival(arrival_ns);
         packet.set_lost(lost);
-        packet.set_wall_clock(self.clock.at(ticks, self.time_base.den()));
+        // A picture whose stamp is not believed was taken nobody knows when.
+        let taken = if guessed { None } else { self.clock.at(ticks, self.time_base.den()) };
+        packet.set_wall_clock(taken);
         Ok(packet)
     }
 }
