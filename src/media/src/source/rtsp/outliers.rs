@@ -33,8 +33,8 @@ pub(super) struct Outliers {
     believed: Option<Seen>,
     /// The time that was given out last.
     given: i64,
-    /// The shortest of the latest steps from a picture to the next.
-    step: i64,
+    /// The shortest of the latest steps from a picture to the next, once there was one.
+    step: Option<i64>,
     /// Steps since a shorter one than `step`, and the shortest of them.
     since: (u32, i64),
     doubt: Option<Doubt>,
@@ -66,7 +66,7 @@ impl Outliers {
             reordered,
             believed: None,
             given: 0,
-            step: (ticks_per_s / DEFAULT_FPS).max(1),
+            step: None,
             since: (0, i64::MAX),
             doubt: None,
         }
@@ -110,7 +110,8 @@ impl Outliers {
 
     fn begin_doubt(&mut self, believed: Seen, seen: Seen) -> Doubt {
         // Between two others' times, where it may be shown before the picture that came before it.
-        let step = if self.reordered { self.step / 2 } else { self.step };
+        let step = self.step.unwrap_or(self.ticks_per_s / DEFAULT_FPS);
+        let step = if self.reordered { step / 2 } else { step };
         self.given += step.max(1);
         // Many in a row, each on a line of its own: held to the time that passed.
         let passed_ns = seen.arrival_ns.saturating_sub(believed.arrival_ns);
@@ -148,10 +149,10 @@ impl Outliers {
             return;
         }
         let (count, least) = (self.since.0 + 1, self.since.1.min(step));
-        if step <= self.step {
-            (self.step, self.since) = (step, (0, i64::MAX));
+        if self.step.is_none_or(|shortest| step <= shortest) {
+            (self.step, self.since) = (Some(step), (0, i64::MAX));
         } else if count >= LATEST {
-            (self.step, self.since) = (least, (0, i64::MAX));
+            (self.step, self.since) = (Some(least), (0, i64::MAX));
         } else {
             self.since = (count, least);
         }
