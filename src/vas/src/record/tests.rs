@@ -245,6 +245,21 @@ fn what_cannot_be_deleted_is_left_and_tried_again() {
 }
 
 #[test]
+fn a_folder_that_was_taken_is_known_from_one_that_came_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::take(dir.path(), &camera()).unwrap();
+    assert!(home.is_there());
+    let aside = dir.path().join("aside");
+    fs::rename(home.dir(), &aside).unwrap();
+    assert!(!home.is_there());
+    let other = Home::take(dir.path(), &camera()).unwrap();
+    assert!(other.is_there() && !home.is_there());
+    fs::remove_dir_all(home.dir()).unwrap();
+    fs::rename(&aside, home.dir()).unwrap();
+    assert!(home.is_there() && !other.is_there());
+}
+
+#[test]
 fn a_name_that_leads_elsewhere_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::take(dir.path(), &camera()).unwrap();
