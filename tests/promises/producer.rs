@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use vas_tests::camera::Camera;
 use vas_tests::clip::{Clip, FPS, run};
 use vas_tests::service::Service;
 
@@ -196,4 +197,46 @@ fn a_key_frame_comes_within_200_ms_of_a_request_for_one() {
     assert!(median <= ANSWERED_WITHIN, "key frames after {answers:?} ticks of 1/90000 s");
     let camera = service.until("requests", |camera| camera["producer"]["pli"].as_u64() >= Some(9));
     assert_eq!(camera["producer"]["dropped"]["encoder"], 0, "{camera}");
+}
+
+#[test]
+fn a_transport_is_found_by_its_name() {
+    let camera = Camera::start(&[&plain_clip()], "");
+    // The first of the addresses that the name has, as the service finds it.
+    let transport = UdpSocket::bind("localhost:0").unwrap();
+    let port = transport.local_addr().unwrap().port();
+    let cameras = stanza(Path::new(&camera.url()), port, "copy")
+        .replace(&format!("127.0.0.1:{port}"), &format!("LocalHost:{port}"));
+    // Only for a test that fails.
+    transport.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut service = Service::start("false", "", &cameras);
+    let (_, from) = transport.recv_from(&mut [0; 2000]).unwrap();
+    let seen = service.until("sending", |camera| camera["producer"]["state"] == "sending");
+    assert_eq!(seen["producer"]["to"], format!("localhost:{port}"));
+    assert_eq!(seen["producer"]["from"], from.to_string());
+    // A process that comes in the place of one that died goes on.
+    let shard = service.shard_of("cam");
+    vas_tests::service::signal(shard, "KILL");
+    service.until("another shard", |camera| {
+        camera["producer"]["state"] == "sending" && camera["producer"]["from"] == from.to_string()
+    });
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+}
+
+#[test]
+fn a_transport_whose_name_is_not_known_is_told_and_looked_up_again() {
+    let camera = Camera::start(&[&plain_clip()], "");
+    // RFC 6761: never a name.
+    let to = "mediasoup.invalid:40000";
+    let cameras =
+        stanza(Path::new(&camera.url()), 1, "copy").replace("127.0.0.1:1\"", &format!("{to}\""));
+    let mut service = Service::start("false", "", &cameras);
+    let seen = service.until("words", |camera| camera["producer"]["state"] == "peer_gone");
+    let reason = seen["producer"]["reason"].as_str().unwrap();
+    assert!(reason.contains("mediasoup.invalid") && reason.contains("trying again"), "{reason}");
+    // Nobody else notices, and what does not go out is counted.
+    let seen = service.until("packets", |camera| camera["received"].as_u64() > Some(100));
+    assert_eq!(seen["state"], "streaming");
+    assert!(seen["producer"]["dropped"]["not_sent"].as_u64() > Some(0), "{seen}");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
 }

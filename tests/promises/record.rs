@@ -192,3 +192,27 @@ fn a_folder_that_goes_away_is_told_and_taken_up_again() {
     service.until("recording again", recorder_is("recording"));
     until("a file", || files(&dir, "cam", ".mp4").pop());
 }
+
+#[test]
+fn a_folder_that_goes_and_comes_back_while_no_file_is_open_is_taken_anew() {
+    let clip = LONG.make();
+    let arguments = ["--session-timeout", "4"];
+    let camera = Camera::start_with(&[&clip], "", &arguments);
+    let port = camera.port().to_string();
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("rec");
+    std::fs::create_dir(&dir).unwrap();
+    let limits = "connect_timeout = \"2s\"\nread_timeout = \"1s\"";
+    let mut service = Service::start("false", "", &config(&dir, &camera.url(), limits));
+    service.until("recording", recorder_is("recording"));
+    drop(camera);
+    service.until("a closed file", recorder_is("waiting"));
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::create_dir(&dir).unwrap();
+    let _camera = Camera::start_with(&[&clip], "", &["--session-timeout", "4", "--port", &port]);
+    service.until("recording again", |camera| {
+        assert_ne!(camera["recorder"]["state"], "failed", "{camera}");
+        recorder_is("recording")(camera)
+    });
+    until("a file", || files(&dir, "cam", ".mp4").pop());
+}

@@ -1,9 +1,9 @@
 //! What exists for tests alone: a second taker of decoded frames, independent of the export flag, so that
-//! decoding with the flag on and off can be compared; and a decoder made slow on purpose.
+//! decoding with the flag on and off can be compared; a decoder made slow on purpose; and GPUs that the driver lists.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -23,9 +23,22 @@ pub(crate) struct Trial {
     /// Spend this long, in milliseconds, on each frame on the decode thread.
     #[arg(long, value_name = "MS", hide = true)]
     test_decode_delay: Option<u64>,
+    /// Look into this folder for what NVIDIA's driver shows in /proc/driver/nvidia.
+    #[arg(long, value_name = "DIR", hide = true)]
+    test_nvidia_proc: Option<PathBuf>,
 }
 
 impl Trial {
+    /// What NVIDIA's driver shows of its GPUs.
+    pub(crate) fn nvidia_proc(&self) -> &Path {
+        self.test_nvidia_proc.as_deref().unwrap_or(Path::new("/proc/driver/nvidia"))
+    }
+
+    /// Whether each camera that may be exported is decoded for the sake of a test.
+    pub(crate) fn takes_frames(&self) -> bool {
+        self.test_frame_log.is_some() || self.test_decode_delay.is_some()
+    }
+
     /// The takers that were asked for.
     pub(crate) fn takers(&self, camera: &CameraId) -> std::io::Result<Vec<Box<dyn Taker>>> {
         let mut takers: Vec<Box<dyn Taker>> = Vec::new();

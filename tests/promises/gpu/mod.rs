@@ -1,5 +1,6 @@
 //! The service on NVIDIA GPUs: simulated ones, whose driver FFmpeg and the service load as they would the real.
 
+mod division;
 mod encoding;
 mod flag;
 mod ladder;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::fraction::Fraction;
 
-/// Longest step of a camera's time line that is believed; a longer one, or one back, begins it anew.
+/// Longest step of a camera's time line that is believed, beyond the time that passed; a longer one, or one back,
+/// begins it anew.
 const MAX_STEP: Duration = Duration::from_secs(10);
 /// Pictures that a source may hold back for reordering (`MAX_REORDER_DELAY` of FFmpeg).
 const MAX_DELAY: usize = 16;
@@ -45,6 +46,8 @@ pub struct Timeline {
     /// Given time minus placed time; `None` before the first given time.
     offset: Option<i64>,
     last: Option<i64>,
+    /// When the last one arrived.
+    arrival_ns: u64,
     reorder: Reorder,
 }
 
@@ -60,10 +63,7 @@ impl Timeline {
     /// A time line in ticks of `time_base`, of pictures that come at `fps` and of which `delay` are held back
     /// for reordering, as far as these are known.
     pub fn new(time_base: Fraction, fps: Option<Fraction>, delay: usize) -> Self {
-        let ticks = |ns: u64| -> i64 {
-            let tick_ns = time_base.ticks_to_ns(1).unwrap_or(1).max(1);
-            i64::try_from(ns).unwrap_or(i64::MAX) / tick_ns
-        };
+        let ticks = |ns| ticks(time_base, ns);
         let fps = fps.or(Fraction::new(DEFAULT_FPS, 1));
         let frame_ns = fps.map_or(40_000_000, Fraction::frame_ns);
         Self {
@@ -72,6 +72,7 @@ impl Timeline {
             max_step: ticks(MAX_STEP.as_nanos() as u64).max(1),
             offset: None,
             last: None,
+            arrival_ns: 0,
             reorder: Reorder { delay: delay.min(MAX_DELAY), latest: Vec::new() },
         }
     }
@@ -107,8 +108,10 @@ impl Timeline {
         Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
     }
 
-    /// Places the next packet, in decoding order.
-    pub fn place(&mut self, raw: RawTimes) -> Placed {
+    /// Places the next packet, in decoding order, which arrived at `arrival_ns`.
+    pub fn place(&mut self, raw: RawTimes, arrival_ns: u64) -> Placed {
+        let passed = ticks(self.time_base, arrival_ns.saturating_sub(self.arrival_ns));
+        self.arrival_ns = arrival_ns;
         let next = self.last.map_or(0, |last| last + self.nominal);
         let given = match (raw.pts, raw.dts) {
             (Some(pts), Some(dts)) => Some((pts, dts)),
@@ -124,7 +127,7 @@ impl Timeline {
         let mut offset = *self.offset.get_or_insert(dts.saturating_sub(next));
         if let Some(last) = self.last {
             let step = dts.saturating_sub(offset).saturating_sub(last);
-            if step.unsigned_abs() > self.max_step.unsigned_abs() {
+            if step < -self.max_step || step > self.max_step.saturating_add(passed) {
                 jump = true;
                 offset = dts.saturating_sub(next);
                 self.offset = Some(offset);
@@ -140,6 +143,11 @@ impl Timeline {
         self.last = Some(dts);
         Placed { pts, dts, jump }
     }
+}
+
+fn ticks(time_base: Fraction, ns: u64) -> i64 {
+    let tick_ns = time_base.ticks_to_ns(1).unwrap_or(1).max(1);
+    i64::try_from(ns).unwrap_or(i64::MAX) / tick_ns
 }
 
 impl Reorder {
@@ -172,7 +180,7 @@ mod tests {
     }
 
     fn place(timeline: &mut Timeline, pts: Option<i64>, dts: Option<i64>) -> (i64, i64, bool) {
-        let Placed { pts, dts, jump } = timeline.place(RawTimes { pts, dts });
+        let Placed { pts, dts, jump } = timeline.place(RawTimes { pts, dts }, 0);
         (pts, dts, jump)
     }
 
@@ -222,7 +230,7 @@ mod tests {
             for group in 0..10 {
                 for n in [0, 3, 1, 2, 6, 4, 5] {
                     let pts = (group * 7 + n) * FRAME;
-                    let placed = line.place(RawTimes { pts: Some(pts), dts: None });
+                    let placed = line.place(RawTimes { pts: Some(pts), dts: None }, 0);
                     assert!(placed.dts > last && placed.pts >= placed.dts, "{placed:?}");
                     assert!(!placed.jump);
                     last = placed.dts;
@@ -238,7 +246,7 @@ mod tests {
     fn with_a_known_delay_every_picture_keeps_its_time() {
         let mut line = timeline(2);
         let shown: Vec<_> = [0, 3, 1, 2, 6, 4, 5]
-            .map(|n| line.place(RawTimes { pts: Some(n * FRAME), dts: None }))
+            .map(|n| line.place(RawTimes { pts: Some(n * FRAME), dts: None }, 0))
             .to_vec();
         let apart: Vec<_> =
             shown.iter().map(|placed| (placed.pts - shown[0].pts) / FRAME).collect();
@@ -257,6 +265,20 @@ mod tests {
         assert_eq!(at(5), (next + 10 + FRAME, next + 10 + FRAME, true));
         for extreme in [i64::MAX, i64::MIN, 0, i64::MIN + 1] {
             at(extreme);
+        }
+    }
+
+    #[test]
+    fn a_camera_of_a_picture_a_minute_goes_on_in_one_line() {
+        let mut line = timeline(0);
+        for n in 0..5 {
+            let ticks = n * 60 * 90_000;
+            let times = RawTimes { pts: Some(ticks), dts: Some(ticks) };
+            let arrival_ns = 7_000_000_000 + n.unsigned_abs() * 60_000_000_000;
+            assert_eq!(
+                line.place(times, arrival_ns),
+                Placed { pts: ticks, dts: ticks, jump: false }
+            );
         }
     }
 

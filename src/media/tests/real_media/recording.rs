@@ -22,7 +22,7 @@ fn record(source: &mut dyn Source, writer: Box<dyn Write + Send>) -> Result<usiz
     let mut writer = Some(writer);
     let mut count = 0;
     while let Some(packet) = source.next_packet().unwrap() {
-        let placed = line.place(packet.raw_times());
+        let placed = line.place(packet.raw_times(), packet.arrival_ns());
         if let Some(writer) = writer.take() {
             let sets = sets.as_mut().and_then(|sets| sets.read(&packet).unwrap());
             let began = "2026-11-25T00:00:00Z";
@@ -94,7 +94,7 @@ fn timestamps_that_stand_still_collect_no_fragment_without_end() {
     let (mut given, mut kept) = (0, 0);
     while given < 48 << 20 {
         // All of one moment, as from a camera whose RTP timestamps never change.
-        let placed = line.place(RawTimes { pts: Some(0), dts: None });
+        let placed = line.place(RawTimes { pts: Some(0), dts: None }, 0);
         mp4.write(&packet, placed, line.nominal()).unwrap();
         given += packet.size();
         kept = kept.max(given.saturating_sub(*count.0.lock().unwrap()));

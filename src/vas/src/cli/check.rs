@@ -101,7 +101,7 @@ fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
 
 fn write_producer(out: &mut String, producer: &Producer) -> fmt::Result {
     let Producer { rtp, ssrc, payload_type, video, .. } = producer;
-    let rtcp = producer.rtcp.map_or("with RTP".into(), |rtcp| format!("to {rtcp}"));
+    let rtcp = producer.rtcp.as_ref().map_or("with RTP".into(), |rtcp| format!("to {rtcp}"));
     writeln!(out, "  producer         {video}, to {rtp}, RTCP {rtcp}")?;
     writeln!(out, "                   SSRC {ssrc}, payload type {payload_type}")
 }

@@ -19,10 +19,11 @@ mod try_;
 mod watch;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
-use vas_frame::CameraId;
+use vas_frame::{CameraId, MaxFps, OpenError, Reader};
 
 pub(crate) use failure::Failure;
 pub(crate) use logging::Verbosity;
@@ -112,6 +113,44 @@ struct ExportArgs {
     /// The export directory: `[export] dir` of the config.
     #[arg(long, value_name = "DIR", default_value = Export::DEFAULT_DIR)]
     dir: PathBuf,
+    /// Wait so long for a service or a camera that is not there yet; without it, that is an error.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    wait: Option<Duration>,
+}
+
+/// How often a camera is looked for that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl ExportArgs {
+    /// Opens the camera's export for a reader that wants `max_fps`, once it is there; `None` when `stop` was set
+    /// first.
+    fn open(
+        &self,
+        max_fps: Option<MaxFps>,
+        stop: &AtomicBool,
+    ) -> Result<Option<Reader>, OpenError> {
+        let began = Instant::now();
+        loop {
+            let left = self.wait.and_then(|wait| wait.checked_sub(began.elapsed()));
+            match Reader::open_for(&self.dir, &self.camera, max_fps) {
+                Ok(reader) => return Ok(Some(reader)),
+                Err(error) if !may_come(&error) => return Err(error),
+                Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+                Err(error) => match left {
+                    None | Some(Duration::ZERO) => return Err(error),
+                    Some(left) => std::thread::sleep(left.min(LOOK_EVERY)),
+                },
+            }
+        }
+    }
+}
+
+/// Whether an export that can't be opened may be there a moment later.
+fn may_come(error: &OpenError) -> bool {
+    match error {
+        OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. } => true,
+        OpenError::Format { .. } | OpenError::Io { .. } => false,
+    }
 }
 
 /// Where the service keeps its status, for the verbs that read it.

@@ -1,6 +1,7 @@
 //! `vas snapshot`: a camera's newest frame as PNG.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
@@ -30,10 +31,11 @@ pub(super) struct SnapshotArgs {
 const EXAMPLES: &str = "\
 Examples:
   vas snapshot gate -o gate.png
-  vas snapshot gate -o /tmp/now.png --dir /dev/shm/frames --timeout 30";
+  vas snapshot gate -o /tmp/now.png --dir /dev/shm/frames --wait 60 --timeout 30";
 
 pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
-    let mut reader = Reader::open(&args.export.dir, &args.export.camera)?;
+    // Nothing sets it: a signal ends the process.
+    let Some(mut reader) = args.export.open(None, &AtomicBool::new(false))? else { return Ok(()) };
     let mut image = Nv12Image::default();
     let meta = copy_newest(&mut reader, args.timeout, &mut image).map_err(Failure::Read)?;
     let age_ns = meta.age_ns();

@@ -47,6 +47,7 @@ const EXAMPLES: &str = "\
 Examples:
   vas watch gate
   vas watch gate --max-fps 5
+  vas watch gate --wait 60
   vas watch gate --json --count 100 --timeout 10 | jq .age_ns
 
 JSON keys:
@@ -66,7 +67,7 @@ JSON keys:
   md5           of the pixels, or null without --md5
 
 Exit codes: 0 after --count frames, Ctrl-C or a closed pipe; 1 when no frame came within --timeout;
-3 when there is no such camera, its writer is dead, or none came in its place within --timeout.";
+3 when there is no such camera or its writer is dead, also after --wait, or none came in its place within --timeout.";
 
 /// How long one wait may last before signals and the time limit are looked at.
 const WAIT: Duration = Duration::from_millis(100);
@@ -74,7 +75,7 @@ const WAIT: Duration = Duration::from_millis(100);
 pub(super) fn run(args: &WatchArgs) -> Result<(), Failure> {
     let stop = stop_on_signals().map_err(Failure::Signals)?;
     let max_fps = args.max_fps.and_then(|rate| MaxFps::new(rate.num(), rate.den()));
-    let reader = Reader::open_for(&args.export.dir, &args.export.camera, max_fps)?;
+    let Some(reader) = args.export.open(max_fps, &stop)? else { return Ok(()) };
     let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
     Watch::new(args, reader, &mut out, &mut notes).run(&stop)
 }

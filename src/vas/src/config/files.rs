@@ -1,8 +1,8 @@
 //! The config's text: the file that was named, and `conf.d/*.toml` beside it.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,16 @@ impl ConfigFiles {
         let folder = absolute.parent().unwrap_or(Path::new("/"));
         let beside = path.parent().unwrap_or(Path::new("")).join(MORE);
         let mut files = Self { files: Vec::new() };
-        files.add(path, folder, read(path, MAX_BYTES).map_err(unreadable(path))?);
+        let mut left = MAX_BYTES;
+        let mut add = |path: &Path, folder: &Path| {
+            let bytes = read(path, left).map_err(unreadable(path))?;
+            left = left.saturating_sub(bytes.len() as u64);
+            files.add(path, folder, bytes);
+            Ok::<_, ConfigError>(())
+        };
+        add(path, folder)?;
         for name in toml_files(&folder.join(MORE)).map_err(unreadable(&beside))? {
-            let left = MAX_BYTES - files.len() as u64;
-            let path = beside.join(&name);
-            let bytes = read(&path, left).map_err(unreadable(&path))?;
-            files.add(&path, &folder.join(MORE), bytes);
+            add(&beside.join(&name), &folder.join(MORE))?;
         }
         Ok(files)
     }
@@ -147,7 +151,9 @@ impl std::fmt::Debug for ConfigFiles {
 }
 
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let bytes = fs::read(path)?;
+    let mut bytes = Vec::new();
+    // No more than shows that it is too long: what is named by mistake may have no end.
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -193,6 +199,28 @@ mod tests {
         assert_eq!(names, ["vas.toml", "conf.d/a.toml", "conf.d/b.toml"].map(Path::new));
         assert_eq!(files.variables(), ["A".to_owned()].into());
         assert!(ConfigFiles::read(&dir.path().join("none.toml")).is_err());
+    }
+
+    #[test]
+    fn the_limit_is_that_of_all_files_together_to_the_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, beside) = (dir.path().join("vas.toml"), dir.path().join("conf.d"));
+        fs::create_dir(&beside).unwrap();
+        fs::write(&whole, vec![b'#'; MAX_BYTES as usize]).unwrap();
+        fs::write(beside.join("a.toml"), "").unwrap();
+        assert!(ConfigFiles::read(&whole).is_ok());
+        fs::write(beside.join("b.toml"), "#").unwrap();
+        let words = ConfigFiles::read(&whole).unwrap_err().to_string();
+        assert!(words.contains("b.toml"), "{words}");
+        fs::write(&whole, vec![b'#'; MAX_BYTES as usize - 1]).unwrap();
+        assert!(ConfigFiles::read(&whole).is_ok());
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused_when_it_is_too_long() {
+        let error = ConfigFiles::read(Path::new("/dev/zero")).unwrap_err();
+        let ConfigError::Read { source, .. } = error else { panic!("{error}") };
+        assert_eq!(source.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

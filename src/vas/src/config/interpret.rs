@@ -356,9 +356,9 @@ impl Interpreter<'_> {
         if let (Video::Copy, Some((key, span))) = (video, given.or(interval)) {
             self.report(place, Some(span), Fault::OnlyWhenEncoding { key });
         }
-        let rtcp = self.value(place, "rtcp", &typed.rtcp, producer::address);
+        let rtcp = self.value(place, "rtcp", &typed.rtcp, producer::destination);
         Some(Producer {
-            rtp: self.value(place, "rtp", &typed.rtp, producer::address)?,
+            rtp: self.value(place, "rtp", &typed.rtp, producer::destination)?,
             rtcp,
             ssrc: ssrc.unwrap_or_else(|| producer::default_ssrc(id)),
             payload_type: payload_type
@@ -450,9 +450,9 @@ impl Interpreter<'_> {
             let Some(Field::Given(typed)) = camera.producer.as_ref().map(|it| &it.rtp) else {
                 continue;
             };
-            let Ok(address) = self.parse_complete(typed, producer::address) else { continue };
+            let Ok(to) = self.parse_complete(typed, producer::destination) else { continue };
             let at = typed.span();
-            let first = *firsts.entry(address).or_insert(at.start);
+            let first = *firsts.entry(to).or_insert(at.start);
             if first != at.start {
                 let first = self.files.words(first, at.start);
                 self.report(&camera.place, Some(at), Fault::SharedTransport { first });

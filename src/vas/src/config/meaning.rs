@@ -13,8 +13,8 @@ use vas_media::DecodeFrames;
 
 use super::file_mode::FileMode;
 use super::group::Group;
-use super::input::Input;
-use super::producer::Producer;
+use super::input::{Input, Role};
+use super::producer::{Producer, Video};
 use super::record::Record;
 
 /// What the service is to do.
@@ -147,6 +147,13 @@ impl Camera {
     /// is never reached.
     pub(super) const TIMEOUTS: RangeInclusive<Duration> =
         Duration::from_millis(100)..=Duration::from_secs(600);
+
+    /// Whether anybody takes decoded frames: readers, where `exports` says that there may be some, or an encoder.
+    pub(crate) fn has_frames_taken(&self, exports: bool) -> bool {
+        let encodes = self.producer.as_ref().is_some_and(|it| it.video == Video::H264);
+        let has = |role| self.inputs.iter().any(|input| input.roles.has(role));
+        exports && has(Role::Export) || encodes && has(Role::Producer)
+    }
 }
 
 impl FromStr for Decode {
@@ -161,16 +168,6 @@ impl FromStr for Decode {
                 Err(SettingError::DecodeNotBuilt { typed: typed.into() })
             }
             _ => Err(SettingError::Decode { typed: typed.into() }),
-        }
-    }
-}
-
-impl GpuChoice {
-    /// The GPU that is named, if one is.
-    pub(crate) fn number(self) -> Option<usize> {
-        match self {
-            Self::Auto => None,
-            Self::Number(number) => Some(number),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use files::ConfigFiles;
 pub(crate) use input::{Input, Role, Roles};
 pub(crate) use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
 pub(crate) use problem::{ConfigError, Problems};
-pub(crate) use producer::{Producer, Video};
+pub(crate) use producer::{Destination, Producer, Video};
 pub(crate) use record::{Keep, Record};
 pub(crate) use size::Words as SizeWords;
 pub(crate) use substitute::SubstituteError;

@@ -9,10 +9,10 @@ use std::time::Duration;
 /// What a camera sends to a MediaSoup PlainTransport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Producer {
-    /// The transport's address.
-    pub(crate) rtp: SocketAddr,
-    /// Its second one for RTCP; `None`: both go over the first (`rtcpMux`).
-    pub(crate) rtcp: Option<SocketAddr>,
+    /// Where the transport listens.
+    pub(crate) rtp: Destination,
+    /// Where it listens for RTCP; `None`: both go over the first (`rtcpMux`).
+    pub(crate) rtcp: Option<Destination>,
     /// Synchronisation source, never 0.
     pub(crate) ssrc: u32,
     /// 96 to 127.
@@ -28,6 +28,19 @@ pub(crate) struct Producer {
     pub(crate) key_interval: Duration,
 }
 
+/// Where packets are sent to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Destination {
+    Address(SocketAddr),
+    /// Looked up by the process that sends.
+    Name {
+        /// In small letters.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
+}
+
 /// What becomes of the camera's video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Video {
@@ -41,7 +54,10 @@ pub(crate) enum Video {
 /// A value that its key can't have.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProducerError {
-    #[error("{typed:?} is no address; expected an IP address and a port, such as 127.0.0.1:40000")]
+    #[error(
+        "{typed:?} is no address; expected an IP address or a host's name, and a port, such as \
+         127.0.0.1:40000 or mediasoup:40000"
+    )]
     NoAddress { typed: String },
     #[error(
         "{typed:?} can't be sent to; expected the address and port that the transport listens on"
@@ -65,14 +81,35 @@ impl Producer {
 }
 
 /// Reads where to send to.
-pub(super) fn address(typed: &str) -> Result<SocketAddr, ProducerError> {
-    let address: SocketAddr =
-        typed.parse().map_err(|_| ProducerError::NoAddress { typed: typed.into() })?;
-    let ip = address.ip();
-    if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() {
-        return Err(ProducerError::NotSendable { typed: typed.into() });
+pub(super) fn destination(typed: &str) -> Result<Destination, ProducerError> {
+    let not_sendable = || ProducerError::NotSendable { typed: typed.into() };
+    if let Ok(address) = typed.parse::<SocketAddr>() {
+        let ip = address.ip();
+        let is_of_one = address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast();
+        return is_of_one.then_some(Destination::Address(address)).ok_or_else(not_sendable);
     }
-    Ok(address)
+    let no_address = || ProducerError::NoAddress { typed: typed.into() };
+    let (host, port) = typed.rsplit_once(':').ok_or_else(no_address)?;
+    let port: u16 = port.parse().map_err(|_| no_address())?;
+    if !is_name(host) {
+        return Err(no_address());
+    }
+    match port {
+        0 => Err(not_sendable()),
+        port => Ok(Destination::Name { host: host.to_ascii_lowercase(), port }),
+    }
+}
+
+/// Whether it can be a host's name (RFC 1123, 2.1; with the underscore that container networks allow). What ends
+/// in a number is a mistyped address.
+fn is_name(host: &str) -> bool {
+    let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    host.len() <= 253 && labels.clone().all(is_label) && !labels.next_back().is_none_or(is_number)
 }
 
 /// The SSRC of a camera that is given none: always the same, so that it can be declared before the service
@@ -94,6 +131,15 @@ impl FromStr for Video {
     }
 }
 
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 impl fmt::Display for Video {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -108,10 +154,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_those_that_can_be_sent_to() {
-        assert!(address("127.0.0.1:40000").is_ok() && address("[::1]:40000").is_ok());
-        for bad in ["mediasoup:40000", "127.0.0.1", "127.0.0.1:0", "0.0.0.0:1", "224.0.0.1:5004"] {
-            assert!(address(bad).unwrap_err().to_string().contains(bad), "{bad}");
+    fn destinations_are_those_that_can_be_sent_to() {
+        for address in ["127.0.0.1:40000", "[::1]:40000"] {
+            assert!(matches!(destination(address), Ok(Destination::Address(_))), "{address}");
+        }
+        for name in ["mediasoup:40000", "sfu-1.example.:1", "a_b.c9:65535", "localhost:7", "9a:1"] {
+            assert_eq!(destination(name).unwrap().to_string(), name);
+        }
+        let same = destination("MediaSoup:40000").unwrap();
+        assert_eq!(same, destination("mediasoup:40000").unwrap());
+        for bad in [
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "0.0.0.0:1",
+            "224.0.0.1:5004",
+            "mediasoup",
+            "mediasoup:0",
+            "mediasoup:65536",
+            ":40000",
+            "a b:1",
+            "a..b:1",
+            "127.0.0.256:1",
+            "127.0.1:40000",
+            "::1:40000",
+            "[::1",
+            "rtp://sfu:1",
+            "u@sfu:1",
+        ] {
+            assert!(destination(bad).unwrap_err().to_string().contains(bad), "{bad}");
         }
     }
 

@@ -563,7 +563,7 @@ fn a_producer_that_can_not_be_is_refused() {
     let at = "rtp = \"127.0.0.1:40000\"\n";
     for (lines, words) in [
         (String::new(), "`rtp` is missing"),
-        ("rtp = \"sfu:40000\"".into(), "expected an IP address and a port"),
+        ("rtp = \"sfu\"".into(), "expected an IP address or a host's name, and a port"),
         (format!("{at}ssrc = 0"), "out of range; expected 1 to 4294967295"),
         (format!("{at}payload_type = 8"), "out of range; expected 96 to 127"),
         (format!("{at}video = \"h265\""), "expected \"copy\" or \"h264\""),
@@ -580,6 +580,11 @@ fn a_producer_that_can_not_be_is_refused() {
     let other = GATE.replace("gate", "yard");
     let producer = format!("[camera.producer]\n{at}");
     let line = one(problems(&format!("{GATE}{producer}{other}{producer}")));
+    assert!(line.contains("a PlainTransport takes one sender's packets"), "{line}");
+    // A name in other letters is the same one.
+    let named = |name: &str| format!("[camera.producer]\nrtp = {name:?}\n");
+    let (one_name, same) = (named("sfu:40000"), named("SFU:40000"));
+    let line = one(problems(&format!("{GATE}{one_name}{other}{same}")));
     assert!(line.contains("a PlainTransport takes one sender's packets"), "{line}");
     let input = "[[camera.input]]\nurl = \"rtsp://cam/\"\nroles = [\"export\"]\n";
     let line = one(problems(&format!("[[camera]]\nid = \"gate\"\n{producer}{input}")));

@@ -247,7 +247,8 @@ impl TypedCamera {
 
 impl TypedProducer {
     /// What an address is, for messages.
-    pub(crate) const ADDRESS: &str = "an address such as \"127.0.0.1:40000\"";
+    pub(crate) const ADDRESS: &str =
+        "an address such as \"127.0.0.1:40000\" or \"mediasoup:40000\"";
 
     /// `None` when the table is not there.
     fn read(section: &mut Section<'_>) -> Option<Self> {

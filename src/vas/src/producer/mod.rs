@@ -14,6 +14,7 @@ mod frames;
 mod outlet;
 mod page;
 pub(crate) mod parameters;
+mod peers;
 mod seat;
 mod sending;
 mod shown;

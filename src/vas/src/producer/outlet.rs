@@ -3,8 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::config::Producer;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
+
+use super::peers::Peer;
+use crate::config::{Destination, Producer};
 
 /// Where a producer's packets go out. Connected, so that the kernel lets in what comes from the transport
 /// and nothing else, and tells when nobody is there (ICMP).
@@ -13,6 +17,8 @@ pub(crate) struct Outlet {
     rtp: UdpSocket,
     /// `None`: RTCP goes over the first.
     rtcp: Option<UdpSocket>,
+    /// Whether it is known where to send to.
+    connected: AtomicBool,
 }
 
 /// What the transport sent back.
@@ -29,32 +35,83 @@ pub(crate) enum Heard<'a> {
 pub(crate) enum NotSent {
     /// The socket's buffer is full.
     Full,
+    /// It is not known yet where to.
+    NoPeer,
     /// Nobody is at the other end.
     PeerGone,
     Failed(io::Error),
 }
 
 impl Outlet {
-    /// Binds to ports that the system chooses.
+    /// Binds to ports that the system chooses. What has a name is connected when that was looked up.
     ///
     /// # Errors
     /// When the system gives no socket.
     pub(crate) fn bind(producer: &Producer) -> io::Result<Self> {
-        let bind = |peer: SocketAddr| {
-            let socket = match peer {
-                SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
-                SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
-            }?;
-            socket.connect(peer)?;
-            socket.set_nonblocking(true)?;
-            Ok::<_, io::Error>(socket)
+        let (rtp, rtcp) = (&producer.rtp, producer.rtcp.as_ref());
+        let addresses = match (rtp, rtcp) {
+            (Destination::Address(rtp), None) => Some((*rtp, None)),
+            (Destination::Address(rtp), Some(Destination::Address(rtcp))) => {
+                Some((*rtp, Some(*rtcp)))
+            }
+            _ => None,
         };
-        Ok(Self { rtp: bind(producer.rtp)?, rtcp: producer.rtcp.map(bind).transpose()? })
+        if let Some((rtp, rtcp)) = addresses {
+            let bind = |peer: SocketAddr| {
+                let socket = match peer {
+                    SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+                    SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+                }?;
+                socket.connect(peer)?;
+                socket.set_nonblocking(true)?;
+                Ok::<_, io::Error>(socket)
+            };
+            let (rtp, rtcp) = (bind(rtp)?, rtcp.map(bind).transpose()?);
+            return Ok(Self { rtp, rtcp, connected: AtomicBool::new(true) });
+        }
+        let (rtp, rtcp) = (bind_for_any()?, rtcp.map(|_| bind_for_any()).transpose()?);
+        Ok(Self { rtp, rtcp, connected: AtomicBool::new(false) })
     }
 
-    /// Sockets that another process has bound and connected.
+    /// Sockets that another process has bound, and connected if it could.
     pub(super) fn of(rtp: OwnedFd, rtcp: Option<OwnedFd>) -> Self {
-        Self { rtp: rtp.into(), rtcp: rtcp.map(Into::into) }
+        let rtp = UdpSocket::from(rtp);
+        let is_open = |error: &io::Error| error.kind() == ErrorKind::NotConnected;
+        let connected = AtomicBool::new(!rtp.peer_addr().is_err_and(|error| is_open(&error)));
+        Self { rtp, rtcp: rtcp.map(Into::into), connected }
+    }
+
+    /// Sends to this peer from here on, and hears nobody else. For all processes that have the sockets.
+    ///
+    /// # Errors
+    /// When there is no way to it.
+    pub(super) fn connect(&self, (rtp, rtcp): Peer) -> io::Result<()> {
+        let connect = |socket: &UdpSocket, peer: SocketAddr| {
+            let peer = match (socket.local_addr()?, peer) {
+                (SocketAddr::V6(_), SocketAddr::V4(peer)) => {
+                    SocketAddr::from((peer.ip().to_ipv6_mapped(), peer.port()))
+                }
+                (_, peer) => peer,
+            };
+            socket.connect(peer)
+        };
+        connect(&self.rtp, rtp)?;
+        if let Some((socket, peer)) = self.rtcp.as_ref().zip(rtcp) {
+            connect(socket, peer)?;
+        }
+        // What strangers sent before is of nobody.
+        while [Some(&self.rtp), self.rtcp.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|socket| socket.recv(&mut []).is_ok())
+        {}
+        self.connected.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whom packets are sent to; `None` before its name was looked up.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.rtp.peer_addr().ok().map(canonical)
     }
 
     /// Second descriptors of the sockets.
@@ -65,14 +122,20 @@ impl Outlet {
 
     /// The address that packets come from, as a transport without comedia must be told.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
-        self.rtp.local_addr().ok()
+        self.peer().and_then(|_| self.rtp.local_addr().ok()).map(canonical)
     }
 
     pub(crate) fn send_rtp(&self, packet: &[u8]) -> Result<(), NotSent> {
+        if !self.connected.load(Ordering::Relaxed) {
+            return Err(NotSent::NoPeer);
+        }
         send(&self.rtp, packet)
     }
 
     pub(crate) fn send_rtcp(&self, packet: &[u8]) -> Result<(), NotSent> {
+        if !self.connected.load(Ordering::Relaxed) {
+            return Err(NotSent::NoPeer);
+        }
         send(self.rtcp.as_ref().unwrap_or(&self.rtp), packet)
     }
 
@@ -93,13 +156,37 @@ impl Outlet {
                 Err(_) => return Heard::Nothing,
             },
         };
-        Heard::Datagram(&buffer[..length])
+        match self.connected.load(Ordering::Relaxed) {
+            true => Heard::Datagram(&buffer[..length]),
+            // Of a stranger.
+            false => Heard::Datagram(&[]),
+        }
     }
 
     /// What becomes readable when something comes.
     pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
         (self.rtp.as_fd(), self.rtcp.as_ref().map(AsFd::as_fd))
     }
+}
+
+/// A socket for a peer of either family: IPv4 in IPv6 where the system has that.
+fn bind_for_any() -> io::Result<UdpSocket> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let both = || {
+        let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None)?;
+        sockopt::set_ipv6_v6only(&socket, false)?;
+        rustix::net::bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))?;
+        Ok::<_, rustix::io::Errno>(UdpSocket::from(socket))
+    };
+    both().or_else(|_| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    })
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn send(socket: &UdpSocket, packet: &[u8]) -> Result<(), NotSent> {
@@ -128,16 +215,16 @@ fn send(socket: &UdpSocket, packet: &[u8]) -> Result<(), NotSent> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::Video;
     use rustix::event::{PollFd, PollFlags, poll};
     use std::time::Duration;
 
-    pub(crate) fn producer(rtp: SocketAddr, rtcp: Option<SocketAddr>) -> Producer {
+    pub(in crate::producer) fn producer(rtp: Destination, rtcp: Option<SocketAddr>) -> Producer {
         Producer {
             rtp,
-            rtcp,
+            rtcp: rtcp.map(Destination::Address),
             ssrc: 7,
             payload_type: 96,
             video: Video::Copy,
@@ -161,7 +248,7 @@ mod tests {
     #[test]
     fn two_ports_are_two_sockets() {
         let (rtp, rtcp) = (peer(), peer());
-        let outlet = Outlet::bind(&producer(rtp.1, Some(rtcp.1))).unwrap();
+        let outlet = Outlet::bind(&producer(Destination::Address(rtp.1), Some(rtcp.1))).unwrap();
         outlet.send_rtp(b"media").unwrap();
         outlet.send_rtcp(b"report").unwrap();
         let mut buffer = [0; 100];
@@ -174,9 +261,42 @@ mod tests {
     }
 
     #[test]
+    fn who_has_a_name_is_sent_to_once_its_address_is_known_and_until_another_is() {
+        let name = Destination::Name { host: "sfu".into(), port: 1 };
+        let outlet = Outlet::bind(&producer(name, None)).unwrap();
+        assert!(matches!(outlet.send_rtp(b"1"), Err(NotSent::NoPeer)));
+        assert_eq!((outlet.peer(), outlet.local()), (None, None));
+        let mut buffer = [0; 100];
+        let (one, two) = (peer(), peer());
+        // A stranger, who is not heard, then or later.
+        let port = outlet.rtp.local_addr().unwrap().port();
+        two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        until_readable(outlet.descriptors().0);
+        assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(&[]));
+        two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        until_readable(outlet.descriptors().0);
+        for (socket, address) in [&one, &two] {
+            outlet.connect((*address, None)).unwrap();
+            assert_eq!(outlet.receive(&mut buffer), Heard::Nothing);
+            assert_eq!(outlet.peer(), Some(*address));
+            outlet.send_rtp(b"media").unwrap();
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], Some(from)), (&b"media"[..], outlet.local()));
+            socket.send_to(b"feedback", from).unwrap();
+            until_readable(outlet.descriptors().0);
+            assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(b"feedback"));
+        }
+        // Whoever is given the sockets goes on.
+        let mut files = outlet.share().unwrap().into_iter();
+        let other = Outlet::of(files.next().unwrap(), files.next());
+        assert_eq!(other.peer(), Some(two.1));
+        other.send_rtp(b"more").unwrap();
+    }
+
+    #[test]
     fn strangers_are_not_heard() {
         let (known, stranger) = (peer(), peer());
-        let outlet = Outlet::bind(&producer(known.1, None)).unwrap();
+        let outlet = Outlet::bind(&producer(Destination::Address(known.1), None)).unwrap();
         let port = outlet.local().unwrap().port();
         stranger.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
         known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -189,7 +309,7 @@ mod tests {
     #[test]
     fn a_peer_that_is_gone_is_told_and_may_come_back() {
         let (socket, address) = peer();
-        let outlet = Outlet::bind(&producer(address, None)).unwrap();
+        let outlet = Outlet::bind(&producer(Destination::Address(address), None)).unwrap();
         drop(socket);
         outlet.send_rtp(b"1").unwrap();
         // Over loopback the refusal is there when the call returns.

@@ -13,6 +13,7 @@ use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
 
 use super::outlet::{Heard, NotSent, Outlet};
 use super::page::Page;
+use super::peers::{Peers, Told};
 use super::shown::{Counted, Loss, Shown, State};
 use super::{Seat, identity};
 use crate::config::Producer;
@@ -70,6 +71,10 @@ pub(super) struct Sending<S> {
     sender: Sender<Packet>,
     queue: Arc<PacketQueue<Packet, S>>,
     outlet: Arc<Outlet>,
+    /// Where the config has names.
+    peers: Option<Peers>,
+    /// Why it is not known where to send to, as it was logged last.
+    no_peer: String,
     page: Arc<Page>,
     shown: Arc<Shown>,
     wakeup: Arc<Wakeup>,
@@ -94,6 +99,14 @@ impl<S: Beginning> Sending<S> {
         keys: Option<Arc<KeyWanted>>,
     ) -> Self {
         let Seat { outlet, page } = seat;
+        let mut peers = Peers::of(producer, &wakeup);
+        match (&mut peers, outlet.peer()) {
+            (Some(peers), Some(peer)) => peers.goes_on_with(peer),
+            (Some(_), None) => {
+                shown.set_state(State::Waiting, format!("looking {} up", producer.rtp));
+            }
+            (None, _) => {}
+        }
         // It was written before it came here.
         let from = page.load().unwrap_or_else(|error| {
             tracing::error!("can't read where the stream stands, so viewers see a jump: {error}");
@@ -104,6 +117,8 @@ impl<S: Beginning> Sending<S> {
             sender,
             queue,
             outlet,
+            peers,
+            no_peer: String::new(),
             page,
             shown,
             wakeup,
@@ -122,9 +137,42 @@ impl<S: Beginning> Sending<S> {
         self.queue.wakes(&self.wakeup);
         loop {
             self.wakeup.clear();
+            self.find_peer();
             self.hear();
             let Some(until_ns) = self.send() else { return };
-            self.wait(until_ns);
+            let peers_ns = self.peers.as_ref().and_then(Peers::next_ns);
+            self.wait(until_ns.into_iter().chain(peers_ns).min());
+        }
+    }
+
+    /// Goes on with looking up where to send to, and sends there once it is known.
+    fn find_peer(&mut self) {
+        let Some(peers) = &mut self.peers else { return };
+        let now_ns = monotonic_ns();
+        let mut told = peers.advance(now_ns, self.state == State::PeerGone);
+        if let Told::Found(peer) = told {
+            told = match self.outlet.connect(peer) {
+                Ok(()) => {
+                    tracing::info!("the transport's address is {}", peer.0);
+                    self.shown.set_from(self.outlet.local());
+                    self.no_peer.clear();
+                    if self.state != State::Refused {
+                        self.set_state(State::Waiting, "");
+                    }
+                    Told::Nothing
+                }
+                Err(error) => peers.failed(format!("no way to {}: {error}", peer.0), now_ns),
+            };
+        }
+        if let Told::Failed(words) = told {
+            let words = format!("{words}; trying again");
+            if words != self.no_peer {
+                tracing::warn!("{words}");
+                self.no_peer.clone_from(&words);
+            }
+            if self.state != State::Refused {
+                self.set_state(State::PeerGone, words);
+            }
         }
     }
 
@@ -258,6 +306,8 @@ impl<S: Beginning> Sending<S> {
                 self.set_state(State::Sending, "");
             }
             Err(NotSent::Full) => self.shown.lose(Loss::SocketFull, 1),
+            // Which was told by whoever looks it up.
+            Err(NotSent::NoPeer) => self.shown.lose(Loss::NotSent, 1),
             Err(NotSent::PeerGone) => {
                 self.shown.lose(Loss::PeerGone, 1);
                 self.refused_ns = monotonic_ns();

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vas_rtp::{ProfileLevelId, Reception};
 
-use crate::config::{Producer, Video};
+use crate::config::{Destination, Producer, Video};
 use crate::pipeline::{BranchShown, Pushed};
 
 /// Why a picture or a packet did not go out. Nothing is left out under another heading, or under none.
@@ -111,7 +111,7 @@ pub(crate) struct Facts {
     pub(crate) state: State,
     pub(crate) reason: String,
     pub(crate) video: Video,
-    pub(crate) to: SocketAddr,
+    pub(crate) to: Destination,
     pub(crate) from: Option<SocketAddr>,
     pub(crate) ssrc: u32,
     pub(crate) payload_type: u8,
@@ -180,7 +180,7 @@ impl Shown {
             state: words.state,
             reason: words.reason,
             video: self.producer.video,
-            to: self.producer.rtp,
+            to: self.producer.rtp.clone(),
             from: words.from,
             ssrc: self.producer.ssrc,
             payload_type: self.producer.payload_type,

@@ -26,7 +26,7 @@ impl Peer {
         // Only for a test that fails.
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let producer = config::Producer {
-            rtp: socket.local_addr().unwrap(),
+            rtp: config::Destination::Address(socket.local_addr().unwrap()),
             rtcp: None,
             ssrc: 7,
             payload_type: 96,

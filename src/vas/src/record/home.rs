@@ -23,7 +23,7 @@ const FILE_MODE: u32 = 0o640;
 pub(super) struct Home {
     dir: PathBuf,
     /// Its lock goes with it, also when the process dies.
-    _lock: File,
+    lock: File,
 }
 
 /// A closed recording in a camera's folder.
@@ -51,7 +51,7 @@ impl Home {
             .open(&path)
             .map_err(RecordError::io("open", &path))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { dir, _lock: lock }),
+            Ok(()) => Ok(Self { dir, lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(RecordError::Taken { dir }),
             Err(errno) => Err(RecordError::io("lock", &path)(errno.into())),
         }
@@ -59,6 +59,11 @@ impl Home {
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether the folder's path still leads to the folder that was taken.
+    pub(super) fn is_there(&self) -> bool {
+        is_same(&self.lock, &self.dir.join(LOCK))
     }
 
     /// All closed recordings, by name. What was left open is closed first: nobody but us can be writing it.
@@ -133,9 +138,7 @@ impl Home {
 
     /// Whether `file` is still what its name leads to.
     pub(super) fn still_has(&self, file: &File, name: Name) -> bool {
-        let there = fs::symlink_metadata(self.dir.join(name.unfinished()));
-        matches!((file.metadata(), there), (Ok(ours), Ok(there))
-            if (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        is_same(file, &self.dir.join(name.unfinished()))
     }
 
     /// Puts a file on the disk and gives it its name, or the next one that is free.
@@ -156,6 +159,12 @@ impl Home {
         synced.map_err(RecordError::io("write", &folder))?;
         Ok(name)
     }
+}
+
+/// Whether `path` leads to the open `file`.
+fn is_same(file: &File, path: &Path) -> bool {
+    matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(ours), Ok(there))
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 fn make_folder(path: &Path) -> Result<(), RecordError> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use vas_frame::CameraId;
 
 use super::facts::RecordFacts;
-use super::neighbours;
+use super::neighbours::{self, Trust};
 use super::now_ns;
 use super::recorder::Recorder;
 use super::retention::{Holding, Kept, expired};
@@ -91,6 +91,7 @@ impl Shared {
     }
 
     fn keep_house(&self) {
+        let mut trust = Trust::default();
         loop {
             let mut inner = self.lock();
             if !inner.room_needed && !inner.stopped {
@@ -107,11 +108,9 @@ impl Shared {
             let shelves: Vec<_> = inner.shelves.iter().filter_map(Weak::upgrade).collect();
             // Deleting can take long, and recorders must not wait for it.
             drop(inner);
-            tidy(
-                &shelves,
-                now_ns(),
-                if room_needed { Neighbours::Ignore } else { Neighbours::Heed },
-            );
+            let heeded =
+                if room_needed { Neighbours::Ignore } else { Neighbours::Heed(&mut trust) };
+            tidy(&shelves, now_ns(), heeded);
         }
     }
 
@@ -121,16 +120,16 @@ impl Shared {
 }
 
 /// What is done about cameras that other processes record on the same disks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Neighbours {
-    /// Each is trusted to delete its oldest recording, if that is older than ours.
-    Heed,
+#[derive(Debug)]
+pub(super) enum Neighbours<'a> {
+    /// Each is trusted to delete its oldest recording, if that is older than ours, as long as it does.
+    Heed(&'a mut Trust),
     /// A disk is full: there is no time for that.
     Ignore,
 }
 
 /// Deletes what is to go at `now_ns`.
-pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours) {
+pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours<'_>) {
     let mut disks = Disks::default();
     let (mut ours, mut holdings) = (Vec::new(), Vec::new());
     for shelf in shelves {
@@ -138,9 +137,10 @@ pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours) 
         holdings.push(Holding { keep: shelf.keep, disk: disks.of(&dir), recordings });
         ours.push((shelf, dir));
     }
-    if neighbours == Neighbours::Heed {
+    if let Neighbours::Heed(trust) = neighbours {
         let folders: Vec<_> = ours.iter().map(|(_, dir)| dir.clone()).collect();
-        holdings.extend(foreign(&folders, &holdings, now_ns));
+        let foreign = foreign(&folders, &holdings, &disks.free_bytes, trust, now_ns);
+        holdings.extend(foreign);
     }
     let counts = expired(&holdings, &disks.free_bytes, now_ns);
     // What neighbours are to delete comes last, and is theirs.
@@ -165,8 +165,14 @@ pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours) 
 }
 
 /// The oldest recordings of cameras that other processes record beside `ours`, as if they asked for as much
-/// room as we do.
-fn foreign(ours: &[PathBuf], holdings: &[Holding], now_ns: i64) -> Vec<Holding> {
+/// room as we do; of those that are trusted to delete them where room is short.
+fn foreign(
+    ours: &[PathBuf],
+    holdings: &[Holding],
+    free_bytes: &[u64],
+    trust: &mut Trust,
+    now_ns: i64,
+) -> Vec<Holding> {
     let mut asked = BTreeMap::new();
     for (dir, holding) in ours.iter().zip(holdings).filter(|(_, it)| it.keep.free_bytes > 0) {
         let Some(root) = dir.parent() else { continue };
@@ -175,14 +181,24 @@ fn foreign(ours: &[PathBuf], holdings: &[Holding], now_ns: i64) -> Vec<Holding> 
     }
     let now = jiff::Timestamp::now();
     let mut foreign = Vec::new();
-    for (root, (disk, free_bytes)) in asked {
+    let mut short = Vec::new();
+    for (root, (disk, asked_bytes)) in asked {
+        // Nobody has anything to delete while there is room.
+        let free = disk.and_then(|disk| free_bytes.get(disk));
+        if free.is_none_or(|free| *free >= asked_bytes) {
+            continue;
+        }
         for oldest in neighbours::oldest(root, ours) {
-            let began_ns = now_ns.saturating_sub(oldest.name.age_ns(now).max(0));
-            let recordings = vec![Kept { began_ns, bytes: oldest.bytes }];
-            let keep = Keep { time: None, bytes: None, free_bytes };
-            foreign.push(Holding { keep, disk, recordings });
+            if trust.deserves(&oldest, now_ns) {
+                let began_ns = now_ns.saturating_sub(oldest.name.age_ns(now).max(0));
+                let recordings = vec![Kept { began_ns, bytes: oldest.bytes }];
+                let keep = Keep { time: None, bytes: None, free_bytes: asked_bytes };
+                foreign.push(Holding { keep, disk, recordings });
+            }
+            short.push(oldest.camera);
         }
     }
+    trust.keep_only(&short);
     foreign
 }
 

@@ -3,6 +3,7 @@
 //! `keep_free` is to take the oldest recording of all cameras on a disk, and a process deletes its own only.
 //! Without a look at the others the one that looks first would make all the room, each time.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,15 @@ use rustix::io::Errno;
 use super::home::{LOCK, names};
 use super::name::Name;
 
+/// How long the oldest recording of a neighbour may stay while room is short before it is no longer believed to go:
+/// twice as long as a service takes from one look to the next, and some.
+const PATIENCE_NS: i64 = 12_000_000_000;
+
 /// The oldest recording of a camera that another process records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Oldest {
+    /// The camera's folder.
+    pub(super) camera: PathBuf,
     pub(super) name: Name,
     pub(super) bytes: u64,
 }
@@ -42,6 +49,59 @@ fn oldest_of(camera: &Path) -> Option<Oldest> {
         let closed = files.iter().filter_map(|file| Name::parse(&day, file));
         let name = closed.filter_map(|(name, closed)| closed.then_some(name)).min()?;
         let meta = fs::symlink_metadata(camera.join(name.path())).ok()?;
-        meta.is_file().then_some(Oldest { name, bytes: meta.len() })
+        let camera = camera.to_owned();
+        meta.is_file().then_some(Oldest { camera, name, bytes: meta.len() })
     })
+}
+
+/// Which neighbours delete their oldest recordings where room is short. One that asks for less room than we do, for
+/// none at all, or that hangs, does not; whoever waited for it would have the disk fill up.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    /// For each camera's folder its oldest recording, and since when that has been the oldest while room was short.
+    stayed: BTreeMap<PathBuf, (Name, i64)>,
+}
+
+impl Trust {
+    /// Whether this one is likely to be deleted by its owner, now that room is short.
+    pub(super) fn deserves(&mut self, oldest: &Oldest, now_ns: i64) -> bool {
+        let seen = self.stayed.entry(oldest.camera.clone()).or_insert((oldest.name, now_ns));
+        if seen.0 != oldest.name {
+            *seen = (oldest.name, now_ns);
+        }
+        now_ns.saturating_sub(seen.1) < PATIENCE_NS
+    }
+
+    /// Forgets all but these: those whose disk has room again are not to be blamed for anything.
+    pub(super) fn keep_only(&mut self, cameras: &[PathBuf]) {
+        self.stayed.retain(|camera, _| cameras.contains(camera));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn oldest(camera: &str, began: &str) -> Oldest {
+        let name = Name::of(began.parse().unwrap()).unwrap();
+        Oldest { camera: camera.into(), name, bytes: 1 }
+    }
+
+    #[test]
+    fn whose_oldest_stays_where_room_is_short_is_not_waited_for() {
+        let mut trust = Trust::default();
+        let (first, next) =
+            (oldest("a", "2026-11-25T10:00:00Z"), oldest("a", "2026-11-25T11:00:00Z"));
+        assert!(trust.deserves(&first, 0) && trust.deserves(&first, 10 * SECOND));
+        assert!(trust.deserves(&oldest("b", "2026-11-25T10:00:00Z"), 12 * SECOND));
+        assert!(!trust.deserves(&first, 12 * SECOND));
+        // It has deleted one: it is trusted again.
+        assert!(trust.deserves(&next, 15 * SECOND) && !trust.deserves(&next, 30 * SECOND));
+        // There was room meanwhile: no reason to delete anything.
+        trust.keep_only(&["b".into()]);
+        assert!(trust.deserves(&next, 90 * SECOND));
+        assert!(!trust.deserves(&oldest("b", "2026-11-25T10:00:00Z"), 90 * SECOND));
+    }
 }

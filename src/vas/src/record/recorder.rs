@@ -221,7 +221,7 @@ impl Recorder {
 
     fn timed(&mut self, packet: &Packet, times: RawTimes) {
         let Some(stream) = &mut self.stream else { return };
-        let placed = stream.line.place(times);
+        let placed = stream.line.place(times, packet.arrival_ns());
         stream.jumped |= placed.jump;
         if packet.is_key() {
             stream.read_sets(packet);
@@ -284,6 +284,10 @@ impl Recorder {
     fn open(&mut self, packet: &Packet, placed: Placed) -> Result<(), RecordError> {
         if let Some(stream) = &self.stream {
             Mp4Writer::takes(&stream.info.codec).map_err(RecordError::Mux)?;
+        }
+        // It may have gone and come back, or another disk is mounted there, while no file was open.
+        if self.home.as_ref().is_some_and(|home| !home.is_there()) {
+            self.leave_home();
         }
         if self.home.is_none() {
             self.take_home()?;
@@ -382,10 +386,14 @@ impl Recorder {
             Ok(None) => {}
             Err(error) => {
                 tracing::debug!("{error}");
-                self.shelf.leave();
-                self.home = None;
+                self.leave_home();
             }
         }
+    }
+
+    fn leave_home(&mut self) {
+        self.shelf.leave();
+        self.home = None;
     }
 
     fn keep(&self, name: Name, began_ns: i64, bytes: u64) {

@@ -11,6 +11,7 @@ use super::error::RecordError;
 use super::home::Home;
 use super::library::{Neighbours, tidy};
 use super::name::Name;
+use super::neighbours::Trust;
 use super::retention::Kept;
 use super::shelf::Shelf;
 use crate::config::Keep;
@@ -159,7 +160,7 @@ fn the_oldest_files_go_and_nothing_else_does() {
     }
     let keep = Keep { time: Some(Duration::from_secs(24 * 3600)), ..KEEP };
     let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:00:00Z");
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed);
+    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
     let left = [
         "2020-01-01/extra.mp4",
         "2026-11-23/mine.mp4",
@@ -168,12 +169,12 @@ fn the_oldest_files_go_and_nothing_else_does() {
     ];
     assert_eq!(files(dir.path()), left);
     // Two hours on, by a clock that nobody sets; and an emptied day goes.
-    tidy(&[Arc::clone(&shelf)], 2 * 3600 * SECOND, Neighbours::Heed);
+    tidy(&[Arc::clone(&shelf)], 2 * 3600 * SECOND, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
     assert!(!dir.path().join("gate/2026-11-24").exists());
     // A folder that is no longer ours is left alone.
     shelf.leave();
-    tidy(&[shelf], 9_000_000 * SECOND, Neighbours::Heed);
+    tidy(&[shelf], 9_000_000 * SECOND, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
 }
 
@@ -190,7 +191,7 @@ fn what_was_recorded_last_is_kept_longest_whatever_the_clock_said() {
     fs::write(home.dir().join(name.unfinished()), mp4(1)).unwrap();
     let name = home.close(&file, name).unwrap();
     shelf.add(name, Kept { began_ns: 5 * SECOND, bytes: one });
-    tidy(&[shelf], 65 * SECOND, Neighbours::Heed);
+    tidy(&[shelf], 65 * SECOND, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/09-00-05.mp4", "2026-11-25/10-01-00.mp4"]);
 }
 
@@ -200,7 +201,7 @@ fn room_is_made_on_a_real_disk() {
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
     let keep = Keep { free_bytes: u64::MAX, ..KEEP };
     let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:00:00Z");
-    tidy(&[shelf], 0, Neighbours::Heed);
+    tidy(&[shelf], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
 }
 
@@ -218,13 +219,34 @@ fn a_neighbour_whose_recording_is_older_makes_room_first() {
     let keep = Keep { free_bytes, ..KEEP };
     let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:30:00Z");
     let neighbour = Home::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed);
+    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
     // Nobody records there any more, so that nobody else makes room.
     drop(neighbour);
-    tidy(&[shelf], 0, Neighbours::Heed);
+    tidy(&[shelf], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
     assert!(theirs.join("09-00-00.mp4").exists(), "what is another's is left alone");
+}
+
+#[test]
+fn a_neighbour_that_deletes_nothing_does_not_make_the_disk_fill_up() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
+    let theirs = dir.path().join("yard/2020-01-01");
+    fs::create_dir_all(&theirs).unwrap();
+    // Of another service, with `keep_free = 0`.
+    fs::File::create(theirs.join("09-00-00.mp4")).unwrap().set_len(1 << 40).unwrap();
+    let stat = rustix::fs::statvfs(dir.path()).unwrap();
+    let keep = Keep { free_bytes: stat.f_bavail * stat.f_frsize + (1 << 39), ..KEEP };
+    let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:30:00Z");
+    let _neighbour = Home::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
+    let mut trust = Trust::default();
+    for seconds in [0, 5, 10] {
+        tidy(&[Arc::clone(&shelf)], seconds * SECOND, Neighbours::Heed(&mut trust));
+        assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
+    }
+    tidy(&[Arc::clone(&shelf)], 15 * SECOND, Neighbours::Heed(&mut trust));
+    assert_eq!(files(dir.path()), Vec::<String>::new());
 }
 
 #[test]
@@ -237,11 +259,26 @@ fn what_cannot_be_deleted_is_left_and_tried_again() {
     let path = dir.path().join("gate/2026-11-25/10-00-00.mp4");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed);
+    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(shelf.first(), Name::of(at("2026-11-25T10:00:00Z")));
     fs::remove_dir(&path).unwrap();
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed);
+    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(shelf.first(), None);
+}
+
+#[test]
+fn a_folder_that_was_taken_is_known_from_one_that_came_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::take(dir.path(), &camera()).unwrap();
+    assert!(home.is_there());
+    let aside = dir.path().join("aside");
+    fs::rename(home.dir(), &aside).unwrap();
+    assert!(!home.is_there());
+    let other = Home::take(dir.path(), &camera()).unwrap();
+    assert!(other.is_there() && !home.is_there());
+    fs::remove_dir_all(home.dir()).unwrap();
+    fs::rename(&aside, home.dir()).unwrap();
+    assert!(home.is_there() && !other.is_there());
 }
 
 #[test]

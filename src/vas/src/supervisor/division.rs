@@ -2,32 +2,62 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use vas_frame::CameraId;
 
-/// Divides `cameras`, each with the GPU that its config names, between shards with these [homes]. A camera stays
-/// where it is in `now`; a new one goes to the shard that is at home on its GPU, otherwise to the one with the
-/// fewest, so that those that are all new are dealt out in turn.
+/// Where a camera may decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decodes {
+    /// On no GPU: nobody takes its frames, or its config says so.
+    Elsewhere,
+    AnyGpu,
+    Gpu(usize),
+}
+
+/// Divides `cameras` between shards with these [homes]. A camera stays where it is in `now`. A new one that names a
+/// GPU goes to the shard that is at home there; one that may decode on any to the shard on whose home GPU the fewest
+/// may, and of those, like all others, to the one with the fewest cameras.
 ///
 /// [homes]: homes
 pub(super) fn divide(
-    cameras: &[(CameraId, Option<usize>)],
+    cameras: &[(CameraId, Decodes)],
     now: &HashMap<CameraId, usize>,
     homes: &[Option<usize>],
 ) -> Vec<Vec<CameraId>> {
+    let at_home = |gpu: usize| homes.iter().position(|home| *home == Some(gpu));
     let mut sizes = vec![0_usize; homes.len()];
-    for (camera, _) in cameras {
+    // For each shard, how many cameras may decode on its home GPU.
+    let mut loads = vec![0_usize; homes.len()];
+    let count = |decodes, shard: usize, sizes: &mut Vec<usize>, loads: &mut Vec<usize>| {
+        sizes[shard] += 1;
+        let loaded = match decodes {
+            Decodes::Elsewhere => None,
+            Decodes::AnyGpu => homes[shard].map(|_| shard),
+            Decodes::Gpu(gpu) => at_home(gpu),
+        };
+        if let Some(loaded) = loaded {
+            loads[loaded] += 1;
+        }
+    };
+    for (camera, decodes) in cameras {
         if let Some(&shard) = now.get(camera) {
-            sizes[shard] += 1;
+            count(*decodes, shard, &mut sizes, &mut loads);
         }
     }
     let mut shards = vec![Vec::new(); homes.len()];
-    for (camera, gpu) in cameras {
+    for (camera, decodes) in cameras {
         let shard = now.get(camera).copied().unwrap_or_else(|| {
-            let at_home = gpu.and_then(|_| homes.iter().position(|home| home == gpu));
-            let fewest = || (0..homes.len()).min_by_key(|&shard| sizes[shard]).unwrap_or(0);
-            let shard = at_home.unwrap_or_else(fewest);
-            sizes[shard] += 1;
+            let fewest = |by_load: bool| {
+                let key = |&shard: &usize| (if by_load { loads[shard] } else { 0 }, sizes[shard]);
+                (0..homes.len()).min_by_key(key).unwrap_or(0)
+            };
+            let shard = match decodes {
+                Decodes::Elsewhere => fewest(false),
+                Decodes::AnyGpu => fewest(true),
+                Decodes::Gpu(gpu) => at_home(*gpu).unwrap_or_else(|| fewest(false)),
+            };
+            count(*decodes, shard, &mut sizes, &mut loads);
             shard
         });
         shards[shard].push(camera.clone());
@@ -54,29 +84,36 @@ pub(super) fn homes(
     }
 }
 
-/// How many NVIDIA GPUs the host has, by what its driver says: CUDA is not asked, since whoever does has a
-/// context with threads and memory from then on.
-pub(super) fn nvidia_gpus() -> usize {
-    std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, |entries| entries.flatten().count())
+/// How many NVIDIA GPUs the host has, by what its driver says in its folder of `/proc`: CUDA is not asked, since
+/// whoever does has a context with threads and memory from then on.
+pub(super) fn nvidia_gpus(driver: &Path) -> usize {
+    std::fs::read_dir(driver.join("gpus")).map_or(0, |entries| entries.flatten().count())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Decodes::{AnyGpu, Elsewhere, Gpu};
 
     fn ids(names: &[&str]) -> Vec<CameraId> {
         names.iter().map(|name| CameraId::new(*name).unwrap()).collect()
     }
 
+    fn each(names: &[&str], decodes: [Decodes; 5]) -> Vec<(CameraId, Decodes)> {
+        ids(names).into_iter().zip(decodes).collect()
+    }
+
+    fn places(shards: Vec<Vec<CameraId>>) -> HashMap<CameraId, usize> {
+        let each = shards.into_iter().enumerate();
+        each.flat_map(|(shard, cameras)| cameras.into_iter().map(move |id| (id, shard))).collect()
+    }
+
     #[test]
     fn new_cameras_are_dealt_out_and_old_ones_stay() {
-        let auto = |names: &[&str]| ids(names).into_iter().map(|id| (id, None)).collect::<Vec<_>>();
+        let auto = |names: &[&str]| each(names, [AnyGpu; 5]);
         let first = divide(&auto(&["a", "b", "c", "d", "e"]), &HashMap::new(), &[None; 2]);
         assert_eq!(first, [ids(&["a", "c", "e"]), ids(&["b", "d"])]);
-        let mut now = HashMap::new();
-        for (shard, cameras) in first.into_iter().enumerate() {
-            now.extend(cameras.into_iter().map(|camera| (camera, shard)));
-        }
+        let now = places(first);
         let next = divide(&auto(&["x", "e", "b", "y", "c"]), &now, &[None; 2]);
         assert_eq!(next, [ids(&["e", "y", "c"]), ids(&["x", "b"])]);
         assert_eq!(divide(&auto(&["a"]), &now, &[None; 3]), [ids(&["a"]), ids(&[]), ids(&[])]);
@@ -84,11 +121,24 @@ mod tests {
 
     #[test]
     fn a_camera_that_names_a_gpu_goes_to_the_shard_at_home_there() {
-        let gpus = [None, Some(1), Some(1), Some(7), None];
-        let cameras: Vec<_> = ids(&["a", "b", "c", "d", "e"]).into_iter().zip(gpus).collect();
+        let named = [AnyGpu, Gpu(1), Gpu(1), Gpu(7), AnyGpu];
+        let cameras = each(&["a", "b", "c", "d", "e"], named);
         let homes = [Some(0), Some(1)];
         let divided = divide(&cameras, &HashMap::new(), &homes);
         assert_eq!(divided, [ids(&["a", "d", "e"]), ids(&["b", "c"])]);
+    }
+
+    #[test]
+    fn only_cameras_that_may_decode_on_a_gpu_count_there() {
+        let homes = [Some(0), Some(1)];
+        let mixed = [Elsewhere, AnyGpu, Elsewhere, AnyGpu, Elsewhere];
+        let first = divide(&each(&["a", "b", "c", "d", "e"], mixed), &HashMap::new(), &homes);
+        // One on each GPU, and as many cameras in each shard as can be.
+        assert_eq!(first, [ids(&["a", "c", "d"]), ids(&["b", "e"])]);
+        // Those that came before count as well, by where they decode and not by where they are.
+        let now = places(first);
+        let cameras = each(&["b", "d", "x", "y", "z"], [AnyGpu, Gpu(1), AnyGpu, AnyGpu, Elsewhere]);
+        assert_eq!(divide(&cameras, &now, &homes), [ids(&["d", "x", "y"]), ids(&["b", "z"])]);
     }
 
     #[test]

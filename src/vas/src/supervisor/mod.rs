@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use vas_frame::CameraId;
 
 use crate::channel::{Given, Start, ToShard};
-use crate::config::{Config, ConfigError, ConfigFiles, Surroundings};
+use crate::config::{Camera, Config, ConfigError, ConfigFiles, Decode, GpuChoice, Surroundings};
 use crate::core_files;
 use crate::export;
 use crate::flag::FrameExport;
@@ -34,6 +34,7 @@ use crate::status::{CameraReport, SET_APART, ShardReport, StatusFiles};
 use crate::trial::Trial;
 
 use blame::Blame;
+use division::Decodes;
 use process::{Ended, Launch};
 use seats::Seats;
 use settings::Changed;
@@ -131,7 +132,8 @@ impl Supervisor {
         let files = StatusFiles::create(&config.run_dir, asked.export)
             .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-        let homes = division::homes(config.shards, division::nvidia_gpus(), visible.as_deref());
+        let gpus = division::nvidia_gpus(asked.trial.nvidia_proc());
+        let homes = division::homes(config.shards, gpus, visible.as_deref());
         let shards = homes.into_iter().zip(0..).map(|(home, number)| Shard::new(number, home));
         let mut supervisor = Self {
             asked,
@@ -212,7 +214,7 @@ impl Supervisor {
         }
         let cameras = self.cameras.1.cameras.iter();
         let cameras: Vec<_> =
-            cameras.map(|camera| (camera.id.clone(), camera.gpu.number())).collect();
+            cameras.map(|camera| (camera.id.clone(), self.decodes(camera))).collect();
         let homes: Vec<_> = self.shards.iter().map(|shard| shard.home).collect();
         let divided = division::divide(&cameras, &places, &homes);
         for (index, ids) in divided.into_iter().enumerate() {
@@ -223,6 +225,16 @@ impl Supervisor {
                 true => self.shards[index].want_none(),
                 false => self.shards[index].want_process(now),
             }
+        }
+    }
+
+    /// Where a camera may decode.
+    fn decodes(&self, camera: &Camera) -> Decodes {
+        let exports = self.asked.export == FrameExport::On || self.asked.trial.takes_frames();
+        match (camera.has_frames_taken(exports), camera.decode, camera.gpu) {
+            (false, ..) | (_, Decode::Software, _) => Decodes::Elsewhere,
+            (true, _, GpuChoice::Auto) => Decodes::AnyGpu,
+            (true, _, GpuChoice::Number(gpu)) => Decodes::Gpu(gpu),
         }
     }
 

@@ -1,13 +1,12 @@
 //! The sockets of the producers: bound here, once, and handed to each process that comes to send through them.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use vas_frame::CameraId;
 
 use crate::channel::ToShard;
-use crate::config::{Camera, Config};
+use crate::config::{Camera, Config, Destination};
 use crate::producer::Seat;
 
 /// One for each camera with a producer. A shard that dies takes nothing with it.
@@ -17,7 +16,7 @@ pub(super) struct Seats(HashMap<CameraId, Held>);
 #[derive(Debug)]
 struct Held {
     /// Where it sends to: RTP, RTCP.
-    to: (SocketAddr, Option<SocketAddr>),
+    to: (Destination, Option<Destination>),
     seat: Seat,
 }
 
@@ -26,7 +25,7 @@ impl Seats {
     /// taken is told: its camera runs without a producer then.
     pub(super) fn of(&mut self, camera: &Camera) -> Option<(ToShard, Vec<OwnedFd>)> {
         let producer = camera.producer.as_ref()?;
-        let to = (producer.rtp, producer.rtcp);
+        let to = (producer.rtp.clone(), producer.rtcp.clone());
         if self.0.get(&camera.id).is_none_or(|held| held.to != to) {
             match Seat::take(producer) {
                 Ok(seat) => self.0.insert(camera.id.clone(), Held { to, seat }),

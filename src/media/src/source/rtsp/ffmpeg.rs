@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use ffmpeg_next::ffi;
 
+use super::outliers::Outliers;
+use super::reorder::DecodeTimes;
 use super::{Limit, jpeg};
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
 use crate::error::{SourceError, SourceErrorKind};
+use crate::mux::RawTimes;
 use crate::packet::Packet;
 use crate::redact::redact;
 use crate::request::{SourceRequest, Transport};
@@ -37,6 +40,7 @@ pub(super) struct Camera {
     input: Input,
     stream: StreamInfo,
     arrivals: Arrivals,
+    times: Times,
     url: String,
     read_timeout: Duration,
     /// The packet before was of sound, which is no reason to wait for pictures any longer.
@@ -71,6 +75,35 @@ impl Arrivals {
         }
         let began_ns = self.next_ns.replace(given_ns);
         began_ns.filter(|_| self.until_next).unwrap_or(given_ns)
+    }
+}
+
+/// Times of pictures, without those that single pictures have hours off.
+struct Times {
+    outliers: Outliers,
+    decode: DecodeTimes,
+    /// FFmpeg makes decode times of the latest presentation times: one that is off stays among them.
+    had_outlier: bool,
+}
+
+impl Times {
+    fn of(stream: &StreamInfo) -> Self {
+        let delay = stream.parameters.reorder_delay();
+        let outliers = Outliers::new(stream.time_base.den(), delay > 0);
+        Self { outliers, decode: DecodeTimes::new(delay), had_outlier: false }
+    }
+
+    fn mend(&mut self, packet: &mut Packet) {
+        let RawTimes { pts: Some(pts), dts } = packet.raw_times() else { return };
+        let (pts, dts) = self.next(pts, dts, packet.arrival_ns());
+        packet.set_times(pts, dts);
+    }
+
+    fn next(&mut self, pts: i64, dts: Option<i64>, arrival_ns: u64) -> (i64, Option<i64>) {
+        let stamp = self.outliers.next(pts, arrival_ns);
+        let ours = self.decode.next(stamp.ticks);
+        self.had_outlier |= stamp.guessed;
+        (stamp.ticks, if self.had_outlier { ours } else { dts })
     }
 }
 
@@ -148,6 +181,7 @@ impl Camera {
             Ok(stream) => Ok(Self {
                 input,
                 arrivals: Arrivals::of(&stream.codec, opened_ns, monotonic_ns()),
+                times: Times::of(&stream),
                 stream,
                 url: redact(&request.url),
                 read_timeout: request.read_timeout,
@@ -193,6 +227,9 @@ impl Source for Camera {
                     self.arrivals.begin_of(now_ns, read_ahead)
                 };
                 packet.set_arrival(began_ns);
+                if !packet.is_sound() {
+                    self.times.mend(&mut packet);
+                }
                 Ok(Some(packet))
             }
             Err(error) => {
@@ -251,5 +288,27 @@ mod tests {
         assert_eq!([10, 11].map(|given_ns| arrivals.begin_of(given_ns, true)), [1, 1]);
         assert_eq!([50, 90].map(|given_ns| arrivals.begin_of(given_ns, false)), [5, 50]);
         assert_eq!(arrivals.begin_of(91, true), 90, "two pictures that came at once");
+    }
+
+    #[test]
+    fn decode_times_are_ours_once_a_picture_was_hours_off() {
+        let (outliers, decode) = (Outliers::new(90_000, true), DecodeTimes::new(1));
+        let mut times = Times { outliers, decode, had_outlier: false };
+        let frame = 3600;
+        let far = 9800 * 90_000;
+        let shown = [0, 3, 1, 2, 6, 4, 5];
+        // What FFmpeg makes of a picture far ahead: the one before stays, and is too late for the next ones.
+        let stated = [None, Some(0), Some(1), Some(3), Some(6), Some(6), Some(6)];
+        let found = [0, 1, 2, 3, 4, 5, 6].map(|n: usize| {
+            let off = if n == 3 { far } else { 0 };
+            let dts = stated[n].map(|dts| dts * frame);
+            times.next(shown[n] * frame + off, dts, n as u64 * 40_000_000)
+        });
+        assert!(
+            found[..3].iter().zip(stated).all(|(given, dts)| given.1 == dts.map(|n| n * frame))
+        );
+        let stated: Vec<_> = found[1..].iter().filter_map(|(_, dts)| *dts).collect();
+        assert!(stated.windows(2).all(|pair| pair[0] < pair[1]), "{found:?}");
+        assert!(found.iter().all(|(pts, dts)| dts.is_none_or(|dts| dts <= *pts)), "{found:?}");
     }
 }

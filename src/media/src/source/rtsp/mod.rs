@@ -8,6 +8,7 @@ mod jpeg;
 mod ladder;
 mod link;
 mod media;
+mod outliers;
 mod receive_buffer;
 mod redirect;
 mod reorder;

@@ -6,6 +6,7 @@ use retina::codec::{VideoParameters, VideoParametersCodec};
 use ffmpeg_next::ffi::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
 
 use super::media::{Parameters, Picture};
+use super::outliers::{Outliers, Stamp};
 use super::reorder::DecodeTimes;
 use super::report::CameraClock;
 use super::sequence::Sequence;
@@ -45,6 +46,7 @@ pub(super) struct Track {
     begun: bool,
     /// The id of the picture parameter set among them.
     pps_id: Option<u32>,
+    outliers: Outliers,
     times: DecodeTimes,
     clock: CameraClock,
     time_base: Fraction,
@@ -77,6 +79,7 @@ impl Track {
             reordered = sequence.reordered.unwrap_or(reordered);
         }
         let times = DecodeTimes::new(reordered);
+        let outliers = Outliers::new(clock_hz, reordered > 0);
         let (width, height) = parameters.size();
         if known.size().is_none() {
             known.set_size(width, height);
@@ -107,6 +110,7 @@ impl Track {
             changed: false,
             begun: false,
             pps_id,
+            outliers,
             times,
             clock,
             time_base,
@@ -116,7 +120,7 @@ impl Track {
 
     /// Takes a sender report.
     pub(super) fn report(&mut self, ntp: u64, ticks: i64) {
-        self.clock.report(ntp, ticks);
+        self.clock.report(ntp, self.outliers.place(ticks));
     }
 
     /// Makes a packet. `parameters` are those that the frame brought, if it brought new ones; `lost` says that
@@ -134,7 +138,7 @@ impl Track {
             self.changed = true;
             self.pps_id = parameters.and_then(|parameters| pps_id(&self.codec, parameters));
         }
-        let ticks = picture.ticks();
+        let stamped = picture.ticks();
         let arrival_ns = at_monotonic(picture.received());
         let lost = lost || picture.lost();
         let mut data = picture.into_data();
@@ -169,10 +173,13 @@ impl Track {
         before.copy_from_slice(sets);
         behind.copy_from_slice(&data);
         packet.set_key(key);
+        let Stamp { ticks, guessed } = self.outliers.next(stamped, arrival_ns);
         packet.set_times(ticks, self.times.next(ticks));
         packet.set_arrival(arrival_ns);
         packet.set_lost(lost || lacks.is_some());
-        packet.set_wall_clock(self.clock.at(ticks, self.time_base.den()));
+        // A picture whose stamp is not believed was taken nobody knows when.
+        let taken = if guessed { None } else { self.clock.at(ticks, self.time_base.den()) };
+        packet.set_wall_clock(taken);
         Ok(Some(Made { packet, key, lacks }))
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, OpenRing, RingOptions,
-    RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, OpenError, OpenRing,
+    RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
 use super::*;
@@ -58,7 +58,7 @@ impl Export {
     }
 
     fn args(&self) -> WatchArgs {
-        let export = ExportArgs { camera: gate(), dir: self.dir.path().into() };
+        let export = ExportArgs { camera: gate(), dir: self.dir.path().into(), wait: None };
         WatchArgs { export, json: false, md5: false, count: None, timeout: None, max_fps: None }
     }
 }
@@ -94,6 +94,25 @@ fn take_all(watch: &mut Watch<'_>) {
     while let Ok(frame) = watch.reader.next_after(watch.last_id, Duration::ZERO) {
         watch.take(frame).unwrap();
     }
+}
+
+#[test]
+fn a_camera_that_is_not_there_yet_is_waited_for_when_that_is_asked_for() {
+    let mut export = Export::new();
+    let (mut args, stop) = (export.args().export, AtomicBool::new(false));
+    export.stop();
+    assert!(matches!(args.open(None, &stop), Err(OpenError::NoCamera { .. })));
+    args.wait = Some(Duration::from_millis(1));
+    assert!(matches!(args.open(None, &stop), Err(OpenError::NoCamera { .. })));
+    args.wait = Some(Duration::from_secs(3600));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| args.open(None, &stop));
+        export.start();
+        assert!(waiting.join().unwrap().unwrap().is_some());
+    });
+    export.stop();
+    stop.store(true, Ordering::Relaxed);
+    assert!(args.open(None, &stop).unwrap().is_none());
 }
 
 #[test]
