@@ -8,7 +8,8 @@ cargo build --locked --release -p vas-bench --bin decisions
 program=${CARGO_TARGET_DIR:-target}/release/decisions
 worst=0
 printf '%-16s %s\n' decision instructions
-for case in unlimited invalid_limit first_frame old_epoch same_frame time_went_back new_timeline too_soon stride elapsed; do
+for case in unlimited invalid_limit first_frame old_epoch same_frame time_went_back new_timeline too_soon stride elapsed \
+    elapsed+slow elapsed+full elapsed+overfull elapsed+epoch second_full; do
     said=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no \
         --toggle-collect='*one_decision*' "$program" "$case" "$times" 2>&1)
     collected=$(sed -n 's/^.*Collected : *//p' <<<"$said")

@@ -43,7 +43,8 @@ struct Subscriptions {
 
 /// The frame dispatched last, or the one that comes now.
 fn stamp(camera: u64, ms: u64) -> Stamp {
-    Stamp { epoch: 1, frame_id: ms, gate_ns: (camera + ms) * MS }
+    let now_ns = (camera + ms) * MS;
+    Stamp { epoch: 1, frame_id: ms, gate_ns: now_ns, published_ns: now_ns }
 }
 
 /// From 1 to 10 a second: 100 ms to a second apart.

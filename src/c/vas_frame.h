@@ -68,7 +68,7 @@ typedef struct vas_meta {
     int64_t pts_ns;      /* on the camera's own time line, or VAS_PTS_UNKNOWN */
     uint64_t arrival_ns; /* of the first packet; age counts from it */
     uint64_t decoded_ns;
-    uint64_t gate_ns; /* what a rate limit is judged on */
+    uint64_t gate_ns; /* by which frames keep the distance of a rate limit */
     uint64_t published_ns;
     uint64_t reuse_not_before_ns; /* until then the slot is not written again */
     int64_t wall_clock_ns; /* the camera's, Unix time; counts only if wall_quality is not 0 */

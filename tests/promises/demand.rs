@@ -1,10 +1,22 @@
 //! What readers state that they want is what is copied, and none is given more.
 
+use serde_json::Value;
 use vas_harness::Outcome as _;
 use vas_tests::service::{Service, frames};
 
 /// At most 5 a second, for a reader that judges by the camera's time line; whole nanoseconds round down.
 const INTERVAL_NS: u64 = 199_999_999;
+
+fn times(frames: &[Value], of: &str) -> Vec<u64> {
+    frames.iter().map(|frame| frame[of].as_u64().unwrap()).collect()
+}
+
+/// The most of `times` that lie in one second, wherever it begins.
+fn most_in_a_second(times: &[u64]) -> usize {
+    let within =
+        |from: &u64| times.iter().filter(|t| (*from..from + 1_000_000_000).contains(t)).count();
+    times.iter().map(within).max().unwrap()
+}
 
 #[test]
 fn no_more_is_copied_than_readers_want_and_none_gets_more() {
@@ -15,9 +27,11 @@ fn no_more_is_copied_than_readers_want_and_none_gets_more() {
     let readers = [service.watch("cam", five), service.watch("cam", five)];
     let seen = readers.map(|reader| frames(&reader.outcome()));
     for frames in &seen {
-        let times: Vec<_> = frames.iter().map(|frame| frame["gate_ns"].as_u64().unwrap()).collect();
-        assert_eq!(times.len(), 20);
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS), "{times:?}");
+        let paced = times(frames, "gate_ns");
+        assert_eq!(paced.len(), 20);
+        assert!(paced.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS), "{paced:?}");
+        let published = times(frames, "published_ns");
+        assert!(most_in_a_second(&published) <= 5, "{published:?}");
     }
     let camera = service.until("nobody", |camera| camera["export"]["readers"] == false);
     let count = |name: &str| camera["dropped"][name].as_u64().unwrap();
@@ -34,9 +48,11 @@ fn a_cameras_own_maximum_holds_for_those_who_want_all() {
     service.until_exported("cam");
     let reader = service.watch("cam", &["--count", "20", "--timeout", "30"]);
     let seen = frames(&reader.outcome());
-    let times: Vec<_> = seen.iter().map(|frame| frame["gate_ns"].as_u64().unwrap()).collect();
-    assert_eq!(times.len(), 20);
-    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS / 2), "{times:?}");
+    let paced = times(&seen, "gate_ns");
+    assert_eq!(paced.len(), 20);
+    assert!(paced.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL_NS / 2), "{paced:?}");
+    let admitted = times(&seen, "decoded_ns");
+    assert!(most_in_a_second(&admitted) <= 10, "{admitted:?}");
     let camera = service.until("drops", |camera| camera["dropped"]["max_fps"].as_u64() > Some(0));
     assert_eq!(camera["dropped"]["not_demanded"], 0, "{camera}");
 }

@@ -52,12 +52,15 @@ fn each_subscription_gets_its_maximum_and_reasons_for_the_rest() {
         assert_eq!(skipped.map(|count| count.as_u64().unwrap()).sum::<u64>() + allowed, 900);
     }
     let people = summary("people");
-    assert!(people["highest_in_a_second"].as_u64() <= Some(5), "{people}");
+    for name in ["highest_in_a_second", "highest_in_a_second_published"] {
+        assert!(people[name].as_u64() <= Some(5), "{people}");
+    }
     assert!(people["mean_fps"].as_f64() > Some(3.5), "{people}");
     assert!(people["skipped"]["too_soon"].as_u64() > Some(700), "{people}");
     let plates = summary("plates");
     assert_eq!(plates["max_fps"], "30000/1001");
     assert!(plates["skipped"]["stride"].as_u64() > Some(100), "{plates}");
+    assert!(plates["highest_in_a_second_published"].as_u64() <= Some(30), "{plates}");
     assert_eq!(
         (&summary("all")["allowed"], &summary("all")["max_fps"]),
         (&900.into(), &Value::Null)

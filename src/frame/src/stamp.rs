@@ -118,7 +118,7 @@ pub struct Stamp {
     pub arrival_ns: u64,
     /// When the decoder gave the frame out.
     pub decoded_ns: u64,
-    /// The time that a rate limit is judged on, known when the frame was admitted.
+    /// The time by which frames keep the distance of a rate limit, known when the frame was admitted.
     pub gate_ns: u64,
     /// The camera's own wall clock for this frame as Unix time in nanoseconds, when it states one.
     pub wall_clock_ns: Option<i64>,

@@ -1,21 +1,25 @@
 //! Phase 3.3 of Ruth AI Core: may this subscription have this frame? Allow or skip, and why.
 //!
-//! [`decide()`] is pure: it looks at what was last dispatched ([`State`]), at a maximum ([`Limit`]) and at
+//! [`decide()`] is pure: it looks at what was dispatched last ([`State`]), at a maximum ([`Limit`]) and at
 //! a frame's [`Stamp`], and at nothing else. Whoever then dispatches the frame says so with
 //! [`State::dispatched`]; a skip leaves no trace. There is no clock, timer, thread, queue or allocation
 //! here, nor anything to make one of: the crate has no dependency, no `std`, no `alloc` and no unsafe
 //! code, so it can't touch a frame either.
 //!
-//! [`Timeline`] gives frames the time that they are judged on. Whoever admits a camera's frames keeps
-//! one a camera and stores its answer with each frame, so that all who judge a frame judge the same
-//! value. `docs/design/gate.md` says why it is that time.
+//! [`Timeline`] gives frames the time by which they keep their distance. Whoever admits a camera's frames
+//! keeps one a camera and stores its answer with each frame, so that all who judge a frame judge the same
+//! value. Beside it no second of the time at which frames are published holds more of them than the
+//! maximum. `docs/design/gate.md` says why it is these times.
 //!
 //! ```
 //! use vas_gate::{Decision, Limit, Skip, Stamp, State, decide};
 //!
 //! let limit: Limit = "5".parse()?;
 //! let mut state = State::default();
-//! let frame = |frame_id, ms: u64| Stamp { epoch: 1, frame_id, gate_ns: ms * 1_000_000 };
+//! let frame = |frame_id, ms: u64| {
+//!     let now_ns = ms * 1_000_000;
+//!     Stamp { epoch: 1, frame_id, gate_ns: now_ns, published_ns: now_ns }
+//! };
 //!
 //! assert!(decide(&state, &limit, frame(1, 0)).is_allow());
 //! state.dispatched(frame(1, 0));
@@ -29,6 +33,7 @@
 mod decide;
 mod limit;
 mod rate;
+mod recent;
 mod timeline;
 
 pub use decide::{Allow, Decision, Skip, Stamp, State, decide};

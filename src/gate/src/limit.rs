@@ -10,31 +10,52 @@ use crate::rate::{InvalidRate, Rate};
 /// It is a maximum and never a target: frames may stay away without limit, and what was missed is not
 /// made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limit(pub(crate) Kind);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Unlimited,
-    /// With the rate's interval at hand, since it is compared with again and again.
-    AtMost {
-        rate: Rate,
-        interval_ns: u64,
-        stride: u64,
-    },
-    Invalid,
+pub struct Limit {
+    /// The rate; zero where there is none.
+    num: u32,
+    /// Without a rate: zero for no maximum, one for an invalid one.
+    den: u32,
+    /// The rate's interval, at hand since it is compared with again and again: so many nanoseconds, times
+    /// two to the power of `shift`.
+    interval: u32,
+    pub(crate) stride: u16,
+    /// The most frames in a second: the rate rounded up, or 255 where it is more.
+    pub(crate) most: u8,
+    /// Above zero from 4.29 seconds on, where an interval is rounded up by a part in 2^31 at most;
+    /// [`NO_RATE`] where there is none.
+    shift: i8,
 }
+
+const NO_RATE: i8 = -1;
 
 impl Limit {
     /// No maximum: every frame.
-    pub const UNLIMITED: Self = Self(Kind::Unlimited);
+    pub const UNLIMITED: Self = Self::without_rate(0);
 
     /// A maximum that is no positive number: no frame.
-    pub const INVALID: Self = Self(Kind::Invalid);
+    pub const INVALID: Self = Self::without_rate(1);
+
+    const fn without_rate(den: u32) -> Self {
+        Self { num: 0, den, interval: 0, stride: 0, most: 0, shift: NO_RATE }
+    }
 
     /// At most `rate`.
     #[must_use]
     pub const fn at_most(rate: Rate) -> Self {
-        Self(Kind::AtMost { rate, interval_ns: rate.interval_ns(), stride: 0 })
+        let interval_ns = rate.interval_ns();
+        let mut shift = 0;
+        while interval_ns.div_ceil(1 << shift) > u32::MAX as u64 {
+            shift += 1;
+        }
+        let most = if rate.whole() < u8::MAX as u32 { rate.whole() as u8 } else { u8::MAX };
+        Self {
+            num: rate.num(),
+            den: rate.den(),
+            interval: interval_ns.div_ceil(1 << shift) as u32,
+            stride: 0,
+            most,
+            shift,
+        }
     }
 
     /// At most `num / den` frames a second; [`INVALID`](Self::INVALID) when either is zero.
@@ -47,27 +68,33 @@ impl Limit {
     }
 
     /// The same maximum, and beside it no frame whose id is less than `stride` above that of the last
-    /// one dispatched.
+    /// one dispatched. More than 65,535 is as good as that.
     ///
     /// Ids count frames and not time, so a stride is no maximum by itself: without one there is nothing
     /// for it to stand beside, and the limit stays as it is.
     #[must_use]
     pub const fn with_stride(self, stride: u64) -> Self {
-        match self.0 {
-            Kind::AtMost { rate, interval_ns, .. } => {
-                Self(Kind::AtMost { rate, interval_ns, stride })
-            }
-            Kind::Unlimited | Kind::Invalid => self,
+        if self.shift == NO_RATE {
+            return self;
         }
+        let stride = if stride < u16::MAX as u64 { stride as u16 } else { u16::MAX };
+        Self { stride, ..self }
     }
 
     /// The maximum, if there is a valid one.
     #[must_use]
     pub const fn rate(&self) -> Option<Rate> {
-        match self.0 {
-            Kind::AtMost { rate, .. } => Some(rate),
-            Kind::Unlimited | Kind::Invalid => None,
-        }
+        Rate::new(self.num, self.den)
+    }
+
+    /// The interval in nanoseconds, if there is a valid maximum.
+    #[inline(always)]
+    pub(crate) const fn interval_ns(&self) -> Option<u64> {
+        if self.shift < 0 { None } else { Some((self.interval as u64) << (self.shift & 63)) }
+    }
+
+    pub(crate) const fn is_unlimited(&self) -> bool {
+        self.num == 0 && self.den == 0
     }
 }
 
@@ -88,11 +115,11 @@ impl FromStr for Limit {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Kind::Unlimited => f.write_str("unlimited"),
-            Kind::Invalid => f.write_str("invalid"),
-            Kind::AtMost { rate, stride: 0, .. } => write!(f, "{rate}"),
-            Kind::AtMost { rate, stride, .. } => write!(f, "{rate}, stride {stride}"),
+        match (self.rate(), self.stride) {
+            (None, _) if self.is_unlimited() => f.write_str("unlimited"),
+            (None, _) => f.write_str("invalid"),
+            (Some(rate), 0) => write!(f, "{rate}"),
+            (Some(rate), stride) => write!(f, "{rate}, stride {stride}"),
         }
     }
 }

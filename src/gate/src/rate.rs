@@ -53,6 +53,11 @@ impl Rate {
         self.den.get() as u64 * NS_PER_S / self.num.get() as u64
     }
 
+    /// Rounded up to a whole number of frames a second.
+    pub(crate) const fn whole(self) -> u32 {
+        self.num.get().div_ceil(self.den.get())
+    }
+
     /// The rate of the NTSC family (`fps * 1000 / 1001`) that people mean by this decimal; the decimal
     /// itself where they mean none.
     const fn meant(self) -> Self {

@@ -9,8 +9,9 @@ use vas_gate::{Allow, Decision, Limit, Rate, Skip, Stamp, State, decide};
 
 const S: u64 = 1_000_000_000;
 
+/// A frame that was published at once.
 fn stamp(epoch: u64, frame_id: u64, gate_ns: u64) -> Stamp {
-    Stamp { epoch, frame_id, gate_ns }
+    Stamp { epoch, frame_id, gate_ns, published_ns: gate_ns }
 }
 
 /// Decides on each stamp in turn, records what is allowed, and returns it.
@@ -53,8 +54,10 @@ fn any_time() -> impl Strategy<Value = u64> {
 
 fn any_stamp() -> impl Strategy<Value = Stamp> {
     let id = prop_oneof![0..5_u64, any::<u64>(), u64::MAX - 2..=u64::MAX];
-    (0..3_u64, id, any_time())
-        .prop_map(|(epoch, frame_id, gate_ns)| stamp(epoch, frame_id, gate_ns))
+    let published = prop_oneof![1 => any_time().prop_map(Some), 2 => Just(None)];
+    (0..3_u64, id, any_time(), published).prop_map(|(epoch, frame_id, gate_ns, published_ns)| {
+        Stamp { published_ns: published_ns.unwrap_or(gate_ns), ..stamp(epoch, frame_id, gate_ns) }
+    })
 }
 
 fn any_limit() -> impl Strategy<Value = Limit> {
@@ -81,7 +84,11 @@ proptest! {
     #[test]
     fn no_frame_that_is_due_is_skipped(rate in any_rate(), mut times in vec(any_time(), 1..60)) {
         times.sort_unstable();
-        let stamps = times.iter().zip(0..).map(|(time, id)| stamp(1, id, *time));
+        // Published so far apart that no second is ever full.
+        let stamps = times.iter().zip(0..).map(|(time, id)| Stamp {
+            published_ns: id * 2 * S,
+            ..stamp(1, id, *time)
+        });
         let mut best = 0;
         let mut due = Some(0);
         for time in &times {
@@ -98,14 +105,15 @@ proptest! {
         histories in prop::array::uniform2(vec(any_stamp(), 0..10)),
         last in any_stamp(), limit in any_limit(), now in any_stamp(),
     ) {
-        // Two subscriptions whose past differs and whose state does not.
+        // Two subscriptions whose past differs and whose state does not: it is out of memory.
         let decisions = histories.map(|history| {
             let mut state = State::default();
             for stamp in history {
                 let _ = decide(&state, &limit, stamp);
-                state.dispatched(Stamp { epoch: 0, gate_ns: 0, ..stamp });
+                state.dispatched(Stamp { epoch: 0, gate_ns: 0, published_ns: 0, ..stamp });
             }
-            state.dispatched(Stamp { epoch: last.epoch + 1, ..last });
+            let published_ns = last.published_ns.max(2 * S);
+            state.dispatched(Stamp { epoch: last.epoch + 1, published_ns, ..last });
             decide(&state, &limit, now)
         });
         prop_assert_eq!(decisions[0], decisions[1]);
@@ -165,7 +173,7 @@ proptest! {
 fn all_of_a_small_world() {
     let stamps: Vec<Stamp> = (1..=2)
         .flat_map(|epoch| (1..=3).map(move |id| (epoch, id)))
-        .flat_map(|(epoch, id)| [0, 99, 100, 101, 200].map(|ms| stamp(epoch, id, ms * S / 1000)))
+        .flat_map(|(epoch, id)| [0, 99, 100, 101, 2000].map(|ms| stamp(epoch, id, ms * S / 1000)))
         .collect();
     let limit = Limit::per_second(10, 1);
     let mut judged = 0_u64;
@@ -193,7 +201,11 @@ fn all_of_a_small_world() {
         }
     }
     assert_eq!(judged, 3 * 30_u64.pow(3));
-    assert_eq!(reasons.len(), 7, "all but no limit, an invalid one, and strides: {reasons:?}");
+    assert_eq!(
+        reasons.len(),
+        7,
+        "all but no limit, an invalid one, strides, and a full second: {reasons:?}"
+    );
 }
 
 /// The rules at 10 a second, from all that was dispatched instead of the last.
@@ -210,7 +222,10 @@ fn told_otherwise(dispatched: &[Stamp], now: Stamp) -> Decision {
             Decision::Skip(Skip::SameFrame)
         }
         std::cmp::Ordering::Equal if since < 0 => Decision::Skip(Skip::TimeWentBack),
-        std::cmp::Ordering::Greater if since < 0 => Decision::Allow(Allow::NewTimeline),
+        std::cmp::Ordering::Greater if since < -1_020_000_000 => {
+            Decision::Allow(Allow::NewTimeline)
+        }
+        std::cmp::Ordering::Greater if since < 0 => Decision::Skip(Skip::TimeWentBack),
         _ if since < 100_000_000 => Decision::Skip(Skip::TooSoon),
         _ => Decision::Allow(Allow::Elapsed),
     }
@@ -232,7 +247,8 @@ fn a_fraction_does_not_drift() {
         for start in [0, 1_000_000_000] {
             let mut state = State::default();
             for frame in start..=start + u64::from(rate.num()) {
-                let now = stamp(1, frame, exact(frame));
+                // On a slow clock of publication, which is not what this is about.
+                let now = Stamp { published_ns: 2 * exact(frame), ..stamp(1, frame, exact(frame)) };
                 assert!(decide(&state, &limit, now).is_allow(), "{rate}: frame {frame}");
                 state.dispatched(now);
             }
@@ -257,9 +273,16 @@ fn limits_at_the_extremes() {
     state.dispatched(now(1, 0));
     let years_136 = u64::from(u32::MAX) * S;
     assert_eq!(decide(&state, &slowest, now(2, years_136 - 1)), Decision::Skip(Skip::TooSoon));
-    assert_eq!(decide(&state, &slowest, now(2, years_136)), Decision::Allow(Allow::Elapsed));
-    assert_eq!(decide(&state, &slowest, now(2, u64::MAX)), Decision::Allow(Allow::Elapsed));
-    assert_eq!(decide(&state, &fastest, now(2, 0)), Decision::Allow(Allow::Elapsed));
+    // So long an interval is rounded up, by a part in 2^31.
+    let rounded = years_136 + (years_136 >> 31);
+    assert_eq!(decide(&state, &slowest, now(2, rounded)), Decision::Allow(Allow::Elapsed));
+    // Beyond it publication would have to be so long ago that time must have gone back.
+    let far = now(2, i64::MAX as u64);
+    assert_eq!(decide(&state, &slowest, far), Decision::Allow(Allow::Elapsed));
+    assert_eq!(decide(&state, &slowest, now(2, u64::MAX)), Decision::Skip(Skip::SecondFull));
+    // No two frames within a 95th of a second, whatever the maximum.
+    assert_eq!(decide(&state, &fastest, now(2, S / 95)), Decision::Skip(Skip::SecondFull));
+    assert_eq!(decide(&state, &fastest, now(2, S / 95 + 1)), Decision::Allow(Allow::Elapsed));
     assert_eq!(decide(&state, &fastest, now(1, 0)), Decision::Skip(Skip::SameFrame));
     assert_eq!(decide(&state, &Limit::UNLIMITED, now(1, 0)), Decision::Allow(Allow::Unlimited));
 }
@@ -299,9 +322,12 @@ fn a_stride_stands_beside_a_maximum_only() {
 fn a_maximum_holds_across_epochs_while_time_goes_on() {
     let limit = Limit::per_second(10, 1);
     let mut state = State::default();
-    state.dispatched(stamp(1, 5, S));
-    assert_eq!(decide(&state, &limit, stamp(2, 5, S + 1)), Decision::Skip(Skip::TooSoon));
-    assert_eq!(decide(&state, &limit, stamp(2, 5, 2 * S)), Decision::Allow(Allow::Elapsed));
-    assert_eq!(decide(&state, &limit, stamp(2, 5, S - 1)), Decision::Allow(Allow::NewTimeline));
-    assert_eq!(decide(&state, &limit, stamp(0, 5, 2 * S)), Decision::Skip(Skip::OldEpoch));
+    state.dispatched(stamp(1, 5, 9 * S));
+    assert_eq!(decide(&state, &limit, stamp(2, 5, 9 * S + 1)), Decision::Skip(Skip::TooSoon));
+    assert_eq!(decide(&state, &limit, stamp(2, 5, 10 * S)), Decision::Allow(Allow::Elapsed));
+    assert_eq!(decide(&state, &limit, stamp(0, 5, 10 * S)), Decision::Skip(Skip::OldEpoch));
+    // A clock that was set back a little has soon caught up; another clock may never.
+    assert_eq!(decide(&state, &limit, stamp(2, 5, 9 * S - 1)), Decision::Skip(Skip::TimeWentBack));
+    assert_eq!(decide(&state, &limit, stamp(2, 5, 8 * S)), Decision::Skip(Skip::TimeWentBack));
+    assert_eq!(decide(&state, &limit, stamp(2, 5, 7 * S)), Decision::Allow(Allow::NewTimeline));
 }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use vas_gate::{Limit, Rate, Stamp, State, Timeline, decide};
 
 const MS: u64 = 1_000_000;
+/// Frames that are published so far apart are kept back by the interval alone.
+const S: u64 = 2_000_000_000;
 
 /// What a frame adds to the camera's time, and what passes until it is admitted.
 fn any_frame() -> impl Strategy<Value = (Option<i64>, u64)> {
@@ -53,7 +55,7 @@ proptest! {
         let mut state = State::default();
         let mut allowed = Vec::new();
         for (frame_id, (admitted_ns, gate_ns)) in (0..).zip(admit(&frames)) {
-            let stamp = Stamp { epoch: 1, frame_id, gate_ns };
+            let stamp = Stamp { epoch: 1, frame_id, gate_ns, published_ns: frame_id * S };
             if decide(&state, &Limit::at_most(rate), stamp).is_allow() {
                 state.dispatched(stamp);
                 allowed.push(admitted_ns);

@@ -12,8 +12,6 @@ pub struct Frame {
     pub camera: CameraId,
     /// What the gate looks at.
     pub stamp: Stamp,
-    /// When it was published; when it was admitted, if nobody recorded that.
-    pub published_ns: u64,
     /// Visible size in pixels; zero if nobody recorded it.
     pub size: (u32, u32),
     /// The camera's presentation time.
@@ -90,8 +88,13 @@ impl<R: BufRead> Recording<R> {
             CameraId::new(read.camera).map_err(|source| RecordingError::Camera { line, source })?;
         Ok(Frame {
             camera,
-            stamp: Stamp { epoch: read.epoch, frame_id: read.frame_id, gate_ns: read.gate_ns },
-            published_ns: read.published_ns.unwrap_or(read.gate_ns),
+            stamp: Stamp {
+                epoch: read.epoch,
+                frame_id: read.frame_id,
+                gate_ns: read.gate_ns,
+                // The nearest that there is, if nobody recorded it.
+                published_ns: read.published_ns.unwrap_or(read.gate_ns),
+            },
             size: (read.width, read.height),
             pts_ns: read.pts_ns,
             arrival_ns: read.arrival_ns,
@@ -132,11 +135,11 @@ mod tests {
                     \"height\":360,\"key\":true,\"md5\":null}\n\
                     {\"camera\":\"gate\",\"epoch\":3,\"frame_id\":8,\"gate_ns\":9}\n";
         let frames = read(text).unwrap();
-        assert_eq!(frames[0].stamp, Stamp { epoch: 3, frame_id: 7, gate_ns: 3 });
-        assert_eq!((frames[0].published_ns, frames[0].size), (4, (640, 360)));
+        let stamp = Stamp { epoch: 3, frame_id: 7, gate_ns: 3, published_ns: 4 };
+        assert_eq!((frames[0].stamp, frames[0].size), (stamp, (640, 360)));
         let times = (frames[0].pts_ns, frames[0].arrival_ns, frames[0].decoded_ns);
         assert_eq!(times, (Some(-40), Some(1), Some(2)));
-        assert_eq!((frames[1].published_ns, frames[1].size), (9, (0, 0)));
+        assert_eq!((frames[1].stamp.published_ns, frames[1].size), (9, (0, 0)));
     }
 
     #[test]

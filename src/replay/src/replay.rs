@@ -102,8 +102,7 @@ mod tests {
     fn frame(camera: &str, epoch: u64, frame_id: u64, ms: u64) -> Frame {
         Frame {
             camera: CameraId::new(camera).unwrap(),
-            stamp: Stamp { epoch, frame_id, gate_ns: ms * 1_000_000 },
-            published_ns: ms * 1_000_000,
+            stamp: Stamp { epoch, frame_id, gate_ns: ms * 1_000_000, published_ns: ms * 1_000_000 },
             size: (640, 360),
             pts_ns: None,
             arrival_ns: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ruth_core::{Limit, ModelId, Verdict};
+use ruth_core::{Limit, ModelId, Stamp, Verdict};
 
 use crate::measure::{highest_in_a_second, mean_rate};
 use crate::recording::Frame;
@@ -39,8 +39,8 @@ impl Tally {
     pub(crate) fn count(&mut self, frame: &Frame, verdict: Verdict) {
         self.seen.push(frame.stamp.gate_ns);
         if verdict.is_allow() {
-            let Frame { stamp, published_ns, .. } = *frame;
-            self.allowed.push(Allowed { gate_ns: stamp.gate_ns, published_ns });
+            let Stamp { gate_ns, published_ns, .. } = frame.stamp;
+            self.allowed.push(Allowed { gate_ns, published_ns });
         } else {
             *self.skipped.entry(verdict.reason()).or_default() += 1;
         }

@@ -23,7 +23,7 @@
 //! agent.bind(FrameBinding { path: "/dev/shm/vas/gate".into(), epoch: 1, width: 1920, height: 1080 })?;
 //! agent.start()?;
 //!
-//! let frame = Stamp { epoch: 1, frame_id: 7, gate_ns: 0 };
+//! let frame = Stamp { epoch: 1, frame_id: 7, gate_ns: 0, published_ns: 0 };
 //! assert!(agent.decide(&people, frame).is_allow());
 //! // The model has it now.
 //! agent.record_dispatch(&people, frame)?;

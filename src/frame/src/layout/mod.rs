@@ -93,7 +93,7 @@ layout! {
         16 => pts_ns: AtomicU64, "signed; camera's presentation time; -2^63 when unknown";
         24 => arrival_ns: AtomicU64, "arrival of the frame's first packet, CLOCK_MONOTONIC; age counts from here";
         32 => decoded_ns: AtomicU64, "when the decoder gave it out, CLOCK_MONOTONIC";
-        40 => gate_ns: AtomicU64, "the time that rate limits are judged on, CLOCK_MONOTONIC";
+        40 => gate_ns: AtomicU64, "the time by which frames keep the distance of a rate limit, CLOCK_MONOTONIC";
         48 => published_ns: AtomicU64, "when it was published, CLOCK_MONOTONIC";
         56 => reuse_not_before_ns: ModelU64, "the slot is not written again before this, CLOCK_MONOTONIC";
         64 => wall_clock_ns: AtomicU64, "signed; camera's wall clock, Unix time; counts only if wall_quality is not 0";

@@ -149,6 +149,7 @@ impl Reader {
     ///     epoch: meta.epoch,
     ///     frame_id: meta.frame_id,
     ///     gate_ns: meta.gate_ns,
+    ///     published_ns: meta.published_ns,
     /// };
     /// let mut reader = Reader::open("/dev/shm/vas".as_ref(), &CameraId::new("gate")?)?;
     /// let mut last = 0;

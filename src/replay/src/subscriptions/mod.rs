@@ -68,7 +68,7 @@ fn subscription(section: &mut Section<'_>) -> Option<(Wanted, Spanned<()>)> {
     let camera = section.string("camera", "the id of a camera such as \"gate\"");
     let model = section.string("model", "the id of a model such as \"people\"");
     let max_fps = section.maximum("max_fps");
-    let stride = section.positive("stride", "a whole number of frames such as 3");
+    let stride = section.count("stride", "a whole number of frames from 1 to 65535 such as 3");
     let active = section.boolean("active");
     if let (Maximum::Absent, Some(stride)) = (&max_fps, &stride) {
         section.report(
@@ -83,7 +83,7 @@ fn subscription(section: &mut Section<'_>) -> Option<(Wanted, Spanned<()>)> {
         Maximum::Rate(rate) => Limit::at_most(rate),
         Maximum::Wrong => return None,
     };
-    let limit = stride.map_or(limit, |stride| limit.with_stride(stride.value));
+    let limit = stride.map_or(limit, |stride| limit.with_stride(stride.value.into()));
     let active = active.is_none_or(|active| active.value);
     Some((Wanted { camera: camera?, model: model?, limit, active }, section.heading()))
 }

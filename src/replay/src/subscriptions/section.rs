@@ -91,11 +91,11 @@ impl<'a> Section<'a> {
         self.value(key, expected, |value| value.as_str().map(str::to_owned))
     }
 
-    /// Reads a whole number above zero, if it is there.
-    pub(super) fn positive(&mut self, key: &'static str, expected: &str) -> Option<Spanned<u64>> {
+    /// Reads a whole number from 1 to 65535, if it is there.
+    pub(super) fn count(&mut self, key: &'static str, expected: &str) -> Option<Spanned<u16>> {
         self.value(key, expected, |value| {
             let number = value.as_integer()?;
-            u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| *number > 0)
+            u16::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| *number > 0)
         })
     }
 

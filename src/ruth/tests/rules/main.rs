@@ -21,5 +21,6 @@ fn binding(camera: &CameraId, epoch: u64) -> FrameBinding {
 }
 
 fn frame(epoch: u64, frame_id: u64, ms: u64) -> Stamp {
-    Stamp { epoch, frame_id, gate_ns: ms * 1_000_000 }
+    let now_ns = ms * 1_000_000;
+    Stamp { epoch, frame_id, gate_ns: now_ns, published_ns: now_ns }
 }

@@ -57,7 +57,7 @@ JSON keys:
   pts_ns        the camera's presentation time, or null when it gave none
   arrival_ns    when its first packet arrived, on CLOCK_MONOTONIC as all that follow
   decoded_ns    when the decoder gave it out
-  gate_ns       the time that rate limits are judged on
+  gate_ns       the time by which frames keep the distance that a maximum asks for
   published_ns  when it was published
   age_ns        from the arrival of its first packet to its being read here
   width height  visible size in pixels
@@ -284,7 +284,12 @@ impl<'a> Watch<'a> {
 }
 
 fn gate_stamp(meta: &FrameMeta) -> Stamp {
-    Stamp { epoch: meta.epoch, frame_id: meta.frame_id, gate_ns: meta.gate_ns }
+    Stamp {
+        epoch: meta.epoch,
+        frame_id: meta.frame_id,
+        gate_ns: meta.gate_ns,
+        published_ns: meta.published_ns,
+    }
 }
 
 #[cfg(test)]

@@ -136,7 +136,8 @@ impl Tap {
         let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
         // One line of time for all epochs: the gates need to know of none.
-        let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns };
+        // When it will be published is not known yet.
+        let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
         self.gates.admit(gate_stamp).inspect_err(|_| {
             // What is left out from here on would make the newest frame older than it looks.
             if !self.gates.every_frame() {
