@@ -259,7 +259,7 @@ fn headed() {
 
 /// The oldest frame above `id`, for a reader that attached before all of them.
 fn next_after(reader: &Arc<Mapped>, id: u64) -> Option<u64> {
-    Some(Mapped::oldest_after(reader, id, |_| true)?.meta().frame_id)
+    Some(Mapped::oldest_after(reader, id, false, |_| true)?.meta().frame_id)
 }
 
 /// Every frame of a ring is looked for, in order, while its last ones are published and it is closed.
