@@ -21,7 +21,7 @@ use crate::sync::{Ordering, thread};
 use crate::writer::{Bell, Notifier, Refused, Ring, RingWriter};
 
 /// All of them, by name.
-pub const ALL: [(&str, fn()); 13] = [
+pub const ALL: [(&str, fn()); 14] = [
     ("overwritten", overwritten),
     ("handed over", handed_over),
     ("written by a device", written_by_a_device),
@@ -33,6 +33,7 @@ pub const ALL: [(&str, fn()); 13] = [
     ("closed", closed),
     ("resumed", resumed),
     ("claimed", claimed),
+    ("left", left),
     ("crowded", crowded),
     ("crowded before", crowded_before),
 ];
@@ -50,6 +51,7 @@ pub fn needing(site: Site) -> &'static [fn()] {
         Site::StateStore | Site::StateLoad => &[ended],
         Site::ResumeStore | Site::ResumeLoad => &[resumed],
         Site::FreeStore | Site::FreeLoad => &[claimed],
+        Site::LeaveStore | Site::LeaveLoad | Site::RestLoad => &[left],
     }
 }
 
@@ -341,6 +343,29 @@ fn claimed() {
         },
     );
     drop(other);
+}
+
+/// The pages are at rest when the claiming thread has left and the last copier is done, and not before: who
+/// uses them for something else has all that was copied into them behind it.
+fn left() {
+    let Rig { ring, mut writer, .. } = Rig::new(1);
+    let pixels = ring.meta().pixels(0);
+    beside(
+        move || {
+            if ring.unused_at(LATER / 2).is_ok() {
+                assert_eq!(pixels.load(), [1; 2], "a copy into pages at rest");
+            }
+        },
+        || {
+            let slot = writer.claim(LATER).unwrap();
+            let copying = thread::spawn(move || {
+                slot.pixels().store(1);
+                slot.publish(&stamp(1));
+            });
+            drop(writer);
+            copying.join().unwrap();
+        },
+    );
 }
 
 /// More readers wait than a publisher wakes.

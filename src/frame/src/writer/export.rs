@@ -53,7 +53,7 @@ struct Current {
 impl Current {
     /// The ring's own pages for the next epoch.
     fn pages(&self) -> Pages {
-        match Ring::unused_at(&self.ring, monotonic_ns()) {
+        match self.ring.unused_at(monotonic_ns()) {
             Ok(()) => Pages::Ready(Arc::clone(self.ring.data()), Arc::clone(&self.data_file)),
             Err(at_ns) => Pages::NotBefore(at_ns),
         }
@@ -256,7 +256,7 @@ impl CameraExport {
 
     /// Whether nothing uses the current ring; otherwise when to ask again.
     fn unused_at(&self, now_ns: u64) -> Result<(), u64> {
-        self.current.as_ref().map_or(Ok(()), |current| Ring::unused_at(&current.ring, now_ns))
+        self.current.as_ref().map_or(Ok(()), |current| current.ring.unused_at(now_ns))
     }
 
     fn create_meta(

@@ -38,7 +38,7 @@ impl Retired {
     pub(super) fn sweep(&mut self, now_ns: u64) {
         self.0.retain(|retired| {
             let stays = now_ns < retired.retired_ns + GRACE_NS
-                || Ring::unused_at(&retired.ring, now_ns).is_err();
+                || retired.ring.unused_at(now_ns).is_err();
             if !stays {
                 retired.free();
             }
@@ -52,7 +52,7 @@ impl Retired {
     /// When to ask again, if a promise to readers or a copy in flight stands in the way.
     pub(super) fn shrink_to(&mut self, bytes: u64, now_ns: u64) -> Result<(), u64> {
         while self.bytes() > bytes {
-            Ring::unused_at(&self.0[0].ring, now_ns)?;
+            self.0[0].ring.unused_at(now_ns)?;
             self.0.remove(0).free();
         }
         Ok(())
