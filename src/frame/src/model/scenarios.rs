@@ -18,7 +18,7 @@ use crate::reader::{Mapped, Shape};
 use crate::site::Site;
 use crate::stamp::Stamp;
 use crate::sync::{Ordering, thread};
-use crate::writer::{Bell, Notifier, Refused, Ring, RingWriter};
+use crate::writer::{Bell, Mapping, Notifier, Refused, Ring, RingWriter};
 
 /// All of them, by name.
 pub const ALL: [(&str, fn()); 14] = [
@@ -75,7 +75,7 @@ impl Rig {
         let geometry = Geometry::new(SIDE, SIDE, Colour::default(), 8).unwrap();
         let meta_bytes = size_of::<Header>() + slots as usize * size_of::<Entry>();
         let data_bytes = geometry.slot_stride() as usize * slots as usize;
-        let data = Arc::new(memory(data_bytes));
+        let data = Arc::new(Mapping::new(memory(data_bytes)));
         let ring = Ring::new(memory(meta_bytes), data, nothing(), geometry, slots, 0, bell);
         ring.header().state.store(STATE_LIVE, Ordering::Relaxed);
         let shape = Shape {

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use memmap2::MmapRaw;
 
 use super::notifier::Bell;
-use super::pages::RingPages;
+use super::pages::{Mapping, RingPages};
 use crate::clock::monotonic_ns;
 use crate::futex;
 use crate::geometry::Geometry;
@@ -55,7 +55,7 @@ pub struct PictureTooSmall {
 #[derive(Debug)]
 pub(crate) struct Ring {
     meta: Meta,
-    data: Arc<MmapRaw>,
+    data: Arc<Mapping>,
     /// Holds the lock that tells readers that the writer lives.
     _meta_lock: File,
     geometry: Geometry,
@@ -78,7 +78,7 @@ impl Ring {
     /// Takes mappings whose sizes fit the header that was written into `meta`.
     pub(crate) fn new(
         meta: MmapRaw,
-        data: Arc<MmapRaw>,
+        data: Arc<Mapping>,
         meta_lock: File,
         geometry: Geometry,
         slots: u32,
@@ -125,7 +125,7 @@ impl Ring {
         &self.geometry
     }
 
-    pub(crate) fn data(&self) -> &Arc<MmapRaw> {
+    pub(crate) fn data(&self) -> &Arc<Mapping> {
         &self.data
     }
 
@@ -143,7 +143,7 @@ impl Ring {
         if !self.is_at_rest() {
             return Err(now_ns + IN_FLIGHT_RETRY_NS);
         }
-        let until = ring.leased_until_ns();
+        let until = self.leased_until_ns();
         if until > now_ns { Err(until) } else { Ok(()) }
     }
 
