@@ -269,7 +269,7 @@ pub enum EncodeError {
     },
     /// The frame did not come down from its device.
     #[error("a frame did not come down from its GPU: {0}")]
-    Download(AvError),
+    Download(GpuError),
     /// The frame could not be brought to the encoder's size and format.
     #[error("FFmpeg's scaler failed on {format}: {cause}")]
     Scale {
