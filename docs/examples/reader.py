@@ -105,7 +105,7 @@ class Camera:
             try:
                 self.show_presence()
                 self.ring = Ring(self.path) if ended else self.ring
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):  # Or not opened to readers yet.
                 self.ring = None if ended else self.ring
             if time.monotonic() >= deadline:
                 # No frame.meta: before the first picture. A lock but no ring: between two epochs.

@@ -284,13 +284,22 @@ static bool writer_lives(const struct vas_ring *ring)
     return fcntl(ring->meta_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_WRLCK;
 }
 
+/* Within this file alone: we may not open it, of which there are words. To a reader that was let in
+ * before that is a writer which has just made the directory and not yet opened it to readers. */
+#define NOT_LET_IN ((vas_status)(VAS_SYSTEM_ERROR + 1))
+
 /* `*fd` is -1 when there is no such file. */
 static vas_status open_file(const char *path, int *fd, struct stat *about)
 {
     /* Nonblocking, or a FIFO in the file's place would hold us up. */
     *fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0)
-        return errno == ENOENT ? VAS_OK : system_error("open", path);
+    if (*fd < 0 && errno == ENOENT)
+        return VAS_OK;
+    if (*fd < 0) {
+        vas_status status = errno == EACCES ? NOT_LET_IN : VAS_SYSTEM_ERROR;
+        (void)system_error("open", path);
+        return status;
+    }
     if (fstat(*fd, about) != 0)
         return system_error("look at", path);
     if (!S_ISREG(about->st_mode))
@@ -424,8 +433,8 @@ static vas_status open_data(const char *path, struct vas_ring *ring)
 /*
  * Opens the epoch that the path names, if a living writer publishes there. Otherwise VAS_NOT_YET
  * (or no longer: an honest change of epoch has moments like these), VAS_NO_CAMERA,
- * VAS_WRITER_STOPPED, VAS_WRITER_DIED, without words; VAS_BAD_FORMAT and VAS_SYSTEM_ERROR with
- * them.
+ * VAS_WRITER_STOPPED, VAS_WRITER_DIED, without words; VAS_BAD_FORMAT, VAS_SYSTEM_ERROR and NOT_LET_IN
+ * with them.
  */
 static vas_status ring_open(const char *dir, struct vas_ring **opened)
 {
@@ -707,6 +716,7 @@ static vas_status follow(vas_reader *reader, bool *moved)
         *moved = true;
         return VAS_OK;
     }
+    /* We were let in before: NOT_LET_IN is waited out. */
     if (path == VAS_BAD_FORMAT || path == VAS_SYSTEM_ERROR)
         return path;
     if (reader->ring == NULL || reader->gone != VAS_OK)
@@ -790,7 +800,7 @@ static vas_status attach(vas_reader *reader)
                     "the writer of camera %s is gone: its last files are there, "
                     "but nobody holds their lock",
                     reader->camera);
-    default: return status;
+    default: return status == NOT_LET_IN ? VAS_SYSTEM_ERROR : status;
     }
 }
 

@@ -76,6 +76,13 @@ fn h264_422() {
     check(clip, &clip.judge(), "auto");
 }
 
+/// A thermal or a night camera's: the chroma is neutral.
+#[test]
+fn h265_grey_in_full_range() {
+    let clip = clip("libx265", "854x482", "gray", "pc");
+    check(clip, &clip.judge(), "auto");
+}
+
 #[test]
 fn h265_full_hd() {
     let clip = clip("libx265", "1920x1080", "yuv420p", "tv");

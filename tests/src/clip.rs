@@ -61,7 +61,12 @@ impl Clip {
     /// FFmpeg's MD5 of each picture as NV12, its range kept.
     pub fn judge(&self) -> Vec<String> {
         let range = self.range;
-        let filter = format!("scale=in_range={range}:out_range={range}:flags=bicubic,format=nv12");
+        let keep = format!("scale=in_range={range}:out_range={range}:flags=bicubic");
+        // From grey of full range FFmpeg's scaler leaves NV12's chroma unwritten, and yuv420p's not.
+        let filter = match self.pixels {
+            "gray" => format!("{keep},format=yuv420p,{keep},format=nv12"),
+            _ => format!("{keep},format=nv12"),
+        };
         let output = run(Command::new("ffmpeg")
             .args(["-v", "error", "-nostdin", "-threads", "1", "-i"])
             .arg(self.make())

@@ -50,10 +50,18 @@ pub enum Site {
     ResumeStore,
     /// Acquire fence behind a reader's load of whether copying goes on.
     ResumeLoad,
-    /// Release store that frees a slot for the claiming thread. Partner: [`FreeLoad`](Self::FreeLoad).
+    /// Release store that frees a slot. Partners: [`FreeLoad`](Self::FreeLoad) and
+    /// [`RestLoad`](Self::RestLoad).
     FreeStore,
     /// Acquire load with which the claiming thread sees a slot free.
     FreeLoad,
+    /// Release store by which the claiming thread says that it claims no more. Partner:
+    /// [`LeaveLoad`](Self::LeaveLoad).
+    LeaveStore,
+    /// Acquire load with which the owner of the pages sees that nobody claims slots any more.
+    LeaveLoad,
+    /// Acquire load with which the owner of the pages sees a slot free: what was copied into it came before.
+    RestLoad,
 }
 
 impl Site {
@@ -96,7 +104,7 @@ mod mutants {
 
     impl Site {
         /// All of them.
-        pub const ALL: [Self; 19] = [
+        pub const ALL: [Self; 22] = [
             Self::SlotStore,
             Self::EntryStore,
             Self::SlotOpenDrain,
@@ -116,6 +124,9 @@ mod mutants {
             Self::ResumeLoad,
             Self::FreeStore,
             Self::FreeLoad,
+            Self::LeaveStore,
+            Self::LeaveLoad,
+            Self::RestLoad,
         ];
 
         #[inline]

@@ -213,6 +213,34 @@ fn many_changes_of_size_hold_bounded_memory() {
     assert!(largest > 0);
 }
 
+/// What a device has pinned stays its own, whatever the file system says of a punched file: nothing else is
+/// promised that memory.
+#[test]
+fn a_retired_ring_that_is_pinned_is_not_free() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    // More than may be held by retired rings.
+    let sizes = [1920, 1984, 2048].map(|width| geometry(width, 1080));
+    let mut ring = |size| export.open_ring(size, options(24, 0));
+    let Ok(OpenRing::Ready(writer)) = ring(sizes[0]) else { panic!("no ring") };
+    let first = CameraExport::price(&sizes[0], 24) - vas_frame::layout::meta_bytes(24);
+    // An engine's way to hold what it has pinned.
+    let mut pinned = writer.pages();
+    drop(writer);
+    let Ok(OpenRing::Ready(writer)) = ring(sizes[1]) else { panic!("no ring") };
+    drop(writer);
+    let blocked = ring(sizes[2]).unwrap();
+    assert!(matches!(blocked, OpenRing::NotBefore(_)), "{blocked:?}");
+    assert_eq!(export.retired_bytes(), first);
+    // Nobody but the engine has it, so the engine unpins it; then it is free.
+    assert!(pinned.are_left());
+    drop(pinned);
+    let free = export.open_ring(sizes[2], options(24, 0)).unwrap();
+    assert!(matches!(free, OpenRing::Ready(_)), "{free:?}");
+    let second = CameraExport::price(&sizes[1], 24) - vas_frame::layout::meta_bytes(24);
+    assert_eq!(export.retired_bytes(), second);
+}
+
 #[test]
 fn newest_for_those_who_skip_oldest_for_those_who_do_not() {
     let rig = Rig::new();

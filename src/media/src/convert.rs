@@ -5,7 +5,8 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::ffi::AVPixelFormat::{
-    AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV420P10LE,
+    AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_XYZ12BE, AV_PIX_FMT_XYZ12LE, AV_PIX_FMT_YUV420P,
+    AV_PIX_FMT_YUV420P10LE,
 };
 
 use crate::av::{AvError, check, to_c_int};
@@ -20,7 +21,13 @@ use crate::frame::Frame;
 /// (limited when unspecified). RGB becomes limited range with the frame's matrix, or BT.601 where
 /// the frame states none; [`output_color`](Self::output_color) says what came out. Formats of more
 /// than 8 bits are brought to 10 bits 4:2:0 first, then each sample `x` to `min(255, (x + 2) >> 2)`.
-/// Alpha is ignored.
+/// Alpha is ignored. Grey has neutral chroma, 128. Mosaics of a sensor (Bayer) and XYZ are refused.
+///
+/// Every byte is the frame's own, whatever memory lies around its samples. Three things that
+/// FFmpeg 5.1 does stand against that, and are done here instead: 8-bit grey of full range and NV12
+/// itself leave the scaler's chroma plane as it was; the chroma of RGB of an odd width is the mean of
+/// its last column and of what lies behind it, for which the last column is taken twice, unless the
+/// codec coded a column there.
 ///
 /// The scaler writes whole vectors past the end of a row, so it works in a buffer of its own that
 /// is then copied: this is the path for formats that are rare, not a fast one.
@@ -54,13 +61,16 @@ impl Nv12Converter {
         }
         let shape = Shape::of(frame);
         shape.check(y.len(), uv.len(), stride)?;
+        if is_grey_or_nv12(frame.format()) {
+            return copy(frame, &shape, y, uv, stride);
+        }
         let key = Key::of(frame)?;
         if self.scaler.as_ref().is_none_or(|scaler| scaler.key != key) {
             self.scaler = None;
             self.scaler = Some(Scaler::new(key).map_err(|cause| key.failed(cause))?);
         }
         let Some(scaler) = &mut self.scaler else { return Err(ConvertError::Empty) };
-        let scaled = scaler.scale(frame).map_err(|cause| key.failed(cause))?;
+        let scaled = scaler.scale(frame)?;
         if key.is_deep {
             write_10_bit(scaled, &shape, y, uv, stride);
         } else {
@@ -82,6 +92,9 @@ impl Nv12Converter {
     }
 }
 
+/// The chroma of grey, in either range.
+const NEUTRAL: u8 = 128;
+
 /// H.273's number of the matrix that FFmpeg's scaler takes by default (SMPTE 170M).
 const BT601: u8 = 6;
 
@@ -94,6 +107,18 @@ fn is_rgb(format: c_int) -> bool {
     // Palettes are RGB without the flag (libswscale's isAnyRGB says the same).
     let rgb_like = (ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL) as u64;
     descriptor(format).is_some_and(|descriptor| descriptor.flags & rgb_like != 0)
+}
+
+fn is_grey_or_nv12(format: c_int) -> bool {
+    matches!(pixel_format(format), Some(AV_PIX_FMT_GRAY8 | AV_PIX_FMT_NV12))
+}
+
+/// Whether FFmpeg's converters read beyond a picture of odd sides, or memory of their own that they
+/// have not written. No camera sends these.
+fn is_mosaic_or_xyz(format: c_int) -> bool {
+    let mosaic = u64::from(ffi::AV_PIX_FMT_FLAG_BAYER.unsigned_abs());
+    let xyz = matches!(pixel_format(format), Some(AV_PIX_FMT_XYZ12LE | AV_PIX_FMT_XYZ12BE));
+    xyz || descriptor(format).is_some_and(|descriptor| descriptor.flags & mosaic != 0)
 }
 
 /// The numbers of an NV12 picture.
@@ -142,7 +167,7 @@ impl Key {
         let refused = || ConvertError::Unsupported { format: format_name(format) };
         let known = pixel_format(format).ok_or_else(refused)?;
         // SAFETY: looks a format up in a static table.
-        if unsafe { ffi::sws_isSupportedInput(known) } == 0 {
+        if is_mosaic_or_xyz(format) || unsafe { ffi::sws_isSupportedInput(known) } == 0 {
             return Err(refused());
         }
         let color = Nv12Converter::output_color(frame);
@@ -165,6 +190,8 @@ impl Key {
 struct Scaler {
     context: NonNull<ffi::SwsContext>,
     key: Key,
+    /// Where the picture is brought first, if the scaler looks at what lies behind its rows.
+    widened: Option<Widened>,
     output: Frame,
 }
 
@@ -178,7 +205,8 @@ impl Scaler {
         // SAFETY: takes nothing; null means no memory.
         let context = NonNull::new(unsafe { ffi::sws_alloc_context() });
         let context = context.ok_or(AvError::new(-libc::ENOMEM))?;
-        let scaler = Self { context, key, output };
+        let widened = Widened::needed_for(key)?;
+        let scaler = Self { context, key, widened, output };
         scaler.configure(format as c_int)?;
         Ok(scaler)
     }
@@ -220,11 +248,15 @@ impl Scaler {
         Ok(())
     }
 
-    fn scale(&mut self, frame: &Frame) -> Result<&Frame, AvError> {
-        let source = frame.as_ptr();
+    fn scale(&mut self, frame: &Frame) -> Result<&Frame, ConvertError> {
+        let source = match &mut self.widened {
+            // Where the codec has cut a column off, that is what is read, as FFmpeg does.
+            Some(widened) if frame.crop().right == 0 => widened.take(frame)?.as_ptr(),
+            _ => frame.as_ptr(),
+        };
         let target = self.output.as_mut_ptr();
-        // SAFETY: `frame` has the format and size that the context was made for, so its planes are
-        // what the scaler reads, in FFmpeg's padded buffers; the output is ours, of its own format
+        // SAFETY: `source` is of the format and at least the size that the context was made for, so its
+        // planes are what the scaler reads, in FFmpeg's padded buffers; the output is ours, of its own format
         // and size, with FFmpeg's padding for the vectors that end past a row.
         let rows = check(unsafe {
             ffi::sws_scale(
@@ -236,9 +268,10 @@ impl Scaler {
                 (&raw const (*target).data).cast(),
                 (&raw const (*target).linesize).cast(),
             )
-        })?;
+        })
+        .map_err(|cause| self.key.failed(cause))?;
         if rows != to_c_int(self.key.height as usize) {
-            return Err(AvError::new(ffi::AVERROR_BUG));
+            return Err(self.key.failed(AvError::new(ffi::AVERROR_BUG)));
         }
         Ok(&self.output)
     }
@@ -249,6 +282,82 @@ impl Drop for Scaler {
         // SAFETY: ours, freed once.
         unsafe { ffi::sws_freeContext(self.context.as_ptr()) };
     }
+}
+
+/// A picture of an odd width whose last column stands in it twice.
+struct Widened {
+    picture: Frame,
+    /// Bytes from one pixel to the next, in each plane.
+    steps: [usize; 4],
+}
+
+impl Widened {
+    /// For RGB of an odd width: the scaler takes the mean of two columns for chroma. Palettes, and pixels that are
+    /// no whole bytes, it does not take in pairs.
+    fn needed_for(key: Key) -> Result<Option<Self>, AvError> {
+        let Some((format, descriptor)) = pixel_format(key.format).zip(descriptor(key.format))
+        else {
+            return Ok(None);
+        };
+        let other = (ffi::AV_PIX_FMT_FLAG_PAL | ffi::AV_PIX_FMT_FLAG_BITSTREAM) as u64;
+        if key.width.is_multiple_of(2) || !is_rgb(key.format) || descriptor.flags & other != 0 {
+            return Ok(None);
+        }
+        let mut steps = [0; 4];
+        let components = &descriptor.comp[..usize::from(descriptor.nb_components).min(4)];
+        for component in components {
+            let (plane, step) = (component.plane as usize, component.step as usize);
+            steps[plane] = steps[plane].max(step);
+        }
+        let picture = Frame::with_buffer(format, key.width + 1, key.height)?;
+        Ok(Some(Self { picture, steps }))
+    }
+
+    /// Copies the picture of a frame, of the format and the height that this was made for.
+    fn take(&mut self, frame: &Frame) -> Result<&Frame, ConvertError> {
+        for plane in (0..4).filter(|&plane| self.steps[plane] > 0) {
+            let (step, row_bytes) = (self.steps[plane], self.steps[plane] * frame.width() as usize);
+            let (stride, from_stride) = (self.picture.stride(plane), frame.stride(plane));
+            let from = rows(frame, plane, row_bytes)?;
+            let to = self.picture.plane_mut(plane).chunks_mut(stride.max(1));
+            for (from, to) in from.chunks(from_stride).zip(to) {
+                to[..row_bytes].copy_from_slice(&from[..row_bytes]);
+                to[row_bytes..row_bytes + step].copy_from_slice(&from[row_bytes - step..row_bytes]);
+            }
+        }
+        Ok(&self.picture)
+    }
+}
+
+/// A plane whose rows are at least `row_bytes` long.
+fn rows(frame: &Frame, plane: usize, row_bytes: usize) -> Result<&[u8], ConvertError> {
+    let samples = frame.plane(plane);
+    if samples.len() < row_bytes || row_bytes == 0 {
+        let format = format_name(frame.format());
+        return Err(ConvertError::NotInMemory { format, plane });
+    }
+    Ok(samples)
+}
+
+/// Writes grey or NV12 as NV12.
+fn copy(
+    frame: &Frame,
+    shape: &Shape,
+    y: &mut [u8],
+    uv: &mut [u8],
+    stride: usize,
+) -> Result<(), ConvertError> {
+    rows(frame, 0, shape.width)?;
+    if pixel_format(frame.format()) == Some(AV_PIX_FMT_GRAY8) {
+        for row in uv.chunks_mut(stride).take(shape.uv_rows) {
+            row[..shape.uv_row].fill(NEUTRAL);
+        }
+    } else {
+        rows(frame, 1, shape.uv_row)?;
+        copy_rows(frame, 1, shape.uv_row, uv, stride);
+    }
+    copy_rows(frame, 0, shape.width, y, stride);
+    Ok(())
 }
 
 fn copy_rows(from: &Frame, plane: usize, row_bytes: usize, to: &mut [u8], stride: usize) {
@@ -282,6 +391,9 @@ fn to_8_bit(sample: &[u8]) -> u8 {
     let value = u16::from_le_bytes([sample[0], sample[1]]);
     u8::try_from(value.saturating_add(2) >> 2).unwrap_or(u8::MAX)
 }
+
+#[cfg(test)]
+mod every_format;
 
 #[cfg(test)]
 mod tests {

@@ -225,11 +225,21 @@ pub enum ConvertError {
     /// There is no picture in the frame.
     #[error("the frame is empty; receive one from a decoder first")]
     Empty,
-    /// The pixel format is not in memory, or unknown to FFmpeg's scaler.
-    #[error("no conversion from {format} to NV12; expected a software format")]
+    /// The pixel format is not in memory, unknown to FFmpeg's scaler, or one that it does not convert whole.
+    #[error("no conversion from {format} to NV12; expected YUV, grey, RGB or a palette, in memory")]
     Unsupported {
         /// FFmpeg's name for the pixel format.
         format: &'static str,
+    },
+    /// The rows of a plane do not lie in the frame's memory from top to bottom.
+    #[error(
+        "plane {plane} of the {format} picture is not in memory as expected: whole rows, the top one first"
+    )]
+    NotInMemory {
+        /// FFmpeg's name for the pixel format.
+        format: &'static str,
+        /// The plane's number.
+        plane: usize,
     },
     /// An output slice or the stride is too small.
     #[error("the {what} for {width}x{height} has {got} bytes, expected at least {need}")]
@@ -277,7 +287,7 @@ pub enum EncodeError {
     },
     /// The frame did not come down from its device.
     #[error("a frame did not come down from its GPU: {0}")]
-    Download(AvError),
+    Download(GpuError),
     /// The frame could not be brought to the encoder's size and format.
     #[error("FFmpeg's scaler failed on {format}: {cause}")]
     Scale {

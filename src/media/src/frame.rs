@@ -314,6 +314,24 @@ impl Frame {
         unsafe { (*self.as_mut_ptr()).color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG };
     }
 
+    /// As [`plane`](Self::plane), to be written. Empty, too, where somebody else refers to the memory.
+    pub(crate) fn plane_mut(&mut self, plane: usize) -> &mut [u8] {
+        let length = self.plane(plane).len();
+        // SAFETY: a valid frame of ours.
+        if length == 0 || unsafe { ffi::av_frame_is_writable(self.as_mut_ptr()) } == 0 {
+            return &mut [];
+        }
+        // SAFETY: the bytes that `plane` has found in a buffer of this frame's, to which nobody else
+        // refers; borrowed as mutably as the frame.
+        unsafe { std::slice::from_raw_parts_mut(self.get().data[plane], length) }
+    }
+
+    /// Bytes of a plane's visible samples in a row.
+    #[cfg(test)]
+    pub(crate) fn plane_row_bytes(&self, plane: usize) -> usize {
+        self.plane_size(plane).map_or(0, |size| size.row_bytes)
+    }
+
     fn plane_size(&self, plane: usize) -> Option<PlaneSize> {
         let frame = self.get();
         if plane >= frame.data.len() || frame.data[plane].is_null() {

@@ -35,7 +35,7 @@ fn played(copy_us_per_mib: u32, video: &str, flag: &str) -> Played {
     let log = service.log();
     assert!(!log.contains("surfaces left"), "{log}");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
-    // FFmpeg brings pictures down for the encoder, on its thread, into memory as it comes.
+    // Pictures come down for the encoder on its thread, into memory as it comes.
     gpus.report().assert_clean(&["pageable"]);
     let calls = gpus.calls();
     let created = calls.iter().filter(|call| call.function == "cuvidCreateDecoder").count();

@@ -18,10 +18,10 @@ use crate::reader::{Mapped, Shape};
 use crate::site::Site;
 use crate::stamp::Stamp;
 use crate::sync::{Ordering, thread};
-use crate::writer::{Bell, Notifier, Refused, Ring, RingWriter};
+use crate::writer::{Bell, Mapping, Notifier, Refused, Ring, RingWriter};
 
 /// All of them, by name.
-pub const ALL: [(&str, fn()); 13] = [
+pub const ALL: [(&str, fn()); 14] = [
     ("overwritten", overwritten),
     ("handed over", handed_over),
     ("written by a device", written_by_a_device),
@@ -33,6 +33,7 @@ pub const ALL: [(&str, fn()); 13] = [
     ("closed", closed),
     ("resumed", resumed),
     ("claimed", claimed),
+    ("left", left),
     ("crowded", crowded),
     ("crowded before", crowded_before),
 ];
@@ -50,6 +51,7 @@ pub fn needing(site: Site) -> &'static [fn()] {
         Site::StateStore | Site::StateLoad => &[ended],
         Site::ResumeStore | Site::ResumeLoad => &[resumed],
         Site::FreeStore | Site::FreeLoad => &[claimed],
+        Site::LeaveStore | Site::LeaveLoad | Site::RestLoad => &[left],
     }
 }
 
@@ -73,7 +75,7 @@ impl Rig {
         let geometry = Geometry::new(SIDE, SIDE, Colour::default(), 8).unwrap();
         let meta_bytes = size_of::<Header>() + slots as usize * size_of::<Entry>();
         let data_bytes = geometry.slot_stride() as usize * slots as usize;
-        let data = Arc::new(memory(data_bytes));
+        let data = Arc::new(Mapping::new(memory(data_bytes)));
         let ring = Ring::new(memory(meta_bytes), data, nothing(), geometry, slots, 0, bell);
         ring.header().state.store(STATE_LIVE, Ordering::Relaxed);
         let shape = Shape {
@@ -259,7 +261,7 @@ fn headed() {
 
 /// The oldest frame above `id`, for a reader that attached before all of them.
 fn next_after(reader: &Arc<Mapped>, id: u64) -> Option<u64> {
-    Some(Mapped::oldest_after(reader, id, |_| true)?.meta().frame_id)
+    Some(Mapped::oldest_after(reader, id, false, |_| true)?.meta().frame_id)
 }
 
 /// Every frame of a ring is looked for, in order, while its last ones are published and it is closed.
@@ -341,6 +343,29 @@ fn claimed() {
         },
     );
     drop(other);
+}
+
+/// The pages are at rest when the claiming thread has left and the last copier is done, and not before: who
+/// uses them for something else has all that was copied into them behind it.
+fn left() {
+    let Rig { ring, mut writer, .. } = Rig::new(1);
+    let pixels = ring.meta().pixels(0);
+    beside(
+        move || {
+            if ring.unused_at(LATER / 2).is_ok() {
+                assert_eq!(pixels.load(), [1; 2], "a copy into pages at rest");
+            }
+        },
+        || {
+            let slot = writer.claim(LATER).unwrap();
+            let copying = thread::spawn(move || {
+                slot.pixels().store(1);
+                slot.publish(&stamp(1));
+            });
+            drop(writer);
+            copying.join().unwrap();
+        },
+    );
 }
 
 /// More readers wait than a publisher wakes.

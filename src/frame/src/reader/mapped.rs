@@ -203,15 +203,18 @@ impl Mapped {
         frames.max_by_key(|frame| frame.meta().frame_id)
     }
 
-    /// The oldest readable frame above `id` that `wanted` wants.
+    /// The oldest readable frame above `id` that `wanted` wants. `ended`: the ring was seen to have
+    /// [ended](Self::has_ended) before this look.
     pub(crate) fn oldest_after(
         ring: &Arc<Self>,
         id: u64,
+        ended: bool,
         wanted: impl Fn(&Frame) -> bool,
     ) -> Option<Frame> {
         // The head before the entries, and nothing above it while the writer goes on: a frame that is
-        // published during the scan, in a slot already passed, would be skipped for a later one.
-        let newest = if ring.is_live() { ring.head()?.1 } else { u64::MAX };
+        // published during the scan, in a slot already passed, would be skipped for a later one. A writer
+        // that died may have left the head odd, or short of its last frame.
+        let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
         let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
         let above = |frame: &Frame| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
         frames

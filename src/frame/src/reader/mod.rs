@@ -171,7 +171,7 @@ impl Reader {
         mut wanted: impl FnMut(&FrameMeta) -> bool,
     ) -> Result<Frame, ReadError> {
         let (mut judged, attached_ns) = (id, self.attached_ns);
-        self.wait_for(timeout, |ring| {
+        self.wait_for(timeout, |ring, _| {
             let frame = Mapped::newest(ring)
                 .filter(|f| f.meta().frame_id > judged && is_current(f, attached_ns))?;
             judged = frame.meta().frame_id;
@@ -186,33 +186,34 @@ impl Reader {
     /// As [`newer_than`](Self::newer_than).
     pub fn next_after(&mut self, id: u64, timeout: Duration) -> Result<Frame, ReadError> {
         let attached_ns = self.attached_ns;
-        self.wait_for(timeout, |ring| {
-            Mapped::oldest_after(ring, id, |frame| is_current(frame, attached_ns))
+        self.wait_for(timeout, |ring, ended| {
+            Mapped::oldest_after(ring, id, ended, |frame| is_current(frame, attached_ns))
         })
     }
 
     fn wait_for(
         &mut self,
         timeout: Duration,
-        mut pick: impl FnMut(&Arc<Mapped>) -> Option<Frame>,
+        mut pick: impl FnMut(&Arc<Mapped>, bool) -> Option<Frame>,
     ) -> Result<Frame, ReadError> {
         let deadline = Instant::now().checked_add(timeout);
-        let mut look = |ring: &Option<Arc<Mapped>>| ring.as_ref().and_then(&mut pick);
+        let mut look =
+            |ring: &Option<Arc<Mapped>>, ended| ring.as_ref().and_then(|r| pick(r, ended));
         loop {
             // Before the look at the frames: what is published after it changes the counter.
             let seen = self.ring.as_ref().map(|ring| ring.published());
-            if let Some(frame) = look(&self.ring) {
+            if let Some(frame) = look(&self.ring, false) {
                 return Ok(frame);
             }
             // What was published between our look and the end would be lost by going on.
             if self.ring.as_ref().is_some_and(|ring| ring.has_ended())
-                && let Some(frame) = look(&self.ring)
+                && let Some(frame) = look(&self.ring, true)
             {
                 return Ok(frame);
             }
             let followed = self.follow()?;
             // A new epoch is looked at however late it is, but only this one: they could come for ever.
-            if followed && let Some(frame) = look(&self.ring) {
+            if followed && let Some(frame) = look(&self.ring, false) {
                 return Ok(frame);
             }
             let left =

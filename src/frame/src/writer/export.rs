@@ -4,7 +4,6 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use memmap2::MmapRaw;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
@@ -13,6 +12,7 @@ use super::exclusion::{self, AdmissionTurn};
 use super::files::Folder;
 use super::notifier::Notifier;
 use super::options::RingOptions;
+use super::pages::Mapping;
 use super::predecessor::LastWords;
 use super::retired::Retired;
 use super::ring::{Ring, RingWriter};
@@ -53,7 +53,7 @@ struct Current {
 impl Current {
     /// The ring's own pages for the next epoch.
     fn pages(&self) -> Pages {
-        match Ring::unused_at(&self.ring, monotonic_ns()) {
+        match self.ring.unused_at(monotonic_ns()) {
             Ok(()) => Pages::Ready(Arc::clone(self.ring.data()), Arc::clone(&self.data_file)),
             Err(at_ns) => Pages::NotBefore(at_ns),
         }
@@ -63,7 +63,7 @@ impl Current {
 /// Pages for a ring.
 enum Pages {
     /// Allocated and mapped.
-    Ready(Arc<MmapRaw>, Arc<File>),
+    Ready(Arc<Mapping>, Arc<File>),
     /// Something is in the way until this time (`CLOCK_MONOTONIC`, ns).
     NotBefore(u64),
 }
@@ -240,7 +240,7 @@ impl CameraExport {
             self.admit(promised)?;
         }
         let (file, map) = self.dir.create(DATA_FILE, need)?;
-        Ok(Pages::Ready(Arc::new(map), Arc::new(file)))
+        Ok(Pages::Ready(Arc::new(Mapping::new(map)), Arc::new(file)))
     }
 
     fn admit(&self, bytes: u64) -> Result<(), ExportError> {
@@ -256,14 +256,14 @@ impl CameraExport {
 
     /// Whether nothing uses the current ring; otherwise when to ask again.
     fn unused_at(&self, now_ns: u64) -> Result<(), u64> {
-        self.current.as_ref().map_or(Ok(()), |current| Ring::unused_at(&current.ring, now_ns))
+        self.current.as_ref().map_or(Ok(()), |current| current.ring.unused_at(now_ns))
     }
 
     fn create_meta(
         &self,
         geometry: &Geometry,
         options: RingOptions,
-        data: &Arc<MmapRaw>,
+        data: &Arc<Mapping>,
         data_file: &Arc<File>,
     ) -> Result<(Current, File), ExportError> {
         let inode = fstat(data_file.as_fd())

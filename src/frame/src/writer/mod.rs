@@ -19,6 +19,8 @@ pub use export::{CameraExport, OpenRing};
 pub(crate) use notifier::Bell;
 pub use notifier::Notifier;
 pub use options::RingOptions;
+#[cfg(loom)]
+pub(crate) use pages::Mapping;
 pub use pages::RingPages;
 #[cfg(loom)]
 pub(crate) use ring::Ring;

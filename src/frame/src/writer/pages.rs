@@ -1,17 +1,56 @@
 //! A ring's pages, for an engine that pins them for a device.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use memmap2::MmapRaw;
+
+/// A ring's pages, mapped; somebody may wait for its end.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    map: MmapRaw,
+    /// Behind the mapping: it goes after that.
+    mapped: Arc<()>,
+}
+
+impl Mapping {
+    pub(crate) fn new(map: MmapRaw) -> Self {
+        Self { map, mapped: Arc::default() }
+    }
+
+    pub(super) fn end(&self) -> MappingEnd {
+        MappingEnd(Arc::clone(&self.mapped))
+    }
+}
+
+impl Deref for Mapping {
+    type Target = MmapRaw;
+
+    fn deref(&self) -> &MmapRaw {
+        &self.map
+    }
+}
+
+/// Tells whether a mapping is gone, without keeping it.
+#[derive(Debug)]
+pub(super) struct MappingEnd(Arc<()>);
+
+impl MappingEnd {
+    /// Whether nobody has the pages any more: neither ring nor slot, nor an engine that has them pinned.
+    pub(super) fn has_come(&mut self) -> bool {
+        // Orders what the others did before ours.
+        Arc::get_mut(&mut self.0).is_some()
+    }
+}
 
 /// The pages of a ring. They stay mapped as long as this lives, whatever becomes of the ring.
 ///
 /// Epochs that use the same pages have the same ones here.
 #[derive(Clone, Debug)]
-pub struct RingPages(Arc<MmapRaw>);
+pub struct RingPages(Arc<Mapping>);
 
 impl RingPages {
-    pub(super) fn new(data: &Arc<MmapRaw>) -> Self {
+    pub(super) fn new(data: &Arc<Mapping>) -> Self {
         Self(Arc::clone(data))
     }
 

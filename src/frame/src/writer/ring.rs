@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use memmap2::MmapRaw;
 
 use super::notifier::Bell;
-use super::pages::RingPages;
+use super::pages::{Mapping, RingPages};
 use crate::clock::monotonic_ns;
 use crate::futex;
 use crate::geometry::Geometry;
@@ -55,13 +55,15 @@ pub struct PictureTooSmall {
 #[derive(Debug)]
 pub(crate) struct Ring {
     meta: Meta,
-    data: Arc<MmapRaw>,
+    data: Arc<Mapping>,
     /// Holds the lock that tells readers that the writer lives.
     _meta_lock: File,
     geometry: Geometry,
     slots: u32,
     lease_ns: u64,
     busy: Box<[AtomicBool]>,
+    /// Nobody claims slots any more.
+    unclaimable: AtomicBool,
     /// Held while the newest frame's line is written. Uncontended where an engine publishes a camera's
     /// frames from one thread at a time, as all do.
     publishing: Mutex<()>,
@@ -76,7 +78,7 @@ impl Ring {
     /// Takes mappings whose sizes fit the header that was written into `meta`.
     pub(crate) fn new(
         meta: MmapRaw,
-        data: Arc<MmapRaw>,
+        data: Arc<Mapping>,
         meta_lock: File,
         geometry: Geometry,
         slots: u32,
@@ -97,6 +99,7 @@ impl Ring {
             slots,
             lease_ns,
             busy: (0..slots).map(|_| AtomicBool::new(false)).collect(),
+            unclaimable: AtomicBool::new(false),
             publishing: Mutex::new(()),
             crowd_waits: AtomicBool::new(false),
             is_crowded: AtomicBool::new(false),
@@ -122,7 +125,7 @@ impl Ring {
         &self.geometry
     }
 
-    pub(crate) fn data(&self) -> &Arc<MmapRaw> {
+    pub(crate) fn data(&self) -> &Arc<Mapping> {
         &self.data
     }
 
@@ -132,14 +135,26 @@ impl Ring {
         (0..self.slots).map(lease).max().unwrap_or(0)
     }
 
-    /// Whether no copy is in flight to this ring, which its owner alone then holds, and no frame of it is
-    /// promised to readers; otherwise when to ask again.
-    pub(crate) fn unused_at(ring: &Arc<Self>, now_ns: u64) -> Result<(), u64> {
-        if Arc::strong_count(ring) > 1 {
+    /// Whether no copy is in flight to this ring nor can be, and no frame of it is promised to readers;
+    /// otherwise when to ask again. All that was stored into its slots then came before.
+    pub(crate) fn unused_at(&self, now_ns: u64) -> Result<(), u64> {
+        // Counting who holds the ring would not do: a count orders nothing, and the pages would be given to
+        // somebody else while the stores of the last copy are still on their way.
+        if !self.is_at_rest() {
             return Err(now_ns + IN_FLIGHT_RETRY_NS);
         }
-        let until = ring.leased_until_ns();
+        let until = self.leased_until_ns();
         if until > now_ns { Err(until) } else { Ok(()) }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        // Partner: the release store in `RingWriter`'s drop. Who sees it sees each slot claimed that was.
+        if !self.unclaimable.load(Site::LeaveLoad.order(Ordering::Acquire)) {
+            return false;
+        }
+        // Partner: the release store in `ClaimedSlot::free`, which came after the last store into the slot.
+        let order = Site::RestLoad.order(Ordering::Acquire);
+        self.busy.iter().all(|busy| !busy.load(order))
     }
 
     /// Makes every frame unreadable for good: the pages are about to hold something else.
@@ -267,6 +282,13 @@ impl RingWriter {
     }
 }
 
+impl Drop for RingWriter {
+    fn drop(&mut self) {
+        // Partner: the acquire load in `Ring::is_at_rest`.
+        self.ring.unclaimable.store(true, Site::LeaveStore.order(Ordering::Release));
+    }
+}
+
 /// A slot that is being written; publish it, or drop it and it holds no frame.
 #[derive(Debug)]
 pub struct ClaimedSlot {
@@ -373,7 +395,7 @@ impl ClaimedSlot {
 
     /// Gives the slot back to the claiming thread.
     fn free(&self) {
-        // Partner: the acquire load in `choose`.
+        // Partners: the acquire loads in `choose` and in `Ring::is_at_rest`.
         let order = Site::FreeStore.order(Ordering::Release);
         self.ring.busy[self.slot as usize].store(false, order);
     }

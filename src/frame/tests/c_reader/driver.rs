@@ -1,13 +1,18 @@
 //! The reader in C at the end of a pipe.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use vas_frame::{Frame, layout};
 
 use crate::build::Build;
+
+const PROGRAM: [&str; 2] = ["tests/driver.c", "vas_frame.c"];
 
 /// `src/c/tests/driver.c`, and what it is asked.
 pub(crate) struct CReader {
@@ -19,12 +24,20 @@ pub(crate) struct CReader {
 
 impl CReader {
     pub(crate) fn start(build: Build) -> Self {
-        let mut process = build
-            .program(&["tests/driver.c", "vas_frame.c"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(build, build.program(&PROGRAM))
+    }
+
+    /// In a process of another user and group, if we may start one. Not for [`Build::Aarch64`].
+    pub(crate) fn start_as(build: Build, user: u32) -> Self {
+        let program = File::open(build.program(&PROGRAM).get_program()).unwrap();
+        // By this name another user may run it, wherever it lies.
+        let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+        command.uid(user).gid(user);
+        Self::run(build, command)
+    }
+
+    fn run(build: Build, mut command: Command) -> Self {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, from) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
         Self { process, to, from, build }
     }

@@ -1,12 +1,15 @@
 //! States of an export that a writer of ours shows for a moment only, or never: the files are made by hand.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use vas_frame::Reader;
 use vas_frame::layout::{ENTRY, Field, HEADER};
+use vas_frame::{ReadError, Reader};
 
 use crate::build::Build;
 use crate::driver::CReader;
@@ -14,6 +17,7 @@ use crate::golden::golden;
 use crate::rig::camera;
 
 const LONG_MS: u32 = 60_000;
+const LONG: Duration = Duration::from_secs(60);
 const LIVE: u64 = 1;
 const SUPERSEDED: u64 = 2;
 const STOPPED: u64 = 3;
@@ -75,6 +79,10 @@ impl Forged {
 
     pub(crate) fn meta(&self) -> &File {
         &self.meta
+    }
+
+    fn set_mode(&self, name: &str, mode: u32) {
+        std::fs::set_permissions(self.path(name), Permissions::from_mode(mode)).unwrap();
     }
 
     fn lock(&self) {
@@ -216,7 +224,7 @@ fn between_two_epochs_nobody_is_dead() {
     }
 }
 
-/// A writer that died while it wrote the head left whole frames: they are not lost.
+/// A writer that died while it wrote the head left whole frames: no reader loses them.
 #[test]
 fn what_a_dead_writer_published_is_still_given() {
     for build in Build::ALL {
@@ -232,6 +240,86 @@ fn what_a_dead_writer_published_is_still_given() {
         assert_eq!(c.id("next", &[&0, &0, &LONG_MS]), Ok(10));
         assert_eq!(c.id("next", &[&0, &10, &LONG_MS]), Ok(20));
         assert_eq!(c.id("next", &[&0, &20, &LONG_MS]), Err("WRITER_DIED".into()));
+    }
+}
+
+/// The same for the reader in Rust, with the head odd, or whole but short of the last frame.
+#[test]
+fn what_a_dead_writer_published_is_still_given_in_rust() {
+    for (name, value) in [("head_sequence", 7), ("frame_id", 10)] {
+        let forged = Forged::new();
+        let mut reader = Reader::open(forged.dir(), &camera()).unwrap();
+        forged.set_header(name, value);
+        assert!(reader.next_after(10, Duration::ZERO).is_err(), "it is being written");
+        forged.unlock();
+        for (after, id) in [(0, 10), (10, 20)] {
+            let frame = reader.next_after(after, LONG).unwrap();
+            assert_eq!(frame.meta().frame_id, id, "{name}");
+        }
+        let error = reader.next_after(20, LONG).unwrap_err();
+        assert!(matches!(error, ReadError::WriterGone { how: "died", .. }), "{error}");
+    }
+}
+
+/// And for the example in Python, which reads with the writer alive until it has frame 10.
+#[test]
+fn what_a_dead_writer_published_is_still_given_in_python() {
+    let forged = Forged::new();
+    let mut python = Command::new("/usr/bin/python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/reader.py"))
+        .args(["gate", "--timeout", "60", "--count", "2", "--dir"])
+        .arg(forged.dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("\"frame_id\": 10,"));
+    // It may have frame 20 by now; then it has lost nothing either.
+    forged.set_header("head_sequence", 7);
+    forged.unlock();
+    assert!(lines.next().unwrap().unwrap().contains("\"frame_id\": 20,"));
+    assert!(python.wait().unwrap().success());
+}
+
+/// A writer makes its directory for itself alone and opens it to readers a moment later. Who was let in before
+/// waits, as the reader in Rust does (`attack::users`); who was not is told.
+#[test]
+fn a_directory_that_is_not_open_to_readers_yet_is_waited_for() {
+    const STRANGER: u32 = 54_321;
+    for build in [Build::Gcc, Build::Clang] {
+        let mut forged = Forged::new();
+        forged.set_mode("..", 0o755);
+        // To its owner no directory is closed by 0700, unless that is root and the reader another.
+        // SAFETY: asks for a number.
+        let is_root = unsafe { libc::geteuid() } == 0;
+        let closed = if is_root { 0o700 } else { 0 };
+        let start =
+            || if is_root { CReader::start_as(build, STRANGER) } else { CReader::start(build) };
+        let mut c = start();
+        assert_eq!(c.attach(forged.dir()), "OK");
+        assert_eq!(c.id("newer", &[&0, &0, &0]), Ok(20));
+        // Between two epochs.
+        forged.set_header("state", SUPERSEDED);
+        forged.set_mode("", closed);
+        assert_eq!(c.id("newer", &[&0, &20, &50]), Err("TIMED_OUT".into()));
+        assert_eq!(c.id("latest", &[&0]), Ok(20), "of the epoch that has ended");
+        let told = start().attach(forged.dir());
+        assert!(told.starts_with("SYSTEM_ERROR can't open "), "{told}");
+        forged.set_mode("", 0o755);
+        forged.make_files(true);
+        forged.publish(21);
+        assert_eq!(c.id("newer", &[&0, &20, &LONG_MS]), Ok(21));
+        // After a death.
+        forged.unlock();
+        forged.set_mode("", closed);
+        assert_eq!(c.id("newer", &[&0, &21, &LONG_MS]), Err("WRITER_DIED".into()));
+        assert_eq!(c.id("newer", &[&0, &21, &50]), Err("WRITER_DIED".into()), "told again");
+        c.tell("newer", &[&0, &21, &LONG_MS]);
+        forged.set_mode("", 0o700);
+        forged.make_files(true);
+        forged.publish(22);
+        forged.set_mode("", 0o755);
+        assert!(c.answer().starts_with("OK frame_id=22 "));
     }
 }
 

@@ -82,7 +82,7 @@ impl Driver {
     ///
     /// # Safety
     /// `context` is alive.
-    unsafe fn within(
+    pub(super) unsafe fn within(
         self,
         context: CUcontext,
         call: impl FnOnce() -> Result<(), CudaError>,
@@ -96,7 +96,7 @@ impl Driver {
         answer
     }
 
-    fn functions(self) -> &'static Functions {
+    pub(super) fn functions(self) -> &'static Functions {
         self.0.functions()
     }
 }

@@ -1,5 +1,6 @@
 //! NVIDIA GPUs: what is there, and one context a GPU that FFmpeg's decoders and others share.
 
+mod download;
 mod driver;
 mod error;
 
@@ -16,6 +17,7 @@ use vas_cuda::{CudaError, code};
 use self::driver::{Driver, words};
 use crate::av::{check, init};
 use crate::log;
+pub(crate) use download::Downloader;
 pub use error::GpuError;
 
 /// A GPU in use: its primary context, and the stream on which NVDEC hands its pictures over.

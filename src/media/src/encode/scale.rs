@@ -8,6 +8,7 @@ use ffmpeg_next::ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Range, descriptor, pixel_format};
+use crate::cuda::{Downloader, GpuError};
 use crate::error::EncodeError;
 use crate::frame::Frame;
 
@@ -15,18 +16,23 @@ use crate::frame::Frame;
 pub(super) struct Scaler {
     size: (u32, u32),
     context: Option<Context>,
+    /// While frames come from a GPU.
+    downloader: Option<Downloader>,
     downloaded: Frame,
 }
 
 impl Scaler {
     pub(super) fn to(size: (u32, u32)) -> Self {
-        Self { size, context: None, downloaded: Frame::new() }
+        Self { size, context: None, downloader: None, downloaded: Frame::new() }
     }
 
     /// Makes of `frame` one that the encoder takes.
     pub(super) fn fit(&mut self, frame: &mut Frame) -> Result<(), EncodeError> {
         if is_on_device(frame) {
-            download(frame, &mut self.downloaded).map_err(EncodeError::Download)?;
+            self.download(frame).map_err(EncodeError::Download)?;
+        } else {
+            // The camera has come down to another decoder: the GPU is let go.
+            self.downloader = None;
         }
         let is_right = frame.format() == AV_PIX_FMT_YUV420P as c_int
             && frame.color().range != Range::Full
@@ -45,26 +51,27 @@ impl Scaler {
         *frame = scaled;
         Ok(())
     }
+
+    /// Brings a frame down from its device; blocks this thread until it is there.
+    fn download(&mut self, frame: &mut Frame) -> Result<(), GpuError> {
+        // A frame without a surface has none on any GPU: the first one's words are as good as another's.
+        let ordinal = frame.surface().map_or(0, |surface| surface.device);
+        let downloader = match self.downloader.take() {
+            Some(downloader) if downloader.ordinal() == ordinal => downloader,
+            _ => Downloader::open(ordinal)?,
+        };
+        // Who fails is not kept: a GPU that was lost is opened again when all have let go of it.
+        downloader.bring(frame, &mut self.downloaded)?;
+        self.downloader = Some(downloader);
+        frame.take_from(&mut self.downloaded);
+        Ok(())
+    }
 }
 
 /// Whether a frame's samples are out of the processor's reach.
 fn is_on_device(frame: &Frame) -> bool {
     let flag = ffi::AV_PIX_FMT_FLAG_HWACCEL as u64;
     descriptor(frame.format()).is_some_and(|descriptor| descriptor.flags & flag != 0)
-}
-
-/// Brings a frame down from its device, by FFmpeg; blocks this thread until it is there.
-fn download(frame: &mut Frame, into: &mut Frame) -> Result<(), AvError> {
-    into.clear();
-    // SAFETY: two different valid frames; the target is empty, so that FFmpeg allocates it, in the first
-    // format that the device offers. Properties are copied between valid frames.
-    unsafe {
-        check(ffi::av_hwframe_transfer_data(into.as_mut_ptr(), frame.as_ptr(), 0))?;
-        check(ffi::av_frame_copy_props(into.as_mut_ptr(), frame.as_ptr()))?;
-    }
-    into.inherit_tags(frame);
-    frame.take_from(into);
-    Ok(())
 }
 
 /// What a context is made for.

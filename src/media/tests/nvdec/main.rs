@@ -8,6 +8,7 @@
 mod absence;
 mod clips;
 mod download;
+mod encoding;
 mod failing;
 mod falling_back;
 mod pictures;

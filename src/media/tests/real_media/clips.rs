@@ -39,18 +39,25 @@ impl Clip {
 
     /// All pictures as ffmpeg decodes them, with the given output arguments, in one piece.
     pub(crate) fn reference(&self, arguments: &[&str]) -> Vec<u8> {
-        let mut command = ffmpeg();
-        // Without `unaligned` ffmpeg rounds a left crop down to keep rows aligned.
-        command
-            .args(["-flags", "unaligned", "-i"])
-            .arg(&self.file)
-            .args(["-fps_mode", "passthrough"])
-            .args(arguments);
-        let output = command.args(["-f", "rawvideo", "-"]).output().expect("ffmpeg is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(!output.stdout.is_empty());
-        output.stdout
+        reference_of(&[], &self.file, arguments)
     }
+}
+
+/// All pictures of a file as ffmpeg decodes them, with the given input and output arguments, in one piece.
+pub(crate) fn reference_of(input: &[&str], file: &Path, arguments: &[&str]) -> Vec<u8> {
+    let mut command = ffmpeg();
+    // Without `unaligned` ffmpeg rounds a left crop down to keep rows aligned.
+    command
+        .args(["-flags", "unaligned"])
+        .args(input)
+        .arg("-i")
+        .arg(file)
+        .args(["-fps_mode", "passthrough"])
+        .args(arguments);
+    let output = command.args(["-f", "rawvideo", "-"]).output().expect("ffmpeg is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!output.stdout.is_empty());
+    output.stdout
 }
 
 pub(crate) fn open(url: &str) -> Box<dyn Source> {

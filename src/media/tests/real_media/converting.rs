@@ -2,7 +2,7 @@
 
 use vas_media::{Nv12Converter, PixelLayout, Range};
 
-use crate::clips::{Clip, decode_all};
+use crate::clips::{Clip, decode_all, reference_of};
 
 /// A clip of three pictures in one pixel format, stored without loss.
 fn clip(format: &str, size: &str, arguments: &[&str]) -> Clip {
@@ -47,11 +47,12 @@ fn assert_equal(ours: &[u8], reference: &[u8], what: &str) {
 fn eight_bit_formats_at_even_and_odd_sizes() {
     for size in ["640x360", "853x481"] {
         for format in
-            ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "gray", "yuyv422", "nv24"]
+            ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "gray", "yuyv422", "uyvy422"]
         {
             // FFV1 takes planar formats only.
-            let raw = matches!(format, "yuyv422" | "nv24");
+            let raw = matches!(format, "yuyv422" | "uyvy422");
             let clip = clip(format, size, if raw { &["rawvideo"] } else { &[] });
+            decode_all(&mut *clip.open(), |frame| assert_eq!(frame.format_name(), format));
             let filter = "scale=in_range=limited:out_range=limited,format=nv12";
             let reference = clip.reference(&["-vf", filter]);
             assert_equal(&convert(&clip), &reference, &format!("{format} {size}"));
@@ -72,18 +73,97 @@ fn full_range_is_not_squeezed() {
     }
 }
 
+/// H.265 4:0:0 as thermal and night cameras send it. ffmpeg itself leaves the chroma plane of its `nv12`
+/// unwritten in full range, but not those of its `yuv420p`.
+#[test]
+fn grey_has_neutral_chroma_in_both_ranges() {
+    for (range, size) in
+        [("tv", "640x360"), ("pc", "640x360"), ("pc", "854x482"), ("tv", "854x482")]
+    {
+        let picture = format!("testsrc2=size={size}:rate=50:duration=0.06,format=gray");
+        let x265 =
+            format!("log-level=none:range={}", if range == "pc" { "full" } else { "limited" });
+        let arguments =
+            ["-pix_fmt", "gray", "-color_range", range, "-c:v", "libx265", "-x265-params", &x265];
+        let clip = Clip::encode("clip.mkv", &picture, &arguments);
+        decode_all(&mut *clip.open(), |frame| {
+            let full = frame.color().range == Range::Full;
+            assert_eq!((frame.format_name(), full), ("gray", range == "pc"));
+        });
+        let filter = format!("scale=in_range={range}:out_range={range},format=yuv420p");
+        let samples = clip.reference(&["-vf", &filter]);
+        let grey = clip.reference(&["-pix_fmt", "gray"]);
+        let luma = grey.len() / 3;
+        let mut expected = Vec::new();
+        for (picture, grey) in samples.chunks(luma * 3 / 2).zip(grey.chunks(luma)) {
+            assert_equal(&picture[..luma], grey, "ffmpeg's luma");
+            assert!(picture[luma..].iter().all(|&chroma| chroma == 128), "ffmpeg's chroma");
+            expected.extend_from_slice(picture);
+        }
+        assert_equal(&convert(&clip), &expected, &format!("gray {range} {size}"));
+    }
+}
+
 #[test]
 fn rgb_becomes_limited_range() {
-    for format in ["gbrp", "bgr0", "rgb24"] {
-        let codec: &[&str] = if format == "rgb24" { &["rawvideo"] } else { &[] };
-        let clip = clip(format, "853x481", codec);
-        decode_all(&mut *clip.open(), |frame| {
-            let color = Nv12Converter::output_color(frame);
-            assert_eq!((color.range, color.matrix), (Range::Limited, 6));
-        });
-        let reference = clip.reference(&["-vf", "scale=out_range=limited,format=nv12"]);
-        assert_equal(&convert(&clip), &reference, format);
+    for format in ["bgr0", "rgb24", "rgb555le"] {
+        let raw = matches!(format, "rgb24" | "rgb555le");
+        let codec: &[&str] = if raw { &["rawvideo"] } else { &[] };
+        for size in ["854x482", "853x481"] {
+            let clip = clip(format, size, codec);
+            decode_all(&mut *clip.open(), |frame| {
+                let color = Nv12Converter::output_color(frame);
+                assert_eq!((color.range, color.matrix), (Range::Limited, 6));
+                assert_eq!(frame.format_name(), format);
+            });
+            let filter = "scale=out_range=limited,format=nv12";
+            let reference = match size {
+                "853x481" => widened_reference(&clip, format, filter),
+                _ => clip.reference(&["-vf", filter]),
+            };
+            assert_equal(&convert(&clip), &reference, &format!("{format} {size}"));
+        }
     }
+}
+
+/// What ffmpeg makes of pictures of 853x481 with their last column twice: without that it would take for the
+/// second column what lies in memory behind the row.
+fn widened_reference(clip: &Clip, format: &str, filter: &str) -> Vec<u8> {
+    let step = match format {
+        "rgb555le" => 2,
+        "rgb24" => 3,
+        _ => 4,
+    };
+    let mut wide = Vec::new();
+    for row in clip.reference(&["-pix_fmt", format]).chunks_exact(853 * step) {
+        wide.extend_from_slice(row);
+        wide.extend_from_slice(&row[852 * step..]);
+    }
+    let file = clip.dir().join("wide.raw");
+    std::fs::write(&file, wide).unwrap();
+    let input = ["-f", "rawvideo", "-pix_fmt", format, "-video_size", "854x481"];
+    let made = reference_of(&input, &file, &["-vf", filter]);
+    let mut out = Vec::new();
+    for picture in made.chunks_exact(854 * (481 + 241)) {
+        let (luma, chroma) = picture.split_at(854 * 481);
+        luma.chunks_exact(854).for_each(|row| out.extend_from_slice(&row[..853]));
+        out.extend_from_slice(chroma);
+    }
+    out
+}
+
+/// H.265 of an odd width codes a column more, which the chroma of the last one is made of, too.
+#[test]
+fn rgb_takes_the_column_that_the_codec_cut_off() {
+    let picture = "testsrc2=size=853x481:rate=50:duration=0.06,format=gbrp,noise=alls=30:allf=t";
+    let arguments = ["-pix_fmt", "gbrp", "-c:v", "libx265", "-x265-params", "log-level=none:crf=4"];
+    let clip = Clip::encode("clip.mkv", picture, &arguments);
+    decode_all(&mut *clip.open(), |frame| {
+        assert_eq!((frame.format_name(), frame.width()), ("gbrp", 853));
+        assert!(frame.crop().right > 0);
+    });
+    let reference = clip.reference(&["-vf", "scale=out_range=limited,format=nv12"]);
+    assert_equal(&convert(&clip), &reference, "gbrp of H.265");
 }
 
 /// Brings ffmpeg's own yuv420p10le to NV12 by the rule `min(255, (x + 2) >> 2)`.

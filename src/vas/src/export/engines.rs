@@ -90,6 +90,11 @@ impl Engines {
     /// GPU is lost or whose last camera has left.
     pub(super) fn housekeep(&mut self) {
         self.let_go();
+        self.unpin_left();
+    }
+
+    /// Has rings unpinned that nobody has any more: their memory may be waited for.
+    pub(super) fn unpin_left(&self) {
         self.running.values().for_each(|running| running.engine.housekeep());
     }
 

@@ -476,7 +476,11 @@ impl Kept {
                 self.opened(camera, geometry, options);
                 self.send(Delivery::Ring { writer, first_frame_id });
             }
-            Ok(OpenRing::NotBefore(at_ns)) => wanted.at_ns = at_ns,
+            Ok(OpenRing::NotBefore(at_ns)) => {
+                // A retired ring's memory is free when no GPU has it pinned.
+                engines.unpin_left();
+                wanted.at_ns = at_ns;
+            }
             Err(error) => {
                 wanted.at_ns = now_ns + RETRY_NS;
                 self.refuse(camera, &error.to_string());

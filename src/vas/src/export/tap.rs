@@ -9,7 +9,7 @@ use vas_frame::{
     Colour, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns,
 };
 use vas_gate::{Limit, Rate, Timeline};
-use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
+use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
 
 use super::download::{Download, Memory};
 use super::gates::Gates;
@@ -246,7 +246,8 @@ fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
 
 /// What a ring for this frame must be like; `None` when no ring could be.
 fn geometry_of(frame: &Frame) -> Option<Geometry> {
-    let color = frame.color();
+    // Of what the slot will hold: RGB is converted.
+    let color = Nv12Converter::output_color(frame);
     let colour = Colour {
         range: match color.range {
             vas_media::Range::Unspecified => Range::Unspecified,
@@ -259,4 +260,39 @@ fn geometry_of(frame: &Frame) -> Option<Geometry> {
         chroma_location: color.chroma_location,
     };
     Geometry::new(frame.width(), frame.height(), colour, frame.bit_depth()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vas_media::{Received, RtspClient, SourceRequest, StopFlag, Transport};
+
+    use super::*;
+
+    /// A picture in RGB is exported as YUV, and says so: not full range and no matrix, as RGB has it.
+    #[test]
+    fn the_colour_is_that_of_the_slot() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("red.ppm");
+        let pixels = [255, 0, 0].repeat(16 * 16);
+        std::fs::write(&path, [b"P6 16 16 255\n", &pixels[..]].concat()).unwrap();
+        let request = SourceRequest {
+            url: path.to_str().unwrap().into(),
+            transport: Transport::Tcp,
+            client: RtspClient::Auto,
+            connect_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(30),
+            sound: false,
+        };
+        let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
+        let mut decoder = vas_media::open_software(source.stream(), 1).unwrap();
+        decoder.send(&source.next_packet().unwrap().unwrap()).unwrap();
+        decoder.finish().unwrap();
+        let mut frame = Frame::new();
+        assert_eq!(decoder.receive(&mut frame).unwrap(), Received::Frame);
+        assert_eq!(frame.format_name(), "rgb24");
+        let colour = geometry_of(&frame).unwrap().colour();
+        assert_eq!((colour.range, colour.matrix), (Range::Limited, 6));
+    }
 }

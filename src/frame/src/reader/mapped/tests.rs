@@ -73,7 +73,8 @@ impl Export {
     /// Reads as a reader does, and checks whatever it is given.
     fn look(&self) {
         let Ok(ring) = self.open() else { return };
-        let (newest, oldest) = (Mapped::newest(&ring), Mapped::oldest_after(&ring, 1, |_| true));
+        let (newest, oldest) =
+            (Mapped::newest(&ring), Mapped::oldest_after(&ring, 1, false, |_| true));
         newest.iter().chain(&oldest).for_each(check);
     }
 }
