@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bare;
+mod current;
 mod decode;
 mod demand;
 mod descriptors;
 mod flag;
+mod frame_path;
 mod gate;
 mod gpu;
 mod idle;
