@@ -3,10 +3,12 @@
 
 mod bare;
 mod calls;
+mod current;
 mod decode;
 mod demand;
 mod descriptors;
 mod flag;
+mod frame_path;
 mod gate;
 mod gpu;
 mod idle;

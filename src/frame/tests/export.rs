@@ -170,6 +170,32 @@ fn what_was_published_before_a_pause_is_of_any_age() {
     }
 }
 
+/// Readers that attach after a frame was left out, for whatever reason, are given nothing from before it.
+#[test]
+fn a_slot_that_is_given_up_and_a_quiet_camera_are_pauses() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let mut early = rig.reader();
+    publish(&mut writer, 1).unwrap();
+    drop(writer.claim(monotonic_ns()).unwrap());
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "one was given up");
+    assert_eq!(early.latest().unwrap().meta().frame_id, 1, "older ones stay, for who was there");
+    writer.resume(2);
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "none came since");
+    publish(&mut writer, 2).unwrap();
+    assert_eq!(rig.reader().next_after(0, NO_WAIT).unwrap().meta().frame_id, 2);
+    let newest_ns = rig.reader().latest().unwrap().meta().published_ns;
+    export.pause_if_quiet(newest_ns + 499, 500);
+    assert_eq!(rig.reader().latest().unwrap().meta().frame_id, 2, "not quiet for so long");
+    export.pause_if_quiet(newest_ns + 500, 500);
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "quiet");
+    // The next frame ends it, as the writer resumes with each.
+    writer.resume(3);
+    publish(&mut writer, 3).unwrap();
+    assert_eq!(rig.reader().next_after(0, NO_WAIT).unwrap().meta().frame_id, 3);
+}
+
 #[test]
 fn readers_are_seen_while_they_are_there() {
     let rig = Rig::new();

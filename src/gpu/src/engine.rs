@@ -12,6 +12,7 @@ use vas_frame::RingPages;
 
 use crate::cuda::{Gpu, OnLost};
 use crate::entrance::Entrance;
+use crate::guard::{Guard, OnPanic};
 use crate::job::{Outcomes, Surface};
 use crate::lane::{Lane, NoRoom};
 use crate::status::Status;
@@ -28,6 +29,9 @@ pub struct Setup {
     pub places: u32,
     /// Told, once and on one of the engine's threads, when the device is lost.
     pub on_lost: Box<dyn Fn(&CudaError) + Send + Sync>,
+    /// Told on one of the engine's threads that it panicked, with the thread's part and the panic's words. The
+    /// frame that it had is given up, and it goes on.
+    pub on_panic: OnPanic,
 }
 
 impl fmt::Debug for Setup {
@@ -69,7 +73,7 @@ impl<S: Surface + 'static> Engine<S> {
     /// # Errors
     /// When threads, a stream or an event can't be had; nothing is left then.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { driver, decode_stream, places, on_lost } = setup;
+        let Setup { driver, decode_stream, places, on_lost, on_panic } = setup;
         let context = Arc::clone(decode_stream.context());
         let entrance = Arc::new(Entrance::new(places));
         let name = format!("vas-cuda-{}", context.ordinal());
@@ -84,6 +88,7 @@ impl<S: Surface + 'static> Engine<S> {
             decode_stream,
             entrance: Arc::clone(&entrance),
             places,
+            guard: Arc::new(Guard::new(on_panic)),
         };
         let thread = std::thread::Builder::new().name(name).spawn(move || match parts.begin() {
             Ok(worker) => {

@@ -3,6 +3,7 @@
 use vas_cuda::CudaError;
 use vas_frame::{ClaimedSlot, Stamp};
 
+use crate::guard::Guard;
 use crate::lane::Place;
 
 /// A plane in device memory.
@@ -53,6 +54,9 @@ pub enum Failure {
     /// The engine has stopped.
     #[error("the download engine has stopped")]
     Stopped,
+    /// A thread of the engine panicked with it.
+    #[error("internal error in the download engine")]
+    Internal,
 }
 
 /// What became of a submitted frame.
@@ -99,19 +103,34 @@ impl<S: Surface> Job<S> {
         }
     }
 
-    /// Makes the frame readable. What came down is in the slot.
-    pub(crate) fn publish(self, staged: bool) {
+    /// Makes the frame readable, if what came down is in the slot, or gives it up: then nothing reads the surface or
+    /// writes the slot any more. Each step is done whatever becomes of the one before.
+    pub(crate) fn settle(self, landed: Result<Landed, Failure>, part: &str, guard: &Guard) {
         let Self { surface, slot, stamp, place } = self;
-        let at_ns = slot.publish(&stamp);
-        drop(surface);
-        place.settle(&stamp, Outcome::Published { at_ns, staged });
+        let outcome = guard.over(part, || match landed {
+            Ok(Landed { staged }) => Outcome::Published { at_ns: slot.publish(&stamp), staged },
+            Err(failure) => {
+                drop(slot);
+                Outcome::Failed(failure)
+            }
+        });
+        let outcome = outcome.unwrap_or(Outcome::Failed(Failure::Internal));
+        guard.over(part, || drop(surface));
+        guard.over(part, || place.settle(&stamp, outcome));
     }
 
-    /// Gives the frame up. Nothing reads the surface or writes the slot any more.
+    /// Gives the frame up, as [`settle`](Self::settle) does, on a thread that is none of the engine's.
     pub(crate) fn give_up(self, failure: Failure) {
         let Self { surface, slot, stamp, place } = self;
         drop(slot);
         drop(surface);
         place.settle(&stamp, Outcome::Failed(failure));
     }
+}
+
+/// A copy that has ended well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landed {
+    /// Its ring was not pinned.
+    pub(crate) staged: bool,
 }

@@ -15,6 +15,7 @@
 mod cuda;
 mod engine;
 mod entrance;
+mod guard;
 mod job;
 mod lane;
 mod reaper;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use cudarc::driver::CudaStream;
 pub use engine::{Engine, Setup, StartError};
+pub use guard::OnPanic;
 pub use job::{DevicePlane, Failure, Outcome, Outcomes, Planes, Surface};
 pub use lane::{Lane, NoRoom, NotAdmitted, Place};
 pub use status::Status;

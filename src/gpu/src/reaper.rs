@@ -8,7 +8,8 @@ use vas_cuda::CudaError;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
-use crate::job::{Failure, Job, Surface};
+use crate::guard::Guard;
+use crate::job::{Failure, Job, Landed, Surface};
 use crate::rings::Ring;
 use crate::sleeper::Sleeper;
 
@@ -20,7 +21,7 @@ pub(crate) enum Arrival<S> {
         job: Job<S>,
         tools: Tools,
         /// Whether all of it was queued, and `tools.done` recorded behind it.
-        queued: Result<(), CudaError>,
+        queued: Result<(), Failure>,
     },
     /// A frame of which nothing is queued.
     Refused { job: Job<S>, failure: Failure },
@@ -103,11 +104,15 @@ impl<S: Surface> Landing<S> {
     }
 }
 
+/// What it is called where a panic is told.
+const PART: &str = "reaper";
+
 /// The reaper's thread.
 pub(crate) struct Reaper<S> {
     pub(crate) gpu: Arc<Gpu>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) landing: Arc<Landing<S>>,
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl<S: Surface> Reaper<S> {
@@ -122,9 +127,11 @@ impl<S: Surface> Reaper<S> {
             let ended = self.landing.ended.load(Ordering::SeqCst);
             match self.landing.arrivals.pop() {
                 Some(Arrival::Copying { job, tools, queued }) => self.land(job, tools, queued),
-                Some(Arrival::Refused { job, failure }) => job.give_up(failure),
+                Some(Arrival::Refused { job, failure }) => {
+                    job.settle(Err(failure), PART, &self.guard);
+                }
                 Some(Arrival::Unpin(rings)) => {
-                    drop(rings);
+                    self.guard.over(PART, || drop(rings));
                     self.landing.unpinning.store(false, Ordering::SeqCst);
                 }
                 None if ended => return,
@@ -133,21 +140,36 @@ impl<S: Surface> Reaper<S> {
         }
     }
 
-    fn land(&self, mut job: Job<S>, tools: Tools, queued: Result<(), CudaError>) {
-        let landed = queued.and_then(|()| tools.done.synchronize());
-        if let Err(error) = landed {
+    fn land(&self, mut job: Job<S>, tools: Tools, queued: Result<(), Failure>) {
+        let landed = self.guard.over(PART, || self.wait_for(&mut job, &tools, queued));
+        let landed = landed.unwrap_or_else(|| {
+            // Where it stopped nobody knows: what runs ends first.
+            self.guard.over(PART, || self.stream.settle());
+            Err(Failure::Internal)
+        });
+        self.landing.keep(tools);
+        job.settle(landed, PART, &self.guard);
+    }
+
+    /// Waits for the copy to end, and sees to it that the slot holds the picture.
+    fn wait_for(
+        &self,
+        job: &mut Job<S>,
+        tools: &Tools,
+        queued: Result<(), Failure>,
+    ) -> Result<Landed, Failure> {
+        if let Err(failure) = queued.and_then(|()| Ok(tools.done.synchronize()?)) {
             // Part of the copy may still run: neither slot nor surface may go before it has ended.
             self.stream.settle();
-            self.landing.keep(tools);
-            return job.give_up(self.failure(error));
+            return Err(match failure {
+                Failure::Cuda(error) => self.failure(error),
+                other => other,
+            });
         }
-        let staged = tools.staging.is_some();
-        let written = tools.staging.as_ref().map_or(Ok(()), |staging| write(&mut job, staging));
-        self.landing.keep(tools);
-        match written {
-            Ok(()) => job.publish(staged),
-            Err(failure) => job.give_up(failure),
+        if let Some(staging) = &tools.staging {
+            write(job, staging)?;
         }
+        Ok(Landed { staged: tools.staging.is_some() })
     }
 
     fn failure(&self, error: CudaError) -> Failure {

@@ -9,10 +9,14 @@ use vas_cuda::CudaError;
 use crate::cuda::{Event, Gpu, Staging, Stream};
 use crate::engine::StartError;
 use crate::entrance::Entrance;
+use crate::guard::Guard;
 use crate::job::{Failure, Job, Surface};
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::Rings;
 use crate::status::Status;
+
+/// What it is called where a panic is told.
+const PART: &str = "download engine";
 
 /// What the engine's thread begins with.
 pub(crate) struct Parts<S> {
@@ -21,11 +25,12 @@ pub(crate) struct Parts<S> {
     pub(crate) decode_stream: Arc<CudaStream>,
     pub(crate) entrance: Arc<Entrance<S>>,
     pub(crate) places: u32,
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl<S: Surface + 'static> Parts<S> {
     pub(crate) fn begin(self) -> Result<Worker<S>, StartError> {
-        let Self { gpu, decode_stream, entrance, places } = self;
+        let Self { gpu, decode_stream, entrance, places, guard } = self;
         gpu.bind()?;
         let stream = Arc::new(Stream::new(&gpu)?);
         let decoded = Event::new(&gpu)?;
@@ -34,11 +39,12 @@ impl<S: Surface + 'static> Parts<S> {
             gpu: Arc::clone(&gpu),
             stream: Arc::clone(&stream),
             landing: Arc::clone(&landing),
+            guard: Arc::clone(&guard),
         };
         let name = format!("vas-reap-{}", gpu.ordinal());
         let reaper = std::thread::Builder::new().name(name).spawn(move || reaper.run())?;
         let rings = Rings::new(&gpu);
-        Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, entrance, gpu })
+        Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, entrance, gpu, guard })
     }
 }
 
@@ -54,13 +60,15 @@ pub(crate) struct Worker<S> {
     decode_stream: Arc<CudaStream>,
     entrance: Arc<Entrance<S>>,
     gpu: Arc<Gpu>,
+    guard: Arc<Guard>,
 }
 
 impl<S: Surface> Worker<S> {
     pub(crate) fn run(mut self) {
         self.entrance.enrol();
+        let guard = Arc::clone(&self.guard);
         loop {
-            self.see_to_rings();
+            guard.over(PART, || self.see_to_rings());
             match self.entrance.next() {
                 Some(job) => self.take(job),
                 None if self.entrance.is_stopping() => break,
@@ -116,9 +124,13 @@ impl<S: Surface> Worker<S> {
     }
 
     fn take(&mut self, mut job: Job<S>) {
-        let arrival = match self.queue(&mut job) {
-            Ok((tools, queued)) => Arrival::Copying { job, tools, queued },
-            Err(failure) => Arrival::Refused { job, failure: self.judge(failure) },
+        let guard = Arc::clone(&self.guard);
+        let queued = guard.over(PART, || self.queue(&mut job).map_err(|why| self.judge(why)));
+        let arrival = match queued {
+            Some(Ok((tools, queued))) => Arrival::Copying { job, tools, queued },
+            Some(Err(failure)) => Arrival::Refused { job, failure },
+            // Nothing of it is queued: that is caught on its own.
+            None => Arrival::Refused { job, failure: Failure::Internal },
         };
         self.landing.add(arrival);
     }
@@ -132,7 +144,7 @@ impl<S: Surface> Worker<S> {
     }
 
     /// Queues the copy of a frame. In case of an error none of it is queued.
-    fn queue(&mut self, job: &mut Job<S>) -> Result<(Tools, Result<(), CudaError>), Failure> {
+    fn queue(&mut self, job: &mut Job<S>) -> Result<(Tools, Result<(), Failure>), Failure> {
         if self.gpu.lost().is_some() {
             return Err(Failure::DeviceLost);
         }
@@ -141,20 +153,32 @@ impl<S: Surface> Worker<S> {
         let (luma, chroma) = destination(job, &tools);
         let pitch = geometry.stride() as usize;
         let (width, height) = (geometry.width() as usize, geometry.height() as usize);
-        let first = self.follow_decoder().and_then(|()| {
+        let guard = Arc::clone(&self.guard);
+        let first: Option<Result<(), CudaError>> = guard.over(PART, || {
+            self.follow_decoder()?;
             // SAFETY: a plane of the slot or of the staging memory, which are the job's until it has landed.
             unsafe { self.stream.copy_down(planes.luma, luma, pitch, width, height) }
         });
-        if let Err(error) = first {
-            self.landing.keep(tools);
-            return Err(error.into());
+        match first {
+            Some(Ok(())) => {}
+            failed => {
+                if failed.is_none() {
+                    // It may be queued or not: it has ended then, and nothing of it is left.
+                    guard.over(PART, || self.stream.settle());
+                }
+                self.landing.keep(tools);
+                return Err(failed.and_then(Result::err).map_or(Failure::Internal, Failure::from));
+            }
         }
         let (width, height) =
             (geometry.chroma_row_bytes() as usize, geometry.chroma_rows() as usize);
-        // SAFETY: as above.
-        let second = unsafe { self.stream.copy_down(planes.chroma, chroma, pitch, width, height) };
-        let queued = second.and_then(|()| tools.done.record(&self.stream));
-        Ok((tools, queued))
+        let queued: Option<Result<(), CudaError>> = guard.over(PART, || {
+            // SAFETY: as above.
+            unsafe { self.stream.copy_down(planes.chroma, chroma, pitch, width, height)? };
+            tools.done.record(&self.stream)
+        });
+        // The reaper lets what runs end first.
+        Ok((tools, queued.map_or(Err(Failure::Internal), |queued| queued.map_err(Failure::from))))
     }
 
     /// Orders what is queued next after all that the decoder has queued.

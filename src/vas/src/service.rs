@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use vas_frame::CameraId;
 
@@ -90,8 +91,8 @@ impl Parts {
         (pipeline, CameraStatus::new(camera.id.clone(), inputs, record, export, producer), started)
     }
 
-    /// Adds those who take the frames of the input that is exported; whose demand decides on decoding, when
-    /// nobody else takes frames.
+    /// Adds those who take the frames of the input that is exported; the demand of the tap's readers, if there is
+    /// one.
     fn export(
         &self,
         camera: &Camera,
@@ -104,14 +105,12 @@ impl Parts {
         let asked = Arc::new(Demand::default());
         let (tap, facts) = frame_path.add(camera, shown, &asked);
         *export = Some(facts);
-        // A decoder that others need too does not rest.
-        let rests = takers.is_empty() && camera.idle == WhenIdle::Stop;
         // Last: it moves the frame on.
         takers.push(Box::new(tap));
-        Ok(rests.then_some(asked))
+        Ok(Some(asked))
     }
 
-    /// The decode branch, if anybody takes frames.
+    /// The decode branch, if anybody takes frames; `demand` is that of the tap's readers, if there is a tap.
     fn decode(
         &self,
         camera: &Camera,
@@ -120,13 +119,36 @@ impl Parts {
         mut takers: Vec<Box<dyn Taker>>,
         demand: Option<Arc<Demand>>,
     ) -> Option<Box<dyn Branch>> {
+        // What others need, too, does not rest, and is not put off.
+        let for_tap_alone = takers.len() == 1 && demand.is_some();
+        let demand = demand.filter(|_| for_tap_alone && camera.idle == WhenIdle::Stop);
         let taker = match takers.len() {
             0 => return None,
             1 => takers.pop()?,
             _ => Box::new(takers),
         };
         let decoders = Decoders::new(camera, Arc::clone(&self.gpus), held(camera, roles));
-        Some(Box::new(Decode::new(shown, taker, demand, decoders, camera.decode_frames)))
+        let decode = Decode::new(shown, taker, demand, decoders, camera.decode_frames);
+        Some(Box::new(if for_tap_alone { decode.put_off() } else { decode }))
+    }
+
+    /// Starts what the frame path lacks, and asks again for what could not be had.
+    pub(crate) fn look_after_frame_path(&mut self, now: Instant) {
+        if let Some(frame_path) = &mut self.frame_path {
+            frame_path.look_after(now);
+        }
+    }
+
+    /// Says why the frame path is not started.
+    pub(crate) fn put_off_frame_path(&mut self, words: &str) {
+        if let Some(frame_path) = &mut self.frame_path {
+            frame_path.refuse(words);
+        }
+    }
+
+    /// Panics in the frame path's threads that it got over.
+    pub(crate) fn frame_path_panics(&self) -> u64 {
+        self.frame_path.as_ref().map_or(0, FramePath::panics)
     }
 
     /// Takes back what a camera was given, once its threads have ended. It may then be started again.

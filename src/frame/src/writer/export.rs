@@ -345,6 +345,14 @@ impl CameraExport {
         self.retired.bytes()
     }
 
+    /// To be called some times a second: when no frame was published for `quiet_ns`, readers that attach from
+    /// then on are given none from before, as after [`RingWriter::pause`].
+    pub fn pause_if_quiet(&self, now_ns: u64, quiet_ns: u64) {
+        if let Some(current) = &self.current {
+            current.ring.pause_if_quiet(now_ns, quiet_ns);
+        }
+    }
+
     /// To be called about once a second: frees retired rings, and checks that the path still names what
     /// this writer holds. `false`: somebody removed it; drop this and claim the camera again.
     pub fn housekeep(&mut self) -> bool {

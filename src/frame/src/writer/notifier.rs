@@ -17,11 +17,17 @@ pub struct Notifier {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Panics of this process's notifiers that they got over.
+static PANICS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
     /// Locked when a ring opens and by the notifier's own thread; never by a publisher.
     rings: Mutex<Vec<Weak<Ring>>>,
+    /// Has the thread panic at its next look, for tests.
+    #[cfg(test)]
+    armed: std::sync::atomic::AtomicBool,
 }
 
 /// What a ring keeps to reach its notifier.
@@ -46,11 +52,22 @@ impl Notifier {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { stop: AtomicBool::new(false), rings: Mutex::default() });
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            rings: Mutex::default(),
+            #[cfg(test)]
+            armed: std::sync::atomic::AtomicBool::new(false),
+        });
         let of_thread = Arc::clone(&shared);
         let thread =
             thread::Builder::new().name("vas-notifier".into()).spawn(move || of_thread.run())?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// How often notifiers of this process panicked and went on.
+    #[must_use]
+    pub fn panics() -> u64 {
+        PANICS.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     pub(crate) fn bell(&self) -> Bell {
@@ -69,13 +86,41 @@ impl Shared {
     fn run(&self) {
         while !self.stop.load(Ordering::Acquire) {
             thread::park();
-            let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-            for ring in rings.iter().filter_map(Weak::upgrade) {
-                // The mark orders nothing: whoever sets it rings after it, and the futex has its own lock.
-                if ring.crowd_waits.swap(false, Ordering::Relaxed) {
-                    let woken = futex::wake(&ring.header().published, i32::MAX as u32);
-                    ring.is_crowded.store(woken > WAKE_AT_ONCE as usize, Ordering::Relaxed);
-                }
+            self.guarded_look();
+        }
+    }
+
+    /// A panic costs this look only: readers that it did not wake look again by themselves after 50 ms, and with
+    /// the next frame there is another look.
+    #[cfg(not(loom))]
+    fn guarded_look(&self) {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.look())) {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            let words = text.unwrap_or("a panic without words");
+            PANICS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tracing::error!(
+                "internal error in the notifier of the frame path: {words}; it goes on"
+            );
+        }
+    }
+
+    /// The model checker is to see each panic.
+    #[cfg(loom)]
+    fn guarded_look(&self) {
+        self.look();
+    }
+
+    fn look(&self) {
+        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        for ring in rings.iter().filter_map(Weak::upgrade) {
+            // The mark orders nothing: whoever sets it rings after it, and the futex has its own lock.
+            if ring.crowd_waits.swap(false, Ordering::Relaxed) {
+                #[cfg(test)]
+                assert!(!self.armed.swap(false, Ordering::SeqCst), "a test asked for it");
+                let woken = futex::wake(&ring.header().published, i32::MAX as u32);
+                ring.is_crowded.store(woken > WAKE_AT_ONCE as usize, Ordering::Relaxed);
             }
         }
     }
@@ -92,5 +137,39 @@ impl Drop for Notifier {
                 );
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::writer::{CameraExport, ExportRoot, OpenRing, RingOptions};
+    use crate::{Access, CameraId, Colour, Geometry};
+
+    #[test]
+    fn a_panic_is_counted_and_the_next_crowd_is_woken() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
+        let notifier = Arc::new(Notifier::start().unwrap());
+        let camera = CameraId::new("gate").unwrap();
+        let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
+        let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
+        let options = RingOptions { slots: 2, lease_ns: 0, frame_rate: (25, 1) };
+        let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
+            panic!("nothing is in the way");
+        };
+        let ring = notifier.shared.rings.lock().unwrap()[0].upgrade().unwrap();
+        let before = Notifier::panics();
+        notifier.shared.armed.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            ring.crowd_waits.store(true, Ordering::Relaxed);
+            notifier.bell().ring();
+            while ring.crowd_waits.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+        }
+        assert!(!notifier.shared.armed.load(Ordering::SeqCst));
+        assert_eq!(Notifier::panics(), before + 1);
+        drop(writer);
     }
 }

@@ -67,6 +67,9 @@ pub(crate) struct Ring {
     /// Held while the newest frame's line is written. Uncontended where an engine publishes a camera's
     /// frames from one thread at a time, as all do.
     publishing: Mutex<()>,
+    /// Whether `copying` was last made 1, as far as the claiming thread is to know without looking at words that
+    /// readers share.
+    runs: AtomicBool,
     /// Set by a publisher for the notifier: somebody is left to be woken.
     pub(crate) crowd_waits: AtomicBool,
     /// Set by the notifier: it woke many, so that publishers leave all of them to it.
@@ -101,6 +104,7 @@ impl Ring {
             busy: (0..slots).map(|_| AtomicBool::new(false)).collect(),
             unclaimable: AtomicBool::new(false),
             publishing: Mutex::new(()),
+            runs: AtomicBool::new(false),
             crowd_waits: AtomicBool::new(false),
             is_crowded: AtomicBool::new(false),
             bell,
@@ -174,6 +178,9 @@ impl Ring {
 
     /// Says that no frame of the camera was left out from `first_frame_id` on, until further notice.
     fn resume(&self, first_frame_id: u64) {
+        // Before the words that readers see, and `pause` the other way round: of two threads at once, either the
+        // last word is a pause and the next frame resumes, or it is ours and the next pause is told again.
+        self.runs.store(true, Ordering::Release);
         let header = self.header();
         header.resumed_frame_id.store(first_frame_id, Ordering::Relaxed);
         // Partner: the acquire fence in `Mapped::runs_since`. Who sees the 1 sees the id.
@@ -181,8 +188,28 @@ impl Ring {
     }
 
     /// Says that frames are left out from now on: the newest one here may be of any age.
+    ///
+    /// Told by the claiming thread, by an engine that gives a frame up, and by whoever sees that none comes.
     fn pause(&self) {
-        self.header().copying.store(0, Ordering::Relaxed);
+        let copying = &self.header().copying;
+        // Nothing is stored where nobody reads: it is told with each frame that is left out.
+        if copying.load(Ordering::Relaxed) != 0 {
+            copying.store(0, Ordering::Relaxed);
+        }
+        self.runs.store(false, Ordering::Release);
+    }
+
+    /// Says that frames are left out if none was published for `quiet_ns`: its camera is away, or whatever is
+    /// before its slots is stuck.
+    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet_ns: u64) {
+        let header = self.header();
+        let newest_id = header.frame_id.load(Ordering::Relaxed);
+        let newest_ns = header.timestamp_ns.load(Ordering::Relaxed);
+        // One from before the run of copying is given to nobody: the run's first is on its way.
+        let is_of_run = newest_id >= header.resumed_frame_id.load(Ordering::Relaxed);
+        if is_of_run && now_ns.saturating_sub(newest_ns) >= quiet_ns {
+            self.pause();
+        }
     }
 
     /// Slot of the newest frame, once there is one.
@@ -220,12 +247,11 @@ impl Ring {
 pub struct RingWriter {
     ring: Arc<Ring>,
     next: u32,
-    copying: bool,
 }
 
 impl RingWriter {
     pub(crate) fn new(ring: Arc<Ring>) -> Self {
-        Self { ring, next: 0, copying: false }
+        Self { ring, next: 0 }
     }
 
     /// The pictures that this ring takes.
@@ -247,21 +273,17 @@ impl RingWriter {
     }
 
     /// Tells readers that frames are published from `first_frame_id` on, without a pause. A ring begins
-    /// paused.
+    /// paused. To be said with each frame: other threads pause, too.
     pub fn resume(&mut self, first_frame_id: u64) {
-        if !self.copying {
+        if !self.ring.runs.load(Ordering::Relaxed) {
             self.ring.resume(first_frame_id);
-            self.copying = true;
         }
     }
 
-    /// Tells readers that frames are left out because nobody asks for them. Readers that attach later
-    /// are given nothing from before.
+    /// Tells readers that a frame is left out, for whatever reason. Readers that attach later are given
+    /// nothing from before.
     pub fn pause(&mut self) {
-        if self.copying {
-            self.ring.pause();
-            self.copying = false;
-        }
+        self.ring.pause();
     }
 
     /// Takes the slot that is longest out of use. Allocates nothing, waits for nothing.
@@ -278,7 +300,7 @@ impl RingWriter {
         // `sfence` of `before_pixels`.
         let ring = Arc::clone(&self.ring);
         let odd = seqlock::begin_write(&ring.entry(slot).sequence);
-        Ok(ClaimedSlot { ring, slot, odd, published: false })
+        Ok(ClaimedSlot { ring, slot, odd, stage: Stage::Open })
     }
 }
 
@@ -295,7 +317,18 @@ pub struct ClaimedSlot {
     ring: Arc<Ring>,
     slot: u32,
     odd: u64,
-    published: bool,
+    stage: Stage,
+}
+
+/// How far a slot has come; what is left to do when its holder goes, be it by a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It may be written.
+    Open,
+    /// It holds a frame.
+    Closed,
+    /// The claiming thread may take it again.
+    Free,
 }
 
 impl ClaimedSlot {
@@ -351,12 +384,12 @@ impl ClaimedSlot {
     ///
     /// An engine publishes a camera's frames in the order of their ids.
     pub fn publish(mut self, stamp: &Stamp) -> u64 {
-        self.published = true;
         let ring = &*self.ring;
         let now_ns = monotonic_ns();
         SLOT.before_stores();
         self.fill_entry(stamp, now_ns);
         self.close();
+        self.stage = Stage::Closed;
 
         let publishing = ring.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let header = ring.header();
@@ -367,6 +400,7 @@ impl ClaimedSlot {
         header.newest_slot.store(self.slot, Ordering::Relaxed);
         HEAD.end_write(&header.head_sequence, odd);
         drop(publishing);
+        self.stage = Stage::Free;
         self.free();
         ring.wake();
         now_ns
@@ -431,14 +465,18 @@ impl ClaimedSlot {
 impl Drop for ClaimedSlot {
     /// Given up: the slot holds no frame, and the older frames stay readable.
     fn drop(&mut self) {
-        if self.published {
-            return;
+        match self.stage {
+            Stage::Free => return,
+            // A panic between the slot and the head: the frame is there, if nobody was told of it.
+            Stage::Closed => return self.free(),
+            Stage::Open => {}
         }
         let entry = self.ring.entry(self.slot);
         SLOT.before_stores();
         entry.frame_id.store(0, Ordering::Relaxed);
         entry.reuse_not_before_ns.store(0, Ordering::Relaxed);
         self.close();
+        self.ring.pause();
         self.free();
     }
 }

@@ -7,7 +7,7 @@ use vas_gpu::{Failure, NotAdmitted, Outcome, StartError};
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
 use crate::rig::{Camera, Device, geometry, is_published};
-use crate::surface::{Shape, TestSurface};
+use crate::surface::{Panics, Shape, TestSurface};
 
 fn shape() -> Shape {
     Shape::drawn(96, 64, 5)
@@ -288,4 +288,41 @@ fn a_context_that_comes_to_harm_is_lost() {
         return;
     };
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+#[test]
+fn a_panic_of_either_thread_costs_its_frame_and_is_told() {
+    let Some(run) = SimulatedGpu::new().in_child(|_| {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        let mut camera = Camera::new(&engine, geometry(96, 64));
+        assert!(is_published(&camera.pass(&device, shape(), 1).0));
+        for (panics, words) in [(Panics::Planes, "download engine: "), (Panics::Drop, "reaper: ")] {
+            let (mut surface, _) = TestSurface::decode(shape(), 2, device.decode);
+            surface.panics = Some(panics);
+            let before = camera.seen.so_far().len();
+            camera.submit(surface).unwrap();
+            let (_, outcome) = camera.seen.wait(before + 1)[before];
+            match panics {
+                Panics::Planes => assert_eq!(outcome, Outcome::Failed(Failure::Internal)),
+                // By then readers have it.
+                Panics::Drop => assert!(is_published(&outcome), "{outcome:?}"),
+            }
+            let told = std::mem::take(&mut *device.panics.lock().unwrap());
+            assert!(matches!(&told[..], [one] if one.starts_with(words)), "{told:?}");
+            // Both go on, and no place is lost.
+            for seed in 3..6 {
+                let (outcome, visible) = camera.pass(&device, shape(), seed);
+                assert!(is_published(&outcome), "{panics:?}, next: {outcome:?}");
+                assert!(camera.newest().1 == visible, "{panics:?}, next: other bytes");
+            }
+            assert_eq!(camera.lane.in_flight(), 0);
+        }
+        drop(camera);
+        engine.stop();
+        device.close();
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
 }

@@ -14,7 +14,6 @@ use vas_gpu::{Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Place, Setup
 
 use crate::surface::{Shape, TestSurface, Visible};
 
-const LONG: Duration = Duration::from_secs(60);
 pub(crate) const SLOTS: u32 = 8;
 pub(crate) const IN_FLIGHT: u32 = 3;
 
@@ -50,6 +49,8 @@ pub(crate) struct Device {
     pub(crate) decode: CUstream,
     decode_stream: Arc<CudaStream>,
     pub(crate) lost: Arc<AtomicU32>,
+    /// What panics were told.
+    pub(crate) panics: Arc<Mutex<Vec<String>>>,
 }
 
 impl Device {
@@ -63,17 +64,20 @@ impl Device {
         let context = CudaContext::new(number).unwrap();
         let decode_stream = context.new_stream().unwrap();
         let decode = decode_stream.cu_stream();
-        Self { context, decode, decode_stream, lost: Arc::default() }
+        Self { context, decode, decode_stream, lost: Arc::default(), panics: Arc::default() }
     }
 
     pub(crate) fn start_engine(&self) -> Result<Engine<TestSurface>, StartError> {
-        let lost = Arc::clone(&self.lost);
+        let (lost, panics) = (Arc::clone(&self.lost), Arc::clone(&self.panics));
         let setup = Setup {
             driver: Driver::probe().unwrap(),
             decode_stream: Arc::clone(&self.decode_stream),
             places: 64,
             on_lost: Box::new(move |_| {
                 lost.fetch_add(1, Ordering::SeqCst);
+            }),
+            on_panic: Box::new(move |part, words| {
+                panics.lock().unwrap().push(format!("{part}: {words}"));
             }),
         };
         Engine::start(setup)
@@ -91,6 +95,9 @@ pub(crate) struct Camera {
     pub(crate) seen: Arc<Seen>,
     pub(crate) lane: Lane<TestSurface>,
     next_id: u64,
+    /// Attached before the first frame: a frame that is given up is a gap, and who comes later is given nothing
+    /// from before it.
+    early: Mutex<Reader>,
     dir: tempfile::TempDir,
 }
 
@@ -107,7 +114,8 @@ impl Camera {
         let writer = open(&mut export, geometry).unwrap();
         let seen = Arc::new(Seen::default());
         let lane = engine.lane(IN_FLIGHT, Arc::clone(&seen) as _).unwrap();
-        Self { export, writer, seen, lane, next_id: 1, dir }
+        let early = Mutex::new(Reader::open(dir.path(), &id()).unwrap());
+        Self { export, writer, seen, lane, next_id: 1, early, dir }
     }
 
     /// For a process that ends without dropping this.
@@ -139,14 +147,9 @@ impl Camera {
         (seen[before].1, visible)
     }
 
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::open(self.dir.path(), &id()).unwrap()
-    }
-
     /// The newest frame as a reader has it.
     pub(crate) fn newest(&self) -> (u64, Visible) {
-        let mut reader = self.reader();
-        let frame = reader.newer_than(0, LONG).unwrap();
+        let frame = self.early.lock().unwrap().latest().unwrap();
         let frame_id = frame.meta().frame_id;
         let mut image = Nv12Image::default();
         frame.copy_if_valid(&mut image).unwrap();
@@ -156,7 +159,7 @@ impl Camera {
 
     /// Ids of all frames that can be read, oldest first.
     pub(crate) fn readable(&self) -> Vec<u64> {
-        let (mut reader, mut ids) = (self.reader(), Vec::new());
+        let (mut reader, mut ids) = (self.early.lock().unwrap(), Vec::new());
         while let Ok(frame) = reader.next_after(ids.last().copied().unwrap_or(0), Duration::ZERO) {
             ids.push(frame.meta().frame_id);
         }

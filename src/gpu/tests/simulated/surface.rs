@@ -93,6 +93,17 @@ pub(crate) struct TestSurface {
     host: *mut c_void,
     /// Counts if copies run as it is dropped: for the only frame in flight.
     pub(crate) busy_drops: Option<Arc<AtomicU32>>,
+    /// Where it is to panic.
+    pub(crate) panics: Option<Panics>,
+}
+
+/// What of a surface's panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Panics {
+    /// On the engine's thread.
+    Planes,
+    /// On the reaper.
+    Drop,
 }
 
 // SAFETY: addresses, given back once.
@@ -127,12 +138,13 @@ impl TestSurface {
                 shape.height.div_ceil(2),
             ),
         };
-        (Self { planes, device, host, busy_drops: None }, visible)
+        (Self { planes, device, host, busy_drops: None, panics: None }, visible)
     }
 }
 
 impl Surface for TestSurface {
     fn planes(&self) -> Planes {
+        assert_ne!(self.panics, Some(Panics::Planes), "no planes");
         self.planes
     }
 }
@@ -149,5 +161,6 @@ impl Drop for TestSurface {
         for code in freed {
             assert_ne!(code, CUresult::CUDA_ERROR_INVALID_CONTEXT, "dropped without a context");
         }
+        assert_ne!(self.panics, Some(Panics::Drop), "not to be dropped");
     }
 }

@@ -9,6 +9,8 @@ use std::thread::{JoinHandle, Thread};
 use crossbeam_queue::ArrayQueue;
 use vas_media::Frame;
 
+use super::mend::Panics;
+
 /// Decoders that may wait for their end. Further ones end where they are.
 const MAX_WAITING: usize = 64;
 
@@ -36,7 +38,7 @@ struct Shared {
 }
 
 impl Closer {
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(panics: Arc<Panics>) -> io::Result<Self> {
         let shells = ArrayQueue::new(MAX_WAITING);
         while shells.push(Frame::new()).is_ok() {}
         let shared = Arc::new(Shared {
@@ -48,7 +50,7 @@ impl Closer {
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("vas-closer".into())
-            .spawn(move || of_thread.work())?;
+            .spawn(move || of_thread.work(&panics))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -89,12 +91,12 @@ impl Closing {
 }
 
 impl Shared {
-    fn work(&self) {
+    fn work(&self, panics: &Panics) {
         loop {
             let ending = self.stop.load(Ordering::SeqCst);
             match self.waiting.pop() {
                 Some(mut frame) => {
-                    frame.clear();
+                    panics.over("closer", None, || frame.clear());
                     let _ = self.shells.push(frame);
                 }
                 None if ending => return,

@@ -11,6 +11,7 @@ use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
 use vas_media::{Frame, SurfaceFormat};
 
 use super::facts::ExportFacts;
+use super::mend::Panics;
 use crate::pipeline::{DropReason, Shown};
 
 /// A camera's way through a download engine, used by one thread at a time.
@@ -40,11 +41,32 @@ pub(super) struct Account {
     camera: CameraId,
     shown: Arc<Shown>,
     facts: Arc<ExportFacts>,
+    panics: Arc<Panics>,
 }
 
 impl Account {
-    pub(super) fn new(camera: CameraId, shown: Arc<Shown>, facts: Arc<ExportFacts>) -> Self {
-        Self { camera, shown, facts }
+    pub(super) fn new(
+        camera: CameraId,
+        shown: Arc<Shown>,
+        facts: Arc<ExportFacts>,
+        panics: Arc<Panics>,
+    ) -> Self {
+        Self { camera, shown, facts, panics }
+    }
+
+    /// Does a piece of a part's work for this camera; see [`Panics::over`].
+    pub(super) fn over<R>(&self, part: &'static str, work: impl FnOnce() -> R) -> Option<R> {
+        self.panics.over(part, Some(&self.camera), work)
+    }
+
+    /// Tells and counts a panic of a part's.
+    pub(super) fn panicked(&self, part: &str, words: &str) {
+        self.panics.note(part, Some(&self.camera), words);
+    }
+
+    /// See [`Panics::trip`].
+    pub(super) fn trip(&self, place: &'static str) {
+        self.panics.trip(place);
     }
 
     pub(super) fn camera(&self) -> &CameraId {

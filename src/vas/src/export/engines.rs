@@ -13,6 +13,7 @@ use vas_media::{CudaDevice, GpuError};
 use super::closer::Closer;
 use super::cuda::{CudaLane, Picture, Told};
 use super::limits::MAX_IN_FLIGHT;
+use super::mend::Panics;
 
 /// Cameras of one GPU: NVDEC decodes some 300 at 25 pictures a second on the largest.
 const MAX_CAMERAS: u32 = 512;
@@ -36,13 +37,14 @@ pub(super) enum NoEngine {
 }
 
 /// All engines that were asked for, by the number of their GPU.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Engines {
     running: BTreeMap<usize, Running>,
     /// Why the last engine of a GPU ended, if the GPU was lost.
     lost: BTreeMap<usize, CudaError>,
     /// After the engines, which give pictures to it to the last.
     closer: Option<Closer>,
+    panics: Arc<Panics>,
 }
 
 /// An engine, and the device that it borrows its stream of: whoever opens the device meanwhile has the same.
@@ -55,13 +57,17 @@ struct Running {
 }
 
 impl Engines {
+    pub(super) fn new(panics: Arc<Panics>) -> Self {
+        Self { running: BTreeMap::new(), lost: BTreeMap::new(), closer: None, panics }
+    }
+
     /// A camera's way into the engine of a GPU, which is started if it is the first there.
     pub(super) fn lane(&mut self, device: usize, told: Arc<Told>) -> Result<CudaLane, NoEngine> {
         self.let_go();
         let running = match self.running.entry(device) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let running = entry.insert(start(device)?);
+                let running = entry.insert(start(device, &self.panics)?);
                 self.lost.remove(&device);
                 running
             }
@@ -71,7 +77,7 @@ impl Engines {
         }
         let closer = match &mut self.closer {
             Some(closer) => closer,
-            none => none.insert(Closer::start()?),
+            none => none.insert(Closer::start(Arc::clone(&self.panics))?),
         };
         Ok(CudaLane::new(device, &running.engine, closer.way(), told)?)
     }
@@ -128,17 +134,19 @@ impl Engines {
     }
 }
 
-fn start(device: usize) -> Result<Running, NoEngine> {
+fn start(device: usize, panics: &Arc<Panics>) -> Result<Running, NoEngine> {
     let driver = Driver::probe()?;
     // A decoder has it open, or had: this is the same one.
     let opened = CudaDevice::open(device)?;
     let of_engine = Arc::clone(&opened);
+    let panics = Arc::clone(panics);
     let engine = Engine::start(Setup {
         driver,
         decode_stream: opened.shared_decode_stream(),
         places: MAX_CAMERAS * MAX_IN_FLIGHT,
         // Decoders on it fail from now on, whatever the driver goes on to tell them.
         on_lost: Box::new(move |error| of_engine.tell_lost(error.to_string())),
+        on_panic: Box::new(move |part, words| panics.note(part, None, words)),
     })?;
     tracing::info!("downloading from GPU {device} ({})", opened.name());
     Ok(Running { engine, _device: opened, ending: false })

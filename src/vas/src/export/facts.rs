@@ -75,6 +75,29 @@ impl ExportFacts {
         Some(self.longest_ns.swap(0, Ordering::Relaxed)).filter(|&longest_ns| longest_ns > 0)
     }
 
+    /// Says why there is no export; whether that is news.
+    pub(crate) fn refuse(&self, words: &str) -> bool {
+        let mut news = false;
+        self.set(|facts| {
+            news = facts.state != "refused" || facts.detail != words;
+            facts.state = "refused";
+            words.clone_into(&mut facts.detail);
+            facts.slots = 0;
+            facts.ring_bytes = 0;
+        });
+        news
+    }
+
+    /// What it was refused for is over; a ring comes with its first reader.
+    pub(crate) fn no_longer_refuse(&self) {
+        self.set(|facts| {
+            if facts.state == "refused" {
+                facts.state = "opening";
+                facts.detail.clear();
+            }
+        });
+    }
+
     pub(super) fn set(&self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -1,24 +1,26 @@
 //! The thread that opens rings and looks after them, so that no decode thread ever waits for memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::{
-    CameraExport, CameraId, Demanded, ExportError, ExportRoot, Geometry, Notifier, OpenRing,
-    RingOptions, RingPages, RingWriter, monotonic_ns,
+    CameraExport, CameraId, Demanded, ExportError, Geometry, OpenRing, RingOptions, RingPages,
+    RingWriter, monotonic_ns,
 };
 use vas_media::{Fraction, GpuError};
 
+use super::base::Base;
 use super::cuda::{CudaLane, Told};
 use super::download::{Account, Memory};
 use super::engines::{Engines, NoEngine};
 use super::facts::{DownloadFacts, ExportFacts};
 use super::limits::MAX_IN_FLIGHT;
+use super::mend::Panics;
 use super::ways::InUse;
 use crate::config::Export;
 use crate::pipeline::{Demand, Shown};
@@ -31,7 +33,11 @@ const ARRIVALS_NS: u64 = 50_000_000;
 const DEPARTURES_NS: u64 = 250_000_000;
 const RETRY_NS: u64 = 5_000_000_000;
 const HELD_RETRY_NS: u64 = 1_000_000_000;
-/// Wishes and new cameras that may wait for the keeper.
+/// Readers are told of a gap when no frame was published for so long.
+const QUIET_NS: u64 = 500_000_000;
+/// When the keeper goes on after a panic.
+const AFTER_PANIC_NS: u64 = 1_000_000_000;
+/// Wishes that may wait for the keeper.
 const MAX_WISHES: usize = 4096;
 
 /// What the keeper sends to a tap.
@@ -70,7 +76,6 @@ pub(super) struct Door {
     demand: Arc<Demand>,
     /// What readers want, if that has changed.
     demanded: Arc<ArrayQueue<Demanded>>,
-    thread: std::thread::Thread,
 }
 
 impl Door {
@@ -86,6 +91,11 @@ impl Door {
     /// Where engines account for the camera's frames.
     pub(super) fn account(&self) -> Account {
         self.told.account().clone()
+    }
+
+    /// See [`Panics::trip`].
+    pub(super) fn trip(&self, place: &'static str) {
+        self.told.account().trip(place);
     }
 
     pub(super) fn facts(&self) -> Arc<ExportFacts> {
@@ -116,7 +126,7 @@ impl Door {
 
     fn wish(&self, wish: Wish) -> bool {
         let asked = self.shared.wishes.push(wish);
-        self.thread.unpark();
+        self.shared.wake();
         asked.is_ok()
     }
 }
@@ -131,45 +141,93 @@ enum Wish {
 
 #[derive(Debug)]
 struct Shared {
+    /// Cameras that come or go, told by the one thread that starts and ends them: it must not wait for a keeper
+    /// that waits for memory or a driver.
+    comings: Mutex<VecDeque<Wish>>,
+    /// What taps ask for.
     wishes: ArrayQueue<Wish>,
     stop: AtomicBool,
+    /// Once it has been started; it ends when it is told to.
+    thread: OnceLock<Thread>,
+}
+
+impl Shared {
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    fn comings(&self) -> MutexGuard<'_, VecDeque<Wish>> {
+        self.comings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_coming(&self) -> Option<Wish> {
+        self.comings().pop_front()
+    }
 }
 
 /// The thread. Stopping it removes the cameras' files.
 #[derive(Debug)]
 pub(super) struct Keeper {
     shared: Arc<Shared>,
+    config: Export,
+    panics: Arc<Panics>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    pub(super) fn start(
-        root: Arc<ExportRoot>,
-        notifier: Arc<Notifier>,
-        config: &Export,
-    ) -> io::Result<Self> {
-        let shared =
-            Arc::new(Shared { wishes: ArrayQueue::new(MAX_WISHES), stop: AtomicBool::new(false) });
-        let mut work = Work {
-            root,
-            notifier,
-            hold: config.hold,
-            slots: config.slots,
-            cameras: HashMap::new(),
-            engines: Engines::default(),
+    /// Without its thread; cameras that come wait for it.
+    pub(super) fn new(config: &Export, panics: Arc<Panics>) -> Self {
+        let shared = Shared {
+            comings: Mutex::default(),
+            wishes: ArrayQueue::new(MAX_WISHES),
+            stop: AtomicBool::new(false),
+            thread: OnceLock::new(),
         };
-        let of_thread = Arc::clone(&shared);
+        Self { shared: Arc::new(shared), config: config.clone(), panics, thread: None }
+    }
+
+    /// Starts the thread, if it is not there.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub(super) fn start(&mut self) -> io::Result<()> {
+        if self.thread.is_some() {
+            return Ok(());
+        }
+        let mut work = Work {
+            base: Base::new(&self.config),
+            hold: self.config.hold,
+            slots: self.config.slots,
+            cameras: HashMap::new(),
+            engines: Engines::new(Arc::clone(&self.panics)),
+            panics: Arc::clone(&self.panics),
+            housekeeping_ns: monotonic_ns() + HOUSEKEEPING_NS,
+        };
+        let of_thread = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name("vas-opener".into())
             .spawn(move || work.run(&of_thread))?;
-        Ok(Self { shared, thread: Some(thread) })
+        let _ = self.shared.thread.set(thread.thread().clone());
+        self.thread = Some(thread);
+        Ok(())
+    }
+
+    /// Whether its thread is there.
+    pub(super) fn runs(&self) -> bool {
+        self.thread.is_some()
     }
 
     /// Takes a camera on: its directory is made at once, its ring when its tap asks.
     pub(super) fn add(&self, camera: CameraId, shown: &Arc<Shown>, demand: Arc<Demand>) -> Door {
-        let thread = self.thread.as_ref().expect("there until drop").thread().clone();
         let facts = Arc::new(ExportFacts::default());
-        let account = Account::new(camera.clone(), Arc::clone(shown), Arc::clone(&facts));
+        let account = Account::new(
+            camera.clone(),
+            Arc::clone(shown),
+            Arc::clone(&facts),
+            Arc::clone(&self.panics),
+        );
         let door = Door {
             camera,
             shared: Arc::clone(&self.shared),
@@ -181,26 +239,36 @@ impl Keeper {
             facts,
             demand,
             demanded: Arc::new(ArrayQueue::new(1)),
-            thread,
         };
-        self.wish(Wish::Camera(door.clone()));
+        self.tell(Wish::Camera(door.clone()));
         door
     }
 
     /// Lets a camera go, and removes its files. Its tap is gone, and asks for nothing more.
     pub(super) fn remove(&self, camera: CameraId) {
-        self.wish(Wish::Leave(camera));
+        let mut comings = self.shared.comings();
+        // One that was never taken on leaves nothing, and is not to be kept in mind while there is no thread.
+        let waits = |wish: &Wish| matches!(wish, Wish::Camera(door) if door.camera == camera);
+        if let Some(at) = comings.iter().rposition(waits) {
+            comings.remove(at);
+            return;
+        }
+        drop(comings);
+        self.tell(Wish::Leave(camera));
     }
 
-    fn wish(&self, mut wish: Wish) {
-        let thread = self.thread.as_ref().expect("there until drop").thread();
-        // Full only if thousands of cameras come or go at once: then the keeper is not far behind.
-        while let Err(again) = self.shared.wishes.push(wish) {
-            wish = again;
-            thread.unpark();
-            std::thread::yield_now();
+    fn tell(&self, coming: Wish) {
+        self.shared.comings().push_back(coming);
+        self.shared.wake();
+    }
+
+    /// Says of the cameras that wait for the thread why there is no export.
+    pub(super) fn refuse_waiting(&self, words: &str) {
+        for wish in self.shared.comings().iter() {
+            if let Wish::Camera(door) = wish {
+                door.facts.refuse(words);
+            }
         }
-        thread.unpark();
     }
 
     pub(super) fn stop(mut self) {
@@ -226,12 +294,13 @@ impl Drop for Keeper {
 
 /// What the thread works with.
 struct Work {
-    root: Arc<ExportRoot>,
-    notifier: Arc<Notifier>,
+    base: Base,
     hold: Duration,
     slots: Option<u32>,
     cameras: HashMap<CameraId, Kept>,
     engines: Engines,
+    panics: Arc<Panics>,
+    housekeeping_ns: u64,
 }
 
 struct Kept {
@@ -261,34 +330,53 @@ struct EngineWanted {
 
 impl Work {
     fn run(&mut self, shared: &Shared) {
-        let mut housekeeping_ns = monotonic_ns() + HOUSEKEEPING_NS;
+        let panics = Arc::clone(&self.panics);
         while !shared.stop.load(Ordering::Acquire) {
-            while let Some(wish) = shared.wishes.pop() {
-                self.accept(wish);
-            }
-            let now_ns = monotonic_ns();
-            if now_ns >= housekeeping_ns {
-                self.housekeep();
-                housekeeping_ns = now_ns + HOUSEKEEPING_NS;
-            }
-            let mut next_ns = housekeeping_ns;
-            for (camera, kept) in &mut self.cameras {
-                kept.advance_engine(camera, &mut self.engines);
-                kept.advance(
-                    camera,
-                    &self.root,
-                    &self.notifier,
-                    (self.hold, self.slots),
-                    &self.engines,
-                );
-                kept.look_for_readers();
-                next_ns = next_ns.min(kept.next_ns());
-            }
+            let next_ns = panics.over("opener", None, || self.turn(shared));
+            // After a panic soon, but not at once: it may not be the last one.
+            let next_ns = next_ns.unwrap_or_else(|| monotonic_ns() + AFTER_PANIC_NS);
             let wait = next_ns.saturating_sub(monotonic_ns());
             std::thread::park_timeout(Duration::from_nanos(wait));
         }
         // While the rings are still there: what is in flight is finished, and then they are unpinned.
-        self.engines.stop();
+        panics.over("opener", None, || self.engines.stop());
+    }
+
+    /// Does what there is to do; when there is more.
+    fn turn(&mut self, shared: &Shared) -> u64 {
+        loop {
+            // A tap's wish is looked at after all that was told before it: its camera, first of all.
+            let wish = shared.wishes.pop();
+            while let Some(coming) = shared.next_coming() {
+                self.accept(coming);
+            }
+            match wish {
+                Some(wish) => self.accept(wish),
+                None => break,
+            }
+        }
+        let now_ns = monotonic_ns();
+        if now_ns >= self.housekeeping_ns {
+            self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+            self.housekeep();
+        }
+        if self.base.open(now_ns) {
+            self.cameras.values_mut().for_each(|kept| kept.claim_at_ns = 0);
+        }
+        let mut next_ns = self.housekeeping_ns.min(self.base.next_ns());
+        let Self { base, hold, slots, cameras, engines, panics, .. } = self;
+        for (camera, kept) in cameras {
+            let done = panics.over("opener", Some(camera), || {
+                kept.advance_engine(camera, engines);
+                kept.advance(camera, base, (*hold, *slots), engines);
+                kept.look_for_readers();
+            });
+            if done.is_none() {
+                kept.begin_anew(camera, panics);
+            }
+            next_ns = next_ns.min(kept.next_ns());
+        }
+        next_ns
     }
 
     fn accept(&mut self, wish: Wish) {
@@ -322,26 +410,14 @@ impl Work {
     }
 
     fn housekeep(&mut self) {
-        // If that fails, each camera's claim will say why.
-        if !self.root.is_there()
-            && let Ok(root) = self.root.reopen()
-        {
-            self.root = Arc::new(root);
-            self.cameras.values_mut().for_each(|kept| kept.claim_at_ns = 0);
-        }
+        self.base.housekeep();
         self.engines.housekeep();
-        for (camera, kept) in &mut self.cameras {
-            kept.show_download(&self.engines);
-            let Some(export) = &mut kept.export else { continue };
-            if export.housekeep() {
-                let retired_bytes = export.retired_bytes();
-                kept.door.facts.set(|facts| facts.retired_bytes = retired_bytes);
-                continue;
+        let Self { cameras, engines, panics, .. } = self;
+        for (camera, kept) in cameras {
+            let done = panics.over("opener", Some(camera), || kept.housekeep(camera, engines));
+            if done.is_none() {
+                kept.begin_anew(camera, panics);
             }
-            tracing::warn!(%camera, "somebody removed the export's files: exporting again");
-            kept.export = None;
-            kept.claim_at_ns = 0;
-            kept.send(Delivery::Revoked);
         }
     }
 }
@@ -358,6 +434,32 @@ impl Kept {
         ring.min(engine)
     }
 
+    /// Shows how the export does, and lets go of one whose files somebody removed.
+    fn housekeep(&mut self, camera: &CameraId, engines: &Engines) {
+        self.show_download(engines);
+        let Some(export) = &mut self.export else { return };
+        if export.housekeep() {
+            let retired_bytes = export.retired_bytes();
+            self.door.facts.set(|facts| facts.retired_bytes = retired_bytes);
+            return;
+        }
+        tracing::warn!(%camera, "somebody removed the export's files: exporting again");
+        self.export = None;
+        self.claim_at_ns = 0;
+        self.send(Delivery::Revoked);
+    }
+
+    /// After a panic: whatever was half done goes, and the tap asks again for what it needs.
+    fn begin_anew(&mut self, camera: &CameraId, panics: &Panics) {
+        let export = self.export.take();
+        panics.over("opener", Some(camera), || drop(export));
+        (self.wanted, self.engine_wanted) = (None, None);
+        self.claim_at_ns = monotonic_ns() + AFTER_PANIC_NS;
+        self.refuse(camera, "internal error in the opener of the frame path; it begins anew");
+        self.send(Delivery::Revoked);
+        let _ = self.door.answers.force_push(Answer::NotYet);
+    }
+
     /// Looks whether readers came or went. They leave nothing but a lock, so there is nobody to tell us.
     fn look_for_readers(&mut self) {
         let now_ns = monotonic_ns();
@@ -365,6 +467,8 @@ impl Kept {
         if now_ns < self.look_at_ns {
             return;
         }
+        // Whatever holds frames up: taps and engines may be stuck themselves.
+        export.pause_if_quiet(now_ns, QUIET_NS);
         let demanded = export.demanded();
         let here = demanded != Demanded::Nothing;
         if demanded != self.demanded {
@@ -442,15 +546,25 @@ impl Kept {
     fn advance(
         &mut self,
         camera: &CameraId,
-        root: &Arc<ExportRoot>,
-        notifier: &Arc<Notifier>,
+        base: &Base,
         (hold, slots): (Duration, Option<u32>),
         engines: &Engines,
     ) {
         let now_ns = monotonic_ns();
         if self.export.is_none() && now_ns >= self.claim_at_ns {
+            let (root, notifier) = match base.parts() {
+                Ok(parts) => parts,
+                Err(why) => {
+                    self.claim_at_ns = base.next_ns();
+                    self.refuse(camera, why);
+                    return self.send(Delivery::Refused);
+                }
+            };
             match CameraExport::claim(root, camera, notifier) {
-                Ok(export) => self.export = Some(export),
+                Ok(export) => {
+                    self.export = Some(export);
+                    self.door.facts.no_longer_refuse();
+                }
                 Err(error) => {
                     // Another writer may be about to end: this service's own, before a restart.
                     let held = matches!(error, ExportError::Held { .. });
@@ -466,6 +580,7 @@ impl Kept {
         }
         let rate = wanted.fps.map(|fps| (fps.num(), fps.den()));
         let options = RingOptions::choose(rate, hold, slots, MAX_IN_FLIGHT);
+        self.door.trip("ring");
         match export.open_ring(wanted.geometry, options) {
             Ok(OpenRing::Ready(writer)) => {
                 let (first_frame_id, geometry) = (export.first_frame_id(), wanted.geometry);
@@ -511,15 +626,9 @@ impl Kept {
 
     /// Says why there is no export, in the log only when the words are new.
     fn refuse(&self, camera: &CameraId, words: &str) {
-        if self.door.facts.get().detail != words {
+        if self.door.facts.refuse(words) {
             tracing::error!(%camera, "runs without export: {words}");
         }
-        self.door.facts.set(|facts| {
-            facts.state = "refused";
-            facts.detail = words.to_owned();
-            facts.slots = 0;
-            facts.ring_bytes = 0;
-        });
     }
 
     /// A tap that does not look (its camera delivers nothing) finds the latest when it does.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
-use vas_frame::{ClaimedSlot, Stamp};
+use vas_frame::{CameraId, ClaimedSlot, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 
 use super::download::{Account, Download};
@@ -67,6 +67,20 @@ impl Drop for Place {
     }
 }
 
+/// A frame that is given back whatever happens to who has it.
+struct OnLoan<'a> {
+    frame: Option<Frame>,
+    lane: &'a Lane,
+}
+
+impl Drop for OnLoan<'_> {
+    fn drop(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            self.lane.give_back(frame);
+        }
+    }
+}
+
 impl HostLane {
     pub(super) fn new(lane: Arc<Lane>, entrance: Entrance) -> Self {
         Self { lane, entrance }
@@ -112,6 +126,10 @@ impl Lane {
         }
     }
 
+    pub(super) fn camera(&self) -> &CameraId {
+        self.account.camera()
+    }
+
     fn give_back(&self, mut frame: Frame) {
         frame.clear();
         // There are as many places as frames.
@@ -143,10 +161,20 @@ impl Lane {
         if !self.jobs.is_empty() {
             return true;
         }
+        self.rest()
+    }
+
+    /// Leaves the pool, unless there is more.
+    fn rest(&self) -> bool {
         self.scheduled.store(false, Ordering::SeqCst);
         // Partner: the fence in `submit`.
         fence(Ordering::SeqCst);
         !self.jobs.is_empty() && !self.scheduled.swap(true, Ordering::SeqCst)
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_flight(&self) -> usize {
+        MAX_IN_FLIGHT as usize - self.spare.len()
     }
 
     /// Keeps the lane out of the pool: who calls this does the work.
@@ -157,21 +185,37 @@ impl Lane {
         }
     }
 
-    fn run(&self, mut job: Job) {
-        let copied = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.copy(&job.frame, &mut job.slot)
-        }));
-        let Job { frame, slot, stamp } = job;
-        match copied {
-            Ok(Ok(())) => {
-                let published_ns = slot.publish(&stamp);
-                self.account.published(&stamp, published_ns);
-            }
-            Ok(Err(reason)) => self.account.failed(&reason),
-            Err(_) => self.account.failed(&"internal error in the copy"),
+    /// Gives up what waits, after a panic. `true`: there is more; put the lane into the queue again.
+    pub(super) fn give_up(&self) -> bool {
+        while let Some(Job { frame, slot, .. }) = self.jobs.pop() {
+            self.account.dropped(DropReason::CopyFailed);
+            drop(slot);
+            self.give_back(frame);
         }
-        // The picture goes back to the decoder only now: it was read until here.
-        self.give_back(frame);
+        self.rest()
+    }
+
+    fn run(&self, job: Job) {
+        let Job { frame, mut slot, stamp } = job;
+        // Back to the decoder when all is done, however it ends: the picture is read until then.
+        let loan = OnLoan { frame: Some(frame), lane: self };
+        let copied = self.account.over("copy", || {
+            if let Some(frame) = &loan.frame {
+                self.copy(frame, &mut slot)?;
+            }
+            self.account.trip("publication");
+            let published_ns = slot.publish(&stamp);
+            self.account.published(&stamp, published_ns);
+            Ok::<_, String>(())
+        });
+        match copied {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => self.account.failed(&reason),
+            None => {
+                self.account.dropped(DropReason::CopyFailed);
+                *self.converter.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
     }
 
     fn copy(&self, frame: &Frame, slot: &mut ClaimedSlot) -> Result<(), String> {

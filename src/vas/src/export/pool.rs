@@ -9,6 +9,7 @@ use crossbeam_queue::ArrayQueue;
 
 use super::idle::Idle;
 use super::lane::Lane;
+use super::mend::Panics;
 
 /// Most cameras; each is in the queue at most once.
 const MAX_LANES: usize = 4096;
@@ -18,6 +19,8 @@ const MAX_LANES: usize = 4096;
 pub(super) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// How many there are to be.
+    wanted: usize,
 }
 
 /// Where taps hand over.
@@ -29,29 +32,52 @@ struct Shared {
     ready: ArrayQueue<Arc<Lane>>,
     idle: Idle,
     stop: AtomicBool,
+    panics: Arc<Panics>,
 }
 
 impl Pool {
-    /// Starts half as many workers as there are processors: a copy takes a small part of a decode.
-    pub(super) fn start() -> io::Result<Self> {
+    /// A pool of half as many workers as there are processors: a copy takes a small part of a decode. None is
+    /// there yet.
+    pub(super) fn new(panics: Arc<Panics>) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_workers(processors.div_ceil(2).min(Idle::MAX))
-    }
-
-    fn with_workers(count: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             ready: ArrayQueue::new(MAX_LANES),
             idle: Idle::default(),
             stop: AtomicBool::new(false),
+            panics,
         });
-        let mut pool = Self { shared, workers: Vec::with_capacity(count) };
-        for index in 0..count {
-            let shared = Arc::clone(&pool.shared);
+        Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(Idle::MAX) }
+    }
+
+    /// Starts the workers that are not there.
+    ///
+    /// # Errors
+    /// When the system has no thread to give; those that are there work.
+    pub(super) fn start_missing(&mut self) -> io::Result<()> {
+        for index in self.workers.len()..self.wanted {
+            let shared = Arc::clone(&self.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("vas-copy-{index}"))
                 .spawn(move || shared.work(index))?;
-            pool.workers.push(thread);
+            self.workers.push(thread);
         }
+        Ok(())
+    }
+
+    /// Whether frames that are handed over are copied.
+    pub(super) fn works(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
+    /// Whether all workers are there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.workers.len() >= self.wanted
+    }
+
+    #[cfg(test)]
+    pub(super) fn start() -> io::Result<Self> {
+        let mut pool = Self::new(Arc::default());
+        pool.start_missing()?;
         Ok(pool)
     }
 
@@ -100,7 +126,8 @@ impl Shared {
         self.idle.enrol(index);
         loop {
             if let Some(lane) = self.ready.pop() {
-                if lane.work() {
+                let worked = self.panics.over("copy worker", Some(lane.camera()), || lane.work());
+                if worked.unwrap_or_else(|| lane.give_up()) {
                     self.enter(lane);
                 }
             } else if self.stop.load(Ordering::SeqCst) {

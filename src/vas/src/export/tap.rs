@@ -14,6 +14,7 @@ use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
 use super::download::{Download, Memory};
 use super::gates::Gates;
 use super::keeper::{Delivery, Door};
+use super::mend::caught;
 use super::ways::{Way, Ways};
 use crate::pipeline::{Demand, DropReason, Shown, Taker};
 
@@ -61,14 +62,26 @@ impl Taker for Tap {
     }
 
     fn take(&mut self, frame: &mut Frame) {
-        if let Err(why) = self.offer(frame) {
+        // Others take frames on this thread, too.
+        let offered = caught(|| self.offer(frame)).unwrap_or_else(|words| {
+            self.panicked(&words);
+            Err(DropReason::CopyFailed)
+        });
+        if let Err(why) = offered {
             self.shown.counters.dropped(why);
+            // What is left out makes the newest frame older than it looks.
+            self.pause();
         }
     }
 
     fn rest(&mut self) {
-        self.receive_deliveries();
-        self.pause();
+        let rested = caught(|| {
+            self.receive_deliveries();
+            self.pause();
+        });
+        if let Err(words) = rested {
+            self.panicked(&words);
+        }
     }
 }
 
@@ -101,6 +114,7 @@ impl Tap {
 
     fn offer(&mut self, frame: &mut Frame) -> Result<(), DropReason> {
         self.receive_deliveries();
+        self.door.trip("tap");
         let now_ns = monotonic_ns();
         // It is to see every frame.
         let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
@@ -110,7 +124,6 @@ impl Tap {
         self.next_frame_id += 1;
         let wanted_since_ns = self.demand.since_ns();
         if wanted_since_ns.is_none() && !self.ring_ready {
-            self.pause();
             return Err(DropReason::NoReader);
         }
         // First, so that the ring is made ready for the engine that fills it.
@@ -128,7 +141,6 @@ impl Tap {
                 self.current_since = Some(since_ns);
             }
             since_ns => {
-                self.pause();
                 return Err(since_ns.map_or(DropReason::NoReader, |_| DropReason::BeforeReader));
             }
         }
@@ -138,12 +150,7 @@ impl Tap {
         // One line of time for all epochs: the gates need to know of none.
         // When it will be published is not known yet.
         let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
-        self.gates.admit(gate_stamp).inspect_err(|_| {
-            // What is left out from here on would make the newest frame older than it looks.
-            if !self.gates.every_frame() {
-                writer.pause();
-            }
-        })?;
+        self.gates.admit(gate_stamp)?;
         let stamp = Stamp {
             frame_id,
             pts_ns: frame.pts_ns(),
@@ -166,6 +173,14 @@ impl Tap {
     #[cfg(test)]
     pub(super) fn lane(&self) -> Arc<super::lane::Lane> {
         self.ways.host().lane()
+    }
+
+    /// After a panic: asks anew for what may have been lost on the way.
+    fn panicked(&mut self, words: &str) {
+        self.door.account().panicked("tap", words);
+        self.pause();
+        self.writer = None;
+        self.asked = None;
     }
 
     /// Tells readers that frames are left out from here on.
@@ -225,6 +240,10 @@ impl Handover<'_> {
             Refused::Lease => DropReason::Lease,
             Refused::InFlight => DropReason::InFlight,
         })?;
+        if self.stamp.flags.contains(Flags::DISCONTINUITY) {
+            // Frames are missing before this one.
+            self.writer.pause();
+        }
         if self.gates.every_frame() {
             self.writer.resume(self.stamp.frame_id);
         }

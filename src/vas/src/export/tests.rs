@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
 use vas_frame::{CameraId, Flags, Nv12Image, ReadError, Reader};
@@ -28,6 +28,7 @@ pub(super) struct Rig {
     pub(super) shown: Arc<Shown>,
     facts: Arc<ExportFacts>,
     demand: Arc<Demand>,
+    camera: crate::config::Camera,
     /// Somebody who reads, so that frames are copied.
     present: Option<Reader>,
 }
@@ -38,6 +39,14 @@ impl Rig {
     }
 
     fn with_camera(settings: &str, camera: &str) -> Self {
+        let mut rig = Self::unread(settings, camera);
+        rig.path.look_after(Instant::now());
+        rig.somebody_comes();
+        rig
+    }
+
+    /// Without its threads, and nobody reads.
+    fn unread(settings: &str, camera: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let text = format!(
             "[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {:?}\n{settings}\n\
@@ -48,13 +57,36 @@ impl Rig {
         std::fs::write(&file, text).unwrap();
         let config: Config = crate::config::load(&file, &Surroundings::of_this_process()).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let path = FramePath::start(&config.export).unwrap();
+        let path = FramePath::new(&config.export);
         let shown = Arc::new(Shown::default());
         let demand = Arc::new(Demand::default());
         let (tap, facts) = path.add(&config.cameras[0], &shown, &demand);
-        let mut rig = Self { dir, path, tap, shown, facts, demand, present: None };
-        rig.somebody_comes();
-        rig
+        let camera = config.cameras[0].clone();
+        Self { dir, path, tap, shown, facts, demand, camera, present: None }
+    }
+
+    /// Waits for the export's state.
+    fn until_state(&self, state: &str) -> String {
+        while self.facts.get().state != state {
+            std::thread::yield_now();
+        }
+        self.facts.get().detail
+    }
+
+    /// Offers frames until one is given to a reader that attaches behind it.
+    fn until_current(&mut self) {
+        self.until_published();
+        while self.reader().latest().is_err() {
+            self.until_published();
+        }
+    }
+
+    /// Offers frames of now until one is published.
+    fn until_published(&mut self) {
+        let before = self.shown.counters.exported();
+        while self.shown.counters.exported() == before {
+            self.offer(&decoded("64x64", 1).1[0]);
+        }
     }
 
     fn somebody_comes(&mut self) {
@@ -165,8 +197,8 @@ fn md5_of(frame: &Frame) -> Vec<u8> {
 fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
     let mut rig = Rig::new("slots = 16");
     let (stream, frames) = decoded("176x144", 12);
-    rig.warm_up(&stream, &frames[0]);
     let mut reader = rig.reader();
+    rig.warm_up(&stream, &frames[0]);
     let mut last = reader.latest().unwrap().meta().frame_id;
     let mut image = Nv12Image::default();
     for frame in &frames {
@@ -196,8 +228,8 @@ fn a_change_of_size_opens_an_epoch_and_drops_are_counted() {
     let mut rig = Rig::new("slots = 8");
     let (small, small_frames) = decoded("64x64", 1);
     let (large, large_frames) = decoded("320x240", 1);
-    rig.warm_up(&small, &small_frames[0]);
     let mut reader = rig.reader();
+    rig.warm_up(&small, &small_frames[0]);
     let before = *reader.latest().unwrap().meta();
     rig.warm_up(&large, &large_frames[0]);
     let after = reader.newer_than(before.frame_id, LONG).unwrap();
@@ -320,7 +352,8 @@ fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
 #[test]
 fn a_lane_takes_so_many_and_no_more() {
     let shown = Arc::new(Shown::default());
-    let account = download::Account::new(CameraId::new("cam").unwrap(), shown, Arc::default());
+    let camera = CameraId::new("cam").unwrap();
+    let account = download::Account::new(camera, shown, Arc::default(), Arc::default());
     let lane = Arc::new(Lane::new(account));
     let pool = Pool::start().unwrap();
     let lane = HostLane::new(lane, pool.entrance());
@@ -372,4 +405,122 @@ fn a_hand_over_makes_at_most_one_system_call() {
         }
     }
     assert!(woke > 0, "no worker ever slept: {:?}", rig.dropped());
+}
+
+/// A reader that attaches between two frames of a camera that is to export few is given none from before it, and
+/// the same of every frame that is left out for another reason.
+#[test]
+fn a_frame_that_is_left_out_is_a_pause() {
+    let mut rig = Rig::with_camera("slots = 4", "[camera.export]\nmax_fps = 0.01\n");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    rig.offer(&frames[0]);
+    assert_eq!(rig.shown.counters.drops(DropReason::MaxFps), 1);
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
+
+    let mut rig = Rig::new("slots = 4");
+    // From after its reader came.
+    rig.warm_up(&stream, &decoded("64x64", 1).1[0]);
+    rig.tap.take(&mut Frame::new());
+    assert_eq!(rig.shown.counters.drops(DropReason::Unsupported), 1);
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
+    rig.until_current();
+}
+
+/// Nobody offers anything any more: the camera is away, or whatever is before the tap is stuck.
+#[test]
+fn frames_that_do_not_come_are_a_pause() {
+    let mut rig = Rig::new("slots = 4");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    rig.until_current();
+    while rig.reader().latest().is_ok() {
+        std::thread::yield_now();
+    }
+    rig.until_current();
+}
+
+#[test]
+fn a_directory_that_is_not_ours_refuses_the_export_until_it_is() {
+    let mut rig = Rig::unread("slots = 4", "");
+    let mode = |mode| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(rig.dir.path(), mode).unwrap();
+    };
+    mode(0o777);
+    rig.path.look_after(Instant::now());
+    let words = rig.until_state("refused");
+    assert!(words.contains("has mode 0777: others may write it"), "{words}");
+    mode(0o700);
+    assert_eq!(rig.until_state("opening"), "", "it is asked for again");
+    rig.somebody_comes();
+    rig.until_published();
+    assert_eq!(rig.facts.get().state, "open");
+}
+
+#[test]
+fn without_threads_the_export_is_refused_until_they_come() {
+    let mut rig = Rig::unread("slots = 4", "");
+    rig.path.refuse("no thread");
+    assert_eq!(rig.until_state("refused"), "no thread");
+    rig.path.remove(&CameraId::new("cam").unwrap());
+    let config = crate::config::Camera::clone(&rig.camera);
+    let (tap, facts) = rig.path.add(&config, &rig.shown, &rig.demand);
+    (rig.tap, rig.facts) = (tap, facts);
+    assert_eq!(rig.until_state("refused"), "no thread", "one that comes later, too");
+    rig.path.look_after(Instant::now());
+    rig.until_state("opening");
+    rig.somebody_comes();
+    rig.until_published();
+}
+
+/// Each part panics once: what was in its hands is dropped and counted, the panic is counted, and frames come again.
+#[test]
+fn a_panic_costs_the_work_at_hand_and_no_more() {
+    for (place, dropped) in [
+        ("copy", "copy_failed"),
+        ("publication", "copy_failed"),
+        ("copy worker", "copy_failed"),
+        ("tap", "copy_failed"),
+    ] {
+        let mut rig = Rig::new("slots = 8");
+        let (stream, frames) = decoded("64x64", 1);
+        rig.warm_up(&stream, &frames[0]);
+        let before = rig.path.panics.count();
+        rig.path.panics.arm(place);
+        rig.offer(&frames[0]);
+        assert_eq!(rig.path.panics.count(), before + 1, "{place}");
+        let count = rig.dropped().into_iter().find(|(name, _)| *name == dropped);
+        assert_eq!(count.map(|(_, count)| count), Some(1), "{place}: {:?}", rig.dropped());
+        // More often than there are places.
+        for _ in 0..2 * limits::MAX_IN_FLIGHT {
+            rig.until_published();
+        }
+        assert_eq!(rig.tap.lane().in_flight(), 0, "{place}");
+    }
+}
+
+#[test]
+fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
+    // In the middle of a camera's ring, and with what it does for all.
+    for place in ["ring", "opener"] {
+        let mut rig = Rig::unread("slots = 4", "");
+        rig.path.panics.arm(place);
+        rig.path.look_after(Instant::now());
+        if place == "ring" {
+            rig.somebody_comes();
+            rig.offer(&decoded("64x64", 1).1[0]);
+            let words = rig.until_state("refused");
+            assert!(words.contains("internal error in the opener"), "{words}");
+        }
+        while rig.path.panics.count() == 0 {
+            std::thread::yield_now();
+        }
+        rig.present = None;
+        rig.until_state("opening");
+        rig.somebody_comes();
+        rig.until_published();
+        assert_eq!(rig.path.panics.count(), 1, "{place}");
+    }
 }

@@ -1,4 +1,4 @@
-//! How long to wait before a camera is tried again.
+//! How long to wait before what failed is tried again: a camera, or a part of the frame path.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Jitter spreads what failed together, such as all cameras behind one switch, so that it does not come
 /// back together.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
     random: u64,
 }
@@ -17,13 +17,13 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(10);
 
     /// Cameras are to have different seeds.
-    pub(super) fn seeded(seed: u64) -> Self {
+    pub(crate) fn seeded(seed: u64) -> Self {
         Self { failures: 0, random: seed }
     }
 
     /// Notes that a try failed whose packets came for `streamed`, and says how long to wait: between half of
     /// the doubled time and the whole of it.
-    pub(super) fn failed(&mut self, streamed: Duration) -> Duration {
+    pub(crate) fn failed(&mut self, streamed: Duration) -> Duration {
         // A camera that ends each stream at once is not made to begin many.
         if streamed >= Self::LONGEST {
             self.failures = 0;
@@ -32,6 +32,11 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let part = (self.next_random() >> 32) as u32;
         most / 2 + (most / 2).mul_f64(f64::from(part) / f64::from(u32::MAX))
+    }
+
+    /// It works: the next failure counts as the first.
+    pub(crate) fn begin_again(&mut self) {
+        self.failures = 0;
     }
 
     /// SplitMix64 (Steele, Lea and Flood, 2014).

@@ -27,6 +27,11 @@ pub(crate) trait Branch: Send {
         false
     }
 
+    /// Whether the input is to run without it for as long as there is no thread for it.
+    fn is_put_off(&self) -> bool {
+        false
+    }
+
     /// What is told of it while it runs.
     fn shown(&self) -> Arc<dyn BranchShown>;
 

@@ -13,11 +13,17 @@ use super::branch::{Branch, BranchShown, Limits, Packets};
 use super::counters::DropReason;
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
-use super::queue::{Item, Pushed};
+use super::queue::{Item, Pushed, Taken};
 use super::state::DecoderFacts;
 
 /// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: Some(Duration::from_secs(2)) };
+
+/// A camera of which nothing came for so long has a gap: the newest frame is no longer a current one.
+const QUIET_AFTER: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether an open decoder is still wanted, while nothing comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a decoder that only readers need stays open after the last of them has gone.
 const REST_AFTER_NS: u64 = 10_000_000_000;
@@ -28,7 +34,7 @@ pub(crate) trait Taker: Send {
     fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind);
     /// A frame was decoded.
     fn take(&mut self, frame: &mut Frame);
-    /// No frames come until further notice: the camera's frames are left out from here on.
+    /// No frames come until further notice, or some of the camera's are left out here.
     fn rest(&mut self) {}
 }
 
@@ -55,6 +61,7 @@ pub(crate) struct Decode {
     frames: DecodeFrames,
     /// Rests while there is none; `None`: never rests.
     demand: Option<Arc<Demand>>,
+    silence: Silence,
     stream: Option<StreamInfo>,
     decoders: Decoders,
     decoder: Option<Box<dyn Decoder>>,
@@ -65,6 +72,18 @@ pub(crate) struct Decode {
     /// Packets that the decoder has taken and whose pictures it still holds back.
     held: u64,
     frame: Frame,
+    put_off: bool,
+}
+
+/// What the thread has made of nothing coming.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Something came.
+    None,
+    /// Takers know that there is a gap.
+    Told,
+    /// The queue is parked: nothing comes before somebody wants it.
+    Parked,
 }
 
 impl Branch for Decode {
@@ -74,6 +93,10 @@ impl Branch for Decode {
 
     fn limits(&self) -> Limits {
         LIMITS
+    }
+
+    fn is_put_off(&self) -> bool {
+        self.put_off
     }
 
     fn shown(&self) -> Arc<dyn BranchShown> {
@@ -111,6 +134,7 @@ impl Decode {
             shown: Arc::clone(shown),
             taker,
             demand,
+            silence: Silence::None,
             stream: None,
             decoders,
             decoder: None,
@@ -118,7 +142,13 @@ impl Decode {
             seen_picture: false,
             held: 0,
             frame: Frame::new(),
+            put_off: false,
         }
+    }
+
+    /// What nobody but the tap needs: the camera runs without it while there is no thread for it.
+    pub(crate) fn put_off(self) -> Self {
+        Self { put_off: true, ..self }
     }
 
     fn work(mut self, queue: &Arc<Packets>) {
@@ -126,19 +156,54 @@ impl Decode {
             demand.wakes(queue);
         }
         self.rest_if_unwanted(queue, 0);
-        while let Some(item) = queue.pop() {
-            match item {
-                Item::Stream(stream) => {
-                    self.stream = Some(*stream);
-                    self.decoders.stream_begins();
-                    self.open();
+        loop {
+            let item = match queue.pop_within(self.patience()) {
+                Taken::Item(item) => item,
+                Taken::Nothing => {
+                    self.silent();
+                    self.rest_if_unwanted(queue, REST_AFTER_NS);
+                    continue;
                 }
-                Item::Packet(packet) => self.packet(&packet),
-                Item::End => self.end(),
-            }
+                Taken::Closed => break,
+            };
+            self.silence = Silence::None;
+            self.item(item);
             self.rest_if_unwanted(queue, REST_AFTER_NS);
         }
         self.shown.state.set_decoder(None);
+    }
+
+    fn item(&mut self, item: Item) {
+        match item {
+            Item::Stream(stream) => {
+                self.stream = Some(*stream);
+                self.decoders.stream_begins();
+                self.open();
+            }
+            Item::Packet(packet) => self.packet(&packet),
+            Item::End => {
+                self.end();
+                self.taker.rest();
+            }
+        }
+    }
+
+    /// How long to wait for something to come; `None`: until it does.
+    fn patience(&self) -> Option<Duration> {
+        match self.silence {
+            Silence::None => Some(QUIET_AFTER),
+            // With nobody there, the decoder's time runs out while nothing comes, too.
+            Silence::Told => self.demand.as_ref().map(|_| LOOK_EVERY),
+            Silence::Parked => None,
+        }
+    }
+
+    /// Nothing came for a while.
+    fn silent(&mut self) {
+        if self.silence == Silence::None {
+            self.silence = Silence::Told;
+            self.taker.rest();
+        }
     }
 
     /// Closes the decoder and parks the queue when nobody has wanted frames for so long.
@@ -149,6 +214,7 @@ impl Decode {
             return;
         }
         let Some(dropped) = queue.park_unless(|| !unwanted()) else { return };
+        self.silence = Silence::Parked;
         self.shown.counters.pushed(dropped);
         self.taker.rest();
         if self.decoder.take().is_some() {
@@ -222,17 +288,17 @@ impl Decode {
         if let Some(decoder) = &mut self.decoder
             && decoder.leaves_out(packet)
         {
-            return self.shown.counters.dropped(DropReason::LeftOut);
+            return self.lost(DropReason::LeftOut);
         }
         loop {
             let Some(decoder) = &mut self.decoder else {
-                return self.shown.counters.dropped(DropReason::Undecodable);
+                return self.lost(DropReason::Undecodable);
             };
             match decoder.send(packet) {
                 // Room comes by receiving.
                 Err(DecodeError::Full) => self.receive(),
                 Err(error) => {
-                    self.shown.counters.dropped(DropReason::Undecodable);
+                    self.lost(DropReason::Undecodable);
                     self.report(&error);
                     break;
                 }
@@ -244,6 +310,12 @@ impl Decode {
         }
         self.look_after_gpu();
         self.receive();
+    }
+
+    /// A packet of which no frame comes.
+    fn lost(&mut self, why: DropReason) {
+        self.shown.counters.dropped(why);
+        self.taker.rest();
     }
 
     fn end(&mut self) {
@@ -272,7 +344,7 @@ impl Decode {
                 }
                 Ok(Received::NeedPacket | Received::End) => return,
                 Err(error) => {
-                    self.shown.counters.dropped(DropReason::Undecodable);
+                    self.lost(DropReason::Undecodable);
                     self.report(&error);
                 }
             }

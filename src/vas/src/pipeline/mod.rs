@@ -18,12 +18,13 @@ mod state;
 mod wakeup;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use vas_frame::CameraId;
 use vas_media::StopFlag;
 
+pub(crate) use backoff::Backoff;
 pub(crate) use branch::{Branch, BranchShown, Limits, Packets};
 pub(crate) use counters::{Counters, DropReason};
 pub(crate) use decode::{Decode, Taker};
@@ -51,6 +52,23 @@ pub(crate) struct Shown {
 pub(crate) struct Pipeline {
     camera: CameraId,
     inputs: Vec<Running>,
+    put_off: Vec<PutOff>,
+}
+
+/// A branch that waits for a thread.
+struct PutOff {
+    /// The number of its input.
+    input: usize,
+    job: &'static str,
+    feed: Feed,
+    /// Taken by its thread: a thread that can't be had takes nothing with it.
+    branch: Arc<Mutex<Option<Box<dyn Branch>>>>,
+}
+
+impl std::fmt::Debug for PutOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PutOff").field("input", &self.input).field("job", &self.job).finish()
+    }
 }
 
 /// The running threads of an input.
@@ -63,10 +81,14 @@ struct Running {
 
 impl Pipeline {
     pub(crate) fn new(camera: CameraId) -> Self {
-        Self { camera, inputs: Vec::new() }
+        Self { camera, inputs: Vec::new(), put_off: Vec::new() }
     }
 
-    /// Starts an input and what its packets are for.
+    pub(crate) fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// Starts an input and what its packets are for, but for what is [put off](Branch::is_put_off).
     ///
     /// # Errors
     /// When the system has no thread to give; what was started before runs on until [`stop`](Self::stop).
@@ -80,6 +102,12 @@ impl Pipeline {
         let feeds: Vec<_> = branches.iter().map(|branch| Feed::to(branch.as_ref())).collect();
         self.inputs.push(Running { stop: stop.clone(), feeds: feeds.clone(), threads: Vec::new() });
         for (branch, feed) in branches.into_iter().zip(&feeds) {
+            if branch.is_put_off() {
+                let (input, job, feed) = (self.inputs.len() - 1, branch.job(), feed.clone());
+                let branch = Arc::new(Mutex::new(Some(branch)));
+                self.put_off.push(PutOff { input, job, feed, branch });
+                continue;
+            }
             let (packets, feed) = (feed.packets(), feed.clone());
             self.spawn(branch.job(), move || branch.run(packets), move || feed.panicked())?;
         }
@@ -90,6 +118,36 @@ impl Pipeline {
             feeds.iter().for_each(Feed::close);
         };
         self.spawn("demux", move || demux.run(), panicked)
+    }
+
+    /// Whether something waits for a thread.
+    pub(crate) fn has_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Starts what was put off.
+    ///
+    /// # Errors
+    /// When the system has no thread to give; what waits goes on waiting.
+    pub(crate) fn start_put_off(&mut self) -> io::Result<()> {
+        while let Some(PutOff { input, job, feed, branch }) = self.put_off.pop() {
+            let (of_thread, of_panic) = (Arc::clone(&branch), feed.clone());
+            let packets = feed.packets();
+            let run = move || {
+                let branch = of_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(branch) = branch {
+                    branch.run(packets);
+                }
+            };
+            match spawn(job, &self.camera, run, move || of_panic.panicked()) {
+                Ok(thread) => self.inputs[input].threads.push(thread),
+                Err(error) => {
+                    self.put_off.push(PutOff { input, job, feed, branch });
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Starts a thread of the newest input.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use vas_media::{Packet, StreamInfo};
 
@@ -255,6 +256,27 @@ impl<P: Queued, S> PacketQueue<P, S> {
                 Taken::Nothing => {
                     inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
                 }
+            }
+        }
+    }
+
+    /// Takes the next item, waiting for it so long, or for as long as it takes. May wait longer.
+    pub(super) fn pop_within(&self, longest: Option<Duration>) -> Taken<P, S> {
+        let mut inner = self.lock();
+        loop {
+            let taken = inner.take();
+            if !matches!(taken, Taken::Nothing) {
+                return taken;
+            }
+            let Some(longest) = longest else {
+                inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.filled.wait_timeout(inner, longest);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            inner = guard;
+            if waited.timed_out() {
+                return inner.take();
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The cameras of a shard: those that run, those that are to, and those that are about to end.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use vas_frame::CameraId;
 
 use crate::config::Camera;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Backoff, Pipeline};
 use crate::producer::Seat;
 use crate::service::{self, Parts};
-use crate::status::CameraStatus;
+use crate::status::{self, CameraStatus, ShardReport};
 
 /// When to try again after the system had no thread to give.
 const RETRY: Duration = Duration::from_secs(5);
@@ -24,12 +25,17 @@ pub(super) struct Cameras {
     wanted: Vec<Wanted>,
     shown: Vec<CameraStatus>,
     leaving: Vec<Leaving>,
+    /// When to ask again for threads that only exports need.
+    exports_at: Option<Instant>,
+    exports_backoff: Backoff,
 }
 
 #[derive(Debug)]
 struct Wanted {
     camera: Camera,
     run: Run,
+    /// The system had no thread for it.
+    short_of_threads: bool,
 }
 
 #[derive(Debug)]
@@ -49,12 +55,19 @@ struct Leaving {
 
 impl Cameras {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, wanted: Vec::new(), shown: Vec::new(), leaving: Vec::new() }
+        Self {
+            parts,
+            wanted: Vec::new(),
+            shown: Vec::new(),
+            leaving: Vec::new(),
+            exports_at: None,
+            exports_backoff: Backoff::seeded(u64::from(std::process::id())),
+        }
     }
 
-    /// What the status looks at.
-    pub(super) fn shown(&mut self) -> &mut [CameraStatus] {
-        &mut self.shown
+    /// What this process, shard `shard`, has to say.
+    pub(super) fn report(&mut self, shard: u32) -> ShardReport {
+        status::report(shard, &mut self.shown, self.parts.frame_path_panics())
     }
 
     /// Keeps what a camera's producer sends through, for when it starts.
@@ -74,7 +87,7 @@ impl Cameras {
             let kept = before.iter().position(same).and_then(|at| before[at].take());
             let (wanted, shown) = kept.unwrap_or_else(|| {
                 let shown = service::not_started(&camera);
-                (Wanted { camera, run: Run::From(None) }, shown)
+                (Wanted { camera, run: Run::From(None), short_of_threads: false }, shown)
             });
             self.wanted.push(wanted);
             self.shown.push(shown);
@@ -84,7 +97,7 @@ impl Cameras {
         }
     }
 
-    fn leave(&mut self, Wanted { camera, run }: Wanted) {
+    fn leave(&mut self, Wanted { camera, run, .. }: Wanted) {
         let Run::Running(pipeline) = run else { return };
         pipeline.stop();
         tracing::info!(camera = %camera.id, "ends: the config changed");
@@ -121,9 +134,12 @@ impl Cameras {
                 Ok(()) => {
                     *shown = status;
                     wanted.run = Run::Running(pipeline);
+                    wanted.short_of_threads = false;
                 }
                 Err(error) => {
                     tracing::error!(camera = %id, "can't start a thread: {error}");
+                    shown.waits(&format!("can't start a thread: {error}"));
+                    wanted.short_of_threads = error.kind() == ErrorKind::WouldBlock;
                     pipeline.stop();
                     self.leaving.push(Leaving {
                         id: id.clone(),
@@ -135,6 +151,59 @@ impl Cameras {
                 }
             }
         }
+        self.advance_exports(now);
+    }
+
+    /// Starts what only exports need, once all that records and produces has its threads.
+    fn advance_exports(&mut self, now: Instant) {
+        // Before the supervisor has said which cameras there are, nobody's threads are in place.
+        if self.wanted.is_empty() {
+            return;
+        }
+        if let Some(short) = self.wanted.iter().find(|wanted| wanted.short_of_threads) {
+            let id = &short.camera.id;
+            let words = format!(
+                "no thread is left for exports: camera {id} lacks one to record or produce"
+            );
+            self.parts.put_off_frame_path(&words);
+            self.running_put_off().for_each(|(_, shown)| {
+                shown.refuse_export(&words);
+            });
+            return;
+        }
+        self.parts.look_after_frame_path(now);
+        if self.exports_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let mut failed = None;
+        for (pipeline, shown) in self.running_put_off() {
+            match pipeline.start_put_off() {
+                Ok(()) => shown.no_longer_refuse_export(),
+                Err(error) => {
+                    let words = format!("can't start a thread to decode on: {error}");
+                    if shown.refuse_export(&words) {
+                        tracing::error!(camera = %pipeline.camera(), "runs without export: {words}");
+                    }
+                    failed = Some(error);
+                }
+            }
+        }
+        self.exports_at = match failed {
+            Some(_) => Some(now + self.exports_backoff.failed(Duration::ZERO)),
+            None => {
+                self.exports_backoff.begin_again();
+                None
+            }
+        };
+    }
+
+    /// Cameras that run, but for what only their export needs.
+    fn running_put_off(&mut self) -> impl Iterator<Item = (&mut Pipeline, &mut CameraStatus)> {
+        let all = self.wanted.iter_mut().zip(&mut self.shown);
+        all.filter_map(|(wanted, shown)| match &mut wanted.run {
+            Run::Running(pipeline) if pipeline.has_put_off() => Some((pipeline, shown)),
+            _ => None,
+        })
     }
 
     /// Ends them all, and the frame path; which of them did not end in time. All are asked before any is waited

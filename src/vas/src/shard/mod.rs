@@ -16,10 +16,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
 use crate::config::Problems;
 use crate::core_files;
-use crate::export::{FramePath, FramePathError};
+use crate::export::FramePath;
 use crate::producer::Seat;
 use crate::service::Parts;
-use crate::status;
 
 use cameras::Cameras;
 
@@ -45,8 +44,6 @@ pub(crate) enum ShardError {
     Process(io::Error),
     #[error("the config that came is wrong: {0}")]
     Config(#[from] Problems),
-    #[error("can't export frames: {0}")]
-    FramePath(#[from] FramePathError),
 }
 
 /// Runs cameras until it is told to stop.
@@ -106,10 +103,7 @@ fn set_up(start: &Start, channel: &mut Channel) -> Result<Cameras, ShardError> {
     }
     vas_media::init();
     let settings = start.settings.understand()?;
-    let frame_path = match start.frame_export {
-        true => Some(FramePath::start(&settings.export)?),
-        false => None,
-    };
+    let frame_path = start.frame_export.then(|| FramePath::new(&settings.export));
     Ok(Cameras::new(Parts::new(frame_path, start.home, start.trial.clone())))
 }
 
@@ -127,7 +121,7 @@ fn serve(
             report_at = now + REPORT_EVERY;
             // One that waits is newer than what it would follow.
             if !channel.is_waiting() {
-                let report = FromShard::Report(status::report(shard, cameras.shown()));
+                let report = FromShard::Report(cameras.report(shard));
                 if let Err(error) = channel.send(&report, Vec::new()) {
                     say_why_it_ends(&error);
                     break;

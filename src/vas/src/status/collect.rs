@@ -13,7 +13,7 @@ use super::report::{
 };
 use crate::config::{Role, Roles};
 use crate::export::ExportFacts;
-use crate::pipeline::{DecoderFacts, DropReason, Shown};
+use crate::pipeline::{DecoderFacts, DropReason, Shown, State};
 use crate::producer;
 use crate::record::RecordFacts;
 
@@ -42,7 +42,8 @@ pub(crate) struct InputStatus {
 }
 
 /// What this process, shard `shard`, has to say of itself and of `cameras`.
-pub(crate) fn report(shard: u32, cameras: &mut [CameraStatus]) -> ShardReport {
+/// Its frame path got over so many `panics`.
+pub(crate) fn report(shard: u32, cameras: &mut [CameraStatus], panics: u64) -> ShardReport {
     let now = Instant::now();
     let cameras: Vec<_> = cameras.iter_mut().map(|camera| camera.report(shard, now)).collect();
     let exports = || cameras.iter().filter_map(|camera| camera.export.as_ref());
@@ -51,7 +52,7 @@ pub(crate) fn report(shard: u32, cameras: &mut [CameraStatus]) -> ShardReport {
         ring_bytes: exports().map(|export| export.ring_bytes + export.retired_bytes).sum(),
         pinned_bytes: exports().filter_map(|export| export.pinned_bytes).reduce(|a, b| a + b),
     };
-    ShardReport { shard, pid: std::process::id(), memory, cameras }
+    ShardReport { shard, pid: std::process::id(), memory, frame_path_panics: panics, cameras }
 }
 
 impl CameraStatus {
@@ -64,6 +65,25 @@ impl CameraStatus {
     ) -> Self {
         let export = export.map(|facts| Export { facts, ages: AgeWindow::default() });
         Self { id, inputs, record, export, producer }
+    }
+
+    /// Says why the camera has not started, and that it is tried again.
+    pub(crate) fn waits(&self, words: &str) {
+        for input in &self.inputs {
+            input.shown.state.set(State::Waiting, words);
+        }
+    }
+
+    /// Says why there is no export; whether that is news.
+    pub(crate) fn refuse_export(&self, words: &str) -> bool {
+        self.export.as_ref().is_some_and(|export| export.facts.refuse(words))
+    }
+
+    /// What the export was refused for is over.
+    pub(crate) fn no_longer_refuse_export(&self) {
+        if let Some(export) = &self.export {
+            export.facts.no_longer_refuse();
+        }
     }
 
     fn report(&mut self, shard: u32, now: Instant) -> CameraReport {

@@ -14,6 +14,7 @@ impl ServiceStatus {
             shard: report.shard,
             health: health.clone(),
             memory: report.memory,
+            frame_path_panics: report.frame_path_panics,
             cameras: report.cameras.len(),
         };
         Self {

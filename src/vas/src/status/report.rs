@@ -49,6 +49,9 @@ pub(crate) struct ShardStatus {
     #[serde(flatten)]
     pub(crate) health: ShardHealth,
     pub(crate) memory: MemoryReport,
+    /// Panics in threads of the frame path that it got over.
+    #[serde(default)]
+    pub(crate) frame_path_panics: u64,
     /// How many cameras it has.
     pub(crate) cameras: usize,
 }
@@ -83,6 +86,8 @@ pub(crate) struct ShardReport {
     pub(crate) shard: u32,
     pub(crate) pid: u32,
     pub(crate) memory: MemoryReport,
+    /// Panics in threads of the frame path that it got over.
+    pub(crate) frame_path_panics: u64,
     pub(crate) cameras: Vec<CameraReport>,
 }
 

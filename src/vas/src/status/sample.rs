@@ -18,7 +18,13 @@ pub(crate) fn full_status() -> ServiceStatus {
         ring_bytes: 1 << 22,
         pinned_bytes: Some(1 << 22),
     };
-    let report = ShardReport { shard: 0, pid: 1, memory, cameras: vec![full_camera("gate")] };
+    let report = ShardReport {
+        shard: 0,
+        pid: 1,
+        memory,
+        frame_path_panics: 0,
+        cameras: vec![full_camera("gate")],
+    };
     ServiceStatus::merge(service, 3600, vec![(health, report)])
 }
 

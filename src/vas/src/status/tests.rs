@@ -26,7 +26,10 @@ fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
     let id = CameraId::new("gate").unwrap();
     let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
     let health = ShardHealth { pid: Some(std::process::id()), ..ShardHealth::default() };
-    files.write(vec![(health, report(0, &mut [CameraStatus::new(id, inputs, None, None, None)]))]);
+    files.write(vec![(
+        health,
+        report(0, &mut [CameraStatus::new(id, inputs, None, None, None)], 0),
+    )]);
     let camera = &read()["cameras"][0];
     assert_eq!(camera["id"], "gate");
     assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));
@@ -45,7 +48,7 @@ fn a_reason_that_quotes_a_url_is_masked() {
     shown.state.set(State::Refused, "rtsp://admin:pa55word@10.0.0.2/x refused the login");
     let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
     let id = CameraId::new("gate").unwrap();
-    let report = report(0, &mut [CameraStatus::new(id, inputs, None, None, None)]);
+    let report = report(0, &mut [CameraStatus::new(id, inputs, None, None, None)], 0);
     let camera = &report.cameras[0];
     assert_eq!(camera.input.reason, "rtsp://***@10.0.0.2/x refused the login");
     assert!(!serde_json::to_string(&report).unwrap().contains("pa55word"));

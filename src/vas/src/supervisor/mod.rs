@@ -282,11 +282,16 @@ impl Supervisor {
             }
             return;
         }
-        if let Some(words) = ended.failed.as_ref().filter(|_| !shard.was_up) {
-            // It never did its work, and would not the next time.
-            self.failed = Some(RunError::Shard(words.clone()));
-            return self.stop(now);
+        if let Some(words) = &ended.failed {
+            shard.begun_in_vain |= !shard.was_up;
+            // None ever did its work, and would not the next time. Where one does, or may still, the others' cameras
+            // wait.
+            if restarts::all_in_vain(self.shards.iter().map(Shard::beginning)) {
+                self.failed = Some(RunError::Shard(words.clone()));
+                return self.stop(now);
+            }
         }
+        let shard = &mut self.shards[index];
         let how = ended.failed.as_ref().map_or_else(|| ended.how.clone(), Clone::clone);
         // What a dying process said is believed only of a camera that it had.
         let camera = ended.camera.as_deref();
@@ -452,7 +457,8 @@ impl Supervisor {
         let streaming = all().filter(|camera| camera.input.state == "streaming").count();
         self.systemd.status(format!("{streaming} of {} cameras streaming", all().count()));
         self.files.write(reports);
-        let has_begun = |shard: &Shard| shard.was_up || shard.ids.is_empty();
+        // One that can't begin is told in the status; what runs is not to wait for it.
+        let has_begun = |shard: &Shard| shard.was_up || shard.ids.is_empty() || shard.has_ended();
         if self.stopping.is_none() && self.shards.iter().all(has_begun) {
             self.systemd.ready();
         }

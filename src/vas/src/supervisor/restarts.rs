@@ -1,4 +1,4 @@
-//! How long to wait before a shard that ended is started again. Pure.
+//! Whether a shard that ended is started again, and how long to wait before that. Pure.
 
 use std::time::Duration;
 
@@ -12,7 +12,31 @@ pub(super) struct Restarts {
     in_a_row: u32,
 }
 
+/// What came of a shard's first process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// It has no camera, and so needs none.
+    NotWanted,
+    /// Nothing yet, or it died without a word.
+    Open,
+    /// It said that it can't do its work.
+    InVain,
+    /// It has reported.
+    Up,
+}
+
+/// Whether there is no use in going on: every shard with cameras said at its first start that it can't do its work.
+pub(super) fn all_in_vain(shards: impl Iterator<Item = Beginning>) -> bool {
+    let mut wanted = shards.filter(|beginning| *beginning != Beginning::NotWanted).peekable();
+    wanted.peek().is_some() && wanted.all(|beginning| beginning == Beginning::InVain)
+}
+
 impl Restarts {
+    /// Whether a process has ended.
+    pub(super) fn any(&self) -> bool {
+        self.in_a_row > 0
+    }
+
     /// A process ended after it `ran` for so long: the time to wait before the next. The first is not waited for:
     /// others' cameras are dark meanwhile.
     pub(super) fn ended(&mut self, ran: Duration) -> Duration {
@@ -30,6 +54,16 @@ impl Restarts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shard_that_can_not_begin_ends_the_service_only_where_none_can() {
+        use Beginning::{InVain, NotWanted, Open, Up};
+        let in_vain = |shards: &[Beginning]| all_in_vain(shards.iter().copied());
+        assert!(in_vain(&[InVain]) && in_vain(&[InVain, NotWanted]) && in_vain(&[InVain, InVain]));
+        assert!(!in_vain(&[Up, InVain]), "what runs goes on");
+        assert!(!in_vain(&[InVain, Open]), "the other may begin");
+        assert!(!in_vain(&[NotWanted]) && !in_vain(&[]));
+    }
 
     #[test]
     fn waits_grow_and_a_long_run_ends_them() {

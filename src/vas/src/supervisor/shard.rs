@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use vas_frame::CameraId;
 
 use super::process::{Ended, Launch, Process};
-use super::restarts::Restarts;
+use super::restarts::{Beginning, Restarts};
 use crate::status::{ShardHealth, ShardReport, ShardState};
 
 /// What happens to a shard between two looks.
@@ -34,6 +34,8 @@ pub(super) struct Shard {
     reason: String,
     /// Whether a process of it has ever been up.
     pub(super) was_up: bool,
+    /// Whether its first process said that it can't do its work.
+    pub(super) begun_in_vain: bool,
     /// Whether a process of it has ended without cleaning up.
     pub(super) left_files: bool,
 }
@@ -51,6 +53,7 @@ impl Shard {
             start_at: None,
             reason: String::new(),
             was_up: false,
+            begun_in_vain: false,
             left_files: false,
         }
     }
@@ -133,6 +136,21 @@ impl Shard {
     /// Whether all that should be there is: a process that speaks, or none for a reason.
     pub(super) fn answers(&self, now: Instant) -> bool {
         self.process.as_ref().is_none_or(|process| !process.is_stuck(now))
+    }
+
+    /// What came of its first process.
+    pub(super) fn beginning(&self) -> Beginning {
+        match self {
+            Self { was_up: true, .. } => Beginning::Up,
+            _ if self.ids.is_empty() => Beginning::NotWanted,
+            Self { begun_in_vain: true, .. } => Beginning::InVain,
+            _ => Beginning::Open,
+        }
+    }
+
+    /// Whether a process of it has ended, or could not be started.
+    pub(super) fn has_ended(&self) -> bool {
+        self.restarts.any()
     }
 
     pub(super) fn reason(&self) -> &str {

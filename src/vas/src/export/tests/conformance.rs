@@ -1,5 +1,6 @@
 //! What every download engine keeps to, run over each of them: the host's pool and that of a simulated GPU.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use vas_frame::{
@@ -100,7 +101,12 @@ impl OfGpu {
     fn start(simulator: &Simulator) -> Self {
         let device = CudaDevice::open(0).unwrap();
         let pictures = Pictures::on_gpu(&device, &Clip::encode(SIZE));
-        Self { simulator: *simulator, engines: Engines::default(), pictures, _device: device }
+        Self {
+            simulator: *simulator,
+            engines: Engines::new(Arc::default()),
+            pictures,
+            _device: device,
+        }
     }
 }
 
@@ -146,7 +152,10 @@ struct Ring<L> {
     /// None while another epoch is opened: its pages may be the same ones.
     writer: Option<RingWriter>,
     next_id: u64,
-    dir: tempfile::TempDir,
+    /// Attached before the first frame: a frame that is given up is a gap, and who comes later is given nothing
+    /// from before it.
+    early: RefCell<Reader>,
+    _dir: tempfile::TempDir,
 }
 
 fn geometry((width, height): (usize, usize)) -> Geometry {
@@ -172,9 +181,11 @@ impl<L: Download> Ring<L> {
         let mut export =
             CameraExport::claim(&root, &id, &Notifier::start().map(Arc::new).unwrap()).unwrap();
         let writer = open(&mut export, SIZE, lease_ns);
+        let early = RefCell::new(Reader::open(dir.path(), &id).unwrap());
         let shown = Arc::new(Shown::default());
-        let lane = engine.lane(Account::new(id, Arc::clone(&shown), Arc::default()));
-        Self { lane, shown, export, writer, next_id: 1, dir }
+        let lane =
+            engine.lane(Account::new(id, Arc::clone(&shown), Arc::default(), Arc::default()));
+        Self { lane, shown, export, writer, next_id: 1, early, _dir: dir }
     }
 
     /// As a tap does it.
@@ -214,8 +225,7 @@ impl<L: Download> Ring<L> {
 
     /// Ids in the ring, and when each was published.
     fn readable(&self) -> Vec<(u64, u64)> {
-        let id = CameraId::new("cam").unwrap();
-        let mut reader = Reader::open(self.dir.path(), &id).unwrap();
+        let mut reader = self.early.borrow_mut();
         let mut frames: Vec<(u64, u64)> = Vec::new();
         while let Ok(frame) =
             reader.next_after(frames.last().map_or(0, |last| last.0), std::time::Duration::ZERO)

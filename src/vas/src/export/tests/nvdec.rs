@@ -156,7 +156,7 @@ impl GpuRig {
     pub(super) fn new(cameras: usize, settings: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let config = config(dir.path(), cameras, settings);
-        let path = FramePath::start(&config.export).unwrap();
+        let path = FramePath::started(&config.export);
         let cameras = config.cameras.iter().map(|camera| Cam::new(&path, dir.path(), camera));
         Self { cameras: cameras.collect(), path, dir }
     }

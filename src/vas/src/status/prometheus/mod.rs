@@ -71,6 +71,12 @@ fn shards(text: &mut Text, shards: &[ShardStatus]) {
         "Memory of the process's own in RAM (RssAnon).",
         &|shard| shard.memory.rss_anon_bytes,
     );
+    each(
+        "vas_shard_frame_path_panics_total",
+        Kind::Counter,
+        "Panics in threads of the frame path that it got over.",
+        &|shard| Some(shard.frame_path_panics),
+    );
     each("vas_shard_ring_bytes", Kind::Gauge, "Rings, retired ones included.", &|shard| {
         Some(shard.memory.ring_bytes)
     });

@@ -1,0 +1,35 @@
+//! What a panic costs in a thread of the engine: the frame at hand, and nothing else.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Told of a panic: the part that panicked, and its words.
+pub type OnPanic = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+/// Catches panics and tells of them.
+pub(crate) struct Guard(OnPanic);
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").finish()
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(on_panic: OnPanic) -> Self {
+        Self(on_panic)
+    }
+
+    /// Does a piece of a part's work; `None` when it panicked. Whoever calls this puts right what the work may
+    /// have left half done: memory that a copy may still write to must not have gone with it.
+    pub(crate) fn over<R>(&self, part: &str, work: impl FnOnce() -> R) -> Option<R> {
+        let panic = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(done) => return Some(done),
+            Err(panic) => panic,
+        };
+        let text = panic.downcast_ref::<&str>().copied();
+        let words = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        (self.0)(part, words.unwrap_or("a panic without words"));
+        None
+    }
+}
