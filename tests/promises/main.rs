@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bare;
+mod cameras;
 mod decode;
 mod demand;
 mod descriptors;

@@ -8,5 +8,6 @@ pub mod bare;
 pub mod camera;
 pub mod clip;
 pub mod recording;
+pub mod scripted;
 pub mod service;
 pub mod watcher;
