@@ -137,7 +137,7 @@ def judge(case, client, camera, frames, status, began, files):
     if case.recorded:
         row["files"] = [recorded(file, right) for file in files]
         row["recorder"] = (status.get("recorder") or {}).get("state")
-    row["verdict"] = verdict(case, row)
+    row["verdict"] = verdict(case, client, row)
     return row
 
 
@@ -169,7 +169,7 @@ def recorded(file, right):
             sum(after <= before for before, after in zip(times, times[1:]))]
 
 
-def verdict(case, row):
+def verdict(case, client, row):
     """`ok`, or what is not as expected."""
     if case.expected == "refused":
         faults = [] if row["state"] == "refused" else [f"state {row['state']}"]
@@ -179,6 +179,8 @@ def verdict(case, row):
     if case.expected == "words":
         faults = ["frames"] if row["frames"] else []
         return "; ".join(faults + ([] if case.words in row["reason"] else ["words"])) or "ok"
+    if case.expected == "told" and not row["frames"]:
+        return "ok" if row["reason"] else "no reason"
     faults = []
     if row["frames"] < case.frames:
         faults.append(f"{row['frames']} frames of {case.frames}")
@@ -186,7 +188,8 @@ def verdict(case, row):
         faults.append(f"{row['unmarked']} wrong, not marked")
     if case.expected == "right":
         if row["wrong"] > row["unmarked"]:
-            faults.append(f"{row['wrong'] - row['unmarked']} wrong, marked")
+            known = "marked" if client != "ffmpeg" else "loss unknown"
+            faults.append(f"{row['wrong'] - row['unmarked']} wrong, {known}")
         if row["marked"] > 5 and row["marked"] * 4 > row["frames"]:
             faults.append(f"{row['marked']} marked")
         if row["breaks"] > 2:

@@ -328,10 +328,9 @@ class Camera:
                     packets = step(self, session, index, packets) or packets
                 self.sent.append(time.monotonic_ns())
                 for packet in packets:
-                    # A script may have numbered it.
-                    if not packet.sequence:
+                    if packet.sequence is None:
                         packet.sequence = sequence
-                        sequence = (sequence + 1) & 0xFFFF or 1
+                        sequence += 1
                     session.send(packet.encode(), packet.channel)
                 self.pictures += 1
                 await session.writer.drain()

@@ -1,5 +1,6 @@
 """Clips, made once by FFmpeg, and what FFmpeg says of their pictures."""
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -54,6 +55,7 @@ def encoded(codec, arguments=(), x265="", size=SIZE, fps=FPS, pictures=PICTURES,
     return _made(path, make)
 
 
+@functools.cache
 def order(codec, **how):
     """The place of each picture of a clip in the order that they are shown in, by FFmpeg's decoder."""
     path = encoded(codec, **how)
@@ -65,8 +67,9 @@ def order(codec, **how):
     return [ranks[offset] for offset in sorted(offsets)]
 
 
+@functools.cache
 def units(codec, **how):
-    """The clip's pictures, each a list of NAL units."""
+    """The clip's pictures, each a list of NAL units; not to be changed."""
     return nal.access_units(codec, encoded(codec, **how).read_bytes())
 
 
@@ -80,12 +83,15 @@ def jpegs(size, pixels="yuvj420p", pictures=15, fps=FPS):
     return [b"\xff\xd8\xff" + piece for piece in pieces]
 
 
+@functools.cache
 def judged(form, stream):
     """FFmpeg's MD5 of each picture of a stream as NV12, its range kept."""
-    path = _once(".md5", form, hashlib.md5(stream).hexdigest())
+    path = _once(".md5", 2, form, hashlib.md5(stream).hexdigest())
 
     def make(to):
-        lines = _ffmpeg("-threads", 1, "-f", form, "-i", "-", "-pix_fmt", "nv12", "-fps_mode", "passthrough",
+        # JPEG is full range, which `-pix_fmt nv12` would squeeze.
+        convert = ["-vf", "scale=in_range=pc:out_range=pc,format=nv12"] if form == "mjpeg" else ["-pix_fmt", "nv12"]
+        lines = _ffmpeg("-threads", 1, "-f", form, "-i", "-", *convert, "-fps_mode", "passthrough",
                         "-f", "framemd5", "-", input=stream).decode()
         md5s = [line.split(",")[-1].strip() for line in lines.splitlines() if not line.startswith("#")]
         to.write_text("\n".join(md5s))

@@ -1,5 +1,6 @@
 """NAL units of H.264 and H.265: taking streams apart, and rewriting what headers say."""
 
+import functools
 import re
 import subprocess
 
@@ -83,6 +84,7 @@ def end(bits):
 FIELD = re.compile(r"\] (\d+) +(\S+) +[01]+ = -?\d+")
 
 
+@functools.cache
 def traced(codec, stream):
     """Where the fields of a stream's headers lie, in bits, by FFmpeg's own parser: for each title, such as
     `Picture Parameter Set` or `Slice`, one table a NAL unit, in order."""

@@ -31,7 +31,7 @@ def picture_set():
     return unit(8, 3, bits)
 
 
-def field(index, bottom, key):
+def field(picture, index, bottom, key):
     """One field; the first of a key picture is IDR, all others are I fields."""
     idr = key and not bottom
     bits = ue(0) + ue(7) + ue(0) + f"{index % 256:08b}" + "1" + str(int(bottom))
@@ -45,9 +45,9 @@ def field(index, bottom, key):
         bits += ue(25)
         # Zeros to the next byte; the header of the unit is one byte.
         bits += "0" * (-len(bits) % 8)
-        shade = (index * 16 + at * 9 + bottom * 5) % 200 + 20
+        shade = (picture * 16 + at * 9 + bottom * 5) % 200 + 20
         luma = "".join(f"{shade + row:08b}" * 16 for row in range(16))
-        bits += luma + f"{100 + index % 50:08b}" * 64 + f"{150 - at:08b}" * 64
+        bits += luma + f"{60 + picture * 3:08b}" * 64 + f"{150 - at:08b}" * 64
     return unit(5 if idr else 1, 2, bits)
 
 
@@ -57,5 +57,5 @@ def units(pictures=30, group=15):
     for index in range(pictures):
         key = index % group == 0
         number = index % group
-        out.append([*([sequence_set(), picture_set()] if key else []), field(number, 0, key), field(number, 1, key)])
+        out.append([*([sequence_set(), picture_set()] if key else []), field(index, number, 0, key), field(index, number, 1, key)])
     return out

@@ -14,7 +14,8 @@ class Packet:
     marker: bool = False
     time: int = 0
     kind: int = 96
-    sequence: int = 0
+    # None: numbered in turn when it is sent.
+    sequence: int | None = None
     ssrc: int = 0
     # Profile and words of a header extension.
     extension: tuple[int, bytes] | None = None

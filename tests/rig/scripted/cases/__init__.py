@@ -11,7 +11,8 @@ class Case:
     name: str
     make: Callable
     # What is expected: `right` (every frame is one of the clip's), `right or marked`, `streams` (pictures come, of
-    # any content), `refused` (the login), `words` (no picture; the reason says what it is).
+    # any content), `refused` (the login), `words` (no picture; the reason says what it is), `told` (pictures, or else
+    # any state with a reason).
     expected: str = "right"
     # Clients that it is tried with.
     clients: tuple = CLIENTS

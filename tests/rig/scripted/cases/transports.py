@@ -4,7 +4,7 @@ import pathlib
 import ssl
 import subprocess
 
-from .. import clips, nal
+from .. import clips, nal, rtp
 from ..camera import Answer, Camera
 from . import Case, group
 from .answers import edits
@@ -68,6 +68,30 @@ def others_channel(_camera, session, index):
     session.send(b"<tt:MetadataStream/>" + bytes([index & 255]), channel=6)
 
 
+def between_packets(data):
+    """Bytes that belong to no message, before each picture."""
+    def step(_camera, session, _index):
+        session.write(data)
+    return step
+
+
+def with_size(mtu):
+    """Packets of another size."""
+    def step(camera, _session, index, packets):
+        new = rtp.packets(camera.codec, camera.units[index % len(camera.units)], mtu)
+        for packet in new:
+            packet.time, packet.ssrc = packets[0].time, packets[0].ssrc
+        return new
+    return step
+
+
+def also(data, channel=0):
+    """Something on the video's channel that is no RTP packet, before each picture."""
+    def step(_camera, session, _index):
+        session.send(data, channel=channel)
+    return step
+
+
 def refuses_tcp(_camera, _session, request, answer):
     if request.method == "SETUP" and "interleaved" in request["transport"]:
         return Answer("461 Unsupported Transport", [("CSeq", request["cseq"])])
@@ -108,6 +132,15 @@ def cases():
     yield Case("channels 3-3", camera(on_channels(3, 3)))
     yield Case("channels 0-1 said, 2 used", camera(silently_on(2)))
     yield Case("a channel that nobody asked for between", camera(before=[others_channel]))
+    yield Case("bytes 0 between packets", camera(before=[between_packets(bytes(4))]))
+    yield Case("line ends between packets", camera(before=[between_packets(b"\r\n")]))
+    yield Case("bytes without sense between packets", camera(before=[between_packets(b"\x17\x00\x9anonsense")]))
+    yield Case("packets of length 0", camera(before=[also(b"")]))
+    yield Case("packets of 8 bytes", camera(before=[also(b"\x80\x60" + bytes(6))]))
+    yield Case("packets of RTP version 1", camera(before=[also(b"\x40\x60" + bytes(30))]))
+    yield Case("RTCP on the video's channel", camera(before=[also(b"\x80\xc9\0\1\x11\x22\x33\x44")]))
+    for mtu in (100, 8000, 60000):
+        yield Case(f"packets of {mtu} bytes", camera(packets=[with_size(mtu)]))
     yield Case("UDP", camera(), config=UDP)
     yield Case("UDP: no server_port", camera(edits("SETUP", "Transport", r";server_port=\d+-\d+", "")), config=UDP)
     yield Case("UDP: server_port 0-0", camera(edits("SETUP", "Transport", r"server_port=\d+-\d+", "server_port=0-0")), config=UDP)
