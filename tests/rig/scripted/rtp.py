@@ -90,6 +90,9 @@ class Picture:
             at += 2 + length
             if marker == 0xFFDA:
                 break
+        if len(self.tables) == 64:
+            # Luma and chroma share one; RFC 2435 has a table for each.
+            self.tables *= 2
         self.headers, self.scan = jpeg[2:at], jpeg[at:].removesuffix(b"\xff\xd9")
 
 
