@@ -100,7 +100,9 @@ pub enum SourceErrorKind {
         asked: Transport,
     },
     /// The RTSP client that was asked for can't do what this camera takes.
-    #[error("the RTSP client retina lacks {what}; set `rtsp_client` to \"auto\" or \"ffmpeg\"")]
+    #[error(
+        "the RTSP client retina lacks {what}; `rtsp_client = \"ffmpeg\"` may do it, and `\"auto\"` tries that"
+    )]
     ClientLacks {
         /// What it lacks.
         what: String,

@@ -80,7 +80,7 @@ pub use packet::Packet;
 pub use redact::redact;
 pub use request::{RtspClient, SourceRequest, Transport};
 pub use sound::{Sound, SoundInfo};
-pub use source::{Source, open};
+pub use source::{ClientLadder, Source, open, open_again};
 pub use stop::StopFlag;
 pub use stream::{Carrier, Codec, CodecParameters, StreamInfo};
 pub use surface::{DevicePlane, Surface, SurfaceFormat};

@@ -48,13 +48,24 @@ pub enum Transport {
 /// What speaks RTSP with a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RtspClient {
-    /// retina; FFmpeg for what retina lacks (RTSPS).
+    /// retina; FFmpeg's where retina can't or does badly, as [`ClientLadder`](crate::ClientLadder) has it.
     #[default]
     Auto,
     /// The crate retina: knows of loss and of the camera's clock.
     Retina,
     /// FFmpeg's RTSP demuxer.
     Ffmpeg,
+}
+
+impl RtspClient {
+    /// As a config has it: `auto`, `retina`, `ffmpeg`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Retina => "retina",
+            Self::Ffmpeg => "ffmpeg",
+        }
+    }
 }
 
 /// What a URL means.

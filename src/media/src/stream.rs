@@ -8,6 +8,7 @@ use ffmpeg_next::ffi;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;
+use crate::request::RtspClient;
 use crate::sound::Sound;
 
 /// The video stream of a source.
@@ -31,6 +32,10 @@ pub struct StreamInfo {
     /// Whether the source can say that packets were lost on the way. FFmpeg's RTSP demuxer cannot; the
     /// RTSP client retina can.
     pub knows_loss: bool,
+    /// What speaks RTSP with the camera: retina or FFmpeg; `None` for other sources.
+    pub client: Option<RtspClient>,
+    /// Why it is not retina, where that was asked for first.
+    pub client_why: Option<String>,
     /// What a decoder needs to begin.
     pub parameters: CodecParameters,
     /// What came of the wish for sound.
@@ -380,6 +385,8 @@ mod tests {
             time_base: Fraction::new(1, 90_000).unwrap(),
             carrier: Carrier::Tcp,
             knows_loss: false,
+            client: None,
+            client_why: None,
             parameters: parameters.clone(),
             sound: Sound::None,
         };

@@ -12,6 +12,7 @@ use super::watch::{Watch, interrupted};
 use crate::av::{AvError, Options, check};
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::request::RtspClient;
 use crate::sound::Sound;
 use crate::stream::{Carrier, CodecParameters, StreamInfo};
 
@@ -76,6 +77,23 @@ impl Input {
         check(code).map(|_| ())
     }
 
+    /// Whether a video stream is there whose size is known.
+    pub(super) fn knows_video(&self) -> bool {
+        let raw = self.context.as_ptr();
+        // SAFETY: an open context, whose `streams` holds `nb_streams` valid pointers; nothing else refers to them
+        // here.
+        let streams = unsafe {
+            std::slice::from_raw_parts((*raw).streams.cast_const(), (*raw).nb_streams as usize)
+        };
+        streams.iter().any(|&stream| {
+            // SAFETY: one of the context's streams, each of which has parameters.
+            let parameters = unsafe { &*(*stream).codecpar };
+            parameters.codec_type == AVMEDIA_TYPE_VIDEO
+                && parameters.width > 0
+                && parameters.height > 0
+        })
+    }
+
     /// Chooses the best video stream and has FFmpeg discard the others.
     pub(super) fn select_video(&mut self, carrier: Carrier) -> Result<StreamInfo, AvError> {
         let raw = self.context.as_ptr();
@@ -112,6 +130,8 @@ impl Input {
             time_base,
             carrier,
             knows_loss: matches!(carrier, Carrier::File | Carrier::Generated),
+            client: matches!(carrier, Carrier::Tcp | Carrier::Udp).then_some(RtspClient::Ffmpeg),
+            client_why: None,
             parameters,
             sound: Sound::None,
         })

@@ -9,6 +9,8 @@ mod watch;
 
 use std::time::Duration;
 
+pub use rtsp::ClientLadder;
+
 use crate::av::init;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
@@ -45,12 +47,26 @@ pub trait Source: Send {
 /// # Errors
 /// Each says what it tried and what to do; the URL in it is [redacted](crate::redact()).
 pub fn open(request: &SourceRequest, stop: &StopFlag) -> Result<Box<dyn Source>, SourceError> {
+    open_again(request, &mut ClientLadder::new(), stop)
+}
+
+/// Opens a source as [`open`] does, with what is known of the camera's RTSP clients from the times before.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_again(
+    request: &SourceRequest,
+    ladder: &mut ClientLadder,
+    stop: &StopFlag,
+) -> Result<Box<dyn Source>, SourceError> {
     init();
     let opened = Location::parse(&request.url)
         .map_err(|reason| SourceErrorKind::BadUrl { reason })
         .and_then(|location| -> Result<Box<dyn Source>, SourceErrorKind> {
             Ok(match location {
-                Location::Camera { host, tls, .. } => rtsp::open(request, &host, tls, stop)?,
+                Location::Camera { host, tls, .. } => {
+                    rtsp::open(request, &host, tls, ladder, stop)?
+                }
                 Location::File { path } => Box::new(paced::Paced::open_file(&path, stop)?),
                 Location::TestPicture { width, height, fps } => {
                     Box::new(paced::Paced::open_test_picture(width, height, fps, stop)?)

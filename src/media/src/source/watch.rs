@@ -1,7 +1,7 @@
 //! What FFmpeg asks while it blocks: go on, or return.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::monotonic_ns;
@@ -18,6 +18,10 @@ const NO_DEADLINE: u64 = u64::MAX;
 pub(super) struct Watch {
     stop: StopFlag,
     deadline_ns: AtomicU64,
+    /// When FFmpeg is to stop reading ahead; no end of anything.
+    pause_ns: AtomicU64,
+    /// How often FFmpeg asked: it does before each read from the network.
+    asked: AtomicU32,
     closing: AtomicBool,
     fired: AtomicU8,
 }
@@ -34,6 +38,8 @@ impl Watch {
         Self {
             stop,
             deadline_ns: AtomicU64::new(NO_DEADLINE),
+            pause_ns: AtomicU64::new(NO_DEADLINE),
+            asked: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             fired: AtomicU8::new(0),
         }
@@ -44,6 +50,27 @@ impl Watch {
     pub(super) fn arm(&self, limit: Duration) {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
         self.deadline_ns.store(monotonic_ns().saturating_add(limit_ns), Ordering::Relaxed);
+    }
+
+    /// Has the calls from now on return after this long, which is remembered by nobody: the source can be read
+    /// on, if it is quiet then. `None` takes that back.
+    pub(super) fn pause_after(&self, limit: Option<Duration>) {
+        let ends_ns = limit.map_or(NO_DEADLINE, |limit| {
+            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
+            monotonic_ns().saturating_add(limit_ns)
+        });
+        self.pause_ns.store(ends_ns, Ordering::Relaxed);
+    }
+
+    /// Whether such a pause is over.
+    pub(super) fn is_paused(&self) -> bool {
+        let pause_ns = self.pause_ns.load(Ordering::Relaxed);
+        pause_ns != NO_DEADLINE && monotonic_ns() >= pause_ns
+    }
+
+    /// Changes with each read from the network.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// From now on only a short limit counts: a camera that is not told of the end keeps the
@@ -69,7 +96,7 @@ impl Watch {
             self.fired.store(2, Ordering::Relaxed);
             return true;
         }
-        false
+        self.is_paused()
     }
 
     /// Why a call was interrupted, if one was.
@@ -90,6 +117,7 @@ impl Watch {
 pub(super) unsafe extern "C" fn interrupted(opaque: *mut c_void) -> c_int {
     // SAFETY: `Input` passes a pointer to a watch that it keeps alive until FFmpeg has closed.
     let watch = unsafe { &*opaque.cast::<Watch>() };
+    watch.asked.fetch_add(1, Ordering::Relaxed);
     c_int::from(watch.poll())
 }
 
@@ -132,6 +160,17 @@ mod tests {
         watch.arm(LONG);
         assert!(watch.poll());
         assert_eq!(watch.fired(), Some(Fired::Deadline));
+    }
+
+    #[test]
+    fn a_pause_is_no_end() {
+        let watch = Watch::new(StopFlag::new());
+        watch.arm(LONG);
+        watch.pause_after(Some(Duration::ZERO));
+        assert!(watch.poll() && watch.is_paused());
+        assert_eq!(watch.fired(), None);
+        watch.pause_after(None);
+        assert!(!watch.poll() && !watch.is_paused());
     }
 
     #[test]

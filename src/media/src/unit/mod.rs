@@ -3,6 +3,7 @@
 mod kind;
 mod loss;
 mod nal;
+pub(crate) mod picture_parameters;
 
 pub(crate) use kind::Units;
 pub(crate) use loss::{Coming, LossTracker};

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use vas_media::{
-    DecodeError, Decoder, DecoderKind, Frame, Packet, Received, SourceError, SourceErrorKind,
-    SourceRequest, StopFlag, StreamInfo, monotonic_ns, open_software,
+    ClientLadder, DecodeError, Decoder, DecoderKind, Frame, Packet, Received, RtspClient,
+    SourceError, SourceErrorKind, SourceRequest, StopFlag, StreamInfo, monotonic_ns, open_software,
 };
 
 /// What came from a source.
@@ -65,7 +65,32 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// # Errors
 /// [`ProbeError`]; without a picture it gives up after the request's `read_timeout`.
 pub(super) fn probe(request: &SourceRequest, measure: Duration) -> Result<Probe, ProbeError> {
-    let mut source = vas_media::open(request, &StopFlag::new())?;
+    let mut clients = ClientLadder::new();
+    let first = probe_once(request, &mut clients, measure);
+    // retina may find out only from the pictures what it can't do.
+    match &first {
+        Err(ProbeError::Source(error @ SourceError { kind, .. }))
+            if request.client == RtspClient::Auto
+                && clients.ended(
+                    Some(RtspClient::Retina),
+                    kind,
+                    Duration::ZERO,
+                    Instant::now(),
+                ) =>
+        {
+            tracing::info!("{error}; FFmpeg's RTSP client takes over");
+            probe_once(request, &mut clients, measure)
+        }
+        _ => first,
+    }
+}
+
+fn probe_once(
+    request: &SourceRequest,
+    clients: &mut ClientLadder,
+    measure: Duration,
+) -> Result<Probe, ProbeError> {
+    let mut source = vas_media::open_again(request, clients, &StopFlag::new())?;
     let stream = source.stream().clone();
     let mut decoding = Decoding::new(open_software(&stream, 1)?);
     let opened = Instant::now();

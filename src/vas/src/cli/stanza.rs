@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use vas_media::{Transport, redact};
+use vas_media::{RtspClient, Transport, redact};
 
 use crate::config::{CameraUrl, transport};
 
@@ -14,13 +14,19 @@ pub(super) const PASSWORD_VARIABLE: &str = "CAMERA_PASSWORD";
 pub(super) struct Stanza {
     url: String,
     transport: Transport,
+    rtsp_client: RtspClient,
     /// Whether the password was taken out.
     pub(super) hides_password: bool,
 }
 
 impl Stanza {
     /// The stanza for a url that was typed as `typed` and means `url`.
-    pub(super) fn new(typed: &str, url: &CameraUrl, transport: Transport) -> Self {
+    pub(super) fn new(
+        typed: &str,
+        url: &CameraUrl,
+        transport: Transport,
+        rtsp_client: RtspClient,
+    ) -> Self {
         // Somebody who typed a variable has taken care of the secret.
         let as_typed = typed.contains("${");
         let url = match url {
@@ -28,7 +34,7 @@ impl Stanza {
             _ => without_secrets(&url.to_secret_string().replace('$', "$$")),
         };
         let hides_password = !as_typed && url.contains(&placeholder());
-        Self { url, transport, hides_password }
+        Self { url, transport, rtsp_client, hides_password }
     }
 }
 
@@ -38,8 +44,12 @@ impl fmt::Display for Stanza {
         writeln!(f, "id = \"camera1\"")?;
         writeln!(f, "url = {}", toml::Value::from(self.url.as_str()))?;
         match self.transport {
-            Transport::Auto => Ok(()),
-            chosen => writeln!(f, "transport = \"{}\"", transport::word(chosen)),
+            Transport::Auto => {}
+            chosen => writeln!(f, "transport = \"{}\"", transport::word(chosen))?,
+        }
+        match self.rtsp_client {
+            RtspClient::Auto => Ok(()),
+            chosen => writeln!(f, "rtsp_client = \"{}\"", chosen.name()),
         }
     }
 }
@@ -77,7 +87,7 @@ mod tests {
 
     fn stanza(typed: &str, meant: &str) -> Stanza {
         let url = CameraUrl::parse(meant, Path::new("/home/me")).unwrap();
-        Stanza::new(typed, &url, Transport::Auto)
+        Stanza::new(typed, &url, Transport::Auto, RtspClient::Auto)
     }
 
     fn url_line(typed: &str) -> String {
@@ -126,9 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_transport_is_kept() {
+    fn a_chosen_transport_and_client_are_kept() {
         let url = CameraUrl::parse("rtsp://cam/a", Path::new("/")).unwrap();
-        let text = Stanza::new("rtsp://cam/a", &url, Transport::Udp).to_string();
-        assert!(text.ends_with("transport = \"udp\"\n"), "{text}");
+        let stanza = Stanza::new("rtsp://cam/a", &url, Transport::Udp, RtspClient::Ffmpeg);
+        let text = stanza.to_string();
+        assert!(text.ends_with("transport = \"udp\"\nrtsp_client = \"ffmpeg\"\n"), "{text}");
     }
 }

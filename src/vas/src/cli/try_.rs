@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use vas_media::{Frame, Nv12Converter, Range, SourceRequest, Transport};
+use vas_media::{Frame, Nv12Converter, Range, RtspClient, SourceRequest, StreamInfo, Transport};
 
 use super::failure::Failure;
 use super::probe::{Probe, probe};
 use super::stanza::{PASSWORD_VARIABLE, Stanza};
 use super::{seconds, stdout};
-use crate::config::{CameraUrl, Surroundings, transport};
+use crate::config::{CameraUrl, Surroundings, rtsp_client, transport};
 use crate::picture::{Nv12, SampleRange, write_png};
 
 /// Connect to a camera, say what it sends, and print a config stanza for it
@@ -27,6 +27,9 @@ pub(super) struct TryArgs {
     /// How packets travel.
     #[arg(long, default_value = "auto", value_parser = transports())]
     transport: Transport,
+    /// What speaks RTSP with the camera.
+    #[arg(long, default_value = "auto", value_parser = clients())]
+    rtsp_client: RtspClient,
     /// How long to wait for the camera, and then for its first picture.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     timeout: Duration,
@@ -50,6 +53,11 @@ fn transports() -> impl clap::builder::TypedValueParser<Value = Transport> {
     PossibleValuesParser::new(["auto", "tcp", "udp"]).try_map(|word| transport::parse(&word))
 }
 
+fn clients() -> impl clap::builder::TypedValueParser<Value = RtspClient> {
+    PossibleValuesParser::new(["auto", "retina", "ffmpeg"])
+        .try_map(|word| rtsp_client::parse(&word))
+}
+
 pub(super) fn run(args: &TryArgs) -> Result<(), Failure> {
     let surroundings = Surroundings::of_this_process();
     let folder = env::current_dir().unwrap_or_else(|_| ".".into());
@@ -58,7 +66,7 @@ pub(super) fn run(args: &TryArgs) -> Result<(), Failure> {
     let request = SourceRequest {
         url: url.to_secret_string(),
         transport: args.transport,
-        client: vas_media::RtspClient::Auto,
+        client: args.rtsp_client,
         connect_timeout: args.timeout,
         read_timeout: args.timeout,
         sound: false,
@@ -92,6 +100,18 @@ fn write_picture(args: &TryArgs, frame: &Frame) -> Result<(), Failure> {
     Ok(write_png(&args.output, &picture)?)
 }
 
+/// What spoke RTSP, and what follows from that.
+fn client(stream: &StreamInfo) -> String {
+    let why = stream.client_why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    match stream.client {
+        Some(RtspClient::Ffmpeg) => {
+            format!("ffmpeg{why}: loss unknown, frames one interval later than with retina")
+        }
+        Some(client) => client.name().to_owned(),
+        None => "none".to_owned(),
+    }
+}
+
 fn report(args: &TryArgs, url: &CameraUrl, probe: &Probe) -> String {
     let stream = &probe.stream;
     let profile = stream.profile.map(|profile| format!(" ({profile})")).unwrap_or_default();
@@ -100,7 +120,7 @@ fn report(args: &TryArgs, url: &CameraUrl, probe: &Probe) -> String {
         Some(fps) => format!("{fps:.2} measured over {:.1} s", probe.rate.span().as_secs_f64()),
         None => "too few frames to measure".into(),
     };
-    let stanza = Stanza::new(&args.url, url, args.transport);
+    let stanza = Stanza::new(&args.url, url, args.transport, args.rtsp_client);
     let mut lines = vec![
         format!("{url} works"),
         format!("  codec      {}{profile}", stream.codec.name()),
@@ -108,6 +128,7 @@ fn report(args: &TryArgs, url: &CameraUrl, probe: &Probe) -> String {
         format!("  pixels     {}", probe.newest.format_name()),
         format!("  fps        {nominal}, {measured}"),
         format!("  carrier    {}", stream.carrier),
+        format!("  client     {}", client(stream)),
         format!("  decoder    {}", probe.decoder),
         format!(
             "  age        {:.1} ms from a frame's first packet to its picture",

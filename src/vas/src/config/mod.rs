@@ -16,7 +16,7 @@ mod nearest;
 mod problem;
 mod producer;
 mod record;
-mod rtsp_client;
+pub(crate) mod rtsp_client;
 mod size;
 mod substitute;
 mod surroundings;

@@ -4,7 +4,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vas_media::{Carrier, Packet, Source, SourceError, SourceErrorKind, SourceRequest, StopFlag};
+use vas_media::{
+    Carrier, ClientLadder, Packet, RtspClient, Source, SourceError, SourceErrorKind, SourceRequest,
+    StopFlag,
+};
 
 use super::Shown;
 use super::backoff::Backoff;
@@ -15,6 +18,7 @@ use crate::config::Input;
 /// All that the thread needs.
 pub(super) struct Demux {
     request: SourceRequest,
+    clients: ClientLadder,
     stop: StopFlag,
     feeds: Vec<Feed>,
     shown: Arc<Shown>,
@@ -33,6 +37,8 @@ enum Over {
 /// Why a stream is to be tried again.
 struct Failure {
     kind: SourceErrorKind,
+    /// What spoke RTSP, once the stream was open.
+    client: Option<RtspClient>,
     /// For how long packets came.
     streamed: Option<Duration>,
     /// For how long the camera may keep the old session.
@@ -41,14 +47,15 @@ struct Failure {
 
 impl Failure {
     fn opening(kind: SourceErrorKind) -> Self {
-        Self { kind, streamed: None, survives: None }
+        Self { kind, client: None, streamed: None, survives: None }
     }
 }
 
 impl Demux {
     pub(super) fn new(input: &Input, stop: StopFlag, feeds: Vec<Feed>, shown: Arc<Shown>) -> Self {
         let sound = feeds.iter().any(Feed::takes_sound);
-        Self { request: SourceRequest { sound, ..request(input) }, stop, feeds, shown }
+        let request = SourceRequest { sound, ..request(input) };
+        Self { request, clients: ClientLadder::new(), stop, feeds, shown }
     }
 
     pub(super) fn run(mut self) {
@@ -78,6 +85,9 @@ impl Demux {
                 );
                 self.request.sound = false;
             }
+            if self.changes_client(&failure) {
+                continue;
+            }
             let wait = backoff.failed(failure.streamed.unwrap_or_default());
             let (wait, reason) = with_old_session(wait, &failure);
             tracing::warn!("{reason}; trying again in {:.1} s", wait.as_secs_f32());
@@ -88,16 +98,28 @@ impl Demux {
         }
     }
 
+    /// Whether the other RTSP client takes over, which it does at once: the camera is there.
+    fn changes_client(&mut self, failure: &Failure) -> bool {
+        let streamed = failure.streamed.unwrap_or_default();
+        let changes = self.request.client == RtspClient::Auto
+            && self.clients.ended(failure.client, &failure.kind, streamed, Instant::now());
+        if changes {
+            tracing::warn!("{}; FFmpeg's RTSP client takes over", failure.kind);
+        }
+        changes
+    }
+
     /// Plays one stream from its opening to its end.
-    fn stream(&self) -> Over {
-        let mut source = match vas_media::open(&self.request, &self.stop) {
+    fn stream(&mut self) -> Over {
+        let opened = vas_media::open_again(&self.request, &mut self.clients, &self.stop);
+        let mut source = match opened {
             Ok(source) => source,
             Err(error) if matches!(error.kind, SourceErrorKind::Stopped) => return Over::Stopped,
             Err(error) => return Over::Failed(Failure::opening(error.kind)),
         };
         let stream = source.stream();
         tracing::info!("{stream} over {}", stream.carrier);
-        let carrier = stream.carrier;
+        let (carrier, client) = (stream.carrier, stream.client);
         self.shown.state.set_stream(StreamFacts::of(stream));
         self.feeds.iter().for_each(|feed| feed.begin(stream));
         let mut first = None;
@@ -110,7 +132,7 @@ impl Demux {
             Err(error) => error.kind,
         };
         let streamed = first.map(|first: Instant| first.elapsed());
-        Over::Failed(Failure { kind, streamed, survives: source.close() })
+        Over::Failed(Failure { kind, client, streamed, survives: source.close() })
     }
 
     /// Hands packets on until there are no more; `first` is when they began.

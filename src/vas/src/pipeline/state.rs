@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use vas_media::{Fraction, SourceErrorKind, StreamInfo};
+use vas_media::{Fraction, RtspClient, SourceErrorKind, StreamInfo};
 
 /// What a camera is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +91,9 @@ pub(crate) struct StreamFacts {
     pub(crate) size: Option<(u32, u32)>,
     pub(crate) fps: Option<Fraction>,
     pub(crate) carrier: String,
+    pub(crate) client: Option<RtspClient>,
+    pub(crate) client_why: Option<String>,
+    pub(crate) knows_loss: bool,
 }
 
 impl StreamFacts {
@@ -100,6 +103,9 @@ impl StreamFacts {
             size: stream.size,
             fps: stream.fps,
             carrier: stream.carrier.to_string(),
+            client: stream.client,
+            client_why: stream.client_why.clone(),
+            knows_loss: stream.knows_loss,
         }
     }
 }

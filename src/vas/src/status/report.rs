@@ -156,6 +156,15 @@ pub(crate) struct StreamReport {
     pub(crate) fps: Option<f64>,
     /// How packets come.
     pub(crate) over: String,
+    /// What speaks RTSP: `retina` or `ffmpeg`; `None` for a source that is no camera.
+    #[serde(default)]
+    pub(crate) client: Option<String>,
+    /// Why it is not retina, where `rtsp_client` is `auto`.
+    #[serde(default)]
+    pub(crate) client_why: Option<String>,
+    /// `known`, or `unknown` where packets may be lost without notice.
+    #[serde(default)]
+    pub(crate) loss: String,
 }
 
 /// What decodes.

@@ -29,6 +29,9 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
         height: Some(1080),
         fps: Some(25.0),
         over: "tcp".into(),
+        client: Some("retina".into()),
+        client_why: None,
+        loss: "known".into(),
     };
     let input = InputFacts {
         state: "streaming".into(),

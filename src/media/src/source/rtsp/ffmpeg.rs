@@ -29,6 +29,9 @@ const MAX_ANALYSIS: Duration = Duration::from_secs(5);
 /// the fewest that work. Its default of 20 holds the first picture back for most of a second.
 const PICTURES_FOR_RATE: i64 = 3;
 
+/// When a camera from which no further picture came is taken as it is known by then: it may send one a minute.
+const SLOW_AFTER: Duration = Duration::from_millis(2500);
+
 /// An RTSP session that plays.
 pub(super) struct Camera {
     input: Input,
@@ -42,6 +45,10 @@ pub(super) struct Camera {
 
 /// When pictures began to arrive, told by when the demuxer gave them out.
 struct Arrivals {
+    /// When the camera was asked to play.
+    opened_ns: u64,
+    /// Pictures that were read ahead may still come.
+    ahead: bool,
     /// FFmpeg's parser ends a picture only where the next one begins (`AVSTREAM_PARSE_FULL`, set by
     /// rtpdec_h264.c and rtpdec_hevc.c): it gives one out when the first packet of the next has come.
     until_next: bool,
@@ -49,12 +56,19 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    fn of(codec: &Codec) -> Self {
-        Self { until_next: matches!(codec, Codec::H264 | Codec::H265), next_ns: None }
+    /// For a stream that was asked for at `opened_ns` and known at `known_ns`.
+    fn of(codec: &Codec, opened_ns: u64, known_ns: u64) -> Self {
+        let until_next = matches!(codec, Codec::H264 | Codec::H265);
+        Self { opened_ns, ahead: true, until_next, next_ns: Some(known_ns) }
     }
 
-    /// When the first packet of the picture that was given out at `given_ns` had come.
-    fn begin_of(&mut self, given_ns: u64) -> u64 {
+    /// When the first packet of the picture that was given out at `given_ns` had come; one that was read ahead
+    /// to know the stream came at any time since the opening, and is said to be as old as it can be.
+    fn begin_of(&mut self, given_ns: u64, read_ahead: bool) -> u64 {
+        self.ahead &= read_ahead;
+        if self.ahead {
+            return self.opened_ns;
+        }
         let began_ns = self.next_ns.replace(given_ns);
         began_ns.filter(|_| self.until_next).unwrap_or(given_ns)
     }
@@ -65,12 +79,13 @@ impl Camera {
         request: &SourceRequest,
         url: &str,
         limit: &Limit,
+        why: Option<String>,
         stop: &StopFlag,
     ) -> Result<Self, SourceErrorKind> {
         let watch = Watch::new(stop.clone());
         watch.arm(limit.left());
         let connect = |carrier, watch| Self::connect(request, url, carrier, watch);
-        match request.transport {
+        let mut opened = match request.transport {
             Transport::Tcp => connect(Carrier::Tcp, watch).map_err(|(kind, _)| kind),
             Transport::Udp => connect(Carrier::Udp, watch).map_err(|(kind, _)| kind),
             Transport::Auto => match connect(Carrier::Tcp, watch) {
@@ -80,7 +95,9 @@ impl Camera {
                 }
                 other => other.map_err(|(kind, _)| kind),
             },
-        }
+        }?;
+        opened.stream.client_why = why;
+        Ok(opened)
     }
 
     /// Tries one transport. The deadline in `watch` goes on running; where nothing was opened the
@@ -107,11 +124,21 @@ impl Camera {
         let fail = |input: &Input, error: AvError, what| {
             (classify(error, input.watch().fired(), during(what)), None)
         };
+        let opened_ns = monotonic_ns();
         // Reading ahead ends well when a deadline cuts it short.
-        let probed = input.probe().and_then(|()| match input.watch().fired() {
-            Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
-            None => Ok(()),
-        });
+        let probe = |input: &mut Input| {
+            input.probe().and_then(|()| match input.watch().fired() {
+                Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
+                None => Ok(()),
+            })
+        };
+        input.watch().pause_after(Some(SLOW_AFTER));
+        let mut probed = probe(&mut input);
+        let slow = input.watch().is_paused();
+        input.watch().pause_after(None);
+        if slow && input.watch().fired().is_none() && !input.knows_video() {
+            probed = probe(&mut input);
+        }
         if let Err(error) = probed {
             return Err(fail(&input, error, "the stream's first pictures"));
         }
@@ -124,7 +151,7 @@ impl Camera {
         match selected {
             Ok(stream) => Ok(Self {
                 input,
-                arrivals: Arrivals::of(&stream.codec),
+                arrivals: Arrivals::of(&stream.codec, opened_ns, monotonic_ns()),
                 stream,
                 url: redact(&request.url),
                 read_timeout: request.read_timeout,
@@ -144,12 +171,17 @@ impl Source for Camera {
         if !self.after_sound {
             self.input.watch().arm(self.read_timeout);
         }
+        let asked = self.input.watch().asked();
         match self.input.read() {
             Ok(mut packet) => {
+                let read_ahead = self.input.watch().asked() == asked;
                 self.after_sound = packet.is_sound();
                 let now_ns = monotonic_ns();
-                let began_ns =
-                    if packet.is_sound() { now_ns } else { self.arrivals.begin_of(now_ns) };
+                let began_ns = if packet.is_sound() {
+                    now_ns
+                } else {
+                    self.arrivals.begin_of(now_ns, read_ahead)
+                };
                 packet.set_arrival(began_ns);
                 Ok(Some(packet))
             }
@@ -195,11 +227,19 @@ mod tests {
     #[test]
     fn a_parsed_picture_began_when_the_one_before_was_given_out() {
         let arrivals = |codec| {
-            let mut arrivals = Arrivals::of(&codec);
-            [10, 50, 90].map(|given_ns| arrivals.begin_of(given_ns))
+            let mut arrivals = Arrivals::of(&codec, 1, 5);
+            [10, 50, 90].map(|given_ns| arrivals.begin_of(given_ns, false))
         };
-        assert_eq!(arrivals(Codec::H264), [10, 10, 50]);
-        assert_eq!(arrivals(Codec::H265), [10, 10, 50]);
+        assert_eq!(arrivals(Codec::H264), [5, 10, 50]);
+        assert_eq!(arrivals(Codec::H265), [5, 10, 50]);
         assert_eq!(arrivals(Codec::Other("mjpeg".into())), [10, 50, 90]);
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_as_old_as_it_can_be() {
+        let mut arrivals = Arrivals::of(&Codec::H264, 1, 5);
+        assert_eq!([10, 11].map(|given_ns| arrivals.begin_of(given_ns, true)), [1, 1]);
+        assert_eq!([50, 90].map(|given_ns| arrivals.begin_of(given_ns, false)), [5, 50]);
+        assert_eq!(arrivals.begin_of(91, true), 90, "two pictures that came at once");
     }
 }

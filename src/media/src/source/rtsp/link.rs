@@ -1,8 +1,11 @@
 //! retina's session and the runtime that drives it: waiting with limits, frames, and the goodbye.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream as _;
 use retina::client::{Demuxed, SessionGroup};
@@ -10,6 +13,7 @@ use retina::codec::{AudioFrame, CodecItem, ParametersRef, VideoFrame, VideoParam
 use tokio::runtime::Runtime;
 
 use super::Limit;
+use super::endings::BadPackets;
 use super::track;
 use super::words::{self, Trouble};
 use crate::error::{Cause, SourceErrorKind};
@@ -20,8 +24,20 @@ use crate::stop::StopFlag;
 const RTCP_BYE: u8 = 203;
 /// How long saying goodbye to a camera may take.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How often retina is polled before it is believed that there is nothing more to do. It says so, with no waker
+/// set, for each request of the camera (OPTIONS and others), which would leave what follows it lying in the
+/// socket until the next keepalive; so many requests may come at once. A poll that finds nothing asks no kernel.
+const POLLS: usize = 8;
 /// Longest that an old session is waited for, whatever the camera states.
 const MAX_SURVIVAL: Duration = Duration::from_secs(120);
+
+/// How long data may come of which nothing is made, and in how many portions at least, before that is no slow
+/// camera's picture under way.
+const NOTHING_MADE_FOR: Duration = Duration::from_millis(2500);
+const NOTHING_MADE_AT_START_FOR: Duration = Duration::from_millis(1500);
+const NOTHING_MADE_OF: u32 = 6;
+/// How long nothing at all may come while a camera is asked for a stream, where there is another client to ask it.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A session and its runtime.
 pub(super) struct Link {
@@ -33,6 +49,10 @@ pub(super) struct Link {
     pub(super) sound: Option<usize>,
     /// Knows of the sessions that were begun, and whether they were ended.
     pub(super) group: Arc<SessionGroup>,
+    /// `None`: they are only counted as losses.
+    pub(super) bad_packets: Option<BadPackets>,
+    /// Whether a picture came.
+    begun: bool,
     runtime: Runtime,
 }
 
@@ -53,7 +73,16 @@ impl Link {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
-        Ok(Self { session: None, track: 0, sound: None, group: Arc::default(), runtime })
+        let group = Arc::default();
+        Ok(Self {
+            session: None,
+            track: 0,
+            sound: None,
+            group,
+            bad_packets: None,
+            begun: false,
+            runtime,
+        })
     }
 
     /// Drives `work` to its end, or until `stop` or the limit.
@@ -67,6 +96,37 @@ impl Link {
         wait(&self.runtime, limit, stop, what, work)
     }
 
+    /// The same, but only while something comes.
+    pub(super) fn wait_while_it_answers<T>(
+        &self,
+        limit: &Limit,
+        stop: &StopFlag,
+        what: &'static str,
+        work: impl Future<Output = Result<T, SourceErrorKind>>,
+    ) -> Result<T, SourceErrorKind> {
+        let passed = limit.passed(what);
+        wait(&self.runtime, limit, stop, what, async {
+            let mut work = std::pin::pin!(work);
+            let woken = Cell::new(Instant::now());
+            let mut watched = std::future::poll_fn(|context| {
+                woken.set(Instant::now());
+                work.as_mut().poll(context)
+            });
+            loop {
+                let quiet = tokio::time::Instant::from_std(woken.get() + QUIET);
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep_until(quiet) => {
+                        if woken.get().elapsed() >= QUIET {
+                            return Err(passed);
+                        }
+                    }
+                    done = &mut watched => return done,
+                }
+            }
+        })
+    }
+
     /// Waits for the next frame of the tracks that play, and passes sender reports on: which track's, NTP time,
     /// and ticks on the frames' own scale.
     pub(super) fn frame(
@@ -77,9 +137,11 @@ impl Link {
         report: impl FnMut(usize, u64, i64),
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
-        let mut heard = Heard::default();
-        let next = next_frame(session, (self.track, self.sound), &mut heard, report);
+        let mut heard = Heard::waiting(self.begun);
+        let tracks = (self.track, self.sound);
+        let next = next_frame(session, tracks, &mut heard, &mut self.bad_packets, report);
         let coming = wait(&self.runtime, limit, stop, what, next);
+        self.begun |= matches!(coming, Ok(Playing::Picture(_)));
         coming.map_err(|kind| match kind {
             SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
                 SourceErrorKind::Stalled { limit, last: heard.trouble }
@@ -107,7 +169,7 @@ impl Link {
     /// it if that was not acknowledged; `None` when it is over.
     pub(super) fn goodbye(&mut self) -> Option<Duration> {
         let (session, group) = (self.session.take(), &self.group);
-        self.runtime.block_on(async {
+        let ended = self.runtime.block_on(caught(async {
             drop(session);
             // Over TCP retina is content once the connection is closed in order, over UDP once the camera has
             // answered.
@@ -120,7 +182,8 @@ impl Link {
             let expires = group.stale_sessions().max_expires?;
             let left = expires.saturating_duration_since(tokio::time::Instant::now());
             Some(left.min(MAX_SURVIVAL))
-        })
+        }));
+        ended.unwrap_or(None)
     }
 }
 
@@ -137,35 +200,98 @@ fn wait<T>(
     what: &'static str,
     work: impl Future<Output = Result<T, SourceErrorKind>>,
 ) -> Result<T, SourceErrorKind> {
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            () = stop.stopped() => Err(SourceErrorKind::Stopped),
-            done = work => done,
-            () = tokio::time::sleep(limit.left()) => Err(limit.passed(what)),
+            () = stop.stopped() => Ok(Err(SourceErrorKind::Stopped)),
+            done = caught(work) => done,
+            () = tokio::time::sleep(limit.left()) => Ok(Err(limit.passed(what))),
         }
+    });
+    outcome.unwrap_or_else(|()| {
+        let what = "an answer to what this camera sends: it panicked, as the log shows".into();
+        Err(SourceErrorKind::ClientLacks { what })
     })
 }
 
+/// Drives `work`, which may panic: retina does for some answers and some orders of packets. A panic ends here, since
+/// on its way further up it would meet the goodbye, which may panic too, and two end the process.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ()> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        // What panicked is not polled again, only dropped.
+        polled.map_or(Poll::Ready(Err(())), |polled| polled.map(Ok))
+    })
+    .await
+}
+
 /// What came while a frame was waited for.
-#[derive(Default)]
 struct Heard {
+    /// How long data may come of which nothing is made.
+    patience: Duration,
     anything: bool,
     trouble: Option<Cause>,
+    /// How often data came of which nothing was made yet, and since when.
+    unmade: u32,
+    since: Option<Instant>,
+}
+
+impl Heard {
+    fn waiting(begun: bool) -> Self {
+        let patience = if begun { NOTHING_MADE_FOR } else { NOTHING_MADE_AT_START_FOR };
+        Self { patience, anything: false, trouble: None, unmade: 0, since: None }
+    }
+
+    /// Something was made of what came.
+    fn made(&mut self) {
+        (self.anything, self.unmade, self.since) = (true, 0, None);
+    }
+
+    /// retina was woken, and had nothing to give. True when that goes on for too long.
+    fn woken(&mut self) -> bool {
+        self.unmade = self.unmade.saturating_add(1);
+        // The first poll is ours.
+        if self.unmade == 1 {
+            return false;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.unmade <= NOTHING_MADE_OF {
+            return false;
+        }
+        self.anything = true;
+        since.elapsed() >= self.patience
+    }
 }
 
 async fn next_frame(
     session: &mut Demuxed,
     (track, sound): (usize, Option<usize>),
     heard: &mut Heard,
+    bad_packets: &mut Option<BadPackets>,
     mut report: impl FnMut(usize, u64, i64),
 ) -> Result<Playing, SourceErrorKind> {
     loop {
-        let next = std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context));
-        let item = next.await;
-        heard.anything |= item.is_some();
+        let next = std::future::poll_fn(|context| {
+            let mut polls = (0..POLLS).map(|_| Pin::new(&mut *session).poll_next(context));
+            match polls.find(Poll::is_ready) {
+                Some(ready) => ready.map(Ok),
+                None if heard.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
+                None => Poll::Pending,
+            }
+        });
+        let Ok(item) = next.await else {
+            let what =
+                "support for what the camera sends: data comes, and no picture is made of it"
+                    .into();
+            return Err(SourceErrorKind::ClientLacks { what });
+        };
+        if item.is_some() {
+            heard.made();
+        }
         match item {
             Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == track => {
+                bad_packets.iter_mut().for_each(BadPackets::picture);
                 return Ok(Playing::Picture(Coming { frame, lost: heard.trouble.is_some() }));
             }
             Some(Ok(CodecItem::AudioFrame(frame))) if Some(frame.stream_id()) == sound => {
@@ -195,6 +321,10 @@ async fn next_frame(
                 }
                 Trouble::Packet(cause) => {
                     tracing::debug!("a packet makes no sense: {cause}");
+                    if bad_packets.as_mut().is_some_and(BadPackets::packet) {
+                        let what = format!("support for the camera's packets ({cause})");
+                        return Err(SourceErrorKind::ClientLacks { what });
+                    }
                     heard.trouble = Some(cause);
                 }
                 Trouble::Session(kind) => return Err(kind),

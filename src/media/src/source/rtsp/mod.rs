@@ -1,7 +1,9 @@
 //! Cameras over RTSP: which client speaks with them, at which address, for how long at most.
 
 mod address;
+mod endings;
 mod ffmpeg;
+mod ladder;
 mod link;
 mod receive_buffer;
 mod reorder;
@@ -15,6 +17,8 @@ mod words;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+pub use ladder::ClientLadder;
 
 use super::Source;
 use crate::error::SourceErrorKind;
@@ -39,6 +43,11 @@ impl Limit {
         self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
     }
 
+    /// At most so much of what is left.
+    pub(super) fn at_most(&self, part: Duration) -> Self {
+        Self { whole: self.whole, until: Instant::now().checked_add(part.min(self.left())) }
+    }
+
     /// An equal part of what is left.
     fn share(&self, of: usize) -> Self {
         let part = self.left() / u32::try_from(of.max(1)).unwrap_or(u32::MAX);
@@ -55,6 +64,7 @@ pub(super) fn open(
     request: &SourceRequest,
     host: &str,
     tls: bool,
+    ladder: &mut ClientLadder,
     stop: &StopFlag,
 ) -> Result<Box<dyn Source>, SourceErrorKind> {
     let limit = Limit::from_now(request.connect_timeout);
@@ -62,7 +72,7 @@ pub(super) fn open(
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let limit = limit.share(addresses.len() - tried);
-        match open_at(request, *address, tls, &limit, stop) {
+        match open_at(request, *address, tls, &limit, ladder, stop) {
             Err(kind) if is_of_address(&kind) => last = Some(kind),
             other => return other,
         }
@@ -80,27 +90,48 @@ fn open_at(
     address: IpAddr,
     tls: bool,
     limit: &Limit,
+    ladder: &mut ClientLadder,
     stop: &StopFlag,
 ) -> Result<Box<dyn Source>, SourceErrorKind> {
     let url = address::at(&request.url, address);
-    let by_ffmpeg = || -> Result<Box<dyn Source>, SourceErrorKind> {
-        Ok(Box::new(ffmpeg::Camera::open(request, &url, limit, stop)?))
+    let by_ffmpeg = |limit: &Limit, why: Option<String>| -> Result<Box<dyn Source>, _> {
+        Ok(Box::new(ffmpeg::Camera::open(request, &url, limit, why, stop)?))
     };
-    let by_retina = || -> Result<Box<dyn Source>, SourceErrorKind> {
+    let by_retina = |limit: &Limit| -> Result<Box<dyn Source>, SourceErrorKind> {
         if tls {
             return Err(SourceErrorKind::ClientLacks { what: "RTSP over TLS (rtsps://)".into() });
         }
         Ok(Box::new(retina::Camera::open(request, &url, limit, stop)?))
     };
     match request.client {
-        RtspClient::Ffmpeg => by_ffmpeg(),
-        RtspClient::Retina => by_retina(),
-        RtspClient::Auto => match by_retina() {
-            Err(SourceErrorKind::ClientLacks { what }) => {
-                tracing::info!("FFmpeg speaks RTSP with this camera: retina lacks {what}");
-                by_ffmpeg()
-            }
-            other => other,
-        },
+        RtspClient::Ffmpeg => return by_ffmpeg(limit, None),
+        RtspClient::Retina => return by_retina(limit),
+        RtspClient::Auto => {}
+    }
+    if let Some(why) = ladder.first(Instant::now()) {
+        return by_ffmpeg(limit, Some(why.to_owned()));
+    }
+    let kind = match by_retina(&limit.share(2)) {
+        Ok(source) => {
+            ladder.retina_opened();
+            return Ok(source);
+        }
+        Err(kind) => kind,
+    };
+    let Some(why) = ClientLadder::other(&kind) else { return Err(kind) };
+    tracing::debug!("{why}; trying FFmpeg's RTSP client");
+    match by_ffmpeg(limit, Some(why.clone())) {
+        Ok(source) => {
+            tracing::info!("FFmpeg speaks RTSP with this camera: {why}");
+            ladder.found(&kind, why, Instant::now());
+            Ok(source)
+        }
+        Err(SourceErrorKind::Stopped) => Err(SourceErrorKind::Stopped),
+        // retina would have played the rest: what FFmpeg says is the reason.
+        Err(other) if matches!(kind, SourceErrorKind::ClientLacks { .. }) => Err(other),
+        Err(other) => {
+            tracing::debug!("FFmpeg's RTSP client failed, too: {other}");
+            Err(kind)
+        }
     }
 }

@@ -16,16 +16,17 @@ use retina::codec::{FrameFormat, ParameterSetInsertion, VideoFrame};
 use url::Url;
 
 use super::Limit;
+use super::endings::{BadPackets, Endings, HOLD, Kind};
 use super::link::{Coming, Link, Playing};
 use super::receive_buffer;
 use super::report::CameraClock;
 use super::sound::SoundTrack;
-use super::track::{self, Track};
+use super::track::{self, Made, Track};
 use super::words;
 use crate::error::{Cause, SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
-use crate::request::{SourceRequest, Transport};
+use crate::request::{RtspClient, SourceRequest, Transport};
 use crate::sound::Sound;
 use crate::source::Source;
 use crate::stop::StopFlag;
@@ -33,6 +34,13 @@ use crate::stream::{Carrier, StreamInfo};
 
 /// Pictures read ahead for the rate, where nothing states it.
 const PICTURES_FOR_RATE: usize = 3;
+/// For how long they are waited for at most, once all else is known: a camera may send a picture a minute.
+const WAIT_FOR_RATE: Duration = Duration::from_secs(1);
+
+/// What is waited for first.
+const ANSWER: &str = "the camera's answer";
+/// What a camera does whose markers are not the ends of pictures.
+const FALSE_MARKERS: &str = "pictures whose marker is set before their end";
 
 /// An RTSP session that plays.
 pub(super) struct Camera {
@@ -41,7 +49,14 @@ pub(super) struct Camera {
     sound: Option<SoundTrack>,
     stream: StreamInfo,
     /// Read ahead while the camera was opened.
-    waiting: VecDeque<Packet>,
+    ahead: VecDeque<Coming>,
+    /// Ready to be given out.
+    ready: VecDeque<Packet>,
+    /// Held back until it is known that it ended.
+    held: Option<Made>,
+    endings: Endings,
+    /// FFmpeg's client is tried where retina does badly; otherwise pictures are marked.
+    strict: bool,
     watch: StartWatch,
     stop: StopFlag,
     url: String,
@@ -87,7 +102,7 @@ impl Camera {
         let failed = |error: retina::Error| {
             words::opening(error.status_code(), &error.to_string(), request.transport)
         };
-        let set_up = link.wait(limit, stop, "the camera's answer", async {
+        let work = async {
             let described = Session::describe(url, options).await.map_err(failed)?;
             let mut session = described;
             let index = choose(&session)?;
@@ -112,7 +127,11 @@ impl Camera {
             let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
             let playing = session.play(options).await.map_err(failed)?;
             Ok((playing.demuxed().map_err(failed)?, index, granted, told, sound))
-        });
+        };
+        let set_up = match request.client {
+            RtspClient::Auto => link.wait_while_it_answers(limit, stop, ANSWER, work),
+            _ => link.wait(limit, stop, ANSWER, work),
+        };
         let (session, index, granted, told, sound) = set_up?;
         link.session = Some(session);
         link.track = index;
@@ -124,33 +143,90 @@ impl Camera {
 
     /// Waits for the next packet.
     fn packet(&mut self) -> Result<Packet, SourceErrorKind> {
-        if self.stop.is_stopped() {
-            return Err(SourceErrorKind::Stopped);
-        }
-        if let Some(packet) = self.waiting.pop_front() {
-            return Ok(packet);
-        }
         let limit = *self.limit.get_or_insert_with(|| Limit::from_now(self.read_timeout));
+        loop {
+            if self.stop.is_stopped() {
+                return Err(SourceErrorKind::Stopped);
+            }
+            if let Some(packet) = self.ready.pop_front() {
+                if !packet.is_sound() {
+                    self.limit = None;
+                }
+                return Ok(packet);
+            }
+            match self.playing(&limit) {
+                Ok(Playing::Picture(coming)) => self.picture(coming)?,
+                Ok(Playing::Sound(frame)) => {
+                    if let Some(sound) = &self.sound {
+                        let packet = sound.packet(&frame);
+                        return packet.map_err(|error| SourceErrorKind::Broken(error.into()));
+                    }
+                }
+                Err(kind) => match (self.held.take(), kind) {
+                    // Nothing of it came any more.
+                    (Some(held), SourceErrorKind::TimedOut { .. }) if !limit.left().is_zero() => {
+                        self.whole(held);
+                    }
+                    (_, kind) => return Err(kind),
+                },
+            }
+        }
+    }
+
+    /// Waits for what comes next; only for a while when a picture is held back.
+    fn playing(&mut self, limit: &Limit) -> Result<Playing, SourceErrorKind> {
+        if let Some(coming) = self.ahead.pop_front() {
+            return Ok(Playing::Picture(coming));
+        }
+        let limit = if self.held.is_some() { limit.at_most(HOLD) } else { *limit };
         let (track, sound) = (&mut self.track, &mut self.sound);
         let report = |of, ntp, ticks| match sound {
             Some(sound) if sound.index == of => sound.report(ntp, ticks),
             _ => track.report(ntp, ticks),
         };
-        let playing = self.link.frame(&limit, &self.stop, "a packet", report)?;
-        let Coming { frame, lost } = match (playing, &self.sound) {
-            (Playing::Picture(coming), _) => coming,
-            (Playing::Sound(frame), Some(sound)) => {
-                let packet = sound.packet(&frame);
-                return packet.map_err(|error| SourceErrorKind::Broken(error.into()));
-            }
-            (Playing::Sound(_), None) => return self.packet(),
-        };
-        self.limit = None;
-        self.watch.look(&frame, lost);
-        let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
-        let packet = self.track.packet(frame, parameters, lost);
-        packet.map_err(|error| SourceErrorKind::Broken(error.into()))
+        self.link.frame(&limit, &self.stop, "a packet", report)
     }
+
+    /// Makes a packet of a picture: ready to be given out, or held back.
+    fn picture(&mut self, coming: Coming) -> Result<(), SourceErrorKind> {
+        let Coming { frame, lost } = coming;
+        self.watch.look(&frame, lost);
+        let lost = lost || frame.loss() > 0;
+        let ticks = frame.timestamp().elapsed();
+        let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
+        let made = self.track.packet(frame, parameters, lost);
+        let made = made.map_err(|error| SourceErrorKind::Broken(error.into()))?;
+        let Some(mut made) = made else { return Ok(()) };
+        // What is left of a picture of which something was lost may come by itself.
+        let continues = self.endings.continues(ticks) && !lost;
+        if let Some(what) = made.lacks.or(continues.then_some(FALSE_MARKERS)) {
+            if self.strict {
+                return Err(SourceErrorKind::ClientLacks { what: what.into() });
+            }
+            made.packet.set_lost(true);
+            if let Some(held) = &mut self.held {
+                held.packet.set_lost(true);
+            }
+        }
+        if let Some(held) = self.held.take() {
+            self.whole(held);
+        }
+        match self.endings.is_proven(kind_of(&made)) {
+            true => self.ready.push_back(made.packet),
+            false => self.held = Some(made),
+        }
+        Ok(())
+    }
+
+    /// Gives a picture out that was held back.
+    fn whole(&mut self, held: Made) {
+        self.endings.prove(kind_of(&held));
+        self.ready.push_back(held.packet);
+    }
+}
+
+fn kind_of(made: &Made) -> Kind {
+    if made.key { Kind::Key } else { Kind::Other }
 }
 
 impl Source for Camera {
@@ -184,15 +260,20 @@ impl Opening {
         limit: &Limit,
         stop: &StopFlag,
     ) -> Result<Camera, SourceErrorKind> {
+        let strict = request.client == RtspClient::Auto;
+        self.link.bad_packets = strict.then(|| BadPackets::new(self.carrier == Carrier::Tcp));
         let mut clock = CameraClock::default();
-        let mut comings: Vec<Coming> = Vec::new();
+        let mut comings: VecDeque<Coming> = VecDeque::new();
         let (clock_hz, mut fps) = self.link.described();
-        let (mut track, mut stream) = loop {
-            let enough = comings.len() >= PICTURES_FOR_RATE;
+        let mut for_rate = None;
+        let mut enough = false;
+        let (track, mut stream) = loop {
+            enough |= comings.len() >= PICTURES_FOR_RATE;
             if enough {
                 let shown = comings.iter().map(|coming| coming.frame.timestamp().elapsed());
                 fps = fps.or(track::measured_rate(&shown.collect::<Vec<_>>(), clock_hz));
             }
+            let mut limit = *limit;
             if let Some(parameters) = self.link.parameters() {
                 let known = Track::new(parameters, self.carrier, clock_hz, fps, clock);
                 let lacks = || SourceErrorKind::ClientLacks { what: "this codec".into() };
@@ -200,33 +281,39 @@ impl Opening {
                 if enough || known.1.fps.is_some() {
                     break known;
                 }
+                limit = *for_rate.get_or_insert_with(|| limit.at_most(WAIT_FOR_RATE));
             }
             let sound = &mut self.sound;
             let report = |of, ntp, ticks| match sound {
                 Some(sound) if sound.index == of => sound.report(ntp, ticks),
                 _ => clock.report(ntp, ticks),
             };
-            let playing = self.link.frame(limit, stop, "the stream's first pictures", report)?;
-            // Sound that comes meanwhile is let go.
-            let Playing::Picture(coming) = playing else { continue };
-            // Nothing can be made of pictures without their parameter sets.
-            if self.link.parameters().is_some() {
-                comings.push(coming);
+            match self.link.frame(&limit, stop, "the stream's first pictures", report) {
+                // Nothing can be made of pictures without their parameter sets.
+                Ok(Playing::Picture(coming)) if self.link.parameters().is_some() => {
+                    comings.push_back(coming);
+                }
+                // Sound that comes meanwhile is let go.
+                Ok(_) => {}
+                Err(SourceErrorKind::TimedOut { .. } | SourceErrorKind::Stalled { .. })
+                    if for_rate.is_some() =>
+                {
+                    enough = true;
+                }
+                Err(kind) => return Err(kind),
             }
         };
         stream.sound = self.told;
-        let mut waiting = VecDeque::with_capacity(comings.len());
-        for Coming { frame, lost } in comings {
-            self.watch.look(&frame, lost);
-            let packet = track.packet(frame, None, lost);
-            waiting.push_back(packet.map_err(|error| SourceErrorKind::Broken(error.into()))?);
-        }
         Ok(Camera {
             link: self.link,
             track,
             sound: self.sound,
             stream,
-            waiting,
+            ahead: comings,
+            ready: VecDeque::new(),
+            held: None,
+            endings: Endings::default(),
+            strict,
             watch: self.watch,
             stop: stop.clone(),
             url: redact(&request.url),
@@ -262,6 +349,9 @@ fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
     }
     if track::has_several_parameter_sets(&String::from_utf8_lossy(session.sdp())) {
         return Err(lacks("several parameter sets of one kind".into()));
+    }
+    if track::has_decoding_order_numbers(&String::from_utf8_lossy(session.sdp())) {
+        return Err(lacks("units out of decoding order (sprop-max-don-diff)".into()));
     }
     Ok(index)
 }

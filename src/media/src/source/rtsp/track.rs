@@ -13,22 +13,37 @@ use crate::clock::monotonic_ns;
 use crate::decode::describe;
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::request::RtspClient;
 use crate::sound::Sound;
-use crate::stream::{Carrier, CodecParameters, StreamInfo};
-use crate::unit::Units;
+use crate::stream::{Carrier, Codec, CodecParameters, StreamInfo};
+use crate::unit::{Units, picture_parameters};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 /// Rates outside are mistakes of a camera.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 
+/// A packet, and what of its picture retina can't know of or lost.
+pub(super) struct Made {
+    pub(super) packet: Packet,
+    pub(super) key: bool,
+    pub(super) lacks: Option<&'static str>,
+}
+
 /// One video track of a session.
 pub(super) struct Track {
     units: Units,
     /// NAL units with lengths before them, which become start codes.
     has_nal_units: bool,
+    codec: Codec,
     /// In annex B.
     parameter_sets: Vec<u8>,
+    /// They changed since the last packet.
+    changed: bool,
+    /// Whether a picture came.
+    begun: bool,
+    /// The id of the picture parameter set among them.
+    pps_id: Option<u32>,
     times: DecodeTimes,
     clock: CameraClock,
     time_base: Fraction,
@@ -69,12 +84,26 @@ impl Track {
             time_base,
             carrier,
             knows_loss: true,
+            client: Some(RtspClient::Retina),
+            client_why: None,
             parameters: known,
             sound: Sound::None,
-            codec,
+            codec: codec.clone(),
         };
         let has_nal_units = !matches!(units, Units::Opaque);
-        let track = Self { units, has_nal_units, parameter_sets, times, clock, time_base };
+        let pps_id = pps_id(&codec, parameters);
+        let track = Self {
+            units,
+            has_nal_units,
+            codec,
+            parameter_sets,
+            changed: false,
+            begun: false,
+            pps_id,
+            times,
+            clock,
+            time_base,
+        };
         Some((track, stream))
     }
 
@@ -84,26 +113,49 @@ impl Track {
     }
 
     /// Makes a packet. `parameters` are those that the frame brought, if it brought new ones; `lost` says that
-    /// something before or of it did not come.
+    /// something before or of it did not come. What a picture lacks marks it, too. `None` for what is no picture:
+    /// some cameras send parameter sets or an end of sequence by themselves.
     pub(super) fn packet(
         &mut self,
         frame: VideoFrame,
         parameters: Option<&VideoParameters>,
         lost: bool,
-    ) -> Result<Packet, AvError> {
+    ) -> Result<Option<Made>, AvError> {
         let is_new = parameters.map(parameter_sets).filter(|sets| *sets != self.parameter_sets);
-        let changed = is_new.is_some();
         if let Some(sets) = is_new {
             self.parameter_sets = sets;
+            self.changed = true;
+            self.pps_id = parameters.and_then(|parameters| pps_id(&self.codec, parameters));
         }
         let ticks = frame.timestamp().elapsed();
         let arrival_ns = at_monotonic(frame.start_ctx().received());
         let lost = lost || frame.loss() > 0;
         let mut data = frame.into_data();
+        let mut lacks = None;
+        let mut slices = usize::from(!self.has_nal_units);
         if self.has_nal_units {
-            start_codes_for_lengths(&mut data);
+            let (codec, known) = (&self.codec, self.pps_id);
+            start_codes_for_lengths(&mut data, |nal| {
+                slices += usize::from(picture_parameters::is_slice(codec, nal));
+                let referred = picture_parameters::referred_by(codec, nal);
+                if referred.is_some_and(|id| known.is_some_and(|known| known != id)) {
+                    lacks = Some("several picture parameter sets in turns");
+                }
+            });
         }
-        let key = self.units.look(&data, true).is_key();
+        if slices == 0 {
+            return Ok(None);
+        }
+        let unit = self.units.look(&data, true);
+        // A session may begin within a picture.
+        if !unit.begins && std::mem::replace(&mut self.begun, true) {
+            lacks = lacks.or(Some("pictures that do not begin with their first slice"));
+        }
+        // What was lost explains it.
+        let lacks = lacks.filter(|_| !lost);
+        let key = unit.is_key();
+        self.begun = true;
+        let changed = std::mem::take(&mut self.changed);
         let sets: &[u8] = if key || changed { &self.parameter_sets } else { &[] };
         let mut packet = Packet::with_size(self.time_base, sets.len() + data.len())?;
         let (before, behind) = packet.data_mut().split_at_mut(sets.len());
@@ -112,9 +164,18 @@ impl Track {
         packet.set_key(key);
         packet.set_times(ticks, self.times.next(ticks));
         packet.set_arrival(arrival_ns);
-        packet.set_lost(lost);
+        packet.set_lost(lost || lacks.is_some());
         packet.set_wall_clock(self.clock.at(ticks, self.time_base.den()));
-        Ok(packet)
+        Ok(Some(Made { packet, key, lacks }))
+    }
+}
+
+fn pps_id(codec: &Codec, parameters: &VideoParameters) -> Option<u32> {
+    match parameters.codec_params() {
+        VideoParametersCodec::H264 { pps, .. } | VideoParametersCodec::H265 { pps, .. } => {
+            picture_parameters::id_of(codec, pps)
+        }
+        _ => None,
     }
 }
 
@@ -159,14 +220,15 @@ pub(super) fn measured_rate(pts: &[i64], clock_hz: u32) -> Option<Fraction> {
     PLAUSIBLE_FPS.contains(&fps.as_f64()).then_some(fps)
 }
 
-/// Writes start codes over the four-byte lengths before NAL units. A length beyond the end ends it: what
-/// is left is then a last unit cut short.
-fn start_codes_for_lengths(data: &mut [u8]) {
+/// Writes start codes over the four-byte lengths before NAL units, and shows each unit. A length beyond the end
+/// ends it: what is left is then a last unit cut short.
+fn start_codes_for_lengths(data: &mut [u8], mut show: impl FnMut(&[u8])) {
     let mut rest = data;
     while let Some((prefix, behind)) = rest.split_first_chunk_mut::<4>() {
         let length = u32::from_be_bytes(*prefix) as usize;
         *prefix = START_CODE;
-        let Some(next) = behind.get_mut(length..) else { return };
+        let (nal, next) = behind.split_at_mut(length.min(behind.len()));
+        show(nal);
         rest = next;
     }
 }
@@ -175,6 +237,17 @@ fn start_codes_for_lengths(data: &mut [u8]) {
 pub(super) fn at_monotonic(moment: std::time::Instant) -> u64 {
     let ago = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
     monotonic_ns().saturating_sub(ago)
+}
+
+/// Whether the description announces units out of decoding order, with a number before each (RFC 7798, 7.1:
+/// `sprop-max-don-diff`), which retina takes for units.
+pub(super) fn has_decoding_order_numbers(sdp: &str) -> bool {
+    sdp.split([';', ' ', '\r', '\n']).filter_map(|part| part.trim().split_once('=')).any(
+        |(name, value)| {
+            matches!(name, "sprop-max-don-diff" | "sprop-depack-buf-nalus")
+                && value.trim().parse::<u32>().is_ok_and(|number| number > 0)
+        },
+    )
 }
 
 /// Whether the description has more parameter sets of a kind than the one that retina keeps.
@@ -196,12 +269,14 @@ mod tests {
     #[test]
     fn lengths_become_start_codes() {
         let mut data = vec![0, 0, 0, 2, 9, 9, 0, 0, 0, 1, 7];
-        start_codes_for_lengths(&mut data);
+        let mut units = Vec::new();
+        start_codes_for_lengths(&mut data, |nal| units.push(nal.to_vec()));
         assert_eq!(data, [0, 0, 0, 1, 9, 9, 0, 0, 0, 1, 7]);
+        assert_eq!(units, [&[9, 9][..], &[7]]);
         let mut torn = vec![0, 0, 0, 9, 1];
-        start_codes_for_lengths(&mut torn);
+        start_codes_for_lengths(&mut torn, |_| {});
         assert_eq!(torn, [0, 0, 0, 1, 1]);
-        start_codes_for_lengths(&mut [0, 0]);
+        start_codes_for_lengths(&mut [0, 0], |_| {});
     }
 
     #[test]
@@ -212,6 +287,14 @@ mod tests {
         assert_eq!(described_rate(f32::NAN), None);
         assert_eq!(measured_rate(&[0, 10_800, 3600, 7200], 90_000), Fraction::new(90_000, 3600));
         assert_eq!(measured_rate(&[5, 5], 90_000), None);
+    }
+
+    #[test]
+    fn decoding_order_numbers_are_seen() {
+        assert!(has_decoding_order_numbers("a=fmtp:96 sprop-max-don-diff=2;x=1\r\n"));
+        assert!(has_decoding_order_numbers("a=fmtp:96 x=1; sprop-depack-buf-nalus=4\r\n"));
+        assert!(!has_decoding_order_numbers("a=fmtp:96 sprop-max-don-diff=0\r\n"));
+        assert!(!has_decoding_order_numbers("a=fmtp:96 sprop-vps=QA==\r\n"));
     }
 
     #[test]

@@ -163,6 +163,10 @@ fn notes(camera: &CameraReport) -> Vec<String> {
     if !camera.input.reason.is_empty() {
         notes.push(camera.input.reason.clone());
     }
+    let sent = camera.input.stream.as_ref();
+    if let Some(why) = sent.and_then(|sent| sent.client_why.as_ref()) {
+        notes.push(format!("RTSP by FFmpeg's client, loss unknown: {why}"));
+    }
     if camera.inputs.len() > 1 {
         for input in &camera.inputs {
             let facts = &input.facts;
