@@ -17,7 +17,10 @@ use crate::service::{Plan, Service, frames};
 const BATCH: usize = 32;
 
 /// Longest time without a frame that a case is waited for, in seconds; a failure is the end of it.
-const PATIENCE: &str = "40";
+const PATIENCE: &str = "30";
+
+/// How long the reason of a camera without pictures is waited for; a failure is the end of it.
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 /// The longest that a picture may be held up where requests of the server's own come between. What is looked for
 /// is a session that stands still until its next timer, 10 s or more.
@@ -94,6 +97,7 @@ struct Seen<'a> {
     frames: Vec<Value>,
     status: Value,
     report: Value,
+    told: bool,
     recordings: Vec<PathBuf>,
 }
 
@@ -112,9 +116,11 @@ fn check_batch(fleet: &mut Fleet, batch: &[usize], faults: &mut String) {
             .collect();
         readers.into_iter().map(|reader| reader.join().unwrap()).collect()
     });
-    for (number, case) in cases.iter().enumerate() {
-        until_told(&mut service, &id(number), case);
-    }
+    let told: Vec<bool> = cases
+        .iter()
+        .enumerate()
+        .map(|(number, case)| is_told(&service, &id(number), case))
+        .collect();
     let status = service.until_status("all cameras", |status| {
         status["cameras"].as_array().is_some_and(|all| all.len() == cases.len())
     });
@@ -136,6 +142,7 @@ fn check_batch(fleet: &mut Fleet, batch: &[usize], faults: &mut String) {
             frames: frames(&outputs[number]),
             status: all.iter().find(|camera| camera["id"] == id.as_str()).unwrap().clone(),
             report: reports[batch[number]].clone(),
+            told: told[number],
             recordings: files(work.path(), &id, ".mp4"),
             id,
         };
@@ -181,21 +188,16 @@ fn watch(service: &Service, id: &str, case: &Value) -> Output {
     reader.wait_with_output().unwrap()
 }
 
-/// Waits for the state or the words of a case without pictures.
-fn until_told(service: &mut Service, id: &str, case: &Value) {
+/// Waits for the state or the words of a case without pictures; false when they do not come.
+fn is_told(service: &Service, id: &str, case: &Value) -> bool {
     let words = case["words"].as_str().unwrap();
-    match case["expected"].as_str().unwrap() {
-        "refused" => {
-            service.until_camera(id, "refused login", |camera| camera["state"] == "refused")
-        }
-        "words" => service.until_camera(id, words, |camera| {
-            camera["reason"].as_str().is_some_and(|reason| reason.contains(words))
-        }),
-        "told" => service.until_camera(id, "a reason", |camera| {
-            camera["reason"] != "" || camera["exported"].as_u64() > Some(0)
-        }),
-        _ => return,
+    let wanted = |camera: &Value| match case["expected"].as_str().unwrap() {
+        "refused" => camera["state"] == "refused",
+        "words" => camera["reason"].as_str().is_some_and(|reason| reason.contains(words)),
+        "told" => camera["reason"] != "" || camera["exported"].as_u64() > Some(0),
+        _ => true,
     };
+    service.comes_to(id, TOLD_WITHIN, wanted)
 }
 
 impl Seen<'_> {
@@ -208,6 +210,9 @@ impl Seen<'_> {
         if !streams(self.case) {
             if !self.frames.is_empty() && self.case["expected"] != "told" {
                 faults.push(format!("{} frames", self.frames.len()));
+            }
+            if !self.told {
+                faults.push(format!("not told: {}", self.case["expected"]));
             }
             if wrong_logins > tries {
                 faults.push(format!("{wrong_logins} wrong logins in {tries} tries"));

@@ -73,12 +73,27 @@ def units(codec, **how):
     return nal.access_units(codec, encoded(codec, **how).read_bytes())
 
 
-def jpegs(size, pixels="yuvj420p", pictures=15, fps=FPS):
-    """Pictures of Motion JPEG with the standard's Huffman tables."""
-    path = _once(".mjpeg", "jpeg", size, pixels, pictures, fps)
-    _made(path, lambda to: _ffmpeg(
-        "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}", "-frames:v", pictures, "-pix_fmt", pixels,
-        "-c:v", "mjpeg", "-huffman", "default", "-q:v", 8, "-f", "mjpeg", to))
+@functools.cache
+def jpegs(size, half_height=True, pictures=15):
+    """Pictures of Motion JPEG with the standard's Huffman tables; chroma of half the height or not."""
+    width, height = size.split("x")
+    path = _once(".mjpeg", "jpeg", size, half_height, pictures)
+
+    # FFmpeg's encoder has no 4:2:2 as RTP wants it: one block of each chroma plane beside two of luma.
+    def make(to):
+        import gi
+        gi.require_version("Gst", "1.0")
+        from gi.repository import Gst
+        Gst.init(None)
+        pixels = "I420" if half_height else "Y42B"
+        pipeline = Gst.parse_launch(
+            f"videotestsrc num-buffers={pictures} pattern=ball motion=sweep ! video/x-raw,format={pixels},"
+            f"width={width},height={height},framerate=15/1 ! jpegenc quality=60 ! filesink location={to}")
+        pipeline.set_state(Gst.State.PLAYING)
+        pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+        pipeline.set_state(Gst.State.NULL)
+
+    _made(path, make)
     pieces = path.read_bytes().split(b"\xff\xd8\xff")[1:]
     return [b"\xff\xd8\xff" + piece for piece in pieces]
 

@@ -46,12 +46,12 @@ def fields_with_times(_camera, _session, _index, packets):
 @group("formats")
 def cases():
     yield Case("JPEG 640x480", jpeg("640x480"), frames=10)
-    yield Case("JPEG 640x480, 4:2:2", jpeg("640x480", pixels="yuvj422p"), frames=10)
+    yield Case("JPEG 640x480, 4:2:2", jpeg("640x480", half_height=False), frames=10)
     yield Case("JPEG 640x480 with ONVIF's header extension", jpeg("640x480", Extended), frames=10)
     yield Case("JPEG 2040x1440", jpeg("2040x1440", pictures=5), frames=5)
     yield Case("JPEG 2560x1440 with ONVIF's header extension", jpeg("2560x1440", Extended, pictures=5), frames=5)
     yield Case("JPEG 2560x1440, 4:2:2, with ONVIF's header extension",
-               jpeg("2560x1440", Extended, pictures=5, pixels="yuvj422p"), frames=5)
+               jpeg("2560x1440", Extended, pictures=5, half_height=False), frames=5)
     yield Case("JPEG 2560x1440 without it", jpeg("2560x1440", pictures=5), "words", words="2040")
     yield Case("H.264 by fields, a frame in a packet run", lambda: Camera(paff.units()), frames=30)
     yield Case("H.264 by fields, each with its time and marker",

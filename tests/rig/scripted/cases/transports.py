@@ -2,7 +2,6 @@
 
 import pathlib
 import ssl
-import subprocess
 
 from .. import clips, nal, rtp
 from ..camera import Answer, Camera
@@ -105,17 +104,9 @@ def refuses_udp(_camera, _session, request, answer):
 
 
 def tls():
-    """A context with a certificate that nobody vouches for."""
-    key = clips.folder / "camera.pem"
-    if not key.exists():
-        unfinished = pathlib.Path(f"{key}.{id(key)}")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=camera",
-                        "-keyout", unfinished, "-out", f"{unfinished}.crt"], check=True, capture_output=True)
-        unfinished.write_bytes(unfinished.read_bytes() + pathlib.Path(f"{unfinished}.crt").read_bytes())
-        pathlib.Path(f"{unfinished}.crt").unlink()
-        unfinished.rename(key)
+    """A certificate that nobody vouches for, as cameras have it; made for these tests, and good for nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(key)
+    context.load_cert_chain(pathlib.Path(__file__).parents[1] / "camera.pem")
     return context
 
 
@@ -130,7 +121,8 @@ def cases():
     yield Case("channels 254-255", camera(on_channels(254)))
     yield Case("channels 1-0", camera(on_channels(1, 0)))
     yield Case("channels 3-3", camera(on_channels(3, 3)))
-    yield Case("channels 0-1 said, 2 used", camera(silently_on(2)))
+    # Nothing says which track a channel belongs to.
+    yield Case("channels 0-1 said, 2 used", camera(silently_on(2)), "told")
     yield Case("a channel that nobody asked for between", camera(before=[others_channel]))
     yield Case("bytes 0 between packets", camera(before=[between_packets(bytes(4))]))
     yield Case("line ends between packets", camera(before=[between_packets(b"\r\n")]))
