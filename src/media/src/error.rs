@@ -93,6 +93,22 @@ pub enum SourceErrorKind {
         "the camera refused the request ({0}); it may be busy, or serve no more clients at once"
     )]
     Rejected(Cause),
+    /// The camera sends its clients to another place, which can't be asked.
+    #[error(
+        "the camera sends its clients elsewhere (RTSP {status}), and {why}; set the URL of that place"
+    )]
+    Moved {
+        /// The answer, 300 to 399.
+        status: u16,
+        /// Why it was not followed.
+        why: &'static str,
+    },
+    /// Neither RTSP client can take the stream apart rightly.
+    #[error("its stream can't be played rightly: {what}")]
+    Unplayable {
+        /// What it is, and what to set in the camera.
+        what: &'static str,
+    },
     /// The camera serves RTP over none of the transports that were asked for.
     #[error("the camera does not serve {asked:?} transport (RTSP 461); set another one")]
     NoTransport {

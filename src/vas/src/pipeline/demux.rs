@@ -141,7 +141,13 @@ impl Demux {
         source: &mut dyn Source,
         first: &mut Option<Instant>,
     ) -> Result<(), SourceError> {
+        let mut size = source.stream().size;
         while let Some(packet) = source.next_packet()? {
+            // The description may have stated another, and a camera may be set anew.
+            if source.stream().size != size {
+                size = source.stream().size;
+                self.shown.state.set_stream(StreamFacts::of(source.stream()));
+            }
             if packet.is_sound() {
                 self.hand_on_sound(&packet);
                 continue;

@@ -45,7 +45,10 @@ impl State {
             }
             Kind::Stalled { .. } => Self::Stalled,
             Kind::Refused { .. } => Self::Refused,
-            Kind::NoVideo | Kind::NoSuchPath | Kind::UnsupportedCodec { .. } => Self::NoVideo,
+            Kind::NoVideo
+            | Kind::NoSuchPath
+            | Kind::UnsupportedCodec { .. }
+            | Kind::Unplayable { .. } => Self::NoVideo,
             Kind::Garbage(_) => Self::Garbage,
             _ => Self::Waiting,
         }

@@ -86,6 +86,16 @@ impl ClientLadder {
         self.found = Some(Found { why, since: now, doubtful, beat: None });
     }
 
+    /// FFmpeg's client, which was first, failed to open the camera with `kind`.
+    pub(super) fn ffmpeg_failed(&mut self, kind: &SourceErrorKind) {
+        use SourceErrorKind as Kind;
+        // A camera that is away says nothing of the client.
+        if !matches!(kind, Kind::Unreachable(_) | Kind::TimedOut { .. } | Kind::Stopped) {
+            let beat = self.found.take().and_then(|found| found.beat);
+            self.beat_is_the_cameras |= beat.is_some();
+        }
+    }
+
     /// retina opened the camera.
     pub(super) fn retina_opened(&mut self) {
         self.found = None;
@@ -221,6 +231,16 @@ mod tests {
         for _ in 0..5 {
             assert!(!ladder.ended(RETINA, &Kind::Ended, s(60), now));
         }
+    }
+
+    #[test]
+    fn a_client_that_fails_is_no_longer_first() {
+        let (mut ladder, now) = (ClientLadder::new(), Instant::now());
+        ladder.ended(RETINA, &lacks(), s(3), now);
+        ladder.ffmpeg_failed(&Kind::TimedOut { what: "an answer", limit: s(1) });
+        assert!(ladder.first(now).is_some());
+        ladder.ffmpeg_failed(&Kind::Refused { status: 401 });
+        assert_eq!(ladder.first(now), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod ffmpeg;
 mod ladder;
 mod link;
 mod receive_buffer;
+mod redirect;
 mod reorder;
 mod report;
 mod resolve;
@@ -22,7 +23,7 @@ pub use ladder::ClientLadder;
 
 use super::Source;
 use crate::error::SourceErrorKind;
-use crate::request::{RtspClient, SourceRequest};
+use crate::request::{Location, RtspClient, SourceRequest};
 use crate::stop::StopFlag;
 
 /// A time limit and when it is over.
@@ -59,7 +60,7 @@ impl Limit {
     }
 }
 
-/// Opens a camera: looks its name up, then tries its addresses one after the other.
+/// Opens a camera, and where it sends its clients elsewhere what is there.
 pub(super) fn open(
     request: &SourceRequest,
     host: &str,
@@ -68,16 +69,63 @@ pub(super) fn open(
     stop: &StopFlag,
 ) -> Result<Box<dyn Source>, SourceErrorKind> {
     let limit = Limit::from_now(request.connect_timeout);
-    let addresses = resolve::resolve(host, &limit, stop)?;
+    let mut request = request.clone();
+    let (mut host, mut tls) = (host.to_owned(), tls);
+    for _ in 0..=redirect::MAX_HOPS {
+        let (status, address) = match open_host(&request, &host, tls, &limit, ladder, stop) {
+            Err(Failed { kind: SourceErrorKind::Moved { status, .. }, at: Some(address) }) => {
+                (status, address)
+            }
+            other => return other.map_err(|failed| failed.kind),
+        };
+        let moved = |why| Err(SourceErrorKind::Moved { status, why });
+        let place = match redirect::ask(&request.url, address, &limit, stop) {
+            redirect::Answer::Elsewhere(place) => place,
+            redirect::Answer::WantsLogin if request.client == RtspClient::Auto => {
+                let url = address::at(&request.url, address);
+                let why = "the camera sends its clients elsewhere behind a login".to_owned();
+                let opened = ffmpeg::Camera::open(&request, &url, &limit, Some(why), stop)?;
+                return Ok(Box::new(opened));
+            }
+            redirect::Answer::WantsLogin => return moved("tells only FFmpeg's client where to"),
+            redirect::Answer::Nowhere => return moved("does not say where to"),
+        };
+        tracing::info!("the camera sends its clients to {}", crate::redact(&place));
+        request.url = place;
+        (host, tls) = match Location::parse(&request.url) {
+            Ok(Location::Camera { host, tls, .. }) => (host, tls),
+            _ => return moved("what it names is no camera's URL"),
+        };
+    }
+    Err(SourceErrorKind::Moved { status: 302, why: "from there again elsewhere, without an end" })
+}
+
+/// Why no address of a host opened, and which one said so.
+struct Failed {
+    kind: SourceErrorKind,
+    at: Option<IpAddr>,
+}
+
+/// Looks a camera's name up, then tries its addresses one after the other.
+fn open_host(
+    request: &SourceRequest,
+    host: &str,
+    tls: bool,
+    limit: &Limit,
+    ladder: &mut ClientLadder,
+    stop: &StopFlag,
+) -> Result<Box<dyn Source>, Failed> {
+    let failed = |kind| Failed { kind, at: None };
+    let addresses = resolve::resolve(host, limit, stop).map_err(failed)?;
     let mut last = None;
     for (tried, address) in addresses.iter().enumerate() {
         let limit = limit.share(addresses.len() - tried);
         match open_at(request, *address, tls, &limit, ladder, stop) {
             Err(kind) if is_of_address(&kind) => last = Some(kind),
-            other => return other,
+            other => return other.map_err(|kind| Failed { kind, at: Some(*address) }),
         }
     }
-    Err(last.unwrap_or(limit.passed("the camera's answer")))
+    Err(failed(last.unwrap_or(limit.passed("the camera's answer"))))
 }
 
 /// Whether another address of the same camera may do better.
@@ -109,7 +157,8 @@ fn open_at(
         RtspClient::Auto => {}
     }
     if let Some(why) = ladder.first(Instant::now()) {
-        return by_ffmpeg(limit, Some(why.to_owned()));
+        let opened = by_ffmpeg(limit, Some(why.to_owned()));
+        return opened.inspect_err(|kind| ladder.ffmpeg_failed(kind));
     }
     let kind = match by_retina(&limit.share(2)) {
         Ok(source) => {

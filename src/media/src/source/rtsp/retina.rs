@@ -102,12 +102,19 @@ impl Camera {
         let failed = |error: retina::Error| {
             words::opening(error.status_code(), &error.to_string(), request.transport)
         };
+        // The login was right for the description: what was refused later is a nonce that ran out.
+        let failed_later = |error: retina::Error| match failed(error) {
+            SourceErrorKind::Refused { status: 401 } => {
+                SourceErrorKind::ClientLacks { what: "a second login within a session".into() }
+            }
+            other => other,
+        };
         let work = async {
             let described = Session::describe(url, options).await.map_err(failed)?;
             let mut session = described;
             let index = choose(&session)?;
             let setup = SetupOptions::default().transport(transport(carrier));
-            session.setup(index, setup.frame_format(FORMAT)).await.map_err(failed)?;
+            session.setup(index, setup.frame_format(FORMAT)).await.map_err(failed_later)?;
             let granted = match carrier {
                 Carrier::Udp => receive_buffer::enlarge(&local_ports(&session, index)),
                 _ => None,
@@ -125,7 +132,7 @@ impl Camera {
             }
             // Each track from its own first packet, sound or none: `rtptime` is wrong with many cameras.
             let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
-            let playing = session.play(options).await.map_err(failed)?;
+            let playing = session.play(options).await.map_err(failed_later)?;
             Ok((playing.demuxed().map_err(failed)?, index, granted, told, sound))
         };
         let set_up = match request.client {
@@ -194,6 +201,9 @@ impl Camera {
         let lost = lost || frame.loss() > 0;
         let ticks = frame.timestamp().elapsed();
         let parameters = if frame.has_new_parameters() { self.link.parameters() } else { None };
+        if let Some(parameters) = parameters {
+            self.stream.size = Some(parameters.pixel_dimensions());
+        }
         let made = self.track.packet(frame, parameters, lost);
         let made = made.map_err(|error| SourceErrorKind::Broken(error.into()))?;
         let Some(mut made) = made else { return Ok(()) };
@@ -351,7 +361,11 @@ fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
         return Err(lacks("several parameter sets of one kind".into()));
     }
     if track::has_decoding_order_numbers(&String::from_utf8_lossy(session.sdp())) {
-        return Err(lacks("units out of decoding order (sprop-max-don-diff)".into()));
+        // Nor does FFmpeg 5.1's client: it takes the number from each fragment, not from the first, and leaves it in
+        // whole units.
+        let what =
+            "H.265 with decoding order numbers (sprop-max-don-diff above 0): set 0 in the camera";
+        return Err(SourceErrorKind::Unplayable { what });
     }
     Ok(index)
 }

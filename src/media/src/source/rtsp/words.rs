@@ -14,6 +14,9 @@ pub(super) fn opening(status: Option<u16>, words: &str, asked: Transport) -> Sou
         Some(status @ (401 | 403)) => return Kind::Refused { status },
         Some(404) => return Kind::NoSuchPath,
         Some(461) => return Kind::NoTransport { asked },
+        Some(status @ 300..=399) => {
+            return Kind::Moved { status, why: "does not say where to" };
+        }
         // The camera agreed, in a way that can't be understood.
         Some(200..=299) => return Kind::Garbage(cause),
         Some(_) => return Kind::Rejected(cause),
@@ -67,6 +70,7 @@ mod tests {
         assert_eq!(kind(401), Kind::Refused { status: 401 });
         assert_eq!(kind(403), Kind::Refused { status: 403 });
         assert_eq!(kind(404), Kind::NoSuchPath);
+        assert!(matches!(kind(302), Kind::Moved { status: 302, .. }));
         assert_eq!(kind(461), Kind::NoTransport { asked: Transport::Tcp });
         assert_eq!(kind(453), Kind::Rejected(Cause::Said("a".into())));
         assert_eq!(kind(200), Kind::Garbage(Cause::Said("a".into())));
