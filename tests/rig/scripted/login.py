@@ -49,7 +49,7 @@ class Digest:
             return False
         if said.get("nonce") != nonce or said.get("realm") != self.realm.replace('\\"', '"'):
             return False
-        if self.opaque is not None and said.get("opaque") != self.opaque:
+        if self.opaque and said.get("opaque") != self.opaque:
             return False
         if self.qop is None and "qop" in said or "qop" in said and said["qop"] not in re.split(r"\s*,\s*", self.qop):
             return False

@@ -24,12 +24,17 @@ class Case:
     frames: int = 40
     # Whether recordings are decoded, too.
     recorded: bool = False
-    # Whether the server's requests must be answered and no picture be held up.
+    # Whether no picture may be held up.
     steady: bool = False
     # Whether the session must last: it is not begun again.
     lasts: bool = False
     # Takes too long for every run.
     long: bool = False
+
+    @property
+    def streams(self):
+        """Whether pictures are expected."""
+        return self.expected in ("right", "right or marked", "streams")
 
 
 GROUPS: dict[str, list[Case]] = {}
