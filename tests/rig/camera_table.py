@@ -12,6 +12,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from scripted_cameras import Fleet
 BATCH = 16
 # How long frames are waited for, in seconds; longer where a case asks for many. A batch without a fault ends before.
 PATIENCE = 25.0
+# Packets of a segment of 3 s at least, where nothing ends it before.
+LEAST_PACKETS = 40
 # How long a batch runs at least, so that recordings have more than one file.
 AT_LEAST = 8.0
 
@@ -120,7 +123,8 @@ def judge(case, client, camera, frames, status, began, files):
         places[md5].append(place)
     seen = [places[one["md5"]][0] for one in frames if one["md5"] in places]
     # Frames may be left out, but none may come before one that is shown earlier.
-    breaks = sum((after - before) % len(right) > len(right) // 2 for before, after in zip(seen, seen[1:]))
+    breaks = sum((after - before) % len(right) > len(right) // 2 for before, after in zip(seen, seen[1:])
+                 if len(right) > 20)
     gaps = [after["seen"] - before["seen"] for before, after in zip(frames, frames[1:])]
     row = {
         "frames": len(frames), "wrong": len(wrong), "unmarked": len(unmarked),
@@ -212,17 +216,53 @@ def verdict(case, client, row):
             faults.append("recordings are wrong")
         if any(one[3] for one in row["files"]):
             faults.append("recorded times do not rise")
-        if len(row["files"]) > 6:
-            faults.append(f"{len(row['files'])} files")
+        if case.segments and any(one[0] < LEAST_PACKETS for one in row["files"][:-1]):
+            faults.append(f"{len(row['files'])} files, shorter than a segment")
     return "; ".join(faults) or "ok"
 
 
 COLUMNS = ("group", "case", "client", "verdict", "frames", "first_s", "state", "reason")
 
 
+TITLES = {
+    "markers": "RTP's marker where it ends no picture", "endings": "Pictures that do not end with a marked slice",
+    "parameter_sets": "Parameter sets", "requests": "Requests of the server's own", "logins": "Logins",
+    "streams": "Streams whose identity, numbers or times change", "descriptions": "Descriptions out of form",
+    "headers": "Answers out of form", "redirections": "Redirections", "transports": "Ways that packets come",
+    "slow": "Slow cameras", "formats": "Rare kinds of pictures",
+}
+
+
+def seen(rows, name, client):
+    """What the latest row of a case says, in few words."""
+    row = rows.get((name, client))
+    if row is None:
+        return "not tried"
+    verdict = re.sub(r": \[.*?\]\]", "", row["verdict"])
+    return verdict if verdict != "ok" else {"refused": "refused", "words": "told"}.get(row["expected"], "ok")
+
+
+def markdown(before, now):
+    """The tables of docs/ref/cameras.md: each case, what is expected, and what two programs did."""
+    old, new = ({(row["group"], row["case"], row["client"]): row for row in map(json.loads, path.open())}
+                for path in (before, now))
+    for name, title in TITLES.items():
+        print(f"\n## {title}\n\n| case | client | expected | before | now |\n|---|---|---|---|---|")
+        for case in cases.load()[name]:
+            lines = {client: (seen({key[1:]: row for key, row in old.items() if key[0] == name}, case.name, client),
+                              seen({key[1:]: row for key, row in new.items() if key[0] == name}, case.name, client))
+                     for client in case.clients}
+            if len(set(lines.values())) == 1:
+                lines = {"both" if len(lines) == 2 else next(iter(lines)): next(iter(lines.values()))}
+            for client, (then, today) in lines.items():
+                print(f"| {case.name.replace('|', '/')} | {client} | {case.expected} | {then} | {today} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vas", type=pathlib.Path, required=True, help="the program under test")
+    parser.add_argument("--vas", type=pathlib.Path, help="the program under test")
+    parser.add_argument("--show", type=pathlib.Path, nargs=2, metavar="FILE",
+                        help="print the tables of docs/ref/cameras.md from two files of --json")
     parser.add_argument("--group", action="append", help="these groups alone")
     parser.add_argument("--case", default="", help="cases with these words in their names")
     parser.add_argument("--client", help="this client alone")
@@ -232,6 +272,11 @@ def main():
     parser.add_argument("--batch", type=int, default=BATCH)
     arguments = parser.parse_args()
     clips.folder = arguments.clips
+    if arguments.show:
+        markdown(*arguments.show)
+        return
+    if not arguments.vas:
+        parser.error("--vas is needed")
     for group in arguments.group or cases.load():
         members = Fleet(group, arguments.long, arguments.case).members
         if arguments.client:

@@ -19,6 +19,9 @@ const BATCH: usize = 32;
 /// Longest time without a frame that a case is waited for, in seconds; a failure is the end of it.
 const PATIENCE: &str = "30";
 
+/// Packets of a segment of 3 s at least, where nothing ends it before.
+const LEAST_PACKETS: usize = 40;
+
 /// How long the reason of a camera without pictures is waited for; a failure is the end of it.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
@@ -300,10 +303,14 @@ impl Seen<'_> {
         if self.recordings.is_empty() {
             faults.push("nothing was recorded".into());
         }
-        for file in &self.recordings {
+        for (number, file) in self.recordings.iter().enumerate() {
             let packets = packets(file);
             let pictures = decoded(file);
             let name = file.file_name().unwrap().display();
+            let is_last = number + 1 == self.recordings.len();
+            if self.case["segments"] == true && !is_last && packets.len() < LEAST_PACKETS {
+                faults.push(format!("{name} has {} packets, less than a segment", packets.len()));
+            }
             if packets.len() != pictures.len() {
                 faults.push(format!(
                     "{} of {} packets of {name} decode",

@@ -314,7 +314,7 @@ class Camera:
         self.sent = []
         try:
             while index != self.ends_after:
-                if self.waits_for_keepalive and time.monotonic() - session.heard > self.timeout:
+                if self.waits_for_keepalive and time.monotonic() - session.heard > 1.5 * self.timeout:
                     session.writer.close()
                     return
                 for step in self.before_steps:

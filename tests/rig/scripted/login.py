@@ -12,6 +12,9 @@ HASHES = {
     "SHA-512-256": lambda data: hashlib.new("sha512_256", data),
 }
 
+# What a client may ask for so that its session lasts: a nonce that runs out there does so in mid-session.
+KEEPALIVES = ("GET_PARAMETER", "SET_PARAMETER", "OPTIONS")
+
 PAIR = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^,\s]+))')
 
 
@@ -82,7 +85,7 @@ class Login:
     """Asks for one of `challenges`. Options:
 
     one_line      all challenges in one header line
-    asks_for      methods that need a login; None for all but OPTIONS
+    options_too   whether OPTIONS needs a login
     ends_at       the methods at whose first request of a session the nonce has run out
     once          a nonce is good for one request
     states_stale  whether a nonce that ran out is called stale, and how
@@ -117,7 +120,8 @@ class Login:
             # What locks accounts: an answer that is wrong for the nonce that it names.
             camera.wrong_logins[session.number] = camera.wrong_logins.get(session.number, 0) + 1
             return self.offer(notes)
-        if request.method in self.ends_at and request.method not in notes["ended"]:
+        ends = request.method in self.ends_at and (session.playing or request.method not in KEEPALIVES)
+        if ends and request.method not in notes["ended"]:
             notes["ended"].add(request.method)
             is_known = False
         if not is_known:

@@ -24,6 +24,8 @@ class Case:
     frames: int = 40
     # Whether recordings are decoded, too.
     recorded: bool = False
+    # Whether recordings last a segment.
+    segments: bool = False
     # Whether no picture may be held up.
     steady: bool = False
     # Whether the session must last: it is not begun again.

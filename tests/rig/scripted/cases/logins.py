@@ -2,7 +2,7 @@
 
 from .. import clips, nal
 from ..camera import Camera
-from ..login import PASSWORD, USER, Basic, Digest, Login
+from ..login import KEEPALIVES, PASSWORD, USER, Basic, Digest, Login
 from . import Case, group
 
 RIGHT = f"{USER}:{PASSWORD}"
@@ -24,7 +24,6 @@ def camera(*challenges, user=RIGHT, camera=None, **login):
 
 # A session whose keepalives matter: they come each second or two, and it ends without them.
 SHORT = {"timeout": 4, "waits_for_keepalive": True}
-KEEPALIVES = ("GET_PARAMETER", "SET_PARAMETER", "OPTIONS")
 
 
 @group("logins")
@@ -42,12 +41,12 @@ def cases():
                 yield Case(f"Digest {label}, qop {qop}", camera(Digest(algorithm, qop)), clients=rare)
             yield Case(f"Digest {label}, quoted", camera(Digest(algorithm, "auth", quoted=True)), clients=rare)
             yield Case(f"Digest {label}, in small letters",
-                       camera(Digest(algorithm, "auth", shown=algorithm.lower())), clients=rare)
+                       camera(Digest(algorithm, "auth", shown=algorithm.lower())), clients=("auto",))
     yield Case("Digest, algorithm not stated", camera(Digest("MD5", None, shown=None)))
     yield Case("Digest, algorithm not stated, qop auth", camera(Digest("MD5", "auth", shown=None)))
     yield Case("Digest, auth-int alone", camera(Digest("MD5", "auth-int")), clients=("auto",))
     yield Case("SHA-256, then MD5, two lines", camera(sha256, md5), clients=("auto",))
-    yield Case("MD5, then SHA-256, two lines", camera(md5, sha256))
+    yield Case("MD5, then SHA-256, two lines", camera(md5, sha256), clients=("auto",))
     yield Case("SHA-256, then MD5, two lines, no qop", camera(Digest("SHA-256"), Digest("MD5")), clients=("auto",))
     yield Case("SHA-256, then MD5, one line", camera(sha256, md5, one_line=True), clients=("auto",))
     yield Case("MD5, then SHA-256, one line", camera(md5, sha256, one_line=True), clients=("auto",))

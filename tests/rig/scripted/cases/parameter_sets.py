@@ -104,15 +104,15 @@ def cases():
         def camera(*steps, codec=codec, units=whole, **more):
             return lambda: Camera(units(codec), codec, packets=steps, **more)
 
-        yield Case(f"{name}: two PPS in band, none in the description", two(codec, parameters=False), recorded=True)
-        yield Case(f"{name}: two PPS in band, the first in the description", two(codec), recorded=True)
+        yield Case(f"{name}: two PPS in band, none in the description", two(codec, parameters=False), recorded=True, segments=True)
+        yield Case(f"{name}: two PPS in band, the first in the description", two(codec), recorded=True, segments=True)
         yield Case(f"{name}: two PPS in band, aggregated, none in the description",
                    two(codec, parameters=False, packets=[aggregated]))
         yield Case(f"{name}: the second PPS with the picture that uses it",
                    camera(units=second_set_when_used, parameters=False), recorded=True)
         yield Case(f"{name}: a second PPS that nothing uses", camera(units=with_unused_set, parameters=False))
-        yield Case(f"{name}: in the description alone", camera(left_out(is_set)), recorded=True)
-        yield Case(f"{name}: in band alone", camera(parameters=False), recorded=True)
+        yield Case(f"{name}: in the description alone", camera(left_out(is_set)), recorded=True, segments=True)
+        yield Case(f"{name}: in band alone", camera(parameters=False), recorded=True, segments=True)
         yield Case(f"{name}: in band once, with the first picture",
                    camera(left_out(is_later_set), parameters=False), recorded=True)
         yield Case(f"{name}: the SPS in the description, PPS in band", camera(left_out(is_sequence_set)))
