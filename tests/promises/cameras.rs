@@ -23,7 +23,7 @@ fn parameter_sets_may_come_in_any_way_and_number() {
 }
 
 #[test]
-fn requests_of_the_server_are_answered_and_hold_nothing_up() {
+fn requests_of_the_server_hold_nothing_up() {
     check("requests", &[]);
 }
 
