@@ -4,6 +4,7 @@
 mod bare;
 mod calls;
 mod current;
+mod cameras;
 mod decode;
 mod demand;
 mod descriptors;

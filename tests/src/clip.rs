@@ -32,10 +32,7 @@ pub struct Clip {
 impl Clip {
     /// Encodes it, unless that was done before, with B-frames; the path of an MP4 file.
     pub fn make(&self) -> PathBuf {
-        let test = std::env::current_exe().unwrap();
-        // Beside the binaries, where `cargo clean` finds it.
-        let dir = test.parent().and_then(Path::parent).unwrap().join("test-clips");
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = folder();
         let Self { encoder, size, pixels, range, frames } = self;
         let path = dir.join(format!("{encoder}-{size}-{pixels}-{range}-{frames}-{FPS}.mp4"));
         // Tests run side by side, and several want the same clip.
@@ -100,6 +97,14 @@ impl Clip {
         assert_eq!(md5s.len(), self.frames as usize, "FFmpeg decodes the whole clip");
         md5s
     }
+}
+
+/// Where clips are kept: beside the binaries, where `cargo clean` finds them.
+pub fn folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let dir = test.parent().and_then(Path::parent).unwrap().join("test-clips");
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 /// Runs a command to its end; what it wrote to standard output.

@@ -8,6 +8,7 @@ pub mod bare;
 pub mod camera;
 pub mod clip;
 pub mod recording;
+pub mod scripted;
 pub mod service;
 pub mod sockets;
 pub mod watcher;

@@ -226,6 +226,20 @@ impl Service {
         camera_in(&status, id).unwrap().clone()
     }
 
+    /// Waits until a camera's status is as wanted; false when it is not within `limit`.
+    pub fn comes_to(&self, id: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) -> bool {
+        let start = Instant::now();
+        loop {
+            if self.status().as_ref().and_then(|all| camera_in(all, id)).is_some_and(&wanted) {
+                return true;
+            }
+            if start.elapsed() > limit {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits until the status is as wanted.
     pub fn until_status(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();

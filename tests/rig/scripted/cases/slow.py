@@ -1,0 +1,39 @@
+"""Cameras that send seldom, or do not say how often."""
+
+from .. import clips, nal
+from ..camera import Camera
+from . import Case, group
+
+
+def unstated(codec, **how):
+    return nal.without_usability(codec, clips.units(codec, **how))
+
+
+def late_key_picture():
+    units = clips.units(nal.H264, pictures=120, group=60)
+    return Camera(units[1:] + units[:1], shows=Camera(units).judge(), parameters=Camera(units).sprop())
+
+
+@group("slow")
+def cases():
+    for codec in (nal.H264, nal.H265):
+        name = {nal.H264: "H.264", nal.H265: "H.265"}[codec]
+
+        def camera(fps, codec=codec, **more):
+            return lambda: Camera(unstated(codec), codec, fps, **more)
+
+        yield Case(f"{name}: rate not stated, 15 a second", camera(15))
+        yield Case(f"{name}: rate not stated, one each 2 s", camera(0.5), frames=4)
+        yield Case(f"{name}: rate not stated, one each 2 s, no sets in the description",
+                   camera(0.5, parameters=False), frames=4)
+        yield Case(f"{name}: rate not stated, one each 5 s", camera(0.2), frames=3, long=True)
+        yield Case(f"{name}: rate not stated, one each minute", camera(1 / 60), frames=2, long=True,
+                   config='read_timeout = "150s"')
+        yield Case(f"{name}: 15 a second stated, one each 2 s",
+                   lambda codec=codec: Camera(clips.units(codec), codec, 0.5), frames=4)
+    yield Case("H.264: rate not stated, B-pictures, 15 a second",
+               lambda: Camera(unstated(nal.H264, b_pictures=2), order=clips.order(nal.H264, b_pictures=2)), frames=30)
+    yield Case("H.264: key pictures alone, one each 2 s",
+               lambda: Camera(unstated(nal.H264, group=1), fps=0.5), frames=4)
+    yield Case("JPEG: one each 2 s", lambda: Camera(clips.jpegs("320x240"), "jpeg", 0.5), frames=4)
+    yield Case("H.264: a key picture each 4 s, the first after 4 s", late_key_picture, "right or marked")

@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+"""Scripted cameras for tests: each plays a prepared clip, and does one thing out of the ordinary.
+
+    scripted_cameras.py --clips DIR --group markers
+
+One JSON line on standard output lists the cameras when all of them answer. Each line on standard input is
+answered with another, of what each camera saw. Ends with standard input.
+
+The cases are in scripted/cases.
+"""
+
+import argparse
+import asyncio
+import json
+import pathlib
+import sys
+
+from scripted import cases, clips
+
+
+class Fleet:
+    """A camera for each case and client."""
+
+    def __init__(self, group, long=False, only="", clients=cases.CLIENTS):
+        self.members = [(case, client, case.make()) for case in cases.load()[group]
+                        for client in case.clients if client in clients and case.long == long and only in case.name]
+
+    async def start(self):
+        for _, _, camera in self.members:
+            await camera.start()
+
+    def describe(self):
+        return [
+            {"case": case.name, "client": client, "url": camera.url_with_login, "config": case.config,
+             "expected": case.expected, "words": case.words, "frames": case.frames, "recorded": case.recorded,
+             "steady": case.steady, "lasts": case.lasts, "segments": case.segments, "md5s": camera.judge()}
+            for case, client, camera in self.members
+        ]
+
+    def report(self):
+        return [camera.report() for _, _, camera in self.members]
+
+
+async def serve(fleet):
+    await fleet.start()
+    print(json.dumps(fleet.describe()), flush=True)
+    asked = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
+    while await asked.readline():
+        print(json.dumps(fleet.report()), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=pathlib.Path, default=clips.folder, help="where clips are kept")
+    parser.add_argument("--group", required=True, choices=sorted(cases.load()))
+    parser.add_argument("--long", action="store_true", help="the cases that take long, instead of the others")
+    parser.add_argument("--client", action="append", help="the cases with this client alone")
+    arguments = parser.parse_args()
+    clips.folder = arguments.clips
+    asyncio.run(serve(Fleet(arguments.group, arguments.long, clients=arguments.client or cases.CLIENTS)))
+
+
+if __name__ == "__main__":
+    main()
