@@ -3,8 +3,8 @@
 
 mod bare;
 mod calls;
-mod current;
 mod cameras;
+mod current;
 mod decode;
 mod demand;
 mod descriptors;

@@ -23,6 +23,8 @@ use crate::stop::StopFlag;
 const RTCP_BYE: u8 = 203;
 /// How long saying goodbye to a camera may take.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How long a camera that said that it leaves may still send something, to show that it did not mean it.
+const AFTER_BYE: Duration = Duration::from_secs(1);
 /// How often retina is polled before it is believed that there is nothing more to do. It says so, with no waker
 /// set, for each request of the camera (OPTIONS and others), which would leave what follows it lying in the
 /// socket until the next keepalive; so many requests may come at once. A poll that finds nothing asks no kernel.
@@ -52,6 +54,8 @@ pub(super) struct Link {
     pub(super) bad_packets: Option<BadPackets>,
     /// Whether a picture came.
     begun: bool,
+    /// The camera said that it leaves (RTCP BYE), and nothing came since.
+    left: bool,
     runtime: Runtime,
 }
 
@@ -65,6 +69,8 @@ pub(super) struct Coming {
 pub(super) enum Playing {
     Picture(Coming),
     Sound(SoundFrame),
+    /// The camera said that it leaves; some say so and go on.
+    Left,
 }
 
 impl Link {
@@ -80,6 +86,7 @@ impl Link {
             group,
             bad_packets: None,
             begun: false,
+            left: false,
             runtime,
         })
     }
@@ -136,12 +143,18 @@ impl Link {
         report: impl FnMut(usize, u64, i64),
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
+        let whole = limit;
+        let limit = if self.left { limit.at_most(AFTER_BYE) } else { *limit };
         let mut heard = Heard::waiting(self.begun);
         let tracks = (self.track, self.sound);
         let next = next_frame(session, tracks, &mut heard, &mut self.bad_packets, report);
-        let coming = wait(&self.runtime, limit, stop, what, next);
+        let coming = wait(&self.runtime, &limit, stop, what, next);
         self.begun |= matches!(coming, Ok(Playing::Picture(_)));
+        let had_left = std::mem::replace(&mut self.left, matches!(coming, Ok(Playing::Left)));
         coming.map_err(|kind| match kind {
+            SourceErrorKind::TimedOut { .. } if had_left && !whole.left().is_zero() => {
+                SourceErrorKind::Ended
+            }
             SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
                 SourceErrorKind::Stalled { limit, last: heard.trouble }
             }
@@ -299,7 +312,7 @@ async fn next_frame(
                 let of_video = reports.stream_id() == track;
                 // Sound may end before the pictures do.
                 if of_video && reports.pkts().any(|packet| packet.payload_type() == RTCP_BYE) {
-                    return Err(SourceErrorKind::Ended);
+                    return Ok(Playing::Left);
                 }
                 // Its place on the time line is that of its first packet, the sender report.
                 let ticks = reports.rtp_timestamp().map(|timestamp| timestamp.elapsed());

@@ -181,7 +181,12 @@ fn open_at(
         }
         Err(SourceErrorKind::Stopped) => Err(SourceErrorKind::Stopped),
         // retina would have played the rest: what FFmpeg says is the reason.
-        Err(other) if matches!(kind, SourceErrorKind::ClientLacks { .. }) => Err(other),
+        Err(other)
+            if matches!(kind, SourceErrorKind::ClientLacks { .. })
+                && !matches!(other, SourceErrorKind::Refused { .. }) =>
+        {
+            Err(other)
+        }
         Err(other) => {
             tracing::debug!("FFmpeg's RTSP client failed, too: {other}");
             Err(kind)

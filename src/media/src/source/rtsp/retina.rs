@@ -55,6 +55,8 @@ pub(super) struct Camera {
     ready: VecDeque<Packet>,
     /// Held back until it is known that it ended.
     held: Option<Made>,
+    /// How the session ended, once what was held back is given out.
+    over: Option<SourceErrorKind>,
     endings: Endings,
     /// FFmpeg's client is tried where retina does badly; otherwise pictures are marked.
     strict: bool,
@@ -164,6 +166,9 @@ impl Camera {
                 }
                 return Ok(packet);
             }
+            if let Some(kind) = self.over.take() {
+                return Err(kind);
+            }
             match self.playing(&limit) {
                 Ok(Playing::Picture(coming)) => self.picture(coming)?,
                 Ok(Playing::Sound(frame)) => {
@@ -172,13 +177,15 @@ impl Camera {
                         return packet.map_err(|error| SourceErrorKind::Broken(error.into()));
                     }
                 }
-                Err(kind) => match (self.held.take(), kind) {
+                Ok(Playing::Left) => {}
+                Err(kind) => {
+                    let Some(held) = self.held.take() else { return Err(kind) };
                     // Nothing of it came any more.
-                    (Some(held), SourceErrorKind::TimedOut { .. }) if !limit.left().is_zero() => {
-                        self.whole(held);
+                    self.whole(held);
+                    if !matches!(kind, SourceErrorKind::TimedOut { .. }) {
+                        self.over = Some(kind);
                     }
-                    (_, kind) => return Err(kind),
-                },
+                }
             }
         }
     }
@@ -327,6 +334,7 @@ impl Opening {
             ahead: comings,
             ready: VecDeque::new(),
             held: None,
+            over: None,
             endings: Endings::default(),
             strict,
             watch: self.watch,

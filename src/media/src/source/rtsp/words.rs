@@ -11,6 +11,10 @@ pub(super) fn opening(status: Option<u16>, words: &str, asked: Transport) -> Sou
     use SourceErrorKind as Kind;
     let cause = Cause::said(&words);
     match status {
+        // No login was sent.
+        Some(401) if words.contains("Can't understand WWW-Authenticate") => {
+            return Kind::ClientLacks { what: format!("a login of the kinds offered ({cause})") };
+        }
         Some(status @ (401 | 403)) => return Kind::Refused { status },
         Some(404) => return Kind::NoSuchPath,
         Some(461) => return Kind::NoTransport { asked },
