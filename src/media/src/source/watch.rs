@@ -11,6 +11,11 @@ use crate::stop::StopFlag;
 const CLOSING: Duration = Duration::from_millis(500);
 const NO_DEADLINE: u64 = u64::MAX;
 
+/// FFmpeg waits for the network in steps of 100 ms (POLLING_TIME in libavformat/network.h) and asks before each, and
+/// many times as often while data comes. After so many such steps in a row nothing is half read.
+const QUIET_STEPS: u32 = 3;
+const STEP_AT_LEAST: Duration = Duration::from_millis(80);
+
 /// A deadline and a stop flag behind FFmpeg's interrupt callback.
 ///
 /// The callback runs on the thread that called FFmpeg, with a shared reference; so all state is
@@ -22,6 +27,9 @@ pub(super) struct Watch {
     pause_ns: AtomicU64,
     /// How often FFmpeg asked: it does before each read from the network.
     asked: AtomicU32,
+    /// When it asked last, and how often in a row after a whole step of waiting.
+    last_ns: AtomicU64,
+    quiet: AtomicU32,
     closing: AtomicBool,
     fired: AtomicU8,
 }
@@ -40,6 +48,8 @@ impl Watch {
             deadline_ns: AtomicU64::new(NO_DEADLINE),
             pause_ns: AtomicU64::new(NO_DEADLINE),
             asked: AtomicU32::new(0),
+            last_ns: AtomicU64::new(NO_DEADLINE),
+            quiet: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             fired: AtomicU8::new(0),
         }
@@ -52,8 +62,8 @@ impl Watch {
         self.deadline_ns.store(monotonic_ns().saturating_add(limit_ns), Ordering::Relaxed);
     }
 
-    /// Has the calls from now on return after this long, which is remembered by nobody: the source can be read
-    /// on, if it is quiet then. `None` takes that back.
+    /// Has the calls from now on return after this long, as soon as nothing comes, which is remembered by nobody: the
+    /// source can be read on. `None` takes that back.
     pub(super) fn pause_after(&self, limit: Option<Duration>) {
         let ends_ns = limit.map_or(NO_DEADLINE, |limit| {
             let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
@@ -62,10 +72,23 @@ impl Watch {
         self.pause_ns.store(ends_ns, Ordering::Relaxed);
     }
 
-    /// Whether such a pause is over.
+    /// Whether calls return for such a pause.
     pub(super) fn is_paused(&self) -> bool {
         let pause_ns = self.pause_ns.load(Ordering::Relaxed);
-        pause_ns != NO_DEADLINE && monotonic_ns() >= pause_ns
+        pause_ns != NO_DEADLINE
+            && self.quiet.load(Ordering::Relaxed) >= QUIET_STEPS
+            && monotonic_ns() >= pause_ns
+    }
+
+    /// FFmpeg asks, at `now_ns`.
+    fn ask(&self, now_ns: u64) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let waited_ns = now_ns.saturating_sub(self.last_ns.swap(now_ns, Ordering::Relaxed));
+        let quiet = match u128::from(waited_ns) >= STEP_AT_LEAST.as_nanos() {
+            true => self.quiet.load(Ordering::Relaxed) + 1,
+            false => 0,
+        };
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     /// Changes with each read from the network.
@@ -117,7 +140,7 @@ impl Watch {
 pub(super) unsafe extern "C" fn interrupted(opaque: *mut c_void) -> c_int {
     // SAFETY: `Input` passes a pointer to a watch that it keeps alive until FFmpeg has closed.
     let watch = unsafe { &*opaque.cast::<Watch>() };
-    watch.asked.fetch_add(1, Ordering::Relaxed);
+    watch.ask(monotonic_ns());
     c_int::from(watch.poll())
 }
 
@@ -167,8 +190,17 @@ mod tests {
         let watch = Watch::new(StopFlag::new());
         watch.arm(LONG);
         watch.pause_after(Some(Duration::ZERO));
+        let step_ns = 100_000_000;
+        for step in 0..=3 {
+            assert!(!watch.poll(), "something may be half read");
+            watch.ask(step * step_ns);
+        }
         assert!(watch.poll() && watch.is_paused());
         assert_eq!(watch.fired(), None);
+        watch.ask(3 * step_ns + 1);
+        assert!(!watch.poll(), "data comes");
+        (4..8).for_each(|step| watch.ask(step * step_ns));
+        assert!(watch.poll());
         watch.pause_after(None);
         assert!(!watch.poll() && !watch.is_paused());
     }

@@ -126,6 +126,11 @@ impl ClientLadder {
                 | Kind::TimedOut { .. }
                 | Kind::Stalled { .. },
             ) => {
+                if streamed.is_zero() && !self.beat_is_the_cameras {
+                    let why = format!("no picture came by retina: {kind}");
+                    self.found = Some(Found { why, since: now, doubtful: false, beat: None });
+                    return true;
+                }
                 let last = self.last_session.replace(streamed);
                 let Some(beat) = last.filter(|last| is_beat(*last, streamed)) else { return false };
                 if self.beat_is_the_cameras {
@@ -135,6 +140,11 @@ impl ClientLadder {
                 self.found = Some(Found { why, since: now, doubtful: false, beat: Some(beat) });
                 self.last_session = None;
                 true
+            }
+            // Nor by FFmpeg's client: retina is asked first again.
+            (Some(RtspClient::Ffmpeg), _) if streamed.is_zero() => {
+                self.found = None;
+                false
             }
             (Some(RtspClient::Ffmpeg), _) => {
                 let beat = self.found.as_ref().and_then(|found| found.beat);
@@ -231,6 +241,16 @@ mod tests {
         for _ in 0..5 {
             assert!(!ladder.ended(RETINA, &Kind::Ended, s(60), now));
         }
+    }
+
+    #[test]
+    fn a_session_without_a_picture_changes_the_client_and_back() {
+        let (mut ladder, now) = (ClientLadder::new(), Instant::now());
+        let silent = Kind::TimedOut { what: "a packet", limit: s(10) };
+        assert!(ladder.ended(RETINA, &silent, Duration::ZERO, now));
+        assert!(ladder.first(now).is_some());
+        assert!(!ladder.ended(FFMPEG, &silent, Duration::ZERO, now));
+        assert_eq!(ladder.first(now), None);
     }
 
     #[test]
