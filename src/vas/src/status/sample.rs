@@ -35,9 +35,9 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
         height: Some(1080),
         fps: Some(25.0),
         over: "tcp".into(),
-        client: Some("retina".into()),
-        client_why: None,
-        loss: "known".into(),
+        client: Some("ffmpeg".into()),
+        client_why: Some("retina lacks RTSP over TLS (rtsps://)".into()),
+        loss: "unknown".into(),
     };
     let input = InputFacts {
         state: "streaming".into(),

@@ -230,6 +230,7 @@ mod tests {
 vas 1.2.3, process {pid}, up 1 h 0 min, frame export on
 CAMERA  STATE      FOR    STREAM          DECODER     IN/S  DECODED/S  EXPORTED/S  DROPPED/S  AGE P50/P99   READERS
 gate    streaming  1 min  h264 1920x1080  software 0  0.0   25.0       5.0         0.5        30.0/60.0 ms  5, 29.971 FPS
+  RTSP by FFmpeg's client, loss unknown: retina lacks RTSP over TLS (rtsps://)
   decoder software: no GPU
   recorder recording, 0.0 MiB
 yard    waiting    1 min  -               -           -     -          -           -          -             -
