@@ -330,6 +330,7 @@ async fn next_frame(
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => match words::playing(&error.to_string()) {
+                Trouble::Again => tracing::debug!("a packet came again, or late; it is let go"),
                 // Pictures are none the worse for it.
                 Trouble::Packet(cause) if is_of(session, sound, &error.to_string()) => {
                     tracing::debug!("a packet of sound makes no sense: {cause}");

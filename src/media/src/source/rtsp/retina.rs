@@ -110,6 +110,11 @@ impl Camera {
             SourceErrorKind::Refused { status: 401 } => {
                 SourceErrorKind::ClientLacks { what: "a second login within a session".into() }
             }
+            // The camera itself was reached.
+            SourceErrorKind::Unreachable(cause) => {
+                let what = format!("a way to the address that the camera sends from ({cause})");
+                SourceErrorKind::ClientLacks { what }
+            }
             other => other,
         };
         let work = async {

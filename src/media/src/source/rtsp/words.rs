@@ -47,6 +47,8 @@ pub(super) fn is_refused(words: &str) -> bool {
 pub(super) enum Trouble {
     /// One packet made no sense; the next ones may.
     Packet(Cause),
+    /// A packet came once more, or late: what is there is none the worse for it.
+    Again,
     /// The session is of no more use.
     Session(SourceErrorKind),
 }
@@ -54,12 +56,30 @@ pub(super) enum Trouble {
 pub(super) fn playing(words: &str) -> Trouble {
     let cause = Cause::said(&words);
     // RtpPacketError and PacketError alone name a packet.
-    if words.contains("\npkt: ") {
+    if is_again(words) {
+        Trouble::Again
+    } else if words.contains("\npkt: ") {
         Trouble::Packet(cause)
     } else if words.starts_with("RTSP framing error") || words.starts_with("Received interleaved") {
         Trouble::Session(SourceErrorKind::Garbage(cause))
     } else {
         Trouble::Session(SourceErrorKind::Broken(cause))
+    }
+}
+
+/// Whether a packet lies a little before the one that was expected. Numbers that begin anew lie far off.
+fn is_again(words: &str) -> bool {
+    const NEAR: u16 = 64;
+    fn number(words: &str, before: &str) -> Option<u16> {
+        let digits = words.split_once(before)?.1;
+        digits.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok()
+    }
+    if !words.starts_with("Out-of-order packet") {
+        return false;
+    }
+    match (number(words, "next: "), number(words, "\nseq: ")) {
+        (Some(next), Some(came)) => (1..=NEAR).contains(&next.wrapping_sub(came)),
+        _ => false,
     }
 }
 
@@ -89,6 +109,20 @@ mod tests {
         assert!(matches!(kind("RTSP framing error: x"), Kind::Garbage(_)));
         assert!(matches!(kind("Invalid argument: x"), Kind::BadUrl { .. }));
         assert!(matches!(kind("Unsupported: x"), Kind::ClientLacks { .. }));
+    }
+
+    #[test]
+    fn a_packet_that_comes_again_is_no_trouble() {
+        let words = |next: u16, seq: u16| {
+            format!(
+                "Out-of-order packet or large loss; expecting ssrc=Some(Ssrc {{ init: RtpPacket, ssrc: 0x11223344 }}) \
+                 seq=Some(Seq {{ init: RtpPacket, next: {next} }})\n\nconn: c\nstream: s\nssrc: 11223344\n\
+                 seq: {seq}\npkt: p"
+            )
+        };
+        assert_eq!(playing(&words(100, 99)), Trouble::Again);
+        assert_eq!(playing(&words(0, 65_535)), Trouble::Again);
+        assert!(matches!(playing(&words(20_000, 7)), Trouble::Packet(_)), "numbers begin anew");
     }
 
     #[test]
