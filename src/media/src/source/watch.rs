@@ -91,12 +91,6 @@ impl Watch {
         self.quiet.store(quiet, Ordering::Relaxed);
     }
 
-    /// What is left until the deadline.
-    pub(super) fn left(&self) -> Duration {
-        let deadline_ns = self.deadline_ns.load(Ordering::Relaxed);
-        Duration::from_nanos(deadline_ns.saturating_sub(monotonic_ns()))
-    }
-
     /// Changes with each read from the network.
     pub(super) fn asked(&self) -> u32 {
         self.asked.load(Ordering::Relaxed)

@@ -5,6 +5,10 @@ from ..camera import Camera
 from . import Case, group
 
 
+# FFmpeg's client must see three pictures where the description tells neither size nor rate.
+TELLS_AT_ONCE = ("auto",)
+
+
 def unstated(codec, **how):
     return nal.without_usability(codec, clips.units(codec, **how))
 
@@ -25,7 +29,7 @@ def cases():
         yield Case(f"{name}: rate not stated, 15 a second", camera(15))
         yield Case(f"{name}: rate not stated, one each 2 s", camera(0.5), frames=4)
         yield Case(f"{name}: rate not stated, one each 2 s, no sets in the description",
-                   camera(0.5, parameters=False), frames=4)
+                   camera(0.5, parameters=False), frames=4, clients=TELLS_AT_ONCE)
         yield Case(f"{name}: rate not stated, one each 5 s", camera(0.2), frames=3, long=True)
         yield Case(f"{name}: rate not stated, one each minute", camera(1 / 60), frames=2, long=True,
                    config='read_timeout = "150s"')

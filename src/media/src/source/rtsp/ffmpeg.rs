@@ -35,9 +35,6 @@ const PICTURES_FOR_RATE: i64 = 3;
 /// When a camera from which no further picture came is taken as it is known by then: it may send one a minute.
 const SLOW_AFTER: Duration = Duration::from_millis(2500);
 
-/// The same where the description told too little: a part of the time that is left, in which a picture may come.
-const UNKNOWN_PART: f64 = 0.8;
-
 /// An RTSP session that plays.
 pub(super) struct Camera {
     input: Input,
@@ -161,24 +158,17 @@ impl Camera {
             (classify(error, input.watch().fired(), during(what)), None)
         };
         let opened_ns = monotonic_ns();
-        // A slow camera's pictures are not waited for where the description tells enough, and no longer than need be
-        // where it does not. A pause can't be
+        // A slow camera's first picture is not waited for where the description tells enough; cut short elsewhere, the
+        // first pictures come out wrong. A pause can't be
         // taken back: avformat_find_stream_info must not be called twice, for it frees what it needs
         // (`FFStream.info`), and the second call dies of the first packet that it reads.
-        let left = input.watch().left();
-        let pause = if input.knows_video() { SLOW_AFTER } else { left.mul_f64(UNKNOWN_PART) };
-        input.watch().pause_after(Some(pause));
+        input.watch().pause_after(input.knows_video().then_some(SLOW_AFTER));
         // Reading ahead ends well when a deadline cuts it short.
         let probed = input.probe().and_then(|()| match input.watch().fired() {
             Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
             None => Ok(()),
         });
-        let paused = input.watch().is_paused();
         input.watch().pause_after(None);
-        let probed = match paused && !input.knows_video() {
-            true => Err(AvError::new(-libc::ETIMEDOUT)),
-            false => probed,
-        };
         if let Err(error) = probed {
             return Err(fail(&input, error, "the stream's first pictures"));
         }
