@@ -187,7 +187,12 @@ impl Camera {
                     let Some(held) = self.held.take() else { return Err(kind) };
                     // Nothing of it came any more.
                     self.whole(held);
-                    if !matches!(kind, SourceErrorKind::TimedOut { .. }) {
+                    // A report of the camera may have come meanwhile, which makes `Stalled` of the same.
+                    let is_hold_over = matches!(
+                        kind,
+                        SourceErrorKind::TimedOut { .. } | SourceErrorKind::Stalled { .. }
+                    );
+                    if !is_hold_over || limit.left().is_zero() {
                         self.over = Some(kind);
                     }
                 }
