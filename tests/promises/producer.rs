@@ -240,3 +240,22 @@ fn a_transport_whose_name_is_not_known_is_told_and_looked_up_again() {
     assert!(seen["producer"]["dropped"]["not_sent"].as_u64() > Some(0), "{seen}");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
 }
+
+#[test]
+fn a_transport_to_which_there_is_no_way_stops_no_recording_and_is_tried_again() {
+    let camera = Camera::start(&[&plain_clip()], "");
+    let recordings = tempfile::tempdir().unwrap();
+    // The kernel refuses to connect to it, as it does for any address while a host has no network yet.
+    let to = "255.255.255.255:40000";
+    let camera =
+        stanza(Path::new(&camera.url()), 1, "copy").replace("127.0.0.1:1\"", &format!("{to}\""));
+    let config = format!("[record]\ndir = {:?}\nsegment = \"1s\"\n{camera}", recordings.path());
+    let mut service = Service::start("false", "", &config);
+    let seen = service.until("words", |camera| camera["producer"]["state"] == "peer_gone");
+    let reason = seen["producer"]["reason"].as_str().unwrap();
+    assert!(reason.contains(to) && reason.contains("trying again"), "{reason}");
+    service.until("a recording", |camera| {
+        camera["state"] == "streaming" && camera["recorder"]["written_bytes"].as_u64() > Some(0)
+    });
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use vas_frame::CameraId;
 
-use crate::config::{Camera, Role, Roles, Video, WhenIdle};
+use crate::config::{Camera, Producer, Role, Roles, Video, WhenIdle};
 use crate::export::{EXTRA_SURFACES, ExportFacts, FramePath};
 use crate::gpus::Gpus;
 use crate::pipeline::{Branch, Decode, Decoders, Demand, Pipeline, Shown, Taker};
@@ -64,20 +64,15 @@ impl Parts {
                 let mut takers: Vec<Box<dyn Taker>> = Vec::new();
                 if let (Some(config), Some(shown)) = (&camera.producer, &producer)
                     && input.roles.has(Role::Producer)
+                    && let Err(error) =
+                        self.producer(&camera.id, config, shown, &mut branches, &mut takers)
                 {
-                    let seat = self.seats.get(&camera.id).cloned().ok_or_else(|| {
-                        io::Error::other("its producer was given no socket by the supervisor")
-                    })?;
-                    match config.video {
-                        Video::Copy => {
-                            let copy = producer::Copy::new(&camera.id, config, seat, shown)?;
-                            branches.push(Box::new(copy));
-                        }
-                        Video::H264 => {
-                            let encode = producer::Encode::start(&camera.id, config, seat, shown)?;
-                            takers.push(Box::new(encode));
-                        }
+                    // What is recorded goes on without it. Without a recorder all is tried again soon.
+                    if camera.record.is_none() {
+                        return Err(error);
                     }
+                    shown.cannot_start(&error);
+                    tracing::error!(camera = %camera.id, "runs without its producer: {error}");
                 }
                 let mut demand = None;
                 if input.roles.has(Role::Export) {
@@ -89,6 +84,29 @@ impl Parts {
             inputs.push(InputStatus { roles: input.roles, shown });
         }
         (pipeline, CameraStatus::new(camera.id.clone(), inputs, record, export, producer), started)
+    }
+
+    /// Adds what sends the camera to its transport.
+    fn producer(
+        &self,
+        camera: &CameraId,
+        config: &Producer,
+        shown: &Arc<producer::Shown>,
+        branches: &mut Vec<Box<dyn Branch>>,
+        takers: &mut Vec<Box<dyn Taker>>,
+    ) -> io::Result<()> {
+        let seat = self.seats.get(camera).cloned();
+        let seat =
+            seat.ok_or_else(|| io::Error::other("it was given no socket by the supervisor"))?;
+        match config.video {
+            Video::Copy => {
+                branches.push(Box::new(producer::Copy::new(camera, config, seat, shown)?));
+            }
+            Video::H264 => {
+                takers.push(Box::new(producer::Encode::start(camera, config, seat, shown)?));
+            }
+        }
+        Ok(())
     }
 
     /// Adds those who take the frames of the input that is exported; the demand of the tap's readers, if there is

@@ -43,7 +43,8 @@ pub(crate) enum NotSent {
 }
 
 impl Outlet {
-    /// Binds to ports that the system chooses. What has a name is connected when that was looked up.
+    /// Binds to ports that the system chooses. What has a name is connected once that was looked up, and what
+    /// can't be reached yet (a host that has no network while it boots) once it can.
     ///
     /// # Errors
     /// When the system gives no socket.
@@ -62,12 +63,17 @@ impl Outlet {
                     SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
                     SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
                 }?;
-                socket.connect(peer)?;
                 socket.set_nonblocking(true)?;
                 Ok::<_, io::Error>(socket)
             };
-            let (rtp, rtcp) = (bind(rtp)?, rtcp.map(bind).transpose()?);
-            return Ok(Self { rtp, rtcp, connected: AtomicBool::new(true) });
+            let outlet = Self {
+                rtp: bind(rtp)?,
+                rtcp: rtcp.map(bind).transpose()?,
+                connected: AtomicBool::new(false),
+            };
+            // Who sends tries again, and says why.
+            let _ = outlet.connect((rtp, rtcp));
+            return Ok(outlet);
         }
         let (rtp, rtcp) = (bind_for_any()?, rtcp.map(|_| bind_for_any()).transpose()?);
         Ok(Self { rtp, rtcp, connected: AtomicBool::new(false) })
@@ -291,6 +297,20 @@ pub(super) mod tests {
         let other = Outlet::of(files.next().unwrap(), files.next());
         assert_eq!(other.peer(), Some(two.1));
         other.send_rtp(b"more").unwrap();
+    }
+
+    #[test]
+    fn who_can_not_be_reached_yet_is_connected_to_later() {
+        // Not without SO_BROADCAST.
+        let nowhere = Destination::Address("255.255.255.255:5000".parse().unwrap());
+        let outlet = Outlet::bind(&producer(nowhere, None)).unwrap();
+        assert!(matches!(outlet.send_rtp(b"1"), Err(NotSent::NoPeer)));
+        assert_eq!(outlet.peer(), None);
+        let (socket, address) = peer();
+        outlet.connect((address, None)).unwrap();
+        outlet.send_rtp(b"2").unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(socket.recv(&mut buffer).unwrap(), 1);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Where packets go when the config has a name for it: looked up on a thread of its own, again when that fails, and
-//! again when nobody is there any more. No clock, no socket.
+//! Where packets go when the config has a name for it, or an address that can't be reached yet. A name is looked up
+//! on a thread of its own, again when that fails, and again when nobody is there any more. No clock, no socket.
 //!
 //! The C library's look-up can't be interrupted. A thread that hangs in it is waited for and never joined by a
 //! second one, so that there is at most one a producer.
@@ -35,7 +35,7 @@ pub(super) enum Told {
     Failed(String),
 }
 
-/// The peers of a producer whose transport has a name.
+/// The peers of a producer whose transport has a name, or is not connected to yet.
 pub(super) struct Peers {
     rtp: Destination,
     rtcp: Option<Destination>,
@@ -43,6 +43,8 @@ pub(super) struct Peers {
     state: State,
     /// Which one is sent to.
     current: Option<SocketAddr>,
+    /// Whether there was a way to it.
+    is_connected: bool,
     /// Since when nobody is there.
     gone_ns: Option<u64>,
     /// Signalled when an answer comes.
@@ -61,35 +63,53 @@ enum State {
 }
 
 impl Peers {
-    /// `None` when all is known without a look-up.
-    pub(super) fn of(producer: &Producer, wakeup: &Arc<Wakeup>) -> Option<Self> {
+    /// `connected`: what is sent to already, found by whoever had the sockets before. `None` when there is nothing
+    /// to be found: an address that is connected to stays what it is.
+    pub(super) fn of(
+        producer: &Producer,
+        connected: Option<SocketAddr>,
+        wakeup: &Arc<Wakeup>,
+    ) -> Option<Self> {
         let system = |host: &str, port| Ok((host, port).to_socket_addrs()?.collect());
-        Self::looked_up_by(producer, wakeup, Arc::new(system))
+        Self::looked_up_by(producer, connected, wakeup, Arc::new(system))
     }
 
-    fn looked_up_by(producer: &Producer, wakeup: &Arc<Wakeup>, look: Arc<Look>) -> Option<Self> {
+    fn looked_up_by(
+        producer: &Producer,
+        connected: Option<SocketAddr>,
+        wakeup: &Arc<Wakeup>,
+        look: Arc<Look>,
+    ) -> Option<Self> {
         let Producer { rtp, rtcp, .. } = producer.clone();
-        let is_name = |to: &Destination| matches!(to, Destination::Name { .. });
-        (is_name(&rtp) || rtcp.as_ref().is_some_and(is_name)).then(|| Self {
+        let peers = Self {
             rtp,
             rtcp,
             look,
-            state: State::Due(0),
-            current: None,
+            state: if connected.is_some() { State::Known } else { State::Due(0) },
+            current: connected,
+            is_connected: connected.is_some(),
             gone_ns: None,
             wakeup: Arc::clone(wakeup),
-        })
+        };
+        (peers.has_name() || connected.is_none()).then_some(peers)
     }
 
-    /// What is sent to already, found by whoever had the sockets before.
-    pub(super) fn goes_on_with(&mut self, peer: SocketAddr) {
-        (self.current, self.state) = (Some(peer), State::Known);
+    fn has_name(&self) -> bool {
+        let is_name = |to: &Destination| matches!(to, Destination::Name { .. });
+        is_name(&self.rtp) || self.rtcp.as_ref().is_some_and(is_name)
     }
 
     /// What is to be done at `now_ns`; `gone` says that nobody is at the current peer's address.
     pub(super) fn advance(&mut self, now_ns: u64, gone: bool) -> Told {
+        let has_name = self.has_name();
         match &mut self.state {
             State::Due(from_ns) if now_ns < *from_ns => Told::Nothing,
+            State::Due(_) if !has_name => {
+                match look_up(&self.rtp, self.rtcp.as_ref(), &*self.look) {
+                    Ok(peers) => self.choose(&peers, now_ns),
+                    Err(words) => self.failed(words, now_ns),
+                }
+            }
             State::Due(_) => match self.ask() {
                 Ok(answer) => {
                     self.state = State::Asked { since_ns: now_ns, answer, is_late: false };
@@ -116,6 +136,7 @@ impl Peers {
                     None => Told::Nothing,
                 }
             }
+            State::Known if !has_name => Told::Nothing,
             State::Known => {
                 let since_ns = *self.gone_ns.get_or_insert(now_ns);
                 if !gone {
@@ -140,8 +161,13 @@ impl Peers {
         }
     }
 
-    /// Nothing can be sent to the address that was found.
-    pub(super) fn failed(&mut self, words: String, now_ns: u64) -> Told {
+    /// There is no way to the address that was found last: the next one is taken, or the same again.
+    pub(super) fn not_reached(&mut self, words: String, now_ns: u64) -> Told {
+        self.is_connected = false;
+        self.failed(words, now_ns)
+    }
+
+    fn failed(&mut self, words: String, now_ns: u64) -> Told {
         self.state = State::Due(now_ns.saturating_add(RETRY_NS));
         Told::Failed(words)
     }
@@ -154,9 +180,10 @@ impl Peers {
             return self.failed(format!("{} has no address", self.rtp), now_ns);
         };
         (self.state, self.gone_ns) = (State::Known, None);
-        match self.current.replace(peer.0) {
-            Some(before) if before == peer.0 => Told::Nothing,
-            _ => Told::Found(peer),
+        let before = self.current.replace(peer.0);
+        match std::mem::replace(&mut self.is_connected, true) && before == Some(peer.0) {
+            true => Told::Nothing,
+            false => Told::Found(peer),
         }
     }
 
@@ -234,7 +261,7 @@ mod tests {
                 coming.lock().unwrap().recv().unwrap()
             };
             let wakeup = Arc::new(Wakeup::new().unwrap());
-            let peers = Peers::looked_up_by(&producer, &wakeup, Arc::new(look)).unwrap();
+            let peers = Peers::looked_up_by(&producer, None, &wakeup, Arc::new(look)).unwrap();
             Self { peers, wakeup, answers }
         }
 
@@ -303,6 +330,35 @@ mod tests {
         // It is still the one that there is.
         assert_eq!(fixture.answer(Ok(vec![first]), 82 * S), Told::Nothing);
         assert_eq!(fixture.peers.next_ns(), None);
+    }
+
+    #[test]
+    fn an_address_to_which_there_is_no_way_is_tried_again_and_of_several_the_next() {
+        let mut fixture = Fixture::new(None);
+        fixture.peers.advance(0, false);
+        let (first, second) = (address("[2001:db8::2]:40000"), address("10.0.0.3:40000"));
+        let both = || Ok(vec![first, second]);
+        assert_eq!(fixture.answer(both(), S), Told::Found((first, None)));
+        let told = fixture.peers.not_reached("no route".into(), S);
+        assert_eq!(told, Told::Failed("no route".into()));
+        fixture.peers.advance(6 * S, false);
+        assert_eq!(fixture.answer(both(), 6 * S), Told::Found((second, None)));
+        fixture.peers.not_reached("no route".into(), 6 * S);
+        fixture.peers.advance(11 * S, false);
+        assert_eq!(fixture.answer(Ok(vec![second]), 11 * S), Told::Found((second, None)));
+
+        let to = Destination::Address(second);
+        let producer = crate::producer::outlet::tests::producer(to, None);
+        let wakeup = Arc::new(Wakeup::new().unwrap());
+        assert!(Peers::of(&producer, Some(second), &wakeup).is_none(), "nothing is to be found");
+        let mut peers = Peers::of(&producer, None, &wakeup).unwrap();
+        for seconds in [0, 5] {
+            assert_eq!(peers.advance(seconds * S, false), Told::Found((second, None)));
+            peers.not_reached("no route".into(), seconds * S);
+            assert_eq!(peers.advance((seconds + 4) * S, false), Told::Nothing);
+        }
+        assert_eq!(peers.advance(10 * S, false), Told::Found((second, None)));
+        assert_eq!((peers.advance(99 * S, true), peers.next_ns()), (Told::Nothing, None));
     }
 
     #[test]

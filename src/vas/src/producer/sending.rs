@@ -99,13 +99,9 @@ impl<S: Beginning> Sending<S> {
         keys: Option<Arc<KeyWanted>>,
     ) -> Self {
         let Seat { outlet, page } = seat;
-        let mut peers = Peers::of(producer, &wakeup);
-        match (&mut peers, outlet.peer()) {
-            (Some(peers), Some(peer)) => peers.goes_on_with(peer),
-            (Some(_), None) => {
-                shown.set_state(State::Waiting, format!("looking {} up", producer.rtp));
-            }
-            (None, _) => {}
+        let peers = Peers::of(producer, outlet.peer(), &wakeup);
+        if peers.is_some() && outlet.peer().is_none() {
+            shown.set_state(State::Waiting, format!("looking {} up", producer.rtp));
         }
         // It was written before it came here.
         let from = page.load().unwrap_or_else(|error| {
@@ -161,7 +157,7 @@ impl<S: Beginning> Sending<S> {
                     }
                     Told::Nothing
                 }
-                Err(error) => peers.failed(format!("no way to {}: {error}", peer.0), now_ns),
+                Err(error) => peers.not_reached(format!("no way to {}: {error}", peer.0), now_ns),
             };
         }
         if let Told::Failed(words) = told {

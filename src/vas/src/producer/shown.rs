@@ -1,6 +1,7 @@
 //! What a producer shows of itself.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -152,6 +153,11 @@ impl Shown {
         if words.state != State::Failed {
             (words.state, words.reason) = (state, reason.into());
         }
+    }
+
+    /// It stays off: what it needs could not be had when its camera started.
+    pub(crate) fn cannot_start(&self, error: &io::Error) {
+        self.set_state(State::Failed, format!("can't start: {error}"));
     }
 
     pub(crate) fn set_from(&self, from: Option<SocketAddr>) {
