@@ -17,7 +17,7 @@ const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "testsrc", "file"];
 ///
 /// `Display` and `Debug` mask passwords.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum CameraUrl {
+pub enum CameraUrl {
     /// A camera, or anything else that speaks RTSP (`rtsp://`, or over TLS `rtsps://`).
     Rtsp(RtspUrl),
     /// A video file, played at its own pace; for trials.
@@ -28,12 +28,12 @@ pub(crate) enum CameraUrl {
 
 /// An `rtsp://` or `rtsps://` URL, login included.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct RtspUrl(String);
+pub struct RtspUrl(String);
 
 /// Why a string is no source of pictures. Never quotes an RTSP URL: a malformed one may show its
 /// password where none is looked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum CameraUrlError {
+pub enum CameraUrlError {
     /// Nothing was given.
     #[error("the url is empty; expected {KINDS}")]
     Empty,
@@ -74,7 +74,7 @@ impl CameraUrl {
     ///
     /// # Errors
     /// A form that is none of the accepted ones.
-    pub(crate) fn parse(url: &str, folder: &Path) -> Result<Self, CameraUrlError> {
+    pub fn parse(url: &str, folder: &Path) -> Result<Self, CameraUrlError> {
         if url.is_empty() {
             return Err(CameraUrlError::Empty);
         }
@@ -93,7 +93,7 @@ impl CameraUrl {
     }
 
     /// The url as libraries take it, **with the password in it**: not for messages.
-    pub(crate) fn to_secret_string(&self) -> String {
+    pub fn to_secret_string(&self) -> String {
         match self {
             Self::Rtsp(url) => url.0.clone(),
             Self::File(path) => path.to_string_lossy().into_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Why a string is no duration, or not one that fits.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum DurationError {
+pub enum DurationError {
     /// Not a whole number and a unit.
     #[error(
         "{typed:?} is no duration; expected a whole number and a unit, such as \"500ms\", \
@@ -32,10 +32,7 @@ pub(crate) enum DurationError {
 ///
 /// # Errors
 /// Another form, or a duration outside `range`.
-pub(crate) fn parse(
-    typed: &str,
-    range: RangeInclusive<Duration>,
-) -> Result<Duration, DurationError> {
+pub fn parse(typed: &str, range: RangeInclusive<Duration>) -> Result<Duration, DurationError> {
     let malformed = || DurationError::Malformed { typed: typed.into() };
     let unit_at = typed.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
     let (number, unit) = typed.split_at(unit_at);
@@ -57,7 +54,7 @@ pub(crate) fn parse(
 
 /// Prints a duration in the form that [`parse`] reads, in the largest unit without a remainder.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Words(pub(crate) Duration);
+pub struct Words(pub Duration);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,14 +14,14 @@ use super::substitute::{SubstituteError, substitute};
 ///
 /// `Debug` shows no value of a variable.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Surroundings {
+pub struct Environment {
     /// The environment, for `${NAME}`.
     #[serde(with = "pairs")]
-    pub(crate) variables: HashMap<OsString, OsString>,
+    pub variables: HashMap<OsString, OsString>,
     /// Whether the process runs as root.
-    pub(crate) is_root: bool,
+    pub is_root: bool,
     /// Text of `/etc/group`; empty when it can't be read, and then groups are given by number.
-    pub(crate) groups: String,
+    pub groups: String,
 }
 
 /// JSON has strings alone for keys.
@@ -46,16 +46,16 @@ mod pairs {
 /// The variable that names the user's own runtime folder.
 const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
-impl fmt::Debug for Surroundings {
+impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variables: BTreeSet<_> = self.variables.keys().collect();
-        f.debug_struct("Surroundings").field("variables", &variables).finish_non_exhaustive()
+        f.debug_struct("Environment").field("variables", &variables).finish_non_exhaustive()
     }
 }
 
-impl Surroundings {
+impl Environment {
     /// Those of the calling process.
-    pub(crate) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
             is_root: rustix::process::geteuid().is_root(),
@@ -64,7 +64,7 @@ impl Surroundings {
     }
 
     /// Those that matter where only `variables` are spoken of.
-    pub(crate) fn only(&self, variables: &BTreeSet<String>) -> Self {
+    pub fn only(&self, variables: &BTreeSet<String>) -> Self {
         let wanted = |name: &OsStr| {
             name == RUNTIME_DIR || name.to_str().is_some_and(|name| variables.contains(name))
         };
@@ -81,13 +81,13 @@ impl Surroundings {
     ///
     /// # Errors
     /// A variable is unset or no text, or a `$` begins nothing.
-    pub(crate) fn complete(&self, typed: &str) -> Result<String, SubstituteError> {
+    pub fn complete(&self, typed: &str) -> Result<String, SubstituteError> {
         substitute(typed, |name| self.variable(name))
     }
 
     /// Where status goes when the config doesn't say: `/run/vas` for root, otherwise `vas` in
     /// the user's own runtime folder, if there is one.
-    pub(crate) fn default_run_dir(&self) -> Option<PathBuf> {
+    pub fn default_run_dir(&self) -> Option<PathBuf> {
         if self.is_root {
             return Some("/run/vas".into());
         }
@@ -103,10 +103,10 @@ mod tests {
 
     #[test]
     fn run_dir_is_the_users_own() {
-        let root = Surroundings { is_root: true, ..Surroundings::default() };
+        let root = Environment { is_root: true, ..Environment::default() };
         assert_eq!(root.default_run_dir(), Some("/run/vas".into()));
 
-        let mut user = Surroundings::default();
+        let mut user = Environment::default();
         assert_eq!(user.default_run_dir(), None);
         user.variables.insert("XDG_RUNTIME_DIR".into(), "/run/user/1000".into());
         assert_eq!(user.default_run_dir(), Some("/run/user/1000/vas".into()));

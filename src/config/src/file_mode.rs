@@ -9,11 +9,11 @@ use std::str::FromStr;
 /// everybody on the host read them is refused; a group gives access to those who need it. Nobody
 /// but the owner may write, since the service is the sole writer (contract P2.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileMode(u32);
+pub struct FileMode(u32);
 
 /// Why a string is no mode for exported files.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum FileModeError {
+pub enum FileModeError {
     /// Not three or four octal digits.
     #[error("{typed:?} is no file mode; expected octal digits such as \"0640\"")]
     Malformed {
@@ -39,10 +39,10 @@ pub(crate) enum FileModeError {
 
 impl FileMode {
     /// `0640`: the owner writes, the group reads.
-    pub(crate) const DEFAULT: Self = Self(0o640);
+    pub const DEFAULT: Self = Self(0o640);
 
     /// The bits, as `chmod` takes them.
-    pub(crate) fn file_bits(self) -> u32 {
+    pub fn file_bits(self) -> u32 {
         self.0
     }
 }

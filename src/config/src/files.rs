@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 8 << 20;
 /// The bytes of every file, with their secrets: not for messages. A place in them is one number, as if they
 /// stood in one text, one after the other.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ConfigFiles {
+pub struct ConfigFiles {
     /// At least one; the named file first, the others by name.
     files: Vec<ConfigFile>,
 }
@@ -53,7 +53,7 @@ impl ConfigFiles {
     ///
     /// # Errors
     /// One of them can't be read.
-    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |path: &Path| {
             let path = path.to_owned();
             move |source| ConfigError::Read { path, source }
@@ -100,7 +100,7 @@ impl ConfigFiles {
     }
 
     /// The files' names, as given.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|file| file.path.as_path())
     }
 
@@ -132,7 +132,7 @@ impl ConfigFiles {
     }
 
     /// Names of the environment variables that are spoken of, in comments too.
-    pub(crate) fn variables(&self) -> BTreeSet<String> {
+    pub fn variables(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for file in &self.files {
             let text = String::from_utf8_lossy(&file.bytes);

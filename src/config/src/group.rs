@@ -4,16 +4,16 @@ use std::fmt;
 
 /// A group of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub struct Group {
     /// Its number, as `chown` takes it.
-    pub(crate) id: u32,
+    pub id: u32,
     /// What was typed: its name, or its number again.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 /// Why a string is no group.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum GroupError {
+pub enum GroupError {
     /// The machine knows no such group.
     #[error(
         "no group {name:?} in /etc/group of this machine; create it (`groupadd {name}`), or give \
@@ -36,7 +36,7 @@ impl Group {
     ///
     /// # Errors
     /// The group is not in `groups`.
-    pub(crate) fn parse(name: &str, groups: &str) -> Result<Self, GroupError> {
+    pub fn parse(name: &str, groups: &str) -> Result<Self, GroupError> {
         if name.is_empty() {
             return Err(GroupError::Empty);
         }

@@ -10,24 +10,24 @@ use super::camera_url::CameraUrl;
 
 /// One stream of a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Input {
+pub struct Input {
     /// Where its packets come from.
-    pub(crate) url: CameraUrl,
+    pub url: CameraUrl,
     /// What it is for; no other input of its camera has any of these.
-    pub(crate) roles: Roles,
+    pub roles: Roles,
     /// How packets travel; means something for RTSP only.
-    pub(crate) transport: Transport,
+    pub transport: Transport,
     /// What speaks RTSP with the camera.
-    pub(crate) rtsp_client: RtspClient,
+    pub rtsp_client: RtspClient,
     /// Longest time from the first packet sent to the stream being described.
-    pub(crate) connect_timeout: Duration,
+    pub connect_timeout: Duration,
     /// Longest time without a packet before the connection counts as broken.
-    pub(crate) read_timeout: Duration,
+    pub read_timeout: Duration,
 }
 
 /// What an input can be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Its packets are recorded.
     Record,
     /// Its packets, or its pictures encoded again, go out as RTP.
@@ -38,21 +38,21 @@ pub(crate) enum Role {
 
 /// A set of roles.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Roles([bool; Role::ALL.len()]);
+pub struct Roles([bool; Role::ALL.len()]);
 
 /// A word that is no role.
 #[derive(Debug, thiserror::Error)]
 #[error("{typed:?} is no role; expected \"record\", \"producer\" or \"export\"")]
-pub(crate) struct RoleError {
+pub struct RoleError {
     typed: String,
 }
 
 impl Role {
     /// Every role, in the order of messages.
-    pub(crate) const ALL: [Self; 3] = [Self::Record, Self::Producer, Self::Export];
+    pub const ALL: [Self; 3] = [Self::Record, Self::Producer, Self::Export];
 
     /// As it is typed.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Record => "record",
             Self::Producer => "producer",
@@ -72,18 +72,20 @@ impl FromStr for Role {
 
 impl Roles {
     /// Those of a camera's only input.
-    pub(crate) const ALL: Self = Self([true; Role::ALL.len()]);
+    pub const ALL: Self = Self([true; Role::ALL.len()]);
 
-    pub(crate) fn add(&mut self, role: Role) {
+    /// Adds a role.
+    pub fn add(&mut self, role: Role) {
         self.0[role as usize] = true;
     }
 
-    pub(crate) fn has(self, role: Role) -> bool {
+    /// Whether it has this role.
+    pub fn has(self, role: Role) -> bool {
         self.0[role as usize]
     }
 
     /// Those that are in the set.
-    pub(crate) fn iter(self) -> impl Iterator<Item = Role> {
+    pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |&role| self.has(role))
     }
 }

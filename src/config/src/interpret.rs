@@ -15,6 +15,7 @@ use vas_media::{DecodeFrames, RtspClient, Transport};
 
 use super::camera_url::CameraUrl;
 use super::duration;
+use super::environment::Environment;
 use super::file_mode::FileMode;
 use super::files::ConfigFiles;
 use super::group::Group;
@@ -25,7 +26,6 @@ use super::producer::{self, Producer, Video};
 use super::record::{Keep, Record};
 use super::rtsp_client;
 use super::size;
-use super::surroundings::Surroundings;
 use super::transport;
 use super::typed::{
     Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedProducer,
@@ -37,10 +37,10 @@ use super::typed::{
 pub(super) fn interpret(
     typed: Typed,
     files: &ConfigFiles,
-    surroundings: &Surroundings,
+    environment: &Environment,
     findings: &mut Vec<Finding>,
 ) -> Config {
-    let mut interpreter = Interpreter { files, surroundings, findings };
+    let mut interpreter = Interpreter { files, environment, findings };
     let run_dir = interpreter.run_dir(&typed.service.run_dir);
     let shards = interpreter.shards(&typed.service.shards);
     let export = interpreter.export(&typed.export);
@@ -63,10 +63,10 @@ pub(super) fn interpret(
 pub(super) fn run_dir(
     typed: &Typed,
     files: &ConfigFiles,
-    surroundings: &Surroundings,
+    environment: &Environment,
     findings: &mut Vec<Finding>,
 ) -> PathBuf {
-    let mut interpreter = Interpreter { files, surroundings, findings };
+    let mut interpreter = Interpreter { files, environment, findings };
     interpreter.run_dir(&typed.service.run_dir)
 }
 
@@ -126,7 +126,7 @@ const DEFAULTS: Settings = Settings {
 
 struct Interpreter<'a> {
     files: &'a ConfigFiles,
-    surroundings: &'a Surroundings,
+    environment: &'a Environment,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -136,7 +136,7 @@ impl Interpreter<'_> {
         if let Some(run_dir) = self.value(&place, "run_dir", typed, absolute_folder) {
             return run_dir;
         }
-        let default = self.surroundings.default_run_dir();
+        let default = self.environment.default_run_dir();
         if matches!(typed, Field::Absent) && default.is_none() {
             self.report(&Place::File, None, Fault::NoRunDir);
         }
@@ -145,7 +145,7 @@ impl Interpreter<'_> {
 
     fn export(&mut self, typed: &TypedExport) -> Export {
         let place = Place::Table("export");
-        let groups = &self.surroundings.groups;
+        let groups = &self.environment.groups;
         Export {
             dir: self
                 .value(&place, "dir", &typed.dir, absolute_folder)
@@ -429,7 +429,7 @@ impl Interpreter<'_> {
         let mut firsts = HashMap::new();
         for camera in cameras {
             let Field::Given(typed) = &camera.id else { continue };
-            let Ok(id) = self.surroundings.complete(typed.get_ref()) else { continue };
+            let Ok(id) = self.environment.complete(typed.get_ref()) else { continue };
             let at = typed.span();
             match firsts.get(&id) {
                 Some(&first) => {
@@ -492,7 +492,7 @@ impl Interpreter<'_> {
         typed: &Spanned<String>,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, Box<dyn Error + Send + Sync>> {
-        Ok(parse(&self.surroundings.complete(typed.get_ref())?)?)
+        Ok(parse(&self.environment.complete(typed.get_ref())?)?)
     }
 
     fn report_value(

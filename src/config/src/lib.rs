@@ -4,8 +4,11 @@
 //! and where each key stands; the second has every default filled in and can't be wrong. All
 //! problems between the two are reported at once, each with its line ([`ConfigError`]).
 
+#![forbid(unsafe_code)]
+
 mod camera_url;
 mod duration;
+mod environment;
 mod file_mode;
 mod files;
 mod group;
@@ -16,27 +19,26 @@ mod nearest;
 mod problem;
 mod producer;
 mod record;
-pub(crate) mod rtsp_client;
+pub mod rtsp_client;
 mod size;
 mod substitute;
-mod surroundings;
 mod test_pattern;
-pub(crate) mod transport;
+pub mod transport;
 mod typed;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use camera_url::{CameraUrl, CameraUrlError};
-pub(crate) use duration::{DurationError, Words as DurationWords, parse as parse_duration};
-pub(crate) use files::ConfigFiles;
-pub(crate) use input::{Input, Role, Roles};
-pub(crate) use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
-pub(crate) use problem::{ConfigError, Problems};
-pub(crate) use producer::{Destination, Producer, Video};
-pub(crate) use record::{Keep, Record};
-pub(crate) use size::Words as SizeWords;
-pub(crate) use substitute::SubstituteError;
-pub(crate) use surroundings::Surroundings;
+pub use camera_url::{CameraUrl, CameraUrlError};
+pub use duration::{DurationError, Words as DurationWords, parse as parse_duration};
+pub use environment::Environment;
+pub use files::ConfigFiles;
+pub use input::{Input, Role, Roles};
+pub use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
+pub use problem::{ConfigError, Problems};
+pub use producer::{Destination, Producer, Video};
+pub use record::{Keep, Record};
+pub use size::Words as SizeWords;
+pub use substitute::SubstituteError;
 
 use problem::{Fault, Place, Problem};
 use typed::{Finding, Typed};
@@ -45,21 +47,18 @@ use typed::{Finding, Typed};
 ///
 /// # Errors
 /// A file can't be read, or something in it is wrong; then all that is wrong.
-pub(crate) fn load(path: &Path, surroundings: &Surroundings) -> Result<Config, ConfigError> {
-    Ok(understand(&ConfigFiles::read(path)?, surroundings)?)
+pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
+    Ok(understand(&ConfigFiles::read(path)?, environment)?)
 }
 
 /// Makes a config of its files.
 ///
 /// # Errors
 /// All that is wrong with them.
-pub(crate) fn understand(
-    files: &ConfigFiles,
-    surroundings: &Surroundings,
-) -> Result<Config, Problems> {
+pub fn understand(files: &ConfigFiles, environment: &Environment) -> Result<Config, Problems> {
     let mut findings = Vec::new();
     let typed = read(files, &mut findings);
-    let config = typed.map(|typed| interpret::interpret(typed, files, surroundings, &mut findings));
+    let config = typed.map(|typed| interpret::interpret(typed, files, environment, &mut findings));
     match config {
         Some(config) if findings.is_empty() => Ok(config),
         _ => Err(Problems { list: in_order(findings, files) }),
@@ -71,15 +70,14 @@ pub(crate) fn understand(
 ///
 /// # Errors
 /// A file can't be read or is no TOML, or the run directory is none.
-pub(crate) fn run_dir(path: &Path, surroundings: &Surroundings) -> Result<PathBuf, ConfigError> {
+pub fn run_dir(path: &Path, environment: &Environment) -> Result<PathBuf, ConfigError> {
     let files = ConfigFiles::read(path)?;
     let mut findings = Vec::new();
     let typed = read(&files, &mut findings);
     if typed.is_some() {
         findings.retain(|finding| finding.place == Place::Table("service"));
     }
-    let run_dir =
-        typed.map(|typed| interpret::run_dir(&typed, &files, surroundings, &mut findings));
+    let run_dir = typed.map(|typed| interpret::run_dir(&typed, &files, environment, &mut findings));
     match run_dir {
         Some(run_dir) if findings.is_empty() => Ok(run_dir),
         _ => Err(Problems { list: in_order(findings, &files) }.into()),

@@ -19,59 +19,59 @@ use super::record::Record;
 
 /// What the service is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Config {
+pub struct Config {
     /// Folder of `status.json`, absolute.
-    pub(crate) run_dir: PathBuf,
+    pub run_dir: PathBuf,
     /// Processes that the cameras are divided between; `None`: one for each GPU, and one without any.
-    pub(crate) shards: Option<NonZeroU32>,
+    pub shards: Option<NonZeroU32>,
     /// How frames are exported, when they are.
-    pub(crate) export: Export,
+    pub export: Export,
     /// At least one; ids differ.
-    pub(crate) cameras: Vec<Camera>,
+    pub cameras: Vec<Camera>,
 }
 
 /// How frames are exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Export {
+pub struct Export {
     /// Folder in which each camera has its own, absolute.
-    pub(crate) dir: PathBuf,
+    pub dir: PathBuf,
     /// Slots of each ring, 1 to 1024; `None`: as many as [`hold`](Self::hold) takes at the
     /// camera's rate.
-    pub(crate) slots: Option<u32>,
+    pub slots: Option<u32>,
     /// How long a frame stays readable.
-    pub(crate) hold: Duration,
+    pub hold: Duration,
     /// Group of the files; `None`: the service's own.
-    pub(crate) group: Option<Group>,
+    pub group: Option<Group>,
     /// Permission bits of the files.
-    pub(crate) mode: FileMode,
+    pub mode: FileMode,
 }
 
 /// One camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Camera {
+pub struct Camera {
     /// Its name, and that of its folder in the export.
-    pub(crate) id: CameraId,
+    pub id: CameraId,
     /// Its streams; at least one.
-    pub(crate) inputs: Vec<Input>,
+    pub inputs: Vec<Input>,
     /// How the input whose role it is is recorded; `None`: not at all.
-    pub(crate) record: Option<Record>,
+    pub record: Option<Record>,
     /// What decodes.
-    pub(crate) decode: Decode,
+    pub decode: Decode,
     /// The GPU that it decodes on, when it does.
-    pub(crate) gpu: GpuChoice,
+    pub gpu: GpuChoice,
     /// Which pictures are decoded; all of them where decoded frames are encoded.
-    pub(crate) decode_frames: DecodeFrames,
+    pub decode_frames: DecodeFrames,
     /// What becomes of a decoder that only readers need, while there are none.
-    pub(crate) idle: WhenIdle,
+    pub idle: WhenIdle,
     /// The most frames a second that are exported; `None`: as many as the camera sends.
-    pub(crate) max_fps: Option<Rate>,
+    pub max_fps: Option<Rate>,
     /// Where its video goes out as RTP, if anywhere.
-    pub(crate) producer: Option<Producer>,
+    pub producer: Option<Producer>,
 }
 
 /// What decodes a camera's video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Decode {
+pub enum Decode {
     /// An NVIDIA GPU, and the processor where that can't.
     #[default]
     Auto,
@@ -83,7 +83,7 @@ pub(crate) enum Decode {
 
 /// Which GPU decodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum GpuChoice {
+pub enum GpuChoice {
     /// The one with the fewest cameras when the camera opens.
     #[default]
     Auto,
@@ -93,7 +93,7 @@ pub(crate) enum GpuChoice {
 
 /// What becomes of a decoder that only readers need, while there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum WhenIdle {
+pub enum WhenIdle {
     /// It is closed; a reader's first frame takes the time to open it and to decode since the last key
     /// frame.
     #[default]
@@ -104,7 +104,7 @@ pub(crate) enum WhenIdle {
 
 /// A value that its key can't have.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingError {
+pub enum SettingError {
     #[error("{typed:?} is no decoder; expected \"auto\", \"nvdec\" or \"software\"")]
     Decode { typed: String },
     #[error(
@@ -131,7 +131,7 @@ impl Config {
 
 impl Export {
     /// Folder when the config names none.
-    pub(crate) const DEFAULT_DIR: &str = "/dev/shm/vas";
+    pub const DEFAULT_DIR: &str = "/dev/shm/vas";
 
     pub(super) const DEFAULT_HOLD: Duration = Duration::from_millis(500);
     pub(super) const HOLD: RangeInclusive<Duration> =
@@ -149,7 +149,7 @@ impl Camera {
         Duration::from_millis(100)..=Duration::from_secs(600);
 
     /// Whether anybody takes decoded frames: readers, where `exports` says that there may be some, or an encoder.
-    pub(crate) fn has_frames_taken(&self, exports: bool) -> bool {
+    pub fn has_frames_taken(&self, exports: bool) -> bool {
         let encodes = self.producer.as_ref().is_some_and(|it| it.video == Video::H264);
         let has = |role| self.inputs.iter().any(|input| input.roles.has(role));
         exports && has(Role::Export) || encodes && has(Role::Producer)

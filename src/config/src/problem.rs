@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A config file that can't be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
+pub enum ConfigError {
     /// The file could not be read.
     #[error("cannot read config file {}: {source}", path.display())]
     Read {
@@ -23,36 +23,36 @@ pub(crate) enum ConfigError {
 
 /// All problems of a config, in the order of its files; prints a line for each.
 #[derive(Debug)]
-pub(crate) struct Problems {
+pub struct Problems {
     /// At least one.
-    pub(crate) list: Vec<Problem>,
+    pub list: Vec<Problem>,
 }
 
 /// One thing that is wrong.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     /// The file as it was named by the user.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// Where it begins; `None` when it is about the whole file.
-    pub(crate) position: Option<Position>,
+    pub position: Option<Position>,
     /// The table that it is in.
-    pub(crate) place: Place,
+    pub place: Place,
     /// What it is.
-    pub(crate) fault: Fault,
+    pub fault: Fault,
 }
 
 /// A place in a text. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
+pub struct Position {
     /// Line.
-    pub(crate) line: usize,
+    pub line: usize,
     /// Column.
-    pub(crate) column: usize,
+    pub column: usize,
 }
 
 /// A table of the config file, as messages name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// Outside all tables.
     File,
     /// A table `[name]`.
@@ -65,7 +65,7 @@ pub(crate) enum Place {
 
 /// What can be wrong at one spot of a config file.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The bytes are no text.
     #[error("not valid UTF-8; a config file is UTF-8 text")]
     NotText,

@@ -8,29 +8,31 @@ use std::time::Duration;
 
 /// What a camera sends to a MediaSoup PlainTransport.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Producer {
+pub struct Producer {
     /// Where the transport listens.
-    pub(crate) rtp: Destination,
+    pub rtp: Destination,
     /// Where it listens for RTCP; `None`: both go over the first (`rtcpMux`).
-    pub(crate) rtcp: Option<Destination>,
+    pub rtcp: Option<Destination>,
     /// Synchronisation source, never 0.
-    pub(crate) ssrc: u32,
+    pub ssrc: u32,
     /// 96 to 127.
-    pub(crate) payload_type: u8,
-    pub(crate) video: Video,
+    pub payload_type: u8,
+    /// What becomes of its video.
+    pub video: Video,
     /// Most pixels of a row that are encoded.
-    pub(crate) max_width: Option<u32>,
+    pub max_width: Option<u32>,
     /// Most rows that are encoded.
-    pub(crate) max_height: Option<u32>,
+    pub max_height: Option<u32>,
     /// Thousand bits a second; `None`: by size and rate.
-    pub(crate) bitrate_kbit: Option<u32>,
+    pub bitrate_kbit: Option<u32>,
     /// Longest from a key frame to the next, when encoding.
-    pub(crate) key_interval: Duration,
+    pub key_interval: Duration,
 }
 
 /// Where packets are sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Destination {
+pub enum Destination {
+    /// An address, as it is.
     Address(SocketAddr),
     /// Looked up by the process that sends.
     Name {
@@ -43,7 +45,7 @@ pub(crate) enum Destination {
 
 /// What becomes of the camera's video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Video {
+pub enum Video {
     /// Its H.264 goes out as it came.
     #[default]
     Copy,
@@ -53,7 +55,7 @@ pub(crate) enum Video {
 
 /// A value that its key can't have.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProducerError {
+pub enum ProducerError {
     #[error(
         "{typed:?} is no address; expected an IP address or a host's name, and a port, such as \
          127.0.0.1:40000 or mediasoup:40000"
@@ -68,15 +70,20 @@ pub(crate) enum ProducerError {
 }
 
 impl Producer {
-    pub(crate) const SSRCS: RangeInclusive<u32> = 1..=u32::MAX;
+    /// Synchronisation sources that may be set: 0 is reserved for "none".
+    pub const SSRCS: RangeInclusive<u32> = 1..=u32::MAX;
     /// Those that stand for nothing by themselves (RFC 3551, 6).
-    pub(crate) const PAYLOAD_TYPES: RangeInclusive<u32> = 96..=127;
+    pub const PAYLOAD_TYPES: RangeInclusive<u32> = 96..=127;
     /// MediaSoup's own producers of examples and demos begin here, too.
-    pub(crate) const DEFAULT_PAYLOAD_TYPE: u8 = 96;
-    pub(crate) const PIXELS: RangeInclusive<u32> = 64..=8192;
-    pub(crate) const BITRATES_KBIT: RangeInclusive<u32> = 50..=100_000;
-    pub(crate) const DEFAULT_KEY_INTERVAL: Duration = Duration::from_secs(2);
-    pub(crate) const KEY_INTERVALS: RangeInclusive<Duration> =
+    pub const DEFAULT_PAYLOAD_TYPE: u8 = 96;
+    /// What `max_width` and `max_height` may be.
+    pub const PIXELS: RangeInclusive<u32> = 64..=8192;
+    /// What `bitrate_kbit` may be.
+    pub const BITRATES_KBIT: RangeInclusive<u32> = 50..=100_000;
+    /// `key_interval` where it is not set.
+    pub const DEFAULT_KEY_INTERVAL: Duration = Duration::from_secs(2);
+    /// What `key_interval` may be.
+    pub const KEY_INTERVALS: RangeInclusive<Duration> =
         Duration::from_millis(500)..=Duration::from_secs(60);
 }
 

@@ -8,41 +8,43 @@ use super::duration::{self, DurationError};
 
 /// How a camera is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub struct Record {
     /// Folder in which each camera has its own, absolute.
-    pub(crate) dir: PathBuf,
+    pub dir: PathBuf,
     /// How long a file is; it ends at the first key frame after that.
-    pub(crate) segment: Duration,
+    pub segment: Duration,
     /// Whether sound is recorded, too, where the camera sends some that can be.
-    pub(crate) sound: bool,
+    pub sound: bool,
     /// What of it is kept.
-    pub(crate) keep: Keep,
+    pub keep: Keep,
 }
 
 /// What of a camera's recordings is kept: what breaks one of these is deleted, the oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Keep {
+pub struct Keep {
     /// How long; `None`: as long as there is room.
-    pub(crate) time: Option<Duration>,
+    pub time: Option<Duration>,
     /// How many bytes; `None`: as many as there is room for.
-    pub(crate) bytes: Option<u64>,
+    pub bytes: Option<u64>,
     /// How much must be left free on the disk.
-    pub(crate) free_bytes: u64,
+    pub free_bytes: u64,
 }
 
 impl Record {
-    pub(crate) const DEFAULT_SEGMENT: Duration = Duration::from_secs(60);
+    /// `segment` where it is not set.
+    pub const DEFAULT_SEGMENT: Duration = Duration::from_secs(60);
     /// A file for less would be little but its own beginning; of a longer one a crash-proof name comes late.
     pub(super) const SEGMENTS: RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(3600);
 }
 
 impl Keep {
-    pub(crate) const DEFAULT: Self =
+    /// What is kept where nothing is set: seven days, and 1 GiB of the disk left free.
+    pub const DEFAULT: Self =
         Self { time: Some(Duration::from_secs(7 * 24 * 3600)), bytes: None, free_bytes: 1 << 30 };
 
     /// What stands for no limit of time.
-    pub(crate) const FOREVER: &str = "forever";
+    pub const FOREVER: &str = "forever";
 
     const TIMES: RangeInclusive<Duration> =
         Duration::from_secs(10)..=Duration::from_secs(3650 * 24 * 3600);

@@ -5,7 +5,7 @@ use vas_media::RtspClient;
 /// A word that is no RTSP client.
 #[derive(Debug, thiserror::Error)]
 #[error("{typed:?} is no RTSP client; expected \"auto\", \"retina\" or \"ffmpeg\"")]
-pub(crate) struct RtspClientError {
+pub struct RtspClientError {
     typed: String,
 }
 
@@ -13,7 +13,7 @@ pub(crate) struct RtspClientError {
 ///
 /// # Errors
 /// Any word but `auto`, `retina` and `ffmpeg`.
-pub(crate) fn parse(typed: &str) -> Result<RtspClient, RtspClientError> {
+pub fn parse(typed: &str) -> Result<RtspClient, RtspClientError> {
     match typed {
         "auto" => Ok(RtspClient::Auto),
         "retina" => Ok(RtspClient::Retina),

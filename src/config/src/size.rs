@@ -36,7 +36,7 @@ pub(crate) fn parse(typed: &str) -> Result<u64, SizeError> {
 
 /// Prints bytes in the form that [`parse`] reads, in the largest unit without a remainder.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Words(pub(crate) u64);
+pub struct Words(pub u64);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

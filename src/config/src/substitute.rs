@@ -6,7 +6,7 @@ use std::ffi::OsString;
 ///
 /// The messages quote names of variables, never values: those are mostly secrets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum SubstituteError {
+pub enum SubstituteError {
     /// `${NAME}` where NAME is not in the environment.
     #[error("environment variable `{name}` is not set")]
     Unset {

@@ -14,18 +14,18 @@ const MAX_FPS: u32 = 240;
 
 /// Size and rate of a generated picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TestPattern {
+pub struct TestPattern {
     /// Width in pixels, even.
-    pub(crate) width: u32,
+    pub width: u32,
     /// Height in pixels, even.
-    pub(crate) height: u32,
+    pub height: u32,
     /// Frames a second.
-    pub(crate) fps: Fraction,
+    pub fps: Fraction,
 }
 
 /// Why a string is no test pattern.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum TestPatternError {
+pub enum TestPatternError {
     /// Not of the form.
     #[error("expected testsrc:WIDTHxHEIGHT@FPS, such as testsrc:1280x720@25")]
     Malformed,

@@ -9,14 +9,14 @@ use vas_media::Transport;
 use super::file_mode::FileMode;
 use super::*;
 
-fn surroundings() -> Surroundings {
+fn environment() -> Environment {
     let variables = [
         ("XDG_RUNTIME_DIR", "/run/user/1000"),
         ("CAMERA_PASSWORD", "s3cret"),
         ("SLASHED", "s3/cret"),
         ("GATE", "gate"),
     ];
-    Surroundings {
+    Environment {
         variables: variables.map(|(k, v)| (OsString::from(k), OsString::from(v))).into(),
         is_root: false,
         groups: "video:x:44:\n".into(),
@@ -24,12 +24,12 @@ fn surroundings() -> Surroundings {
 }
 
 fn config(text: &str) -> Config {
-    understand(&file(text), &surroundings()).unwrap_or_else(|problems| panic!("{problems}"))
+    understand(&file(text), &environment()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The lines that a user sees for `text`.
 fn problems(text: &str) -> Vec<String> {
-    let problems = understand(&file(text), &surroundings()).expect_err("refused");
+    let problems = understand(&file(text), &environment()).expect_err("refused");
     problems.to_string().lines().map(str::to_owned).collect()
 }
 
@@ -402,7 +402,7 @@ fn text_that_is_no_toml_is_refused() {
 #[test]
 fn bytes_that_are_no_text_are_refused() {
     let file = ConfigFiles::of(Path::new("cameras.toml"), Path::new("/"), b"# \xc3\xbc\n\xff");
-    let problems = understand(&file, &surroundings()).unwrap_err();
+    let problems = understand(&file, &environment()).unwrap_err();
     assert_eq!(
         problems.to_string(),
         "cameras.toml:2:1: not valid UTF-8; a config file is UTF-8 text"
@@ -426,7 +426,7 @@ fn cameras_may_stand_in_several_files_and_tables_in_one() {
     add(&mut files, "a.toml", "[defaults]\nidle = \"decode\"\n");
     let mut wrong = files.clone();
     add(&mut files, "b.toml", "[[camera]]\nid = \"yard\"\nurl = \"yard.mp4\"\n");
-    let config = understand(&files, &surroundings()).unwrap();
+    let config = understand(&files, &environment()).unwrap();
     assert_eq!(config.export.slots, Some(8));
     let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
     assert_eq!(
@@ -436,7 +436,7 @@ fn cameras_may_stand_in_several_files_and_tables_in_one() {
     assert_eq!(yard.inputs[0].url, CameraUrl::File("/etc/vas/conf.d/yard.mp4".into()));
 
     add(&mut wrong, "b.toml", &format!("{GATE}x = 1\n[export]\nslots = 9\n"));
-    let problems = understand(&wrong, &surroundings()).unwrap_err().to_string();
+    let problems = understand(&wrong, &environment()).unwrap_err().to_string();
     let lines: Vec<_> = problems.lines().collect();
     assert_eq!(
         lines[0],
@@ -474,7 +474,7 @@ fn a_config_without_a_camera_is_refused() {
 
 #[test]
 fn a_place_for_status_must_be_known() {
-    let nowhere = Surroundings::default();
+    let nowhere = Environment::default();
     let problems = understand(&file(GATE), &nowhere).unwrap_err();
     assert_eq!(
         problems.to_string(),
@@ -489,7 +489,7 @@ fn a_place_for_status_must_be_known() {
 fn a_file_that_is_not_there_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cameras.toml");
-    let words = load(&path, &surroundings()).unwrap_err().to_string();
+    let words = load(&path, &environment()).unwrap_err().to_string();
     assert!(words.starts_with(&format!("cannot read config file {}: ", path.display())), "{words}");
     assert!(words.contains("No such file"), "{words}");
 }
@@ -500,7 +500,7 @@ fn the_run_dir_is_found_in_a_config_whose_passwords_are_not_at_hand() {
     let path = dir.path().join("cameras.toml");
     let run_dir = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        run_dir(&path, &Surroundings { is_root: true, ..Surroundings::default() })
+        run_dir(&path, &Environment { is_root: true, ..Environment::default() })
     };
     let camera = "[[camera]]\nid = \"a\"\nurl = \"rtsp://a:${NOT_SET}@b/c\"\n";
     assert_eq!(run_dir(camera).unwrap(), PathBuf::from("/run/vas"));

@@ -9,7 +9,7 @@ const WORDS: [(&str, Transport); 3] =
 /// A word that is none of them.
 #[derive(Debug, thiserror::Error)]
 #[error("{typed:?} is no transport; expected \"auto\", \"tcp\" or \"udp\"")]
-pub(crate) struct TransportError {
+pub struct TransportError {
     typed: String,
 }
 
@@ -17,13 +17,13 @@ pub(crate) struct TransportError {
 ///
 /// # Errors
 /// Any word but `auto`, `tcp` and `udp`.
-pub(crate) fn parse(typed: &str) -> Result<Transport, TransportError> {
+pub fn parse(typed: &str) -> Result<Transport, TransportError> {
     let found = WORDS.iter().find(|(word, _)| *word == typed);
     found.map(|(_, transport)| *transport).ok_or_else(|| TransportError { typed: typed.into() })
 }
 
 /// The word for a transport.
-pub(crate) fn word(transport: Transport) -> &'static str {
+pub fn word(transport: Transport) -> &'static str {
     match transport {
         Transport::Auto => "auto",
         Transport::Tcp => "tcp",

@@ -17,12 +17,12 @@ use super::problem::{Fault, Place};
 /// A config file by its keys.
 #[derive(Debug)]
 pub(crate) struct Typed {
-    pub(crate) service: TypedService,
-    pub(crate) export: TypedExport,
-    pub(crate) record: TypedRecord,
-    pub(crate) defaults: TypedSettings,
+    pub service: TypedService,
+    pub export: TypedExport,
+    pub record: TypedRecord,
+    pub defaults: TypedSettings,
     /// In the order of the file.
-    pub(crate) cameras: Vec<TypedCamera>,
+    pub cameras: Vec<TypedCamera>,
     /// The tables that are there, and where.
     tables: HashMap<String, Range<usize>>,
 }
@@ -30,93 +30,93 @@ pub(crate) struct Typed {
 /// `[service]`.
 #[derive(Debug)]
 pub(crate) struct TypedService {
-    pub(crate) run_dir: Field<String>,
-    pub(crate) shards: Field<i64>,
+    pub run_dir: Field<String>,
+    pub shards: Field<i64>,
 }
 
 /// `[export]`.
 #[derive(Debug)]
 pub(crate) struct TypedExport {
-    pub(crate) dir: Field<String>,
-    pub(crate) slots: Field<i64>,
-    pub(crate) hold: Field<String>,
-    pub(crate) group: Field<String>,
-    pub(crate) mode: Field<String>,
+    pub dir: Field<String>,
+    pub slots: Field<i64>,
+    pub hold: Field<String>,
+    pub group: Field<String>,
+    pub mode: Field<String>,
 }
 
 /// `[record]`, or that of a camera.
 #[derive(Debug)]
 pub(crate) struct TypedRecord {
-    pub(crate) dir: Field<String>,
-    pub(crate) segment: Field<String>,
-    pub(crate) sound: Field<bool>,
-    pub(crate) keep_for: Field<String>,
-    pub(crate) keep_bytes: Field<String>,
-    pub(crate) keep_free: Field<String>,
+    pub dir: Field<String>,
+    pub segment: Field<String>,
+    pub sound: Field<bool>,
+    pub keep_for: Field<String>,
+    pub keep_bytes: Field<String>,
+    pub keep_free: Field<String>,
 }
 
 /// One `[[camera]]`.
 #[derive(Debug)]
 pub(crate) struct TypedCamera {
     /// As messages name it.
-    pub(crate) place: Place,
+    pub place: Place,
     /// Bytes of its heading.
-    pub(crate) heading: Range<usize>,
-    pub(crate) id: Field<String>,
+    pub heading: Range<usize>,
+    pub id: Field<String>,
     /// Of its only input.
-    pub(crate) url: Field<String>,
+    pub url: Field<String>,
     /// `[camera.producer]`.
-    pub(crate) producer: Option<TypedProducer>,
+    pub producer: Option<TypedProducer>,
     /// `[[camera.input]]`, in the order of the file.
-    pub(crate) inputs: Vec<TypedInput>,
+    pub inputs: Vec<TypedInput>,
     /// `None` when it is `false`.
-    pub(crate) record: Option<TypedRecord>,
-    pub(crate) settings: TypedSettings,
+    pub record: Option<TypedRecord>,
+    pub settings: TypedSettings,
 }
 
 /// One `[[camera.input]]`.
 #[derive(Debug)]
 pub(crate) struct TypedInput {
     /// Bytes of its heading.
-    pub(crate) heading: Range<usize>,
-    pub(crate) url: Field<String>,
-    pub(crate) roles: Field<Vec<Spanned<String>>>,
-    pub(crate) connection: TypedConnection,
+    pub heading: Range<usize>,
+    pub url: Field<String>,
+    pub roles: Field<Vec<Spanned<String>>>,
+    pub connection: TypedConnection,
 }
 
 /// How an input is connected to, which a camera may say for all of its own.
 #[derive(Debug)]
 pub(crate) struct TypedConnection {
-    pub(crate) transport: Field<String>,
-    pub(crate) rtsp_client: Field<String>,
-    pub(crate) connect_timeout: Field<String>,
-    pub(crate) read_timeout: Field<String>,
+    pub transport: Field<String>,
+    pub rtsp_client: Field<String>,
+    pub connect_timeout: Field<String>,
+    pub read_timeout: Field<String>,
 }
 
 /// `[camera.producer]`.
 #[derive(Debug)]
 pub(crate) struct TypedProducer {
-    pub(crate) rtp: Field<String>,
-    pub(crate) rtcp: Field<String>,
-    pub(crate) ssrc: Field<i64>,
-    pub(crate) payload_type: Field<i64>,
-    pub(crate) video: Field<String>,
-    pub(crate) max_width: Field<i64>,
-    pub(crate) max_height: Field<i64>,
-    pub(crate) bitrate_kbit: Field<i64>,
-    pub(crate) key_interval: Field<String>,
+    pub rtp: Field<String>,
+    pub rtcp: Field<String>,
+    pub ssrc: Field<i64>,
+    pub payload_type: Field<i64>,
+    pub video: Field<String>,
+    pub max_width: Field<i64>,
+    pub max_height: Field<i64>,
+    pub bitrate_kbit: Field<i64>,
+    pub key_interval: Field<String>,
 }
 
 /// What `[defaults]` may hold, and each camera.
 #[derive(Debug)]
 pub(crate) struct TypedSettings {
-    pub(crate) connection: TypedConnection,
-    pub(crate) decode_frames: Field<String>,
-    pub(crate) decode: Field<String>,
-    pub(crate) gpu: Field<String>,
-    pub(crate) idle: Field<String>,
+    pub connection: TypedConnection,
+    pub decode_frames: Field<String>,
+    pub decode: Field<String>,
+    pub gpu: Field<String>,
+    pub idle: Field<String>,
     /// `[export]` in it.
-    pub(crate) max_fps: Field<String>,
+    pub max_fps: Field<String>,
 }
 
 /// The value of one key.
@@ -134,9 +134,9 @@ pub(crate) enum Field<T> {
 #[derive(Debug)]
 pub(crate) struct Finding {
     /// `None` when it is about the whole file.
-    pub(crate) span: Option<Range<usize>>,
-    pub(crate) place: Place,
-    pub(crate) fault: Fault,
+    pub span: Option<Range<usize>>,
+    pub place: Place,
+    pub fault: Fault,
 }
 
 impl Typed {

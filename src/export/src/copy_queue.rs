@@ -11,8 +11,8 @@ use vas_media::{Frame, Nv12Converter, PixelLayout};
 
 use super::download::{Account, Download};
 use super::limits::MAX_IN_FLIGHT;
-use super::pool::Entrance;
-use crate::pipeline::DropReason;
+use super::pool::Submitter;
+use vas_status::DropReason;
 
 /// Frames copied before another camera has its turn.
 const TURN: usize = 4;
@@ -26,19 +26,19 @@ pub(super) struct Job {
 }
 
 /// One camera's jobs. Empty frames wait in `spare` and are used again: a job allocates nothing.
-pub(super) struct Lane {
+pub(super) struct CopyQueue {
     account: Account,
     jobs: ArrayQueue<Job>,
     spare: ArrayQueue<Frame>,
-    /// Whether the lane is in the pool's queue or with a worker: it is never with two.
+    /// Whether the copy queue is in the pool's queue or with a worker: it is never with two.
     scheduled: AtomicBool,
-    /// Taken by the worker that has the lane, and by nobody else.
+    /// Taken by the worker that has the copy queue, and by nobody else.
     converter: Mutex<Option<Nv12Converter>>,
 }
 
-impl fmt::Debug for Lane {
+impl fmt::Debug for CopyQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane")
+        f.debug_struct("CopyQueue")
             .field("camera", self.account.camera())
             .field("jobs", &self.jobs.len())
             .finish()
@@ -47,22 +47,22 @@ impl fmt::Debug for Lane {
 
 /// A camera's way through the pool: what the tap holds.
 #[derive(Debug)]
-pub(super) struct HostLane {
-    lane: Arc<Lane>,
-    entrance: Entrance,
+pub(super) struct HostCopyQueue {
+    copy_queue: Arc<CopyQueue>,
+    submitter: Submitter,
 }
 
 /// The empty frame that a picture moves into.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     frame: Option<Frame>,
-    lane: Arc<Lane>,
+    copy_queue: Arc<CopyQueue>,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(frame) = self.frame.take() {
-            self.lane.give_back(frame);
+            self.copy_queue.give_back(frame);
         }
     }
 }
@@ -70,50 +70,50 @@ impl Drop for Place {
 /// A frame that is given back whatever happens to who has it.
 struct OnLoan<'a> {
     frame: Option<Frame>,
-    lane: &'a Lane,
+    copy_queue: &'a CopyQueue,
 }
 
 impl Drop for OnLoan<'_> {
     fn drop(&mut self) {
         if let Some(frame) = self.frame.take() {
-            self.lane.give_back(frame);
+            self.copy_queue.give_back(frame);
         }
     }
 }
 
-impl HostLane {
-    pub(super) fn new(lane: Arc<Lane>, entrance: Entrance) -> Self {
-        Self { lane, entrance }
+impl HostCopyQueue {
+    pub(super) fn new(copy_queue: Arc<CopyQueue>, submitter: Submitter) -> Self {
+        Self { copy_queue, submitter }
     }
 
     #[cfg(test)]
-    pub(super) fn lane(&self) -> Arc<Lane> {
-        Arc::clone(&self.lane)
+    pub(super) fn copy_queue(&self) -> Arc<CopyQueue> {
+        Arc::clone(&self.copy_queue)
     }
 }
 
-impl Download for HostLane {
-    type Place = Place;
+impl Download for HostCopyQueue {
+    type Permit = Permit;
 
-    fn admit(&self) -> Result<Place, DropReason> {
-        let frame = Some(self.lane.spare.pop().ok_or(DropReason::InFlight)?);
-        Ok(Place { frame, lane: Arc::clone(&self.lane) })
+    fn admit(&self) -> Result<Permit, DropReason> {
+        let frame = Some(self.copy_queue.spare.pop().ok_or(DropReason::InFlight)?);
+        Ok(Permit { frame, copy_queue: Arc::clone(&self.copy_queue) })
     }
 
-    fn submit(&self, mut place: Place, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
-        let Some(mut held) = place.frame.take() else { return };
+    fn submit(&self, mut permit: Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
+        let Some(mut held) = permit.frame.take() else { return };
         held.take_from(frame);
-        if self.lane.submit(held, slot, stamp) {
-            self.entrance.enter(&self.lane);
+        if self.copy_queue.submit(held, slot, stamp) {
+            self.submitter.enter(&self.copy_queue);
         }
     }
 
     fn in_flight(&self) -> u32 {
-        MAX_IN_FLIGHT - u32::try_from(self.lane.spare.len()).unwrap_or(MAX_IN_FLIGHT)
+        MAX_IN_FLIGHT - u32::try_from(self.copy_queue.spare.len()).unwrap_or(MAX_IN_FLIGHT)
     }
 }
 
-impl Lane {
+impl CopyQueue {
     pub(super) fn new(account: Account) -> Self {
         let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
         while spare.push(Frame::new()).is_ok() {}
@@ -136,7 +136,7 @@ impl Lane {
         let _ = self.spare.push(frame);
     }
 
-    /// Adds a job. `true`: the lane must be put into the pool's queue now.
+    /// Adds a job. `true`: the copy queue must be put into the pool's queue now.
     fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
         // An admitted frame has its place here; if it had not, the slot would hold no frame.
         if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
@@ -149,7 +149,7 @@ impl Lane {
         !self.scheduled.swap(true, Ordering::SeqCst)
     }
 
-    /// Copies and publishes jobs in order. `true`: there is more; put the lane into the queue again.
+    /// Copies and publishes jobs in order. `true`: there is more; put the copy queue into the queue again.
     pub(super) fn work(&self) -> bool {
         let _named = vas_crash::name_thread(self.account.camera().as_str());
         for _ in 0..TURN {
@@ -177,7 +177,7 @@ impl Lane {
         MAX_IN_FLIGHT as usize - self.spare.len()
     }
 
-    /// Keeps the lane out of the pool: who calls this does the work.
+    /// Keeps the copy queue out of the pool: who calls this does the work.
     #[cfg(test)]
     pub(super) fn schedule(&self) {
         while self.scheduled.swap(true, Ordering::SeqCst) {
@@ -185,7 +185,7 @@ impl Lane {
         }
     }
 
-    /// Gives up what waits, after a panic. `true`: there is more; put the lane into the queue again.
+    /// Gives up what waits, after a panic. `true`: there is more; put the copy queue into the queue again.
     pub(super) fn give_up(&self) -> bool {
         while let Some(Job { frame, slot, .. }) = self.jobs.pop() {
             self.account.dropped(DropReason::CopyFailed);
@@ -198,8 +198,8 @@ impl Lane {
     fn run(&self, job: Job) {
         let Job { frame, mut slot, stamp } = job;
         // Back to the decoder when all is done, however it ends: the picture is read until then.
-        let loan = OnLoan { frame: Some(frame), lane: self };
-        let copied = self.account.over("copy", || {
+        let loan = OnLoan { frame: Some(frame), copy_queue: self };
+        let copied = self.account.catch("copy", || {
             if let Some(frame) = &loan.frame {
                 self.copy(frame, &mut slot)?;
             }

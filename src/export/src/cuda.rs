@@ -7,45 +7,46 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_queue::ArrayQueue;
 use vas_frame::{ClaimedSlot, Stamp};
 use vas_gpu::{
-    DevicePlane, Engine, Failure, Lane, NoRoom, NotAdmitted, Outcome, Outcomes, Planes, Surface,
+    CopyQueue, DevicePlane, Engine, Failure, NoPermits, NotAdmitted, Outcome, Outcomes, Planes,
+    Surface,
 };
 use vas_media::Frame;
 
-use super::closer::Closing;
+use super::deferred_drop::DeferredDropHandle;
 use super::download::{Account, Download};
 use super::limits::MAX_IN_FLIGHT;
-use crate::pipeline::DropReason;
+use vas_status::DropReason;
 
 /// A camera's way into the engine of one GPU.
 #[derive(Debug)]
-pub(super) struct CudaLane {
+pub(super) struct CudaCopyQueue {
     device: usize,
-    lane: Lane<Picture>,
+    copy_queue: CopyQueue<Picture>,
     home: Arc<Home>,
 }
 
 /// Where empty frames wait to be used again, and where the last of a decoder is let go.
 #[derive(Debug)]
 struct Home {
-    shells: ArrayQueue<Frame>,
-    closing: Closing,
+    spare: ArrayQueue<Frame>,
+    deferred_drop: DeferredDropHandle,
 }
 
 /// A place, and the empty frame that the picture moves into.
-pub(super) struct Place {
-    shell: Shell,
-    place: vas_gpu::Place,
+pub(super) struct Permit {
+    loan: LoanedFrame,
+    permit: vas_gpu::Permit,
 }
 
 /// An empty frame, on loan.
-struct Shell {
+struct LoanedFrame {
     frame: Option<Frame>,
     home: Arc<Home>,
 }
 
 /// A surface on its way: what keeps NVDEC from reusing it.
 pub(super) struct Picture {
-    _held: Shell,
+    _held: LoanedFrame,
     planes: Planes,
 }
 
@@ -55,7 +56,7 @@ impl fmt::Debug for Picture {
     }
 }
 
-impl CudaLane {
+impl CudaCopyQueue {
     /// Takes a camera on.
     ///
     /// # Errors
@@ -63,13 +64,13 @@ impl CudaLane {
     pub(super) fn new(
         device: usize,
         engine: &Engine<Picture>,
-        closing: Closing,
-        told: Arc<Told>,
-    ) -> Result<Self, NoRoom> {
-        let lane = engine.lane(MAX_IN_FLIGHT, told)?;
-        let shells = ArrayQueue::new(MAX_IN_FLIGHT as usize);
-        while shells.push(Frame::new()).is_ok() {}
-        Ok(Self { device, lane, home: Arc::new(Home { shells, closing }) })
+        deferred_drop: DeferredDropHandle,
+        completions: Arc<Completions>,
+    ) -> Result<Self, NoPermits> {
+        let copy_queue = engine.copy_queue(MAX_IN_FLIGHT, completions)?;
+        let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
+        while spare.push(Frame::new()).is_ok() {}
+        Ok(Self { device, copy_queue, home: Arc::new(Home { spare, deferred_drop }) })
     }
 
     pub(super) fn device(&self) -> usize {
@@ -78,36 +79,36 @@ impl CudaLane {
 
     /// Whether it leads nowhere any more.
     pub(super) fn is_over(&self) -> bool {
-        self.lane.is_over()
+        self.copy_queue.is_over()
     }
 }
 
-impl Download for CudaLane {
-    type Place = Place;
+impl Download for CudaCopyQueue {
+    type Permit = Permit;
 
-    fn admit(&self) -> Result<Place, DropReason> {
-        let place = self.lane.admit().map_err(|why| match why {
+    fn admit(&self) -> Result<Permit, DropReason> {
+        let permit = self.copy_queue.admit().map_err(|why| match why {
             NotAdmitted::InFlight => DropReason::InFlight,
             NotAdmitted::DeviceLost => DropReason::GpuLost,
             NotAdmitted::Stopped => DropReason::NoExport,
         })?;
         // Who has a place finds a shell: it is back before its frame's place is.
-        let frame = Some(self.home.shells.pop().ok_or(DropReason::InFlight)?);
-        Ok(Place { shell: Shell { frame, home: Arc::clone(&self.home) }, place })
+        let frame = Some(self.home.spare.pop().ok_or(DropReason::InFlight)?);
+        Ok(Permit { loan: LoanedFrame { frame, home: Arc::clone(&self.home) }, permit })
     }
 
-    fn submit(&self, place: Place, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
-        let Place { mut shell, place } = place;
+    fn submit(&self, permit: Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
+        let Permit { mut loan, permit } = permit;
         // Without a surface it fits no slot, and is given up in words.
         let planes = planes_of(frame).unwrap_or(NO_PLANES);
-        if let Some(held) = &mut shell.frame {
+        if let Some(held) = &mut loan.frame {
             held.take_from(frame);
         }
-        self.lane.submit(place, Picture { _held: shell, planes }, slot, stamp);
+        self.copy_queue.submit(permit, Picture { _held: loan, planes }, slot, stamp);
     }
 
     fn in_flight(&self) -> u32 {
-        self.lane.in_flight()
+        self.copy_queue.in_flight()
     }
 }
 
@@ -117,17 +118,17 @@ impl Surface for Picture {
     }
 }
 
-impl Drop for Shell {
+impl Drop for LoanedFrame {
     /// On the reaper, for a picture: unmapping it is short, destroying a decoder is not.
     fn drop(&mut self) {
         let Some(mut frame) = self.frame.take() else { return };
         if frame.is_last_of_decoder() {
-            self.home.closing.take(&mut frame);
+            self.home.deferred_drop.take(&mut frame);
         } else {
             frame.clear();
         }
         // There are as many places as shells.
-        let _ = self.home.shells.push(frame);
+        let _ = self.home.spare.push(frame);
     }
 }
 
@@ -146,12 +147,12 @@ fn planes_of(frame: &Frame) -> Option<Planes> {
 
 /// Is told what became of a camera's frames.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Completions {
     account: Account,
     staged: AtomicBool,
 }
 
-impl Told {
+impl Completions {
     pub(super) fn new(account: Account) -> Self {
         Self { account, staged: AtomicBool::new(false) }
     }
@@ -166,7 +167,7 @@ impl Told {
     }
 }
 
-impl Outcomes for Told {
+impl Outcomes for Completions {
     fn settled(&self, stamp: &Stamp, outcome: Outcome) {
         match outcome {
             Outcome::Published { at_ns, staged } => {

@@ -10,26 +10,27 @@ use std::sync::Arc;
 use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
 use vas_media::{Frame, SurfaceFormat};
 
-use super::facts::ExportFacts;
-use super::mend::Panics;
-use crate::pipeline::{DropReason, Shown};
+use super::panics::Panics;
+use super::stats::ExportStats;
+use vas_pipeline::InputStats;
+use vas_status::DropReason;
 
 /// A camera's way through a download engine, used by one thread at a time.
 ///
 /// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the wake-up.
 /// Frames are published, and counted, in the order of their submission.
 pub(super) trait Download {
-    /// Room for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives it back.
-    type Place;
+    /// Semaphore for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives it back.
+    type Permit;
 
     /// Asks for a place, before a slot is claimed.
     ///
     /// # Errors
     /// What the frame is to be dropped and counted for.
-    fn admit(&self) -> Result<Self::Place, DropReason>;
+    fn admit(&self) -> Result<Self::Permit, DropReason>;
 
     /// Takes the picture out of `frame` and sees to it that the slot holds it, or no frame.
-    fn submit(&self, place: Self::Place, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp);
+    fn submit(&self, permit: Self::Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp);
 
     /// Frames that are neither published nor given up.
     fn in_flight(&self) -> u32;
@@ -39,24 +40,24 @@ pub(super) trait Download {
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     camera: CameraId,
-    shown: Arc<Shown>,
-    facts: Arc<ExportFacts>,
+    input_stats: Arc<InputStats>,
+    stats: Arc<ExportStats>,
     panics: Arc<Panics>,
 }
 
 impl Account {
     pub(super) fn new(
         camera: CameraId,
-        shown: Arc<Shown>,
-        facts: Arc<ExportFacts>,
+        input_stats: Arc<InputStats>,
+        stats: Arc<ExportStats>,
         panics: Arc<Panics>,
     ) -> Self {
-        Self { camera, shown, facts, panics }
+        Self { camera, input_stats, stats, panics }
     }
 
-    /// Does a piece of a part's work for this camera; see [`Panics::over`].
-    pub(super) fn over<R>(&self, part: &'static str, work: impl FnOnce() -> R) -> Option<R> {
-        self.panics.over(part, Some(&self.camera), work)
+    /// Does a piece of a part's work for this camera; see [`Panics::catch`].
+    pub(super) fn catch<R>(&self, part: &'static str, work: impl FnOnce() -> R) -> Option<R> {
+        self.panics.catch(part, Some(&self.camera), work)
     }
 
     /// Tells and counts a panic of a part's.
@@ -65,8 +66,8 @@ impl Account {
     }
 
     /// See [`Panics::trip`].
-    pub(super) fn trip(&self, place: &'static str) {
-        self.panics.trip(place);
+    pub(super) fn trip(&self, permit: &'static str) {
+        self.panics.trip(permit);
     }
 
     pub(super) fn camera(&self) -> &CameraId {
@@ -76,9 +77,9 @@ impl Account {
     /// Readers have the frame.
     pub(super) fn published(&self, stamp: &Stamp, at_ns: u64) {
         let since = |then_ns| at_ns.saturating_sub(then_ns);
-        self.facts.published(since(stamp.arrival_ns), since(stamp.decoded_ns));
+        self.stats.published(since(stamp.arrival_ns), since(stamp.decoded_ns));
         let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
-        self.shown.counters.exported_frame(stamp.flags.bits() & marked != 0);
+        self.input_stats.counters.exported_frame(stamp.flags.bits() & marked != 0);
     }
 
     /// The copy failed. The slot holds no frame; older ones stay readable.
@@ -88,7 +89,7 @@ impl Account {
     }
 
     pub(super) fn dropped(&self, why: DropReason) {
-        self.shown.counters.dropped(why);
+        self.input_stats.counters.dropped(why);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The engines of GPUs. The keeper's thread starts them and looks after them: no decode thread waits for a
+//! The engines of GPUs. The ring manager's thread starts them and looks after them: no decode thread waits for a
 //! driver.
 
 use std::collections::BTreeMap;
@@ -7,13 +7,13 @@ use std::io;
 use std::sync::Arc;
 
 use vas_frame::RingPages;
-use vas_gpu::{CudaError, Driver, Engine, NoRoom, Setup, StartError, Status, Unavailable};
+use vas_gpu::{CudaError, Driver, Engine, NoPermits, Setup, StartError, Status, Unavailable};
 use vas_media::{CudaDevice, GpuError};
 
-use super::closer::Closer;
-use super::cuda::{CudaLane, Picture, Told};
+use super::cuda::{Completions, CudaCopyQueue, Picture};
+use super::deferred_drop::DeferredDrop;
 use super::limits::MAX_IN_FLIGHT;
-use super::mend::Panics;
+use super::panics::Panics;
 
 /// Cameras of one GPU: NVDEC decodes some 300 at 25 pictures a second on the largest.
 const MAX_CAMERAS: u32 = 512;
@@ -28,7 +28,7 @@ pub(super) enum NoEngine {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    NoPermits(#[from] NoPermits),
     #[error("can't start a thread of the frame path: {0}")]
     Thread(#[from] io::Error),
     /// The engine before it still has the GPU: soon it won't.
@@ -43,7 +43,7 @@ pub(super) struct Engines {
     /// Why the last engine of a GPU ended, if the GPU was lost.
     lost: BTreeMap<usize, CudaError>,
     /// After the engines, which give pictures to it to the last.
-    closer: Option<Closer>,
+    deferred_drop: Option<DeferredDrop>,
     panics: Arc<Panics>,
 }
 
@@ -58,11 +58,15 @@ struct Running {
 
 impl Engines {
     pub(super) fn new(panics: Arc<Panics>) -> Self {
-        Self { running: BTreeMap::new(), lost: BTreeMap::new(), closer: None, panics }
+        Self { running: BTreeMap::new(), lost: BTreeMap::new(), deferred_drop: None, panics }
     }
 
     /// A camera's way into the engine of a GPU, which is started if it is the first there.
-    pub(super) fn lane(&mut self, device: usize, told: Arc<Told>) -> Result<CudaLane, NoEngine> {
+    pub(super) fn copy_queue(
+        &mut self,
+        device: usize,
+        completions: Arc<Completions>,
+    ) -> Result<CudaCopyQueue, NoEngine> {
         self.let_go();
         let running = match self.running.entry(device) {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -75,11 +79,11 @@ impl Engines {
         if running.ending {
             return Err(NoEngine::Ending);
         }
-        let closer = match &mut self.closer {
-            Some(closer) => closer,
-            none => none.insert(Closer::start(Arc::clone(&self.panics))?),
+        let deferred_drop = match &mut self.deferred_drop {
+            Some(deferred_drop) => deferred_drop,
+            none => none.insert(DeferredDrop::start(Arc::clone(&self.panics))?),
         };
-        Ok(CudaLane::new(device, &running.engine, closer.way(), told)?)
+        Ok(CudaCopyQueue::new(device, &running.engine, deferred_drop.route(), completions)?)
     }
 
     /// Has a ring pinned before its first frame, for this GPU and for no other.
@@ -130,7 +134,7 @@ impl Engines {
         for running in std::mem::take(&mut self.running).into_values() {
             running.engine.stop();
         }
-        self.closer = None;
+        self.deferred_drop = None;
     }
 }
 
@@ -143,7 +147,7 @@ fn start(device: usize, panics: &Arc<Panics>) -> Result<Running, NoEngine> {
     let engine = Engine::start(Setup {
         driver,
         decode_stream: opened.shared_decode_stream(),
-        places: MAX_CAMERAS * MAX_IN_FLIGHT,
+        permits: MAX_CAMERAS * MAX_IN_FLIGHT,
         // Decoders on it fail from now on, whatever the driver goes on to tell them.
         on_lost: Box::new(move |error| of_engine.tell_lost(error.to_string())),
         on_panic: Box::new(move |part, words| panics.note(part, None, words)),

@@ -8,7 +8,7 @@
 use vas_frame::{Demanded, MaxFps};
 use vas_gate::{Limit, Stamp, State, decide};
 
-use crate::pipeline::DropReason;
+use vas_status::DropReason;
 
 /// The gates of a camera: its own, if the config gives it a maximum, and one for each rate that readers
 /// state. Every one is a vas-gate: there is no other rate limit in the service.

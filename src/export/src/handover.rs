@@ -10,7 +10,7 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use super::tests::{Rig, decoded, share};
-use crate::pipeline::Taker as _;
+use vas_pipeline::FrameSink as _;
 
 const TURNS: usize = 20_000;
 
@@ -45,12 +45,12 @@ fn measure_handover() {
         }
     }
     report("bare unpark of a parked thread", &mut bare);
-    report("tap: admit, claim, hand over  ", &mut handed);
+    report("tap: admit, claim, hand catch  ", &mut handed);
     for (name, per_mille) in [("p50", 500), ("p90", 900), ("p99", 990)] {
         let [ours, bare] = [&handed, &bare].map(|times| percentile(times, per_mille) as f64);
         println!("{name} ratio {:.2}", ours / bare);
     }
-    println!("exported {}, dropped {:?}", rig.shown.counters.exported(), rig.dropped());
+    println!("exported {}, dropped {:?}", rig.input_stats.counters.exported(), rig.dropped());
 }
 
 /// A thread that parks, says that it was woken, and parks again.

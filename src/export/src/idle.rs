@@ -33,7 +33,7 @@ impl Idle {
         self.asleep.fetch_and(!bit, Ordering::SeqCst);
     }
 
-    /// Wakes one sleeper, if there is one. Call it after the work can be seen.
+    /// Wakes one event count, if there is one. Call it after the work can be seen.
     pub(super) fn wake_one(&self) {
         // Partner: the fence in `sleep`.
         fence(Ordering::SeqCst);

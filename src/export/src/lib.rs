@@ -3,25 +3,26 @@
 //!
 //! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, go on. An engine brings the
 //! picture into its slot (`download::Download`): the host's `Pool`, or that of the GPU on which it was decoded.
-//! `Keeper` opens rings, starts engines, and looks after both. Frames and slots travel between them
+//! `RingManager` opens rings, starts engines, and looks after both. Frames and slots travel between them
 //! through bounded queues that were filled before the first frame: once running, nothing is allocated.
 
-mod ages;
-mod base;
-mod closer;
+#![forbid(unsafe_code)]
+
+mod copy_queue;
 mod cuda;
+mod deferred_drop;
 mod download;
 mod engines;
-mod facts;
 mod gates;
 mod idle;
-mod keeper;
-mod lane;
 mod limits;
-mod mend;
+mod panics;
 mod pool;
+mod resources;
+mod ring_manager;
+mod routes;
+mod stats;
 mod tap;
-mod ways;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -29,27 +30,24 @@ use std::time::{Duration, Instant};
 
 use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
 
-pub(crate) use ages::{AgeCounts, Ages};
-use base::open_root;
-pub(crate) use facts::ExportFacts;
-use keeper::Keeper;
-use lane::{HostLane, Lane};
-pub(crate) use limits::EXTRA_SURFACES;
-use mend::Panics;
+use copy_queue::{CopyQueue, HostCopyQueue};
+use panics::Panics;
 use pool::Pool;
-pub(crate) use tap::Tap;
-use tap::Wants;
-use ways::Ways;
+use resources::open_root;
+use ring_manager::RingManager;
+use routes::Routes;
+use stats::ExportStats;
+use tap::{Tap, Wants};
 
-use crate::config::{Camera, Export, WhenIdle};
-use crate::pipeline::{Backoff, Demand, Shown};
+use vas_config::{Camera, Export, WhenIdle};
+use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
 
 /// The parts of the frame path that all cameras share. Whatever of it can't be had, or fails, costs exports only:
 /// it is there as a value all the same, says so, and asks again.
 #[derive(Debug)]
-pub(crate) struct FramePath {
+pub struct FramePath {
     pool: Pool,
-    keeper: Keeper,
+    ring_manager: RingManager,
     panics: Arc<Panics>,
     /// Why threads are missing, and when to ask for them again.
     refused: Option<String>,
@@ -67,12 +65,12 @@ pub(crate) enum FramePathError {
 }
 
 impl FramePath {
-    /// A frame path without its threads: [`look_after`](Self::look_after) starts them.
-    pub(crate) fn new(config: &Export) -> Self {
+    /// A frame path without its threads: [`look_after`](Exporter::look_after) starts them.
+    pub fn new(config: &Export) -> Self {
         let panics = Arc::<Panics>::default();
         Self {
             pool: Pool::new(Arc::clone(&panics)),
-            keeper: Keeper::new(config, Arc::clone(&panics)),
+            ring_manager: RingManager::new(config, Arc::clone(&panics)),
             panics,
             refused: None,
             backoff: Backoff::seeded(RandomState::new().hash_one(&config.dir)),
@@ -87,9 +85,42 @@ impl FramePath {
         path
     }
 
-    /// Has the threads that are missing started, if it is time to. To be called about once a second.
-    pub(crate) fn look_after(&mut self, now: Instant) {
-        let is_whole = self.pool.is_whole() && self.keeper.runs();
+    fn end(self) {
+        self.pool.stop();
+        self.ring_manager.stop();
+    }
+
+    fn tap(
+        &self,
+        camera: &Camera,
+        input_stats: &Arc<InputStats>,
+        demand: &Arc<Demand>,
+    ) -> (Tap, Arc<ExportStats>) {
+        let handle = self.ring_manager.add(camera.id.clone(), input_stats, Arc::clone(demand));
+        let stats = handle.stats();
+        if let Some(words) = self.refused.as_ref().filter(|_| !self.ring_manager.runs()) {
+            stats.refuse(words);
+        }
+        let copy_queue = Arc::new(CopyQueue::new(handle.account()));
+        let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
+        let routes =
+            Routes::new(HostCopyQueue::new(copy_queue, self.pool.submitter()), handle.in_use());
+        (Tap::new(Arc::clone(input_stats), routes, handle, Arc::clone(demand), wants), stats)
+    }
+
+    /// With one worker frames are copied, if more slowly.
+    fn start_threads(&mut self) -> std::io::Result<()> {
+        let workers = self.pool.start_missing();
+        if self.pool.works() {
+            self.ring_manager.start()?;
+        }
+        workers
+    }
+}
+
+impl Exporter for FramePath {
+    fn look_after(&mut self, now: Instant) {
+        let is_whole = self.pool.is_whole() && self.ring_manager.runs();
         if is_whole || self.at.is_some_and(|at| now < at) {
             return;
         }
@@ -105,62 +136,39 @@ impl FramePath {
         }
     }
 
-    /// With one worker frames are copied, if more slowly.
-    fn start_threads(&mut self) -> std::io::Result<()> {
-        let workers = self.pool.start_missing();
-        if self.pool.works() {
-            self.keeper.start()?;
-        }
-        workers
-    }
-
-    /// Says why threads are not there, of all cameras that wait for them.
-    pub(crate) fn refuse(&mut self, words: &str) {
+    fn refuse(&mut self, words: &str) {
         if self.refused.as_deref() != Some(words) {
             tracing::error!("{words}; trying again");
             self.refused = Some(words.to_owned());
         }
-        self.keeper.refuse_waiting(words);
+        self.ring_manager.refuse_waiting(words);
     }
 
-    /// Makes a camera's tap, and what shows its export. `demand` will be told of its readers.
-    pub(crate) fn add(
+    fn add(
         &self,
         camera: &Camera,
-        shown: &Arc<Shown>,
+        stats: &Arc<InputStats>,
         demand: &Arc<Demand>,
-    ) -> (Tap, Arc<ExportFacts>) {
-        let door = self.keeper.add(camera.id.clone(), shown, Arc::clone(demand));
-        let facts = door.facts();
-        if let Some(words) = self.refused.as_ref().filter(|_| !self.keeper.runs()) {
-            facts.refuse(words);
-        }
-        let lane = Arc::new(Lane::new(door.account()));
-        let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
-        let ways = Ways::new(HostLane::new(lane, self.pool.entrance()), door.in_use());
-        (Tap::new(Arc::clone(shown), ways, door, Arc::clone(demand), wants), facts)
+    ) -> (Box<dyn FrameSink>, Arc<dyn Exported>) {
+        let (tap, stats) = self.tap(camera, stats, demand);
+        (Box::new(tap), stats)
     }
 
-    /// Takes a camera's export away, with its files, once its decode thread has ended. The camera may then be
-    /// added again.
-    pub(crate) fn remove(&self, camera: &CameraId) {
-        self.keeper.remove(camera.clone());
+    fn remove(&self, camera: &CameraId) {
+        self.ring_manager.remove(camera.clone());
     }
 
-    /// Panics of its threads that it got over.
-    pub(crate) fn panics(&self) -> u64 {
+    fn panics(&self) -> u64 {
         self.panics.count() + Notifier::panics()
     }
 
-    /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.
-    pub(crate) fn stop(self) {
-        self.pool.stop();
-        self.keeper.stop();
+    fn stop(self: Box<Self>) {
+        (*self).end();
     }
 }
 
 /// Removes what a process that died has left of `cameras`. What belongs to a living one stays.
-pub(crate) fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
+pub fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
     let left: Vec<_> =
         cameras.into_iter().filter(|id| config.dir.join(id.as_str()).exists()).collect();
     if left.is_empty() {
@@ -168,7 +176,7 @@ pub(crate) fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a C
     }
     // Whoever sweeps has other things to do, too, which no fault here may end.
     let panics = Panics::default();
-    let swept = panics.over("sweep", None, || -> Result<(), FramePathError> {
+    let swept = panics.catch("sweep", None, || -> Result<(), FramePathError> {
         let root = Arc::new(open_root(config)?);
         let notifier = Arc::new(Notifier::start()?);
         for id in left {

@@ -18,7 +18,7 @@ pub(super) struct Panics {
 impl Panics {
     /// Does a piece of `part`'s work for a camera, or for all; `None` when it panicked, which is told and counted.
     /// Whoever calls this puts right what the work may have left half done.
-    pub(super) fn over<R>(
+    pub(super) fn catch<R>(
         &self,
         part: &'static str,
         camera: Option<&CameraId>,

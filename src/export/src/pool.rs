@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 
 use crossbeam_queue::ArrayQueue;
 
+use super::copy_queue::CopyQueue;
 use super::idle::Idle;
-use super::lane::Lane;
-use super::mend::Panics;
+use super::panics::Panics;
 
 /// Most cameras; each is in the queue at most once.
 const MAX_LANES: usize = 4096;
@@ -25,11 +25,11 @@ pub(super) struct Pool {
 
 /// Where taps hand over.
 #[derive(Clone, Debug)]
-pub(super) struct Entrance(Arc<Shared>);
+pub(super) struct Submitter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    ready: ArrayQueue<Arc<Lane>>,
+    ready: ArrayQueue<Arc<CopyQueue>>,
     idle: Idle,
     stop: AtomicBool,
     panics: Arc<Panics>,
@@ -81,8 +81,8 @@ impl Pool {
         Ok(pool)
     }
 
-    pub(super) fn entrance(&self) -> Entrance {
-        Entrance(Arc::clone(&self.shared))
+    pub(super) fn submitter(&self) -> Submitter {
+        Submitter(Arc::clone(&self.shared))
     }
 
     /// Finishes what was handed over and ends the threads.
@@ -107,17 +107,17 @@ impl Drop for Pool {
     }
 }
 
-impl Entrance {
-    /// Puts a lane with work into the queue and wakes a worker: at most one system call.
-    pub(super) fn enter(&self, lane: &Arc<Lane>) {
-        self.0.enter(Arc::clone(lane));
+impl Submitter {
+    /// Puts a copy queue with work into the queue and wakes a worker: at most one system call.
+    pub(super) fn enter(&self, copy_queue: &Arc<CopyQueue>) {
+        self.0.enter(Arc::clone(copy_queue));
     }
 }
 
 impl Shared {
-    fn enter(&self, lane: Arc<Lane>) {
+    fn enter(&self, copy_queue: Arc<CopyQueue>) {
         // Each camera is in the queue at most once, and the service refuses more than `MAX_LANES`.
-        let queued = self.ready.push(lane);
+        let queued = self.ready.push(copy_queue);
         debug_assert!(queued.is_ok());
         self.idle.wake_one();
     }
@@ -125,10 +125,12 @@ impl Shared {
     fn work(&self, index: usize) {
         self.idle.enrol(index);
         loop {
-            if let Some(lane) = self.ready.pop() {
-                let worked = self.panics.over("copy worker", Some(lane.camera()), || lane.work());
-                if worked.unwrap_or_else(|| lane.give_up()) {
-                    self.enter(lane);
+            if let Some(copy_queue) = self.ready.pop() {
+                let worked = self
+                    .panics
+                    .catch("copy worker", Some(copy_queue.camera()), || copy_queue.work());
+                if worked.unwrap_or_else(|| copy_queue.give_up()) {
+                    self.enter(copy_queue);
                 }
             } else if self.stop.load(Ordering::SeqCst) {
                 return;

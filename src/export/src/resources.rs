@@ -8,11 +8,11 @@ use std::time::Duration;
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
 
 use super::FramePathError;
-use crate::config::Export;
-use crate::pipeline::Backoff;
+use vas_config::Export;
+use vas_pipeline::Backoff;
 
 /// Both, or why they are not there.
-pub(super) struct Base {
+pub(super) struct Resources {
     config: Export,
     root: Option<Arc<ExportRoot>>,
     notifier: Option<Arc<Notifier>>,
@@ -21,7 +21,7 @@ pub(super) struct Base {
     at_ns: u64,
 }
 
-impl Base {
+impl Resources {
     pub(super) fn new(config: &Export) -> Self {
         Self {
             config: config.clone(),

@@ -8,38 +8,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::RingWriter;
 
-use super::cuda::CudaLane;
+use super::copy_queue::HostCopyQueue;
+use super::cuda::CudaCopyQueue;
 use super::download::{Download as _, Memory};
-use super::keeper::{Answer, Door};
-use super::lane::HostLane;
-use crate::pipeline::DropReason;
+use super::ring_manager::{Answer, RingHandle};
+use vas_status::DropReason;
 
 /// A camera's ways, of which one is in use.
 #[derive(Debug)]
-pub(super) struct Ways {
-    host: HostLane,
-    cuda: Option<CudaLane>,
+pub(super) struct Routes {
+    host: HostCopyQueue,
+    cuda: Option<CudaCopyQueue>,
     /// What frames were last handed over from.
     memory: Memory,
-    /// The GPU whose engine the keeper was asked for and has not given.
+    /// The GPU whose engine the ring manager was asked for and has not given.
     asked: Option<usize>,
-    /// The keeper has none for it.
+    /// The ring manager has none for it.
     refused: bool,
-    shown: Arc<InUse>,
+    input_stats: Arc<RouteInUse>,
 }
 
 /// The way in use.
 #[derive(Debug)]
-pub(super) enum Way<'a> {
-    Host(&'a HostLane),
-    Cuda(&'a CudaLane),
+pub(super) enum Route<'a> {
+    Host(&'a HostCopyQueue),
+    Cuda(&'a CudaCopyQueue),
 }
 
 /// The memory that a camera's frames come from, for the status.
 #[derive(Debug, Default)]
-pub(super) struct InUse(AtomicU64);
+pub(super) struct RouteInUse(AtomicU64);
 
-impl InUse {
+impl RouteInUse {
     fn set(&self, memory: Memory) {
         let number = match memory {
             Memory::Host => 0,
@@ -54,23 +54,23 @@ impl InUse {
     }
 }
 
-impl Ways {
-    pub(super) fn new(host: HostLane, shown: Arc<InUse>) -> Self {
-        Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, shown }
+impl Routes {
+    pub(super) fn new(host: HostCopyQueue, input_stats: Arc<RouteInUse>) -> Self {
+        Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, input_stats }
     }
 
-    /// Takes what the keeper has for us. What is on the way that we have may go on.
-    pub(super) fn receive(&mut self, door: &Door) {
-        match door.receive_engine() {
+    /// Takes what the ring manager has for us. What is on the way that we have may go on.
+    pub(super) fn receive(&mut self, handle: &RingHandle) {
+        match handle.receive_engine() {
             None => {}
             Some(Answer::None) => self.refused = true,
             Some(Answer::NotYet) => self.asked = None,
-            Some(Answer::Lane(lane)) if self.asked == Some(lane.device()) => {
+            Some(Answer::CopyQueue(copy_queue)) if self.asked == Some(copy_queue.device()) => {
                 (self.asked, self.refused) = (None, false);
-                self.cuda = Some(lane);
+                self.cuda = Some(copy_queue);
             }
             // It is not what was asked for last, which is still to come.
-            Some(Answer::Lane(_)) => {}
+            Some(Answer::CopyQueue(_)) => {}
         }
     }
 
@@ -81,23 +81,23 @@ impl Ways {
     pub(super) fn choose(
         &mut self,
         memory: Memory,
-        door: &Door,
+        handle: &RingHandle,
         writer: Option<&RingWriter>,
     ) -> Result<(), DropReason> {
         if memory != self.memory && self.in_flight() > 0 {
             return Err(DropReason::EngineChange);
         }
         if let Memory::Cuda(device) = memory {
-            let lane = self.cuda.as_ref().filter(|lane| lane.device() == device);
+            let copy_queue = self.cuda.as_ref().filter(|copy_queue| copy_queue.device() == device);
             // One that leads nowhere is another engine's than the one that the GPU may have by now.
-            if lane.is_none_or(CudaLane::is_over) && self.asked != Some(device) {
+            if copy_queue.is_none_or(CudaCopyQueue::is_over) && self.asked != Some(device) {
                 self.refused = false;
-                if door.ask_engine(device, writer.map(RingWriter::pages)) {
+                if handle.ask_engine(device, writer.map(RingWriter::pages)) {
                     self.asked = Some(device);
                 }
             }
-            if self.cuda.as_ref().is_none_or(|lane| lane.device() != device) {
-                // A lane that was another GPU's has nothing in flight, and goes.
+            if self.cuda.as_ref().is_none_or(|copy_queue| copy_queue.device() != device) {
+                // A copy queue that was another GPU's has nothing in flight, and goes.
                 self.cuda = None;
                 self.memory = Memory::Host;
                 let refused = self.refused;
@@ -106,27 +106,27 @@ impl Ways {
         }
         if memory != self.memory {
             self.memory = memory;
-            self.shown.set(memory);
+            self.input_stats.set(memory);
         }
         Ok(())
     }
 
-    pub(super) fn chosen(&self) -> Way<'_> {
+    pub(super) fn chosen(&self) -> Route<'_> {
         match (&self.memory, &self.cuda) {
-            (Memory::Cuda(_), Some(lane)) => Way::Cuda(lane),
-            _ => Way::Host(&self.host),
+            (Memory::Cuda(_), Some(copy_queue)) => Route::Cuda(copy_queue),
+            _ => Route::Host(&self.host),
         }
     }
 
     fn in_flight(&self) -> u32 {
         match self.chosen() {
-            Way::Host(lane) => lane.in_flight(),
-            Way::Cuda(lane) => lane.in_flight(),
+            Route::Host(copy_queue) => copy_queue.in_flight(),
+            Route::Cuda(copy_queue) => copy_queue.in_flight(),
         }
     }
 
     #[cfg(test)]
-    pub(super) fn host(&self) -> &HostLane {
+    pub(super) fn host(&self) -> &HostCopyQueue {
         &self.host
     }
 }

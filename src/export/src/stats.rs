@@ -1,26 +1,31 @@
-//! What the status is told of a camera's export.
+//! What a camera's export shows of itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use vas_frame::Demanded;
+use vas_pipeline::Exported;
+use vas_status::{
+    AgeWindow, Ages, DemandReport, DownloadEngine, DownloadReport, ExportReport, ExportState,
+};
 
-use super::ages::Ages;
-
-/// What can be seen of a camera's export.
+/// State and ages of one export: written by the ring manager and by whoever publishes frames, read by the status.
 #[derive(Debug, Default)]
-pub(crate) struct ExportFacts {
-    facts: Mutex<Facts>,
-    /// How old frames were when they were published; told by whoever publishes them.
+pub(crate) struct ExportStats {
+    inner: Mutex<ExportSnapshot>,
+    /// How old frames were when they were published.
     ages: Ages,
-    /// The longest way from decode to publication since it was last asked for.
+    /// Ages of a while ago, for those of the last minute. The status alone takes this lock.
+    window: Mutex<AgeWindow>,
+    /// The longest time from decode to publication since it was last asked for.
     longest_ns: AtomicU64,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    /// `opening`, `open` or `refused`.
-    pub(crate) state: &'static str,
+/// What the ring manager says, at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExportSnapshot {
+    pub(crate) state: ExportState,
     pub(crate) detail: String,
     pub(crate) slots: u32,
     pub(crate) ring_bytes: u64,
@@ -28,92 +33,92 @@ pub(crate) struct Facts {
     pub(crate) retired_bytes: u64,
     /// What readers ask for.
     pub(crate) demanded: Demanded,
-    pub(crate) download: DownloadFacts,
+    pub(crate) download: DownloadStats,
 }
 
 /// How frames come into the ring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DownloadFacts {
-    /// `host`, `cuda` or `none`.
-    pub(crate) engine: &'static str,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DownloadStats {
+    pub(crate) engine: DownloadEngine,
     /// Why there is none, or why frames are copied once more on their way.
     pub(crate) why: Option<String>,
 }
 
-impl DownloadFacts {
+impl DownloadStats {
     /// Whether a GPU writes into the ring itself, which takes pinned memory.
-    pub(crate) fn pins_ring(&self) -> bool {
-        self.engine == "cuda" && self.why.is_none()
+    fn pins_ring(&self) -> bool {
+        self.engine == DownloadEngine::Cuda && self.why.is_none()
     }
 }
 
-impl Default for DownloadFacts {
-    fn default() -> Self {
-        Self { engine: "host", why: None }
-    }
-}
-
-impl ExportFacts {
-    pub(crate) fn get(&self) -> Facts {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Ages of frames at their publication.
-    pub(crate) fn ages(&self) -> &Ages {
-        &self.ages
-    }
-
+impl ExportStats {
     /// A frame was published: how old it was by then, and how long ago it was decoded.
-    pub(super) fn published(&self, age_ns: u64, download_ns: u64) {
+    pub(crate) fn published(&self, age_ns: u64, download_ns: u64) {
         self.ages.record(age_ns);
         self.longest_ns.fetch_max(download_ns, Ordering::Relaxed);
     }
 
-    /// The longest time from a frame's decode to its publication since this was last asked; `None` when no
-    /// frame was published.
-    pub(crate) fn take_longest_ns(&self) -> Option<u64> {
-        Some(self.longest_ns.swap(0, Ordering::Relaxed)).filter(|&longest_ns| longest_ns > 0)
+    pub(crate) fn get(&self) -> ExportSnapshot {
+        self.lock().clone()
     }
 
-    /// Says why there is no export; whether that is news.
-    pub(crate) fn refuse(&self, words: &str) -> bool {
-        let mut news = false;
-        self.set(|facts| {
-            news = facts.state != "refused" || facts.detail != words;
-            facts.state = "refused";
-            words.clone_into(&mut facts.detail);
-            facts.slots = 0;
-            facts.ring_bytes = 0;
-        });
-        news
+    pub(crate) fn set(&self, change: impl FnOnce(&mut ExportSnapshot)) {
+        change(&mut self.lock());
     }
 
-    /// What it was refused for is over; a ring comes with its first reader.
-    pub(crate) fn no_longer_refuse(&self) {
-        self.set(|facts| {
-            if facts.state == "refused" {
-                facts.state = "opening";
-                facts.detail.clear();
-            }
-        });
-    }
-
-    pub(super) fn set(&self, change: impl FnOnce(&mut Facts)) {
-        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+    fn lock(&self) -> MutexGuard<'_, ExportSnapshot> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Facts {
-    fn default() -> Self {
-        Self {
-            state: "opening",
-            detail: String::new(),
-            slots: 0,
-            ring_bytes: 0,
-            lease_ms: 0,
-            retired_bytes: 0,
-            demanded: Demanded::Nothing,
-            download: DownloadFacts::default(),
+impl Exported for ExportStats {
+    fn report(&self, now: Instant) -> ExportReport {
+        let export = self.get();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest_ns = Some(self.longest_ns.swap(0, Ordering::Relaxed)).filter(|ns| *ns > 0);
+        ExportReport {
+            state: export.state,
+            detail: export.detail,
+            slots: export.slots,
+            ring_bytes: export.ring_bytes,
+            lease_ms: export.lease_ms,
+            retired_bytes: export.retired_bytes,
+            pinned_bytes: export.download.pins_ring().then_some(export.ring_bytes),
+            readers: export.demanded != Demanded::Nothing,
+            demand: demand(&export.demanded),
+            age: window.report(&self.ages, now),
+            download: Some(DownloadReport {
+                engine: export.download.engine,
+                longest_ms: longest_ns.map(|ns| ns as f64 / 1e6),
+                why: export.download.why,
+            }),
         }
     }
+
+    fn refuse(&self, words: &str) -> bool {
+        let mut inner = self.lock();
+        let news = inner.state != ExportState::Refused || inner.detail != words;
+        inner.state = ExportState::Refused;
+        words.clone_into(&mut inner.detail);
+        (inner.slots, inner.ring_bytes) = (0, 0);
+        news
+    }
+
+    fn no_longer_refuse(&self) {
+        let mut inner = self.lock();
+        if inner.state == ExportState::Refused {
+            inner.state = ExportState::Opening;
+            inner.detail.clear();
+        }
+    }
+}
+
+fn demand(demanded: &Demanded) -> DemandReport {
+    let max_fps = match demanded {
+        Demanded::Nothing | Demanded::EveryFrame => Vec::new(),
+        Demanded::Rates(rates) => {
+            rates.iter().map(|rate| f64::from(rate.millihertz()) / 1000.0).collect()
+        }
+    };
+    DemandReport { every_frame: *demanded == Demanded::EveryFrame, max_fps }
 }

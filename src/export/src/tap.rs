@@ -13,10 +13,11 @@ use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
 
 use super::download::{Download, Memory};
 use super::gates::Gates;
-use super::keeper::{Delivery, Door};
-use super::mend::caught;
-use super::ways::{Way, Ways};
-use crate::pipeline::{Demand, DropReason, Shown, Taker};
+use super::panics::caught;
+use super::ring_manager::{Delivery, RingHandle};
+use super::routes::{Route, Routes};
+use vas_pipeline::{Demand, FrameSink, InputStats};
+use vas_status::DropReason;
 
 /// What a camera's config says of its export.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +31,16 @@ pub(super) struct Wants {
 /// A camera's tap.
 #[derive(Debug)]
 pub(crate) struct Tap {
-    shown: Arc<Shown>,
-    ways: Ways,
-    door: Door,
+    input_stats: Arc<InputStats>,
+    routes: Routes,
+    handle: RingHandle,
     demand: Arc<Demand>,
     ring_ready: bool,
     timeline: Timeline,
     gates: Gates,
     writer: Option<RingWriter>,
     next_frame_id: u64,
-    /// What the keeper was last asked for and has not delivered.
+    /// What the ring manager was last asked for and has not delivered.
     asked: Option<Geometry>,
     refused: bool,
     fps: Option<Fraction>,
@@ -49,7 +50,7 @@ pub(crate) struct Tap {
     current_since: Option<u64>,
 }
 
-impl Taker for Tap {
+impl FrameSink for Tap {
     fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
         self.fps = stream.fps;
         self.knows_loss = stream.knows_loss;
@@ -68,7 +69,7 @@ impl Taker for Tap {
             Err(DropReason::CopyFailed)
         });
         if let Err(why) = offered {
-            self.shown.counters.dropped(why);
+            self.input_stats.counters.dropped(why);
             // What is left out makes the newest frame older than it looks.
             self.pause();
         }
@@ -87,16 +88,16 @@ impl Taker for Tap {
 
 impl Tap {
     pub(super) fn new(
-        shown: Arc<Shown>,
-        ways: Ways,
-        door: Door,
+        input_stats: Arc<InputStats>,
+        routes: Routes,
+        handle: RingHandle,
         demand: Arc<Demand>,
         wants: Wants,
     ) -> Self {
         Self {
-            shown,
-            ways,
-            door,
+            input_stats,
+            routes,
+            handle,
             demand,
             ring_ready: wants.ring_ready,
             timeline: Timeline::default(),
@@ -114,7 +115,7 @@ impl Tap {
 
     fn offer(&mut self, frame: &mut Frame) -> Result<(), DropReason> {
         self.receive_deliveries();
-        self.door.trip("tap");
+        self.handle.trip("tap");
         let now_ns = monotonic_ns();
         // It is to see every frame.
         let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
@@ -127,7 +128,7 @@ impl Tap {
             return Err(DropReason::NoReader);
         }
         // First, so that the ring is made ready for the engine that fills it.
-        let way = self.ways.choose(memory, &self.door, self.writer.as_ref());
+        let route = self.routes.choose(memory, &self.handle, self.writer.as_ref());
         let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
         if !fits {
             return Err(self.ask(geometry, memory));
@@ -144,7 +145,7 @@ impl Tap {
                 return Err(since_ns.map_or(DropReason::NoReader, |_| DropReason::BeforeReader));
             }
         }
-        way?;
+        route?;
         let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
         // One line of time for all epochs: the gates need to know of none.
@@ -164,20 +165,20 @@ impl Tap {
             decoder: self.decoder,
         };
         let mut handover = Handover { writer, gates: &mut self.gates, gate_stamp, stamp, now_ns };
-        match self.ways.chosen() {
-            Way::Host(lane) => handover.through(lane, frame),
-            Way::Cuda(lane) => handover.through(lane, frame),
+        match self.routes.chosen() {
+            Route::Host(copy_queue) => handover.through(copy_queue, frame),
+            Route::Cuda(copy_queue) => handover.through(copy_queue, frame),
         }
     }
 
     #[cfg(test)]
-    pub(super) fn lane(&self) -> Arc<super::lane::Lane> {
-        self.ways.host().lane()
+    pub(super) fn copy_queue(&self) -> Arc<super::copy_queue::CopyQueue> {
+        self.routes.host().copy_queue()
     }
 
     /// After a panic: asks anew for what may have been lost on the way.
     fn panicked(&mut self, words: &str) {
-        self.door.account().panicked("tap", words);
+        self.handle.account().panicked("tap", words);
         self.pause();
         self.writer = None;
         self.asked = None;
@@ -190,13 +191,13 @@ impl Tap {
         }
     }
 
-    /// Takes what the keeper has for us: what readers want, a ring, or word that there is none.
+    /// Takes what the ring manager has for us: what readers want, a ring, or word that there is none.
     fn receive_deliveries(&mut self) {
-        if let Some(demanded) = self.door.demanded() {
+        if let Some(demanded) = self.handle.demanded() {
             self.gates.demand(demanded);
         }
-        self.ways.receive(&self.door);
-        while let Some(delivery) = self.door.receive() {
+        self.routes.receive(&self.handle);
+        while let Some(delivery) = self.handle.receive() {
             match delivery {
                 Delivery::Ring { writer, first_frame_id } => {
                     self.asked = None;
@@ -213,11 +214,11 @@ impl Tap {
         }
     }
 
-    /// Asks the keeper for a ring of this geometry, once, and says what the frame is dropped for.
+    /// Asks the ring manager for a ring of this geometry, once, and says what the frame is dropped for.
     fn ask(&mut self, geometry: Geometry, memory: Memory) -> DropReason {
-        // The keeper can use the pages again only when we have let go of them.
+        // The ring manager can use the pages again only when we have let go of them.
         self.writer = None;
-        if self.asked != Some(geometry) && self.door.ask(geometry, self.fps, memory) {
+        if self.asked != Some(geometry) && self.handle.ask(geometry, self.fps, memory) {
             self.asked = Some(geometry);
         }
         if self.refused { DropReason::NoExport } else { DropReason::EpochOpening }
@@ -234,8 +235,12 @@ struct Handover<'a> {
 }
 
 impl Handover<'_> {
-    fn through<D: Download>(&mut self, lane: &D, frame: &mut Frame) -> Result<(), DropReason> {
-        let place = lane.admit()?;
+    fn through<D: Download>(
+        &mut self,
+        copy_queue: &D,
+        frame: &mut Frame,
+    ) -> Result<(), DropReason> {
+        let permit = copy_queue.admit()?;
         let slot = self.writer.claim(self.now_ns).map_err(|refused| match refused {
             Refused::Lease => DropReason::Lease,
             Refused::InFlight => DropReason::InFlight,
@@ -248,7 +253,7 @@ impl Handover<'_> {
             self.writer.resume(self.stamp.frame_id);
         }
         self.gates.dispatched(self.gate_stamp);
-        lane.submit(place, frame, slot, self.stamp);
+        copy_queue.submit(permit, frame, slot, self.stamp);
         Ok(())
     }
 }

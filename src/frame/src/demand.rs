@@ -40,9 +40,10 @@ pub(crate) fn byte_of(max: Option<MaxFps>) -> u64 {
 }
 
 /// What all readers of a camera ask for together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Demanded {
     /// Nobody is there.
+    #[default]
     Nothing,
     /// Every frame is wanted: somebody says so, or more rates are stated than are looked at.
     EveryFrame,

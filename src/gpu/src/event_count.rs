@@ -6,12 +6,12 @@ use std::thread::Thread;
 
 /// The thread, once it has enrolled.
 #[derive(Debug, Default)]
-pub(crate) struct Sleeper {
+pub(crate) struct EventCount {
     asleep: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
-impl Sleeper {
+impl EventCount {
     /// The calling thread is the one that sleeps. Called by it before it first does.
     pub(crate) fn enrol(&self) {
         // Only the owning thread calls this, once.
@@ -51,14 +51,14 @@ mod tests {
     #[test]
     fn no_wake_up_is_lost() {
         const JOBS: usize = 20_000;
-        let (sleeper, announced) = (Sleeper::default(), AtomicUsize::new(0));
+        let (event_count, announced) = (EventCount::default(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| {
-                sleeper.enrol();
+                event_count.enrol();
                 let mut done = 0;
                 while done < JOBS {
                     match announced.swap(0, Ordering::SeqCst) {
-                        0 => sleeper.sleep(|| announced.load(Ordering::SeqCst) > 0),
+                        0 => event_count.sleep(|| announced.load(Ordering::SeqCst) > 0),
                         some => done += some,
                     }
                 }
@@ -66,7 +66,7 @@ mod tests {
             });
             for _ in 0..JOBS {
                 announced.fetch_add(1, Ordering::SeqCst);
-                sleeper.wake();
+                event_count.wake();
             }
             assert_eq!(worker.join().unwrap(), JOBS);
         });

@@ -3,8 +3,8 @@
 use vas_cuda::CudaError;
 use vas_frame::{ClaimedSlot, Stamp};
 
+use crate::copy_queue::Permit;
 use crate::guard::Guard;
-use crate::lane::Place;
 
 /// A plane in device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Planes {
 /// A decoded picture in device memory, given out by a decoder and held as long as this lives.
 ///
 /// The picture is complete once the decode stream has done what was queued on it before
-/// [`Lane::submit`](crate::Lane::submit). Dropped on the reaper's thread, with the context current, once its
+/// [`CopyQueue::submit`](crate::CopyQueue::submit). Dropped on the reaper's thread, with the context current, once its
 /// copy has ended: dropping may call the driver (it unmaps), but what takes long, such as destroying a
 /// decoder with its last surface, is to be handed to another thread.
 pub trait Surface: Send {
@@ -76,7 +76,7 @@ pub enum Outcome {
 /// Who is told what became of a camera's frames: each submitted one once, in their order as long as the
 /// engine runs.
 ///
-/// Called on the engine's threads, once surface, slot and place of the frame are free again. Other cameras
+/// Called on the engine's threads, once surface, slot and permit of the frame are free again. Other cameras
 /// wait meanwhile, so it is to count and no more.
 pub trait Outcomes: Send + Sync {
     /// The frame of this stamp is done with.
@@ -88,7 +88,7 @@ pub(crate) struct Job<S> {
     pub(crate) surface: S,
     pub(crate) slot: ClaimedSlot,
     pub(crate) stamp: Stamp,
-    pub(crate) place: Place,
+    pub(crate) permit: Permit,
 }
 
 impl<S: Surface> Job<S> {
@@ -106,7 +106,7 @@ impl<S: Surface> Job<S> {
     /// Makes the frame readable, if what came down is in the slot, or gives it up: then nothing reads the surface or
     /// writes the slot any more. Each step is done whatever becomes of the one before.
     pub(crate) fn settle(self, landed: Result<Landed, Failure>, part: &str, guard: &Guard) {
-        let Self { surface, slot, stamp, place } = self;
+        let Self { surface, slot, stamp, permit } = self;
         let outcome = guard.over(part, || match landed {
             Ok(Landed { staged }) => Outcome::Published { at_ns: slot.publish(&stamp), staged },
             Err(failure) => {
@@ -116,15 +116,15 @@ impl<S: Surface> Job<S> {
         });
         let outcome = outcome.unwrap_or(Outcome::Failed(Failure::Internal));
         guard.over(part, || drop(surface));
-        guard.over(part, || place.settle(&stamp, outcome));
+        guard.over(part, || permit.settle(&stamp, outcome));
     }
 
     /// Gives the frame up, as [`settle`](Self::settle) does, on a thread that is none of the engine's.
     pub(crate) fn give_up(self, failure: Failure) {
-        let Self { surface, slot, stamp, place } = self;
+        let Self { surface, slot, stamp, permit } = self;
         drop(slot);
         drop(surface);
-        place.settle(&stamp, Outcome::Failed(failure));
+        permit.settle(&stamp, Outcome::Failed(failure));
     }
 }
 

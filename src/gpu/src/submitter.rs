@@ -1,5 +1,5 @@
 //! Where taps and the engine's thread meet. Nothing here calls the driver, nor gives anything of it back:
-//! lanes may outlive the engine, and drop this on a decode thread.
+//! copy queues may outlive the engine, and drop this on a decode thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,48 +8,48 @@ use crossbeam_queue::ArrayQueue;
 use vas_cuda::CudaError;
 use vas_frame::RingPages;
 
+use crate::copy_queue::{NoPermits, NotAdmitted};
+use crate::event_count::EventCount;
 use crate::job::{Failure, Job, Surface};
-use crate::lane::{NoRoom, NotAdmitted};
-use crate::sleeper::Sleeper;
 use crate::status::Status;
 
-/// Rings that may wait to be pinned. One that finds no place is pinned with its first frame.
+/// Rings that may wait to be pinned. One that finds no permit is pinned with its first frame.
 const MAX_TO_PIN: usize = 64;
 
-/// Places in flight that no lane has.
-pub(crate) struct Room {
+/// Places in flight that no copy queue has.
+pub(crate) struct Semaphore {
     left: AtomicU32,
     all: u32,
 }
 
-impl Room {
-    fn new(places: u32) -> Self {
-        Self { left: AtomicU32::new(places), all: places }
+impl Semaphore {
+    fn new(permits: u32) -> Self {
+        Self { left: AtomicU32::new(permits), all: permits }
     }
 
     pub(crate) fn is_whole(&self) -> bool {
         self.left.load(Ordering::Relaxed) == self.all
     }
 
-    pub(crate) fn take(&self, wanted: u32) -> Result<(), NoRoom> {
+    pub(crate) fn take(&self, wanted: u32) -> Result<(), NoPermits> {
         let relaxed = Ordering::Relaxed;
         let taken = self.left.fetch_update(relaxed, relaxed, |left| left.checked_sub(wanted));
-        taken.map(|_| ()).map_err(|left| NoRoom { wanted, left })
+        taken.map(|_| ()).map_err(|left| NoPermits { wanted, left })
     }
 
-    pub(crate) fn give_back(&self, places: u32) {
-        self.left.fetch_add(places, Ordering::Relaxed);
+    pub(crate) fn give_back(&self, permits: u32) {
+        self.left.fetch_add(permits, Ordering::Relaxed);
     }
 }
 
-/// The engine's side that lanes see.
-pub(crate) struct Entrance<S> {
+/// The engine's side that copy queues see.
+pub(crate) struct Submitter<S> {
     jobs: ArrayQueue<Job<S>>,
     to_pin: ArrayQueue<RingPages>,
     to_release: ArrayQueue<RingPages>,
     wants_sweep: AtomicBool,
-    sleeper: Sleeper,
-    room: Arc<Room>,
+    event_count: EventCount,
+    semaphore: Arc<Semaphore>,
     stop: AtomicBool,
     /// The engine's thread takes no more: what is in `jobs` is its finder's to give up.
     closed: AtomicBool,
@@ -57,16 +57,16 @@ pub(crate) struct Entrance<S> {
     status: Mutex<Status>,
 }
 
-impl<S> Entrance<S> {
+impl<S> Submitter<S> {
     /// For up to so many frames in flight.
-    pub(crate) fn new(places: u32) -> Self {
+    pub(crate) fn new(permits: u32) -> Self {
         Self {
-            jobs: ArrayQueue::new(places.max(1) as usize),
+            jobs: ArrayQueue::new(permits.max(1) as usize),
             to_pin: ArrayQueue::new(MAX_TO_PIN),
             to_release: ArrayQueue::new(MAX_TO_PIN),
             wants_sweep: AtomicBool::new(false),
-            sleeper: Sleeper::default(),
-            room: Arc::new(Room::new(places)),
+            event_count: EventCount::default(),
+            semaphore: Arc::new(Semaphore::new(permits)),
             stop: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             lost: AtomicBool::new(false),
@@ -74,8 +74,8 @@ impl<S> Entrance<S> {
         }
     }
 
-    pub(crate) fn room(&self) -> &Arc<Room> {
-        &self.room
+    pub(crate) fn semaphore(&self) -> &Arc<Semaphore> {
+        &self.semaphore
     }
 
     /// Whether frames are taken.
@@ -105,27 +105,27 @@ impl<S> Entrance<S> {
     }
 
     pub(crate) fn ask_to_pin(&self, pages: RingPages) {
-        // Without a place here it is pinned with its first frame.
+        // Without a permit here it is pinned with its first frame.
         let _asked = self.to_pin.push(pages);
-        self.sleeper.wake();
+        self.event_count.wake();
         self.clear_if_closed();
     }
 
     pub(crate) fn ask_to_release(&self, pages: RingPages) {
-        // Without a place here it stays pinned as long as somebody has it.
+        // Without a permit here it stays pinned as long as somebody has it.
         let _asked = self.to_release.push(pages);
-        self.sleeper.wake();
+        self.event_count.wake();
         self.clear_if_closed();
     }
 
     pub(crate) fn ask_to_sweep(&self) {
         self.wants_sweep.store(true, Ordering::SeqCst);
-        self.sleeper.wake();
+        self.event_count.wake();
     }
 
     pub(crate) fn ask_to_stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.sleeper.wake();
+        self.event_count.wake();
     }
 
     /// After the engine's end nobody else would let go of them.
@@ -145,7 +145,7 @@ impl<S> Entrance<S> {
     // The engine's thread's side.
 
     pub(crate) fn enrol(&self) {
-        self.sleeper.enrol();
+        self.event_count.enrol();
     }
 
     pub(crate) fn next(&self) -> Option<Job<S>> {
@@ -169,7 +169,7 @@ impl<S> Entrance<S> {
     }
 
     pub(crate) fn sleep(&self) {
-        self.sleeper.sleep(|| {
+        self.event_count.sleep(|| {
             !self.jobs.is_empty()
                 || !self.to_pin.is_empty()
                 || !self.to_release.is_empty()
@@ -179,15 +179,15 @@ impl<S> Entrance<S> {
     }
 }
 
-impl<S: Surface> Entrance<S> {
+impl<S: Surface> Submitter<S> {
     /// Hands a job over: at most one system call.
     pub(crate) fn enter(&self, job: Job<S>) {
-        // Who has a place has room here.
+        // Who has a permit has room here.
         if let Err(job) = self.jobs.push(job) {
-            debug_assert!(false, "more jobs than places");
+            debug_assert!(false, "more jobs than permits");
             return job.give_up(Failure::Stopped);
         }
-        self.sleeper.wake();
+        self.event_count.wake();
         // Partner: the fence in `close`, as in `clear_if_closed`.
         fence(Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Jitter spreads what failed together, such as all cameras behind one switch, so that it does not come
 /// back together.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     failures: u32,
     random: u64,
 }
@@ -17,13 +17,13 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(10);
 
     /// Cameras are to have different seeds.
-    pub(crate) fn seeded(seed: u64) -> Self {
+    pub fn seeded(seed: u64) -> Self {
         Self { failures: 0, random: seed }
     }
 
     /// Notes that a try failed whose packets came for `streamed`, and says how long to wait: between half of
     /// the doubled time and the whole of it.
-    pub(crate) fn failed(&mut self, streamed: Duration) -> Duration {
+    pub fn failed(&mut self, streamed: Duration) -> Duration {
         // A camera that ends each stream at once is not made to begin many.
         if streamed >= Self::LONGEST {
             self.failures = 0;
@@ -35,7 +35,7 @@ impl Backoff {
     }
 
     /// It works: the next failure counts as the first.
-    pub(crate) fn begin_again(&mut self) {
+    pub fn begin_again(&mut self) {
         self.failures = 0;
     }
 

@@ -12,10 +12,10 @@ use vas_media::{Packet, StreamInfo};
 use super::queue::{PacketQueue, Pushed};
 
 /// What a branch works on, in order.
-pub(crate) type Packets = PacketQueue<Packet, StreamInfo>;
+pub type Packets = PacketQueue<Packet, StreamInfo>;
 
 /// One use of an input's packets, on a thread of its own.
-pub(crate) trait Branch: Send {
+pub trait Branch: Send {
     /// What it does, in a word of at least three letters; names its thread.
     fn job(&self) -> &'static str;
 
@@ -33,14 +33,14 @@ pub(crate) trait Branch: Send {
     }
 
     /// What is told of it while it runs.
-    fn shown(&self) -> Arc<dyn BranchShown>;
+    fn stats(&self) -> Arc<dyn BranchStats>;
 
     /// Works until `packets` is closed.
     fn run(self: Box<Self>, packets: Arc<Packets>);
 }
 
 /// Takes note of what happens to a branch outside of its own code.
-pub(crate) trait BranchShown: Send + Sync {
+pub trait BranchStats: Send + Sync {
     /// Its queue dropped packets. Called on the demux thread: it must not wait.
     fn dropped(&self, dropped: Pushed);
 
@@ -50,10 +50,10 @@ pub(crate) trait BranchShown: Send + Sync {
 
 /// What may wait in a branch's queue. Neither is ever exceeded by more than one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Most bytes of packets.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// Longest that the oldest packet may have waited when another one comes, and half of it when that is a key
     /// frame; `None`: as long as the bytes last.
-    pub(crate) wait: Option<Duration>,
+    pub wait: Option<Duration>,
 }

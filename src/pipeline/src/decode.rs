@@ -8,13 +8,13 @@ use vas_media::{
     monotonic_ns,
 };
 
-use super::Shown;
-use super::branch::{Branch, BranchShown, Limits, Packets};
-use super::counters::DropReason;
+use vas_status::DropReason;
+
+use super::branch::{Branch, BranchStats, Limits, Packets};
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
 use super::queue::{Item, Pushed, Taken};
-use super::state::DecoderFacts;
+use super::state::{InputStats, no_decoder};
 
 /// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: Some(Duration::from_secs(2)) };
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const REST_AFTER_NS: u64 = 10_000_000_000;
 
 /// Who takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
-pub(crate) trait Taker: Send {
+pub trait FrameSink: Send {
     /// A stream begins, or goes on with another decoder: frames from here on are of it, decoded by `decoder`.
     fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind);
     /// A frame was decoded.
@@ -38,25 +38,25 @@ pub(crate) trait Taker: Send {
     fn rest(&mut self) {}
 }
 
-/// Several takers in turn; the last may empty the frame.
-impl Taker for Vec<Box<dyn Taker>> {
+/// Several sinks in turn; the last may empty the frame.
+impl FrameSink for Vec<Box<dyn FrameSink>> {
     fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
-        self.iter_mut().for_each(|taker| taker.begin(stream, decoder));
+        self.iter_mut().for_each(|sink| sink.begin(stream, decoder));
     }
 
     fn take(&mut self, frame: &mut Frame) {
-        self.iter_mut().for_each(|taker| taker.take(frame));
+        self.iter_mut().for_each(|sink| sink.take(frame));
     }
 
     fn rest(&mut self) {
-        self.iter_mut().for_each(|taker| taker.rest());
+        self.iter_mut().for_each(|sink| sink.rest());
     }
 }
 
 /// All that the thread needs.
-pub(crate) struct Decode {
-    shown: Arc<Shown>,
-    taker: Box<dyn Taker>,
+pub struct Decode {
+    stats: Arc<InputStats>,
+    sink: Box<dyn FrameSink>,
     /// Which pictures are decoded.
     frames: DecodeFrames,
     /// Rests while there is none; `None`: never rests.
@@ -99,8 +99,8 @@ impl Branch for Decode {
         self.put_off
     }
 
-    fn shown(&self) -> Arc<dyn BranchShown> {
-        Arc::clone(&self.shown) as _
+    fn stats(&self) -> Arc<dyn BranchStats> {
+        Arc::clone(&self.stats) as _
     }
 
     fn run(self: Box<Self>, packets: Arc<Packets>) {
@@ -109,30 +109,30 @@ impl Branch for Decode {
 }
 
 /// An input shows its decoder as its own.
-impl BranchShown for Shown {
+impl BranchStats for InputStats {
     fn dropped(&self, dropped: Pushed) {
         self.counters.pushed(dropped);
     }
 
     fn panicked(&self) {
         let why = Some("internal error in the decode thread".into());
-        self.state.set_decoder(Some(DecoderFacts::none(why)));
+        self.state.set_decoder(Some(no_decoder(why)));
     }
 }
 
 impl Decode {
-    /// Decodes for `taker`; with a `demand`, nothing is decoded while there is none.
-    pub(crate) fn new(
-        shown: &Arc<Shown>,
-        taker: Box<dyn Taker>,
+    /// Decodes for `sink`; with a `demand`, nothing is decoded while there is none.
+    pub fn new(
+        stats: &Arc<InputStats>,
+        sink: Box<dyn FrameSink>,
         demand: Option<Arc<Demand>>,
         decoders: Decoders,
         frames: DecodeFrames,
     ) -> Self {
         Self {
             frames,
-            shown: Arc::clone(shown),
-            taker,
+            stats: Arc::clone(stats),
+            sink,
             demand,
             silence: Silence::None,
             stream: None,
@@ -147,7 +147,7 @@ impl Decode {
     }
 
     /// What nobody but the tap needs: the camera runs without it while there is no thread for it.
-    pub(crate) fn put_off(self) -> Self {
+    pub fn put_off(self) -> Self {
         Self { put_off: true, ..self }
     }
 
@@ -170,7 +170,7 @@ impl Decode {
             self.item(item);
             self.rest_if_unwanted(queue, REST_AFTER_NS);
         }
-        self.shown.state.set_decoder(None);
+        self.stats.state.set_decoder(None);
     }
 
     fn item(&mut self, item: Item) {
@@ -183,7 +183,7 @@ impl Decode {
             Item::Packet(packet) => self.packet(&packet),
             Item::End => {
                 self.end();
-                self.taker.rest();
+                self.sink.rest();
             }
         }
     }
@@ -202,7 +202,7 @@ impl Decode {
     fn silent(&mut self) {
         if self.silence == Silence::None {
             self.silence = Silence::Told;
-            self.taker.rest();
+            self.sink.rest();
         }
     }
 
@@ -215,12 +215,12 @@ impl Decode {
         }
         let Some(dropped) = queue.park_unless(|| !unwanted()) else { return };
         self.silence = Silence::Parked;
-        self.shown.counters.pushed(dropped);
-        self.taker.rest();
+        self.stats.counters.pushed(dropped);
+        self.sink.rest();
         if self.decoder.take().is_some() {
             tracing::info!("nobody reads: the decoder is closed until somebody does");
         }
-        self.shown.state.set_decoder(None);
+        self.stats.state.set_decoder(None);
     }
 
     /// Opens a decoder for the stream; without one, its packets are counted as undecodable.
@@ -245,14 +245,14 @@ impl Decode {
         self.on_gpu = on_gpu;
         self.seen_picture = false;
         self.held = 0;
-        self.shown.state.set_decoder(Some(self.decoders.facts(decoder.as_ref())));
-        self.taker.begin(stream, decoder.kind());
+        self.stats.state.set_decoder(Some(self.decoders.report(decoder.as_ref())));
+        self.sink.begin(stream, decoder.kind());
         self.decoder = Some(decoder);
     }
 
     fn without_decoder(&mut self, why: Option<String>) {
         self.decoder = None;
-        self.shown.state.set_decoder(Some(DecoderFacts::none(why)));
+        self.stats.state.set_decoder(Some(no_decoder(why)));
     }
 
     /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes out first.
@@ -273,8 +273,8 @@ impl Decode {
             return self.without_decoder(self.decoders.why());
         }
         let Some(stream) = &self.stream else { return };
-        self.shown.state.set_decoder(Some(self.decoders.facts(decoder.as_ref())));
-        self.taker.begin(stream, decoder.kind());
+        self.stats.state.set_decoder(Some(self.decoders.report(decoder.as_ref())));
+        self.sink.begin(stream, decoder.kind());
     }
 
     fn packet(&mut self, packet: &Packet) {
@@ -314,8 +314,8 @@ impl Decode {
 
     /// A packet of which no frame comes.
     fn lost(&mut self, why: DropReason) {
-        self.shown.counters.dropped(why);
-        self.taker.rest();
+        self.stats.counters.dropped(why);
+        self.sink.rest();
     }
 
     fn end(&mut self) {
@@ -331,15 +331,15 @@ impl Decode {
         while let Some(decoder) = &mut self.decoder {
             match decoder.receive(&mut self.frame) {
                 Ok(Received::Frame) => {
-                    self.shown.counters.decoded_frame();
+                    self.stats.counters.decoded_frame();
                     self.held = self.held.saturating_sub(1);
                     if self.on_gpu && !self.seen_picture {
                         self.seen_picture = true;
                         self.decoders.decodes(monotonic_ns());
-                        let facts = self.decoders.facts(decoder.as_ref());
-                        self.shown.state.set_decoder(Some(facts));
+                        let report = self.decoders.report(decoder.as_ref());
+                        self.stats.state.set_decoder(Some(report));
                     }
-                    self.taker.take(&mut self.frame);
+                    self.sink.take(&mut self.frame);
                     self.frame.clear();
                 }
                 Ok(Received::NeedPacket | Received::End) => return,
@@ -357,7 +357,7 @@ impl Decode {
             return tracing::debug!("{error}");
         }
         self.decoder = None;
-        self.shown.counters.dropped_many(DropReason::Undecodable, std::mem::take(&mut self.held));
+        self.stats.counters.dropped_many(DropReason::Undecodable, std::mem::take(&mut self.held));
         match error {
             DecodeError::Gpu(why) if self.on_gpu => {
                 self.on_gpu = false;

@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
+use vas_config::{Camera, Decode, GpuChoice};
 use vas_media::{DecodeError, Decoder, DecoderKind, GpuError, StreamInfo};
+use vas_status::{DecodedBy, DecoderReport};
 
 use super::ladder::{Ladder, Next, Rung};
-use super::state::DecoderFacts;
-use crate::config::{Camera, Decode, GpuChoice};
-use crate::gpus::{Gpus, Seat, Turn};
+use crate::gpus::{GpuLease, Gpus, Turn};
 
 /// Threads of a software decoder. One: more would hold frames back, and cameras are many.
 const DECODER_THREADS: u32 = 1;
 
 /// A camera's decoder: what it may be, and on which GPU.
 #[derive(Debug)]
-pub(crate) struct Decoders {
+pub struct Decoders {
     choice: GpuChoice,
     gpus: Arc<Gpus>,
     /// Pictures that those who take them may hold at a time.
     held: u32,
     ladder: Ladder,
     /// Kept while the camera rests, and until its GPU fails it.
-    seat: Option<Seat>,
+    lease: Option<GpuLease>,
     /// Held until it is known whether the GPU decodes.
     turn: Option<Turn>,
     /// Why it is not the GPU that decodes, told in the log once.
@@ -44,9 +44,9 @@ pub(super) struct Opened {
 
 impl Decoders {
     /// `held` is how many pictures those who take them may hold at a time.
-    pub(crate) fn new(camera: &Camera, gpus: Arc<Gpus>, held: u32) -> Self {
+    pub fn new(camera: &Camera, gpus: Arc<Gpus>, held: u32) -> Self {
         let ladder = Ladder::new(camera.decode);
-        Self { choice: camera.gpu, gpus, held, ladder, seat: None, turn: None, why: None }
+        Self { choice: camera.gpu, gpus, held, ladder, lease: None, turn: None, why: None }
     }
 
     /// Another stream begins.
@@ -78,7 +78,7 @@ impl Decoders {
     /// At a key frame: a decoder on a GPU in place of one on the processor, when it is time to try again and
     /// no other camera is about to.
     pub(super) fn climb(&mut self, stream: &StreamInfo, now_ns: u64) -> Option<Opened> {
-        if self.seat.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
+        if self.lease.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
             return None;
         }
         match self.gpus.turn(self.choice, now_ns) {
@@ -104,18 +104,18 @@ impl Decoders {
     fn open_on_gpu(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, DecodeError> {
         // What no GPU decodes is to load no driver.
         vas_media::nvdec_takes(stream)?;
-        let kept = self.seat.take().map(|seat| (seat.device(now_ns), seat));
-        let (seat, device) = match kept {
-            Some((Ok(device), seat)) => (seat, device),
-            _ => self.gpus.seat(self.choice, now_ns)?,
+        let kept = self.lease.take().map(|lease| (lease.device(now_ns), lease));
+        let (lease, device) = match kept {
+            Some((Ok(device), lease)) => (lease, device),
+            _ => self.gpus.lease(self.choice, now_ns)?,
         };
         let opened = vas_media::open_nvdec(stream, &device, self.held);
         let decoder = opened.inspect_err(|error| {
             if let DecodeError::Gpu(why @ GpuError::DeviceLost { .. }) = error {
-                seat.failed(why, now_ns);
+                lease.failed(why, now_ns);
             }
         })?;
-        self.seat = Some(seat);
+        self.lease = Some(lease);
         Ok(Opened { decoder, on_gpu: true })
     }
 
@@ -123,21 +123,21 @@ impl Decoders {
     pub(super) fn decodes(&mut self, now_ns: u64) {
         self.ladder.decodes(now_ns);
         self.turn = None;
-        if let Some(seat) = &self.seat {
-            seat.works();
+        if let Some(lease) = &self.lease {
+            lease.works();
             if self.why.take().is_some() {
-                tracing::info!("decodes on GPU {} again", seat.gpu());
+                tracing::info!("decodes on GPU {} again", lease.gpu());
             }
         }
     }
 
     /// A decoder on the GPU failed, went over to the processor, or is of no more use.
     pub(super) fn fell(&mut self, why: &GpuError, now_ns: u64) {
-        let seat = self.seat.take();
+        let lease = self.lease.take();
         self.turn = None;
-        match (why, seat) {
-            (GpuError::DeviceLost { .. }, Some(seat)) => {
-                seat.failed(why, now_ns);
+        match (why, lease) {
+            (GpuError::DeviceLost { .. }, Some(lease)) => {
+                lease.failed(why, now_ns);
                 let next = self.ladder.lost();
                 self.tell(why, next);
             }
@@ -185,13 +185,17 @@ impl Decoders {
         }
     }
 
-    /// What decodes, in words.
-    pub(super) fn facts(&self, decoder: &dyn Decoder) -> DecoderFacts {
+    /// What decodes, for the status.
+    pub(super) fn report(&self, decoder: &dyn Decoder) -> DecoderReport {
         let on_gpu = decoder.kind() == DecoderKind::Nvdec;
-        let gpu = self.seat.as_ref().filter(|_| on_gpu).map(Seat::gpu);
+        let gpu = self.lease.as_ref().filter(|_| on_gpu).map(GpuLease::gpu);
         let why = self.why().filter(|_| !on_gpu);
-        let gpu_bytes = decoder.price().map(|price| price.bytes);
-        DecoderFacts { kind: kind_word(decoder.kind()), gpu, gpu_bytes, why }
+        DecoderReport {
+            kind: decoded_by(decoder.kind()),
+            gpu: gpu.map(|gpu| gpu.to_string()),
+            gpu_bytes: decoder.price().map(|price| price.bytes),
+            why: why.as_deref().map(vas_media::redact),
+        }
     }
 
     /// Whether only a GPU may decode.
@@ -219,11 +223,11 @@ fn words(why: &GpuError) -> String {
     format!("{why}{}", hint(why))
 }
 
-fn kind_word(kind: DecoderKind) -> &'static str {
+fn decoded_by(kind: DecoderKind) -> DecodedBy {
     match kind {
-        DecoderKind::Nvdec => "nvdec",
-        DecoderKind::Vaapi => "vaapi",
-        _ => "software",
+        DecoderKind::Nvdec => DecodedBy::Nvdec,
+        DecoderKind::Vaapi => DecodedBy::Vaapi,
+        _ => DecodedBy::Software,
     }
 }
 

@@ -9,7 +9,7 @@ use super::branch::Packets;
 ///
 /// Times are `CLOCK_MONOTONIC` nanoseconds. Nobody wants any at first.
 #[derive(Debug, Default)]
-pub(crate) struct Demand {
+pub struct Demand {
     /// 0: nobody does.
     since_ns: AtomicU64,
     /// When the last one had gone.
@@ -20,7 +20,7 @@ pub(crate) struct Demand {
 
 impl Demand {
     /// Somebody is there. Nothing that arrived before `now_ns` is meant for them.
-    pub(crate) fn begin(&self, now_ns: u64) {
+    pub fn begin(&self, now_ns: u64) {
         // Partner: the check under the queue's lock in `PacketQueue::park_unless`. Either it sees the demand,
         // or it has parked before we wake it.
         self.since_ns.store(now_ns.max(1), Ordering::SeqCst);
@@ -30,13 +30,13 @@ impl Demand {
     }
 
     /// Nobody is there any more.
-    pub(crate) fn end(&self, now_ns: u64) {
+    pub fn end(&self, now_ns: u64) {
         self.gone_ns.store(now_ns, Ordering::Relaxed);
         self.since_ns.store(0, Ordering::SeqCst);
     }
 
     /// Since when somebody is there; `None` when nobody is.
-    pub(crate) fn since_ns(&self) -> Option<u64> {
+    pub fn since_ns(&self) -> Option<u64> {
         let since_ns = self.since_ns.load(Ordering::SeqCst);
         (since_ns != 0).then_some(since_ns)
     }

@@ -9,11 +9,12 @@ use vas_media::{
     StopFlag,
 };
 
-use super::Shown;
+use vas_status::InputState;
+
 use super::backoff::Backoff;
 use super::feed::Feed;
-use super::state::{State, StreamFacts};
-use crate::config::Input;
+use super::state::{InputStats, state_after, stream_report};
+use vas_config::Input;
 
 /// All that the thread needs.
 pub(super) struct Demux {
@@ -21,7 +22,7 @@ pub(super) struct Demux {
     clients: ClientLadder,
     stop: StopFlag,
     feeds: Vec<Feed>,
-    shown: Arc<Shown>,
+    stats: Arc<InputStats>,
 }
 
 /// How a stream came to its end.
@@ -52,32 +53,37 @@ impl Failure {
 }
 
 impl Demux {
-    pub(super) fn new(input: &Input, stop: StopFlag, feeds: Vec<Feed>, shown: Arc<Shown>) -> Self {
+    pub(super) fn new(
+        input: &Input,
+        stop: StopFlag,
+        feeds: Vec<Feed>,
+        stats: Arc<InputStats>,
+    ) -> Self {
         let sound = feeds.iter().any(Feed::takes_sound);
         let request = SourceRequest { sound, ..request(input) };
-        Self { request, clients: ClientLadder::new(), stop, feeds, shown }
+        Self { request, clients: ClientLadder::new(), stop, feeds, stats }
     }
 
     pub(super) fn run(mut self) {
         let mut backoff = Backoff::seeded(RandomState::new().hash_one(&self.request.url));
         loop {
-            self.shown.state.set(State::Connecting, "");
+            self.stats.state.set(InputState::Connecting, "");
             let failure = match self.stream() {
                 Over::Stopped => return,
                 Over::Played => {
                     tracing::info!("played to its end");
-                    self.shown.state.set(State::Ended, "the file was played to its end");
+                    self.stats.state.set(InputState::Ended, "the file was played to its end");
                     return;
                 }
                 Over::Failed(failure) => failure,
             };
-            let state = State::after(&failure.kind, failure.streamed.is_some());
-            if state == State::Failed {
+            let state = state_after(&failure.kind, failure.streamed.is_some());
+            if state == InputState::Failed {
                 tracing::error!("{}", failure.kind);
-                self.shown.state.set(state, failure.kind.to_string());
+                self.stats.state.set(state, failure.kind.to_string());
                 return;
             }
-            self.shown.counters.reconnected();
+            self.stats.counters.reconnected();
             // Sound that can't be understood ends the whole session in some clients.
             if self.request.sound && matches!(failure.kind, SourceErrorKind::Garbage(_)) {
                 tracing::warn!(
@@ -91,7 +97,7 @@ impl Demux {
             let wait = backoff.failed(failure.streamed.unwrap_or_default());
             let (wait, reason) = with_old_session(wait, &failure);
             tracing::warn!("{reason}; trying again in {:.1} s", wait.as_secs_f32());
-            self.shown.state.set(state, reason);
+            self.stats.state.set(state, reason);
             if self.stop.wait_for(wait) {
                 return;
             }
@@ -120,7 +126,7 @@ impl Demux {
         let stream = source.stream();
         tracing::info!("{stream} over {}", stream.carrier);
         let (carrier, client) = (stream.carrier, stream.client);
-        self.shown.state.set_stream(StreamFacts::of(stream));
+        self.stats.state.set_stream(stream_report(stream));
         self.feeds.iter().for_each(|feed| feed.begin(stream));
         let mut first = None;
         let end = self.packets(source.as_mut(), &mut first);
@@ -146,7 +152,7 @@ impl Demux {
             // The description may have stated another, and a camera may be set anew.
             if source.stream().size != size {
                 size = source.stream().size;
-                self.shown.state.set_stream(StreamFacts::of(source.stream()));
+                self.stats.state.set_stream(stream_report(source.stream()));
             }
             if packet.is_sound() {
                 self.hand_on_sound(&packet);
@@ -154,9 +160,9 @@ impl Demux {
             }
             if first.is_none() {
                 *first = Some(Instant::now());
-                self.shown.state.set(State::Streaming, "");
+                self.stats.state.set(InputState::Streaming, "");
             }
-            self.shown.counters.received_packet(packet.size());
+            self.stats.counters.received_packet(packet.size());
             self.hand_on(packet);
         }
         Ok(())
@@ -192,7 +198,7 @@ fn with_old_session(wait: Duration, failure: &Failure) -> (Duration, String) {
 }
 
 /// How an input is opened.
-pub(crate) fn request(input: &Input) -> SourceRequest {
+pub fn request(input: &Input) -> SourceRequest {
     SourceRequest {
         url: input.url.to_secret_string(),
         transport: input.transport,

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use vas_media::{Packet, StreamInfo};
 
-use super::branch::{Branch, BranchShown, Packets};
+use super::branch::{Branch, BranchStats, Packets};
 
 /// Where the demux thread puts a branch's packets; it never waits there.
 #[derive(Clone)]
 pub(super) struct Feed {
     packets: Arc<Packets>,
-    shown: Arc<dyn BranchShown>,
+    stats: Arc<dyn BranchStats>,
     takes_sound: bool,
 }
 
 impl Feed {
     pub(super) fn to(branch: &dyn Branch) -> Self {
         let packets = Arc::new(Packets::new(branch.limits()));
-        Self { packets, shown: branch.shown(), takes_sound: branch.takes_sound() }
+        Self { packets, stats: branch.stats(), takes_sound: branch.takes_sound() }
     }
 
     pub(super) fn takes_sound(&self) -> bool {
@@ -31,15 +31,15 @@ impl Feed {
     }
 
     pub(super) fn begin(&self, stream: &StreamInfo) {
-        self.shown.dropped(self.packets.push_stream(stream.clone()));
+        self.stats.dropped(self.packets.push_stream(stream.clone()));
     }
 
     pub(super) fn packet(&self, packet: Packet) {
-        self.shown.dropped(self.packets.push(packet));
+        self.stats.dropped(self.packets.push(packet));
     }
 
     pub(super) fn end(&self) {
-        self.shown.dropped(self.packets.push_end());
+        self.stats.dropped(self.packets.push_end());
     }
 
     pub(super) fn close(&self) {
@@ -47,7 +47,7 @@ impl Feed {
     }
 
     pub(super) fn panicked(&self) {
-        self.shown.panicked();
+        self.stats.panicked();
         self.close();
     }
 }

@@ -3,8 +3,8 @@
 
 use vas_media::GpuError;
 
-use crate::config::Decode;
 use crate::gpus::Rest;
+use vas_config::Decode;
 
 /// So long a GPU must have decoded before its next failure counts as the first.
 const STEADY_NS: u64 = 60_000_000_000;

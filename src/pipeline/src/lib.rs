@@ -4,6 +4,8 @@
 //! An input knows its branches by one trait ([`Branch`]); what they do with packets, and whether there are
 //! any, changes nothing of what it does itself. Without a branch it counts what it receives, and that is all.
 
+#![forbid(unsafe_code)]
+
 mod backoff;
 mod branch;
 mod counters;
@@ -11,7 +13,9 @@ mod decode;
 mod decoders;
 mod demand;
 mod demux;
+mod exporter;
 mod feed;
+mod gpus;
 mod ladder;
 mod queue;
 mod state;
@@ -23,33 +27,32 @@ use std::thread::JoinHandle;
 
 use vas_frame::CameraId;
 use vas_media::StopFlag;
+use vas_status::InputState;
 
-pub(crate) use backoff::Backoff;
-pub(crate) use branch::{Branch, BranchShown, Limits, Packets};
-pub(crate) use counters::{Counters, DropReason};
-pub(crate) use decode::{Decode, Taker};
-pub(crate) use decoders::Decoders;
-pub(crate) use demand::Demand;
-pub(crate) use demux::request;
-pub(crate) use queue::{Item, PacketQueue, Pushed, Taken};
-pub(crate) use state::DecoderFacts;
-pub(crate) use state::State;
-use state::StateCell;
-pub(crate) use wakeup::Wakeup;
+pub use backoff::Backoff;
+pub use branch::{Branch, BranchStats, Limits, Packets};
+pub use counters::Counters;
+pub use decode::{Decode, FrameSink};
+pub use decoders::Decoders;
+pub use demand::Demand;
+pub use demux::request;
+pub use exporter::{Exported, Exporter};
+pub use gpus::Gpus;
+pub use queue::{Item, PacketQueue, Pushed, Queued, Taken};
+pub use state::{InputStats, StateCell};
+pub use wakeup::Wakeup;
 
-use crate::config::Input;
 use feed::Feed;
+use vas_config::Input;
 
-/// What an input shows of itself.
-#[derive(Debug, Default)]
-pub(crate) struct Shown {
-    pub(crate) counters: Counters,
-    pub(crate) state: StateCell,
-}
+/// Surfaces that a decoder on a GPU is to have beyond its own: one for each frame of the frame path in flight (three),
+/// and one that the decode thread holds. The same with the flag off, and in a build without export: neither may change
+/// an option of a decoder (contract V3).
+pub const EXTRA_SURFACES: u32 = 4;
 
 /// The running threads of a camera.
 #[derive(Debug)]
-pub(crate) struct Pipeline {
+pub struct Pipeline {
     camera: CameraId,
     inputs: Vec<Running>,
     put_off: Vec<PutOff>,
@@ -80,11 +83,13 @@ struct Running {
 }
 
 impl Pipeline {
-    pub(crate) fn new(camera: CameraId) -> Self {
+    /// A camera without inputs yet.
+    pub fn new(camera: CameraId) -> Self {
         Self { camera, inputs: Vec::new(), put_off: Vec::new() }
     }
 
-    pub(crate) fn camera(&self) -> &CameraId {
+    /// Its id.
+    pub fn camera(&self) -> &CameraId {
         &self.camera
     }
 
@@ -92,10 +97,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the system has no thread to give; what was started before runs on until [`stop`](Self::stop).
-    pub(crate) fn start(
+    pub fn start(
         &mut self,
         input: &Input,
-        shown: &Arc<Shown>,
+        stats: &Arc<InputStats>,
         branches: Vec<Box<dyn Branch>>,
     ) -> io::Result<()> {
         let stop = StopFlag::new();
@@ -111,17 +116,17 @@ impl Pipeline {
             let (packets, feed) = (feed.packets(), feed.clone());
             self.spawn(branch.job(), move || branch.run(packets), move || feed.panicked())?;
         }
-        let demux = demux::Demux::new(input, stop, feeds.clone(), Arc::clone(shown));
-        let shown = Arc::clone(shown);
+        let demux = demux::Demux::new(input, stop, feeds.clone(), Arc::clone(stats));
+        let stats = Arc::clone(stats);
         let panicked = move || {
-            shown.state.set(State::Failed, "internal error in the demux thread");
+            stats.state.set(InputState::Failed, "internal error in the demux thread");
             feeds.iter().for_each(Feed::close);
         };
         self.spawn("demux", move || demux.run(), panicked)
     }
 
     /// Whether something waits for a thread.
-    pub(crate) fn has_put_off(&self) -> bool {
+    pub fn has_put_off(&self) -> bool {
         !self.put_off.is_empty()
     }
 
@@ -129,7 +134,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the system has no thread to give; what waits goes on waiting.
-    pub(crate) fn start_put_off(&mut self) -> io::Result<()> {
+    pub fn start_put_off(&mut self) -> io::Result<()> {
         while let Some(PutOff { input, job, feed, branch }) = self.put_off.pop() {
             let (of_thread, of_panic) = (Arc::clone(&branch), feed.clone());
             let packets = feed.packets();
@@ -163,7 +168,7 @@ impl Pipeline {
     }
 
     /// Asks the threads to end; does not wait.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         for input in &self.inputs {
             input.stop.stop();
             input.feeds.iter().for_each(Feed::close);
@@ -171,12 +176,12 @@ impl Pipeline {
     }
 
     /// Whether the threads have ended: [`join`](Self::join) will not wait.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.inputs.iter().flat_map(|input| &input.threads).all(JoinHandle::is_finished)
     }
 
     /// Waits for the threads to end.
-    pub(crate) fn join(self) {
+    pub fn join(self) {
         for thread in self.inputs.into_iter().flat_map(|input| input.threads) {
             // A panic was caught and told in the thread itself.
             let _ = thread.join();
@@ -186,7 +191,7 @@ impl Pipeline {
 
 /// Starts a thread that carries the camera's id into FFmpeg's log. A panic ends what the thread does, in
 /// words, and nothing else.
-pub(crate) fn spawn(
+pub fn spawn(
     job: &'static str,
     camera: &CameraId,
     run: impl FnOnce() + Send + 'static,

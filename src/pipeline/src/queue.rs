@@ -21,7 +21,7 @@ const PACKET_BYTES: usize = 512;
 
 /// What a branch works on, in order.
 #[derive(Debug)]
-pub(crate) enum Item<P = Packet, S = StreamInfo> {
+pub enum Item<P = Packet, S = StreamInfo> {
     /// A stream begins: packets from here on are of it.
     Stream(Box<S>),
     /// A packet of the stream.
@@ -40,7 +40,7 @@ impl<P: Queued, S> Item<P, S> {
 }
 
 /// What the queue must know of a packet.
-pub(crate) trait Queued {
+pub trait Queued {
     /// Bytes that it holds.
     fn bytes(&self) -> usize;
     /// Whether decoding can begin with it.
@@ -79,15 +79,15 @@ impl Queued for Packet {
 
 /// What became of a packet that was pushed, and of those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pushed {
+pub struct Pushed {
     /// Packets dropped because the branch does not keep up.
-    pub(crate) overload: u64,
+    pub overload: u64,
     /// Packets dropped because their stream has had no key frame yet.
-    pub(crate) before_key: u64,
+    pub before_key: u64,
     /// Packets dropped because nobody wanted what they would be decoded to.
-    pub(crate) idle: u64,
+    pub idle: u64,
     /// Packets dropped because the queue is closed: its branch has ended.
-    pub(crate) closed: u64,
+    pub closed: u64,
 }
 
 impl Pushed {
@@ -103,7 +103,7 @@ impl Pushed {
 /// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key frame, so
 /// that what is decoded is never decoded from half its references.
 #[derive(Debug)]
-pub(crate) struct PacketQueue<P = Packet, S = StreamInfo> {
+pub struct PacketQueue<P = Packet, S = StreamInfo> {
     inner: Mutex<Inner<P, S>>,
     filled: Condvar,
     /// For a reader that waits for other things, too.
@@ -131,7 +131,8 @@ enum Gap {
 }
 
 impl<P: Queued, S> PacketQueue<P, S> {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// An empty queue.
+    pub fn new(limits: Limits) -> Self {
         let inner = Inner {
             limits,
             items: VecDeque::new(),
@@ -145,7 +146,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Begins a stream; its first packet will be a key frame, and marked.
-    pub(crate) fn push_stream(&self, stream: S) -> Pushed {
+    pub fn push_stream(&self, stream: S) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -164,7 +165,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Ends a stream.
-    pub(crate) fn push_end(&self) -> Pushed {
+    pub fn push_end(&self) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -181,7 +182,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Adds a packet, or drops it, or drops what is queued in favour of it. Never waits for the reader.
-    pub(crate) fn push(&self, mut packet: P) -> Pushed {
+    pub fn push(&self, mut packet: P) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -247,7 +248,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Takes the next item, waiting for it; `None` once closed.
-    pub(crate) fn pop(&self) -> Option<Item<P, S>> {
+    pub fn pop(&self) -> Option<Item<P, S>> {
         let mut inner = self.lock();
         loop {
             match inner.take() {
@@ -282,12 +283,12 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Takes the next item if there is one.
-    pub(crate) fn try_pop(&self) -> Taken<P, S> {
+    pub fn try_pop(&self) -> Taken<P, S> {
         self.lock().take()
     }
 
     /// Has `wakeup` signalled from now on whenever there may be something to take. The first one stays.
-    pub(crate) fn wakes(&self, wakeup: &Arc<Wakeup>) {
+    pub fn wakes(&self, wakeup: &Arc<Wakeup>) {
         let _ = self.wakeup.set(Arc::clone(wakeup));
         // What came before.
         wakeup.signal();
@@ -301,7 +302,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Ends the queue: nothing more comes out, or goes in.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
         inner.items.clear();
@@ -318,9 +319,12 @@ impl<P: Queued, S> PacketQueue<P, S> {
 
 /// What a reader that does not wait finds.
 #[derive(Debug)]
-pub(crate) enum Taken<P, S> {
+pub enum Taken<P, S> {
+    /// What was next.
     Item(Item<P, S>),
+    /// Nothing waits.
     Nothing,
+    /// The queue is closed, and nothing more comes.
     Closed,
 }
 

@@ -7,22 +7,22 @@ use rustix::event::{EventfdFlags, eventfd};
 
 /// A file descriptor that is readable from [`signal`](Self::signal) to [`clear`](Self::clear).
 #[derive(Debug)]
-pub(crate) struct Wakeup(OwnedFd);
+pub struct Wakeup(OwnedFd);
 
 impl Wakeup {
     /// # Errors
     /// When the process has no descriptor left.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
     /// Wakes; never waits. A count that is full is readable as it is.
-    pub(crate) fn signal(&self) {
+    pub fn signal(&self) {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
     /// Takes the signals that came. What they were for must be looked at afterwards, not before.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }

@@ -7,36 +7,36 @@ use std::time::Duration;
 use vas_frame::CameraId;
 
 use super::sending::Sending;
-use super::{Seat, Shown};
-use crate::config::Producer;
-use crate::pipeline::{Branch, BranchShown, Limits, Packets, Wakeup};
+use super::{ProducerStats, RtpEndpoint};
+use vas_config::Producer;
+use vas_pipeline::{Branch, BranchStats, Limits, Packets, Wakeup};
 
 /// What may wait to be sent: pictures older than that are of no use to viewers of live video.
 const LIMITS: Limits = Limits { bytes: 16 << 20, wait: Some(Duration::from_secs(2)) };
 
 /// The branch of an input that sends its packets.
-pub(crate) struct Copy {
+pub struct Copy {
     camera: CameraId,
     producer: Producer,
-    seat: Seat,
-    shown: Arc<Shown>,
+    endpoint: RtpEndpoint,
+    stats: Arc<ProducerStats>,
     wakeup: Arc<Wakeup>,
 }
 
 impl Copy {
     /// # Errors
     /// When the process has no descriptor left.
-    pub(crate) fn new(
+    pub fn new(
         camera: &CameraId,
         producer: &Producer,
-        seat: Seat,
-        shown: &Arc<Shown>,
+        endpoint: RtpEndpoint,
+        stats: &Arc<ProducerStats>,
     ) -> io::Result<Self> {
         Ok(Self {
             camera: camera.clone(),
             producer: producer.clone(),
-            seat,
-            shown: Arc::clone(shown),
+            endpoint,
+            stats: Arc::clone(stats),
             wakeup: Arc::new(Wakeup::new()?),
         })
     }
@@ -51,12 +51,12 @@ impl Branch for Copy {
         LIMITS
     }
 
-    fn shown(&self) -> Arc<dyn BranchShown> {
-        Arc::clone(&self.shown) as _
+    fn stats(&self) -> Arc<dyn BranchStats> {
+        Arc::clone(&self.stats) as _
     }
 
     fn run(self: Box<Self>, packets: Arc<Packets>) {
-        let Self { camera, producer, seat, shown, wakeup } = *self;
-        Sending::new(&camera, &producer, seat, packets, shown, wakeup, None).run();
+        let Self { camera, producer, endpoint, stats, wakeup } = *self;
+        Sending::new(&camera, &producer, endpoint, packets, stats, wakeup, None).run();
     }
 }

@@ -16,10 +16,11 @@ use vas_rtp::KeyFrames;
 
 use super::frames::{Frames, Numbered};
 use super::sending::{Beginning, KeyWanted, Sending};
-use super::shown::{Counted, Loss, State};
-use super::{Seat, Shown};
-use crate::config::Producer;
-use crate::pipeline::{BranchShown as _, Limits, PacketQueue, Taker, Wakeup, spawn};
+use super::stats::Counted;
+use super::{ProducerStats, RtpEndpoint};
+use vas_config::Producer;
+use vas_pipeline::{BranchStats as _, FrameSink, Limits, PacketQueue, Wakeup, spawn};
+use vas_status::{NotProduced, ProducerState};
 
 /// What may wait to be sent. An encoder's rate control keeps pictures far below this.
 const LIMITS: Limits = Limits { bytes: 8 << 20, wait: Some(Duration::from_secs(2)) };
@@ -42,11 +43,11 @@ impl Beginning for Encoded {
 type Encodings = PacketQueue<Packet, Encoded>;
 
 /// Takes references to decoded frames. Owns the encoder's and the sender's thread, which end with it.
-pub(crate) struct Encode {
+pub struct Encode {
     frames: Arc<Frames>,
     queue: Arc<Encodings>,
     rate: Arc<Rate>,
-    shown: Arc<Shown>,
+    stats: Arc<ProducerStats>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -62,18 +63,18 @@ impl Encode {
     ///
     /// # Errors
     /// When the system has no thread or descriptor to give.
-    pub(crate) fn start(
+    pub fn start(
         camera: &CameraId,
         producer: &Producer,
-        seat: Seat,
-        shown: &Arc<Shown>,
+        endpoint: RtpEndpoint,
+        stats: &Arc<ProducerStats>,
     ) -> io::Result<Self> {
         let parker = Parker::new();
         let mut this = Self {
             frames: Arc::new(Frames::new(&parker)),
             queue: Arc::new(Encodings::new(LIMITS)),
             rate: Arc::new(Rate { stream: AtomicU64::new(0), fps: Mutex::default() }),
-            shown: Arc::clone(shown),
+            stats: Arc::clone(stats),
             threads: Vec::new(),
         };
         let keys = Arc::new(KeyWanted::default());
@@ -81,9 +82,9 @@ impl Encode {
         let sending = Sending::new(
             camera,
             producer,
-            seat,
+            endpoint,
             queue,
-            Arc::clone(shown),
+            Arc::clone(stats),
             wakeup,
             Some(Arc::clone(&keys)),
         );
@@ -93,7 +94,7 @@ impl Encode {
             frames: Arc::clone(&this.frames),
             queue: Arc::clone(&this.queue),
             rate: Arc::clone(&this.rate),
-            shown: Arc::clone(shown),
+            stats: Arc::clone(stats),
             wanted: keys,
             keys: key_frames(producer),
             encoder: None,
@@ -110,10 +111,10 @@ impl Encode {
         camera: &CameraId,
         run: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let (shown, frames, queue) =
-            (Arc::clone(&self.shown), Arc::clone(&self.frames), Arc::clone(&self.queue));
+        let (stats, frames, queue) =
+            (Arc::clone(&self.stats), Arc::clone(&self.frames), Arc::clone(&self.queue));
         let panicked = move || {
-            shown.panicked();
+            stats.panicked();
             frames.close();
             queue.close();
         };
@@ -122,7 +123,7 @@ impl Encode {
     }
 }
 
-impl Taker for Encode {
+impl FrameSink for Encode {
     fn begin(&mut self, stream: &StreamInfo, _: DecoderKind) {
         *self.rate.fps.lock().unwrap_or_else(PoisonError::into_inner) = stream.fps;
         self.rate.stream.fetch_add(1, Ordering::Release);
@@ -131,7 +132,7 @@ impl Taker for Encode {
     fn take(&mut self, frame: &mut Frame) {
         let stream = self.rate.stream.load(Ordering::Relaxed);
         if !self.frames.share(frame, stream) {
-            self.shown.lose(Loss::Encoder, 1);
+            self.stats.lose(NotProduced::Encoder, 1);
         }
     }
 }
@@ -153,7 +154,7 @@ struct Encoding {
     frames: Arc<Frames>,
     queue: Arc<Encodings>,
     rate: Arc<Rate>,
-    shown: Arc<Shown>,
+    stats: Arc<ProducerStats>,
     wanted: Arc<KeyWanted>,
     keys: KeyFrames,
     encoder: Option<Open>,
@@ -178,7 +179,7 @@ impl Encoding {
                 let _ = self.queue.push_stream(Encoded);
             }
             if let Err(error) = self.encode(&mut frame) {
-                self.shown.lose(Loss::NotEncoded, 1);
+                self.stats.lose(NotProduced::NotEncoded, 1);
                 self.report(&error);
             }
             self.frames.done(frame);
@@ -207,9 +208,9 @@ impl Encoding {
         if packet.is_key() {
             self.keys.made(pts_ns, now_ns);
         }
-        self.shown.count(Counted::Encoded, 1);
+        self.stats.count(Counted::Encoded, 1);
         let pushed = self.queue.push(packet);
-        self.shown.dropped(pushed);
+        self.stats.dropped(pushed);
         if pushed.overload > 0 {
             // What waited was dropped, and viewers go on with the next key frame.
             self.keys.want();
@@ -226,7 +227,7 @@ impl Encoding {
         let kbit = request.bit_rate / 1000;
         let words = format!("{} {}x{} {kbit} kbit/s", encoder.name(), out.0, out.1);
         tracing::info!("encoding: {words}");
-        self.shown.set_encoder(words);
+        self.stats.set_encoder(words);
         Ok(Open { encoder, for_size: size })
     }
 
@@ -237,7 +238,7 @@ impl Encoding {
         } else {
             tracing::debug!("{error}");
         }
-        self.shown.set_state(State::Refused, error.to_string());
+        self.stats.set_state(ProducerState::Refused, error.to_string());
     }
 }
 

@@ -5,42 +5,45 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::outlet::Outlet;
-use super::page::Page;
-use crate::config::Producer;
+use super::sockets::RtpSockets;
+use super::stream_state::StreamState;
+use vas_config::Producer;
 
 /// Sockets, and where the stream stands. Viewers see one stream as long as both stay the same: a
 /// PlainTransport with comedia hears the first address that it was sent something from, and no other.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
-    pub(super) outlet: Arc<Outlet>,
-    pub(super) page: Arc<Page>,
+pub struct RtpEndpoint {
+    pub(super) sockets: Arc<RtpSockets>,
+    pub(super) stream_state: Arc<StreamState>,
 }
 
-impl Seat {
+impl RtpEndpoint {
     /// A new one.
     ///
     /// # Errors
     /// When the system gives no socket, no memory or no random numbers.
-    pub(crate) fn take(producer: &Producer) -> io::Result<Self> {
-        Ok(Self { outlet: Arc::new(Outlet::bind(producer)?), page: Arc::new(Page::beginning()?) })
+    pub fn take(producer: &Producer) -> io::Result<Self> {
+        Ok(Self {
+            sockets: Arc::new(RtpSockets::bind(producer)?),
+            stream_state: Arc::new(StreamState::beginning()?),
+        })
     }
 
     /// Second descriptors of all of it, for another process.
     ///
     /// # Errors
     /// When the process has no descriptor left.
-    pub(crate) fn share(&self) -> io::Result<Vec<OwnedFd>> {
-        let mut files = vec![self.page.share()?];
-        files.extend(self.outlet.share()?);
+    pub fn share(&self) -> io::Result<Vec<OwnedFd>> {
+        let mut files = vec![self.stream_state.share()?];
+        files.extend(self.sockets.share()?);
         Ok(files)
     }
 
     /// One that another process has [shared](Self::share); `None` when files are missing.
-    pub(crate) fn of(files: impl IntoIterator<Item = OwnedFd>) -> Option<Self> {
+    pub fn of(files: impl IntoIterator<Item = OwnedFd>) -> Option<Self> {
         let mut files = files.into_iter();
-        let page = Page::of(files.next()?);
-        let outlet = Outlet::of(files.next()?, files.next());
-        Some(Self { outlet: Arc::new(outlet), page: Arc::new(page) })
+        let stream_state = StreamState::of(files.next()?);
+        let sockets = RtpSockets::of(files.next()?, files.next());
+        Some(Self { sockets: Arc::new(sockets), stream_state: Arc::new(stream_state) })
     }
 }

@@ -10,7 +10,7 @@ use vas_media::Frame;
 /// be older: an encoder that is too slow stays so.
 const WAITING: usize = 4;
 /// Decoded pictures that an encoder holds at a time: those that wait, and the one that it works on.
-pub(crate) const HELD_PICTURES: u32 = WAITING as u32 + 1;
+pub const HELD_PICTURES: u32 = WAITING as u32 + 1;
 
 /// The queue. Full is full: a new frame finds no place, rather than pushing out one that waits, because
 /// letting go of a frame may cost the decode thread a call into a GPU's driver.

@@ -8,32 +8,30 @@
 //!
 //! Nothing here depends on whether frames are exported (contract V3).
 
+#![forbid(unsafe_code)]
+
 mod copy;
 mod encoding;
+mod endpoint;
 mod frames;
-mod outlet;
-mod page;
-pub(crate) mod parameters;
+pub mod parameters;
 mod peers;
-mod seat;
 mod sending;
-mod shown;
+mod sockets;
+mod stats;
+mod stream_state;
 
 use vas_frame::CameraId;
 use vas_rtp::Identity;
 
-pub(crate) use copy::Copy;
-pub(crate) use encoding::Encode;
-pub(crate) use frames::HELD_PICTURES;
-pub(crate) use seat::Seat;
-#[cfg(test)]
-pub(crate) use shown::Loss;
-pub(crate) use shown::{Facts, Shown};
-
-use crate::config;
+pub use copy::Copy;
+pub use encoding::Encode;
+pub use endpoint::RtpEndpoint;
+pub use frames::HELD_PICTURES;
+pub use stats::ProducerStats;
 
 /// Whose stream it is, as `vas producer-parameters` tells MediaSoup.
-pub(crate) fn identity(camera: &CameraId, producer: &config::Producer) -> Identity {
+pub fn identity(camera: &CameraId, producer: &vas_config::Producer) -> Identity {
     Identity {
         ssrc: producer.ssrc,
         payload_type: producer.payload_type,

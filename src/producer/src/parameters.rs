@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use vas_rtp::{Identity, Profile, ProfileLevelId};
 
 /// The argument, ready for use.
-pub(crate) fn produce(identity: &Identity, profile: ProfileLevelId) -> Value {
+pub fn produce(identity: &Identity, profile: ProfileLevelId) -> Value {
     json!({
         "kind": "video",
         "rtpParameters": {
@@ -30,7 +30,7 @@ pub(crate) fn produce(identity: &Identity, profile: ProfileLevelId) -> Value {
 }
 
 /// What the router must list for this profile; `None` when every router with H.264 has it.
-pub(crate) fn router_codec(profile: ProfileLevelId) -> Option<String> {
+pub fn router_codec(profile: ProfileLevelId) -> Option<String> {
     match profile.profile() {
         // MediaSoup's own example of H.264, 42e01f, is this one.
         Some(Profile::ConstrainedBaseline) => None,

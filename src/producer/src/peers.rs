@@ -9,8 +9,8 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{Destination, Producer};
-use crate::pipeline::Wakeup;
+use vas_config::{Destination, Producer};
+use vas_pipeline::Wakeup;
 
 /// How long a look-up may take before it is said that there is no answer.
 const LIMIT_NS: u64 = 10_000_000_000;
@@ -253,7 +253,7 @@ mod tests {
     impl Fixture {
         fn new(rtcp: Option<Destination>) -> Self {
             let rtp = Destination::Name { host: "sfu".into(), port: 40_000 };
-            let producer = Producer { rtcp, ..crate::producer::outlet::tests::producer(rtp, None) };
+            let producer = Producer { rtcp, ..crate::sockets::tests::producer(rtp, None) };
             let (answers, coming): (_, Receiver<io::Result<Vec<SocketAddr>>>) = channel();
             let coming = Mutex::new(coming);
             let look = move |host: &str, _: u16| {
@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(fixture.answer(Ok(vec![second]), 11 * S), Told::Found((second, None)));
 
         let to = Destination::Address(second);
-        let producer = crate::producer::outlet::tests::producer(to, None);
+        let producer = crate::sockets::tests::producer(to, None);
         let wakeup = Arc::new(Wakeup::new().unwrap());
         assert!(Peers::of(&producer, Some(second), &wakeup).is_none(), "nothing is to be found");
         let mut peers = Peers::of(&producer, None, &wakeup).unwrap();

@@ -11,13 +11,14 @@ use vas_frame::CameraId;
 use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
 use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
 
-use super::outlet::{Heard, NotSent, Outlet};
-use super::page::Page;
 use super::peers::{Peers, Told};
-use super::shown::{Counted, Loss, Shown, State};
-use super::{Seat, identity};
-use crate::config::Producer;
-use crate::pipeline::{Item, PacketQueue, Taken, Wakeup};
+use super::sockets::{Heard, NotSent, RtpSockets};
+use super::stats::{Counted, ProducerStats};
+use super::stream_state::StreamState;
+use super::{RtpEndpoint, identity};
+use vas_config::Producer;
+use vas_pipeline::{Item, PacketQueue, Taken, Wakeup};
+use vas_status::{NotProduced, ProducerState};
 
 /// The largest datagram of RTCP that is read; what is longer is cut and then refused.
 const MAX_RTCP: usize = 2048;
@@ -70,19 +71,19 @@ impl KeyWanted {
 pub(super) struct Sending<S> {
     sender: Sender<Packet>,
     queue: Arc<PacketQueue<Packet, S>>,
-    outlet: Arc<Outlet>,
+    sockets: Arc<RtpSockets>,
     /// Where the config has names.
     peers: Option<Peers>,
     /// Why it is not known where to send to, as it was logged last.
     no_peer: String,
-    page: Arc<Page>,
-    shown: Arc<Shown>,
+    stream_state: Arc<StreamState>,
+    stats: Arc<ProducerStats>,
     wakeup: Arc<Wakeup>,
     keys: Option<Arc<KeyWanted>>,
     framing: Framing,
     /// Why the stream can't be sent.
     refused: Option<String>,
-    state: State,
+    state: ProducerState,
     last_picture_ns: u64,
     /// When it was last said that nobody is there.
     refused_ns: u64,
@@ -92,19 +93,19 @@ impl<S: Beginning> Sending<S> {
     pub(super) fn new(
         camera: &CameraId,
         producer: &Producer,
-        seat: Seat,
+        endpoint: RtpEndpoint,
         queue: Arc<PacketQueue<Packet, S>>,
-        shown: Arc<Shown>,
+        stats: Arc<ProducerStats>,
         wakeup: Arc<Wakeup>,
         keys: Option<Arc<KeyWanted>>,
     ) -> Self {
-        let Seat { outlet, page } = seat;
-        let peers = Peers::of(producer, outlet.peer(), &wakeup);
-        if peers.is_some() && outlet.peer().is_none() {
-            shown.set_state(State::Waiting, format!("looking {} up", producer.rtp));
+        let RtpEndpoint { sockets, stream_state } = endpoint;
+        let peers = Peers::of(producer, sockets.peer(), &wakeup);
+        if peers.is_some() && sockets.peer().is_none() {
+            stats.set_state(ProducerState::Waiting, format!("looking {} up", producer.rtp));
         }
         // It was written before it came here.
-        let from = page.load().unwrap_or_else(|error| {
+        let from = stream_state.load().unwrap_or_else(|error| {
             tracing::error!("can't read where the stream stands, so viewers see a jump: {error}");
             Continuity::beginning(0, 0)
         });
@@ -112,16 +113,16 @@ impl<S: Beginning> Sending<S> {
         Self {
             sender,
             queue,
-            outlet,
+            sockets,
             peers,
             no_peer: String::new(),
-            page,
-            shown,
+            stream_state,
+            stats,
             wakeup,
             keys,
             framing: Framing::AnnexB,
             refused: None,
-            state: State::Waiting,
+            state: ProducerState::Waiting,
             last_picture_ns: 0,
             refused_ns: 0,
         }
@@ -129,7 +130,7 @@ impl<S: Beginning> Sending<S> {
 
     /// Sends until the queue is closed.
     pub(super) fn run(mut self) {
-        self.shown.set_from(self.outlet.local());
+        self.stats.set_from(self.sockets.local());
         self.queue.wakes(&self.wakeup);
         loop {
             self.wakeup.clear();
@@ -145,15 +146,15 @@ impl<S: Beginning> Sending<S> {
     fn find_peer(&mut self) {
         let Some(peers) = &mut self.peers else { return };
         let now_ns = monotonic_ns();
-        let mut told = peers.advance(now_ns, self.state == State::PeerGone);
+        let mut told = peers.advance(now_ns, self.state == ProducerState::PeerGone);
         if let Told::Found(peer) = told {
-            told = match self.outlet.connect(peer) {
+            told = match self.sockets.connect(peer) {
                 Ok(()) => {
                     tracing::info!("the transport's address is {}", peer.0);
-                    self.shown.set_from(self.outlet.local());
+                    self.stats.set_from(self.sockets.local());
                     self.no_peer.clear();
-                    if self.state != State::Refused {
-                        self.set_state(State::Waiting, "");
+                    if self.state != ProducerState::Refused {
+                        self.set_state(ProducerState::Waiting, "");
                     }
                     Told::Nothing
                 }
@@ -166,8 +167,8 @@ impl<S: Beginning> Sending<S> {
                 tracing::warn!("{words}");
                 self.no_peer.clone_from(&words);
             }
-            if self.state != State::Refused {
-                self.set_state(State::PeerGone, words);
+            if self.state != ProducerState::Refused {
+                self.set_state(ProducerState::PeerGone, words);
             }
         }
     }
@@ -182,27 +183,27 @@ impl<S: Beginning> Sending<S> {
             match self.sender.poll(now) {
                 Poll::Rtp(packet, continuity) => {
                     // Memory that is there can be written; if not, a successor would repeat numbers.
-                    if let Err(error) = self.page.store(continuity) {
+                    if let Err(error) = self.stream_state.store(continuity) {
                         tracing::debug!("can't keep where the stream stands: {error}");
                     }
-                    let sent = self.outlet.send_rtp(packet);
-                    self.shown.count(Counted::Packets, 1);
-                    self.shown.count(Counted::Bytes, packet.len() as u64);
+                    let sent = self.sockets.send_rtp(packet);
+                    self.stats.count(Counted::Packets, 1);
+                    self.stats.count(Counted::Bytes, packet.len() as u64);
                     self.note(sent);
                 }
                 Poll::Rtcp(report) => {
                     // What is wrong with the way out the media tell.
-                    let _ = self.outlet.send_rtcp(report);
+                    let _ = self.sockets.send_rtcp(report);
                 }
                 Poll::Wait(until_ns) => {
                     if !self.sender.is_idle() {
                         return Some(until_ns);
                     }
                     let quiet_ns = self.last_picture_ns + QUIET_NS;
-                    if self.state == State::Sending && now.monotonic_ns >= quiet_ns {
-                        self.set_state(State::Waiting, "no picture comes from the camera");
+                    if self.state == ProducerState::Sending && now.monotonic_ns >= quiet_ns {
+                        self.set_state(ProducerState::Waiting, "no picture comes from the camera");
                     }
-                    let quiet_ns = (self.state == State::Sending).then_some(quiet_ns);
+                    let quiet_ns = (self.state == ProducerState::Sending).then_some(quiet_ns);
                     return Some(until_ns.into_iter().chain(quiet_ns).min());
                 }
             }
@@ -244,7 +245,7 @@ impl<S: Beginning> Sending<S> {
     /// Whether the picture is being sent now.
     fn picture(&mut self, packet: Packet) -> bool {
         if self.refused.is_some() {
-            self.shown.lose(Loss::Refused, 1);
+            self.stats.lose(NotProduced::Refused, 1);
             return false;
         }
         let is_key = packet.is_key();
@@ -258,19 +259,19 @@ impl<S: Beginning> Sending<S> {
         match self.sender.push(picture) {
             Ok(()) => {
                 self.last_picture_ns = monotonic_ns();
-                self.shown.count(Counted::Pictures, 1);
+                self.stats.count(Counted::Pictures, 1);
                 if is_key {
-                    self.shown.count(Counted::KeyFrames, 1);
-                    self.shown.set_profile(self.sender.parameters().profile_level_id());
+                    self.stats.count(Counted::KeyFrames, 1);
+                    self.stats.set_profile(self.sender.parameters().profile_level_id());
                 }
                 true
             }
             Err(Refusal::BeforeKey) => {
-                self.shown.lose(Loss::BeforeKey, 1);
+                self.stats.lose(NotProduced::BeforeKey, 1);
                 false
             }
             Err(refusal) => {
-                self.shown.lose(Loss::Refused, 1);
+                self.stats.lose(NotProduced::Refused, 1);
                 self.refuse(refusal.to_string());
                 if refusal == Refusal::BFrames {
                     self.refused = Some(refusal.to_string());
@@ -281,43 +282,46 @@ impl<S: Beginning> Sending<S> {
     }
 
     fn refuse(&mut self, reason: String) {
-        if self.state != State::Refused {
+        if self.state != ProducerState::Refused {
             tracing::warn!("the producer sends nothing: {reason}");
         }
-        self.set_state(State::Refused, reason);
+        self.set_state(ProducerState::Refused, reason);
     }
 
-    fn set_state(&mut self, state: State, reason: impl Into<String>) {
+    fn set_state(&mut self, state: ProducerState, reason: impl Into<String>) {
         self.state = state;
-        self.shown.set_state(state, reason);
+        self.stats.set_state(state, reason);
     }
 
     /// Takes note of how a packet left.
     fn note(&mut self, sent: Result<(), NotSent>) {
         match sent {
-            Ok(()) if self.state == State::Sending => {}
+            Ok(()) if self.state == ProducerState::Sending => {}
             Ok(()) if self.is_gone() => {}
             Ok(()) => {
                 tracing::info!("sending to the transport");
-                self.set_state(State::Sending, "");
+                self.set_state(ProducerState::Sending, "");
             }
-            Err(NotSent::Full) => self.shown.lose(Loss::SocketFull, 1),
+            Err(NotSent::Full) => self.stats.lose(NotProduced::SocketFull, 1),
             // Which was told by whoever looks it up.
-            Err(NotSent::NoPeer) => self.shown.lose(Loss::NotSent, 1),
+            Err(NotSent::NoPeer) => self.stats.lose(NotProduced::NotSent, 1),
             Err(NotSent::PeerGone) => {
-                self.shown.lose(Loss::PeerGone, 1);
+                self.stats.lose(NotProduced::PeerGone, 1);
                 self.refused_ns = monotonic_ns();
-                if self.state != State::PeerGone {
+                if self.state != ProducerState::PeerGone {
                     tracing::warn!("nobody is at the transport's address (ICMP)");
-                    self.set_state(State::PeerGone, "nobody is at the transport's address (ICMP)");
+                    self.set_state(
+                        ProducerState::PeerGone,
+                        "nobody is at the transport's address (ICMP)",
+                    );
                 }
             }
             Err(NotSent::Failed(error)) => {
-                self.shown.lose(Loss::NotSent, 1);
-                if self.state != State::PeerGone {
+                self.stats.lose(NotProduced::NotSent, 1);
+                if self.state != ProducerState::PeerGone {
                     tracing::warn!("can't send to the transport: {error}");
                     self.set_state(
-                        State::PeerGone,
+                        ProducerState::PeerGone,
                         format!("can't send to the transport: {error}"),
                     );
                 }
@@ -327,14 +331,15 @@ impl<S: Beginning> Sending<S> {
 
     /// Whether nobody was there a moment ago.
     fn is_gone(&self) -> bool {
-        self.state == State::PeerGone && monotonic_ns() < self.refused_ns.saturating_add(GONE_NS)
+        self.state == ProducerState::PeerGone
+            && monotonic_ns() < self.refused_ns.saturating_add(GONE_NS)
     }
 
     /// Reads what the transport sends back.
     fn hear(&mut self) {
         let mut buffer = [0; MAX_RTCP];
         for _ in 0..MAX_HEARD {
-            let datagram = match self.outlet.receive(&mut buffer) {
+            let datagram = match self.sockets.receive(&mut buffer) {
                 Heard::Datagram(datagram) => datagram,
                 Heard::Refused => {
                     self.note(Err(NotSent::PeerGone));
@@ -343,10 +348,10 @@ impl<S: Beginning> Sending<S> {
                 Heard::Nothing => return,
             };
             let feedback = self.sender.receive(datagram);
-            self.shown.count(Counted::Pli, feedback.pli.into());
-            self.shown.count(Counted::Fir, feedback.fir.into());
+            self.stats.count(Counted::Pli, feedback.pli.into());
+            self.stats.count(Counted::Fir, feedback.fir.into());
             if let Some(reception) = feedback.reception {
-                self.shown.set_reception(reception);
+                self.stats.set_reception(reception);
             }
             if let (true, Some(keys)) = (feedback.wants_key_frame(), &self.keys) {
                 keys.want();
@@ -357,7 +362,7 @@ impl<S: Beginning> Sending<S> {
     /// Sleeps until `until_ns`, a picture or RTCP comes. While a picture is being sent the next one is no
     /// reason to wake.
     fn wait(&self, until_ns: Option<u64>) {
-        let (rtp, rtcp) = self.outlet.descriptors();
+        let (rtp, rtcp) = self.sockets.descriptors();
         let queue = self.sender.is_idle().then(|| self.wakeup.as_fd());
         // A place that has nothing to wait for waits for RTP once more.
         let watched = [rtp, rtcp.unwrap_or(rtp), queue.unwrap_or(rtp)];

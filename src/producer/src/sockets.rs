@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 
 use super::peers::Peer;
-use crate::config::{Destination, Producer};
+use vas_config::{Destination, Producer};
 
 /// Where a producer's packets go out. Connected, so that the kernel lets in what comes from the transport
 /// and nothing else, and tells when nobody is there (ICMP).
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct RtpSockets {
     rtp: UdpSocket,
     /// `None`: RTCP goes over the first.
     rtcp: Option<UdpSocket>,
@@ -42,7 +42,7 @@ pub(crate) enum NotSent {
     Failed(io::Error),
 }
 
-impl Outlet {
+impl RtpSockets {
     /// Binds to ports that the system chooses. What has a name is connected once that was looked up, and what
     /// can't be reached yet (a host that has no network while it boots) once it can.
     ///
@@ -66,14 +66,14 @@ impl Outlet {
                 socket.set_nonblocking(true)?;
                 Ok::<_, io::Error>(socket)
             };
-            let outlet = Self {
+            let sockets = Self {
                 rtp: bind(rtp)?,
                 rtcp: rtcp.map(bind).transpose()?,
                 connected: AtomicBool::new(false),
             };
             // Who sends tries again, and says why.
-            let _ = outlet.connect((rtp, rtcp));
-            return Ok(outlet);
+            let _ = sockets.connect((rtp, rtcp));
+            return Ok(sockets);
         }
         let (rtp, rtcp) = (bind_for_any()?, rtcp.map(|_| bind_for_any()).transpose()?);
         Ok(Self { rtp, rtcp, connected: AtomicBool::new(false) })
@@ -223,11 +223,11 @@ fn send(socket: &UdpSocket, packet: &[u8]) -> Result<(), NotSent> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::Video;
     use rustix::event::{PollFd, PollFlags, poll};
     use std::time::Duration;
+    use vas_config::Video;
 
-    pub(in crate::producer) fn producer(rtp: Destination, rtcp: Option<SocketAddr>) -> Producer {
+    pub(crate) fn producer(rtp: Destination, rtcp: Option<SocketAddr>) -> Producer {
         Producer {
             rtp,
             rtcp: rtcp.map(Destination::Address),
@@ -254,47 +254,48 @@ pub(super) mod tests {
     #[test]
     fn two_ports_are_two_sockets() {
         let (rtp, rtcp) = (peer(), peer());
-        let outlet = Outlet::bind(&producer(Destination::Address(rtp.1), Some(rtcp.1))).unwrap();
-        outlet.send_rtp(b"media").unwrap();
-        outlet.send_rtcp(b"report").unwrap();
+        let sockets =
+            RtpSockets::bind(&producer(Destination::Address(rtp.1), Some(rtcp.1))).unwrap();
+        sockets.send_rtp(b"media").unwrap();
+        sockets.send_rtcp(b"report").unwrap();
         let mut buffer = [0; 100];
         let (length, from) = rtcp.0.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"report");
         rtcp.0.send_to(b"feedback", from).unwrap();
-        until_readable(outlet.descriptors().1.unwrap());
-        assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(b"feedback"));
-        assert_eq!(outlet.receive(&mut buffer), Heard::Nothing);
+        until_readable(sockets.descriptors().1.unwrap());
+        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
+        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
     }
 
     #[test]
     fn who_has_a_name_is_sent_to_once_its_address_is_known_and_until_another_is() {
         let name = Destination::Name { host: "sfu".into(), port: 1 };
-        let outlet = Outlet::bind(&producer(name, None)).unwrap();
-        assert!(matches!(outlet.send_rtp(b"1"), Err(NotSent::NoPeer)));
-        assert_eq!((outlet.peer(), outlet.local()), (None, None));
+        let sockets = RtpSockets::bind(&producer(name, None)).unwrap();
+        assert!(matches!(sockets.send_rtp(b"1"), Err(NotSent::NoPeer)));
+        assert_eq!((sockets.peer(), sockets.local()), (None, None));
         let mut buffer = [0; 100];
         let (one, two) = (peer(), peer());
         // A stranger, who is not heard, then or later.
-        let port = outlet.rtp.local_addr().unwrap().port();
+        let port = sockets.rtp.local_addr().unwrap().port();
         two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
-        until_readable(outlet.descriptors().0);
-        assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(&[]));
+        until_readable(sockets.descriptors().0);
+        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(&[]));
         two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
-        until_readable(outlet.descriptors().0);
+        until_readable(sockets.descriptors().0);
         for (socket, address) in [&one, &two] {
-            outlet.connect((*address, None)).unwrap();
-            assert_eq!(outlet.receive(&mut buffer), Heard::Nothing);
-            assert_eq!(outlet.peer(), Some(*address));
-            outlet.send_rtp(b"media").unwrap();
+            sockets.connect((*address, None)).unwrap();
+            assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+            assert_eq!(sockets.peer(), Some(*address));
+            sockets.send_rtp(b"media").unwrap();
             let (length, from) = socket.recv_from(&mut buffer).unwrap();
-            assert_eq!((&buffer[..length], Some(from)), (&b"media"[..], outlet.local()));
+            assert_eq!((&buffer[..length], Some(from)), (&b"media"[..], sockets.local()));
             socket.send_to(b"feedback", from).unwrap();
-            until_readable(outlet.descriptors().0);
-            assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(b"feedback"));
+            until_readable(sockets.descriptors().0);
+            assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
         }
         // Whoever is given the sockets goes on.
-        let mut files = outlet.share().unwrap().into_iter();
-        let other = Outlet::of(files.next().unwrap(), files.next());
+        let mut files = sockets.share().unwrap().into_iter();
+        let other = RtpSockets::of(files.next().unwrap(), files.next());
         assert_eq!(other.peer(), Some(two.1));
         other.send_rtp(b"more").unwrap();
     }
@@ -303,12 +304,12 @@ pub(super) mod tests {
     fn who_can_not_be_reached_yet_is_connected_to_later() {
         // Not without SO_BROADCAST.
         let nowhere = Destination::Address("255.255.255.255:5000".parse().unwrap());
-        let outlet = Outlet::bind(&producer(nowhere, None)).unwrap();
-        assert!(matches!(outlet.send_rtp(b"1"), Err(NotSent::NoPeer)));
-        assert_eq!(outlet.peer(), None);
+        let sockets = RtpSockets::bind(&producer(nowhere, None)).unwrap();
+        assert!(matches!(sockets.send_rtp(b"1"), Err(NotSent::NoPeer)));
+        assert_eq!(sockets.peer(), None);
         let (socket, address) = peer();
-        outlet.connect((address, None)).unwrap();
-        outlet.send_rtp(b"2").unwrap();
+        sockets.connect((address, None)).unwrap();
+        sockets.send_rtp(b"2").unwrap();
         let mut buffer = [0; 100];
         assert_eq!(socket.recv(&mut buffer).unwrap(), 1);
     }
@@ -316,30 +317,30 @@ pub(super) mod tests {
     #[test]
     fn strangers_are_not_heard() {
         let (known, stranger) = (peer(), peer());
-        let outlet = Outlet::bind(&producer(Destination::Address(known.1), None)).unwrap();
-        let port = outlet.local().unwrap().port();
+        let sockets = RtpSockets::bind(&producer(Destination::Address(known.1), None)).unwrap();
+        let port = sockets.local().unwrap().port();
         stranger.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
         known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
         let mut buffer = [0; 100];
-        until_readable(outlet.descriptors().0);
-        assert_eq!(outlet.receive(&mut buffer), Heard::Datagram(b"pli of the peer"));
-        assert_eq!(outlet.receive(&mut buffer), Heard::Nothing);
+        until_readable(sockets.descriptors().0);
+        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"pli of the peer"));
+        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
     }
 
     #[test]
     fn a_peer_that_is_gone_is_told_and_may_come_back() {
         let (socket, address) = peer();
-        let outlet = Outlet::bind(&producer(Destination::Address(address), None)).unwrap();
+        let sockets = RtpSockets::bind(&producer(Destination::Address(address), None)).unwrap();
         drop(socket);
-        outlet.send_rtp(b"1").unwrap();
+        sockets.send_rtp(b"1").unwrap();
         // Over loopback the refusal is there when the call returns.
-        assert!(matches!(outlet.send_rtp(b"2"), Err(NotSent::PeerGone)));
+        assert!(matches!(sockets.send_rtp(b"2"), Err(NotSent::PeerGone)));
         // Whoever asks first is told, and the other is not.
-        assert_eq!(outlet.receive(&mut [0; 9]), Heard::Refused);
-        outlet.send_rtp(b"2").unwrap();
+        assert_eq!(sockets.receive(&mut [0; 9]), Heard::Refused);
+        sockets.send_rtp(b"2").unwrap();
         let back = UdpSocket::bind(address).unwrap();
-        let _ = outlet.send_rtp(b"3");
-        outlet.send_rtp(b"4").unwrap();
+        let _ = sockets.send_rtp(b"3");
+        sockets.send_rtp(b"4").unwrap();
         let mut buffer = [0; 10];
         let length = back.recv(&mut buffer).unwrap();
         assert!(length == 1);

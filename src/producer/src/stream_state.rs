@@ -12,9 +12,9 @@ use vas_rtp::Continuity;
 /// Keeps a stream's [`Continuity`] in memory that outlives the process that writes it: a file without a name,
 /// of which the supervisor holds a second descriptor.
 #[derive(Debug)]
-pub(crate) struct Page(File);
+pub(crate) struct StreamState(File);
 
-impl Page {
+impl StreamState {
     /// A stream that begins at random numbers (RFC 3550, 5.1).
     ///
     /// # Errors
@@ -25,9 +25,9 @@ impl Page {
         let [a, b, c, d, e, f] = random;
         let (sequence, offset) = (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
         let file = rustix::fs::memfd_create("vas-stream", MemfdFlags::CLOEXEC)?;
-        let page = Self(file.into());
-        page.store(Continuity::beginning(sequence, offset))?;
-        Ok(page)
+        let stream_state = Self(file.into());
+        stream_state.store(Continuity::beginning(sequence, offset))?;
+        Ok(stream_state)
     }
 
     /// A page that another process has made.

@@ -1,6 +1,6 @@
 //! A producer's threads against a socket that plays the transport.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use vas_frame::CameraId;
 use vas_media::{Packet, RtspClient, SourceRequest, StopFlag, StreamInfo, Transport};
 
-use super::shown::State;
 use super::*;
-use crate::config::Video;
-use crate::pipeline::{Branch, Packets};
+use vas_config::Video;
+use vas_pipeline::{Branch, Packets};
+use vas_status::ProducerState;
 
 /// What came at the transport.
 struct Peer {
     socket: UdpSocket,
-    producer: config::Producer,
+    producer: vas_config::Producer,
 }
 
 impl Peer {
@@ -25,8 +25,8 @@ impl Peer {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         // Only for a test that fails.
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let producer = config::Producer {
-            rtp: config::Destination::Address(socket.local_addr().unwrap()),
+        let producer = vas_config::Producer {
+            rtp: vas_config::Destination::Address(socket.local_addr().unwrap()),
             rtcp: None,
             ssrc: 7,
             payload_type: 96,
@@ -67,25 +67,25 @@ impl Peer {
 /// A branch that runs.
 struct Running {
     packets: Arc<Packets>,
-    shown: Arc<Shown>,
+    stats: Arc<ProducerStats>,
     thread: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(peer: &Peer, seat: Seat) -> Self {
+    fn start(peer: &Peer, endpoint: RtpEndpoint) -> Self {
         let camera = CameraId::new("gate").unwrap();
-        let shown = Arc::new(Shown::new(&peer.producer));
-        let copy = Box::new(Copy::new(&camera, &peer.producer, seat, &shown).unwrap());
+        let stats = Arc::new(ProducerStats::new(&peer.producer));
+        let copy = Box::new(Copy::new(&camera, &peer.producer, endpoint, &stats).unwrap());
         let packets = Arc::new(Packets::new(copy.limits()));
         let of_thread = Arc::clone(&packets);
         let thread = std::thread::spawn(move || copy.run(of_thread));
-        Self { packets, shown, thread }
+        Self { packets, stats, thread }
     }
 
-    fn stop(self) -> Arc<Shown> {
+    fn stop(self) -> Arc<ProducerStats> {
         self.packets.close();
         self.thread.join().unwrap();
-        self.shown
+        self.stats
     }
 }
 
@@ -128,20 +128,23 @@ const BASELINE: [&str; 6] = ["-c:v", "libx264", "-bf", "0", "-g", "5"];
 fn one_stream_across_connections_and_processes() {
     let (stream, packets) = clip(&BASELINE);
     let peer = Peer::new();
-    let seat = Seat::take(&peer.producer).unwrap();
+    let endpoint = RtpEndpoint::take(&peer.producer).unwrap();
     let mut seen = Vec::new();
     for _ in 0..2 {
         // As another process would have it: by descriptors of its own.
-        let files = seat.share().unwrap();
-        let running = Running::start(&peer, Seat::of(files).unwrap());
+        let files = endpoint.share().unwrap();
+        let running = Running::start(&peer, RtpEndpoint::of(files).unwrap());
         for _ in 0..2 {
             play(&running, &stream, &packets);
             (0..packets.len()).for_each(|_| seen.push(peer.picture()));
         }
-        let facts = running.stop().facts();
-        assert_eq!((facts.pictures, facts.key_frames), (20, 4));
-        assert_eq!(facts.profile.unwrap().to_string().len(), 6);
-        assert_eq!((facts.state, facts.lost.values().sum::<u64>()), (State::Sending, 0));
+        let report = running.stop().report();
+        assert_eq!((report.pictures, report.key_frames), (20, 4));
+        assert_eq!(report.profile_level_id.unwrap().len(), 6);
+        assert_eq!(
+            (report.state, report.dropped.values().sum::<u64>()),
+            (ProducerState::Sending, 0)
+        );
     }
     let packets: Vec<_> = seen.iter().flatten().collect();
     for pair in packets.windows(2) {
@@ -158,16 +161,16 @@ fn one_stream_across_connections_and_processes() {
 fn requests_for_key_frames_are_counted() {
     let (stream, packets) = clip(&BASELINE);
     let peer = Peer::new();
-    let running = Running::start(&peer, Seat::take(&peer.producer).unwrap());
+    let running = Running::start(&peer, RtpEndpoint::take(&peer.producer).unwrap());
     play(&running, &stream, &packets);
     peer.picture();
-    let from = running.shown.facts().from.unwrap();
+    let from = running.stats.report().from.unwrap();
     let pli = [0x81, 206, 0, 2, 0, 0, 0, 9, 0, 0, 0, 7];
     let fir = [0x84, 206, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 0, 0];
-    let to = (Ipv4Addr::LOCALHOST, from.port());
+    let to = (Ipv4Addr::LOCALHOST, from.parse::<SocketAddr>().unwrap().port());
     peer.socket.send_to(&pli, to).unwrap();
     peer.socket.send_to(&fir, to).unwrap();
-    let counted = || (running.shown.facts().pli, running.shown.facts().fir);
+    let counted = || (running.stats.report().pli, running.stats.report().fir);
     while counted() != (1, 1) {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -179,14 +182,14 @@ fn what_viewers_could_not_show_is_refused_in_words() {
     let peer = Peer::new();
     let refused = |arguments: &[&str]| {
         let (stream, packets) = clip(arguments);
-        let running = Running::start(&peer, Seat::take(&peer.producer).unwrap());
+        let running = Running::start(&peer, RtpEndpoint::take(&peer.producer).unwrap());
         play(&running, &stream, &packets);
-        while running.shown.facts().lost["refused"] == 0 {
+        while running.stats.report().dropped["refused"] == 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let facts = running.stop().facts();
-        assert_eq!(facts.state, State::Refused);
-        facts.reason
+        let report = running.stop().report();
+        assert_eq!(report.state, ProducerState::Refused);
+        report.reason
     };
     let b_frames = refused(&["-c:v", "libx264", "-bf", "2", "-b_strategy", "0"]);
     assert!(b_frames.contains("B-frames") && b_frames.contains("h264"), "{b_frames}");
@@ -201,9 +204,9 @@ fn a_peer_that_is_gone_is_said_and_found_again() {
     let address = socket.local_addr().unwrap();
     drop(socket);
     let peer = Peer { socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), producer };
-    let running = Running::start(&peer, Seat::take(&peer.producer).unwrap());
+    let running = Running::start(&peer, RtpEndpoint::take(&peer.producer).unwrap());
     play(&running, &stream, &packets);
-    while running.shown.facts().state != State::PeerGone {
+    while running.stats.report().state != ProducerState::PeerGone {
         std::thread::sleep(Duration::from_millis(5));
     }
     let peer = Peer { socket: UdpSocket::bind(address).unwrap(), producer: peer.producer };
@@ -211,12 +214,12 @@ fn a_peer_that_is_gone_is_said_and_found_again() {
     play(&running, &stream, &packets);
     peer.picture();
     // Once nothing has been heard of its absence for a while.
-    while running.shown.facts().state != State::Sending {
+    while running.stats.report().state != ProducerState::Sending {
         play(&running, &stream, &packets);
         std::thread::sleep(Duration::from_millis(100));
     }
-    let facts = running.stop().facts();
-    assert!(facts.lost["peer_gone"] > 0);
+    let report = running.stop().report();
+    assert!(report.dropped["peer_gone"] > 0);
 }
 
 #[test]
@@ -228,29 +231,29 @@ fn a_full_socket_is_counted_and_holds_up_no_picture() {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     rustix::net::sockopt::set_socket_send_buffer_size(&ours, 8192).unwrap();
-    let mut files = Seat::take(&peer.producer).unwrap().share().unwrap();
+    let mut files = RtpEndpoint::take(&peer.producer).unwrap().share().unwrap();
     files[1] = ours.into();
-    let running = Running::start(&peer, Seat::of(files).unwrap());
+    let running = Running::start(&peer, RtpEndpoint::of(files).unwrap());
     const ROUNDS: u64 = 5;
     for round in 1..=ROUNDS {
         play(&running, &stream, &packets);
         // Every picture goes its way, or this waits for ever.
-        while running.shown.facts().pictures < round * packets.len() as u64 {
+        while running.stats.report().pictures < round * packets.len() as u64 {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    let facts = running.stop().facts();
+    let report = running.stop().report();
     theirs.set_nonblocking(true).unwrap();
     let mut buffer = [0; 2000];
     let came = std::iter::from_fn(|| theirs.recv(&mut buffer).ok().map(|_| buffer[1]));
     let media = came.filter(|kind| !(200..=204).contains(kind)).count() as u64;
-    assert!(media > 0 && facts.lost["socket_full"] > 0, "{media} packets came, {facts:?}");
+    assert!(media > 0 && report.dropped["socket_full"] > 0, "{media} packets came, {report:?}");
     assert_eq!(
-        facts.packets - facts.lost["socket_full"],
+        report.packets - report.dropped["socket_full"],
         media,
         "each is counted that did not leave"
     );
     let others: u64 =
-        facts.lost.iter().filter(|(why, _)| *why != "socket_full").map(|(_, n)| n).sum();
-    assert_eq!((others, facts.state), (0, State::Sending));
+        report.dropped.iter().filter(|(why, _)| *why != "socket_full").map(|(_, n)| n).sum();
+    assert_eq!((others, report.state), (0, ProducerState::Sending));
 }

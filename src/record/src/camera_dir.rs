@@ -20,7 +20,7 @@ const FILE_MODE: u32 = 0o640;
 
 /// The folder of a camera's recordings, which is ours alone as long as this exists.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(super) struct CameraDir {
     dir: PathBuf,
     /// Its lock goes with it, also when the process dies.
     lock: File,
@@ -33,7 +33,7 @@ pub(super) struct Found {
     pub(super) bytes: u64,
 }
 
-impl Home {
+impl CameraDir {
     /// Takes the folder of `camera` in `dir`, which must be there: a disk that is not mounted must not have its
     /// recordings on another.
     pub(super) fn take(dir: &Path, camera: &CameraId) -> Result<Self, RecordError> {

@@ -5,17 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::home::{Found, Home};
+use super::camera_dir::{CameraDir, Found};
 use super::name::Name;
 use super::retention::Kept;
-use crate::config::Keep;
+use vas_config::Keep;
 
 /// Written by the camera's recorder, read and shortened by the housekeeper.
 ///
 /// The wall clock is believed once, when a folder is read; from then on recordings age by a clock that nobody
 /// sets, and what was recorded later is younger, whatever its name says.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct RecordingIndex {
     pub(super) keep: Keep,
     inner: Mutex<Inner>,
 }
@@ -27,13 +27,19 @@ struct Inner {
     recordings: Vec<(Name, Kept)>,
 }
 
-impl Shelf {
+impl RecordingIndex {
     pub(super) fn new(keep: Keep) -> Self {
         Self { keep, inner: Mutex::default() }
     }
 
     /// Takes up what a folder holds that was taken, at `now_ns`, which the wall clock calls `now`.
-    pub(super) fn fill(&self, home: &Home, found: Vec<Found>, now: Timestamp, now_ns: i64) {
+    pub(super) fn fill(
+        &self,
+        camera_dir: &CameraDir,
+        found: Vec<Found>,
+        now: Timestamp,
+        now_ns: i64,
+    ) {
         let mut inner = self.lock();
         let known = std::mem::take(&mut inner.recordings);
         let began_ns = |name: Name| match known.iter().find(|(known, _)| *known == name) {
@@ -46,7 +52,7 @@ impl Shelf {
             .map(|Found { name, bytes }| (name, Kept { began_ns: began_ns(name), bytes }))
             .collect();
         inner.recordings.sort_by_key(|(name, kept)| (kept.began_ns, *name));
-        inner.dir = Some(home.dir().to_owned());
+        inner.dir = Some(camera_dir.dir().to_owned());
     }
 
     /// Adds the newest.

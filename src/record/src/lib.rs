@@ -5,19 +5,22 @@
 //! are read, written, named and deleted on the recorders' own threads and the housekeeper's, which may wait for
 //! a disk as long as it takes; what waits for them meanwhile is bounded.
 
+#![forbid(unsafe_code)]
+
+mod camera_dir;
 mod error;
-mod facts;
-mod home;
+mod index;
 mod library;
 mod mend;
 mod name;
-mod neighbours;
+mod neighbors;
 mod recorder;
 mod retention;
-mod shelf;
+mod stats;
 
-pub(crate) use facts::RecordFacts;
-pub(crate) use library::Library;
+pub use library::Library;
+pub use recorder::Recorder;
+pub use stats::RecorderStats;
 
 #[cfg(test)]
 mod tests;

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use vas_frame::CameraId;
 
-use super::facts::RecordFacts;
-use super::neighbours::{self, Trust};
+use super::index::RecordingIndex;
+use super::neighbors::{self, Trust};
 use super::now_ns;
 use super::recorder::Recorder;
 use super::retention::{Holding, Kept, expired};
-use super::shelf::Shelf;
-use crate::config::{Keep, Record};
+use super::stats::RecorderStats;
+use vas_config::{Keep, Record};
 
 /// How often is looked for what is to go. A second's recording is a fragment: `keep_free` should be many times
 /// what all cameras record in this time.
@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Starts recorders, and deletes what they need no longer keep.
 #[derive(Debug, Default)]
-pub(crate) struct Library {
+pub struct Library {
     shared: Arc<Shared>,
     /// Started with the first recorder.
     housekeeper: Mutex<Option<JoinHandle<()>>>,
@@ -41,7 +41,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Inner {
     /// One for each recorder that lives.
-    shelves: Vec<Weak<Shelf>>,
+    indexes: Vec<Weak<RecordingIndex>>,
     room_needed: bool,
     stopped: bool,
 }
@@ -51,11 +51,11 @@ impl Library {
     ///
     /// # Errors
     /// When the system has no thread to give for the housekeeper.
-    pub(crate) fn recorder(
+    pub fn recorder(
         &self,
         camera: &CameraId,
         record: &Record,
-    ) -> io::Result<(Recorder, Arc<RecordFacts>)> {
+    ) -> io::Result<(Recorder, Arc<RecorderStats>)> {
         let mut housekeeper = self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner);
         if housekeeper.is_none() {
             let shared = Arc::clone(&self.shared);
@@ -63,16 +63,16 @@ impl Library {
             *housekeeper = Some(builder.spawn(move || shared.keep_house())?);
         }
         drop(housekeeper);
-        let shelf = Arc::new(Shelf::new(record.keep));
-        let facts = Arc::new(RecordFacts::default());
-        self.shared.lock().shelves.push(Arc::downgrade(&shelf));
+        let index = Arc::new(RecordingIndex::new(record.keep));
+        let stats = Arc::new(RecorderStats::default());
+        self.shared.lock().indexes.push(Arc::downgrade(&index));
         let shared = Arc::clone(&self.shared);
-        let recorder = Recorder::new(camera.clone(), record.clone(), shelf, shared, &facts);
-        Ok((recorder, facts))
+        let recorder = Recorder::new(camera.clone(), record.clone(), index, shared, &stats);
+        Ok((recorder, stats))
     }
 
     /// Ends the housekeeper, after its recorders.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         self.shared.lock().stopped = true;
         self.shared.wake.notify_all();
         let housekeeper = self.housekeeper.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -104,13 +104,13 @@ impl Shared {
                 return;
             }
             let room_needed = std::mem::take(&mut inner.room_needed);
-            inner.shelves.retain(|shelf| shelf.strong_count() > 0);
-            let shelves: Vec<_> = inner.shelves.iter().filter_map(Weak::upgrade).collect();
+            inner.indexes.retain(|index| index.strong_count() > 0);
+            let indexes: Vec<_> = inner.indexes.iter().filter_map(Weak::upgrade).collect();
             // Deleting can take long, and recorders must not wait for it.
             drop(inner);
             let heeded =
                 if room_needed { Neighbours::Ignore } else { Neighbours::Heed(&mut trust) };
-            tidy(&shelves, now_ns(), heeded);
+            tidy(&indexes, now_ns(), heeded);
         }
     }
 
@@ -129,24 +129,24 @@ pub(super) enum Neighbours<'a> {
 }
 
 /// Deletes what is to go at `now_ns`.
-pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours<'_>) {
+pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neighbours<'_>) {
     let mut disks = Disks::default();
     let (mut ours, mut holdings) = (Vec::new(), Vec::new());
-    for shelf in shelves {
-        let Some((dir, recordings)) = shelf.look() else { continue };
-        holdings.push(Holding { keep: shelf.keep, disk: disks.of(&dir), recordings });
-        ours.push((shelf, dir));
+    for index in indexes {
+        let Some((dir, recordings)) = index.look() else { continue };
+        holdings.push(Holding { keep: index.keep, disk: disks.of(&dir), recordings });
+        ours.push((index, dir));
     }
-    if let Neighbours::Heed(trust) = neighbours {
+    if let Neighbours::Heed(trust) = neighbors {
         let folders: Vec<_> = ours.iter().map(|(_, dir)| dir.clone()).collect();
         let foreign = foreign(&folders, &holdings, &disks.free_bytes, trust, now_ns);
         holdings.extend(foreign);
     }
     let counts = expired(&holdings, &disks.free_bytes, now_ns);
-    // What neighbours are to delete comes last, and is theirs.
-    for ((shelf, dir), count) in ours.into_iter().zip(counts) {
+    // What neighbors are to delete comes last, and is theirs.
+    for ((index, dir), count) in ours.into_iter().zip(counts) {
         for _ in 0..count {
-            let Some(name) = shelf.first() else { break };
+            let Some(name) = index.first() else { break };
             let path = dir.join(name.path());
             match fs::remove_file(&path) {
                 Ok(()) => tracing::debug!("deleted {}", path.display()),
@@ -156,7 +156,7 @@ pub(super) fn tidy(shelves: &[Arc<Shelf>], now_ns: i64, neighbours: Neighbours<'
                     break;
                 }
             }
-            if shelf.removed(name) {
+            if index.removed(name) {
                 // Fails, as it should, when something else is in it.
                 let _ = fs::remove_dir(dir.join(name.day()));
             }
@@ -188,7 +188,7 @@ fn foreign(
         if free.is_none_or(|free| *free >= asked_bytes) {
             continue;
         }
-        for oldest in neighbours::oldest(root, ours) {
+        for oldest in neighbors::oldest(root, ours) {
             if trust.deserves(&oldest, now_ns) {
                 let began_ns = now_ns.saturating_sub(oldest.name.age_ns(now).max(0));
                 let recordings = vec![Kept { began_ns, bytes: oldest.bytes }];

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::home::{LOCK, names};
+use super::camera_dir::{LOCK, names};
 use super::name::Name;
 
-/// How long the oldest recording of a neighbour may stay while room is short before it is no longer believed to go:
+/// How long the oldest recording of a neighbor may stay while room is short before it is no longer believed to go:
 /// twice as long as a service takes from one look to the next, and some.
 const PATIENCE_NS: i64 = 12_000_000_000;
 
@@ -54,7 +54,7 @@ fn oldest_of(camera: &Path) -> Option<Oldest> {
     })
 }
 
-/// Which neighbours delete their oldest recordings where room is short. One that asks for less room than we do, for
+/// Which neighbors delete their oldest recordings where room is short. One that asks for less room than we do, for
 /// none at all, or that hangs, does not; whoever waited for it would have the disk fill up.
 #[derive(Debug, Default)]
 pub(super) struct Trust {

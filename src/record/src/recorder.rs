@@ -13,16 +13,17 @@ use vas_media::{
     StreamInfo, Timeline,
 };
 
+use super::camera_dir::CameraDir;
 use super::error::RecordError;
-use super::facts::{NotRecorded, RecordFacts, RecordState};
-use super::home::Home;
+use super::index::RecordingIndex;
 use super::library::Shared;
 use super::name::Name;
 use super::now_ns;
 use super::retention::Kept;
-use super::shelf::Shelf;
-use crate::config::Record;
-use crate::pipeline::{Branch, BranchShown, Item, Limits, Packets};
+use super::stats::RecorderStats;
+use vas_config::Record;
+use vas_pipeline::{Branch, BranchStats, Item, Limits, Packets};
+use vas_status::{NotRecorded, RecorderState};
 
 /// What may wait while a disk is slow: 40 s at 6 Mbit/s. Nothing is gained by letting go earlier.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: None };
@@ -38,13 +39,13 @@ const CHECK_NS: u64 = 1_000_000_000;
 
 /// All that the thread needs.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     camera: CameraId,
     record: Record,
-    shelf: Arc<Shelf>,
+    index: Arc<RecordingIndex>,
     library: Arc<Shared>,
-    facts: Arc<RecordFacts>,
-    home: Option<Home>,
+    stats: Arc<RecorderStats>,
+    camera_dir: Option<CameraDir>,
     stream: Option<Stream>,
     open: Option<Segment>,
     /// Nothing is tried before.
@@ -81,7 +82,7 @@ struct Segment {
 }
 
 /// A file whose bytes are counted.
-struct Counted(Arc<File>, Arc<RecordFacts>);
+struct Counted(Arc<File>, Arc<RecorderStats>);
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -108,13 +109,13 @@ impl Branch for Recorder {
         self.record.sound
     }
 
-    fn shown(&self) -> Arc<dyn BranchShown> {
-        Arc::clone(&self.facts) as _
+    fn stats(&self) -> Arc<dyn BranchStats> {
+        Arc::clone(&self.stats) as _
     }
 
     fn run(mut self: Box<Self>, packets: Arc<Packets>) {
         // At once: what a crash left open gets its name, and what is too old goes, camera or not.
-        if let Err(error) = self.take_home() {
+        if let Err(error) = self.take_camera_dir() {
             self.failed(&error);
         }
         while let Some(item) = packets.pop() {
@@ -133,13 +134,13 @@ impl Recorder {
     pub(super) fn new(
         camera: CameraId,
         record: Record,
-        shelf: Arc<Shelf>,
+        index: Arc<RecordingIndex>,
         library: Arc<Shared>,
-        facts: &Arc<RecordFacts>,
+        stats: &Arc<RecorderStats>,
     ) -> Self {
-        let facts = Arc::clone(facts);
-        let (home, stream, open) = (None, None, None);
-        Self { camera, record, shelf, library, facts, home, stream, open, retry_ns: 0 }
+        let stats = Arc::clone(stats);
+        let (camera_dir, stream, open) = (None, None, None);
+        Self { camera, record, index, library, stats, camera_dir, stream, open, retry_ns: 0 }
     }
 
     fn begin(&mut self, info: StreamInfo) {
@@ -149,7 +150,7 @@ impl Recorder {
             tracing::warn!("can't read parameter sets from packets: {error}");
             None
         });
-        self.facts.tell_sound(&self.words_on_sound(&info.sound));
+        self.stats.set_sound(&self.words_on_sound(&info.sound));
         let line = Timeline::new(info.time_base, info.fps, info.parameters.reorder_delay());
         let lead = Some(Vec::new());
         self.stream = Some(Stream { info, line, lead, sets, current: None, jumped: false });
@@ -162,7 +163,7 @@ impl Recorder {
             Sound::None => "none".to_owned(),
             Sound::LeftOut { why } => {
                 let words = format!("left out: {why}");
-                if words != self.facts.sound() {
+                if words != self.stats.sound() {
                     tracing::warn!("sound is {words}");
                 }
                 words
@@ -176,8 +177,8 @@ impl Recorder {
         }
         self.close();
         self.stream = None;
-        if self.facts.told().state == RecordState::Recording {
-            self.facts.tell(RecordState::Waiting, String::new(), None);
+        if self.stats.state() == RecorderState::Recording {
+            self.stats.set_state(RecorderState::Waiting, String::new(), None);
         }
     }
 
@@ -188,8 +189,8 @@ impl Recorder {
         let Some(ticks) = line.place(packet.raw_times().pts, moment(packet)) else { return };
         let placed = Placed { pts: ticks, dts: ticks, jump: false };
         let written = open.mp4.write(packet, placed, packet.duration_ticks().unwrap_or(0));
-        if let (Err(error), Some(home)) = (written, &self.home) {
-            let error = RecordError::mux(&home.dir().join(open.name.unfinished()), error);
+        if let (Err(error), Some(camera_dir)) = (written, &self.camera_dir) {
+            let error = RecordError::mux(&camera_dir.dir().join(open.name.unfinished()), error);
             self.abandon();
             self.failed(&error);
         }
@@ -234,28 +235,28 @@ impl Recorder {
         }
         if self.open.is_none() {
             if !packet.is_key() {
-                let why = match self.facts.told().state {
-                    RecordState::Full | RecordState::Failed => NotRecorded::Unwritable,
-                    RecordState::Waiting | RecordState::Recording => NotRecorded::BeforeKey,
+                let why = match self.stats.state() {
+                    RecorderState::Full | RecorderState::Failed => NotRecorded::Unwritable,
+                    RecorderState::Waiting | RecorderState::Recording => NotRecorded::BeforeKey,
                 };
-                return self.facts.not_recorded(why, 1);
+                return self.stats.not_recorded(why, 1);
             }
             if monotonic_ns() < self.retry_ns {
-                return self.facts.not_recorded(NotRecorded::Unwritable, 1);
+                return self.stats.not_recorded(NotRecorded::Unwritable, 1);
             }
             if let Err(error) = self.open(packet, placed) {
                 let why = match error {
                     RecordError::Mux(MuxError::Unsupported { .. }) => NotRecorded::Unsupported,
                     _ => NotRecorded::Unwritable,
                 };
-                self.facts.not_recorded(why, 1);
+                self.stats.not_recorded(why, 1);
                 return self.failed(&error);
             }
         }
         match self.write(packet, placed) {
-            Ok(()) => self.facts.recorded_packet(),
+            Ok(()) => self.stats.recorded_packet(),
             Err(error) => {
-                self.facts.not_recorded(NotRecorded::Unwritable, 1);
+                self.stats.not_recorded(NotRecorded::Unwritable, 1);
                 self.abandon();
                 self.failed(&error);
             }
@@ -273,11 +274,11 @@ impl Recorder {
         stream.jumped || stream.current != open.sets || is_long
     }
 
-    fn take_home(&mut self) -> Result<(), RecordError> {
-        let home = Home::take(&self.record.dir, &self.camera)?;
-        let found = home.list()?;
-        self.shelf.fill(&home, found, Timestamp::now(), now_ns());
-        self.home = Some(home);
+    fn take_camera_dir(&mut self) -> Result<(), RecordError> {
+        let camera_dir = CameraDir::take(&self.record.dir, &self.camera)?;
+        let found = camera_dir.list()?;
+        self.index.fill(&camera_dir, found, Timestamp::now(), now_ns());
+        self.camera_dir = Some(camera_dir);
         Ok(())
     }
 
@@ -286,21 +287,23 @@ impl Recorder {
             Mp4Writer::takes(&stream.info.codec).map_err(RecordError::Mux)?;
         }
         // It may have gone and come back, or another disk is mounted there, while no file was open.
-        if self.home.as_ref().is_some_and(|home| !home.is_there()) {
-            self.leave_home();
+        if self.camera_dir.as_ref().is_some_and(|camera_dir| !camera_dir.is_there()) {
+            self.leave_camera_dir();
         }
-        if self.home.is_none() {
-            self.take_home()?;
+        if self.camera_dir.is_none() {
+            self.take_camera_dir()?;
         }
-        let (Some(home), Some(stream)) = (&self.home, &self.stream) else { return Ok(()) };
+        let (Some(camera_dir), Some(stream)) = (&self.camera_dir, &self.stream) else {
+            return Ok(());
+        };
         // When it arrived, by the wall clock as it is now.
         let waited = monotonic_ns().saturating_sub(packet.arrival_ns());
         let waited = SignedDuration::from_nanos(i64::try_from(waited).unwrap_or(0));
         let began = Timestamp::now().checked_sub(waited).map_err(|_| RecordError::NoName)?;
-        let (name, file) = home.create(began)?;
-        let path = home.dir().join(name.unfinished());
+        let (name, file) = camera_dir.create(began)?;
+        let path = camera_dir.dir().join(name.unfinished());
         let file = Arc::new(file);
-        let writer = Box::new(Counted(Arc::clone(&file), Arc::clone(&self.facts)));
+        let writer = Box::new(Counted(Arc::clone(&file), Arc::clone(&self.stats)));
         let sets = stream.current.clone();
         let mp4 =
             Mp4Writer::begin(&stream.info, sets.as_deref(), FRAGMENT, &name.rfc3339(), writer);
@@ -316,8 +319,8 @@ impl Recorder {
         let began_ns = now_ns();
         let sound = match &stream.info.sound {
             Sound::Comes(sound) => {
-                let shown = stream.line.duration(placed.pts.saturating_sub(placed.dts));
-                let shown_ns = i64::try_from(shown.as_nanos()).unwrap_or(0);
+                let stats = stream.line.duration(placed.pts.saturating_sub(placed.dts));
+                let shown_ns = i64::try_from(stats.as_nanos()).unwrap_or(0);
                 Some(SoundLine::new(sound.time_base, sound.same_scale, moment(packet), shown_ns))
             }
             Sound::None | Sound::LeftOut { .. } => None,
@@ -325,18 +328,19 @@ impl Recorder {
         let first = placed;
         self.open = Some(Segment { name, file, mp4, began_ns, first, sets, sound, checked_ns });
         let path = path.display().to_string();
-        if self.facts.tell(RecordState::Recording, String::new(), Some(path)) {
-            tracing::info!("recording into {}", home.dir().display());
+        if self.stats.set_state(RecorderState::Recording, String::new(), Some(path)) {
+            tracing::info!("recording into {}", camera_dir.dir().display());
         }
         Ok(())
     }
 
     fn write(&mut self, packet: &Packet, placed: Placed) -> Result<(), RecordError> {
-        let (Some(open), Some(home), Some(stream)) = (&mut self.open, &self.home, &self.stream)
+        let (Some(open), Some(camera_dir), Some(stream)) =
+            (&mut self.open, &self.camera_dir, &self.stream)
         else {
             return Ok(());
         };
-        let path = || home.dir().join(open.name.unfinished());
+        let path = || camera_dir.dir().join(open.name.unfinished());
         let first = open.first.dts;
         let placed = Placed { pts: placed.pts - first, dts: placed.dts - first, ..placed };
         let written = open.mp4.write(packet, placed, stream.line.nominal());
@@ -344,7 +348,7 @@ impl Recorder {
         let now = monotonic_ns();
         if now.saturating_sub(open.checked_ns) >= CHECK_NS {
             open.checked_ns = now;
-            if !home.still_has(&open.file, open.name) {
+            if !camera_dir.still_has(&open.file, open.name) {
                 return Err(RecordError::Gone { path: path() });
             }
         }
@@ -354,10 +358,10 @@ impl Recorder {
     /// Closes the open file, whole.
     fn close(&mut self) {
         let Some(Segment { name, file, mp4, began_ns, .. }) = self.open.take() else { return };
-        let Some(home) = &self.home else { return };
-        let path = home.dir().join(name.unfinished());
+        let Some(camera_dir) = &self.camera_dir else { return };
+        let path = camera_dir.dir().join(name.unfinished());
         let finished = mp4.finish().map_err(|error| RecordError::mux(&path, error));
-        match finished.and_then(|()| home.close(&file, name)) {
+        match finished.and_then(|()| camera_dir.close(&file, name)) {
             Ok(name) => self.keep(name, began_ns, file.metadata().map_or(0, |meta| meta.len())),
             Err(error) => {
                 self.mend(name, began_ns);
@@ -376,39 +380,39 @@ impl Recorder {
     /// Keeps what is whole of a file that could not be written to its end. If that fails too, the folder is
     /// taken anew, which tries it again.
     fn mend(&mut self, name: Name, began_ns: i64) {
-        let Some(home) = &self.home else { return };
-        match home.mend(name) {
+        let Some(camera_dir) = &self.camera_dir else { return };
+        match camera_dir.mend(name) {
             Ok(Some(name)) => {
-                let path = home.dir().join(name.path());
+                let path = camera_dir.dir().join(name.path());
                 let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
                 self.keep(name, began_ns, bytes);
             }
             Ok(None) => {}
             Err(error) => {
                 tracing::debug!("{error}");
-                self.leave_home();
+                self.leave_camera_dir();
             }
         }
     }
 
-    fn leave_home(&mut self) {
-        self.shelf.leave();
-        self.home = None;
+    fn leave_camera_dir(&mut self) {
+        self.index.leave();
+        self.camera_dir = None;
     }
 
     fn keep(&self, name: Name, began_ns: i64, bytes: u64) {
-        self.facts.closed_file();
-        self.shelf.add(name, Kept { began_ns, bytes });
+        self.stats.closed_file();
+        self.index.add(name, Kept { began_ns, bytes });
     }
 
     /// Says what failed, and when it is tried again.
     fn failed(&mut self, error: &RecordError) {
         self.retry_ns = monotonic_ns().saturating_add(RETRY_NS);
-        let state = if error.is_full() { RecordState::Full } else { RecordState::Failed };
+        let state = if error.is_full() { RecorderState::Full } else { RecorderState::Failed };
         if error.is_full() {
             self.library.need_room();
         }
-        if self.facts.tell(state, error.to_string(), None) {
+        if self.stats.set_state(state, error.to_string(), None) {
             tracing::warn!("not recorded: {error}");
         }
     }

@@ -1,6 +1,6 @@
 //! Which recordings are to go. Pure: time, listing and free space are arguments.
 
-use crate::config::Keep;
+use vas_config::Keep;
 
 /// A closed recording, as far as this decision goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

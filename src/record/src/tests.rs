@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use vas_frame::CameraId;
 
+use super::camera_dir::CameraDir;
 use super::error::RecordError;
-use super::home::Home;
+use super::index::RecordingIndex;
 use super::library::{Neighbours, tidy};
 use super::name::Name;
-use super::neighbours::Trust;
+use super::neighbors::Trust;
 use super::retention::Kept;
-use super::shelf::Shelf;
-use crate::config::Keep;
+use vas_config::Keep;
 
 const KEEP: Keep = Keep { time: None, bytes: None, free_bytes: 0 };
 const SECOND: i64 = 1_000_000_000;
@@ -64,18 +64,18 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 /// The camera's folder with what is on it, at a time.
-fn shelf(dir: &Path, keep: Keep, now: &str) -> (Home, Arc<Shelf>) {
-    let home = Home::take(dir, &camera()).unwrap();
-    let shelf = Arc::new(Shelf::new(keep));
-    shelf.fill(&home, home.list().unwrap(), at(now), 0);
-    (home, shelf)
+fn index(dir: &Path, keep: Keep, now: &str) -> (CameraDir, Arc<RecordingIndex>) {
+    let camera_dir = CameraDir::take(dir, &camera()).unwrap();
+    let index = Arc::new(RecordingIndex::new(keep));
+    index.fill(&camera_dir, camera_dir.list().unwrap(), at(now), 0);
+    (camera_dir, index)
 }
 
 #[test]
 fn a_folder_that_is_not_there_is_not_made() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("disk");
-    let words = Home::take(&missing, &camera()).unwrap_err().to_string();
+    let words = CameraDir::take(&missing, &camera()).unwrap_err().to_string();
     assert!(
         words.starts_with("there is no folder ") && words.contains("mount its disk"),
         "{words}"
@@ -86,11 +86,11 @@ fn a_folder_that_is_not_there_is_not_made() {
 #[test]
 fn two_never_record_into_one_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let first = Home::take(dir.path(), &camera()).unwrap();
-    let second = Home::take(dir.path(), &camera());
+    let first = CameraDir::take(dir.path(), &camera()).unwrap();
+    let second = CameraDir::take(dir.path(), &camera());
     assert!(matches!(second, Err(RecordError::Taken { .. })), "{second:?}");
     drop(first);
-    Home::take(dir.path(), &camera()).unwrap();
+    CameraDir::take(dir.path(), &camera()).unwrap();
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn what_a_crash_left_open_gets_its_name_up_to_its_last_fragment() {
     put(dir.path(), "2026-11-25/10-03-00.mp4", b"mine");
     put(dir.path(), "notes.txt", b"mine");
     put(dir.path(), "2026-11-25/10-04-00.mkv", b"mine");
-    let home = Home::take(dir.path(), &camera()).unwrap();
-    let found: Vec<_> = home.list().unwrap().iter().map(|found| found.bytes).collect();
+    let camera_dir = CameraDir::take(dir.path(), &camera()).unwrap();
+    let found: Vec<_> = camera_dir.list().unwrap().iter().map(|found| found.bytes).collect();
     assert_eq!(found.iter().filter(|&&bytes| bytes == two.len() as u64).count(), 2);
     assert_eq!(
         files(dir.path()),
@@ -126,14 +126,14 @@ fn what_a_crash_left_open_gets_its_name_up_to_its_last_fragment() {
 #[test]
 fn a_clock_that_was_put_back_writes_over_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let home = Home::take(dir.path(), &camera()).unwrap();
+    let camera_dir = CameraDir::take(dir.path(), &camera()).unwrap();
     let mut names = Vec::new();
     for n in 0..3 {
-        let (name, file) = home.create(at("2026-11-25T10:00:00Z")).unwrap();
-        fs::write(home.dir().join(name.unfinished()), mp4(n + 1)).unwrap();
+        let (name, file) = camera_dir.create(at("2026-11-25T10:00:00Z")).unwrap();
+        fs::write(camera_dir.dir().join(name.unfinished()), mp4(n + 1)).unwrap();
         // The second one is still open when the third begins.
         if n != 1 {
-            home.close(&file, name).unwrap();
+            camera_dir.close(&file, name).unwrap();
         }
         names.push(name.path().display().to_string());
     }
@@ -141,8 +141,8 @@ fn a_clock_that_was_put_back_writes_over_nothing() {
         names,
         ["2026-11-25/10-00-00.mp4", "2026-11-25/10-00-00_1.mp4", "2026-11-25/10-00-00_2.mp4"]
     );
-    assert_eq!(fs::read(home.dir().join(&names[0])).unwrap(), mp4(1));
-    assert_eq!(fs::read(home.dir().join(&names[2])).unwrap(), mp4(3));
+    assert_eq!(fs::read(camera_dir.dir().join(&names[0])).unwrap(), mp4(1));
+    assert_eq!(fs::read(camera_dir.dir().join(&names[2])).unwrap(), mp4(3));
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn the_oldest_files_go_and_nothing_else_does() {
         put(dir.path(), name, &mp4(1));
     }
     let keep = Keep { time: Some(Duration::from_secs(24 * 3600)), ..KEEP };
-    let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:00:00Z");
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
+    let (_home, index) = index(dir.path(), keep, "2026-11-25T10:00:00Z");
+    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
     let left = [
         "2020-01-01/extra.mp4",
         "2026-11-23/mine.mp4",
@@ -169,12 +169,12 @@ fn the_oldest_files_go_and_nothing_else_does() {
     ];
     assert_eq!(files(dir.path()), left);
     // Two hours on, by a clock that nobody sets; and an emptied day goes.
-    tidy(&[Arc::clone(&shelf)], 2 * 3600 * SECOND, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[Arc::clone(&index)], 2 * 3600 * SECOND, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
     assert!(!dir.path().join("gate/2026-11-24").exists());
     // A folder that is no longer ours is left alone.
-    shelf.leave();
-    tidy(&[shelf], 9_000_000 * SECOND, Neighbours::Heed(&mut Trust::default()));
+    index.leave();
+    tidy(&[index], 9_000_000 * SECOND, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
 }
 
@@ -186,12 +186,12 @@ fn what_was_recorded_last_is_kept_longest_whatever_the_clock_said() {
     put(dir.path(), "2026-11-25/10-01-00.mp4", &mp4(1));
     let keep = Keep { bytes: Some(2 * one), time: Some(Duration::from_secs(3600)), ..KEEP };
     // The clock was an hour ahead when those were made: they lie in the future, and are not old.
-    let (home, shelf) = shelf(dir.path(), keep, "2026-11-25T09:00:00Z");
-    let (name, file) = home.create(at("2026-11-25T09:00:05Z")).unwrap();
-    fs::write(home.dir().join(name.unfinished()), mp4(1)).unwrap();
-    let name = home.close(&file, name).unwrap();
-    shelf.add(name, Kept { began_ns: 5 * SECOND, bytes: one });
-    tidy(&[shelf], 65 * SECOND, Neighbours::Heed(&mut Trust::default()));
+    let (camera_dir, index) = index(dir.path(), keep, "2026-11-25T09:00:00Z");
+    let (name, file) = camera_dir.create(at("2026-11-25T09:00:05Z")).unwrap();
+    fs::write(camera_dir.dir().join(name.unfinished()), mp4(1)).unwrap();
+    let name = camera_dir.close(&file, name).unwrap();
+    index.add(name, Kept { began_ns: 5 * SECOND, bytes: one });
+    tidy(&[index], 65 * SECOND, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/09-00-05.mp4", "2026-11-25/10-01-00.mp4"]);
 }
 
@@ -200,8 +200,8 @@ fn room_is_made_on_a_real_disk() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
     let keep = Keep { free_bytes: u64::MAX, ..KEEP };
-    let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:00:00Z");
-    tidy(&[shelf], 0, Neighbours::Heed(&mut Trust::default()));
+    let (_home, index) = index(dir.path(), keep, "2026-11-25T10:00:00Z");
+    tidy(&[index], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
 }
 
@@ -213,17 +213,17 @@ fn a_neighbour_whose_recording_is_older_makes_room_first() {
     fs::create_dir_all(&theirs).unwrap();
     // Of long ago, also by the real clock. A hole: no other writer of this disk changes as much.
     fs::File::create(theirs.join("09-00-00.mp4")).unwrap().set_len(1 << 40).unwrap();
-    // More than is there, by less than what the neighbour has.
+    // More than is there, by less than what the neighbor has.
     let stat = rustix::fs::statvfs(dir.path()).unwrap();
     let free_bytes = stat.f_bavail * stat.f_frsize + (1 << 39);
     let keep = Keep { free_bytes, ..KEEP };
-    let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:30:00Z");
-    let neighbour = Home::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
+    let (_home, index) = index(dir.path(), keep, "2026-11-25T10:30:00Z");
+    let neighbour = CameraDir::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
+    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
     // Nobody records there any more, so that nobody else makes room.
     drop(neighbour);
-    tidy(&[shelf], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[index], 0, Neighbours::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
     assert!(theirs.join("09-00-00.mp4").exists(), "what is another's is left alone");
 }
@@ -238,14 +238,14 @@ fn a_neighbour_that_deletes_nothing_does_not_make_the_disk_fill_up() {
     fs::File::create(theirs.join("09-00-00.mp4")).unwrap().set_len(1 << 40).unwrap();
     let stat = rustix::fs::statvfs(dir.path()).unwrap();
     let keep = Keep { free_bytes: stat.f_bavail * stat.f_frsize + (1 << 39), ..KEEP };
-    let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:30:00Z");
-    let _neighbour = Home::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
+    let (_home, index) = index(dir.path(), keep, "2026-11-25T10:30:00Z");
+    let _neighbour = CameraDir::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
     let mut trust = Trust::default();
     for seconds in [0, 5, 10] {
-        tidy(&[Arc::clone(&shelf)], seconds * SECOND, Neighbours::Heed(&mut trust));
+        tidy(&[Arc::clone(&index)], seconds * SECOND, Neighbours::Heed(&mut trust));
         assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
     }
-    tidy(&[Arc::clone(&shelf)], 15 * SECOND, Neighbours::Heed(&mut trust));
+    tidy(&[Arc::clone(&index)], 15 * SECOND, Neighbours::Heed(&mut trust));
     assert_eq!(files(dir.path()), Vec::<String>::new());
 }
 
@@ -254,42 +254,42 @@ fn what_cannot_be_deleted_is_left_and_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
     let keep = Keep { bytes: Some(1), ..KEEP };
-    let (_home, shelf) = shelf(dir.path(), keep, "2026-11-25T10:00:00Z");
+    let (_home, index) = index(dir.path(), keep, "2026-11-25T10:00:00Z");
     // A folder in its place can't be removed as a file, whoever asks.
     let path = dir.path().join("gate/2026-11-25/10-00-00.mp4");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
-    assert_eq!(shelf.first(), Name::of(at("2026-11-25T10:00:00Z")));
+    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
+    assert_eq!(index.first(), Name::of(at("2026-11-25T10:00:00Z")));
     fs::remove_dir(&path).unwrap();
-    tidy(&[Arc::clone(&shelf)], 0, Neighbours::Heed(&mut Trust::default()));
-    assert_eq!(shelf.first(), None);
+    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
+    assert_eq!(index.first(), None);
 }
 
 #[test]
 fn a_folder_that_was_taken_is_known_from_one_that_came_in_its_place() {
     let dir = tempfile::tempdir().unwrap();
-    let home = Home::take(dir.path(), &camera()).unwrap();
-    assert!(home.is_there());
+    let camera_dir = CameraDir::take(dir.path(), &camera()).unwrap();
+    assert!(camera_dir.is_there());
     let aside = dir.path().join("aside");
-    fs::rename(home.dir(), &aside).unwrap();
-    assert!(!home.is_there());
-    let other = Home::take(dir.path(), &camera()).unwrap();
-    assert!(other.is_there() && !home.is_there());
-    fs::remove_dir_all(home.dir()).unwrap();
-    fs::rename(&aside, home.dir()).unwrap();
-    assert!(home.is_there() && !other.is_there());
+    fs::rename(camera_dir.dir(), &aside).unwrap();
+    assert!(!camera_dir.is_there());
+    let other = CameraDir::take(dir.path(), &camera()).unwrap();
+    assert!(other.is_there() && !camera_dir.is_there());
+    fs::remove_dir_all(camera_dir.dir()).unwrap();
+    fs::rename(&aside, camera_dir.dir()).unwrap();
+    assert!(camera_dir.is_there() && !other.is_there());
 }
 
 #[test]
 fn a_name_that_leads_elsewhere_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    let home = Home::take(dir.path(), &camera()).unwrap();
-    let (name, file) = home.create(at("2026-11-25T10:00:00Z")).unwrap();
-    assert!(home.still_has(&file, name));
-    let path = home.dir().join(name.unfinished());
+    let camera_dir = CameraDir::take(dir.path(), &camera()).unwrap();
+    let (name, file) = camera_dir.create(at("2026-11-25T10:00:00Z")).unwrap();
+    assert!(camera_dir.still_has(&file, name));
+    let path = camera_dir.dir().join(name.unfinished());
     fs::remove_file(&path).unwrap();
-    assert!(!home.still_has(&file, name));
+    assert!(!camera_dir.still_has(&file, name));
     fs::write(&path, b"another").unwrap();
-    assert!(!home.still_has(&file, name));
+    assert!(!camera_dir.still_has(&file, name));
 }

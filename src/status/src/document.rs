@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::drops::{DropReason, NotProduced};
+use super::process::ProcessId;
 use super::prometheus;
-use super::report::SET_APART;
 use super::sample::full_status;
-use crate::pipeline::{DropReason, State};
-use crate::producer::Loss;
+use super::state::InputState;
+use strum::VariantArray as _;
 
-const DOCUMENT: &str = include_str!("../../../../docs/ref/status.md");
+const DOCUMENT: &str = include_str!("../../../docs/ref/status.md");
 
 /// The rows of the table under a heading, as cells.
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {
@@ -96,8 +97,8 @@ fn every_reason_to_drop_is_documented_with_what_is_dropped() {
         .iter()
         .map(|row| (codes(row[0]).next().unwrap(), row[1] == "packets"))
         .collect();
-    let all = DropReason::ALL.iter();
-    let there = all.map(|(_, name)| ((*name).to_owned(), DropReason::is_of_packets(name)));
+    let there = DropReason::VARIANTS.iter();
+    let there = there.map(|why| (Into::<&str>::into(*why).to_owned(), why.is_of_packets()));
     assert_eq!(documented, there.collect());
 }
 
@@ -105,7 +106,8 @@ fn every_reason_to_drop_is_documented_with_what_is_dropped() {
 fn every_reason_of_a_producer_to_drop_is_documented() {
     let rows = rows("### Reasons of a producer to drop");
     let documented: BTreeSet<_> = rows.iter().flat_map(|row| codes(row[0])).collect();
-    assert_eq!(documented, Loss::ALL.iter().map(|(_, name)| (*name).to_owned()).collect());
+    let there = NotProduced::VARIANTS.iter();
+    assert_eq!(documented, there.map(|why| Into::<&str>::into(*why).to_owned()).collect());
 }
 
 #[test]
@@ -136,6 +138,18 @@ fn every_metric_is_documented_with_its_kind_and_labels() {
 fn every_state_is_documented() {
     let documented: Vec<_> =
         rows("### States of an input").iter().flat_map(|row| codes(row[0])).collect();
-    let words = State::ALL.map(State::word);
-    assert_eq!(documented, [&words[..], &[SET_APART]].concat());
+    let words: Vec<_> = InputState::VARIANTS.iter().map(ToString::to_string).collect();
+    assert_eq!(documented, words);
+}
+
+/// Whoever reads the files relies on their bytes: names, order, numbers. These were written before the types of the
+/// status became a crate.
+#[test]
+fn the_files_are_the_same_to_the_byte() {
+    let mut status = full_status();
+    status.service.process = ProcessId { pid: 7, start_ticks: Some(8) };
+    status.written_ns = 9;
+    let json = serde_json::to_string_pretty(&status).unwrap() + "\n";
+    assert_eq!(json, include_str!("golden/status.json"));
+    assert_eq!(prometheus::render(&status), include_str!("golden/vas.prom"));
 }

@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::process::ProcessId;
 use super::prometheus;
 use super::report::{Service, ServiceStatus, ShardHealth, ShardReport};
-use crate::flag::FrameExport;
 
 /// Names of the files in `run_dir`.
 pub(crate) const STATUS: &str = "status.json";
@@ -15,7 +14,7 @@ const PROMETHEUS: &str = "vas.prom";
 
 /// The files; removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct StatusFiles {
+pub struct StatusFiles {
     json: PathBuf,
     prometheus: PathBuf,
     service: Service,
@@ -25,16 +24,16 @@ pub(crate) struct StatusFiles {
 }
 
 impl StatusFiles {
-    /// Prepares `run_dir`.
+    /// Prepares `run_dir`; `frame_export` says whether `AI_FRAME_EXPORT_ENABLED` is true.
     ///
     /// # Errors
     /// When it can't be made or written to.
-    pub(crate) fn create(run_dir: &Path, export: FrameExport) -> io::Result<Self> {
+    pub fn create(run_dir: &Path, frame_export: bool) -> io::Result<Self> {
         std::fs::create_dir_all(run_dir)?;
         let service = Service {
             version: env!("CARGO_PKG_VERSION").into(),
             process: ProcessId::own(),
-            frame_export: export == FrameExport::On,
+            frame_export,
         };
         let (json, prometheus) = (run_dir.join(STATUS), run_dir.join(PROMETHEUS));
         let files = Self { json, prometheus, service, started: Instant::now(), failing: None };
@@ -43,7 +42,7 @@ impl StatusFiles {
     }
 
     /// Writes the status. A failure is told and does not stop the service.
-    pub(crate) fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>) {
+    pub fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>) {
         match self.replace(shards) {
             Ok(()) => self.failing = None,
             Err(error) if self.failing == Some(error.kind()) => {}

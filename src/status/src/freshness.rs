@@ -12,38 +12,62 @@ use super::report::{SCHEMA, ServiceStatus};
 
 /// Why there is no status to be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoStatus {
+pub enum NoStatus {
     #[error(
         "no service writes {}: none runs, or one whose `[service] run_dir` is another",
         path.display()
     )]
-    NotThere { path: PathBuf },
+    /// No service writes there.
+    NotThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file can't be read.
     #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What it holds is no status.
     #[error("{} is no status: {source}", path.display())]
-    Nonsense { path: PathBuf, source: serde_json::Error },
+    Nonsense {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        source: serde_json::Error,
+    },
     #[error(
         "{} has schema {found}; this program reads schema {SCHEMA}: use the `vas` that the service \
          was started from",
         path.display()
     )]
-    OtherSchema { path: PathBuf, found: u32 },
+    /// Another version of the program writes it.
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
 }
 
 /// The file as it was read.
 #[derive(Debug)]
-pub(crate) struct StatusRead {
-    pub(crate) path: PathBuf,
+pub struct StatusRead {
+    /// The file.
+    pub path: PathBuf,
     /// As it is.
-    pub(crate) text: String,
-    pub(crate) status: ServiceStatus,
+    pub text: String,
+    /// What it says.
+    pub status: ServiceStatus,
 }
 
 /// Reads the status in `run_dir`.
 ///
 /// # Errors
 /// There is none, or none that this program understands.
-pub(crate) fn read(run_dir: &Path) -> Result<StatusRead, NoStatus> {
+pub fn read(run_dir: &Path) -> Result<StatusRead, NoStatus> {
     let path = run_dir.join(STATUS);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -73,7 +97,7 @@ fn parse(text: &str) -> serde_json::Result<Result<ServiceStatus, u32>> {
 
 /// A status that nobody has written anew for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stale {
+pub struct Stale {
     /// `None`: it was written before this machine started.
     age: Option<Duration>,
     most: Duration,
@@ -91,7 +115,7 @@ impl ServiceStatus {
     ///
     /// # Errors
     /// It is older.
-    pub(crate) fn fresh(
+    pub fn fresh(
         &self,
         now_ns: u64,
         most: Duration,

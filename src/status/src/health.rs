@@ -3,24 +3,47 @@
 use std::time::Duration;
 
 use super::freshness::Stale;
-use super::report::{CameraReport, ServiceStatus, ShardState};
+use super::report::{CameraReport, ServiceStatus};
+use super::state::{InputState, ShardState};
 
 /// Why something is not healthy.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(crate) enum Unhealthy {
+pub enum Unhealthy {
     /// Nothing can be said of it.
     #[error("{0}")]
     Unknown(String),
+    /// Nobody has written the status for too long.
     #[error("{0}")]
     Stale(Stale),
+    /// No camera has been reported yet.
     #[error("the service has no camera yet")]
     Starting,
+    /// A shard is given up.
     #[error("shard {shard} is given up until a restart: {reason}")]
-    Shard { shard: u32, reason: String },
+    Shard {
+        /// Its number.
+        shard: u32,
+        /// What was said of it last.
+        reason: String,
+    },
+    /// The camera that was asked for does not stream.
     #[error("camera {camera} is {state}{}{reason}", if reason.is_empty() { "" } else { ": " })]
-    Camera { camera: String, state: String, reason: String },
+    Camera {
+        /// Its id.
+        camera: String,
+        /// What it does instead.
+        state: InputState,
+        /// Why.
+        reason: String,
+    },
+    /// There is no such camera.
     #[error("no camera {camera}; there are {known}")]
-    NoCamera { camera: String, known: String },
+    NoCamera {
+        /// The id that was asked for.
+        camera: String,
+        /// Ids that there are, the first few.
+        known: String,
+    },
 }
 
 /// Judges a status that was written `age` ago: a camera by its state; the service by whether anything is
@@ -28,7 +51,7 @@ pub(crate) enum Unhealthy {
 ///
 /// # Errors
 /// What is wrong.
-pub(crate) fn judge(
+pub fn judge(
     status: &ServiceStatus,
     age: Result<Duration, Stale>,
     camera: Option<&str>,
@@ -57,14 +80,14 @@ fn judge_camera(cameras: &[CameraReport], id: &str) -> Result<String, Unhealthy>
         return Err(Unhealthy::NoCamera { camera: id.into(), known });
     };
     if !is_up(camera) {
-        let (state, reason) = (camera.input.state.clone(), camera.input.reason.clone());
+        let (state, reason) = (camera.input.state, camera.input.reason.clone());
         return Err(Unhealthy::Camera { camera: id.into(), state, reason });
     }
     Ok(format!("camera {id} is streaming"))
 }
 
 fn is_up(camera: &CameraReport) -> bool {
-    camera.input.state == "streaming"
+    camera.input.state == InputState::Streaming
 }
 
 #[cfg(test)]
@@ -82,7 +105,7 @@ mod tests {
     fn a_camera_that_is_away_is_its_own_fault_only() {
         let mut status = full_status();
         let mut away = full_camera("yard");
-        away.input.state = "waiting".into();
+        away.input.state = InputState::Waiting;
         away.input.reason = "refused".into();
         status.cameras.push(away);
         assert_eq!(words(&status, None).unwrap(), "1 of 2 cameras streaming; written 0.4 s ago");

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Bytes of RAM that are this process's own (`RssAnon` of proc_pid_status(5)).
-pub(super) fn rss_anon_bytes() -> Option<u64> {
+pub fn rss_anon_bytes() -> Option<u64> {
     rss_anon_in(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

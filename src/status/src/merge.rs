@@ -5,11 +5,7 @@ use super::report::{SCHEMA, Service, ServiceStatus, ShardHealth, ShardReport, Sh
 impl ServiceStatus {
     /// What `shards` say together, `uptime_s` after the start of the service. A shard whose process is gone
     /// goes on with its last report.
-    pub(crate) fn merge(
-        service: Service,
-        uptime_s: u64,
-        shards: Vec<(ShardHealth, ShardReport)>,
-    ) -> Self {
+    pub fn merge(service: Service, uptime_s: u64, shards: Vec<(ShardHealth, ShardReport)>) -> Self {
         let status = |(health, report): &(ShardHealth, ShardReport)| ShardStatus {
             shard: report.shard,
             health: health.clone(),

@@ -6,21 +6,22 @@ use serde::{Deserialize, Serialize};
 
 /// A process of this host, for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ProcessId {
-    pub(crate) pid: u32,
+pub struct ProcessId {
+    /// Its process id.
+    pub pid: u32,
     /// Its start, in clock ticks since boot (`/proc/PID/stat`); `None` where `/proc` does not say.
-    pub(crate) start_ticks: Option<u64>,
+    pub start_ticks: Option<u64>,
 }
 
 impl ProcessId {
     /// This process.
-    pub(crate) fn own() -> Self {
+    pub fn own() -> Self {
         let pid = std::process::id();
         Self { pid, start_ticks: start_ticks(pid) }
     }
 
     /// Whether it still runs, as far as this process can see. One of another container can't be seen.
-    pub(crate) fn runs(self) -> bool {
+    pub fn runs(self) -> bool {
         match start_ticks(self.pid) {
             Some(now) => self.start_ticks.is_none_or(|then| then == now),
             None => false,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::process::ProcessId;
 use super::report::*;
-use crate::export::Ages;
-use crate::pipeline::DropReason;
-use crate::producer::Loss;
+use super::state::*;
+use crate::ages::Ages;
+use crate::drops::{DropCounters, DropReason, NotProduced};
+use strum::VariantArray as _;
 
 /// One shard with one camera that has everything.
-pub(crate) fn full_status() -> ServiceStatus {
+pub fn full_status() -> ServiceStatus {
     let service =
         Service { version: "1.2.3".into(), process: ProcessId::own(), frame_export: true };
     let health = ShardHealth { pid: Some(1), state: ShardState::Running, ..ShardHealth::default() };
@@ -28,7 +29,8 @@ pub(crate) fn full_status() -> ServiceStatus {
     ServiceStatus::merge(service, 3600, vec![(health, report)])
 }
 
-pub(crate) fn full_camera(id: &str) -> CameraReport {
+/// A camera that has everything.
+pub fn full_camera(id: &str) -> CameraReport {
     let stream = StreamReport {
         codec: "h264".into(),
         width: Some(1920),
@@ -37,28 +39,27 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
         over: "tcp".into(),
         client: Some("ffmpeg".into()),
         client_why: Some("retina lacks RTSP over TLS (rtsps://)".into()),
-        loss: "unknown".into(),
+        loss: LossDetection::Unknown,
     };
-    let input = InputFacts {
-        state: "streaming".into(),
+    let input = InputStatus {
+        state: InputState::Streaming,
         since_s: Some(60),
         stream: Some(stream),
         received: 1000,
         received_bytes: 5_000_000,
         reconnects: 1,
-        ..InputFacts::default()
+        ..InputStatus::default()
     };
-    let mut dropped: BTreeMap<_, _> =
-        DropReason::ALL.iter().map(|(_, name)| ((*name).to_owned(), 0)).collect();
+    let mut dropped = DropCounters::<DropReason>::default().by_reason();
     dropped.insert("lease".into(), 3);
     dropped.insert("overload".into(), 2);
     CameraReport {
         id: id.into(),
         shard: 0,
-        inputs: vec![InputReport { input: "main".into(), facts: input.clone() }],
+        inputs: vec![InputReport { input: "main".into(), status: input.clone() }],
         input,
         decoder: Some(DecoderReport {
-            kind: "software".into(),
+            kind: DecodedBy::Software,
             gpu_bytes: Some(75_202_560),
             gpu: Some("0".into()),
             why: Some("no GPU".into()),
@@ -69,7 +70,7 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
         dropped,
         export: Some(full_export()),
         recorder: Some(RecorderReport {
-            state: "recording".into(),
+            state: RecorderState::Recording,
             input: "main".into(),
             file: Some("gate/1.mp4".into()),
             files: 1,
@@ -79,7 +80,7 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
             ..RecorderReport::default()
         }),
         producer: Some(ProducerReport {
-            state: "sending".into(),
+            state: ProducerState::Sending,
             video: "copy".into(),
             to: "127.0.0.1:40000".into(),
             from: Some("127.0.0.1:50000".into()),
@@ -91,7 +92,7 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
             key_frames: 20,
             packets: 4000,
             sent_bytes: 5_000_000,
-            dropped: Loss::ALL.iter().map(|(_, name)| ((*name).to_owned(), 1)).collect(),
+            dropped: not_produced(),
             pli: 3,
             fir: 1,
             receiver_lost: Some(0),
@@ -100,12 +101,18 @@ pub(crate) fn full_camera(id: &str) -> CameraReport {
     }
 }
 
+fn not_produced() -> BTreeMap<String, u64> {
+    let dropped = DropCounters::default();
+    NotProduced::VARIANTS.iter().for_each(|why| dropped.add(*why, 1));
+    dropped.by_reason()
+}
+
 fn full_export() -> ExportReport {
     let ages = Ages::default();
     ages.record(30_000_000);
     ages.record(60_000_000);
     ExportReport {
-        state: "open".into(),
+        state: ExportState::Open,
         slots: 13,
         ring_bytes: 1 << 22,
         lease_ms: 250,
@@ -119,7 +126,7 @@ fn full_export() -> ExportReport {
             buckets: ages.counts().cumulative(),
         },
         download: Some(DownloadReport {
-            engine: "host".into(),
+            engine: DownloadEngine::Host,
             longest_ms: Some(1.5),
             why: Some("no GPU".into()),
         }),

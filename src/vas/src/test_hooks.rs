@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use vas_frame::CameraId;
 use vas_media::{DecoderKind, Frame, StreamInfo};
 
-use crate::pipeline::Taker;
+use vas_pipeline::FrameSink;
 
 /// Options of `vas run` that its help does not show.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Trial {
+pub(crate) struct TestHooks {
     /// Write `DIR/CAMERA.frames`: a line with PTS, size, format and MD5 for each decoded frame.
     #[arg(long, value_name = "DIR", hide = true)]
     test_frame_log: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub(crate) struct Trial {
     test_nvidia_proc: Option<PathBuf>,
 }
 
-impl Trial {
+impl TestHooks {
     /// What NVIDIA's driver shows of its GPUs.
     pub(crate) fn nvidia_proc(&self) -> &Path {
         self.test_nvidia_proc.as_deref().unwrap_or(Path::new("/proc/driver/nvidia"))
@@ -40,16 +40,16 @@ impl Trial {
     }
 
     /// The takers that were asked for.
-    pub(crate) fn takers(&self, camera: &CameraId) -> std::io::Result<Vec<Box<dyn Taker>>> {
-        let mut takers: Vec<Box<dyn Taker>> = Vec::new();
+    pub(crate) fn sinks(&self, camera: &CameraId) -> std::io::Result<Vec<Box<dyn FrameSink>>> {
+        let mut sinks: Vec<Box<dyn FrameSink>> = Vec::new();
         if let Some(dir) = &self.test_frame_log {
             let file = File::create(dir.join(format!("{camera}.frames")))?;
-            takers.push(Box::new(FrameLog { file: BufWriter::new(file) }));
+            sinks.push(Box::new(FrameLog { file: BufWriter::new(file) }));
         }
         if let Some(delay) = self.test_decode_delay {
-            takers.push(Box::new(Delay(Duration::from_millis(delay))));
+            sinks.push(Box::new(Delay(Duration::from_millis(delay))));
         }
-        Ok(takers)
+        Ok(sinks)
     }
 }
 
@@ -58,7 +58,7 @@ struct FrameLog {
     file: BufWriter<File>,
 }
 
-impl Taker for FrameLog {
+impl FrameSink for FrameLog {
     fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
         self.line(format_args!("# {stream} {decoder}"));
     }
@@ -90,7 +90,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Makes decoding slow.
 struct Delay(Duration);
 
-impl Taker for Delay {
+impl FrameSink for Delay {
     fn begin(&mut self, _: &StreamInfo, _: DecoderKind) {}
 
     fn take(&mut self, _: &mut Frame) {

@@ -14,16 +14,18 @@ use vas_frame::{
 };
 use vas_media::{Fraction, GpuError};
 
-use super::base::Base;
-use super::cuda::{CudaLane, Told};
+use super::cuda::{Completions, CudaCopyQueue};
 use super::download::{Account, Memory};
 use super::engines::{Engines, NoEngine};
-use super::facts::{DownloadFacts, ExportFacts};
 use super::limits::MAX_IN_FLIGHT;
-use super::mend::Panics;
-use super::ways::InUse;
-use crate::config::Export;
-use crate::pipeline::{Demand, Shown};
+use super::panics::Panics;
+use super::resources::Resources;
+use super::routes::RouteInUse;
+use super::stats::{DownloadStats, ExportStats};
+use vas_config::Export;
+use vas_pipeline::Exported as _;
+use vas_pipeline::{Demand, InputStats};
+use vas_status::{DownloadEngine, ExportState};
 
 /// How often files are looked after, and how soon something that was refused is tried again.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
@@ -35,17 +37,17 @@ const RETRY_NS: u64 = 5_000_000_000;
 const HELD_RETRY_NS: u64 = 1_000_000_000;
 /// Readers are told of a gap when no frame was published for so long.
 const QUIET_NS: u64 = 500_000_000;
-/// When the keeper goes on after a panic.
+/// When the ring manager goes on after a panic.
 const AFTER_PANIC_NS: u64 = 1_000_000_000;
-/// Wishes that may wait for the keeper.
-const MAX_WISHES: usize = 4096;
+/// Wishes that may wait for the ring manager.
+const MAX_REQUESTS: usize = 4096;
 
-/// What the keeper sends to a tap.
+/// What the ring manager sends to a tap.
 #[derive(Debug)]
 pub(super) enum Delivery {
     /// A ring of the geometry that was asked for last.
     Ring { writer: RingWriter, first_frame_id: u64 },
-    /// There is none for now; the keeper goes on trying.
+    /// There is none for now; the ring manager goes on trying.
     Refused,
     /// The ring that was delivered is gone: somebody removed its files.
     Revoked,
@@ -55,30 +57,30 @@ pub(super) enum Delivery {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The way into it.
-    Lane(CudaLane),
-    /// There is none for now; the keeper goes on trying.
+    CopyQueue(CudaCopyQueue),
+    /// There is none for now; the ring manager goes on trying.
     None,
     /// There is none before all have let go of the GPU. Who has further frames of it asks again.
     NotYet,
 }
 
-/// A tap's way to the keeper and back.
+/// A tap's way to the ring manager and back.
 #[derive(Clone, Debug)]
-pub(super) struct Door {
+pub(super) struct RingHandle {
     camera: CameraId,
     shared: Arc<Shared>,
     deliveries: Arc<ArrayQueue<Delivery>>,
     /// The latest word on the engine that was asked for.
     answers: Arc<ArrayQueue<Answer>>,
-    in_use: Arc<InUse>,
-    told: Arc<Told>,
-    facts: Arc<ExportFacts>,
+    in_use: Arc<RouteInUse>,
+    completions: Arc<Completions>,
+    stats: Arc<ExportStats>,
     demand: Arc<Demand>,
     /// What readers want, if that has changed.
     demanded: Arc<ArrayQueue<Demanded>>,
 }
 
-impl Door {
+impl RingHandle {
     pub(super) fn receive(&self) -> Option<Delivery> {
         self.deliveries.pop()
     }
@@ -90,16 +92,16 @@ impl Door {
 
     /// Where engines account for the camera's frames.
     pub(super) fn account(&self) -> Account {
-        self.told.account().clone()
+        self.completions.account().clone()
     }
 
     /// See [`Panics::trip`].
-    pub(super) fn trip(&self, place: &'static str) {
-        self.told.account().trip(place);
+    pub(super) fn trip(&self, permit: &'static str) {
+        self.completions.account().trip(permit);
     }
 
-    pub(super) fn facts(&self) -> Arc<ExportFacts> {
-        Arc::clone(&self.facts)
+    pub(super) fn stats(&self) -> Arc<ExportStats> {
+        Arc::clone(&self.stats)
     }
 
     /// What became of asking for an engine.
@@ -108,32 +110,32 @@ impl Door {
     }
 
     /// Shows which memory frames come from.
-    pub(super) fn in_use(&self) -> Arc<InUse> {
+    pub(super) fn in_use(&self) -> Arc<RouteInUse> {
         Arc::clone(&self.in_use)
     }
 
     /// Asks for a ring that is filled from this memory; the answer comes by [`receive`](Self::receive).
     /// `false`: ask again later.
     pub(super) fn ask(&self, geometry: Geometry, fps: Option<Fraction>, from: Memory) -> bool {
-        self.wish(Wish::Ring { camera: self.camera.clone(), geometry, fps, from })
+        self.request(Request::Ring { camera: self.camera.clone(), geometry, fps, from })
     }
 
     /// Asks for the engine of a GPU, and for the ring that is open to be pinned there; the answer comes by
     /// [`receive_engine`](Self::receive_engine). `false`: ask again later.
     pub(super) fn ask_engine(&self, device: usize, pages: Option<RingPages>) -> bool {
-        self.wish(Wish::Engine { camera: self.camera.clone(), device, pages })
+        self.request(Request::Engine { camera: self.camera.clone(), device, pages })
     }
 
-    fn wish(&self, wish: Wish) -> bool {
-        let asked = self.shared.wishes.push(wish);
+    fn request(&self, request: Request) -> bool {
+        let asked = self.shared.requests.push(request);
         self.shared.wake();
         asked.is_ok()
     }
 }
 
 #[derive(Debug)]
-enum Wish {
-    Camera(Door),
+enum Request {
+    Camera(RingHandle),
     Leave(CameraId),
     Ring { camera: CameraId, geometry: Geometry, fps: Option<Fraction>, from: Memory },
     Engine { camera: CameraId, device: usize, pages: Option<RingPages> },
@@ -141,11 +143,11 @@ enum Wish {
 
 #[derive(Debug)]
 struct Shared {
-    /// Cameras that come or go, told by the one thread that starts and ends them: it must not wait for a keeper
+    /// Cameras that come or go, told by the one thread that starts and ends them: it must not wait for a ring manager
     /// that waits for memory or a driver.
-    comings: Mutex<VecDeque<Wish>>,
+    changes: Mutex<VecDeque<Request>>,
     /// What taps ask for.
-    wishes: ArrayQueue<Wish>,
+    requests: ArrayQueue<Request>,
     stop: AtomicBool,
     /// Once it has been started; it ends when it is told to.
     thread: OnceLock<Thread>,
@@ -158,30 +160,30 @@ impl Shared {
         }
     }
 
-    fn comings(&self) -> MutexGuard<'_, VecDeque<Wish>> {
-        self.comings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changes(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_coming(&self) -> Option<Wish> {
-        self.comings().pop_front()
+    fn next_change(&self) -> Option<Request> {
+        self.changes().pop_front()
     }
 }
 
 /// The thread. Stopping it removes the cameras' files.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct RingManager {
     shared: Arc<Shared>,
     config: Export,
     panics: Arc<Panics>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl RingManager {
     /// Without its thread; cameras that come wait for it.
     pub(super) fn new(config: &Export, panics: Arc<Panics>) -> Self {
         let shared = Shared {
-            comings: Mutex::default(),
-            wishes: ArrayQueue::new(MAX_WISHES),
+            changes: Mutex::default(),
+            requests: ArrayQueue::new(MAX_REQUESTS),
             stop: AtomicBool::new(false),
             thread: OnceLock::new(),
         };
@@ -197,7 +199,7 @@ impl Keeper {
             return Ok(());
         }
         let mut work = Work {
-            base: Base::new(&self.config),
+            resources: Resources::new(&self.config),
             hold: self.config.hold,
             slots: self.config.slots,
             cameras: HashMap::new(),
@@ -207,7 +209,7 @@ impl Keeper {
         };
         let of_thread = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
-            .name("vas-opener".into())
+            .name("vas-rings".into())
             .spawn(move || work.run(&of_thread))?;
         let _ = self.shared.thread.set(thread.thread().clone());
         self.thread = Some(thread);
@@ -220,53 +222,58 @@ impl Keeper {
     }
 
     /// Takes a camera on: its directory is made at once, its ring when its tap asks.
-    pub(super) fn add(&self, camera: CameraId, shown: &Arc<Shown>, demand: Arc<Demand>) -> Door {
-        let facts = Arc::new(ExportFacts::default());
+    pub(super) fn add(
+        &self,
+        camera: CameraId,
+        input_stats: &Arc<InputStats>,
+        demand: Arc<Demand>,
+    ) -> RingHandle {
+        let stats = Arc::new(ExportStats::default());
         let account = Account::new(
             camera.clone(),
-            Arc::clone(shown),
-            Arc::clone(&facts),
+            Arc::clone(input_stats),
+            Arc::clone(&stats),
             Arc::clone(&self.panics),
         );
-        let door = Door {
+        let handle = RingHandle {
             camera,
             shared: Arc::clone(&self.shared),
             // A ring, a word that it is gone and one that there is none: never more wait.
             deliveries: Arc::new(ArrayQueue::new(4)),
             answers: Arc::new(ArrayQueue::new(1)),
             in_use: Arc::default(),
-            told: Arc::new(Told::new(account)),
-            facts,
+            completions: Arc::new(Completions::new(account)),
+            stats,
             demand,
             demanded: Arc::new(ArrayQueue::new(1)),
         };
-        self.tell(Wish::Camera(door.clone()));
-        door
+        self.tell(Request::Camera(handle.clone()));
+        handle
     }
 
     /// Lets a camera go, and removes its files. Its tap is gone, and asks for nothing more.
     pub(super) fn remove(&self, camera: CameraId) {
-        let mut comings = self.shared.comings();
+        let mut changes = self.shared.changes();
         // One that was never taken on leaves nothing, and is not to be kept in mind while there is no thread.
-        let waits = |wish: &Wish| matches!(wish, Wish::Camera(door) if door.camera == camera);
-        if let Some(at) = comings.iter().rposition(waits) {
-            comings.remove(at);
+        let waits = |request: &Request| matches!(request, Request::Camera(handle) if handle.camera == camera);
+        if let Some(at) = changes.iter().rposition(waits) {
+            changes.remove(at);
             return;
         }
-        drop(comings);
-        self.tell(Wish::Leave(camera));
+        drop(changes);
+        self.tell(Request::Leave(camera));
     }
 
-    fn tell(&self, coming: Wish) {
-        self.shared.comings().push_back(coming);
+    fn tell(&self, change: Request) {
+        self.shared.changes().push_back(change);
         self.shared.wake();
     }
 
     /// Says of the cameras that wait for the thread why there is no export.
     pub(super) fn refuse_waiting(&self, words: &str) {
-        for wish in self.shared.comings().iter() {
-            if let Wish::Camera(door) = wish {
-                door.facts.refuse(words);
+        for request in self.shared.changes().iter() {
+            if let Request::Camera(handle) = request {
+                handle.stats.refuse(words);
             }
         }
     }
@@ -280,13 +287,15 @@ impl Keeper {
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("the opener thread panicked: export files may be left behind");
+                tracing::error!(
+                    "the ring manager thread panicked: export files may be left behind"
+                );
             }
         }
     }
 }
 
-impl Drop for Keeper {
+impl Drop for RingManager {
     fn drop(&mut self) {
         self.end();
     }
@@ -294,17 +303,17 @@ impl Drop for Keeper {
 
 /// What the thread works with.
 struct Work {
-    base: Base,
+    resources: Resources,
     hold: Duration,
     slots: Option<u32>,
-    cameras: HashMap<CameraId, Kept>,
+    cameras: HashMap<CameraId, ManagedCamera>,
     engines: Engines,
     panics: Arc<Panics>,
     housekeeping_ns: u64,
 }
 
-struct Kept {
-    door: Door,
+struct ManagedCamera {
+    handle: RingHandle,
     export: Option<CameraExport>,
     /// The ring that is wanted, and when to try for it.
     wanted: Option<Wanted>,
@@ -332,26 +341,26 @@ impl Work {
     fn run(&mut self, shared: &Shared) {
         let panics = Arc::clone(&self.panics);
         while !shared.stop.load(Ordering::Acquire) {
-            let next_ns = panics.over("opener", None, || self.turn(shared));
+            let next_ns = panics.catch("ring manager", None, || self.turn(shared));
             // After a panic soon, but not at once: it may not be the last one.
             let next_ns = next_ns.unwrap_or_else(|| monotonic_ns() + AFTER_PANIC_NS);
             let wait = next_ns.saturating_sub(monotonic_ns());
             std::thread::park_timeout(Duration::from_nanos(wait));
         }
         // While the rings are still there: what is in flight is finished, and then they are unpinned.
-        panics.over("opener", None, || self.engines.stop());
+        panics.catch("ring manager", None, || self.engines.stop());
     }
 
     /// Does what there is to do; when there is more.
     fn turn(&mut self, shared: &Shared) -> u64 {
         loop {
-            // A tap's wish is looked at after all that was told before it: its camera, first of all.
-            let wish = shared.wishes.pop();
-            while let Some(coming) = shared.next_coming() {
-                self.accept(coming);
+            // A tap's request is looked at after all that was told before it: its camera, first of all.
+            let request = shared.requests.pop();
+            while let Some(change) = shared.next_change() {
+                self.accept(change);
             }
-            match wish {
-                Some(wish) => self.accept(wish),
+            match request {
+                Some(request) => self.accept(request),
                 None => break,
             }
         }
@@ -360,69 +369,70 @@ impl Work {
             self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
             self.housekeep();
         }
-        if self.base.open(now_ns) {
-            self.cameras.values_mut().for_each(|kept| kept.claim_at_ns = 0);
+        if self.resources.open(now_ns) {
+            self.cameras.values_mut().for_each(|managed| managed.claim_at_ns = 0);
         }
-        let mut next_ns = self.housekeeping_ns.min(self.base.next_ns());
-        let Self { base, hold, slots, cameras, engines, panics, .. } = self;
-        for (camera, kept) in cameras {
-            let done = panics.over("opener", Some(camera), || {
-                kept.advance_engine(camera, engines);
-                kept.advance(camera, base, (*hold, *slots), engines);
-                kept.look_for_readers();
+        let mut next_ns = self.housekeeping_ns.min(self.resources.next_ns());
+        let Self { resources, hold, slots, cameras, engines, panics, .. } = self;
+        for (camera, managed) in cameras {
+            let done = panics.catch("ring manager", Some(camera), || {
+                managed.advance_engine(camera, engines);
+                managed.advance(camera, resources, (*hold, *slots), engines);
+                managed.look_for_readers();
             });
             if done.is_none() {
-                kept.begin_anew(camera, panics);
+                managed.begin_anew(camera, panics);
             }
-            next_ns = next_ns.min(kept.next_ns());
+            next_ns = next_ns.min(managed.next_ns());
         }
         next_ns
     }
 
-    fn accept(&mut self, wish: Wish) {
-        match wish {
-            Wish::Camera(door) => {
-                let kept = Kept {
+    fn accept(&mut self, request: Request) {
+        match request {
+            Request::Camera(handle) => {
+                let managed = ManagedCamera {
                     export: None,
                     wanted: None,
                     engine_wanted: None,
                     claim_at_ns: 0,
                     look_at_ns: 0,
                     demanded: Demanded::Nothing,
-                    door,
+                    handle,
                 };
-                self.cameras.insert(kept.door.camera.clone(), kept);
+                self.cameras.insert(managed.handle.camera.clone(), managed);
             }
-            Wish::Leave(camera) => {
+            Request::Leave(camera) => {
                 self.cameras.remove(&camera);
             }
-            Wish::Ring { camera, geometry, fps, from } => {
-                if let Some(kept) = self.cameras.get_mut(&camera) {
-                    kept.wanted = Some(Wanted { geometry, fps, from, at_ns: 0 });
+            Request::Ring { camera, geometry, fps, from } => {
+                if let Some(managed) = self.cameras.get_mut(&camera) {
+                    managed.wanted = Some(Wanted { geometry, fps, from, at_ns: 0 });
                 }
             }
-            Wish::Engine { camera, device, pages } => {
-                if let Some(kept) = self.cameras.get_mut(&camera) {
-                    kept.engine_wanted = Some(EngineWanted { device, pages, at_ns: 0 });
+            Request::Engine { camera, device, pages } => {
+                if let Some(managed) = self.cameras.get_mut(&camera) {
+                    managed.engine_wanted = Some(EngineWanted { device, pages, at_ns: 0 });
                 }
             }
         }
     }
 
     fn housekeep(&mut self) {
-        self.base.housekeep();
+        self.resources.housekeep();
         self.engines.housekeep();
         let Self { cameras, engines, panics, .. } = self;
-        for (camera, kept) in cameras {
-            let done = panics.over("opener", Some(camera), || kept.housekeep(camera, engines));
+        for (camera, managed) in cameras {
+            let done =
+                panics.catch("ring manager", Some(camera), || managed.housekeep(camera, engines));
             if done.is_none() {
-                kept.begin_anew(camera, panics);
+                managed.begin_anew(camera, panics);
             }
         }
     }
 }
 
-impl Kept {
+impl ManagedCamera {
     /// When there is something to do here, as far as is known.
     fn next_ns(&self) -> u64 {
         let engine = self.engine_wanted.as_ref().map_or(u64::MAX, |wanted| wanted.at_ns);
@@ -440,7 +450,7 @@ impl Kept {
         let Some(export) = &mut self.export else { return };
         if export.housekeep() {
             let retired_bytes = export.retired_bytes();
-            self.door.facts.set(|facts| facts.retired_bytes = retired_bytes);
+            self.handle.stats.set(|stats| stats.retired_bytes = retired_bytes);
             return;
         }
         tracing::warn!(%camera, "somebody removed the export's files: exporting again");
@@ -452,12 +462,12 @@ impl Kept {
     /// After a panic: whatever was half done goes, and the tap asks again for what it needs.
     fn begin_anew(&mut self, camera: &CameraId, panics: &Panics) {
         let export = self.export.take();
-        panics.over("opener", Some(camera), || drop(export));
+        panics.catch("ring manager", Some(camera), || drop(export));
         (self.wanted, self.engine_wanted) = (None, None);
         self.claim_at_ns = monotonic_ns() + AFTER_PANIC_NS;
-        self.refuse(camera, "internal error in the opener of the frame path; it begins anew");
+        self.refuse(camera, "internal error in the ring manager of the frame path; it begins anew");
         self.send(Delivery::Revoked);
-        let _ = self.door.answers.force_push(Answer::NotYet);
+        let _ = self.handle.answers.force_push(Answer::NotYet);
     }
 
     /// Looks whether readers came or went. They leave nothing but a lock, so there is nobody to tell us.
@@ -473,11 +483,11 @@ impl Kept {
         let here = demanded != Demanded::Nothing;
         if demanded != self.demanded {
             self.demanded = demanded.clone();
-            self.door.facts.set(|facts| facts.demanded = demanded.clone());
+            self.handle.stats.set(|stats| stats.demanded = demanded.clone());
             // Before the word that somebody is there: nobody is counted who wants nothing.
-            let _ = self.door.demanded.force_push(demanded);
+            let _ = self.handle.demanded.force_push(demanded);
         }
-        let demand = &self.door.demand;
+        let demand = &self.handle.demand;
         match (here, demand.since_ns().is_some()) {
             (true, false) => demand.begin(monotonic_ns()),
             (false, true) => demand.end(now_ns),
@@ -492,22 +502,22 @@ impl Kept {
         let Some(wanted) = self.engine_wanted.take_if(|wanted| now_ns >= wanted.at_ns) else {
             return;
         };
-        let answer = match engines.lane(wanted.device, Arc::clone(&self.door.told)) {
-            Ok(lane) => {
+        let answer = match engines.copy_queue(wanted.device, Arc::clone(&self.handle.completions)) {
+            Ok(copy_queue) => {
                 if let Some(pages) = wanted.pages {
                     engines.prepare(wanted.device, pages);
                 }
-                Answer::Lane(lane)
+                Answer::CopyQueue(copy_queue)
             }
             // The engines tell of it.
             Err(NoEngine::Ending | NoEngine::Device(GpuError::DeviceLost { .. })) => Answer::NotYet,
             Err(error) => {
                 let words = format!("GPU {}: {error}", wanted.device);
-                let download = DownloadFacts { engine: "none", why: Some(words) };
-                if self.door.facts.get().download != download {
+                let download = DownloadStats { engine: DownloadEngine::None, why: Some(words) };
+                if self.handle.stats.get().download != download {
                     tracing::error!(%camera, "no download from GPU {}: {error}", wanted.device);
                 }
-                self.door.facts.set(|facts| facts.download = download);
+                self.handle.stats.set(|stats| stats.download = download);
                 // Without the pages: if the ring goes meanwhile, so may its memory.
                 let at_ns = now_ns + RETRY_NS;
                 self.engine_wanted =
@@ -515,7 +525,7 @@ impl Kept {
                 Answer::None
             }
         };
-        let _ = self.door.answers.force_push(answer);
+        let _ = self.handle.answers.force_push(answer);
     }
 
     fn show_download(&self, engines: &Engines) {
@@ -523,39 +533,41 @@ impl Kept {
         if self.engine_wanted.is_some() {
             return;
         }
-        let download = match self.door.in_use.device() {
-            None => DownloadFacts::default(),
+        let download = match self.handle.in_use.device() {
+            None => DownloadStats::default(),
             Some(device) => {
                 let status = engines.status(device);
-                let staged = self.door.told.staged().then_some(status.not_pinned).flatten();
+                let staged =
+                    self.handle.completions.staged().then_some(status.not_pinned).flatten();
                 match (status.lost, staged) {
                     (Some(why), _) => {
                         let words = format!("GPU {device} is lost: {why}");
-                        DownloadFacts { engine: "none", why: Some(words) }
+                        DownloadStats { engine: DownloadEngine::None, why: Some(words) }
                     }
-                    (None, Some(why)) => {
-                        DownloadFacts { engine: "cuda", why: Some(format!("staged: {why}")) }
-                    }
-                    (None, None) => DownloadFacts { engine: "cuda", why: None },
+                    (None, Some(why)) => DownloadStats {
+                        engine: DownloadEngine::Cuda,
+                        why: Some(format!("staged: {why}")),
+                    },
+                    (None, None) => DownloadStats { engine: DownloadEngine::Cuda, why: None },
                 }
             }
         };
-        self.door.facts.set(|facts| facts.download = download);
+        self.handle.stats.set(|stats| stats.download = download);
     }
 
     fn advance(
         &mut self,
         camera: &CameraId,
-        base: &Base,
+        resources: &Resources,
         (hold, slots): (Duration, Option<u32>),
         engines: &Engines,
     ) {
         let now_ns = monotonic_ns();
         if self.export.is_none() && now_ns >= self.claim_at_ns {
-            let (root, notifier) = match base.parts() {
+            let (root, notifier) = match resources.parts() {
                 Ok(parts) => parts,
                 Err(why) => {
-                    self.claim_at_ns = base.next_ns();
+                    self.claim_at_ns = resources.next_ns();
                     self.refuse(camera, why);
                     return self.send(Delivery::Refused);
                 }
@@ -563,7 +575,7 @@ impl Kept {
             match CameraExport::claim(root, camera, notifier) {
                 Ok(export) => {
                     self.export = Some(export);
-                    self.door.facts.no_longer_refuse();
+                    self.handle.stats.no_longer_refuse();
                 }
                 Err(error) => {
                     // Another writer may be about to end: this service's own, before a restart.
@@ -580,7 +592,7 @@ impl Kept {
         }
         let rate = wanted.fps.map(|fps| (fps.num(), fps.den()));
         let options = RingOptions::choose(rate, hold, slots, MAX_IN_FLIGHT);
-        self.door.trip("ring");
+        self.handle.trip("ring");
         match export.open_ring(wanted.geometry, options) {
             Ok(OpenRing::Ready(writer)) => {
                 let (first_frame_id, geometry) = (export.first_frame_id(), wanted.geometry);
@@ -615,24 +627,24 @@ impl Kept {
             options.slots,
             bytes as f64 / f64::from(1 << 20),
         );
-        self.door.facts.set(|facts| {
-            facts.state = "open";
-            facts.detail.clear();
-            facts.slots = options.slots;
-            facts.ring_bytes = bytes;
-            facts.lease_ms = lease_ms;
+        self.handle.stats.set(|stats| {
+            stats.state = ExportState::Open;
+            stats.detail.clear();
+            stats.slots = options.slots;
+            stats.ring_bytes = bytes;
+            stats.lease_ms = lease_ms;
         });
     }
 
     /// Says why there is no export, in the log only when the words are new.
     fn refuse(&self, camera: &CameraId, words: &str) {
-        if self.door.facts.refuse(words) {
+        if self.handle.stats.refuse(words) {
             tracing::error!(%camera, "runs without export: {words}");
         }
     }
 
     /// A tap that does not look (its camera delivers nothing) finds the latest when it does.
     fn send(&self, delivery: Delivery) {
-        let _ = self.door.deliveries.force_push(delivery);
+        let _ = self.handle.deliveries.force_push(delivery);
     }
 }

@@ -12,25 +12,26 @@ use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
 use super::nvdec::{Clip, Pictures};
 use super::{decoded, share};
-use crate::export::cuda::{CudaLane, Told};
-use crate::export::download::{Account, Download};
-use crate::export::engines::Engines;
-use crate::export::lane::{HostLane, Lane};
-use crate::export::limits::MAX_IN_FLIGHT;
-use crate::export::pool::Pool;
-use crate::pipeline::{DropReason, Shown};
+use crate::copy_queue::{CopyQueue, HostCopyQueue};
+use crate::cuda::{Completions, CudaCopyQueue};
+use crate::download::{Account, Download};
+use crate::engines::Engines;
+use crate::limits::MAX_IN_FLIGHT;
+use crate::pool::Pool;
+use vas_pipeline::InputStats;
+use vas_status::DropReason;
 
 const SIZE: (usize, usize) = (320, 192);
 
 /// An engine with what a test needs to drive it.
 trait UnderTest {
-    type Lane: Download;
+    type CopyQueue: Download;
 
-    fn lane(&mut self, account: Account) -> Self::Lane;
+    fn copy_queue(&mut self, account: Account) -> Self::CopyQueue;
     /// A picture of [`SIZE`].
     fn picture(&mut self) -> Frame;
-    /// No copy of this lane ends from now on, or it may again.
-    fn hold(&self, lane: &Self::Lane, held: bool);
+    /// No copy of this copy queue ends from now on, or it may again.
+    fn hold(&self, copy_queue: &Self::CopyQueue, held: bool);
     /// A picture whose copy into a slot of [`SIZE`] fails.
     fn bad_picture(&mut self) -> Frame;
     /// Calls of the driver by this thread are misuse, or no longer.
@@ -56,21 +57,21 @@ impl OfHost {
 }
 
 impl UnderTest for OfHost {
-    type Lane = HostLane;
+    type CopyQueue = HostCopyQueue;
 
-    fn lane(&mut self, account: Account) -> HostLane {
-        HostLane::new(Arc::new(Lane::new(account)), self.pool.entrance())
+    fn copy_queue(&mut self, account: Account) -> HostCopyQueue {
+        HostCopyQueue::new(Arc::new(CopyQueue::new(account)), self.pool.submitter())
     }
 
     fn picture(&mut self) -> Frame {
         share(&self.frame)
     }
 
-    fn hold(&self, lane: &HostLane, held: bool) {
+    fn hold(&self, copy_queue: &HostCopyQueue, held: bool) {
         if held {
-            lane.lane().schedule();
+            copy_queue.copy_queue().schedule();
         } else {
-            self.pool.entrance().enter(&lane.lane());
+            self.pool.submitter().enter(&copy_queue.copy_queue());
         }
     }
 
@@ -111,17 +112,17 @@ impl OfGpu {
 }
 
 impl UnderTest for OfGpu {
-    type Lane = CudaLane;
+    type CopyQueue = CudaCopyQueue;
 
-    fn lane(&mut self, account: Account) -> CudaLane {
-        self.engines.lane(0, Arc::new(Told::new(account))).unwrap()
+    fn copy_queue(&mut self, account: Account) -> CudaCopyQueue {
+        self.engines.copy_queue(0, Arc::new(Completions::new(account))).unwrap()
     }
 
     fn picture(&mut self) -> Frame {
         self.pictures.next()
     }
 
-    fn hold(&self, _: &CudaLane, held: bool) {
+    fn hold(&self, _: &CudaCopyQueue, held: bool) {
         self.simulator.set(&format!("hold_copies={}", u8::from(held)));
     }
 
@@ -146,8 +147,8 @@ impl UnderTest for OfGpu {
 
 /// A camera whose frames a test submits itself.
 struct Ring<L> {
-    lane: L,
-    shown: Arc<Shown>,
+    copy_queue: L,
+    input_stats: Arc<InputStats>,
     export: CameraExport,
     /// None while another epoch is opened: its pages may be the same ones.
     writer: Option<RingWriter>,
@@ -174,7 +175,7 @@ fn open(export: &mut CameraExport, size: (usize, usize), lease_ns: u64) -> Optio
 }
 
 impl<L: Download> Ring<L> {
-    fn new<E: UnderTest<Lane = L>>(engine: &mut E, lease_ns: u64) -> Self {
+    fn new<E: UnderTest<CopyQueue = L>>(engine: &mut E, lease_ns: u64) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
         let id = CameraId::new("cam").unwrap();
@@ -182,15 +183,19 @@ impl<L: Download> Ring<L> {
             CameraExport::claim(&root, &id, &Notifier::start().map(Arc::new).unwrap()).unwrap();
         let writer = open(&mut export, SIZE, lease_ns);
         let early = RefCell::new(Reader::open(dir.path(), &id).unwrap());
-        let shown = Arc::new(Shown::default());
-        let lane =
-            engine.lane(Account::new(id, Arc::clone(&shown), Arc::default(), Arc::default()));
-        Self { lane, shown, export, writer, next_id: 1, early, _dir: dir }
+        let input_stats = Arc::new(InputStats::default());
+        let copy_queue = engine.copy_queue(Account::new(
+            id,
+            Arc::clone(&input_stats),
+            Arc::default(),
+            Arc::default(),
+        ));
+        Self { copy_queue, input_stats, export, writer, next_id: 1, early, _dir: dir }
     }
 
     /// As a tap does it.
     fn submit(&mut self, mut frame: Frame) -> Result<(), DropReason> {
-        let place = self.lane.admit()?;
+        let permit = self.copy_queue.admit()?;
         let slot: ClaimedSlot = self.writer.as_mut().unwrap().claim(monotonic_ns()).map_err(
             |refused| match refused {
                 Refused::Lease => DropReason::Lease,
@@ -200,24 +205,24 @@ impl<L: Download> Ring<L> {
         let now_ns = monotonic_ns();
         let stamp = Stamp { frame_id: self.next_id, arrival_ns: now_ns, ..Stamp::default() };
         self.next_id += 1;
-        self.lane.submit(place, &mut frame, slot, stamp);
+        self.copy_queue.submit(permit, &mut frame, slot, stamp);
         assert!(frame.is_empty(), "the picture is taken out");
         Ok(())
     }
 
     fn drain(&self) {
-        while self.lane.in_flight() > 0 {
+        while self.copy_queue.in_flight() > 0 {
             std::thread::yield_now();
         }
     }
 
     /// Published and failed, once all are told of.
-    fn told(&self, of: u64) -> (u64, u64) {
-        let counters = &self.shown.counters;
+    fn completions(&self, of: u64) -> (u64, u64) {
+        let counters = &self.input_stats.counters;
         loop {
-            let told = (counters.exported(), counters.drops(DropReason::CopyFailed));
-            if told.0 + told.1 == of {
-                return told;
+            let completions = (counters.exported(), counters.drops().get(DropReason::CopyFailed));
+            if completions.0 + completions.1 == of {
+                return completions;
             }
             std::thread::yield_now();
         }
@@ -240,7 +245,7 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
     let mut rings = [(); 3].map(|()| Ring::new(&mut engine, 0));
     for _ in 0..16 {
         for ring in &mut rings {
-            while ring.lane.in_flight() == MAX_IN_FLIGHT {
+            while ring.copy_queue.in_flight() == MAX_IN_FLIGHT {
                 std::thread::yield_now();
             }
             ring.submit(engine.picture()).unwrap();
@@ -248,7 +253,7 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
     }
     for ring in &rings {
         ring.drain();
-        assert_eq!(ring.told(16), (16, 0));
+        assert_eq!(ring.completions(16), (16, 0));
         let frames = ring.readable();
         assert!(frames.iter().map(|frame| frame.0).eq(1..=16), "{frames:?}");
         assert!(frames.is_sorted_by_key(|frame| frame.1), "{frames:?}");
@@ -258,17 +263,17 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
 
 fn so_many_are_in_flight_and_no_more<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
-    let places: Vec<_> = std::iter::from_fn(|| ring.lane.admit().ok()).collect();
+    let places: Vec<_> = std::iter::from_fn(|| ring.copy_queue.admit().ok()).collect();
     assert_eq!(places.len(), MAX_IN_FLIGHT as usize);
     drop(places);
-    assert_eq!(ring.lane.in_flight(), 0, "a place that is not used comes back");
-    engine.hold(&ring.lane, true);
+    assert_eq!(ring.copy_queue.in_flight(), 0, "a permit that is not used comes back");
+    engine.hold(&ring.copy_queue, true);
     (0..MAX_IN_FLIGHT).for_each(|_| ring.submit(engine.picture()).unwrap());
     assert_eq!(ring.submit(engine.picture()), Err(DropReason::InFlight));
-    assert_eq!(ring.shown.counters.exported(), 0);
-    engine.hold(&ring.lane, false);
+    assert_eq!(ring.input_stats.counters.exported(), 0);
+    engine.hold(&ring.copy_queue, false);
     ring.drain();
-    assert_eq!(ring.told(MAX_IN_FLIGHT.into()), (MAX_IN_FLIGHT.into(), 0));
+    assert_eq!(ring.completions(MAX_IN_FLIGHT.into()), (MAX_IN_FLIGHT.into(), 0));
     ring.submit(engine.picture()).unwrap();
     ring.drain();
     engine.stop();
@@ -284,7 +289,7 @@ fn a_copy_that_fails_is_counted_and_leaves_the_older_frames<E: UnderTest>(mut en
     for failed in 1..=40 {
         ring.submit(engine.bad_picture()).unwrap();
         ring.drain();
-        assert_eq!(ring.told(2 + failed), (2, failed));
+        assert_eq!(ring.completions(2 + failed), (2, failed));
     }
     assert!(ring.readable().iter().all(|frame| frame.0 <= 2));
     ring.submit(engine.picture()).unwrap();
@@ -295,14 +300,14 @@ fn a_copy_that_fails_is_counted_and_leaves_the_older_frames<E: UnderTest>(mut en
 
 fn a_change_of_size_waits_for_what_is_in_flight<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
-    engine.hold(&ring.lane, true);
+    engine.hold(&ring.copy_queue, true);
     (0..MAX_IN_FLIGHT).for_each(|_| ring.submit(engine.picture()).unwrap());
     ring.writer = None;
     // Slots of the old epoch are still written: its pages are nobody else's, whatever opens meanwhile.
     let mut next = open(&mut ring.export, (160, 96), 0);
-    engine.hold(&ring.lane, false);
+    engine.hold(&ring.copy_queue, false);
     ring.drain();
-    assert_eq!(ring.told(MAX_IN_FLIGHT.into()), (MAX_IN_FLIGHT.into(), 0));
+    assert_eq!(ring.completions(MAX_IN_FLIGHT.into()), (MAX_IN_FLIGHT.into(), 0));
     while next.is_none() {
         next = open(&mut ring.export, (160, 96), 0);
     }
@@ -326,7 +331,7 @@ fn promised_slots_are_not_taken<E: UnderTest>(mut engine: E) {
         }
     };
     assert_eq!(refused, DropReason::Lease);
-    assert_eq!(ring.lane.in_flight(), 0, "the place is given back");
+    assert_eq!(ring.copy_queue.in_flight(), 0, "the permit is given back");
     let readable = ring.readable();
     (0..10).for_each(|_| assert_eq!(ring.submit(engine.picture()), Err(DropReason::Lease)));
     assert_eq!(ring.readable(), readable);
@@ -335,13 +340,13 @@ fn promised_slots_are_not_taken<E: UnderTest>(mut engine: E) {
 
 fn a_stop_finishes_what_is_in_flight<E: UnderTest + Send>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
-    engine.hold(&ring.lane, true);
+    engine.hold(&ring.copy_queue, true);
     (0..MAX_IN_FLIGHT).for_each(|_| ring.submit(engine.picture()).unwrap());
-    engine.hold(&ring.lane, false);
+    engine.hold(&ring.copy_queue, false);
     engine.stop();
-    assert_eq!(ring.told(MAX_IN_FLIGHT.into()), (MAX_IN_FLIGHT.into(), 0));
+    assert_eq!(ring.completions(MAX_IN_FLIGHT.into()), (MAX_IN_FLIGHT.into(), 0));
     assert_eq!(ring.readable().len(), MAX_IN_FLIGHT as usize);
-    assert_eq!(ring.lane.in_flight(), 0);
+    assert_eq!(ring.copy_queue.in_flight(), 0);
 }
 
 fn pictures_go_back_to_the_decoder<E: UnderTest>(mut engine: E) {
@@ -364,20 +369,20 @@ fn pictures_go_back_to_the_decoder<E: UnderTest>(mut engine: E) {
 fn a_hand_over_allocates_nothing_and_calls_no_driver<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
     let mut pictures: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| engine.picture()).collect();
-    engine.hold(&ring.lane, true);
+    engine.hold(&ring.copy_queue, true);
     for frame in &mut pictures {
         let slot = ring.writer.as_mut().unwrap().claim(monotonic_ns()).unwrap();
         let stamp = Stamp { frame_id: ring.next_id, ..Stamp::default() };
         ring.next_id += 1;
         engine.forbid_driver(true);
         let ((), allocations) = vas_malloc_count::count(|| {
-            let place = ring.lane.admit().unwrap();
-            ring.lane.submit(place, frame, slot, stamp);
+            let permit = ring.copy_queue.admit().unwrap();
+            ring.copy_queue.submit(permit, frame, slot, stamp);
         });
         engine.forbid_driver(false);
         assert_eq!(allocations, 0);
     }
-    engine.hold(&ring.lane, false);
+    engine.hold(&ring.copy_queue, false);
     ring.drain();
     engine.stop();
 }
@@ -392,8 +397,8 @@ fn a_hand_over_makes_at_most_one_system_call<E: UnderTest>(mut engine: E) {
         let stamp = Stamp { frame_id: ring.next_id, ..Stamp::default() };
         ring.next_id += 1;
         let calls = vas_syscall_count::list(|| {
-            let place = ring.lane.admit().unwrap();
-            ring.lane.submit(place, &mut frame, slot.take().unwrap(), stamp);
+            let permit = ring.copy_queue.admit().unwrap();
+            ring.copy_queue.submit(permit, &mut frame, slot.take().unwrap(), stamp);
         });
         assert!(calls.is_empty() || calls == [libc::SYS_futex], "{calls:?}");
         ring.drain();

@@ -6,8 +6,9 @@ use vas_media::{CudaDevice, DecoderKind, Frame};
 use vas_sim_gpu::testing::SimulatedGpu;
 
 use super::nvdec::{Cam, Clip, GpuRig, PICTURES, Pictures};
-use crate::export::limits::MAX_IN_FLIGHT;
-use crate::pipeline::{DropReason, Taker as _};
+use crate::limits::MAX_IN_FLIGHT;
+use vas_pipeline::FrameSink as _;
+use vas_status::{DownloadEngine, DropReason};
 
 /// What a decode thread must leave to the engine. FFmpeg's own calls there push a context, decode and map.
 const ENGINES_CALLS: &str = "dec:cuStreamCreate,cuStreamDestroy_v2,cuStreamWaitEvent,\
@@ -60,7 +61,7 @@ fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
         // The visible picture once, and nothing beside it.
         let bytes = (322 * 182 * 3 / 2) * camera.exported();
         assert_eq!(simulator.level("copied_bytes"), bytes);
-        camera.until_download("cuda", str::is_empty);
+        camera.until_download(DownloadEngine::Cuda, str::is_empty);
         assert_eq!(camera.dropped(), []);
         drop(pictures);
         rig.stop();
@@ -154,8 +155,8 @@ fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
         for to in [2, 0] {
             loop {
                 camera.warm_up(&mut all[to]);
-                let download = camera.facts.get().download;
-                if download.engine == "cuda" && download.why.is_none() {
+                let download = camera.stats.get().download;
+                if download.engine == DownloadEngine::Cuda && download.why.is_none() {
                     break;
                 }
             }
@@ -189,7 +190,7 @@ fn a_ring_that_can_not_be_pinned_is_staged_and_says_so() {
             assert!(predicted.contains(&camera.newest().1));
         }
         let why = "staged: cuMemHostRegister_v2 failed: CUDA_ERROR_OUT_OF_MEMORY";
-        camera.until_download("cuda", |words| words.starts_with(why));
+        camera.until_download(DownloadEngine::Cuda, |words| words.starts_with(why));
         drop(pictures);
         rig.stop();
         drop(device);
@@ -201,7 +202,7 @@ fn a_ring_that_can_not_be_pinned_is_staged_and_says_so() {
 
 /// A decoder ends with its last surface: not on the thread that publishes other cameras' frames.
 #[test]
-fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_by_the_closer() {
+fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_on_its_own_thread() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let clip = Clip::small();
         let device = CudaDevice::open(0).unwrap();
@@ -231,7 +232,7 @@ fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_by_the_closer() {
     run.report.assert_clean(&[]);
     let destroyed = run.calls.iter().filter(|call| call.function == "cuvidDestroyDecoder");
     let threads: Vec<&str> = destroyed.map(|call| call.thread.as_str()).collect();
-    assert_eq!(threads[0], "vas-closer", "{threads:?}");
+    assert_eq!(threads[0], "vas-drop", "{threads:?}");
     assert!(!threads.iter().any(|thread| thread.starts_with("vas-reap")), "{threads:?}");
 }
 
@@ -296,11 +297,11 @@ fn an_engine_that_can_not_be_had_is_said_and_tried_again() {
         while camera.drops(DropReason::NoExport) == 0 {
             camera.pass(&mut pictures);
         }
-        camera.until_download("none", |why| why.contains("cuStreamCreate failed"));
+        camera.until_download(DownloadEngine::None, |why| why.contains("cuStreamCreate failed"));
         assert_eq!(camera.exported(), 0);
-        // The keeper goes on by itself.
+        // The ring manager goes on by itself.
         camera.warm_up(&mut pictures);
-        camera.until_download("cuda", str::is_empty);
+        camera.until_download(DownloadEngine::Cuda, str::is_empty);
         drop(pictures);
         rig.stop();
         drop(device);
@@ -332,9 +333,9 @@ fn a_lost_gpu_is_told_and_another_goes_on_with_the_ring() {
         let known = devices.each_ref().map(|device| device.known_health().is_ok());
         assert_eq!(known, [false, true]);
         assert!(camera.newest() == older, "the ring serves what it has");
-        camera.until_download("none", |why| why.starts_with("GPU 0 is lost: "));
+        camera.until_download(DownloadEngine::None, |why| why.starts_with("GPU 0 is lost: "));
         camera.warm_up(&mut pictures[1]);
-        camera.until_download("cuda", str::is_empty);
+        camera.until_download(DownloadEngine::Cuda, str::is_empty);
         assert!(camera.newest().0 > older.0);
         assert!(camera.readable().iter().any(|(frame_id, _)| *frame_id == older.0));
         drop(pictures);
@@ -368,7 +369,7 @@ fn a_loss_that_only_the_engine_meets_with_ends_the_decoders_and_the_gpu_comes_ba
             let words = pictures.failure();
             assert!(words.contains("GPU 0 is lost") && words.contains(error), "{words}");
         }
-        camera.until_download("none", |why| why.starts_with("GPU 0 is lost: "));
+        camera.until_download(DownloadEngine::None, |why| why.starts_with("GPU 0 is lost: "));
         assert!(CudaDevice::open(0).is_err(), "held by whom it failed");
         drop((pictures, device));
         let older = camera.newest().0;
@@ -382,7 +383,7 @@ fn a_loss_that_only_the_engine_meets_with_ends_the_decoders_and_the_gpu_comes_ba
         for camera in [camera, other] {
             let mut pictures = Pictures::on_gpu(&device, &clip);
             camera.warm_up(&mut pictures);
-            camera.until_download("cuda", str::is_empty);
+            camera.until_download(DownloadEngine::Cuda, str::is_empty);
             assert!(camera.newest().0 > older);
         }
         rig.stop();
@@ -434,16 +435,18 @@ fn a_stop_finishes_what_is_in_flight() {
         for (camera, pictures) in rig.cameras.iter_mut().zip(&mut decoders) {
             (0..MAX_IN_FLIGHT).for_each(|_| camera.tap.take(&mut pictures.next()));
         }
-        let shown: Vec<_> = rig.cameras.iter().map(|camera| Arc::clone(&camera.shown)).collect();
-        let before: Vec<_> = shown.iter().map(|shown| shown.counters.exported()).collect();
+        let input_stats: Vec<_> =
+            rig.cameras.iter().map(|camera| Arc::clone(&camera.input_stats)).collect();
+        let before: Vec<_> =
+            input_stats.iter().map(|input_stats| input_stats.counters.exported()).collect();
         drop(decoders);
         std::thread::scope(|scope| {
             let stopping = scope.spawn(|| rig.stop());
             simulator.set("hold_copies=0");
             stopping.join().unwrap();
         });
-        for (shown, before) in shown.iter().zip(before) {
-            assert_eq!(shown.counters.exported(), before + u64::from(MAX_IN_FLIGHT));
+        for (input_stats, before) in input_stats.iter().zip(before) {
+            assert_eq!(input_stats.counters.exported(), before + u64::from(MAX_IN_FLIGHT));
         }
         drop(device);
     }) else {

@@ -10,7 +10,7 @@ use vas_media::CudaDevice;
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
 use super::nvdec::{Cam, Clip, GpuRig, Pictures};
-use crate::pipeline::Taker as _;
+use vas_pipeline::FrameSink as _;
 
 const FRAMES: u64 = 100;
 const SIZES: [(usize, usize); 2] = [(640, 360), (1920, 1080)];
@@ -105,12 +105,12 @@ fn per_frame(out: &mut String, simulator: &Simulator, size: (usize, usize), on_g
     let engine = if on_gpu { "cuda" } else { "host" };
     let down = (level("copied_bytes") - copied) as f64 / FRAMES as f64;
     writeln!(out, "\nper frame, {engine}, {width}x{height}: visible NV12 {visible} bytes").unwrap();
-    writeln!(out, "  bytes over the link {down:.0} = {:.2} pictures", down / visible as f64)
+    writeln!(out, "  bytes catch the link {down:.0} = {:.2} pictures", down / visible as f64)
         .unwrap();
     let half = FRAMES as f64 / 2.0;
     writeln!(
         out,
-        "  decode thread, hand-over: allocations {:.2}, system calls {:.2}",
+        "  decode thread, hand-catch: allocations {:.2}, system calls {:.2}",
         allocations as f64 / half,
         system_calls as f64 / half
     )

@@ -10,8 +10,9 @@ use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport}
 
 use super::download::Download as _;
 use super::*;
-use crate::config::{Config, Surroundings};
-use crate::pipeline::{Demand, DropReason, Taker as _};
+use vas_config::{Config, Environment};
+use vas_pipeline::Demand;
+use vas_status::{DropReason, ExportState};
 
 mod conformance;
 mod gpu;
@@ -25,10 +26,10 @@ pub(super) struct Rig {
     dir: tempfile::TempDir,
     path: FramePath,
     pub(super) tap: Tap,
-    pub(super) shown: Arc<Shown>,
-    facts: Arc<ExportFacts>,
+    pub(super) input_stats: Arc<InputStats>,
+    stats: Arc<ExportStats>,
     demand: Arc<Demand>,
-    camera: crate::config::Camera,
+    camera: vas_config::Camera,
     /// Somebody who reads, so that frames are copied.
     present: Option<Reader>,
 }
@@ -55,22 +56,22 @@ impl Rig {
         );
         let file = dir.path().join("config.toml");
         std::fs::write(&file, text).unwrap();
-        let config: Config = crate::config::load(&file, &Surroundings::of_this_process()).unwrap();
+        let config: Config = vas_config::load(&file, &Environment::of_this_process()).unwrap();
         std::fs::remove_file(&file).unwrap();
         let path = FramePath::new(&config.export);
-        let shown = Arc::new(Shown::default());
+        let input_stats = Arc::new(InputStats::default());
         let demand = Arc::new(Demand::default());
-        let (tap, facts) = path.add(&config.cameras[0], &shown, &demand);
+        let (tap, stats) = path.tap(&config.cameras[0], &input_stats, &demand);
         let camera = config.cameras[0].clone();
-        Self { dir, path, tap, shown, facts, demand, camera, present: None }
+        Self { dir, path, tap, input_stats, stats, demand, camera, present: None }
     }
 
     /// Waits for the export's state.
-    fn until_state(&self, state: &str) -> String {
-        while self.facts.get().state != state {
+    fn until_state(&self, state: ExportState) -> String {
+        while self.stats.get().state != state {
             std::thread::yield_now();
         }
-        self.facts.get().detail
+        self.stats.get().detail
     }
 
     /// Offers frames until one is given to a reader that attaches behind it.
@@ -83,8 +84,8 @@ impl Rig {
 
     /// Offers frames of now until one is published.
     fn until_published(&mut self) {
-        let before = self.shown.counters.exported();
-        while self.shown.counters.exported() == before {
+        let before = self.input_stats.counters.exported();
+        while self.input_stats.counters.exported() == before {
             self.offer(&decoded("64x64", 1).1[0]);
         }
     }
@@ -110,8 +111,8 @@ impl Rig {
     /// Offers copies of a frame, one at a time, until its ring is open and one was published.
     pub(super) fn warm_up(&mut self, stream: &StreamInfo, frame: &Frame) {
         self.tap.begin(stream, vas_media::DecoderKind::Software);
-        let before = self.shown.counters.exported();
-        while self.shown.counters.exported() == before {
+        let before = self.input_stats.counters.exported();
+        while self.input_stats.counters.exported() == before {
             self.offer(frame);
         }
     }
@@ -127,18 +128,17 @@ impl Rig {
 
     /// Frames that were published or dropped.
     pub(super) fn settled(&self) -> u64 {
-        let dropped = DropReason::ALL.iter().map(|(why, _)| self.shown.counters.drops(*why));
-        self.shown.counters.exported() + dropped.sum::<u64>()
+        let counters = &self.input_stats.counters;
+        counters.exported() + counters.drops().iter().map(|(_, count)| count).sum::<u64>()
     }
 
     pub(super) fn dropped(&self) -> Vec<(&'static str, u64)> {
-        let drops =
-            DropReason::ALL.iter().map(|(why, name)| (*name, self.shown.counters.drops(*why)));
+        let drops = self.input_stats.counters.drops().iter();
         drops.filter(|(_, count)| *count > 0).collect()
     }
 }
 
-/// The export's directory is there as soon as the opener thread has come round to it.
+/// The export's directory is there as soon as the ring manager thread has come round to it.
 fn open(dir: &Path) -> Reader {
     let camera = CameraId::new("cam").unwrap();
     loop {
@@ -213,11 +213,11 @@ fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
         assert!(meta.flags.contains(Flags::KEY));
         last = meta.frame_id;
     }
-    assert_eq!(rig.facts.get().state, "open");
+    assert_eq!(rig.stats.get().state, ExportState::Open);
     let Rig { dir, path, tap, present, .. } = rig;
     drop(present);
     drop(tap);
-    path.stop();
+    path.end();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a stop leaves nothing");
     let gone = reader.newer_than(last, LONG);
     assert!(matches!(gone, Err(ReadError::WriterGone { how: "stopped", .. })));
@@ -246,13 +246,13 @@ fn a_ring_that_does_not_fit_leaves_the_camera_running_and_says_why() {
     let mut rig = Rig::new("slots = 1024");
     let (stream, frames) = decoded("7680x4320", 1);
     rig.tap.begin(&stream, vas_media::DecoderKind::Software);
-    while rig.shown.counters.drops(DropReason::NoExport) == 0 {
+    while rig.input_stats.counters.drops().get(DropReason::NoExport) == 0 {
         rig.offer(&frames[0]);
     }
-    let facts = rig.facts.get();
-    assert_eq!(facts.state, "refused");
-    assert!(facts.detail.contains("MiB left"), "{}", facts.detail);
-    assert_eq!(rig.shown.counters.exported(), 0);
+    let stats = rig.stats.get();
+    assert_eq!(stats.state, ExportState::Refused);
+    assert!(stats.detail.contains("MiB left"), "{}", stats.detail);
+    assert_eq!(rig.input_stats.counters.exported(), 0);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_burst_is_dropped_for_the_lease_and_spares_the_frames_that_readers_hold() {
     stream.fps = vas_media::Fraction::new(1, 1);
     rig.warm_up(&stream, &frames[0]);
     let mut reader = rig.reader();
-    let dropped = |rig: &Rig| rig.shown.counters.drops(DropReason::Lease);
+    let dropped = |rig: &Rig| rig.input_stats.counters.drops().get(DropReason::Lease);
     // Until the ring is full of promises; offered one at a time, so that nothing else is in the way.
     while dropped(&rig) == 0 {
         rig.offer(&frames[0]);
@@ -296,16 +296,16 @@ fn removed_files_are_exported_again() {
     let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
     std::fs::remove_dir_all(rig.dir.path().join("cam")).unwrap();
-    // The opener notices within a second; until then frames go where nobody looks. The reader is told that
+    // The ring manager notices within a second; until then frames go where nobody looks. The reader is told that
     // its writer stopped, and shows itself to the next one.
-    let before = rig.shown.counters.exported();
+    let before = rig.input_stats.counters.exported();
     let mut present = rig.present.take().unwrap();
     let last = present.latest().map_or(0, |frame| frame.meta().frame_id);
     while present.newer_than(last, Duration::from_millis(10)).is_err() {
         rig.offer(&decoded("64x64", 1).1[0]);
     }
     assert!(rig.dir.path().join("cam/frame.meta").exists());
-    assert!(rig.shown.counters.exported() > before);
+    assert!(rig.input_stats.counters.exported() > before);
 }
 
 #[test]
@@ -314,19 +314,19 @@ fn nothing_is_copied_for_nobody() {
     let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
     rig.everybody_leaves();
-    let exported = rig.shown.counters.exported();
+    let exported = rig.input_stats.counters.exported();
     rig.offer(&frames[0]);
-    assert_eq!(rig.shown.counters.drops(DropReason::NoReader), 1);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::NoReader), 1);
     let mut late = rig.reader();
     assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })), "of any age");
     rig.somebody_comes();
     // What arrived before anybody was there is not for them, whenever it is decoded.
     rig.offer(&frames[0]);
-    assert_eq!(rig.shown.counters.drops(DropReason::BeforeReader), 1);
-    assert_eq!(rig.shown.counters.exported(), exported);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::BeforeReader), 1);
+    assert_eq!(rig.input_stats.counters.exported(), exported);
     let (_, fresh) = decoded("64x64", 1);
     rig.offer(&fresh[0]);
-    assert_eq!(rig.shown.counters.exported(), exported + 1);
+    assert_eq!(rig.input_stats.counters.exported(), exported + 1);
     assert!(late.latest().unwrap().meta().arrival_ns >= rig.demand.since_ns().unwrap());
 }
 
@@ -340,28 +340,28 @@ fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
         rig.offer(&frames[0]);
         let reader = rig.reader();
         if ready {
-            while rig.facts.get().state != "open" {
+            while rig.stats.get().state != ExportState::Open {
                 std::thread::yield_now();
             }
         }
-        assert_eq!(rig.facts.get().state == "open", ready);
+        assert_eq!(rig.stats.get().state == ExportState::Open, ready);
         drop(reader);
     }
 }
 
 #[test]
 fn a_lane_takes_so_many_and_no_more() {
-    let shown = Arc::new(Shown::default());
+    let input_stats = Arc::new(InputStats::default());
     let camera = CameraId::new("cam").unwrap();
-    let account = download::Account::new(camera, shown, Arc::default(), Arc::default());
-    let lane = Arc::new(Lane::new(account));
+    let account = download::Account::new(camera, input_stats, Arc::default(), Arc::default());
+    let copy_queue = Arc::new(CopyQueue::new(account));
     let pool = Pool::start().unwrap();
-    let lane = HostLane::new(lane, pool.entrance());
-    let places: Vec<_> = std::iter::from_fn(|| lane.admit().ok()).collect();
+    let copy_queue = HostCopyQueue::new(copy_queue, pool.submitter());
+    let places: Vec<_> = std::iter::from_fn(|| copy_queue.admit().ok()).collect();
     assert_eq!(places.len(), limits::MAX_IN_FLIGHT as usize);
-    assert_eq!(lane.in_flight(), limits::MAX_IN_FLIGHT);
+    assert_eq!(copy_queue.in_flight(), limits::MAX_IN_FLIGHT);
     drop(places);
-    assert!(lane.admit().is_ok());
+    assert!(copy_queue.admit().is_ok());
 }
 
 /// The promise of the tap's path: once running, offering, copying and publishing a frame allocate
@@ -372,16 +372,16 @@ fn nothing_is_allocated_per_frame() {
     let (stream, frames) = decoded("320x240", 1);
     rig.warm_up(&stream, &frames[0]);
     let mut offered: Vec<_> = (0..200).map(|_| share(&frames[0])).collect();
-    let lane = rig.tap.lane();
+    let copy_queue = rig.tap.copy_queue();
     let ((), allocations) = vas_malloc_count::count(|| {
         for frame in &mut offered {
-            // Marked as scheduled already, the lane stays out of the pool's queue.
-            lane.schedule();
+            // Marked as scheduled already, the copy queue stays out of the pool's queue.
+            copy_queue.schedule();
             rig.tap.take(frame);
-            while lane.work() {}
+            while copy_queue.work() {}
         }
     });
-    assert!(rig.shown.counters.exported() > 100, "{:?}", rig.dropped());
+    assert!(rig.input_stats.counters.exported() > 100, "{:?}", rig.dropped());
     assert_eq!(allocations, 0);
 }
 
@@ -415,14 +415,14 @@ fn a_frame_that_is_left_out_is_a_pause() {
     let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
     rig.offer(&frames[0]);
-    assert_eq!(rig.shown.counters.drops(DropReason::MaxFps), 1);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::MaxFps), 1);
     assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
 
     let mut rig = Rig::new("slots = 4");
     // From after its reader came.
     rig.warm_up(&stream, &decoded("64x64", 1).1[0]);
     rig.tap.take(&mut Frame::new());
-    assert_eq!(rig.shown.counters.drops(DropReason::Unsupported), 1);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::Unsupported), 1);
     assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
     rig.until_current();
 }
@@ -450,27 +450,27 @@ fn a_directory_that_is_not_ours_refuses_the_export_until_it_is() {
     };
     mode(0o777);
     rig.path.look_after(Instant::now());
-    let words = rig.until_state("refused");
+    let words = rig.until_state(ExportState::Refused);
     assert!(words.contains("has mode 0777: others may write it"), "{words}");
     mode(0o700);
-    assert_eq!(rig.until_state("opening"), "", "it is asked for again");
+    assert_eq!(rig.until_state(ExportState::Opening), "", "it is asked for again");
     rig.somebody_comes();
     rig.until_published();
-    assert_eq!(rig.facts.get().state, "open");
+    assert_eq!(rig.stats.get().state, ExportState::Open);
 }
 
 #[test]
 fn without_threads_the_export_is_refused_until_they_come() {
     let mut rig = Rig::unread("slots = 4", "");
     rig.path.refuse("no thread");
-    assert_eq!(rig.until_state("refused"), "no thread");
+    assert_eq!(rig.until_state(ExportState::Refused), "no thread");
     rig.path.remove(&CameraId::new("cam").unwrap());
-    let config = crate::config::Camera::clone(&rig.camera);
-    let (tap, facts) = rig.path.add(&config, &rig.shown, &rig.demand);
-    (rig.tap, rig.facts) = (tap, facts);
-    assert_eq!(rig.until_state("refused"), "no thread", "one that comes later, too");
+    let config = vas_config::Camera::clone(&rig.camera);
+    let (tap, stats) = rig.path.tap(&config, &rig.input_stats, &rig.demand);
+    (rig.tap, rig.stats) = (tap, stats);
+    assert_eq!(rig.until_state(ExportState::Refused), "no thread", "one that comes later, too");
     rig.path.look_after(Instant::now());
-    rig.until_state("opening");
+    rig.until_state(ExportState::Opening);
     rig.somebody_comes();
     rig.until_published();
 }
@@ -478,7 +478,7 @@ fn without_threads_the_export_is_refused_until_they_come() {
 /// Each part panics once: what was in its hands is dropped and counted, the panic is counted, and frames come again.
 #[test]
 fn a_panic_costs_the_work_at_hand_and_no_more() {
-    for (place, dropped) in [
+    for (permit, dropped) in [
         ("copy", "copy_failed"),
         ("publication", "copy_failed"),
         ("copy worker", "copy_failed"),
@@ -488,39 +488,39 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
         let (stream, frames) = decoded("64x64", 1);
         rig.warm_up(&stream, &frames[0]);
         let before = rig.path.panics.count();
-        rig.path.panics.arm(place);
+        rig.path.panics.arm(permit);
         rig.offer(&frames[0]);
-        assert_eq!(rig.path.panics.count(), before + 1, "{place}");
+        assert_eq!(rig.path.panics.count(), before + 1, "{permit}");
         let count = rig.dropped().into_iter().find(|(name, _)| *name == dropped);
-        assert_eq!(count.map(|(_, count)| count), Some(1), "{place}: {:?}", rig.dropped());
+        assert_eq!(count.map(|(_, count)| count), Some(1), "{permit}: {:?}", rig.dropped());
         // More often than there are places.
         for _ in 0..2 * limits::MAX_IN_FLIGHT {
             rig.until_published();
         }
-        assert_eq!(rig.tap.lane().in_flight(), 0, "{place}");
+        assert_eq!(rig.tap.copy_queue().in_flight(), 0, "{permit}");
     }
 }
 
 #[test]
 fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
     // In the middle of a camera's ring, and with what it does for all.
-    for place in ["ring", "opener"] {
+    for permit in ["ring", "ring manager"] {
         let mut rig = Rig::unread("slots = 4", "");
-        rig.path.panics.arm(place);
+        rig.path.panics.arm(permit);
         rig.path.look_after(Instant::now());
-        if place == "ring" {
+        if permit == "ring" {
             rig.somebody_comes();
             rig.offer(&decoded("64x64", 1).1[0]);
-            let words = rig.until_state("refused");
-            assert!(words.contains("internal error in the opener"), "{words}");
+            let words = rig.until_state(ExportState::Refused);
+            assert!(words.contains("internal error in the ring manager"), "{words}");
         }
         while rig.path.panics.count() == 0 {
             std::thread::yield_now();
         }
         rig.present = None;
-        rig.until_state("opening");
+        rig.until_state(ExportState::Opening);
         rig.somebody_comes();
         rig.until_published();
-        assert_eq!(rig.path.panics.count(), 1, "{place}");
+        assert_eq!(rig.path.panics.count(), 1, "{permit}");
     }
 }

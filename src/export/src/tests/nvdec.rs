@@ -12,9 +12,10 @@ use vas_media::{
     Transport,
 };
 
-use crate::config::{Config, Surroundings};
-use crate::export::{EXTRA_SURFACES, ExportFacts, FramePath, Tap};
-use crate::pipeline::{Demand, DropReason, Shown, Taker as _};
+use crate::{ExportStats, FramePath, Tap};
+use vas_config::{Config, Environment};
+use vas_pipeline::{Demand, FrameSink as _, InputStats};
+use vas_status::{DownloadEngine, DropReason};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -87,7 +88,9 @@ pub(super) struct Pictures {
 impl Pictures {
     /// To be opened when readers are there: pictures that arrived before are not for them.
     pub(super) fn on_gpu(device: &Arc<CudaDevice>, clip: &Clip) -> Self {
-        Self::new(clip, |stream| vas_media::open_nvdec(stream, device, EXTRA_SURFACES).unwrap())
+        Self::new(clip, |stream| {
+            vas_media::open_nvdec(stream, device, vas_pipeline::EXTRA_SURFACES).unwrap()
+        })
     }
 
     pub(super) fn on_processor(clip: &Clip) -> Self {
@@ -146,8 +149,8 @@ pub(super) struct GpuRig {
 
 pub(super) struct Cam {
     pub(super) tap: Tap,
-    pub(super) shown: Arc<Shown>,
-    pub(super) facts: Arc<ExportFacts>,
+    pub(super) input_stats: Arc<InputStats>,
+    pub(super) stats: Arc<ExportStats>,
     demand: Arc<Demand>,
     pub(super) reader: Reader,
 }
@@ -165,7 +168,7 @@ impl GpuRig {
     pub(super) fn stop(self) {
         let Self { cameras, path, dir } = self;
         drop(cameras);
-        path.stop();
+        path.end();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a stop leaves nothing");
     }
 }
@@ -178,15 +181,15 @@ fn config(dir: &Path, cameras: usize, settings: &str) -> Config {
     }
     let file = dir.join("config.toml");
     std::fs::write(&file, text).unwrap();
-    let config = crate::config::load(&file, &Surroundings::of_this_process()).unwrap();
+    let config = vas_config::load(&file, &Environment::of_this_process()).unwrap();
     std::fs::remove_file(&file).unwrap();
     config
 }
 
 impl Cam {
-    fn new(path: &FramePath, dir: &Path, camera: &crate::config::Camera) -> Self {
-        let (shown, demand) = (Arc::new(Shown::default()), Arc::new(Demand::default()));
-        let (tap, facts) = path.add(camera, &shown, &demand);
+    fn new(path: &FramePath, dir: &Path, camera: &vas_config::Camera) -> Self {
+        let (input_stats, demand) = (Arc::new(InputStats::default()), Arc::new(Demand::default()));
+        let (tap, stats) = path.tap(camera, &input_stats, &demand);
         let reader = loop {
             match Reader::open(dir, &camera.id) {
                 Ok(reader) => break reader,
@@ -194,7 +197,7 @@ impl Cam {
                 Err(error) => panic!("{error}"),
             }
         };
-        let cam = Self { tap, shown, facts, demand, reader };
+        let cam = Self { tap, input_stats, stats, demand, reader };
         while cam.demand.since_ns().is_none() {
             std::thread::yield_now();
         }
@@ -202,22 +205,22 @@ impl Cam {
     }
 
     pub(super) fn exported(&self) -> u64 {
-        self.shown.counters.exported()
+        self.input_stats.counters.exported()
     }
 
     pub(super) fn drops(&self, why: DropReason) -> u64 {
-        self.shown.counters.drops(why)
+        self.input_stats.counters.drops().get(why)
     }
 
     /// Reasons that something was dropped for, but for the time until the first frame.
     pub(super) fn dropped(&self) -> Vec<(&'static str, u64)> {
-        let drops = DropReason::ALL.iter().map(|(why, name)| (*name, self.drops(*why)));
+        let drops = self.input_stats.counters.drops().iter();
         drops.filter(|(name, count)| *count > 0 && *name != "epoch_opening").collect()
     }
 
     /// Frames that were published or dropped.
     fn settled(&self) -> u64 {
-        let dropped = DropReason::ALL.iter().map(|(why, _)| self.drops(*why));
+        let dropped = self.input_stats.counters.drops().iter().map(|(_, count)| count);
         self.exported() + dropped.sum::<u64>()
     }
 
@@ -258,9 +261,9 @@ impl Cam {
     }
 
     /// Waits until the status says this of the download.
-    pub(super) fn until_download(&self, engine: &str, has: impl Fn(&str) -> bool) {
+    pub(super) fn until_download(&self, engine: DownloadEngine, has: impl Fn(&str) -> bool) {
         loop {
-            let download = self.facts.get().download;
+            let download = self.stats.get().download;
             if download.engine == engine && has(download.why.as_deref().unwrap_or("")) {
                 return;
             }

@@ -14,71 +14,71 @@ use vas_media::{CudaDevice, GpuError};
 pub(crate) use rest::Rest;
 use table::Table;
 
-use crate::config::GpuChoice;
+use vas_config::GpuChoice;
 
 /// All GPUs, and which cameras are on them.
 #[derive(Debug, Default)]
-pub(crate) struct Gpus {
+pub struct Gpus {
     /// `None`: nobody has asked, or there was no driver.
     table: Mutex<Option<Table>>,
-    home: Option<usize>,
+    preferred: Option<usize>,
     said_absent: AtomicBool,
 }
 
 /// A camera's place on a GPU, as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct GpuLease {
     gpus: Arc<Gpus>,
     gpu: usize,
 }
 
 /// The turn of a camera that comes back to a GPU: no other does, as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     gpus: Arc<Gpus>,
     gpu: usize,
 }
 
 impl Gpus {
-    /// Cameras that name no GPU are given `home` while it is well.
-    pub(crate) fn at_home(home: Option<usize>) -> Self {
-        Self { home, ..Self::default() }
+    /// Cameras that name no GPU are given `preferred` while it is well.
+    pub fn preferring(preferred: Option<usize>) -> Self {
+        Self { preferred, ..Self::default() }
     }
 
     /// Gives a camera a GPU, which it keeps. The first camera of a GPU makes its context.
     ///
     /// # Errors
     /// Why it can be given none.
-    pub(crate) fn seat(
+    pub fn lease(
         self: &Arc<Self>,
         choice: GpuChoice,
         now_ns: u64,
-    ) -> Result<(Seat, Arc<CudaDevice>), GpuError> {
+    ) -> Result<(GpuLease, Arc<CudaDevice>), GpuError> {
         let mut refused = Vec::new();
         let mut why = None;
         loop {
             // Chosen and counted in one go; opened without the lock, for it takes a while.
-            let seat = self.with_table(|table| {
+            let lease = self.with_table(|table| {
                 let gpu = table.choose(choice, &refused, now_ns)?;
                 table.add(gpu);
-                Ok(Seat { gpus: Arc::clone(self), gpu })
+                Ok(GpuLease { gpus: Arc::clone(self), gpu })
             });
-            let seat = seat.map_err(|none| why.take().unwrap_or(none))?;
-            match seat.device(now_ns) {
-                Ok(device) => return Ok((seat, device)),
+            let lease = lease.map_err(|none| why.take().unwrap_or(none))?;
+            match lease.device(now_ns) {
+                Ok(device) => return Ok((lease, device)),
                 Err(error) => {
-                    refused.push(seat.gpu);
+                    refused.push(lease.gpu);
                     why = Some(error);
                 }
             }
         }
     }
 
-    /// The turn to come back to the GPU that [`Gpus::seat`] would give; `None` while another camera has it.
+    /// The turn to come back to the GPU that [`Gpus::lease`] would give; `None` while another camera has it.
     ///
     /// # Errors
     /// Why there is no such GPU.
-    pub(crate) fn turn(
+    pub fn turn(
         self: &Arc<Self>,
         choice: GpuChoice,
         now_ns: u64,
@@ -90,7 +90,7 @@ impl Gpus {
     }
 
     /// Whether this is the first time that somebody is to say that there is no GPU.
-    pub(crate) fn first_to_miss_one(&self) -> bool {
+    pub fn first_to_miss_one(&self) -> bool {
         !self.said_absent.swap(true, Ordering::Relaxed)
     }
 
@@ -100,12 +100,12 @@ impl Gpus {
     ) -> Result<T, GpuError> {
         let mut table = self.lock();
         if table.is_none() {
-            *table = Some(Table::new(CudaDevice::count()?, self.home));
+            *table = Some(Table::new(CudaDevice::count()?, self.preferred));
         }
         work(table.get_or_insert_with(|| Table::new(0, None)))
     }
 
-    /// For what was counted before: a seat or a turn exists, so the table does.
+    /// For what was counted before: a lease or a turn exists, so the table does.
     fn change(&self, change: impl FnOnce(&mut Table)) {
         if let Some(table) = self.lock().as_mut() {
             change(table);
@@ -117,8 +117,8 @@ impl Gpus {
     }
 }
 
-impl Seat {
-    pub(crate) fn gpu(&self) -> usize {
+impl GpuLease {
+    pub fn gpu(&self) -> usize {
         self.gpu
     }
 
@@ -126,22 +126,22 @@ impl Seat {
     ///
     /// # Errors
     /// Why it can't be used. It is then left alone for a while, by all cameras.
-    pub(crate) fn device(&self, now_ns: u64) -> Result<Arc<CudaDevice>, GpuError> {
+    pub fn device(&self, now_ns: u64) -> Result<Arc<CudaDevice>, GpuError> {
         CudaDevice::open(self.gpu).inspect_err(|error| self.failed(error, now_ns))
     }
 
     /// The GPU is of no use for now.
-    pub(crate) fn failed(&self, why: &GpuError, now_ns: u64) {
+    pub fn failed(&self, why: &GpuError, now_ns: u64) {
         self.gpus.change(|table| table.failed(self.gpu, why, now_ns));
     }
 
     /// The GPU decodes.
-    pub(crate) fn works(&self) {
+    pub fn works(&self) {
         self.gpus.change(|table| table.works(self.gpu));
     }
 }
 
-impl Drop for Seat {
+impl Drop for GpuLease {
     fn drop(&mut self) {
         self.gpus.change(|table| table.remove(self.gpu));
     }

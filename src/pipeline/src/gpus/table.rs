@@ -3,14 +3,14 @@
 use vas_media::GpuError;
 
 use super::rest::Rest;
-use crate::config::GpuChoice;
+use vas_config::GpuChoice;
 
 /// The GPUs of this host, by number.
 #[derive(Debug)]
 pub(super) struct Table {
     gpus: Vec<Gpu>,
     /// Taken before all others.
-    home: Option<usize>,
+    preferred: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -25,11 +25,11 @@ struct Gpu {
 }
 
 impl Table {
-    pub(super) fn new(count: usize, home: Option<usize>) -> Self {
-        Self { gpus: (0..count).map(|_| Gpu::default()).collect(), home }
+    pub(super) fn new(count: usize, preferred: Option<usize>) -> Self {
+        Self { gpus: (0..count).map(|_| Gpu::default()).collect(), preferred }
     }
 
-    /// The GPU for one more camera: the home one while it is well, otherwise of those that are well the one with
+    /// The GPU for one more camera: the preferred one while it is well, otherwise of those that are well the one with
     /// the fewest, and of those the first.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Table {
         };
         let all = || self.gpus.iter().enumerate().filter(|(gpu, _)| wanted(*gpu));
         let well = all().filter(|(gpu, one)| one.rest.is_over(now_ns) && !refused.contains(gpu));
-        let away = |gpu: usize| Some(gpu) != self.home;
+        let away = |gpu: usize| Some(gpu) != self.preferred;
         well.min_by_key(|(gpu, one)| (away(*gpu), one.cameras, *gpu))
             .map(|(gpu, _)| gpu)
             .ok_or_else(|| {

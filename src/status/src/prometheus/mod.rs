@@ -9,10 +9,11 @@ use std::iter;
 
 use super::report::{
     AgeReport, CameraReport, ExportReport, InputReport, ProducerReport, RecorderReport,
-    ServiceStatus, ShardState, ShardStatus,
+    ServiceStatus, ShardStatus,
 };
-use crate::export::AgeCounts;
-use crate::pipeline::DropReason;
+use super::state::{ExportState, InputState, ProducerState, RecorderState, ShardState};
+use crate::ages::AgeCounts;
+use crate::drops::DropReason;
 use text::{Kind, Text};
 
 /// The whole file.
@@ -101,25 +102,25 @@ fn inputs(text: &mut Text, cameras: &[CameraReport]) {
         text.family(name, kind, help, samples);
     };
     each("vas_input_up", Kind::Gauge, "Whether the input delivers packets.", &|input| {
-        Some(u64::from(input.facts.state == "streaming"))
+        Some(u64::from(input.status.state == InputState::Streaming))
     });
     each(
         "vas_input_state_age_seconds",
         Kind::Gauge,
         "How long the input has been in its state.",
-        &|input| input.facts.since_s,
+        &|input| input.status.since_s,
     );
     each("vas_packets_received_total", Kind::Counter, "Packets received.", &|input| {
-        Some(input.facts.received)
+        Some(input.status.received)
     });
     each("vas_received_bytes_total", Kind::Counter, "Bytes of the packets received.", &|input| {
-        Some(input.facts.received_bytes)
+        Some(input.status.received_bytes)
     });
     each("vas_reconnects_total", Kind::Counter, "Connections lost and tried again.", &|input| {
-        Some(input.facts.reconnects)
+        Some(input.status.reconnects)
     });
     let states = all.iter().map(|(id, input)| {
-        let state = input.facts.state.as_str();
+        let state = input.status.state.into();
         ([("camera", id.as_str()), ("input", &input.input), ("state", state)], 1)
     });
     text.family(
@@ -149,7 +150,7 @@ fn frames(text: &mut Text, cameras: &[CameraReport]) {
     ] {
         let dropped = cameras.iter().flat_map(|camera| {
             let dropped = camera.dropped.iter();
-            let dropped = dropped.filter(|(why, _)| DropReason::is_of_packets(why) == of_packets);
+            let dropped = dropped.filter(|(why, _)| is_of_packets(why) == of_packets);
             dropped.map(|(why, count)| ([("camera", camera.id.as_str()), ("reason", why)], count))
         });
         text.family(name, Kind::Counter, help, dropped);
@@ -157,9 +158,14 @@ fn frames(text: &mut Text, cameras: &[CameraReport]) {
     let decoders = cameras.iter().filter_map(|camera| {
         let decoder = camera.decoder.as_ref()?;
         let gpu = decoder.gpu.as_deref().unwrap_or_default();
-        Some(([("camera", camera.id.as_str()), ("decoder", &decoder.kind), ("gpu", gpu)], 1))
+        Some(([("camera", camera.id.as_str()), ("decoder", decoder.kind.into()), ("gpu", gpu)], 1))
     });
     text.family("vas_decoder_info", Kind::Gauge, "What decodes the camera; always 1.", decoders);
+}
+
+/// A reason that only another version knows is taken for one of frames.
+fn is_of_packets(why: &str) -> bool {
+    why.parse().is_ok_and(DropReason::is_of_packets)
 }
 
 fn exports(text: &mut Text, cameras: &[CameraReport]) {
@@ -170,7 +176,7 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
         text.family(name, Kind::Gauge, help, samples);
     };
     each("vas_export_up", "Whether frames can be published.", &|export| {
-        Some(f64::from(u8::from(export.state == "open")))
+        Some(f64::from(u8::from(export.state == ExportState::Open)))
     });
     each("vas_ring_slots", "Slots of the ring.", &|export| Some(f64::from(export.slots)));
     each("vas_ring_bytes", "Size of the ring.", &|export| Some(export.ring_bytes as f64));
@@ -222,7 +228,7 @@ fn recorders(text: &mut Text, cameras: &[CameraReport]) {
         text.family(name, kind, help, samples);
     };
     each("vas_recorder_up", Kind::Gauge, "Whether the camera is being recorded.", &|recorder| {
-        u64::from(recorder.state == "recording")
+        u64::from(recorder.state == RecorderState::Recording)
     });
     each(
         "vas_recorder_files_total",
@@ -255,7 +261,7 @@ fn producers(text: &mut Text, cameras: &[CameraReport]) {
         text.family(name, kind, help, samples);
     };
     each("vas_producer_up", Kind::Gauge, "Whether RTP is being sent.", &|producer| {
-        u64::from(producer.state == "sending")
+        u64::from(producer.state == ProducerState::Sending)
     });
     each("vas_producer_packets_total", Kind::Counter, "RTP packets sent.", &|producer| {
         producer.packets

@@ -18,7 +18,7 @@ fn the_text_is_strictly_right_and_says_what_the_status_says() {
         ("vas_shard_up", &[("shard", "0")], 1.0),
         ("vas_frames_decoded_total", &[("camera", id)], camera.decoded as f64),
         ("vas_frames_marked_total", &[("camera", id)], camera.marked as f64),
-        ("vas_packets_received_total", &main, camera.inputs[0].facts.received as f64),
+        ("vas_packets_received_total", &main, camera.inputs[0].status.received as f64),
         ("vas_input_up", &main, 1.0),
         ("vas_frames_dropped_total", &[("camera", id), ("reason", "lease")], 3.0),
         ("vas_packets_dropped_total", &[("camera", id), ("reason", "overload")], 2.0),
@@ -47,7 +47,7 @@ fn a_service_without_cameras_is_valid_too() {
 #[test]
 fn reasons_are_no_labels() {
     let mut status = full_status();
-    status.cameras[0].inputs[0].facts.reason = "because of x".into();
+    status.cameras[0].inputs[0].status.reason = "because of x".into();
     status.cameras[0].input.reason = "because of x".into();
     assert!(!render(&status).contains("because of x"));
 }

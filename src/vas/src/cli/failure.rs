@@ -8,12 +8,12 @@ use std::time::Duration;
 use vas_frame::{OpenError, ReadError};
 use vas_media::ConvertError;
 
-use crate::config::{CameraUrlError, ConfigError, SubstituteError};
 use crate::flag::FlagError;
 use crate::picture::PngFileError;
 use crate::shard::ShardError;
-use crate::status::{NoStatus, Stale, Unhealthy};
 use crate::supervisor::RunError;
+use vas_config::{CameraUrlError, ConfigError, SubstituteError};
+use vas_status::{NoStatus, Stale, Unhealthy};
 
 use super::logging::FilterError;
 use super::probe::ProbeError;

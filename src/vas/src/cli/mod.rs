@@ -28,7 +28,7 @@ use vas_frame::{CameraId, MaxFps, OpenError, Reader};
 pub(crate) use failure::Failure;
 pub(crate) use logging::Verbosity;
 
-use crate::config::{self, Export, Surroundings};
+use vas_config::{Environment, Export};
 
 /// Takes frames from cameras and shows them to local programs, through shared memory.
 #[derive(Debug, Parser)]
@@ -166,18 +166,18 @@ struct RunDirArgs {
 
 impl RunDirArgs {
     fn resolve(&self) -> Result<PathBuf, Failure> {
-        let surroundings = Surroundings::of_this_process();
+        let environment = Environment::of_this_process();
         match (&self.run_dir, &self.config) {
             (Some(run_dir), _) => Ok(run_dir.clone()),
-            (None, Some(config)) => Ok(config::run_dir(config, &surroundings)?),
-            (None, None) => surroundings.default_run_dir().ok_or(Failure::NoRunDir),
+            (None, Some(config)) => Ok(vas_config::run_dir(config, &environment)?),
+            (None, None) => environment.default_run_dir().ok_or(Failure::NoRunDir),
         }
     }
 }
 
 /// Reads a duration as the config has it.
-fn duration(typed: &str) -> Result<Duration, config::DurationError> {
-    config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
+fn duration(typed: &str) -> Result<Duration, vas_config::DurationError> {
+    vas_config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
 }
 
 /// Reads a time limit in seconds, whole or not, above zero.

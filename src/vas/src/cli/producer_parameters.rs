@@ -10,10 +10,8 @@ use vas_rtp::{ParameterSets, ProfileLevelId};
 use super::failure::Failure;
 use super::probe::{ProbeError, probe};
 use super::{ConfigArgs, stdout};
-use crate::config::{self, Camera, Config, Producer, Role, Surroundings, Video};
-use crate::pipeline;
-use crate::producer::{identity, parameters};
-use crate::status;
+use vas_config::{Camera, Config, Environment, Producer, Role, Video};
+use vas_producer::{identity, parameters};
 
 /// Print the argument of MediaSoup's plainTransport.produce() for a camera
 ///
@@ -56,7 +54,7 @@ pub(crate) enum NoParameters {
 }
 
 pub(super) fn run(args: &ProducerParametersArgs) -> Result<(), Failure> {
-    let config = config::load(&args.config.config, &Surroundings::of_this_process())?;
+    let config = vas_config::load(&args.config.config, &Environment::of_this_process())?;
     let (camera, producer) = find(&config, &args.camera)?;
     let running = of_the_service(&config, &args.camera);
     let profile = running.map_or_else(|| of_the_camera(camera, producer), Ok)?;
@@ -78,7 +76,7 @@ fn find<'a>(config: &'a Config, id: &CameraId) -> Result<(&'a Camera, &'a Produc
 
 /// What a service sends at the moment.
 fn of_the_service(config: &Config, id: &CameraId) -> Option<ProfileLevelId> {
-    let status = status::read(&config.run_dir).ok()?.status;
+    let status = vas_status::read(&config.run_dir).ok()?.status;
     status.fresh(monotonic_ns(), MAX_AGE, || status.service.process.runs()).ok()?;
     let camera = status.cameras.iter().find(|camera| camera.id == id.as_str())?;
     ProfileLevelId::parse(camera.producer.as_ref()?.profile_level_id.as_ref()?)
@@ -91,7 +89,7 @@ fn of_the_camera(camera: &Camera, producer: &Producer) -> Result<ProfileLevelId,
         return Err(NoParameters::NoProducer { camera: camera.id.to_string() });
     };
     let _named = vas_media::log::name_thread(camera.id.as_str());
-    let mut seen = probe(&pipeline::request(input), Duration::from_millis(1))?;
+    let mut seen = probe(&vas_pipeline::request(input), Duration::from_millis(1))?;
     let parameters = match producer.video {
         Video::Copy if seen.stream.codec != Codec::H264 => {
             return Err(NoParameters::NotH264 { codec: seen.stream.codec.name().into() });

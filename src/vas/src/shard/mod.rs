@@ -3,8 +3,10 @@
 //! It is told what to run by the supervisor, over a socket that is its standard input when it starts, and says
 //! each second how its cameras do. It ends when it is told to, and when the supervisor is gone.
 
+mod assembly;
 mod cameras;
 mod signals;
+mod status;
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -14,12 +16,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
-use crate::config::Problems;
 use crate::core_files;
-use crate::export::FramePath;
-use crate::producer::Seat;
-use crate::service::Parts;
+use vas_config::{Export, Problems};
+use vas_pipeline::Exporter;
+use vas_producer::RtpEndpoint;
 
+use assembly::Parts;
 use cameras::Cameras;
 
 /// How often the supervisor hears of us.
@@ -103,8 +105,19 @@ fn set_up(start: &Start, channel: &mut Channel) -> Result<Cameras, ShardError> {
     }
     vas_media::init();
     let settings = start.settings.understand()?;
-    let frame_path = start.frame_export.then(|| FramePath::new(&settings.export));
-    Ok(Cameras::new(Parts::new(frame_path, start.home, start.trial.clone())))
+    let exporter = exporter(start.frame_export, &settings.export);
+    Ok(Cameras::new(Parts::new(exporter, start.preferred_gpu, start.test_hooks.clone())))
+}
+
+/// The frame path, if the flag is on. A program without it refuses the flag.
+fn exporter(on: bool, config: &Export) -> Option<Box<dyn Exporter>> {
+    #[cfg(feature = "frame-export")]
+    return on.then(|| Box::new(vas_export::FramePath::new(config)) as Box<dyn Exporter>);
+    #[cfg(not(feature = "frame-export"))]
+    {
+        debug_assert!(!on, "{config:?}");
+        None
+    }
 }
 
 fn serve(
@@ -169,10 +182,10 @@ fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
             Ok(None) => return true,
             Ok(Some(ToShard::Stop)) => return false,
             Ok(Some(ToShard::Start(_))) => tracing::error!("told to start twice"),
-            Ok(Some(ToShard::Seat { camera, files })) => {
+            Ok(Some(ToShard::Endpoint { camera, files })) => {
                 let files: Vec<_> = (0..files).map_while(|_| channel.take_file()).collect();
-                match (camera.parse(), Seat::of(files)) {
-                    (Ok(id), Some(seat)) => cameras.seat(id, seat),
+                match (camera.parse(), RtpEndpoint::of(files)) {
+                    (Ok(id), Some(endpoint)) => cameras.endpoint(id, endpoint),
                     _ => tracing::error!(camera, "what came for its producer is not whole"),
                 }
             }

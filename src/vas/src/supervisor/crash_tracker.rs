@@ -13,25 +13,25 @@ const APART_FOR: Duration = Duration::from_secs(3600);
 
 /// What is held against cameras.
 #[derive(Debug, Default)]
-pub(super) struct Blame {
+pub(super) struct CrashTracker {
     cameras: HashMap<CameraId, Record>,
 }
 
 #[derive(Debug, Default)]
 struct Record {
     crashes: Vec<Instant>,
-    apart: Option<Apart>,
+    quarantine: Option<Quarantine>,
 }
 
 /// A camera that is set apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Apart {
+pub(super) struct Quarantine {
     pub(super) since: Instant,
     /// What its last crash was.
     pub(super) how: String,
 }
 
-impl Apart {
+impl Quarantine {
     /// Why, and until when, for people.
     pub(super) fn words(&self, now: Instant) -> String {
         let left = (self.since + APART_FOR).saturating_duration_since(now);
@@ -45,7 +45,7 @@ impl Apart {
     }
 }
 
-impl Blame {
+impl CrashTracker {
     /// A shard died in a thread of `camera`. `true`: the camera is set apart from now on.
     pub(super) fn crashed(&mut self, camera: &CameraId, how: &str, now: Instant) -> bool {
         let record = self.cameras.entry(camera.clone()).or_default();
@@ -55,21 +55,21 @@ impl Blame {
             return false;
         }
         record.crashes.clear();
-        record.apart = Some(Apart { since: now, how: how.to_owned() });
+        record.quarantine = Some(Quarantine { since: now, how: how.to_owned() });
         true
     }
 
     /// Whether a camera is set apart.
-    pub(super) fn apart(&self, camera: &CameraId) -> Option<&Apart> {
-        self.cameras.get(camera)?.apart.as_ref()
+    pub(super) fn quarantine(&self, camera: &CameraId) -> Option<&Quarantine> {
+        self.cameras.get(camera)?.quarantine.as_ref()
     }
 
     /// Cameras whose time is over: they are to be tried again.
     pub(super) fn take_over(&mut self, now: Instant) -> Vec<CameraId> {
         let mut over = Vec::new();
         for (camera, record) in &mut self.cameras {
-            let is_over = |apart: &mut Apart| now >= apart.since + APART_FOR;
-            if record.apart.take_if(is_over).is_some() {
+            let is_over = |quarantine: &mut Quarantine| now >= quarantine.since + APART_FOR;
+            if record.quarantine.take_if(is_over).is_some() {
                 over.push(camera.clone());
             }
         }
@@ -88,30 +88,30 @@ mod tests {
 
     #[test]
     fn three_crashes_in_ten_minutes_set_apart_for_an_hour() {
-        let (mut blame, start) = (Blame::default(), Instant::now());
+        let (mut crash_tracker, start) = (CrashTracker::default(), Instant::now());
         let (gate, yard) = (CameraId::new("gate").unwrap(), CameraId::new("yard").unwrap());
         let at = |minutes: u64| start + Duration::from_secs(60 * minutes);
-        assert!(!blame.crashed(&gate, "SIGSEGV", at(0)));
-        assert!(!blame.crashed(&gate, "SIGSEGV", at(9)));
-        assert!(!blame.crashed(&yard, "SIGSEGV", at(9)));
+        assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(0)));
+        assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(9)));
+        assert!(!crash_tracker.crashed(&yard, "SIGSEGV", at(9)));
         // The first is too long ago.
-        assert!(!blame.crashed(&gate, "SIGSEGV", at(10)));
-        assert_eq!(blame.apart(&gate), None);
-        assert!(blame.crashed(&gate, "SIGBUS", at(11)));
+        assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(10)));
+        assert_eq!(crash_tracker.quarantine(&gate), None);
+        assert!(crash_tracker.crashed(&gate, "SIGBUS", at(11)));
         assert_eq!(
-            blame.apart(&gate).unwrap().words(at(12)),
+            crash_tracker.quarantine(&gate).unwrap().words(at(12)),
             "it crashed its shard 3 times within 10 minutes (SIGBUS at last); tried again in 59 minutes, \
              or when the config is read again"
         );
-        assert_eq!(blame.apart(&yard), None);
-        assert!(blame.take_over(at(70)).is_empty());
-        assert_eq!(blame.take_over(at(71)), std::slice::from_ref(&gate));
-        assert_eq!(blame.apart(&gate), None);
+        assert_eq!(crash_tracker.quarantine(&yard), None);
+        assert!(crash_tracker.take_over(at(70)).is_empty());
+        assert_eq!(crash_tracker.take_over(at(71)), std::slice::from_ref(&gate));
+        assert_eq!(crash_tracker.quarantine(&gate), None);
         // From the beginning.
-        assert!(!blame.crashed(&gate, "SIGSEGV", at(72)));
-        assert!(!blame.crashed(&gate, "SIGSEGV", at(72)));
-        assert!(blame.crashed(&gate, "SIGSEGV", at(72)));
-        blame.forgive();
-        assert_eq!(blame.apart(&gate), None);
+        assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(72)));
+        assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(72)));
+        assert!(crash_tracker.crashed(&gate, "SIGSEGV", at(72)));
+        crash_tracker.forgive();
+        assert_eq!(crash_tracker.quarantine(&gate), None);
     }
 }

@@ -6,38 +6,39 @@ use std::os::fd::OwnedFd;
 use vas_frame::CameraId;
 
 use crate::channel::ToShard;
-use crate::config::{Camera, Config, Destination};
-use crate::producer::Seat;
+use vas_config::{Camera, Config, Destination};
+use vas_producer::RtpEndpoint;
 
 /// One for each camera with a producer. A shard that dies takes nothing with it.
 #[derive(Debug, Default)]
-pub(super) struct Seats(HashMap<CameraId, Held>);
+pub(super) struct Endpoints(HashMap<CameraId, Held>);
 
 #[derive(Debug)]
 struct Held {
     /// Where it sends to: RTP, RTCP.
     to: (Destination, Option<Destination>),
-    seat: Seat,
+    endpoint: RtpEndpoint,
 }
 
-impl Seats {
+impl Endpoints {
     /// What a shard must be given to run a camera; `None` for one without a producer. A seat that can't be
     /// taken is told: its camera runs without a producer then.
     pub(super) fn of(&mut self, camera: &Camera) -> Option<(ToShard, Vec<OwnedFd>)> {
         let producer = camera.producer.as_ref()?;
         let to = (producer.rtp.clone(), producer.rtcp.clone());
         if self.0.get(&camera.id).is_none_or(|held| held.to != to) {
-            match Seat::take(producer) {
-                Ok(seat) => self.0.insert(camera.id.clone(), Held { to, seat }),
+            match RtpEndpoint::take(producer) {
+                Ok(endpoint) => self.0.insert(camera.id.clone(), Held { to, endpoint }),
                 Err(error) => {
                     tracing::error!(camera = %camera.id, "no socket for its producer: {error}");
                     return None;
                 }
             };
         }
-        match self.0.get(&camera.id)?.seat.share() {
+        match self.0.get(&camera.id)?.endpoint.share() {
             Ok(files) => {
-                let message = ToShard::Seat { camera: camera.id.to_string(), files: files.len() };
+                let message =
+                    ToShard::Endpoint { camera: camera.id.to_string(), files: files.len() };
                 Some((message, files))
             }
             Err(error) => {

@@ -1,35 +1,31 @@
 //! The files as others find them.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use vas_frame::CameraId;
+use vas_pipeline::InputStats;
+use vas_status::{DropReason, InputState, ServiceStatus, ShardHealth, StatusFiles};
 
-use super::report::{ServiceStatus, ShardHealth};
-use super::{CameraStatus, InputStatus, StatusFiles, report};
-use crate::config::Roles;
-use crate::flag::FrameExport;
-use crate::pipeline::{DropReason, Shown, State};
+use super::*;
+
+fn camera(stats: Arc<InputStats>) -> [CameraStats; 1] {
+    let id = CameraId::new("gate").unwrap();
+    let inputs = vec![(Roles::ALL, stats)];
+    [CameraStats { id, inputs, recorder: None, export: None, producer: None }]
+}
 
 #[test]
 fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let run_dir = dir.path().join("run");
-    let mut files = StatusFiles::create(&run_dir, FrameExport::Off).unwrap();
+    let mut files = StatusFiles::create(&run_dir, false).unwrap();
     let read = || -> Value {
         serde_json::from_slice(&std::fs::read(run_dir.join("status.json")).unwrap()).unwrap()
     };
     assert_eq!(read()["cameras"], json!([]));
-    let shown = Arc::new(Shown::default());
-    shown.counters.received_packet(10);
-    shown.counters.dropped(DropReason::Lease);
-    let id = CameraId::new("gate").unwrap();
-    let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
+    let stats = Arc::new(InputStats::default());
+    stats.counters.received_packet(10);
+    stats.counters.dropped(DropReason::Lease);
     let health = ShardHealth { pid: Some(std::process::id()), ..ShardHealth::default() };
-    files.write(vec![(
-        health,
-        report(0, &mut [CameraStatus::new(id, inputs, None, None, None)], 0),
-    )]);
+    files.write(vec![(health, report(0, &camera(stats), 0))]);
     let camera = &read()["cameras"][0];
     assert_eq!(camera["id"], "gate");
     assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));
@@ -44,11 +40,9 @@ fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
 
 #[test]
 fn a_reason_that_quotes_a_url_is_masked() {
-    let shown = Arc::new(Shown::default());
-    shown.state.set(State::Refused, "rtsp://admin:pa55word@10.0.0.2/x refused the login");
-    let inputs = vec![InputStatus { roles: Roles::ALL, shown }];
-    let id = CameraId::new("gate").unwrap();
-    let report = report(0, &mut [CameraStatus::new(id, inputs, None, None, None)], 0);
+    let stats = Arc::new(InputStats::default());
+    stats.state.set(InputState::Refused, "rtsp://admin:pa55word@10.0.0.2/x refused the login");
+    let report = report(0, &camera(stats), 0);
     let camera = &report.cameras[0];
     assert_eq!(camera.input.reason, "rtsp://***@10.0.0.2/x refused the login");
     assert!(!serde_json::to_string(&report).unwrap().contains("pa55word"));

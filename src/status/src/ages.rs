@@ -17,25 +17,25 @@ const DOUBLINGS: usize = 16;
 const BUCKETS: usize = LINEAR * (1 + DOUBLINGS) + 1;
 
 /// A frame's age falls into one of these, which all count since the camera was added.
-pub(crate) struct Ages {
+pub struct Ages {
     buckets: [AtomicU64; BUCKETS],
     sum_ns: AtomicU64,
 }
 
 impl Ages {
     /// Takes down one age. Two additions: whoever publishes frames can afford it.
-    pub(crate) fn record(&self, age_ns: u64) {
+    pub fn record(&self, age_ns: u64) {
         self.buckets[bucket_of(age_ns)].fetch_add(1, Ordering::Relaxed);
         self.sum_ns.fetch_add(age_ns, Ordering::Relaxed);
     }
 
     /// What was taken down until now. Counts that change meanwhile may be of before or after.
-    pub(crate) fn counts(&self) -> AgeCounts {
+    pub fn counts(&self) -> AgeCounts {
         AgeCounts(self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect())
     }
 
     /// Nanoseconds of all ages together.
-    pub(crate) fn sum_ns(&self) -> u64 {
+    pub fn sum_ns(&self) -> u64 {
         self.sum_ns.load(Ordering::Relaxed)
     }
 }
@@ -54,16 +54,16 @@ impl fmt::Debug for Ages {
 
 /// How many frames were of which age.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AgeCounts(Vec<u64>);
+pub struct AgeCounts(Vec<u64>);
 
 impl AgeCounts {
     /// The upper bounds of [`cumulative`](Self::cumulative) but its last, in milliseconds.
-    pub(crate) fn bounds_ms() -> impl Iterator<Item = u64> {
+    pub fn bounds_ms() -> impl Iterator<Item = u64> {
         (0..=DOUBLINGS).map(|doubling| 1 << doubling)
     }
 
     /// Frames no older than 1, 2, 4, ... 65,536 ms, and all.
-    pub(crate) fn cumulative(&self) -> Vec<u64> {
+    pub fn cumulative(&self) -> Vec<u64> {
         // The last chunk is the one bucket of those that are older.
         let chunks = self.0.chunks(LINEAR).map(|chunk| chunk.iter().sum::<u64>());
         let running = |sum: &mut u64, count| {
@@ -73,18 +73,19 @@ impl AgeCounts {
         chunks.scan(0, running).collect()
     }
 
-    pub(crate) fn total(&self) -> u64 {
+    /// How many frames.
+    pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
     /// Those that came after `earlier`.
-    pub(crate) fn since(&self, earlier: &Self) -> Self {
+    pub fn since(&self, earlier: &Self) -> Self {
         Self(self.0.iter().zip(&earlier.0).map(|(now, then)| now.saturating_sub(*then)).collect())
     }
 
     /// The age in milliseconds that `per_mille` of 1,000 frames did not exceed, rounded up to the end of its
     /// bucket; 65,536 for all that is older. `None` without frames.
-    pub(crate) fn quantile_ms(&self, per_mille: u64) -> Option<f64> {
+    pub fn quantile_ms(&self, per_mille: u64) -> Option<f64> {
         let rank = (self.total() * per_mille).div_ceil(1000).max(1);
         let mut sum = 0;
         let bucket = self.0.iter().position(|count| {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::report::AgeReport;
-use crate::export::{AgeCounts, Ages};
+use crate::ages::{AgeCounts, Ages};
+use crate::report::AgeReport;
 
 /// How far back is looked.
 const SPAN: Duration = Duration::from_secs(60);
@@ -13,11 +13,11 @@ const STEP: Duration = Duration::from_secs(15);
 
 /// Counts of before, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct AgeWindow(VecDeque<(Instant, AgeCounts)>);
+pub struct AgeWindow(VecDeque<(Instant, AgeCounts)>);
 
 impl AgeWindow {
     /// What `ages` say at `now`.
-    pub(super) fn report(&mut self, ages: &Ages, now: Instant) -> AgeReport {
+    pub fn report(&mut self, ages: &Ages, now: Instant) -> AgeReport {
         let counts = ages.counts();
         let recent = self.recent(&counts, now);
         AgeReport {
