@@ -30,6 +30,11 @@ pub struct Config {
     pub cameras: Vec<Camera>,
 }
 
+impl Config {
+    /// Most cameras of one service; queues between threads are sized for it.
+    pub const MAX_CAMERAS: usize = 4096;
+}
+
 /// How frames are exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {

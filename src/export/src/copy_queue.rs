@@ -2,16 +2,15 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{CameraId, ClaimedSlot, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 
-use super::download::{Account, Download};
+use super::download::Account;
 use super::limits::MAX_IN_FLIGHT;
-use super::pool::Submitter;
 use vas_status::DropReason;
 
 /// Frames copied before another camera has its turn.
@@ -45,28 +44,6 @@ impl fmt::Debug for CopyQueue {
     }
 }
 
-/// A camera's way through the pool: what the tap holds.
-#[derive(Debug)]
-pub(super) struct HostCopyQueue {
-    copy_queue: Arc<CopyQueue>,
-    submitter: Submitter,
-}
-
-/// The empty frame that a picture moves into.
-#[derive(Debug)]
-pub(super) struct Permit {
-    frame: Option<Frame>,
-    copy_queue: Arc<CopyQueue>,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(frame) = self.frame.take() {
-            self.copy_queue.give_back(frame);
-        }
-    }
-}
-
 /// A frame that is given back whatever happens to who has it.
 struct OnLoan<'a> {
     frame: Option<Frame>,
@@ -78,38 +55,6 @@ impl Drop for OnLoan<'_> {
         if let Some(frame) = self.frame.take() {
             self.copy_queue.give_back(frame);
         }
-    }
-}
-
-impl HostCopyQueue {
-    pub(super) fn new(copy_queue: Arc<CopyQueue>, submitter: Submitter) -> Self {
-        Self { copy_queue, submitter }
-    }
-
-    #[cfg(test)]
-    pub(super) fn copy_queue(&self) -> Arc<CopyQueue> {
-        Arc::clone(&self.copy_queue)
-    }
-}
-
-impl Download for HostCopyQueue {
-    type Permit = Permit;
-
-    fn admit(&self) -> Result<Permit, DropReason> {
-        let frame = Some(self.copy_queue.spare.pop().ok_or(DropReason::InFlight)?);
-        Ok(Permit { frame, copy_queue: Arc::clone(&self.copy_queue) })
-    }
-
-    fn submit(&self, mut permit: Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
-        let Some(mut held) = permit.frame.take() else { return };
-        held.take_from(frame);
-        if self.copy_queue.submit(held, slot, stamp) {
-            self.submitter.enter(&self.copy_queue);
-        }
-    }
-
-    fn in_flight(&self) -> u32 {
-        MAX_IN_FLIGHT - u32::try_from(self.copy_queue.spare.len()).unwrap_or(MAX_IN_FLIGHT)
     }
 }
 
@@ -126,18 +71,24 @@ impl CopyQueue {
         }
     }
 
+    /// An empty frame for one more picture; `None` when as many as may be are on their way.
+    pub(super) fn spare(&self) -> Option<Frame> {
+        self.spare.pop()
+    }
+
     pub(super) fn camera(&self) -> &CameraId {
         self.account.camera()
     }
 
-    fn give_back(&self, mut frame: Frame) {
+    /// Lets go of a picture, and keeps its frame for the next.
+    pub(super) fn give_back(&self, mut frame: Frame) {
         frame.clear();
         // There are as many places as frames.
         let _ = self.spare.push(frame);
     }
 
     /// Adds a job. `true`: the copy queue must be put into the pool's queue now.
-    fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
+    pub(super) fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
         // An admitted frame has its place here; if it had not, the slot would hold no frame.
         if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
             self.account.dropped(DropReason::InFlight);
@@ -172,9 +123,9 @@ impl CopyQueue {
         !self.jobs.is_empty() && !self.scheduled.swap(true, Ordering::SeqCst)
     }
 
-    #[cfg(test)]
-    pub(super) fn in_flight(&self) -> usize {
-        MAX_IN_FLIGHT as usize - self.spare.len()
+    /// Frames that are neither published nor given up.
+    pub(super) fn in_flight(&self) -> u32 {
+        MAX_IN_FLIGHT - u32::try_from(self.spare.len()).unwrap_or(MAX_IN_FLIGHT)
     }
 
     /// Keeps the copy queue out of the pool: who calls this does the work.

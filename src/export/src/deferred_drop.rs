@@ -3,11 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{JoinHandle, Thread};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
 use vas_media::Frame;
+use vas_threads::{OwnedThread, StopRequest};
 
 use super::panics::Panics;
 
@@ -18,7 +19,7 @@ const MAX_WAITING: usize = 64;
 #[derive(Debug)]
 pub(super) struct DeferredDrop {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<OwnedThread>,
 }
 
 /// The way to it.
@@ -33,7 +34,6 @@ struct Shared {
     waiting: ArrayQueue<Frame>,
     /// Empty frames, used again.
     spare: ArrayQueue<Frame>,
-    stop: AtomicBool,
     not_taken: AtomicU64,
 }
 
@@ -44,13 +44,11 @@ impl DeferredDrop {
         let shared = Arc::new(Shared {
             waiting: ArrayQueue::new(MAX_WAITING),
             spare,
-            stop: AtomicBool::new(false),
             not_taken: AtomicU64::new(0),
         });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("vas-drop".into())
-            .spawn(move || of_thread.work(&panics))?;
+        let work = move |stop: StopRequest| of_thread.work(&panics, &stop);
+        let thread = OwnedThread::spawn("vas-drop", work)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -62,13 +60,7 @@ impl DeferredDrop {
 
 impl Drop for DeferredDrop {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            if thread.join().is_err() {
-                tracing::error!("the deferred_drop thread panicked");
-            }
-        }
+        drop(self.thread.take());
         let not_taken = self.shared.not_taken.load(Ordering::Relaxed);
         if not_taken > 0 {
             tracing::info!("{not_taken} decoders ended on a download thread");
@@ -91,9 +83,9 @@ impl DeferredDropHandle {
 }
 
 impl Shared {
-    fn work(&self, panics: &Panics) {
+    fn work(&self, panics: &Panics, stop: &StopRequest) {
         loop {
-            let ending = self.stop.load(Ordering::SeqCst);
+            let ending = stop.is_made();
             match self.waiting.pop() {
                 Some(mut frame) => {
                     panics.catch("deferred_drop", None, || frame.clear());

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
 use vas_media::{Frame, SurfaceFormat};
@@ -112,5 +113,24 @@ impl Memory {
             }
             Some(_) => None,
         }
+    }
+}
+
+/// The memory that a camera's frames come from, for the status.
+#[derive(Debug, Default)]
+pub(super) struct MemoryInUse(AtomicU64);
+
+impl MemoryInUse {
+    pub(super) fn set(&self, memory: Memory) {
+        let number = match memory {
+            Memory::Host => 0,
+            Memory::Cuda(device) => device as u64 + 1,
+        };
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    /// The GPU, if it is one.
+    pub(super) fn device(&self) -> Option<usize> {
+        usize::try_from(self.0.load(Ordering::Relaxed).checked_sub(1)?).ok()
     }
 }

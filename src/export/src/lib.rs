@@ -14,7 +14,7 @@ mod deferred_drop;
 mod download;
 mod engines;
 mod gates;
-mod idle;
+mod host;
 mod limits;
 mod panics;
 mod pool;
@@ -26,11 +26,12 @@ mod tap;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
 
-use copy_queue::{CopyQueue, HostCopyQueue};
+use copy_queue::CopyQueue;
+use host::HostCopyQueue;
 use panics::Panics;
 use pool::Pool;
 use resources::open_root;
@@ -73,7 +74,7 @@ impl FramePath {
             ring_manager: RingManager::new(config, Arc::clone(&panics)),
             panics,
             refused: None,
-            backoff: Backoff::seeded(RandomState::new().hash_one(&config.dir)),
+            backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
             at: None,
         }
     }
@@ -126,11 +127,11 @@ impl Exporter for FramePath {
         }
         match self.start_threads() {
             Ok(()) => {
-                self.backoff.begin_again();
+                self.backoff.reset();
                 (self.refused, self.at) = (None, None);
             }
             Err(error) => {
-                self.at = Some(now + self.backoff.failed(Duration::ZERO));
+                self.at = Some(now + self.backoff.failed());
                 self.refuse(&FramePathError::from(error).to_string());
             }
         }

@@ -2,23 +2,19 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use crossbeam_queue::ArrayQueue;
+use vas_config::Config;
+use vas_threads::{EventCount, OwnedThread, StopRequest};
 
 use super::copy_queue::CopyQueue;
-use super::idle::Idle;
 use super::panics::Panics;
-
-/// Most cameras; each is in the queue at most once.
-const MAX_LANES: usize = 4096;
 
 /// The threads. They live as long as this.
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<OwnedThread>,
     /// How many there are to be.
     wanted: usize,
 }
@@ -30,8 +26,7 @@ pub(super) struct Submitter(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     ready: ArrayQueue<Arc<CopyQueue>>,
-    idle: Idle,
-    stop: AtomicBool,
+    event_count: EventCount,
     panics: Arc<Panics>,
 }
 
@@ -41,12 +36,11 @@ impl Pool {
     pub(super) fn new(panics: Arc<Panics>) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared {
-            ready: ArrayQueue::new(MAX_LANES),
-            idle: Idle::default(),
-            stop: AtomicBool::new(false),
+            ready: ArrayQueue::new(Config::MAX_CAMERAS),
+            event_count: EventCount::default(),
             panics,
         });
-        Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(Idle::MAX) }
+        Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(EventCount::MAX) }
     }
 
     /// Starts the workers that are not there.
@@ -56,10 +50,8 @@ impl Pool {
     pub(super) fn start_missing(&mut self) -> io::Result<()> {
         for index in self.workers.len()..self.wanted {
             let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("vas-copy-{index}"))
-                .spawn(move || shared.work(index))?;
-            self.workers.push(thread);
+            let work = move |stop: StopRequest| shared.work(index, &stop);
+            self.workers.push(OwnedThread::spawn(format!("vas-copy-{index}"), work)?);
         }
         Ok(())
     }
@@ -86,24 +78,8 @@ impl Pool {
     }
 
     /// Finishes what was handed over and ends the threads.
-    pub(super) fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.idle.wake_all();
-        for worker in self.workers.drain(..) {
-            if worker.join().is_err() {
-                tracing::error!("a copy worker panicked");
-            }
-        }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.end();
+    pub(super) fn stop(self) {
+        drop(self);
     }
 }
 
@@ -116,14 +92,14 @@ impl Submitter {
 
 impl Shared {
     fn enter(&self, copy_queue: Arc<CopyQueue>) {
-        // Each camera is in the queue at most once, and the service refuses more than `MAX_LANES`.
+        // Each camera is in the queue at most once, and the service refuses more than [`Config::MAX_CAMERAS`].
         let queued = self.ready.push(copy_queue);
         debug_assert!(queued.is_ok());
-        self.idle.wake_one();
+        self.event_count.wake_one();
     }
 
-    fn work(&self, index: usize) {
-        self.idle.enrol(index);
+    fn work(&self, index: usize, stop: &StopRequest) {
+        self.event_count.enrol(index);
         loop {
             if let Some(copy_queue) = self.ready.pop() {
                 let worked = self
@@ -132,11 +108,11 @@ impl Shared {
                 if worked.unwrap_or_else(|| copy_queue.give_up()) {
                     self.enter(copy_queue);
                 }
-            } else if self.stop.load(Ordering::SeqCst) {
+            } else if stop.is_made() {
                 return;
             } else {
-                let has_work = || !self.ready.is_empty() || self.stop.load(Ordering::SeqCst);
-                self.idle.sleep(index, has_work);
+                let has_work = || !self.ready.is_empty() || stop.is_made();
+                self.event_count.sleep(index, has_work);
             }
         }
     }

@@ -3,7 +3,6 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
 
@@ -28,7 +27,7 @@ impl Resources {
             root: None,
             notifier: None,
             why: "the export directory has not been looked at yet".into(),
-            backoff: Backoff::seeded(RandomState::new().hash_one(&config.dir)),
+            backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
             at_ns: 0,
         }
     }
@@ -57,12 +56,12 @@ impl Resources {
         match self.try_open() {
             Ok(()) => {
                 // Whatever comes later is a trouble of its own.
-                self.backoff.begin_again();
+                self.backoff.reset();
                 true
             }
             Err(error) => {
                 self.why = error.to_string();
-                let wait = self.backoff.failed(Duration::ZERO);
+                let wait = self.backoff.failed();
                 self.at_ns = now_ns + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
                 false
             }

@@ -4,14 +4,13 @@
 //! stay in order all the same, since none goes the new way while one is on the old.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::RingWriter;
 
-use super::copy_queue::HostCopyQueue;
 use super::cuda::CudaCopyQueue;
-use super::download::{Download as _, Memory};
-use super::ring_manager::{Answer, RingHandle};
+use super::download::{Download as _, Memory, MemoryInUse};
+use super::host::HostCopyQueue;
+use super::ring_manager::{EngineAnswer, RingHandle};
 use vas_status::DropReason;
 
 /// A camera's ways, of which one is in use.
@@ -25,7 +24,7 @@ pub(super) struct Routes {
     asked: Option<usize>,
     /// The ring manager has none for it.
     refused: bool,
-    input_stats: Arc<RouteInUse>,
+    input_stats: Arc<MemoryInUse>,
 }
 
 /// The way in use.
@@ -35,27 +34,8 @@ pub(super) enum Route<'a> {
     Cuda(&'a CudaCopyQueue),
 }
 
-/// The memory that a camera's frames come from, for the status.
-#[derive(Debug, Default)]
-pub(super) struct RouteInUse(AtomicU64);
-
-impl RouteInUse {
-    fn set(&self, memory: Memory) {
-        let number = match memory {
-            Memory::Host => 0,
-            Memory::Cuda(device) => device as u64 + 1,
-        };
-        self.0.store(number, Ordering::Relaxed);
-    }
-
-    /// The GPU, if it is one.
-    pub(super) fn device(&self) -> Option<usize> {
-        usize::try_from(self.0.load(Ordering::Relaxed).checked_sub(1)?).ok()
-    }
-}
-
 impl Routes {
-    pub(super) fn new(host: HostCopyQueue, input_stats: Arc<RouteInUse>) -> Self {
+    pub(super) fn new(host: HostCopyQueue, input_stats: Arc<MemoryInUse>) -> Self {
         Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, input_stats }
     }
 
@@ -63,14 +43,16 @@ impl Routes {
     pub(super) fn receive(&mut self, handle: &RingHandle) {
         match handle.receive_engine() {
             None => {}
-            Some(Answer::None) => self.refused = true,
-            Some(Answer::NotYet) => self.asked = None,
-            Some(Answer::CopyQueue(copy_queue)) if self.asked == Some(copy_queue.device()) => {
+            Some(EngineAnswer::None) => self.refused = true,
+            Some(EngineAnswer::NotYet) => self.asked = None,
+            Some(EngineAnswer::CopyQueue(copy_queue))
+                if self.asked == Some(copy_queue.device()) =>
+            {
                 (self.asked, self.refused) = (None, false);
                 self.cuda = Some(copy_queue);
             }
             // It is not what was asked for last, which is still to come.
-            Some(Answer::CopyQueue(_)) => {}
+            Some(EngineAnswer::CopyQueue(_)) => {}
         }
     }
 

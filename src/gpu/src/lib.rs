@@ -15,7 +15,6 @@
 mod copy_queue;
 mod cuda;
 mod engine;
-mod event_count;
 mod guard;
 mod job;
 mod reaper;

@@ -7,8 +7,9 @@ use crossbeam_queue::ArrayQueue;
 use vas_cuda::CudaError;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 
+use vas_threads::EventCount;
+
 use crate::cuda::{Event, Gpu, Staging, Stream};
-use crate::event_count::EventCount;
 use crate::guard::Guard;
 use crate::job::{Failure, Job, Landed, Surface};
 use crate::rings::Ring;
@@ -67,7 +68,7 @@ impl<S: Surface> Landing<S> {
         // Each has a permit, and there are no more permits than room.
         let added = self.arrivals.push(arrival);
         debug_assert!(added.is_ok());
-        self.event_count.wake();
+        self.event_count.wake_one();
     }
 
     /// Whether there is room for rings to be unpinned, which it then keeps for them. Otherwise ask again later.
@@ -85,13 +86,14 @@ impl<S: Surface> Landing<S> {
     }
 
     fn sleep(&self) {
-        self.event_count.sleep(|| !self.arrivals.is_empty() || self.ended.load(Ordering::SeqCst));
+        self.event_count
+            .sleep(0, || !self.arrivals.is_empty() || self.ended.load(Ordering::SeqCst));
     }
 
     /// Nothing will be added: the reaper ends when all has landed.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.event_count.wake();
+        self.event_count.wake_one();
     }
 
     /// Gives up what nobody landed, after a reaper that panicked.
@@ -117,7 +119,7 @@ pub(crate) struct Reaper<S> {
 
 impl<S: Surface> Reaper<S> {
     pub(crate) fn run(self) {
-        self.landing.event_count.enrol();
+        self.landing.event_count.enrol(0);
         // Without its context each wait fails, and says so.
         if let Err(error) = self.gpu.bind() {
             tracing::error!("the reaper has no context: {error}");

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_queue::ArrayQueue;
 use vas_cuda::CudaError;
 use vas_frame::RingPages;
+use vas_threads::EventCount;
 
 use crate::copy_queue::{NoPermits, NotAdmitted};
-use crate::event_count::EventCount;
 use crate::job::{Failure, Job, Surface};
 use crate::status::Status;
 
@@ -107,25 +107,25 @@ impl<S> Submitter<S> {
     pub(crate) fn ask_to_pin(&self, pages: RingPages) {
         // Without a permit here it is pinned with its first frame.
         let _asked = self.to_pin.push(pages);
-        self.event_count.wake();
+        self.event_count.wake_one();
         self.clear_if_closed();
     }
 
     pub(crate) fn ask_to_release(&self, pages: RingPages) {
         // Without a permit here it stays pinned as long as somebody has it.
         let _asked = self.to_release.push(pages);
-        self.event_count.wake();
+        self.event_count.wake_one();
         self.clear_if_closed();
     }
 
     pub(crate) fn ask_to_sweep(&self) {
         self.wants_sweep.store(true, Ordering::SeqCst);
-        self.event_count.wake();
+        self.event_count.wake_one();
     }
 
     pub(crate) fn ask_to_stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.event_count.wake();
+        self.event_count.wake_one();
     }
 
     /// After the engine's end nobody else would let go of them.
@@ -145,7 +145,7 @@ impl<S> Submitter<S> {
     // The engine's thread's side.
 
     pub(crate) fn enrol(&self) {
-        self.event_count.enrol();
+        self.event_count.enrol(0);
     }
 
     pub(crate) fn next(&self) -> Option<Job<S>> {
@@ -169,7 +169,7 @@ impl<S> Submitter<S> {
     }
 
     pub(crate) fn sleep(&self) {
-        self.event_count.sleep(|| {
+        self.event_count.sleep(0, || {
             !self.jobs.is_empty()
                 || !self.to_pin.is_empty()
                 || !self.to_release.is_empty()
@@ -187,7 +187,7 @@ impl<S: Surface> Submitter<S> {
             debug_assert!(false, "more jobs than permits");
             return job.give_up(Failure::Stopped);
         }
-        self.event_count.wake();
+        self.event_count.wake_one();
         // Partner: the fence in `close`, as in `clear_if_closed`.
         fence(Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {

@@ -1,51 +1,94 @@
-//! How long to wait before what failed is tried again: a camera, or a part of the frame path.
+//! How long to wait before what failed is tried again.
 
 use std::time::Duration;
 
-/// Doubling waits with a ceiling and jitter, from the start again after a stream that lasted.
+/// Waits that double up to a ceiling, with or without jitter.
 ///
-/// Jitter spreads what failed together, such as all cameras behind one switch, so that it does not come
-/// back together.
-#[derive(Debug)]
+/// Jitter spreads what failed together, such as all cameras behind one switch, so that it does not come back together.
+#[derive(Clone, Debug)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     failures: u32,
-    random: u64,
+    /// State of the generator; `None` without jitter.
+    random: Option<u64>,
 }
 
 impl Backoff {
-    const FIRST: Duration = Duration::from_millis(500);
-    const LONGEST: Duration = Duration::from_secs(10);
-
-    /// Cameras are to have different seeds.
-    pub fn seeded(seed: u64) -> Self {
-        Self { failures: 0, random: seed }
+    /// Waits from `first` to `longest`, exactly.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, failures: 0, random: None }
     }
 
-    /// Notes that a try failed whose packets came for `streamed`, and says how long to wait: between half of
-    /// the doubled time and the whole of it.
-    pub fn failed(&mut self, streamed: Duration) -> Duration {
-        // A camera that ends each stream at once is not made to begin many.
-        if streamed >= Self::LONGEST {
-            self.failures = 0;
-        }
-        let most = Self::FIRST.saturating_mul(1 << self.failures.min(16)).min(Self::LONGEST);
+    /// For what depends on the world outside, a camera or the system: from half a second to ten, each wait between
+    /// half of that and the whole. What may fail together is to have different seeds.
+    pub const fn jittered(seed: u64) -> Self {
+        let mut backoff = Self::new(Duration::from_millis(500), Duration::from_secs(10));
+        backoff.random = Some(seed);
+        backoff
+    }
+
+    /// Notes that a try failed, and says how long to wait before the next.
+    pub fn failed(&mut self) -> Duration {
+        let most = self.first.saturating_mul(1 << self.failures.min(16)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
-        let part = (self.next_random() >> 32) as u32;
+        let Some(random) = &mut self.random else { return most };
+        let part = (next_random(random) >> 32) as u32;
         most / 2 + (most / 2).mul_f64(f64::from(part) / f64::from(u32::MAX))
     }
 
     /// It works: the next failure counts as the first.
-    pub fn begin_again(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// SplitMix64 (Steele, Lea and Flood, 2014).
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    /// The longest wait.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+fn next_random(random: &mut u64) -> u64 {
+    *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *random;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Until when something that failed is left alone: twice as long with each further failure. No clock: times are
+/// arguments, `CLOCK_MONOTONIC` nanoseconds.
+#[derive(Debug)]
+pub(crate) struct Cooldown {
+    backoff: Backoff,
+    until_ns: u64,
+}
+
+impl Default for Cooldown {
+    /// Of a GPU: from five seconds to five minutes.
+    fn default() -> Self {
+        let backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
+        Self { backoff, until_ns: 0 }
+    }
+}
+
+impl Cooldown {
+    /// It failed; for how many nanoseconds it is left alone now.
+    pub(crate) fn failed(&mut self, now_ns: u64) -> u64 {
+        let wait_ns = u64::try_from(self.backoff.failed().as_nanos()).unwrap_or(u64::MAX);
+        self.until_ns = now_ns.saturating_add(wait_ns);
+        wait_ns
+    }
+
+    /// It works: the next failure counts as the first.
+    pub(crate) fn reset(&mut self) {
+        self.backoff.reset();
+        self.until_ns = 0;
+    }
+
+    pub(crate) fn is_over(&self, now_ns: u64) -> bool {
+        now_ns >= self.until_ns
     }
 }
 
@@ -54,26 +97,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_to_a_ceiling_and_begins_again_after_a_stream_that_lasted() {
-        let mut backoff = Backoff::seeded(7);
+    fn it_doubles_to_a_ceiling_with_jitter_and_begins_again_after_a_reset() {
+        let mut backoff = Backoff::jittered(7);
         for most_ms in [500, 1000, 2000, 4000, 8000, 10_000, 10_000] {
             let most = Duration::from_millis(most_ms);
-            let wait = backoff.failed(Duration::from_secs(1));
+            let wait = backoff.failed();
             assert!(wait <= most && wait >= most / 2, "{wait:?} of {most:?}");
         }
-        assert!(backoff.failed(Duration::from_secs(60)) <= Backoff::FIRST);
+        backoff.reset();
+        assert!(backoff.failed() <= Duration::from_millis(500));
         for _ in 0..100 {
-            assert!(backoff.failed(Duration::ZERO) <= Backoff::LONGEST);
+            assert!(backoff.failed() <= backoff.longest());
         }
     }
 
     #[test]
     fn cameras_that_fail_together_come_back_apart() {
         let waits = |seed| {
-            let mut backoff = Backoff::seeded(seed);
-            [(); 4].map(|()| backoff.failed(Duration::ZERO))
+            let mut backoff = Backoff::jittered(seed);
+            [(); 4].map(|()| backoff.failed())
         };
         assert_ne!(waits(1), waits(2));
         assert_eq!(waits(1), waits(1));
+    }
+
+    #[test]
+    fn a_cooldown_doubles_to_a_ceiling_and_begins_again() {
+        const LONGEST_NS: u64 = 300_000_000_000;
+        let mut cooldown = Cooldown::default();
+        assert!(cooldown.is_over(0));
+        let waits: Vec<_> = (0..8).map(|_| cooldown.failed(1000) / 1_000_000_000).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300]);
+        assert!(!cooldown.is_over(1000 + LONGEST_NS - 1));
+        assert!(cooldown.is_over(1000 + LONGEST_NS));
+        cooldown.reset();
+        assert!(cooldown.is_over(0));
+        assert_eq!(cooldown.failed(0), 5_000_000_000);
     }
 }

@@ -65,7 +65,7 @@ impl Demux {
     }
 
     pub(super) fn run(mut self) {
-        let mut backoff = Backoff::seeded(RandomState::new().hash_one(&self.request.url));
+        let mut backoff = Backoff::jittered(RandomState::new().hash_one(&self.request.url));
         loop {
             self.stats.state.set(InputState::Connecting, "");
             let failure = match self.stream() {
@@ -94,7 +94,11 @@ impl Demux {
             if self.changes_client(&failure) {
                 continue;
             }
-            let wait = backoff.failed(failure.streamed.unwrap_or_default());
+            // A camera that ends each stream at once is not made to begin many.
+            if failure.streamed.is_some_and(|streamed| streamed >= backoff.longest()) {
+                backoff.reset();
+            }
+            let wait = backoff.failed();
             let (wait, reason) = with_old_session(wait, &failure);
             tracing::warn!("{reason}; trying again in {:.1} s", wait.as_secs_f32());
             self.stats.state.set(state, reason);

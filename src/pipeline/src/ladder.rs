@@ -3,7 +3,7 @@
 
 use vas_media::GpuError;
 
-use crate::gpus::Rest;
+use super::backoff::Cooldown;
 use vas_config::Decode;
 
 /// So long a GPU must have decoded before its next failure counts as the first.
@@ -35,14 +35,14 @@ pub(super) struct Ladder {
     decode: Decode,
     /// The stream is nothing for a GPU.
     refused: bool,
-    rest: Rest,
+    cooldown: Cooldown,
     /// Since when a GPU gives pictures.
     decoding_since_ns: Option<u64>,
 }
 
 impl Ladder {
     pub(super) fn new(decode: Decode) -> Self {
-        Self { decode, refused: false, rest: Rest::default(), decoding_since_ns: None }
+        Self { decode, refused: false, cooldown: Cooldown::default(), decoding_since_ns: None }
     }
 
     /// What the config asks for.
@@ -59,7 +59,7 @@ impl Ladder {
     pub(super) fn rung(&self, now_ns: u64) -> Rung {
         let may = self.decode != Decode::Software && !self.refused;
         match self.decode {
-            _ if may && self.rest.is_over(now_ns) => Rung::Gpu,
+            _ if may && self.cooldown.is_over(now_ns) => Rung::Gpu,
             Decode::Nvdec => Rung::Nothing,
             Decode::Auto | Decode::Software => Rung::Processor,
         }
@@ -80,13 +80,13 @@ impl Ladder {
     pub(super) fn failed(&mut self, why: &GpuError, now_ns: u64) -> Next {
         let steady = |since_ns| now_ns.saturating_sub(since_ns) >= STEADY_NS;
         if self.decoding_since_ns.take().is_some_and(steady) {
-            self.rest.forget();
+            self.cooldown.reset();
         }
         if matches!(why, GpuError::Unsupported { .. }) {
             self.refused = true;
             return Next::NotForThisStream;
         }
-        Next::AgainAfter(self.rest.failed(now_ns))
+        Next::AgainAfter(self.cooldown.failed(now_ns))
     }
 }
 

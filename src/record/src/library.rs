@@ -5,9 +5,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use vas_frame::CameraId;
 
@@ -18,8 +19,9 @@ use super::recorder::Recorder;
 use super::retention::{Holding, Kept, expired};
 use super::stats::RecorderStats;
 use vas_config::{Keep, Record};
+use vas_threads::{OwnedThread, StopRequest};
 
-/// How often is looked for what is to go. A second's recording is a fragment: `keep_free` should be many times
+/// How often to look for expired recordings. A second's recording is a fragment: `keep_free` should be many times
 /// what all cameras record in this time.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -28,22 +30,16 @@ const EVERY: Duration = Duration::from_secs(5);
 pub struct Library {
     shared: Arc<Shared>,
     /// Started with the first recorder.
-    housekeeper: Mutex<Option<JoinHandle<()>>>,
+    housekeeper: Mutex<Option<OwnedThread>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    inner: Mutex<Inner>,
-    /// Woken when room is needed, and at the end.
-    wake: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
     /// One for each recorder that lives.
-    indexes: Vec<Weak<RecordingIndex>>,
-    room_needed: bool,
-    stopped: bool,
+    indexes: Mutex<Vec<Weak<RecordingIndex>>>,
+    room_needed: AtomicBool,
+    /// The housekeeper, once it has been started.
+    thread: OnceLock<Thread>,
 }
 
 impl Library {
@@ -59,13 +55,14 @@ impl Library {
         let mut housekeeper = self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner);
         if housekeeper.is_none() {
             let shared = Arc::clone(&self.shared);
-            let builder = std::thread::Builder::new().name("vas-record".into());
-            *housekeeper = Some(builder.spawn(move || shared.keep_house())?);
+            let thread = OwnedThread::spawn("vas-record", move |stop| shared.keep_house(&stop))?;
+            let _ = self.shared.thread.set(thread.thread().clone());
+            *housekeeper = Some(thread);
         }
         drop(housekeeper);
         let index = Arc::new(RecordingIndex::new(record.keep));
         let stats = Arc::new(RecorderStats::default());
-        self.shared.lock().indexes.push(Arc::downgrade(&index));
+        self.shared.indexes().push(Arc::downgrade(&index));
         let shared = Arc::clone(&self.shared);
         let recorder = Recorder::new(camera.clone(), record.clone(), index, shared, &stats);
         Ok((recorder, stats))
@@ -73,55 +70,53 @@ impl Library {
 
     /// Ends the housekeeper, after its recorders.
     pub fn stop(self) {
-        self.shared.lock().stopped = true;
-        self.shared.wake.notify_all();
-        let housekeeper = self.housekeeper.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(housekeeper) = housekeeper {
-            // A panic was told by the hook; nothing is left to do.
-            let _ = housekeeper.join();
-        }
+        drop(self);
     }
 }
 
 impl Shared {
     /// Asks for room on a disk soon.
     pub(super) fn need_room(&self) {
-        self.lock().room_needed = true;
-        self.wake.notify_all();
-    }
-
-    fn keep_house(&self) {
-        let mut trust = Trust::default();
-        loop {
-            let mut inner = self.lock();
-            if !inner.room_needed && !inner.stopped {
-                inner = match self.wake.wait_timeout(inner, EVERY) {
-                    Ok((inner, _)) => inner,
-                    Err(poisoned) => poisoned.into_inner().0,
-                };
-            }
-            if inner.stopped {
-                return;
-            }
-            let room_needed = std::mem::take(&mut inner.room_needed);
-            inner.indexes.retain(|index| index.strong_count() > 0);
-            let indexes: Vec<_> = inner.indexes.iter().filter_map(Weak::upgrade).collect();
-            // Deleting can take long, and recorders must not wait for it.
-            drop(inner);
-            let heeded =
-                if room_needed { Neighbours::Ignore } else { Neighbours::Heed(&mut trust) };
-            tidy(&indexes, now_ns(), heeded);
+        self.room_needed.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keep_house(&self, stop: &StopRequest) {
+        let mut trust = Trust::default();
+        loop {
+            // Whoever needs room or stops us unparks after saying so: a park that follows ends at once.
+            let until = Instant::now() + EVERY;
+            while !stop.is_made() && !self.room_needed.load(Ordering::SeqCst) {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                std::thread::park_timeout(left);
+            }
+            if stop.is_made() {
+                return;
+            }
+            let room_needed = self.room_needed.swap(false, Ordering::SeqCst);
+            let mut indexes = self.indexes();
+            indexes.retain(|index| index.strong_count() > 0);
+            let living: Vec<_> = indexes.iter().filter_map(Weak::upgrade).collect();
+            // Deleting can take long, and recorders must not wait for it.
+            drop(indexes);
+            let heeded = if room_needed { Neighbors::Ignore } else { Neighbors::Heed(&mut trust) };
+            tidy(&living, now_ns(), heeded);
+        }
+    }
+
+    fn indexes(&self) -> MutexGuard<'_, Vec<Weak<RecordingIndex>>> {
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is done about cameras that other processes record on the same disks.
 #[derive(Debug)]
-pub(super) enum Neighbours<'a> {
+pub(super) enum Neighbors<'a> {
     /// Each is trusted to delete its oldest recording, if that is older than ours, as long as it does.
     Heed(&'a mut Trust),
     /// A disk is full: there is no time for that.
@@ -129,7 +124,7 @@ pub(super) enum Neighbours<'a> {
 }
 
 /// Deletes what is to go at `now_ns`.
-pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neighbours<'_>) {
+pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neighbors<'_>) {
     let mut disks = Disks::default();
     let (mut ours, mut holdings) = (Vec::new(), Vec::new());
     for index in indexes {
@@ -137,7 +132,7 @@ pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neig
         holdings.push(Holding { keep: index.keep, disk: disks.of(&dir), recordings });
         ours.push((index, dir));
     }
-    if let Neighbours::Heed(trust) = neighbors {
+    if let Neighbors::Heed(trust) = neighbors {
         let folders: Vec<_> = ours.iter().map(|(_, dir)| dir.clone()).collect();
         let foreign = foreign(&folders, &holdings, &disks.free_bytes, trust, now_ns);
         holdings.extend(foreign);

@@ -10,7 +10,7 @@ use vas_frame::CameraId;
 use super::camera_dir::CameraDir;
 use super::error::RecordError;
 use super::index::RecordingIndex;
-use super::library::{Neighbours, tidy};
+use super::library::{Neighbors, tidy};
 use super::name::Name;
 use super::neighbors::Trust;
 use super::retention::Kept;
@@ -160,7 +160,7 @@ fn the_oldest_files_go_and_nothing_else_does() {
     }
     let keep = Keep { time: Some(Duration::from_secs(24 * 3600)), ..KEEP };
     let (_home, index) = index(dir.path(), keep, "2026-11-25T10:00:00Z");
-    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[Arc::clone(&index)], 0, Neighbors::Heed(&mut Trust::default()));
     let left = [
         "2020-01-01/extra.mp4",
         "2026-11-23/mine.mp4",
@@ -169,12 +169,12 @@ fn the_oldest_files_go_and_nothing_else_does() {
     ];
     assert_eq!(files(dir.path()), left);
     // Two hours on, by a clock that nobody sets; and an emptied day goes.
-    tidy(&[Arc::clone(&index)], 2 * 3600 * SECOND, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[Arc::clone(&index)], 2 * 3600 * SECOND, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
     assert!(!dir.path().join("gate/2026-11-24").exists());
     // A folder that is no longer ours is left alone.
     index.leave();
-    tidy(&[index], 9_000_000 * SECOND, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[index], 9_000_000 * SECOND, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
 }
 
@@ -191,7 +191,7 @@ fn what_was_recorded_last_is_kept_longest_whatever_the_clock_said() {
     fs::write(camera_dir.dir().join(name.unfinished()), mp4(1)).unwrap();
     let name = camera_dir.close(&file, name).unwrap();
     index.add(name, Kept { began_ns: 5 * SECOND, bytes: one });
-    tidy(&[index], 65 * SECOND, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[index], 65 * SECOND, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/09-00-05.mp4", "2026-11-25/10-01-00.mp4"]);
 }
 
@@ -201,7 +201,7 @@ fn room_is_made_on_a_real_disk() {
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
     let keep = Keep { free_bytes: u64::MAX, ..KEEP };
     let (_home, index) = index(dir.path(), keep, "2026-11-25T10:00:00Z");
-    tidy(&[index], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[index], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
 }
 
@@ -219,11 +219,11 @@ fn a_neighbour_whose_recording_is_older_makes_room_first() {
     let keep = Keep { free_bytes, ..KEEP };
     let (_home, index) = index(dir.path(), keep, "2026-11-25T10:30:00Z");
     let neighbour = CameraDir::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
-    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[Arc::clone(&index)], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
     // Nobody records there any more, so that nobody else makes room.
     drop(neighbour);
-    tidy(&[index], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[index], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
     assert!(theirs.join("09-00-00.mp4").exists(), "what is another's is left alone");
 }
@@ -242,10 +242,10 @@ fn a_neighbour_that_deletes_nothing_does_not_make_the_disk_fill_up() {
     let _neighbour = CameraDir::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
     let mut trust = Trust::default();
     for seconds in [0, 5, 10] {
-        tidy(&[Arc::clone(&index)], seconds * SECOND, Neighbours::Heed(&mut trust));
+        tidy(&[Arc::clone(&index)], seconds * SECOND, Neighbors::Heed(&mut trust));
         assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
     }
-    tidy(&[Arc::clone(&index)], 15 * SECOND, Neighbours::Heed(&mut trust));
+    tidy(&[Arc::clone(&index)], 15 * SECOND, Neighbors::Heed(&mut trust));
     assert_eq!(files(dir.path()), Vec::<String>::new());
 }
 
@@ -259,10 +259,10 @@ fn what_cannot_be_deleted_is_left_and_tried_again() {
     let path = dir.path().join("gate/2026-11-25/10-00-00.mp4");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[Arc::clone(&index)], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(index.first(), Name::of(at("2026-11-25T10:00:00Z")));
     fs::remove_dir(&path).unwrap();
-    tidy(&[Arc::clone(&index)], 0, Neighbours::Heed(&mut Trust::default()));
+    tidy(&[Arc::clone(&index)], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(index.first(), None);
 }
 

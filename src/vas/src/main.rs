@@ -9,6 +9,7 @@ mod flag;
 mod open_files;
 mod picture;
 mod shard;
+mod signals;
 mod supervisor;
 mod test_hooks;
 

@@ -12,10 +12,11 @@ use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
 use super::nvdec::{Clip, Pictures};
 use super::{decoded, share};
-use crate::copy_queue::{CopyQueue, HostCopyQueue};
+use crate::copy_queue::CopyQueue;
 use crate::cuda::{Completions, CudaCopyQueue};
 use crate::download::{Account, Download};
 use crate::engines::Engines;
+use crate::host::HostCopyQueue;
 use crate::limits::MAX_IN_FLIGHT;
 use crate::pool::Pool;
 use vas_pipeline::InputStats;

@@ -3,7 +3,6 @@
 //! Nothing is loaded before the first camera that may decode on a GPU opens its decoder. Nobody here asks
 //! whether frames are exported.
 
-mod rest;
 mod table;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vas_media::{CudaDevice, GpuError};
 
-pub(crate) use rest::Rest;
 use table::Table;
 
 use vas_config::GpuChoice;

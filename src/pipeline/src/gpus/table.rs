@@ -2,7 +2,7 @@
 
 use vas_media::GpuError;
 
-use super::rest::Rest;
+use crate::backoff::Cooldown;
 use vas_config::GpuChoice;
 
 /// The GPUs of this host, by number.
@@ -17,7 +17,7 @@ pub(super) struct Table {
 struct Gpu {
     cameras: u32,
     /// While it lasts no camera is given this GPU.
-    rest: Rest,
+    cooldown: Cooldown,
     /// What it is left alone for.
     why: Option<GpuError>,
     /// One camera at a time comes back to a GPU: whether one is about to.
@@ -50,7 +50,8 @@ impl Table {
             GpuChoice::Number(number) => gpu == number,
         };
         let all = || self.gpus.iter().enumerate().filter(|(gpu, _)| wanted(*gpu));
-        let well = all().filter(|(gpu, one)| one.rest.is_over(now_ns) && !refused.contains(gpu));
+        let well =
+            all().filter(|(gpu, one)| one.cooldown.is_over(now_ns) && !refused.contains(gpu));
         let away = |gpu: usize| Some(gpu) != self.preferred;
         well.min_by_key(|(gpu, one)| (away(*gpu), one.cameras, *gpu))
             .map(|(gpu, _)| gpu)
@@ -76,15 +77,15 @@ impl Table {
     /// A GPU is of no use for now. Cameras that tell the same story count once.
     pub(super) fn failed(&mut self, gpu: usize, why: &GpuError, now_ns: u64) {
         let gpu = &mut self.gpus[gpu];
-        if gpu.rest.is_over(now_ns) {
-            gpu.rest.failed(now_ns);
+        if gpu.cooldown.is_over(now_ns) {
+            gpu.cooldown.failed(now_ns);
         }
         gpu.why = Some(why.clone());
     }
 
     /// A GPU decodes.
     pub(super) fn works(&mut self, gpu: usize) {
-        self.gpus[gpu].rest.forget();
+        self.gpus[gpu].cooldown.reset();
         self.gpus[gpu].why = None;
     }
 

@@ -63,7 +63,7 @@ impl Cameras {
             stats: Vec::new(),
             leaving: Vec::new(),
             exports_at: None,
-            exports_backoff: Backoff::seeded(u64::from(std::process::id())),
+            exports_backoff: Backoff::jittered(u64::from(std::process::id())),
         }
     }
 
@@ -196,9 +196,9 @@ impl Cameras {
             }
         }
         self.exports_at = match failed {
-            Some(_) => Some(now + self.exports_backoff.failed(Duration::ZERO)),
+            Some(_) => Some(now + self.exports_backoff.failed()),
             None => {
-                self.exports_backoff.begin_again();
+                self.exports_backoff.reset();
                 None
             }
         };

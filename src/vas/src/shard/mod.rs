@@ -5,7 +5,6 @@
 
 mod assembly;
 mod cameras;
-mod signals;
 mod status;
 
 use std::io;
@@ -17,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
 use crate::core_files;
+use crate::signals::{ORPHANED, Signals};
 use vas_config::{Export, Problems};
 use vas_pipeline::Exporter;
 use vas_producer::RtpEndpoint;
@@ -51,10 +51,10 @@ pub(crate) enum ShardError {
 /// Runs cameras until it is told to stop.
 pub(crate) fn run() -> Result<(), ShardError> {
     // Should the supervisor die in a way that leaves its end of the socket open.
-    rustix::process::set_parent_process_death_signal(Some(signals::ORPHANED))
+    rustix::process::set_parent_process_death_signal(Some(ORPHANED))
         .map_err(|error| ShardError::Process(error.into()))?;
     core_files::forbid();
-    let signals = signals::Signals::catch().map_err(ShardError::Process)?;
+    let signals = Signals::of_shard().map_err(ShardError::Process)?;
     let mut channel = take_stdin()?;
     let start = first_message(&mut channel)?;
     let outcome = set_up(&start, &mut channel);
@@ -65,7 +65,7 @@ pub(crate) fn run() -> Result<(), ShardError> {
             return Ok(());
         }
     };
-    serve(start.shard, channel, cameras, &signals)
+    serve(start.shard, channel, cameras, signals)
 }
 
 /// The socket that is standard input; nothing is there to be read from it from here on.
@@ -124,7 +124,7 @@ fn serve(
     shard: u32,
     mut channel: Channel,
     mut cameras: Cameras,
-    signals: &signals::Signals,
+    mut signals: Signals,
 ) -> Result<(), ShardError> {
     let mut report_at = Instant::now();
     loop {
@@ -152,11 +152,12 @@ fn serve(
         if !hear(&mut channel, &mut cameras) {
             break;
         }
-        if signals.orphaned() {
+        let came = signals.take();
+        if came.orphaned {
             say_why_it_ends(&ChannelError::Closed);
             break;
         }
-        if signals.asked_to_stop() {
+        if came.stop {
             tracing::info!("ending on SIGTERM");
             break;
         }

@@ -10,7 +10,6 @@ mod process;
 mod restarts;
 mod settings;
 mod shard;
-mod signals;
 mod systemd;
 
 use std::collections::{HashMap, HashSet};
@@ -28,6 +27,7 @@ use crate::channel::{Given, Start, ToShard};
 use crate::core_files;
 use crate::flag::FrameExport;
 use crate::open_files;
+use crate::signals::Signals;
 use crate::test_hooks::TestHooks;
 use vas_config::{Camera, Config, ConfigError, ConfigFiles, Decode, Environment, GpuChoice};
 use vas_status::{CameraReport, InputState, ShardReport, StatusFiles};
@@ -38,11 +38,8 @@ use placement::Decodes;
 use process::{Ended, Launch};
 use settings::Changed;
 use shard::{Event, Shard};
-use signals::Signals;
 use systemd::Systemd;
 
-/// Most cameras of one service; queues between threads are sized for it.
-const MAX_CAMERAS: usize = 4096;
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// How long shards have to end: less than 5 s, with what is left to do afterwards.
 const END_WITHIN: Duration = Duration::from_millis(4500);
@@ -52,7 +49,10 @@ const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PI
 /// Why the service could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error("{count} cameras are more than one service takes; expected at most {MAX_CAMERAS}")]
+    #[error(
+        "{count} cameras are more than one service takes; expected at most {}",
+        Config::MAX_CAMERAS
+    )]
     TooManyCameras { count: usize },
     #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]
     RunDir { path: PathBuf, source: io::Error },
@@ -126,7 +126,7 @@ impl Supervisor {
         check_count(&config)?;
         core_files::forbid();
         open_files::allow_many();
-        let signals = Signals::catch().map_err(RunError::Signals)?;
+        let signals = Signals::of_supervisor().map_err(RunError::Signals)?;
         let run_dir = take_run_dir(&config.run_dir)?;
         let files = StatusFiles::create(&config.run_dir, asked.export == FrameExport::On)
             .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
@@ -552,7 +552,7 @@ fn take_run_dir(path: &Path) -> Result<File, RunError> {
 
 fn check_count(config: &Config) -> Result<(), RunError> {
     match config.cameras.len() {
-        count if count > MAX_CAMERAS => Err(RunError::TooManyCameras { count }),
+        count if count > Config::MAX_CAMERAS => Err(RunError::TooManyCameras { count }),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Who sleeps, and how one of them is woken by at most one system call.
+//! Where workers sleep until there is work, and how one of them is woken by at most one system call.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -7,22 +7,22 @@ use std::thread::Thread;
 /// Workers that are asleep, as bits. A waker takes one bit and unparks that worker; nobody is woken
 /// twice for one job, and no lock is taken.
 #[derive(Debug, Default)]
-pub(super) struct Idle {
+pub struct EventCount {
     asleep: AtomicU64,
     threads: [OnceLock<Thread>; Self::MAX],
 }
 
-impl Idle {
+impl EventCount {
     /// Most workers.
-    pub(super) const MAX: usize = 16;
+    pub const MAX: usize = 16;
 
     /// Lets worker `index` be woken. Called by it before it first sleeps.
-    pub(super) fn enrol(&self, index: usize) {
+    pub fn enrol(&self, index: usize) {
         let _ = self.threads[index].set(std::thread::current());
     }
 
     /// Sleeps until woken, unless `has_work` says otherwise. May return early.
-    pub(super) fn sleep(&self, index: usize, has_work: impl FnOnce() -> bool) {
+    pub fn sleep(&self, index: usize, has_work: impl FnOnce() -> bool) {
         let bit = 1 << index;
         self.asleep.fetch_or(bit, Ordering::SeqCst);
         // Partner: the fence in `wake_one`. Either the waker sees the bit, or we see its work.
@@ -33,8 +33,8 @@ impl Idle {
         self.asleep.fetch_and(!bit, Ordering::SeqCst);
     }
 
-    /// Wakes one event count, if there is one. Call it after the work can be seen.
-    pub(super) fn wake_one(&self) {
+    /// Wakes one sleeper, if there is one. Call it after the work can be seen.
+    pub fn wake_one(&self) {
         // Partner: the fence in `sleep`.
         fence(Ordering::SeqCst);
         let mut asleep = self.asleep.load(Ordering::SeqCst);
@@ -59,7 +59,7 @@ impl Idle {
     }
 
     /// Wakes them all.
-    pub(super) fn wake_all(&self) {
+    pub fn wake_all(&self) {
         self.threads.iter().filter_map(OnceLock::get).for_each(Thread::unpark);
     }
 }
@@ -73,22 +73,23 @@ mod tests {
     #[test]
     fn no_wake_up_is_lost() {
         const JOBS: usize = 20_000;
-        let (idle, announced, done) = (Idle::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (event_count, announced, done) =
+            (EventCount::default(), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for index in 0..2 {
-                let (idle, announced, done) = (&idle, &announced, &done);
+                let (event_count, announced, done) = (&event_count, &announced, &done);
                 scope.spawn(move || {
-                    idle.enrol(index);
+                    event_count.enrol(index);
                     while done.load(Ordering::SeqCst) < JOBS {
                         let took = announced
                             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
                             .is_ok();
                         if took {
                             if done.fetch_add(1, Ordering::SeqCst) + 1 == JOBS {
-                                idle.wake_all();
+                                event_count.wake_all();
                             }
                         } else {
-                            idle.sleep(index, || {
+                            event_count.sleep(index, || {
                                 announced.load(Ordering::SeqCst) > 0
                                     || done.load(Ordering::SeqCst) == JOBS
                             });
@@ -98,7 +99,7 @@ mod tests {
             }
             for _ in 0..JOBS {
                 announced.fetch_add(1, Ordering::SeqCst);
-                idle.wake_one();
+                event_count.wake_one();
             }
         });
         assert_eq!(done.into_inner(), JOBS);
