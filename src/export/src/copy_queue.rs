@@ -129,6 +129,12 @@ impl CopyQueue {
     }
 
     /// Keeps the copy queue out of the pool: who calls this does the work.
+    /// Whether the queue waits for a worker or is with one.
+    #[cfg(test)]
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.scheduled.load(Ordering::SeqCst)
+    }
+
     #[cfg(test)]
     pub(super) fn schedule(&self) {
         while self.scheduled.swap(true, Ordering::SeqCst) {

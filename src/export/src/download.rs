@@ -67,8 +67,8 @@ impl Account {
     }
 
     /// See [`Panics::trip`].
-    pub(super) fn trip(&self, permit: &'static str) {
-        self.panics.trip(permit);
+    pub(super) fn trip(&self, place: &'static str) {
+        self.panics.trip(place);
     }
 
     pub(super) fn camera(&self) -> &CameraId {

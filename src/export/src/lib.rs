@@ -13,6 +13,7 @@ mod cuda;
 mod deferred_drop;
 mod download;
 mod engines;
+mod error;
 mod gates;
 mod host;
 mod limits;
@@ -31,6 +32,7 @@ use std::time::Instant;
 use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
 
 use copy_queue::CopyQueue;
+use error::FramePathError;
 use host::HostCopyQueue;
 use panics::Panics;
 use pool::Pool;
@@ -54,15 +56,6 @@ pub struct FramePath {
     refused: Option<String>,
     backoff: Backoff,
     at: Option<Instant>,
-}
-
-/// What the frame path could not be given.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FramePathError {
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    #[error("can't start a thread of the frame path: {0}")]
-    Thread(#[from] std::io::Error),
 }
 
 impl FramePath {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
 
-use super::FramePathError;
+use super::error::FramePathError;
 use vas_config::Export;
 use vas_pipeline::Backoff;
 

@@ -1,7 +1,6 @@
 //! One GPU's engine, as its owner sees it.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -10,10 +9,13 @@ use cudarc::driver::CudaStream;
 use vas_cuda::{CudaError, Driver};
 use vas_frame::RingPages;
 
-use crate::copy_queue::{CopyQueue, NoPermits};
+use crate::copy_queue::CopyQueue;
 use crate::cuda::{Gpu, OnLost};
+use crate::error::StartError;
 use crate::guard::{Guard, OnPanic};
-use crate::job::{Outcomes, Surface};
+use crate::job::Surface;
+use crate::outcome::Outcomes;
+use crate::permit::NoPermits;
 use crate::status::Status;
 use crate::submitter::Submitter;
 use crate::worker::Parts;
@@ -39,20 +41,6 @@ impl fmt::Debug for Setup {
         let device = self.decode_stream.context().ordinal();
         f.debug_struct("Setup").field("device", &device).field("permits", &self.permits).finish()
     }
-}
-
-/// Why an engine did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The system has no thread for it.
-    #[error("can't start a thread of the download engine: {0}")]
-    Thread(#[from] io::Error),
-    /// The driver refuses what it needs.
-    #[error("can't start the download engine: {0}")]
-    Cuda(#[from] CudaError),
-    /// Its thread ended before it had said anything.
-    #[error("the download engine's thread ended as it began")]
-    Ended,
 }
 
 /// The download engine of a GPU. Dropping it stops it.

@@ -11,7 +11,8 @@ use vas_threads::EventCount;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
 use crate::guard::Guard;
-use crate::job::{Failure, Job, Landed, Surface};
+use crate::job::{Job, Landed, Surface};
+use crate::outcome::Failure;
 use crate::rings::Ring;
 
 /// What the engine's thread is done with. All of it comes this way, so that a camera's frames end in their

@@ -1,7 +1,7 @@
 //! Where taps and the engine's thread meet. Nothing here calls the driver, nor gives anything of it back:
 //! copy queues may outlive the engine, and drop this on a decode thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
@@ -9,38 +9,13 @@ use vas_cuda::CudaError;
 use vas_frame::RingPages;
 use vas_threads::EventCount;
 
-use crate::copy_queue::{NoPermits, NotAdmitted};
-use crate::job::{Failure, Job, Surface};
+use crate::job::{Job, Surface};
+use crate::outcome::Failure;
+use crate::permit::{NotAdmitted, Semaphore};
 use crate::status::Status;
 
 /// Rings that may wait to be pinned. One that finds no permit is pinned with its first frame.
 const MAX_TO_PIN: usize = 64;
-
-/// Places in flight that no copy queue has.
-pub(crate) struct Semaphore {
-    left: AtomicU32,
-    all: u32,
-}
-
-impl Semaphore {
-    fn new(permits: u32) -> Self {
-        Self { left: AtomicU32::new(permits), all: permits }
-    }
-
-    pub(crate) fn is_whole(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == self.all
-    }
-
-    pub(crate) fn take(&self, wanted: u32) -> Result<(), NoPermits> {
-        let relaxed = Ordering::Relaxed;
-        let taken = self.left.fetch_update(relaxed, relaxed, |left| left.checked_sub(wanted));
-        taken.map(|_| ()).map_err(|left| NoPermits { wanted, left })
-    }
-
-    pub(crate) fn give_back(&self, permits: u32) {
-        self.left.fetch_add(permits, Ordering::Relaxed);
-    }
-}
 
 /// The engine's side that copy queues see.
 pub(crate) struct Submitter<S> {

@@ -7,9 +7,10 @@ use cudarc::driver::CudaStream;
 use vas_cuda::CudaError;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
-use crate::engine::StartError;
+use crate::error::StartError;
 use crate::guard::Guard;
-use crate::job::{Failure, Job, Surface};
+use crate::job::{Job, Surface};
+use crate::outcome::Failure;
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::Rings;
 use crate::status::Status;

@@ -5,11 +5,10 @@
 //! neither the input nor another branch learns of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use vas_media::{Packet, StreamInfo};
 
-use super::queue::{PacketQueue, Pushed};
+use super::queue::{Limits, PacketQueue, Pushed};
 
 /// What a branch works on, in order.
 pub type Packets = PacketQueue<Packet, StreamInfo>;
@@ -46,14 +45,4 @@ pub trait BranchStats: Send + Sync {
 
     /// Its thread panicked; it stays off until a restart.
     fn panicked(&self);
-}
-
-/// What may wait in a branch's queue. Neither is ever exceeded by more than one packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most bytes of packets.
-    pub bytes: usize,
-    /// Longest that the oldest packet may have waited when another one comes, and half of it when that is a key
-    /// frame; `None`: as long as the bytes last.
-    pub wait: Option<Duration>,
 }

@@ -10,10 +10,10 @@ use vas_media::{
 
 use vas_status::DropReason;
 
-use super::branch::{Branch, BranchStats, Limits, Packets};
+use super::branch::{Branch, BranchStats, Packets};
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
-use super::queue::{Item, Pushed, Taken};
+use super::queue::{Item, Limits, Pushed, Taken};
 use super::state::{InputStats, no_decoder};
 
 /// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.

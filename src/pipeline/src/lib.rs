@@ -30,7 +30,7 @@ use vas_media::StopFlag;
 use vas_status::InputState;
 
 pub use backoff::Backoff;
-pub use branch::{Branch, BranchStats, Limits, Packets};
+pub use branch::{Branch, BranchStats, Packets};
 pub use counters::Counters;
 pub use decode::{Decode, FrameSink};
 pub use decoders::Decoders;
@@ -38,7 +38,7 @@ pub use demand::Demand;
 pub use demux::request;
 pub use exporter::{Exported, Exporter};
 pub use gpus::Gpus;
-pub use queue::{Item, PacketQueue, Pushed, Queued, Taken};
+pub use queue::{Item, Limits, PacketQueue, Pushed, Queued, Taken};
 pub use state::{InputStats, StateCell};
 pub use wakeup::Wakeup;
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use vas_media::{Packet, StreamInfo};
 
-use super::branch::Limits;
 use super::wakeup::Wakeup;
 
 /// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
@@ -18,6 +17,16 @@ const MAX_PARKED_BYTES: usize = 8 << 20;
 /// What a packet takes beside its data: FFmpeg's structures and the allocator's. A camera that sends tiny pictures
 /// must not be able to fill the memory with these.
 const PACKET_BYTES: usize = 512;
+
+/// What may wait in a branch's queue. Neither is ever exceeded by more than one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of packets.
+    pub bytes: usize,
+    /// Longest that the oldest packet may have waited when another one comes, and half of it when that is a key
+    /// frame; `None`: as long as the bytes last.
+    pub wait: Option<Duration>,
+}
 
 /// What a branch works on, in order.
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 
 mod camera_dir;
 mod error;
+mod housekeeping;
 mod index;
 mod library;
 mod mend;
@@ -24,8 +25,3 @@ pub use stats::RecorderStats;
 
 #[cfg(test)]
 mod tests;
-
-/// `CLOCK_MONOTONIC`, signed: what began before the machine did lies below zero.
-fn now_ns() -> i64 {
-    i64::try_from(vas_media::monotonic_ns()).unwrap_or(i64::MAX)
-}

@@ -15,11 +15,10 @@ use vas_media::{
 
 use super::camera_dir::CameraDir;
 use super::error::RecordError;
+use super::housekeeping::Housekeeping;
 use super::index::RecordingIndex;
-use super::library::Shared;
 use super::name::Name;
-use super::now_ns;
-use super::retention::Kept;
+use super::retention::{Kept, now_ns};
 use super::stats::RecorderStats;
 use vas_config::Record;
 use vas_pipeline::{Branch, BranchStats, Item, Limits, Packets};
@@ -43,7 +42,7 @@ pub struct Recorder {
     camera: CameraId,
     record: Record,
     index: Arc<RecordingIndex>,
-    library: Arc<Shared>,
+    housekeeping: Arc<Housekeeping>,
     stats: Arc<RecorderStats>,
     camera_dir: Option<CameraDir>,
     stream: Option<Stream>,
@@ -135,12 +134,12 @@ impl Recorder {
         camera: CameraId,
         record: Record,
         index: Arc<RecordingIndex>,
-        library: Arc<Shared>,
+        housekeeping: Arc<Housekeeping>,
         stats: &Arc<RecorderStats>,
     ) -> Self {
         let stats = Arc::clone(stats);
         let (camera_dir, stream, open) = (None, None, None);
-        Self { camera, record, index, library, stats, camera_dir, stream, open, retry_ns: 0 }
+        Self { camera, record, index, housekeeping, stats, camera_dir, stream, open, retry_ns: 0 }
     }
 
     fn begin(&mut self, info: StreamInfo) {
@@ -410,7 +409,7 @@ impl Recorder {
         self.retry_ns = monotonic_ns().saturating_add(RETRY_NS);
         let state = if error.is_full() { RecorderState::Full } else { RecorderState::Failed };
         if error.is_full() {
-            self.library.need_room();
+            self.housekeeping.need_room();
         }
         if self.stats.set_state(state, error.to_string(), None) {
             tracing::warn!("not recorded: {error}");

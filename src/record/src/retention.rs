@@ -65,6 +65,11 @@ fn too_many(holding: &Holding, now_ns: i64) -> usize {
     count
 }
 
+/// `CLOCK_MONOTONIC`, signed: what began before the machine did lies below zero.
+pub(super) fn now_ns() -> i64 {
+    i64::try_from(vas_media::monotonic_ns()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

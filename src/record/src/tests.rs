@@ -9,8 +9,8 @@ use vas_frame::CameraId;
 
 use super::camera_dir::CameraDir;
 use super::error::RecordError;
+use super::housekeeping::{Neighbors, tidy};
 use super::index::RecordingIndex;
-use super::library::{Neighbors, tidy};
 use super::name::Name;
 use super::neighbors::Trust;
 use super::retention::Kept;

@@ -11,7 +11,6 @@ use vas_media::{Fraction, GpuError};
 use vas_pipeline::Exported as _;
 use vas_status::{DownloadEngine, ExportState};
 
-use super::AFTER_PANIC_NS;
 use super::handle::{Delivery, EngineAnswer, RingHandle};
 use crate::download::Memory;
 use crate::engines::{Engines, NoEngine};
@@ -27,6 +26,8 @@ const HELD_RETRY_NS: u64 = 1_000_000_000;
 /// a microsecond a camera; the first is a part of what a reader waits for its first frame.
 const ARRIVALS_NS: u64 = 50_000_000;
 const DEPARTURES_NS: u64 = 250_000_000;
+/// When work goes on after a panic.
+pub(super) const AFTER_PANIC_NS: u64 = 1_000_000_000;
 /// Readers learn of a gap when no frame was published for so long.
 const QUIET_NS: u64 = 500_000_000;
 

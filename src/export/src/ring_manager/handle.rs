@@ -97,8 +97,8 @@ impl RingHandle {
     }
 
     /// See [`Panics::trip`].
-    pub(crate) fn trip(&self, permit: &'static str) {
-        self.completions.account().trip(permit);
+    pub(crate) fn trip(&self, place: &'static str) {
+        self.completions.account().trip(place);
     }
 
     pub(crate) fn stats(&self) -> Arc<ExportStats> {

@@ -16,14 +16,12 @@ use vas_threads::{OwnedThread, StopRequest};
 use super::engines::Engines;
 use super::panics::Panics;
 use super::resources::Resources;
-use camera::{EngineWanted, ManagedCamera, Wanted};
+use camera::{AFTER_PANIC_NS, EngineWanted, ManagedCamera, Wanted};
 pub(super) use handle::{Delivery, EngineAnswer, RingHandle};
 use handle::{Request, Shared};
 
 /// How often files are looked after.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
-/// When the ring manager goes on after a panic.
-const AFTER_PANIC_NS: u64 = 1_000_000_000;
 
 /// The thread. Stopping it removes the cameras' files.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use vas_status::{NoStatus, Stale, Unhealthy};
 
 use super::logging::FilterError;
 use super::probe::ProbeError;
-use super::producer_parameters::NoParameters;
+use super::profile::NoParameters;
 
 /// Why a verb did not do what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub(crate) enum Failure {
     Convert(#[from] ConvertError),
     /// The service could not start or go on.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
     /// A part of the service could not start or go on.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -111,6 +111,15 @@ enum Exit {
     Failed = 1,
     WrongUse = 2,
     NoCamera = 3,
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Config(error) => Self::Config(error),
+            error => Self::Run(error),
+        }
+    }
 }
 
 impl Failure {

@@ -9,6 +9,7 @@ mod health;
 mod logging;
 mod probe;
 mod producer_parameters;
+mod profile;
 mod run;
 mod shard;
 mod snapshot;

@@ -35,11 +35,11 @@ The least config:
   url = \"rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/stream\"";
 
 pub(super) fn run(args: &RunArgs, verbosity: &Verbosity) -> Result<(), Failure> {
-    supervisor::run(Asked {
+    Ok(supervisor::run(Asked {
         path: args.config.config.clone(),
         environment: Environment::of_this_process(),
         export: flag::parse(env::var_os(flag::NAME).as_deref())?,
         test_hooks: args.test_hooks.clone(),
         logging: verbosity.to_args(),
-    })
+    })?)
 }

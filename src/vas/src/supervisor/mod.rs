@@ -49,6 +49,9 @@ const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PI
 /// Why the service could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
+    /// The config can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(
         "{count} cameras are more than one service takes; expected at most {}",
         Config::MAX_CAMERAS
@@ -87,9 +90,9 @@ pub(crate) struct Asked {
 ///
 /// # Errors
 /// A config that can't be used, and what can't be got over.
-pub(crate) fn run(asked: Asked) -> Result<(), crate::cli::Failure> {
+pub(crate) fn run(asked: Asked) -> Result<(), RunError> {
     let (given, config) = read(&asked)?;
-    Ok(Supervisor::start(asked, given, config)?.run()?)
+    Supervisor::start(asked, given, config)?.run()
 }
 
 fn read(asked: &Asked) -> Result<(Given, Config), ConfigError> {
