@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use vas_frame::CameraId;
 
+use super::endpoint::RtpEndpoint;
 use super::sending::Sending;
-use super::{ProducerStats, RtpEndpoint};
+use super::stats::ProducerStats;
 use vas_config::Producer;
 use vas_pipeline::{Branch, BranchStats, Limits, Packets, Wakeup};
 

@@ -14,10 +14,11 @@ use vas_media::{
 };
 use vas_rtp::KeyFrames;
 
+use super::endpoint::RtpEndpoint;
 use super::frames::{Frames, Numbered};
 use super::sending::{Beginning, KeyWanted, Sending};
 use super::stats::Counted;
-use super::{ProducerStats, RtpEndpoint};
+use super::stats::ProducerStats;
 use vas_config::Producer;
 use vas_pipeline::{BranchStats as _, FrameSink, Limits, PacketQueue, Wakeup, spawn};
 use vas_status::{NotProduced, ProducerState};

@@ -21,23 +21,12 @@ mod sockets;
 mod stats;
 mod stream_state;
 
-use vas_frame::CameraId;
-use vas_rtp::Identity;
-
 pub use copy::Copy;
 pub use encoding::Encode;
 pub use endpoint::RtpEndpoint;
 pub use frames::HELD_PICTURES;
+pub use parameters::identity;
 pub use stats::ProducerStats;
-
-/// Whose stream it is, as `vas producer-parameters` tells MediaSoup.
-pub fn identity(camera: &CameraId, producer: &vas_config::Producer) -> Identity {
-    Identity {
-        ssrc: producer.ssrc,
-        payload_type: producer.payload_type,
-        cname: format!("vas-{camera}"),
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,18 @@
 //! What MediaSoup must be told: the argument of `plainTransport.produce()`.
 
 use serde_json::{Value, json};
+use vas_config::Producer;
+use vas_frame::CameraId;
 use vas_rtp::{Identity, Profile, ProfileLevelId};
+
+/// Whose stream it is, as `vas producer-parameters` tells MediaSoup.
+pub fn identity(camera: &CameraId, producer: &Producer) -> Identity {
+    Identity {
+        ssrc: producer.ssrc,
+        payload_type: producer.payload_type,
+        cname: format!("vas-{camera}"),
+    }
+}
 
 /// The argument, ready for use.
 pub fn produce(identity: &Identity, profile: ProfileLevelId) -> Value {

@@ -11,11 +11,12 @@ use vas_frame::CameraId;
 use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
 use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
 
+use super::endpoint::RtpEndpoint;
+use super::parameters::identity;
 use super::peers::{Peers, Told};
 use super::sockets::{Heard, NotSent, RtpSockets};
 use super::stats::{Counted, ProducerStats};
 use super::stream_state::StreamState;
-use super::{RtpEndpoint, identity};
 use vas_config::Producer;
 use vas_pipeline::{Item, PacketQueue, Taken, Wakeup};
 use vas_status::{NotProduced, ProducerState};
