@@ -3,8 +3,8 @@
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{
     AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_XYZ12BE, AV_PIX_FMT_XYZ12LE, AV_PIX_FMT_YUV420P,
     AV_PIX_FMT_YUV420P10LE,
 };

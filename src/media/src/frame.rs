@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::fmt;
 use std::ptr::NonNull;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel_format};

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 use tracing::Level;
 
 use crate::av::to_c_int;

@@ -4,8 +4,8 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{
     self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P,
 };
 

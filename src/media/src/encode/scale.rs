@@ -3,8 +3,8 @@
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::AV_PIX_FMT_YUV420P;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Range, descriptor, pixel_format};

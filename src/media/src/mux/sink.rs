@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 /// What is collected before it is written. A fragment is flushed whole, whatever this is.
 const BUFFER_BYTES: usize = 64 << 10;
