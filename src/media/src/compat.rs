@@ -3,6 +3,8 @@
 //! The crate is written for FFmpeg 7 and later. `before_7` does the same with FFmpeg 5.1 and 6; build.rs decides
 //! which of the two is built. Nothing else in the crate asks for a version.
 
+use std::ffi::c_int;
+
 #[cfg(ffmpeg_before_7)]
 use before_7 as release;
 #[cfg(not(ffmpeg_before_7))]
@@ -16,6 +18,11 @@ pub(crate) use release::{TagCarrier, WrittenBytes, is_interlaced, is_key};
 pub(crate) type VaList = *mut ffmpeg_sys_next::__va_list_tag;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type VaList = ffmpeg_sys_next::va_list;
+
+/// The scaler's methods (libswscale/swscale.h), which bindgen names differently: constants before FFmpeg 8, an
+/// enumeration since.
+pub(crate) const SWS_BILINEAR: c_int = 1 << 1;
+pub(crate) const SWS_BICUBIC: c_int = 1 << 2;
 
 #[cfg(not(ffmpeg_before_7))]
 mod since_7 {
