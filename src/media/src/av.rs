@@ -21,7 +21,7 @@ use std::fmt;
 use std::ptr;
 use std::sync::Once;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 /// Prepares FFmpeg: network, devices, and its log lines into `tracing`.
 ///

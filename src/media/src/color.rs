@@ -2,8 +2,8 @@
 
 use std::ffi::{CStr, c_int};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{
     AV_PIX_FMT_CUDA, AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV420P10LE,
     AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P,
     AV_PIX_FMT_YUVJ444P,

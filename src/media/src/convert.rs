@@ -3,14 +3,15 @@
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{
     AV_PIX_FMT_GRAY8, AV_PIX_FMT_NV12, AV_PIX_FMT_XYZ12BE, AV_PIX_FMT_XYZ12LE, AV_PIX_FMT_YUV420P,
     AV_PIX_FMT_YUV420P10LE,
 };
 
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Color, Range, descriptor, format_name, pixel_format};
+use crate::compat::SWS_BICUBIC;
 pub use crate::error::ConvertError;
 use crate::frame::Frame;
 
@@ -225,7 +226,7 @@ impl Scaler {
             (c"dsth", i64::from(key.height)),
             (c"dst_format", i64::from(output_format)),
             (c"dst_range", range),
-            (c"sws_flags", i64::from(ffi::SWS_BICUBIC)),
+            (c"sws_flags", i64::from(SWS_BICUBIC)),
         ];
         if key.format == AV_PIX_FMT_YUV420P as c_int {
             // The filter places chroma halfway between rows for this one format.

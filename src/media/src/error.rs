@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 use thiserror::Error;
 
 use crate::av::AvError;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 const NS_PER_S: i128 = 1_000_000_000;
 

@@ -5,10 +5,11 @@ use std::ffi::c_int;
 use std::fmt;
 use std::ptr::NonNull;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel_format};
+use crate::compat::{TagCarrier, is_interlaced, is_key};
 use crate::fraction::Fraction;
 use crate::surface::{
     DevicePlane, Surface, is_last_of_pool, is_mapped, surface_device, surface_format,
@@ -273,7 +274,7 @@ impl Frame {
 
     /// Whether the decoder says that this is a key frame.
     pub fn is_key(&self) -> bool {
-        self.get().key_frame != 0
+        is_key(self.get())
     }
 
     /// Whether the decoder knows that the picture is damaged. It does not see every damage.
@@ -284,7 +285,12 @@ impl Frame {
 
     /// Whether the picture is two fields.
     pub fn interlaced(&self) -> bool {
-        self.get().interlaced_frame != 0
+        is_interlaced(self.get())
+    }
+
+    /// The tag that came with the frame's packet.
+    pub(crate) fn tag(&self) -> i64 {
+        TagCarrier::tag(self.get())
     }
 
     pub(crate) fn format(&self) -> c_int {

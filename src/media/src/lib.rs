@@ -1,4 +1,4 @@
-//! Camera sources, packets, decoders and decoded frames, on FFmpeg 5.1.
+//! Camera sources, packets, decoders and decoded frames, on FFmpeg 5.1 and later.
 //!
 //! A [`Source`] gives the compressed packets of one camera, file or test picture; a [`Decoder`]
 //! turns them into [`Frame`]s, on the processor or on an NVIDIA GPU ([`CudaDevice`]), where they stay
@@ -43,6 +43,7 @@
 mod av;
 mod clock;
 mod color;
+mod compat;
 mod convert;
 mod cuda;
 mod decode;

@@ -11,10 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 use tracing::Level;
 
 use crate::av::to_c_int;
+use crate::compat::VaList;
 use crate::redact::redact;
 
 /// FFmpeg cuts its own lines at this length.
@@ -100,7 +101,7 @@ unsafe extern "C" fn on_line(
     context: *mut c_void,
     level: c_int,
     format: *const c_char,
-    arguments: *mut ffi::__va_list_tag,
+    arguments: VaList,
 ) {
     let Some(shown) = Shown::from_av(level) else { return };
     // A panic must not cross into C. The assembler may be left with half a line, which is harmless.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;

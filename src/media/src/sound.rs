@@ -1,6 +1,6 @@
 //! Sound beside a video stream: what of it can be copied into a recording.
 
-use ffmpeg_next::ffi::AVCodecID::{AV_CODEC_ID_AAC, AV_CODEC_ID_OPUS};
+use ffmpeg_sys_next::AVCodecID::{AV_CODEC_ID_AAC, AV_CODEC_ID_OPUS};
 
 use crate::fraction::Fraction;
 use crate::stream::CodecParameters;
@@ -72,9 +72,9 @@ fn opus_head(rate_hz: u32, channels: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ffmpeg_next::ffi::AVCodecID::AV_CODEC_ID_PCM_MULAW;
+    use ffmpeg_sys_next::AVCodecID::AV_CODEC_ID_PCM_MULAW;
 
-    fn of(id: ffmpeg_next::ffi::AVCodecID, configuration: &[u8]) -> Sound {
+    fn of(id: ffmpeg_sys_next::AVCodecID, configuration: &[u8]) -> Sound {
         let parameters = CodecParameters::audio(id, configuration, 48_000, 2);
         Sound::of(parameters, Fraction::new(1, 48_000).unwrap(), true)
     }

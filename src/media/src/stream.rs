@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;

@@ -2,8 +2,8 @@
 
 use std::ffi::c_int;
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 
 use crate::color::pixel_format;
 use crate::cuda;

@@ -7,8 +7,8 @@ use std::ptr::{self, null_mut};
 use std::sync::Arc;
 
 use cudarc::driver::sys::{CUDA_MEMCPY2D, CUevent, CUmemorytype, CUstream};
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 use vas_cuda::{CudaError, Functions};
 
 use super::driver::{Driver, words};

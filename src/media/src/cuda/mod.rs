@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream, DriverError};
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 use vas_cuda::{CudaError, code};
 
 use self::driver::{Driver, words};

@@ -2,7 +2,7 @@
 
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use crate::av::check;
 use crate::stream::CodecParameters;

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::nvdec::{Failure, Nvdec};
 use super::price::SurfacePrice;
@@ -12,6 +12,7 @@ use super::records::{Records, Said};
 use super::{DecodeError, DecodeFrames, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
 use crate::color::PixelLayout;
+use crate::compat::TagCarrier;
 use crate::cuda::GpuError;
 use crate::fraction::Fraction;
 use crate::frame::{Crop, Frame, Tags};
@@ -24,6 +25,7 @@ use crate::unit::{Coming, LossTracker, Units};
 pub(super) struct FfmpegDecoder {
     context: NonNull<ffi::AVCodecContext>,
     time_base: Fraction,
+    tags: TagCarrier,
     records: Records,
     units: Units,
     loss: LossTracker,
@@ -64,12 +66,14 @@ impl FfmpegDecoder {
             return Err(DecodeError::Open { codec: name(), cause: AvError::new(-libc::ENOMEM) });
         };
         let time_base = stream.time_base;
+        // SAFETY: a fresh context, not open yet.
+        let tags = unsafe { TagCarrier::new(context.as_ptr()) };
         let units = Units::of(&parameters.codec(), parameters.extradata());
         let (records, loss) = (Records::new(), LossTracker::new());
         let frames = DecodeFrames::All;
         let (drained, ending) = (false, false);
         let decoder =
-            Self { context, time_base, records, units, loss, frames, drained, ending, nvdec };
+            Self { context, time_base, tags, records, units, loss, frames, drained, ending, nvdec };
         let raw = context.as_ptr();
         // SAFETY: `raw` is a fresh context that `decoder` owns and frees on every way out; the
         // parameters are valid; all fields are set before it is opened, as FFmpeg asks. `decoder`
@@ -101,20 +105,12 @@ impl Decoder for FfmpegDecoder {
             // SAFETY: an open context that was drained; what it refers to is let go.
             unsafe { ffi::avcodec_flush_buffers(raw) };
         }
-        // The decoder copies `reordered_opaque` to the frame that it starts for this packet, and
-        // the caller receives everything before it sends the next (FFmpeg 5.1, ff_decode_frame_props
-        // in libavcodec/decode.c).
-        // SAFETY: an open context, used by nobody else.
-        unsafe { (*raw).reordered_opaque = self.records.next_tag() };
-        // SAFETY: an open context and a valid packet, which FFmpeg only reads and references.
-        let send = || unsafe { ffi::avcodec_send_packet(raw, packet.as_ptr()) };
-        match self.call(send) {
-            Err(Failure { error: DecodeError::Full, .. }) => {
-                // An earlier packet still waits inside, to be decoded under its own tag.
-                // SAFETY: as above.
-                unsafe { (*raw).reordered_opaque = self.records.newest_tag() };
-                Err(DecodeError::Full)
-            }
+        let tag = self.records.next_tag();
+        let Self { nvdec, tags, .. } = self;
+        // SAFETY: an open context, the one that the tags were made with, used by nobody else; a valid packet, whose
+        // data is counted.
+        match call(nvdec.as_deref(), || unsafe { tags.send(raw, packet.as_ptr(), tag) }) {
+            Err(Failure { error: DecodeError::Full, .. }) => Err(DecodeError::Full),
             other => {
                 let unit = self.units.look(packet.data(), packet.is_key());
                 let said = Said {
@@ -166,7 +162,7 @@ impl Decoder for FfmpegDecoder {
             into.clear();
             let received = self.receive_any(into)?;
             // The loss was told when its packet was sent.
-            if received == Received::Frame && self.records.is_lost(tag(into)) {
+            if received == Received::Frame && self.records.is_lost(into.tag()) {
                 continue;
             }
             if received == Received::Frame {
@@ -194,20 +190,12 @@ impl Decoder for FfmpegDecoder {
 }
 
 impl FfmpegDecoder {
-    /// Calls FFmpeg; NVDEC's failures are told by what it says beside the code.
-    fn call(&self, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
-        match &self.nvdec {
-            Some(nvdec) => nvdec.call(call),
-            None => check(call()).map(|_| ()).map_err(Failure::from),
-        }
-    }
-
     /// Has everything come out that is held back.
     fn drain(&mut self) -> Result<(), DecodeError> {
         // SAFETY: an open context; a null packet is FFmpeg's sign to drain.
         let drain = || unsafe { ffi::avcodec_send_packet(self.context.as_ptr(), ptr::null()) };
         // The end may have been said before.
-        let drained = self.call(|| ignoring(ffi::AVERROR_EOF, drain()));
+        let drained = call(self.nvdec.as_deref(), || ignoring(ffi::AVERROR_EOF, drain()));
         self.note(drained)
     }
 
@@ -227,7 +215,7 @@ impl FfmpegDecoder {
     /// Receives a frame as FFmpeg gives it.
     fn receive_any(&mut self, into: &mut Frame) -> Result<Received, DecodeError> {
         let mut received = Received::Frame;
-        let called = self.call(|| {
+        let called = call(self.nvdec.as_deref(), || {
             // SAFETY: an open context and a valid, empty frame.
             let code =
                 unsafe { ffi::avcodec_receive_frame(self.context.as_ptr(), into.as_mut_ptr()) };
@@ -245,7 +233,7 @@ impl FfmpegDecoder {
     /// Cuts a fresh frame to what is visible and puts on it what its packet said.
     fn dress(&mut self, frame: &mut Frame) -> Result<(), DecodeError> {
         let coded = (frame.width(), frame.height());
-        let inherited = self.records.inherit(tag(frame));
+        let inherited = self.records.inherit(frame.tag());
         let crop = match crop_frame(frame) {
             Ok(crop) => crop,
             Err(error) => {
@@ -274,15 +262,17 @@ impl FfmpegDecoder {
     }
 }
 
+/// Calls FFmpeg; NVDEC's failures are told by what it says beside the code.
+fn call(nvdec: Option<&Nvdec>, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
+    match nvdec {
+        Some(nvdec) => nvdec.call(call),
+        None => check(call()).map(|_| ()).map_err(Failure::from),
+    }
+}
+
 /// What a source and a queue say of what came before a packet, and of it.
 fn coming(packet: &Packet) -> Coming {
     Coming { gap: packet.discontinuity(), damaged: packet.lost() || packet.corrupt() }
-}
-
-/// The tag that came with the frame's packet.
-fn tag(frame: &Frame) -> i64 {
-    // SAFETY: a valid frame of ours.
-    unsafe { (*frame.as_ptr()).reordered_opaque }
 }
 
 /// Moves the planes to the visible picture and sets its size.

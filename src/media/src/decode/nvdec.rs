@@ -4,8 +4,8 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::{
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::{
     self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P,
 };
 
@@ -14,6 +14,7 @@ use super::price::SurfacePrice;
 use super::{DecodeError, Decoder};
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
+use crate::compat::lend_surfaces;
 use crate::cuda::{CudaDevice, GpuError, GpuMemory};
 use crate::log;
 use crate::stream::StreamInfo;
@@ -118,6 +119,7 @@ impl Nvdec {
             (*context).extra_hw_frames = to_c_int(self.extra_surfaces as usize);
             (*context).get_format = Some(get_format);
             (*context).opaque = std::ptr::from_ref(self).cast_mut().cast();
+            lend_surfaces(context);
         }
     }
 

@@ -45,11 +45,6 @@ impl Records {
         Self { ring: [Record::default(); KEPT], newest: 0, breaks: 0, breaks_reported: 0 }
     }
 
-    /// The tag of the packet kept last; 0 before the first.
-    pub(super) fn newest_tag(&self) -> i64 {
-        self.newest
-    }
-
     /// The tag that the next packet gets when it is kept.
     pub(super) fn next_tag(&self) -> i64 {
         self.newest + 1

@@ -3,11 +3,12 @@
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPixelFormat::AV_PIX_FMT_YUV420P;
 
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Range, descriptor, pixel_format};
+use crate::compat::SWS_BILINEAR;
 use crate::cuda::{Downloader, GpuError};
 use crate::error::EncodeError;
 use crate::frame::Frame;
@@ -122,7 +123,7 @@ impl Context {
                 side(size.1),
                 AV_PIX_FMT_YUV420P,
                 // Cheap, and without the ringing that costs an encoder bits.
-                ffi::SWS_BILINEAR,
+                SWS_BILINEAR,
                 ptr::null_mut(),
                 ptr::null_mut(),
                 ptr::null(),

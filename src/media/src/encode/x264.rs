@@ -3,9 +3,9 @@
 use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPictureType::{AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE};
-use ffmpeg_next::ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPictureType::{AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE};
+use ffmpeg_sys_next::AVPixelFormat::AV_PIX_FMT_YUV420P;
 
 use super::scale::Scaler;
 use super::{Encoder, EncoderRequest};

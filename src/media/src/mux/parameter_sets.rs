@@ -2,8 +2,8 @@
 
 use std::ptr::{self, NonNull};
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
+use ffmpeg_sys_next as ffi;
+use ffmpeg_sys_next::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
 
 use crate::av::{AvError, check};
 use crate::packet::Packet;

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
+
+use crate::compat::WrittenBytes;
 
 /// What is collected before it is written. A fragment is flushed whole, whatever this is.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -77,7 +79,7 @@ impl Drop for Sink {
 }
 
 /// FFmpeg's `write_packet`; `opaque` is a [`Target`].
-unsafe extern "C" fn write(opaque: *mut c_void, bytes: *mut u8, size: c_int) -> c_int {
+unsafe extern "C" fn write(opaque: *mut c_void, bytes: WrittenBytes, size: c_int) -> c_int {
     let Ok(length) = usize::try_from(size) else { return -libc::EINVAL };
     // SAFETY: `Sink` passes a pointer to a target that it keeps until the context is freed, and touches it
     // only outside of FFmpeg's calls. FFmpeg passes `size` readable bytes.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::sink::Sink;
 use super::timeline::Placed;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::watch::Fired;
 use crate::av::AvError;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::Source;
 use super::failure::{During, classify};

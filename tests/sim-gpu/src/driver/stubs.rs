@@ -1,4 +1,4 @@
-//! Functions that FFmpeg's loader must find (ffnvcodec 11.1.5.2, `dynlink_loader.h`) and no path here uses.
+//! Functions that FFmpeg's loader must find (ffnvcodec 11.1 to 12.1, `dynlink_loader.h`) and no path here uses.
 
 macro_rules! not_supported {
     ($($name:ident)*) => {
@@ -27,6 +27,7 @@ not_supported! {
     cuGraphicsSubResourceGetMappedArray
     cuGraphicsResourceGetMappedPointer_v2
     cuArray3DCreate_v2
+    cuArrayCreate_v2
     cuArrayDestroy
     cuGetProcAddress
 }

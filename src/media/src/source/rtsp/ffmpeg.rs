@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::time::Duration;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::outliers::Outliers;
 use super::reorder::DecodeTimes;

@@ -1,6 +1,6 @@
 //! The sound of a session of retina's.
 
-use ffmpeg_next::ffi::AVCodecID::AV_CODEC_ID_AAC;
+use ffmpeg_sys_next::AVCodecID::AV_CODEC_ID_AAC;
 use retina::client::{Described, Session};
 use retina::codec::ParametersRef;
 

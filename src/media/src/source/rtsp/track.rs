@@ -3,7 +3,7 @@
 
 use retina::codec::{VideoParameters, VideoParametersCodec};
 
-use ffmpeg_next::ffi::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
+use ffmpeg_sys_next::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
 
 use super::media::{Parameters, Picture};
 use super::outliers::{Outliers, Stamp};

@@ -1,0 +1,193 @@
+//! What differs between the releases of FFmpeg, and between processors.
+//!
+//! The crate is written for FFmpeg 7 and later. `before_7` does the same with FFmpeg 5.1 and 6; build.rs decides
+//! which of the two is built. Nothing else in the crate asks for a version.
+
+use std::ffi::c_int;
+
+#[cfg(ffmpeg_before_7)]
+use before_7 as release;
+#[cfg(not(ffmpeg_before_7))]
+use since_7 as release;
+
+pub(crate) use release::{TagCarrier, WrittenBytes, is_interlaced, is_key, lend_surfaces};
+
+/// A C `va_list` as a parameter. x86-64's is an array, which C passes as a pointer to its element; elsewhere it is a
+/// structure or a pointer, which bindgen passes by its name.
+#[cfg(target_arch = "x86_64")]
+pub(crate) type VaList = *mut ffmpeg_sys_next::__va_list_tag;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) type VaList = ffmpeg_sys_next::va_list;
+
+/// The scaler's methods (libswscale/swscale.h), which bindgen names differently: constants before FFmpeg 8, an
+/// enumeration since.
+pub(crate) const SWS_BILINEAR: c_int = 1 << 1;
+pub(crate) const SWS_BICUBIC: c_int = 1 << 2;
+
+#[cfg(not(ffmpeg_before_7))]
+mod since_7 {
+    use std::alloc::{Layout, handle_alloc_error};
+    use std::ffi::c_int;
+    use std::ptr::{self, NonNull};
+
+    use ffmpeg_sys_next as ffi;
+
+    /// What an output's callback is given.
+    pub(crate) type WrittenBytes = *const u8;
+
+    /// Sends packets, each with a tag that comes back on the frame that it begins.
+    ///
+    /// The tag travels as the packet's `opaque`. The caller's packet is shared and not written, so FFmpeg is sent a
+    /// second reference to its data.
+    pub(crate) struct TagCarrier {
+        /// Empty between two calls.
+        reference: NonNull<ffi::AVPacket>,
+    }
+
+    // SAFETY: an empty packet is tied to no thread; this is its only handle.
+    unsafe impl Send for TagCarrier {}
+
+    impl TagCarrier {
+        /// Has a decoder pass tags on.
+        ///
+        /// # Safety
+        /// `context` is valid and not open yet.
+        pub(crate) unsafe fn new(context: *mut ffi::AVCodecContext) -> Self {
+            // SAFETY: takes nothing; null means no memory.
+            let Some(reference) = NonNull::new(unsafe { ffi::av_packet_alloc() }) else {
+                handle_alloc_error(Layout::new::<ffi::AVPacket>());
+            };
+            // SAFETY: valid by contract; a plain number that FFmpeg reads when it decodes.
+            unsafe { (*context).flags |= ffi::AV_CODEC_FLAG_COPY_OPAQUE as c_int };
+            Self { reference }
+        }
+
+        /// Calls `avcodec_send_packet`.
+        ///
+        /// # Safety
+        /// `context` is the one that `self` was made with, and open; `packet` is valid and its data is counted.
+        pub(crate) unsafe fn send(
+            &mut self,
+            context: *mut ffi::AVCodecContext,
+            packet: *const ffi::AVPacket,
+            tag: i64,
+        ) -> c_int {
+            let reference = self.reference.as_ptr();
+            // SAFETY: valid by contract; `reference` is ours, empty now and empty again at the end. `opaque` is a
+            // number to us and never followed by FFmpeg.
+            unsafe {
+                let referenced = ffi::av_packet_ref(reference, packet);
+                if referenced < 0 {
+                    return referenced;
+                }
+                (*reference).opaque = ptr::without_provenance_mut(tag as usize);
+                let sent = ffi::avcodec_send_packet(context, reference);
+                ffi::av_packet_unref(reference);
+                sent
+            }
+        }
+
+        /// The tag that came with a frame's packet.
+        pub(crate) fn tag(frame: &ffi::AVFrame) -> i64 {
+            frame.opaque.addr() as i64
+        }
+    }
+
+    impl Drop for TagCarrier {
+        fn drop(&mut self) {
+            let mut pointer = self.reference.as_ptr();
+            // SAFETY: ours, freed once.
+            unsafe { ffi::av_packet_free(&mut pointer) };
+        }
+    }
+
+    /// Has a decoder on a GPU give out its own surfaces, as FFmpeg 5.1 does. By default FFmpeg now copies each
+    /// picture to memory of its own on the GPU first, so that whoever holds too many cannot stop the decoder;
+    /// here that is what the number of surfaces is counted for.
+    ///
+    /// # Safety
+    /// `context` is valid and not open yet.
+    pub(crate) unsafe fn lend_surfaces(context: *mut ffi::AVCodecContext) {
+        // SAFETY: valid by contract; a plain number.
+        unsafe { (*context).hwaccel_flags |= ffi::AV_HWACCEL_FLAG_UNSAFE_OUTPUT as c_int };
+    }
+
+    /// Whether the decoder says that this is a key frame.
+    pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
+        frame.flags & ffi::AV_FRAME_FLAG_KEY as c_int != 0
+    }
+
+    /// Whether the picture is two fields.
+    pub(crate) fn is_interlaced(frame: &ffi::AVFrame) -> bool {
+        frame.flags & ffi::AV_FRAME_FLAG_INTERLACED as c_int != 0
+    }
+}
+
+#[cfg(ffmpeg_before_7)]
+mod before_7 {
+    use std::ffi::c_int;
+
+    use ffmpeg_sys_next as ffi;
+
+    /// What an output's callback is given.
+    pub(crate) type WrittenBytes = *mut u8;
+
+    /// Sends packets, each with a tag that comes back on the frame that it begins.
+    ///
+    /// The tag travels as the context's `reordered_opaque`, which the decoder copies to the frame that it starts
+    /// (FFmpeg 5.1, ff_decode_frame_props in libavcodec/decode.c); the caller receives everything before it sends
+    /// the next packet.
+    pub(crate) struct TagCarrier;
+
+    impl TagCarrier {
+        /// # Safety
+        /// None to keep; FFmpeg 7's way needs it.
+        pub(crate) unsafe fn new(_context: *mut ffi::AVCodecContext) -> Self {
+            Self
+        }
+
+        /// Calls `avcodec_send_packet`.
+        ///
+        /// # Safety
+        /// `context` is open and used by nobody else; `packet` is valid.
+        pub(crate) unsafe fn send(
+            &mut self,
+            context: *mut ffi::AVCodecContext,
+            packet: *const ffi::AVPacket,
+            tag: i64,
+        ) -> c_int {
+            // SAFETY: valid by contract; FFmpeg only reads and references the packet.
+            unsafe {
+                let before = (*context).reordered_opaque;
+                (*context).reordered_opaque = tag;
+                let sent = ffi::avcodec_send_packet(context, packet);
+                if sent == -libc::EAGAIN {
+                    // Not taken: an earlier packet still waits inside, to be decoded under its own tag.
+                    (*context).reordered_opaque = before;
+                }
+                sent
+            }
+        }
+
+        /// The tag that came with a frame's packet.
+        pub(crate) fn tag(frame: &ffi::AVFrame) -> i64 {
+            frame.reordered_opaque
+        }
+    }
+
+    /// Has a decoder on a GPU give out its own surfaces; these releases know nothing else.
+    ///
+    /// # Safety
+    /// None to keep; FFmpeg 7's way needs it.
+    pub(crate) unsafe fn lend_surfaces(_context: *mut ffi::AVCodecContext) {}
+
+    /// Whether the decoder says that this is a key frame.
+    pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
+        frame.key_frame != 0
+    }
+
+    /// Whether the picture is two fields.
+    pub(crate) fn is_interlaced(frame: &ffi::AVFrame) -> bool {
+        frame.interlaced_frame != 0
+    }
+}
