@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, ClaimedSlot, Colour, ExportRoot, Geometry, Notifier, OpenRing,
+    Access, CameraExport, CameraId, ClaimedSlot, Color, ExportRoot, Geometry, Notifier, OpenRing,
     Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
@@ -47,7 +47,7 @@ impl Rig {
     /// A picture's shape, without a colour.
     #[must_use]
     pub fn geometry(width: u32, height: u32) -> Geometry {
-        Geometry::new(width, height, Colour::default(), 8).expect("a size of this bench")
+        Geometry::new(width, height, Color::default(), 8).expect("a size of this bench")
     }
 
     /// A new reader.

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use vas_frame::{
-    Colour, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns,
-};
+use vas_frame::{Color, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns};
 use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
 
@@ -272,7 +270,7 @@ fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
 fn geometry_of(frame: &Frame) -> Option<Geometry> {
     // Of what the slot will hold: RGB is converted.
     let color = Nv12Converter::output_color(frame);
-    let colour = Colour {
+    let color = Color {
         range: match color.range {
             vas_media::Range::Unspecified => Range::Unspecified,
             vas_media::Range::Limited => Range::Limited,
@@ -283,7 +281,7 @@ fn geometry_of(frame: &Frame) -> Option<Geometry> {
         matrix: color.matrix,
         chroma_location: color.chroma_location,
     };
-    Geometry::new(frame.width(), frame.height(), colour, frame.bit_depth()).ok()
+    Geometry::new(frame.width(), frame.height(), color, frame.bit_depth()).ok()
 }
 
 #[cfg(test)]
@@ -316,7 +314,7 @@ mod tests {
         let mut frame = Frame::new();
         assert_eq!(decoder.receive(&mut frame).unwrap(), Received::Frame);
         assert_eq!(frame.format_name(), "rgb24");
-        let colour = geometry_of(&frame).unwrap().colour();
-        assert_eq!((colour.range, colour.matrix), (Range::Limited, 6));
+        let color = geometry_of(&frame).unwrap().color();
+        assert_eq!((color.range, color.matrix), (Range::Limited, 6));
     }
 }

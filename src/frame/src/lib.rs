@@ -30,7 +30,7 @@
 
 mod camera_id;
 mod clock;
-mod colour;
+mod color;
 mod demand;
 mod error;
 #[cfg_attr(loom, path = "model/futex.rs")]
@@ -58,7 +58,7 @@ mod writer;
 
 pub use camera_id::{CameraId, InvalidCameraId};
 pub use clock::monotonic_ns;
-pub use colour::{Colour, Range};
+pub use color::{Color, Range};
 pub use demand::{Demanded, MaxFps};
 pub use error::{ExportError, OpenError, ReadError};
 pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, Demanded, ExportError, ExportRoot, Flags, Geometry,
+    Access, CameraExport, CameraId, Color, Demanded, ExportError, ExportRoot, Flags, Geometry,
     MaxFps, Notifier, Nv12Image, OpenError, OpenRing, Range, ReadError, Reader, Refused,
     RingOptions, RingWriter, Stamp, monotonic_ns,
 };
@@ -46,8 +46,8 @@ fn camera() -> CameraId {
 }
 
 fn geometry(width: u32, height: u32) -> Geometry {
-    let colour = Colour { range: Range::Full, matrix: 1, ..Colour::default() };
-    Geometry::new(width, height, colour, 8).unwrap()
+    let color = Color { range: Range::Full, matrix: 1, ..Color::default() };
+    Geometry::new(width, height, color, 8).unwrap()
 }
 
 fn options(slots: u32, lease_ms: u64) -> RingOptions {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, FrameMeta, Geometry, Notifier, OpenRing,
+    Access, CameraExport, CameraId, Color, ExportRoot, FrameMeta, Geometry, Notifier, OpenRing,
     ReadError, Reader, RingOptions, Stamp, monotonic_ns,
 };
 use vas_gate::{Limit, State, decide};
@@ -59,7 +59,7 @@ fn readers_with_the_gate_get_their_maximum_each() {
     let notifier = Arc::new(Notifier::start().unwrap());
     let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
     let options = RingOptions { slots: 4, lease_ns: 0, frame_rate: (30, 1) };
-    let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
+    let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
     let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
         panic!("no lease is in the way")
     };

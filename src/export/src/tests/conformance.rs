@@ -161,7 +161,7 @@ struct Ring<L> {
 }
 
 fn geometry((width, height): (usize, usize)) -> Geometry {
-    Geometry::new(width as u32, height as u32, vas_frame::Colour::default(), 8).unwrap()
+    Geometry::new(width as u32, height as u32, vas_frame::Color::default(), 8).unwrap()
 }
 
 fn open(export: &mut CameraExport, size: (usize, usize), lease_ns: u64) -> Option<RingWriter> {

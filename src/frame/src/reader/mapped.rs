@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::frame::Frame;
 use crate::camera_id::CameraId;
-use crate::colour::{Colour, Range};
+use crate::color::{Color, Range};
 use crate::error::OpenError;
 use crate::geometry::{Geometry, MAX_SIDE};
 use crate::layout::{self, DATA_FILE, Entry, Header, META_FILE};
@@ -42,7 +42,7 @@ pub(crate) struct Shape {
     pub(crate) slot_stride: usize,
     pub(crate) slots: u32,
     pub(crate) epoch: u64,
-    pub(crate) colour: Colour,
+    pub(crate) color: Color,
     pub(crate) bit_depth: u8,
 }
 
@@ -336,7 +336,7 @@ impl Shape {
             slot_stride: slot_stride as usize,
             slots,
             epoch: h.epoch.load(Ordering::Relaxed),
-            colour: Colour {
+            color: Color {
                 range: Range::from_code(get(&h.color_range)),
                 primaries: code(&h.color_primaries),
                 transfer: code(&h.color_transfer),
@@ -358,7 +358,7 @@ impl Shape {
     }
 
     pub(super) fn geometry(&self) -> Geometry {
-        Geometry::new(self.width, self.height, self.colour, self.bit_depth)
+        Geometry::new(self.width, self.height, self.color, self.bit_depth)
             .expect("`read` checked the sides")
     }
 }

@@ -316,12 +316,12 @@ impl CameraExport {
         h.lease_ns.store(options.lease_ns, relaxed);
         h.frame_rate_num.store(options.frame_rate.0, relaxed);
         h.frame_rate_den.store(options.frame_rate.1, relaxed);
-        let colour = g.colour();
-        h.color_range.store(colour.range as u32, relaxed);
-        h.color_primaries.store(colour.primaries.into(), relaxed);
-        h.color_transfer.store(colour.transfer.into(), relaxed);
-        h.color_matrix.store(colour.matrix.into(), relaxed);
-        h.chroma_location.store(colour.chroma_location.into(), relaxed);
+        let color = g.color();
+        h.color_range.store(color.range as u32, relaxed);
+        h.color_primaries.store(color.primaries.into(), relaxed);
+        h.color_transfer.store(color.transfer.into(), relaxed);
+        h.color_matrix.store(color.matrix.into(), relaxed);
+        h.chroma_location.store(color.chroma_location.into(), relaxed);
         h.bit_depth.store(g.bit_depth().into(), relaxed);
         for (word, value) in h.camera_id.iter().zip(self.camera.to_words()) {
             word.store(value, relaxed);

@@ -144,7 +144,7 @@ impl Drop for Notifier {
 mod tests {
     use super::*;
     use crate::writer::{CameraExport, ExportRoot, OpenRing, RingOptions};
-    use crate::{Access, CameraId, Colour, Geometry};
+    use crate::{Access, CameraId, Color, Geometry};
 
     #[test]
     fn a_panic_is_counted_and_the_next_crowd_is_woken() {
@@ -153,7 +153,7 @@ mod tests {
         let notifier = Arc::new(Notifier::start().unwrap());
         let camera = CameraId::new("gate").unwrap();
         let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
-        let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
+        let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
         let options = RingOptions { slots: 2, lease_ns: 0, frame_rate: (25, 1) };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("nothing is in the way");

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportError, ExportRoot, Frame, Geometry, Notifier,
+    Access, CameraExport, CameraId, Color, ExportError, ExportRoot, Frame, Geometry, Notifier,
     Nv12Image, OpenError, OpenRing, ReadError, Reader, Refused, RingOptions, RingWriter,
     monotonic_ns,
 };
@@ -70,7 +70,7 @@ pub(crate) fn claim_for(root: &Path, access: Access) -> Result<CameraExport, Exp
 /// A size whose rows need no padding, so that a picture is one run of bytes in its slot and out of it.
 pub(crate) fn size(width: u32, height: u32) -> Geometry {
     assert!(width.is_multiple_of(64) && height.is_multiple_of(2));
-    Geometry::new(width, height, Colour::default(), 8).unwrap()
+    Geometry::new(width, height, Color::default(), 8).unwrap()
 }
 
 pub(crate) fn options(slots: u32, lease: Duration) -> RingOptions {

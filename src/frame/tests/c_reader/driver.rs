@@ -114,7 +114,7 @@ impl Drop for CReader {
 /// What the driver prints of a frame, from what the reader in Rust was given.
 pub(crate) fn line(frame: &Frame) -> String {
     let (m, s, g) = (frame.meta(), &frame.meta().stamp, frame.geometry());
-    let (c, content) = (g.colour(), m.content);
+    let (c, content) = (g.color(), m.content);
     let numbers = [
         ("frame_id", m.frame_id.to_string()),
         ("epoch", m.epoch.to_string()),

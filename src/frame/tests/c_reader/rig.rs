@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Flags, Geometry, Notifier, OpenRing, Range,
+    Access, CameraExport, CameraId, Color, ExportRoot, Flags, Geometry, Notifier, OpenRing, Range,
     Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
@@ -47,9 +47,9 @@ pub(crate) fn camera() -> CameraId {
 }
 
 pub(crate) fn geometry(width: u32, height: u32) -> Geometry {
-    let colour =
-        Colour { range: Range::Full, primaries: 9, transfer: 16, matrix: 10, chroma_location: 3 };
-    Geometry::new(width, height, colour, 10).unwrap()
+    let color =
+        Color { range: Range::Full, primaries: 9, transfer: 16, matrix: 10, chroma_location: 3 };
+    Geometry::new(width, height, color, 10).unwrap()
 }
 
 pub(crate) fn open(export: &mut CameraExport, width: u32, height: u32, slots: u32) -> RingWriter {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
+    Access, CameraExport, CameraId, Color, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
     Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 use vas_gpu::{
@@ -104,7 +104,7 @@ pub(crate) struct Camera {
 }
 
 pub(crate) fn geometry(width: usize, height: usize) -> Geometry {
-    Geometry::new(width as u32, height as u32, Colour::default(), 8).unwrap()
+    Geometry::new(width as u32, height as u32, Color::default(), 8).unwrap()
 }
 
 impl Camera {

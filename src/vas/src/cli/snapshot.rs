@@ -71,15 +71,15 @@ fn copy_newest(
 }
 
 fn picture_of<'a>(image: &'a Nv12Image, geometry: &Geometry) -> Nv12<'a> {
-    let colour = geometry.colour();
+    let color = geometry.color();
     Nv12 {
         width: image.width(),
         height: image.height(),
         luma: image.luma(),
         luma_stride: image.width() as usize,
         chroma: image.chroma(),
-        matrix: colour.matrix,
-        range: match colour.range {
+        matrix: color.matrix,
+        range: match color.range {
             Range::Full => SampleRange::Full,
             Range::Limited | Range::Unspecified => SampleRange::Limited,
         },

@@ -33,7 +33,7 @@ impl Export {
         let notifier = Arc::new(Notifier::start().unwrap());
         let exports = Arc::new(ExportRoot::open(root.path(), Access::default()).unwrap());
         let mut export = CameraExport::claim(&exports, &camera(), &notifier).unwrap();
-        let geometry = Geometry::new(33, 17, Colour::default(), 8).unwrap();
+        let geometry = Geometry::new(33, 17, Color::default(), 8).unwrap();
         let options = RingOptions { slots: 2, lease_ns: 0, frame_rate: (25, 1) };
         let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("there was no ring before")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, OpenError, OpenRing,
+    Access, CameraExport, CameraId, Color, ExportRoot, Geometry, Notifier, OpenError, OpenRing,
     RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
@@ -32,7 +32,7 @@ impl Export {
     fn start(&mut self) {
         let root = Arc::new(ExportRoot::open(self.dir.path(), Access::default()).unwrap());
         let mut export = CameraExport::claim(&root, &gate(), &self.notifier).unwrap();
-        let geometry = Geometry::new(4, 2, Colour::default(), 8).unwrap();
+        let geometry = Geometry::new(4, 2, Color::default(), 8).unwrap();
         let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("no lease is in the way")
