@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use vas_frame::{Color, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns};
+use vas_frame::{
+    Color, Crop, Decoder, Flags, Geometry, Range, Refused, RingWriter, Size, Stamp, monotonic_ns,
+};
 use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
 
@@ -150,6 +152,7 @@ impl Tap {
         // When it will be published is not known yet.
         let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
         self.gates.admit(gate_stamp)?;
+        let coded = frame.coded_size();
         let stamp = Stamp {
             frame_id,
             pts_ns: frame.pts_ns(),
@@ -158,8 +161,8 @@ impl Tap {
             gate_ns,
             wall_clock_ns: frame.wall_clock_ns(),
             flags: flags_of(frame, self.knows_loss),
-            coded: frame.coded_size(),
-            crop: (frame.crop().left, frame.crop().top),
+            coded: Size { width: coded.0, height: coded.1 },
+            crop: Crop { left: frame.crop().left, top: frame.crop().top },
             decoder: self.decoder,
         };
         let mut handover = Handover { writer, gates: &mut self.gates, gate_stamp, stamp, now_ns };

@@ -142,6 +142,8 @@ impl Drop for Notifier {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::writer::{CameraExport, ExportRoot, OpenRing, RingOptions};
     use crate::{Access, CameraId, Color, Geometry};
@@ -154,7 +156,7 @@ mod tests {
         let camera = CameraId::new("gate").unwrap();
         let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
         let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
-        let options = RingOptions { slots: 2, lease_ns: 0, frame_rate: (25, 1) };
+        let options = RingOptions { slots: 2, lease: Duration::ZERO, frame_rate: None };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("nothing is in the way");
         };

@@ -61,7 +61,7 @@ fn failures_have_the_words_of_the_reader_in_rust() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut c = CReader::start(build);
-        let no_camera = Reader::open(rig.path(), &camera()).unwrap_err();
+        let no_camera = Reader::options().dir(rig.path()).open(camera()).unwrap_err();
         assert_eq!(c.attach(rig.path()), format!("NO_CAMERA {no_camera}"));
         for id in ["", ".", "-rf", "a/b", "a b", &"x".repeat(64)] {
             let expected = format!("BAD_ARGUMENT {}", CameraId::new(id).unwrap_err());
@@ -85,7 +85,7 @@ fn failures_have_the_words_of_the_reader_in_rust() {
         assert_eq!(c.ask("next", &[&0, &0, &0]), not_yet, "before the first frame");
         publish(&mut writer, 1);
         assert_eq!(c.id("latest", &[&0]), Ok(1));
-        let quiet = rust.newer_than(1, Duration::from_millis(30)).unwrap_err();
+        let quiet = rust.seek(1).set_timeout(Duration::from_millis(30)).newer().unwrap_err();
         assert_eq!(c.ask("newer", &[&0, &1, &30]), format!("TIMED_OUT {quiet}"));
     }
 }
