@@ -632,7 +632,7 @@ fn waiting_readers_are_woken_few_or_many() {
 }
 
 #[test]
-fn the_cursor_keeps_the_place() {
+fn the_cursor_is_the_frame_that_was_given_last() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));

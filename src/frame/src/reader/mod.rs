@@ -169,8 +169,9 @@ impl Reader {
     /// [timeout](ReaderOptions::timeout): for those who want to be current and may miss frames.
     ///
     /// # Errors
-    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The last is told at once by
-    /// the call that notices; later calls wait for the next writer, follow it, and tell it again after the timeout.
+    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The last is reported at
+    /// once by the call that notices; later calls wait for the next writer, follow it, and report it again after the
+    /// timeout.
     /// [`ReadError::Open`] when a new epoch could not be opened.
     pub fn newer(&mut self) -> Result<Frame, ReadError> {
         self.newer_if(|_| true)

@@ -204,3 +204,33 @@ fn waiting_for_nothing_keeps_to_its_time() {
         assert!(c.answer().starts_with("OK frame_id=2 "));
     }
 }
+
+/// Both readers move their cursors alike.
+#[test]
+fn the_cursor_is_the_frame_that_was_given_last() {
+    for build in Build::ALL {
+        let rig = Rig::new();
+        let mut export = rig.claim();
+        let mut writer = open(&mut export, 16, 16, 4);
+        let (mut rust, mut c) = (rig.reader(), CReader::open(build, rig.path()));
+        (1..=3).for_each(|id| publish(&mut writer, id));
+        for id in [1, 2] {
+            assert_eq!(
+                (rust.next().unwrap().id(), c.id("follow", &[&0])),
+                (id, Ok(id)),
+                "{build:?}"
+            );
+        }
+        assert_eq!((rust.latest().unwrap().id(), c.id("latest", &[&0])), (3, Ok(3)));
+        publish(&mut writer, 4);
+        assert_eq!(
+            (rust.next().unwrap().id(), c.id("follow", &[&0])),
+            (4, Ok(4)),
+            "behind `latest`"
+        );
+        assert_eq!((rust.cursor().to_string(), c.ask("cursor", &[])), ("4".into(), "4".into()));
+        // A call that gives nothing leaves the cursor as it is.
+        assert_eq!(c.id("newer", &[&0, &4, &0]), Err("TIMED_OUT".into()));
+        assert_eq!(c.ask("cursor", &[]), "4");
+    }
+}
