@@ -32,6 +32,17 @@ pub struct InvalidGeometry {
 
 impl Geometry {
     /// A visible picture of `width` x `height` pixels, whose source had `bit_depth` bits a sample.
+    ///
+    /// # Errors
+    /// [`InvalidGeometry`] when a side is 0 or above [`MAX_SIDE`].
+    ///
+    /// ```
+    /// use vas_frame::{Color, Geometry};
+    ///
+    /// let geometry = Geometry::new(1366, 768, Color::default(), 8)?;
+    /// assert_eq!((geometry.stride(), geometry.tight_bytes()), (1408, 1366 * 768 * 3 / 2));
+    /// # Ok::<(), vas_frame::InvalidGeometry>(())
+    /// ```
     pub fn new(
         width: u32,
         height: u32,

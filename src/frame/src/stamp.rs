@@ -55,7 +55,15 @@ pub enum Loss {
     Unknown,
 }
 
-/// The integrity word of a frame.
+/// The integrity word of a frame: a frame is exact, or it is marked here.
+///
+/// ```
+/// use vas_frame::{Flags, Loss};
+///
+/// let flags = Flags::KEY.with(Flags::AFTER_LOSS, true);
+/// assert!(flags.contains(Flags::KEY) && !flags.contains(Flags::CORRUPT));
+/// assert_eq!(flags.loss(), Loss::AfterLoss);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Flags(u32);
 
