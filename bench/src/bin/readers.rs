@@ -41,13 +41,11 @@ fn main() {
 fn read(dir: &Path, camera: &CameraId, count: &AtomicU64) {
     let mut image = Nv12Image::default();
     loop {
-        let Ok(mut reader) = Reader::open(dir, camera) else {
+        let Ok(mut reader) = Reader::options().dir(dir).timeout(PATIENCE).open(camera) else {
             std::thread::sleep(LOOK_EVERY);
             continue;
         };
-        let mut last = 0;
-        while let Ok(frame) = reader.newer_than(last, PATIENCE) {
-            last = frame.meta().frame_id;
+        while let Ok(frame) = reader.newer() {
             if frame.copy_if_valid(&mut image).is_ok() {
                 count.fetch_add(1, Ordering::Relaxed);
             }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use vas_frame::{
-    Colour, Decoder, Flags, Geometry, Range, Refused, RingWriter, Stamp, monotonic_ns,
+    Color, Crop, Decoder, Flags, Geometry, Range, Refused, RingWriter, Size, Stamp, monotonic_ns,
 };
 use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
@@ -152,6 +152,7 @@ impl Tap {
         // When it will be published is not known yet.
         let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
         self.gates.admit(gate_stamp)?;
+        let coded = frame.coded_size();
         let stamp = Stamp {
             frame_id,
             pts_ns: frame.pts_ns(),
@@ -160,8 +161,8 @@ impl Tap {
             gate_ns,
             wall_clock_ns: frame.wall_clock_ns(),
             flags: flags_of(frame, self.knows_loss),
-            coded: frame.coded_size(),
-            crop: (frame.crop().left, frame.crop().top),
+            coded: Size { width: coded.0, height: coded.1 },
+            crop: Crop { left: frame.crop().left, top: frame.crop().top },
             decoder: self.decoder,
         };
         let mut handover = Handover { writer, gates: &mut self.gates, gate_stamp, stamp, now_ns };
@@ -272,7 +273,7 @@ fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
 fn geometry_of(frame: &Frame) -> Option<Geometry> {
     // Of what the slot will hold: RGB is converted.
     let color = Nv12Converter::output_color(frame);
-    let colour = Colour {
+    let color = Color {
         range: match color.range {
             vas_media::Range::Unspecified => Range::Unspecified,
             vas_media::Range::Limited => Range::Limited,
@@ -283,7 +284,7 @@ fn geometry_of(frame: &Frame) -> Option<Geometry> {
         matrix: color.matrix,
         chroma_location: color.chroma_location,
     };
-    Geometry::new(frame.width(), frame.height(), colour, frame.bit_depth()).ok()
+    Geometry::new(frame.width(), frame.height(), color, frame.bit_depth()).ok()
 }
 
 #[cfg(test)]
@@ -316,7 +317,7 @@ mod tests {
         let mut frame = Frame::new();
         assert_eq!(decoder.receive(&mut frame).unwrap(), Received::Frame);
         assert_eq!(frame.format_name(), "rgb24");
-        let colour = geometry_of(&frame).unwrap().colour();
-        assert_eq!((colour.range, colour.matrix), (Range::Limited, 6));
+        let color = geometry_of(&frame).unwrap().color();
+        assert_eq!((color.range, color.matrix), (Range::Limited, 6));
     }
 }

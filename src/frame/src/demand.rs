@@ -18,6 +18,14 @@ impl MaxFps {
     /// A rate of `num / den` frames a second. `None` for no rate at all and above a million.
     ///
     /// Rounding up never states less than is wanted: 30000/1001 becomes 29.971.
+    ///
+    /// ```
+    /// use vas_frame::{MaxFps, Reader};
+    ///
+    /// let rate = MaxFps::new(30_000, 1001).expect("neither is zero");
+    /// assert_eq!(rate.millihertz(), 29_971);
+    /// let options = Reader::options().max_rate(rate);
+    /// ```
     #[must_use]
     pub fn new(num: u32, den: u32) -> Option<Self> {
         if num == 0 || den == 0 {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vas_frame::{
-    CameraExport, CameraId, Demanded, ExportError, Geometry, OpenRing, RingOptions, RingPages,
-    monotonic_ns,
+    CameraExport, CameraId, Demanded, ExportError, FrameRate, Geometry, OpenRing, RingOptions,
+    RingPages, monotonic_ns,
 };
 use vas_media::{Fraction, GpuError};
 use vas_pipeline::Exported as _;
@@ -29,7 +29,7 @@ const DEPARTURES_NS: u64 = 250_000_000;
 /// When work goes on after a panic.
 pub(super) const AFTER_PANIC_NS: u64 = 1_000_000_000;
 /// Readers learn of a gap when no frame was published for so long.
-const QUIET_NS: u64 = 500_000_000;
+const QUIET: Duration = Duration::from_millis(500);
 
 /// A camera whose rings are looked after.
 pub(super) struct ManagedCamera {
@@ -130,7 +130,7 @@ impl ManagedCamera {
             return;
         }
         // Whatever holds frames up: taps and engines may be stuck themselves.
-        export.pause_if_quiet(now_ns, QUIET_NS);
+        export.pause_if_quiet(now_ns, QUIET);
         let demanded = export.demanded();
         let here = demanded != Demanded::Nothing;
         if demanded != self.demanded {
@@ -244,7 +244,7 @@ impl ManagedCamera {
         if now_ns < wanted.at_ns {
             return;
         }
-        let rate = wanted.fps.map(|fps| (fps.num(), fps.den()));
+        let rate = wanted.fps.map(|fps| FrameRate { num: fps.num(), den: fps.den() });
         let options = RingOptions::choose(rate, hold, slots, MAX_IN_FLIGHT);
         self.handle.trip("ring");
         match export.open_ring(wanted.geometry, options) {
@@ -272,7 +272,7 @@ impl ManagedCamera {
 
     fn opened(&self, camera: &CameraId, geometry: Geometry, options: RingOptions) {
         let bytes = CameraExport::price(&geometry, options.slots);
-        let lease_ms = options.lease_ns / 1_000_000;
+        let lease_ms = u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             %camera,
             "exporting {}x{}: {} slots, {:.1} MiB, frames promised for {lease_ms} ms",

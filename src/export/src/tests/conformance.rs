@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, ClaimedSlot, ExportRoot, Geometry, Notifier, OpenRing, Reader,
-    Refused, RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, ClaimedSlot, ExportRoot, FrameRate, Geometry, Notifier,
+    OpenRing, Reader, Refused, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 use vas_media::{CudaDevice, Frame};
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
@@ -161,11 +161,12 @@ struct Ring<L> {
 }
 
 fn geometry((width, height): (usize, usize)) -> Geometry {
-    Geometry::new(width as u32, height as u32, vas_frame::Colour::default(), 8).unwrap()
+    Geometry::new(width as u32, height as u32, vas_frame::Color::default(), 8).unwrap()
 }
 
 fn open(export: &mut CameraExport, size: (usize, usize), lease_ns: u64) -> Option<RingWriter> {
-    let options = RingOptions { slots: 16, lease_ns, frame_rate: (25, 1) };
+    let lease = std::time::Duration::from_nanos(lease_ns);
+    let options = RingOptions { slots: 16, lease, frame_rate: Some(FrameRate { num: 25, den: 1 }) };
     match export.open_ring(geometry(size), options).unwrap() {
         OpenRing::Ready(mut writer) => {
             writer.resume(0);
@@ -183,7 +184,7 @@ impl<L: Download> Ring<L> {
         let mut export =
             CameraExport::claim(&root, &id, &Notifier::start().map(Arc::new).unwrap()).unwrap();
         let writer = open(&mut export, SIZE, lease_ns);
-        let early = RefCell::new(Reader::open(dir.path(), &id).unwrap());
+        let early = RefCell::new(Reader::options().dir(dir.path()).open(&id).unwrap());
         let input_stats = Arc::new(InputStats::default());
         let copy_queue = engine.copy_queue(Account::new(
             id,
@@ -233,8 +234,10 @@ impl<L: Download> Ring<L> {
     fn readable(&self) -> Vec<(u64, u64)> {
         let mut reader = self.early.borrow_mut();
         let mut frames: Vec<(u64, u64)> = Vec::new();
-        while let Ok(frame) =
-            reader.next_after(frames.last().map_or(0, |last| last.0), std::time::Duration::ZERO)
+        while let Ok(frame) = reader
+            .seek(frames.last().map_or(0, |last| last.0))
+            .set_timeout(std::time::Duration::ZERO)
+            .next()
         {
             frames.push((frame.meta().frame_id, frame.meta().published_ns));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
-use vas_frame::{CameraId, Flags, Nv12Image, ReadError, Reader};
+use vas_frame::{CameraId, Flags, Nv12Image, ReadError, Reader, WriterEnd};
 use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport};
 
 use super::download::Download as _;
@@ -142,7 +142,7 @@ impl Rig {
 fn open(dir: &Path) -> Reader {
     let camera = CameraId::new("cam").unwrap();
     loop {
-        match Reader::open(dir, &camera) {
+        match Reader::options().dir(dir).open(&camera) {
             Ok(reader) => return reader,
             Err(vas_frame::OpenError::NoCamera { .. }) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),
@@ -203,7 +203,7 @@ fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
     let mut image = Nv12Image::default();
     for frame in &frames {
         rig.offer(frame);
-        let read = reader.next_after(last, LONG).unwrap();
+        let read = reader.seek(last).set_timeout(LONG).next().unwrap();
         read.copy_if_valid(&mut image).unwrap();
         assert_eq!(Md5::digest(image.data()).to_vec(), md5_of(frame));
         let meta = read.meta();
@@ -219,8 +219,8 @@ fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
     drop(tap);
     path.end();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a stop leaves nothing");
-    let gone = reader.newer_than(last, LONG);
-    assert!(matches!(gone, Err(ReadError::WriterGone { how: "stopped", .. })));
+    let gone = reader.seek(last).set_timeout(LONG).newer();
+    assert!(matches!(gone, Err(ReadError::WriterGone { how: WriterEnd::Stopped, .. })));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_change_of_size_opens_an_epoch_and_drops_are_counted() {
     rig.warm_up(&small, &small_frames[0]);
     let before = *reader.latest().unwrap().meta();
     rig.warm_up(&large, &large_frames[0]);
-    let after = reader.newer_than(before.frame_id, LONG).unwrap();
+    let after = reader.seek(before.frame_id).set_timeout(LONG).newer().unwrap();
     assert_eq!((after.meta().width, after.meta().height), (320, 240));
     assert!(after.meta().epoch > before.epoch);
     let mut image = Nv12Image::default();
@@ -276,7 +276,9 @@ fn a_burst_is_dropped_for_the_lease_and_spares_the_frames_that_readers_hold() {
         rig.offer(&frames[0]);
     }
     let mut held = Vec::new();
-    while let Ok(frame) = reader.next_after(held.last().map_or(0, id_of), Duration::ZERO) {
+    while let Ok(frame) =
+        reader.seek(held.last().map_or(0, id_of)).set_timeout(Duration::ZERO).next()
+    {
         held.push(frame);
     }
     assert!(held.len() >= 10, "{}", held.len());
@@ -301,7 +303,7 @@ fn removed_files_are_exported_again() {
     let before = rig.input_stats.counters.exported();
     let mut present = rig.present.take().unwrap();
     let last = present.latest().map_or(0, |frame| frame.meta().frame_id);
-    while present.newer_than(last, Duration::from_millis(10)).is_err() {
+    while present.seek(last).set_timeout(Duration::from_millis(10)).newer().is_err() {
         rig.offer(&decoded("64x64", 1).1[0]);
     }
     assert!(rig.dir.path().join("cam/frame.meta").exists());

@@ -191,7 +191,7 @@ impl Cam {
         let (input_stats, demand) = (Arc::new(InputStats::default()), Arc::new(Demand::default()));
         let (tap, stats) = path.tap(camera, &input_stats, &demand);
         let reader = loop {
-            match Reader::open(dir, &camera.id) {
+            match Reader::options().dir(dir).open(&camera.id) {
                 Ok(reader) => break reader,
                 Err(vas_frame::OpenError::NoCamera { .. }) => std::thread::yield_now(),
                 Err(error) => panic!("{error}"),
@@ -244,7 +244,7 @@ impl Cam {
 
     /// Id and MD5 of the newest frame.
     pub(super) fn newest(&mut self) -> (u64, Vec<u8>) {
-        let frame = self.reader.newer_than(0, LONG).unwrap();
+        let frame = self.reader.seek(0).set_timeout(LONG).newer().unwrap();
         let mut image = Nv12Image::default();
         frame.copy_if_valid(&mut image).unwrap();
         (frame.meta().frame_id, md5(image.data()))
@@ -254,7 +254,7 @@ impl Cam {
     pub(super) fn readable(&mut self) -> Vec<(u64, u64)> {
         let mut frames: Vec<(u64, u64)> = Vec::new();
         let after = |frames: &[(u64, u64)]| frames.last().map_or(0, |(id, _)| *id);
-        while let Ok(frame) = self.reader.next_after(after(&frames), Duration::ZERO) {
+        while let Ok(frame) = self.reader.seek(after(&frames)).set_timeout(Duration::ZERO).next() {
             frames.push((frame.meta().frame_id, frame.meta().published_ns));
         }
         frames

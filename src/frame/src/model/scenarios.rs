@@ -9,7 +9,7 @@ use std::time::Duration;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::streaming;
-use crate::colour::Colour;
+use crate::color::Color;
 use crate::futex;
 use crate::geometry::Geometry;
 use crate::layout::{Entry, Header, STATE_LIVE, STATE_STOPPED};
@@ -72,7 +72,7 @@ impl Rig {
     }
 
     fn with_bell(slots: u32, bell: Bell) -> Self {
-        let geometry = Geometry::new(SIDE, SIDE, Colour::default(), 8).unwrap();
+        let geometry = Geometry::new(SIDE, SIDE, Color::default(), 8).unwrap();
         let meta_bytes = size_of::<Header>() + slots as usize * size_of::<Entry>();
         let data_bytes = geometry.slot_stride() as usize * slots as usize;
         let data = Arc::new(Mapping::new(memory(data_bytes)));
@@ -86,7 +86,7 @@ impl Rig {
             slot_stride: geometry.slot_stride() as usize,
             slots,
             epoch: 1,
-            colour: Colour::default(),
+            color: Color::default(),
             bit_depth: 8,
         };
         let meta = ring.meta().clone();

@@ -13,12 +13,12 @@ mod retired;
 mod ring;
 mod root;
 
-pub use admission::{Limit, Shortage};
+pub use admission::{MemoryLimit, MemoryScope, Shortage};
 pub use export::{CameraExport, OpenRing};
 #[cfg(loom)]
 pub(crate) use notifier::Bell;
 pub use notifier::Notifier;
-pub use options::RingOptions;
+pub use options::{FrameRate, RingOptions};
 #[cfg(loom)]
 pub(crate) use pages::Mapping;
 pub use pages::RingPages;

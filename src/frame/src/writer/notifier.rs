@@ -142,9 +142,11 @@ impl Drop for Notifier {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::writer::{CameraExport, ExportRoot, OpenRing, RingOptions};
-    use crate::{Access, CameraId, Colour, Geometry};
+    use crate::{Access, CameraId, Color, Geometry};
 
     #[test]
     fn a_panic_is_counted_and_the_next_crowd_is_woken() {
@@ -153,8 +155,8 @@ mod tests {
         let notifier = Arc::new(Notifier::start().unwrap());
         let camera = CameraId::new("gate").unwrap();
         let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
-        let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
-        let options = RingOptions { slots: 2, lease_ns: 0, frame_rate: (25, 1) };
+        let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
+        let options = RingOptions { slots: 2, lease: Duration::ZERO, frame_rate: None };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("nothing is in the way");
         };

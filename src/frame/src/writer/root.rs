@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::exclusion;
 use super::files::Folder;
-use crate::error::ExportError;
+use crate::error::{ExportError, OwnerProblem};
 
 /// `TMPFS_MAGIC` of `linux/magic.h`.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -60,7 +60,7 @@ impl Access {
 /// it and removed with it: there is no moment at which a crash would leave the one without the other.
 const MADE_BY_WRITER: Mode = Mode::SVTX;
 
-/// The directory that holds a directory per camera; `/dev/shm/vas` by default.
+/// The directory that holds a directory per camera; [`DEFAULT_DIR`](crate::DEFAULT_DIR) by default.
 #[derive(Debug)]
 pub struct ExportRoot {
     folder: Folder,
@@ -73,7 +73,11 @@ impl ExportRoot {
     /// # Errors
     /// When it is a link, no directory, not on tmpfs, not owned by this process's user, or writable by
     /// others: someone may have been there first.
-    pub fn open(path: &Path, access: Access) -> Result<Self, ExportError> {
+    pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, ExportError> {
+        Self::open_path(path.as_ref(), access)
+    }
+
+    fn open_path(path: &Path, access: Access) -> Result<Self, ExportError> {
         let created = match mkdir(path, Mode::RWXU | MADE_BY_WRITER) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
@@ -141,10 +145,9 @@ fn open_directory(path: &Path) -> Result<File, ExportError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Ok(fd) => Ok(fd.into()),
-        Err(Errno::NOTDIR | Errno::LOOP) => Err(ExportError::NotOurs {
-            path: path.into(),
-            problem: "is a link or no directory".into(),
-        }),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            Err(ExportError::NotOurs { path: path.into(), problem: OwnerProblem::NoDirectory })
+        }
         Err(e) => Err(ExportError::io("open the directory", path, e)),
     }
 }
@@ -153,17 +156,17 @@ fn open_directory(path: &Path) -> Result<File, ExportError> {
 pub(crate) fn check_ours(fd: impl AsFd, path: &Path) -> Result<Stat, ExportError> {
     let stat = fstat(fd).map_err(|e| ExportError::io("look at", path, e))?;
     let not_ours = |problem| Err(ExportError::NotOurs { path: path.into(), problem });
-    let ours = rustix::process::geteuid().as_raw();
-    if stat.st_uid != ours {
-        return not_ours(format!("belongs to user {}, expected user {ours}", stat.st_uid));
+    let expected = rustix::process::geteuid().as_raw();
+    if stat.st_uid != expected {
+        return not_ours(OwnerProblem::Owner { found: stat.st_uid, expected });
     }
     let kind = FileType::from_raw_mode(stat.st_mode);
     if !matches!(kind, FileType::Directory | FileType::RegularFile) {
-        return not_ours(format!("is neither a directory nor a regular file but {kind:?}"));
+        return not_ours(OwnerProblem::Kind { mode: stat.st_mode });
     }
     let mode = stat.st_mode & 0o7777;
     if mode & 0o022 != 0 {
-        return not_ours(format!("has mode {mode:04o}: others may write it"));
+        return not_ours(OwnerProblem::Writable { mode });
     }
     Ok(stat)
 }

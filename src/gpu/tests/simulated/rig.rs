@@ -7,8 +7,8 @@ use std::time::Duration;
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
-    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Color, ExportRoot, FrameRate, Geometry, Notifier, Nv12Image,
+    OpenRing, Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 use vas_gpu::{
     CopyQueue, Driver, Engine, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
@@ -104,7 +104,7 @@ pub(crate) struct Camera {
 }
 
 pub(crate) fn geometry(width: usize, height: usize) -> Geometry {
-    Geometry::new(width as u32, height as u32, Colour::default(), 8).unwrap()
+    Geometry::new(width as u32, height as u32, Color::default(), 8).unwrap()
 }
 
 impl Camera {
@@ -116,7 +116,7 @@ impl Camera {
         let writer = open(&mut export, geometry).unwrap();
         let seen = Arc::new(Seen::default());
         let copy_queue = engine.copy_queue(IN_FLIGHT, Arc::clone(&seen) as _).unwrap();
-        let early = Mutex::new(Reader::open(dir.path(), &id()).unwrap());
+        let early = Mutex::new(Reader::options().dir(dir.path()).open(id()).unwrap());
         Self { export, writer, seen, copy_queue, next_id: 1, early, dir }
     }
 
@@ -162,7 +162,9 @@ impl Camera {
     /// Ids of all frames that can be read, oldest first.
     pub(crate) fn readable(&self) -> Vec<u64> {
         let (mut reader, mut ids) = (self.early.lock().unwrap(), Vec::new());
-        while let Ok(frame) = reader.next_after(ids.last().copied().unwrap_or(0), Duration::ZERO) {
+        while let Ok(frame) =
+            reader.seek(ids.last().copied().unwrap_or(0)).set_timeout(Duration::ZERO).next()
+        {
             ids.push(frame.meta().frame_id);
         }
         ids
@@ -175,7 +177,11 @@ fn id() -> CameraId {
 
 /// Opens an epoch; None while something is in the way.
 pub(crate) fn open(export: &mut CameraExport, geometry: Geometry) -> Option<RingWriter> {
-    let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+    let options = RingOptions {
+        slots: SLOTS,
+        lease: Duration::ZERO,
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    };
     match export.open_ring(geometry, options).unwrap() {
         OpenRing::Ready(mut writer) => {
             writer.resume(0);

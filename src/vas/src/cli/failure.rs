@@ -173,7 +173,13 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
+    use vas_frame::{CameraId, FormatProblem, WriterEnd};
+
     use super::*;
+
+    fn id() -> CameraId {
+        CameraId::new("gate").unwrap()
+    }
 
     fn gate() -> String {
         "gate".into()
@@ -181,16 +187,25 @@ mod tests {
 
     #[test]
     fn codes_tell_the_ways_apart() {
-        let no_writer = OpenError::NoWriter { camera: gate() };
+        let no_writer = OpenError::NoWriter { camera: id() };
         let limit = Duration::from_secs(5);
         for (failure, exit) in [
             (Failure::Open(no_writer), Exit::NoCamera),
             (Failure::Open(OpenError::NoCamera { path: "/x".into() }), Exit::NoCamera),
-            (Failure::Open(OpenError::NotYet { camera: gate() }), Exit::Failed),
-            (Failure::Read(ReadError::WriterGone { camera: gate(), how: "died" }), Exit::NoCamera),
+            (
+                Failure::Open(OpenError::Format {
+                    path: "/x".into(),
+                    problem: FormatProblem::NoRegularFile,
+                }),
+                Exit::Failed,
+            ),
+            (
+                Failure::Read(ReadError::WriterGone { camera: id(), how: WriterEnd::Died }),
+                Exit::NoCamera,
+            ),
             (Failure::NoNextWriter { camera: gate(), limit }, Exit::NoCamera),
-            (Failure::Read(ReadError::TimedOut { camera: gate(), timeout: limit }), Exit::Failed),
-            (Failure::Read(ReadError::NotYet { camera: gate() }), Exit::Failed),
+            (Failure::Read(ReadError::TimedOut { camera: id(), timeout: limit }), Exit::Failed),
+            (Failure::Read(ReadError::NotYet { camera: id() }), Exit::Failed),
             (Failure::NoStatus(NoStatus::NotThere { path: "/x".into() }), Exit::NoCamera),
             (Failure::Unhealthy(Unhealthy::Starting), Exit::Failed),
             (Failure::Unhealthy(Unhealthy::Unknown("x".into())), Exit::Failed),

@@ -131,9 +131,13 @@ impl ExportArgs {
         stop: &AtomicBool,
     ) -> Result<Option<Reader>, OpenError> {
         let began = Instant::now();
+        let mut options = Reader::options().dir(&self.dir);
+        if let Some(rate) = max_fps {
+            options = options.max_rate(rate);
+        }
         loop {
             let left = self.wait.and_then(|wait| wait.checked_sub(began.elapsed()));
-            match Reader::open_for(&self.dir, &self.camera, max_fps) {
+            match options.open(&self.camera) {
                 Ok(reader) => return Ok(Some(reader)),
                 Err(error) if !may_come(&error) => return Err(error),
                 Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
@@ -148,10 +152,7 @@ impl ExportArgs {
 
 /// Whether an export that can't be opened may be there a moment later.
 fn may_come(error: &OpenError) -> bool {
-    match error {
-        OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. } => true,
-        OpenError::Format { .. } | OpenError::Io { .. } => false,
-    }
+    matches!(error, OpenError::NoCamera { .. } | OpenError::NoWriter { .. })
 }
 
 /// Where the service keeps its status, for the verbs that read it.

@@ -29,7 +29,7 @@ impl Range {
 ///
 /// A frame is never converted: it keeps the camera's range and matrix, and this says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Colour {
+pub struct Color {
     /// Sample range.
     pub range: Range,
     /// `ColourPrimaries` (H.273 table 2); 2 is unspecified.
