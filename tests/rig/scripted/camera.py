@@ -97,6 +97,9 @@ class Session:
         self.notes = {}
 
     def write(self, data):
+        # A writer that lost its connection takes everything, and logs each time.
+        if self.writer.is_closing():
+            raise ConnectionResetError
         self.writer.write(data)
 
     def send(self, data, channel=None, control=False):
