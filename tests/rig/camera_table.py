@@ -144,6 +144,7 @@ def judge(case, client, camera, frames, status, began, files):
         "inputs": [{key: one.get(key) for key in ("client", "client_why", "why")} for one in status.get("inputs", [])],
         "connections": camera.connections, "asked": camera.asked, "answered": camera.answered,
         "wrong_logins": sum(camera.wrong_logins.values()), "reconnects": status.get("reconnects"),
+        "plays": (status.get("stream") or {}).get("client"),
         "dropped": {key: value for key, value in (status.get("dropped") or {}).items() if value},
     }
     if case.steady:
@@ -212,6 +213,8 @@ def verdict(case, client, row):
         faults.append(f"{row['wrong_logins']} wrong logins")
     if case.lasts and row["reconnects"]:
         faults.append(f"{row['reconnects']} reconnects")
+    if case.plays and client == "auto" and row.get("plays") != case.plays:
+        faults.append(f"{row.get('plays')} plays it")
     if case.steady:
         row.setdefault("late", [0, 0])
         if row["late"][0] > 5 or row["gap_s"] > 5:

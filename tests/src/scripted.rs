@@ -228,6 +228,12 @@ impl Seen<'_> {
         if self.case["lasts"] == true && tries > 1 {
             faults.push(format!("the session ended {} times", tries - 1));
         }
+        let plays = self.case["plays"].as_str().unwrap();
+        let client = &self.status["stream"]["client"];
+        if !plays.is_empty() && self.case["client"] == "auto" && client != plays {
+            let why = &self.status["stream"]["client_why"];
+            faults.push(format!("{client} plays it, not {plays}: {why}"));
+        }
         self.pictures(&mut faults);
         if self.case["steady"] == true {
             self.steadiness(&mut faults);

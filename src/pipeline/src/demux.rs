@@ -134,6 +134,7 @@ impl Demux {
         self.feeds.iter().for_each(|feed| feed.begin(stream));
         let mut first = None;
         let end = self.packets(source.as_mut(), &mut first);
+        self.count_withheld(&source.withheld());
         self.feeds.iter().for_each(Feed::end);
         let kind = match end {
             Ok(()) if matches!(carrier, Carrier::File) => return Over::Played,
@@ -170,6 +171,15 @@ impl Demux {
             self.hand_on(packet);
         }
         Ok(())
+    }
+
+    /// Counts what came and was not handed on: it is received, and lost to each branch.
+    fn count_withheld(&self, sizes: &[usize]) {
+        if sizes.is_empty() {
+            return;
+        }
+        sizes.iter().for_each(|bytes| self.stats.counters.received_packet(*bytes));
+        self.feeds.iter().for_each(|feed| feed.withheld(sizes.len() as u64));
     }
 
     /// Gives those branches that take sound a reference to the packet. It counts nowhere as received.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vas_media::{Packet, StreamInfo};
 
 use super::branch::{Branch, BranchStats, Packets};
+use super::queue::Pushed;
 
 /// Where the demux thread puts a branch's packets; it never waits there.
 #[derive(Clone)]
@@ -36,6 +37,12 @@ impl Feed {
 
     pub(super) fn packet(&self, packet: Packet) {
         self.stats.dropped(self.packets.push(packet));
+    }
+
+    /// Counts pictures of a session that the source did not give out when the RTSP client was to be changed. The
+    /// next session begins behind them, with a key frame.
+    pub(super) fn withheld(&self, pictures: u64) {
+        self.stats.dropped(Pushed { before_key: pictures, ..Pushed::default() });
     }
 
     pub(super) fn end(&self) {
