@@ -1,7 +1,7 @@
 //! What kind of picture an access unit holds. Pure.
 
 use super::nal::{Framing, nals, unescaped};
-use crate::stream::Codec;
+use crate::codec::Codec;
 
 /// A coded picture by what may be decoded before and after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

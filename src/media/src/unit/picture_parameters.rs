@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use h264_reader::rbsp::{BitRead as _, BitReader, ByteReader};
 
-use crate::stream::Codec;
+use crate::codec::Codec;
 
 /// Bytes of a slice that are looked at: what is read lies within the first few.
 const HEAD: usize = 32;

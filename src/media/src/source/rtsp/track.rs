@@ -12,12 +12,14 @@ use super::report::CameraClock;
 use super::sequence::Sequence;
 use crate::av::AvError;
 use crate::clock::monotonic_ns;
+use crate::codec::Codec;
 use crate::decode::describe;
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::parameters::CodecParameters;
 use crate::request::RtspClient;
 use crate::sound::Sound;
-use crate::stream::{Carrier, Codec, CodecParameters, StreamInfo};
+use crate::stream::{Carrier, StreamInfo};
 use crate::unit::{Units, picture_parameters};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
