@@ -1,48 +1,55 @@
-//! The first two fields of a slice header (ITU-T H.264, 7.3.3).
+//! The payload of a NAL unit, bit by bit.
 
-use crate::nal;
-
-/// Whether a NAL unit is a slice of a B picture, which comes after pictures that are shown later: a
-/// browser's decoder gives those out late or not at all.
-pub(crate) fn is_b(unit: &[u8]) -> bool {
-    if !matches!(nal::kind(unit), nal::SLICE) {
-        return false;
-    }
-    let mut bits = Bits { bytes: unit.get(1..).unwrap_or_default(), at: 0 };
-    let (Some(_first_macroblock), Some(kind)) = (bits.unsigned(), bits.unsigned()) else {
-        return false;
-    };
-    // Table 7-6: 1 and 6 are B.
-    kind % 5 == 1
+/// Bytes of a NAL unit without emulation prevention, which is a `03` after `00 00` (7.4.1).
+pub fn unescaped(nal: &[u8]) -> impl Iterator<Item = u8> {
+    Unescaped { bytes: nal.iter(), zeros: 0 }
 }
 
-/// Exp-Golomb codes out of a NAL unit's payload.
+struct Unescaped<'a> {
+    bytes: std::slice::Iter<'a, u8>,
+    /// How many zeros come before the next byte, as far as it matters.
+    zeros: u8,
+}
+
+impl Iterator for Unescaped<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let mut byte = *self.bytes.next()?;
+        if self.zeros == 2 && byte == 3 {
+            self.zeros = 0;
+            byte = *self.bytes.next()?;
+        }
+        self.zeros = if byte == 0 { (self.zeros + 1).min(2) } else { 0 };
+        Some(byte)
+    }
+}
+
+/// Fixed and Exp-Golomb codes out of a NAL unit's payload.
 pub(crate) struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    bytes: Unescaped<'a>,
+    byte: u8,
+    /// How many bits of `byte` are left.
+    left: u8,
 }
 
 impl<'a> Bits<'a> {
     /// `bytes` is what follows the NAL unit's header.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes: Unescaped { bytes: bytes.iter(), zeros: 0 }, byte: 0, left: 0 }
     }
 
-    fn bit(&mut self) -> Option<bool> {
-        // An emulation prevention byte (7.4.1.1) is no content.
-        if self.at.is_multiple_of(8) {
-            let byte = self.at / 8;
-            if byte >= 2 && self.bytes.get(byte - 2..=byte) == Some(&[0, 0, 3]) {
-                self.at += 8;
-            }
+    /// `u(1)`.
+    pub(crate) fn bit(&mut self) -> Option<bool> {
+        if self.left == 0 {
+            self.byte = self.bytes.next()?;
+            self.left = 8;
         }
-        let byte = self.bytes.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
+        self.left -= 1;
+        Some(self.byte >> self.left & 1 == 1)
     }
 
-    /// `ue(v)` (9.1).
+    /// `ue(v)` (H.264 9.1, H.265 9.2).
     pub(crate) fn unsigned(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.bit()? {
@@ -62,6 +69,7 @@ impl<'a> Bits<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn exp_golomb() {
@@ -77,16 +85,34 @@ mod tests {
         let mut bits = Bits::new(&[0, 0, 3, 1, 0xff, 0xff, 0xff]);
         let expected = (1 << 23 | 0x7f_ffff) - 1;
         assert_eq!(bits.unsigned(), Some(expected));
+        let plain: Vec<_> = unescaped(&[1, 0, 0, 3, 1, 0, 0, 3, 0, 0, 3, 3]).collect();
+        assert_eq!(plain, [1, 0, 0, 1, 0, 0, 0, 0, 3]);
+        assert_eq!(unescaped(&[7, 0, 0, 3]).collect::<Vec<_>>(), [7, 0, 0], "cabac_zero_words");
     }
 
-    #[test]
-    fn kinds_of_slices() {
-        // first_mb 0 (1), then slice_type: P 0 (1), B 1 (010), P 5 (00110), B 6 (00111), I 7 (0001000).
-        assert!(!is_b(&[0x41, 0b1100_0000]));
-        assert!(is_b(&[0x01, 0b1010_0000]));
-        assert!(!is_b(&[0x41, 0b1001_1000]));
-        assert!(is_b(&[0x01, 0b1001_1100]));
-        assert!(!is_b(&[0x65, 0b1000_1000]), "an IDR has none");
-        assert!(!is_b(&[0x41]) && !is_b(&[]));
+    proptest! {
+        #[test]
+        fn what_was_escaped_comes_back(plain in prop::collection::vec(0u8..5, 0..64)) {
+            let mut escaped = Vec::new();
+            for &byte in &plain {
+                if byte <= 3 && escaped.ends_with(&[0, 0]) {
+                    escaped.push(3);
+                }
+                escaped.push(byte);
+            }
+            prop_assert_eq!(unescaped(&escaped).collect::<Vec<_>>(), plain);
+        }
+
+        #[test]
+        fn any_bytes_are_read_to_their_end(data: Vec<u8>) {
+            let mut bits = Bits::new(&data);
+            let mut read = 0;
+            while bits.bit().is_some() {
+                read += 1;
+            }
+            prop_assert_eq!(read, 8 * unescaped(&data).count());
+            let mut bits = Bits::new(&data);
+            while bits.unsigned().is_some() {}
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! What kind of picture an access unit holds. Pure.
+//! What kind of picture an access unit holds.
 
-use super::nal::{Framing, nals, unescaped};
-use crate::stream::Codec;
+use crate::bits::unescaped;
+use crate::framing::{Framing, nals};
+use crate::header::{NalCodec, NalHeader, NalKind};
+use crate::slice::Slice;
 
 /// A coded picture by what may be decoded before and after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Picture {
+pub enum PictureKind {
     /// Decoding may begin here, and nothing behind refers to anything before: an IDR picture, or any picture
     /// of a codec without references.
     Idr,
@@ -23,121 +25,60 @@ pub(crate) enum Picture {
     Other,
 }
 
-/// An access unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unit {
-    pub(crate) picture: Picture,
-    /// Whether the picture's first slice is there.
-    pub(crate) begins: bool,
-    /// Whether other pictures may refer to it.
-    pub(crate) reference: bool,
+impl PictureKind {
+    /// Whether it decodes without any other picture (H.265: IRAP).
+    pub fn is_irap(self) -> bool {
+        matches!(self, Self::Idr | Self::Cra | Self::Bla)
+    }
 }
 
-impl Unit {
+/// The picture of an access unit, from its first slice and what comes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodedPicture {
+    /// What it is.
+    pub kind: PictureKind,
+    /// Whether the picture's first slice is there.
+    pub begins: bool,
+    /// Whether other pictures may refer to it ([`NalHeader::is_reference`]).
+    pub is_reference: bool,
+}
+
+impl CodedPicture {
+    /// Looks at an access unit as far as its first slice of the base layer; `None` when it has none.
+    pub fn of(codec: NalCodec, framing: Framing, access_unit: &[u8]) -> Option<Self> {
+        let mut recovery_point = false;
+        for nal in nals(access_unit, framing) {
+            if let Some(slice) = Slice::of(codec, nal) {
+                let kind = match slice.picture() {
+                    PictureKind::Other if recovery_point => PictureKind::RecoveryPoint,
+                    kind => kind,
+                };
+                let (begins, is_reference) = (slice.begins_picture(), slice.is_reference());
+                return Some(Self { kind, begins, is_reference });
+            }
+            recovery_point |= codec == NalCodec::H264 && has_recovery_point(nal);
+        }
+        None
+    }
+
     /// Whether it decodes without any other.
-    pub(crate) fn stands_alone(self) -> bool {
-        matches!(self.picture, Picture::Idr | Picture::Cra | Picture::Bla)
+    pub fn stands_alone(self) -> bool {
+        self.kind.is_irap()
     }
 
     /// Whether a decoder can begin with it.
-    pub(crate) fn is_key(self) -> bool {
-        use Picture::{Bla, Cra, Idr, RecoveryPoint};
-        matches!(self.picture, Idr | Cra | Bla | RecoveryPoint)
+    pub fn is_key(self) -> bool {
+        self.kind.is_irap() || self.kind == PictureKind::RecoveryPoint
     }
 }
 
-/// Looks into the packets of one stream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Units {
-    H264(Framing),
-    H265(Framing),
-    /// A codec that is not looked into: its key frames are taken for IDR pictures.
-    Opaque,
-}
-
-impl Units {
-    /// For a stream of `codec` with this extradata.
-    pub(crate) fn of(codec: &Codec, extradata: &[u8]) -> Self {
-        match codec {
-            Codec::H264 => Self::H264(Framing::of(extradata, 4)),
-            Codec::H265 => Self::H265(Framing::of(extradata, 21)),
-            _ => Self::Opaque,
-        }
-    }
-
-    /// Looks at a packet as far as its first slice. `key` is what the packet says of itself.
-    pub(crate) fn look(self, data: &[u8], key: bool) -> Unit {
-        match self {
-            Self::H264(framing) => h264(data, framing),
-            Self::H265(framing) => h265(data, framing),
-            Self::Opaque => Unit {
-                picture: if key { Picture::Idr } else { Picture::Other },
-                begins: true,
-                reference: true,
-            },
-        }
-    }
-}
-
-/// A packet without any slice: nothing is known to be there.
-const NOTHING: Unit = Unit { picture: Picture::Other, begins: false, reference: true };
-
-/// NAL unit types: H.264, table 7-1.
-fn h264(data: &[u8], framing: Framing) -> Unit {
-    let mut recovery_point = false;
-    for nal in nals(data, framing) {
-        let picture = match nal[0] & 0x1f {
-            1 | 2 if recovery_point => Picture::RecoveryPoint,
-            1 | 2 => Picture::Other,
-            5 => Picture::Idr,
-            6 => {
-                recovery_point |= has_recovery_point(&nal[1..]);
-                continue;
-            }
-            _ => continue,
-        };
-        // first_mb_in_slice is the first field, Exp-Golomb coded: 0 is a single bit 1 (7.3.3, 9.1).
-        let begins = nal.get(1).is_some_and(|byte| byte & 0x80 != 0);
-        // nal_ref_idc.
-        return Unit { picture, begins, reference: nal[0] & 0x60 != 0 };
-    }
-    NOTHING
-}
-
-/// NAL unit types: H.265, table 7-1.
-fn h265(data: &[u8], framing: Framing) -> Unit {
-    for nal in nals(data, framing) {
-        // Two bytes of header: forbidden bit, 6 of type, 6 of layer, 3 of temporal id.
-        let (kind, layer) = match nal {
-            [first, second, ..] => ((first >> 1) & 0x3f, (first & 1) << 5 | second >> 3),
-            _ => continue,
-        };
-        if layer != 0 {
-            continue;
-        }
-        let picture = match kind {
-            6 | 7 => Picture::Radl,
-            8 | 9 => Picture::Rasl,
-            0..=15 => Picture::Other,
-            16..=18 => Picture::Bla,
-            19 | 20 => Picture::Idr,
-            21 => Picture::Cra,
-            _ => continue,
-        };
-        // first_slice_segment_in_pic_flag is the first bit (7.3.6.1).
-        let begins = nal.get(2).is_some_and(|byte| byte & 0x80 != 0);
-        // The even types below 16 are not referred to within their sub-layer, which for the pictures of the
-        // highest one means not at all; of the lower ones nobody below them knows.
-        let top_layer_only = kind < 16 && kind % 2 == 0;
-        return Unit { picture, begins, reference: !top_layer_only };
-    }
-    NOTHING
-}
-
-/// Whether an SEI NAL unit holds a recovery point (H.264 7.3.2.3.1, D.1.8).
-fn has_recovery_point(sei: &[u8]) -> bool {
+/// Whether an H.264 NAL unit is SEI with a recovery point (7.3.2.3.1, D.1.8).
+fn has_recovery_point(nal: &[u8]) -> bool {
     const RECOVERY_POINT: u32 = 6;
-    let mut bytes = unescaped(sei);
+    if !NalHeader::of(NalCodec::H264, nal).is_some_and(|header| header.kind == NalKind::Sei) {
+        return false;
+    }
+    let mut bytes = unescaped(&nal[1..]);
     // A number in which 255 says that it goes on.
     fn number(bytes: &mut impl Iterator<Item = u8>) -> Option<u32> {
         let mut sum = 0u32;
@@ -164,55 +105,55 @@ fn has_recovery_point(sei: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::annex_b;
+    use PictureKind::{Bla, Cra, Idr, Other, Radl, Rasl, RecoveryPoint};
+    use proptest::prelude::*;
 
-    fn look264(nals: &[&[u8]]) -> Unit {
-        Units::H264(Framing::AnnexB).look(&annex_b(nals), false)
+    fn look264(nals: &[&[u8]]) -> Option<CodedPicture> {
+        CodedPicture::of(NalCodec::H264, Framing::AnnexB, &annex_b(nals))
     }
 
-    fn look265(kind: u8, first_slice: bool) -> Unit {
+    fn look265(kind: u8, first_slice: bool) -> CodedPicture {
         let slice = [kind << 1, 1, u8::from(first_slice) << 7];
-        Units::H265(Framing::AnnexB).look(&annex_b(&[&[35 << 1, 1, 0x50], &slice]), false)
-    }
-
-    fn annex_b(nals: &[&[u8]]) -> Vec<u8> {
-        nals.iter().flat_map(|nal| [&[0, 0, 0, 1], *nal].concat()).collect()
+        let unit = annex_b(&[&[35 << 1, 1, 0x50], &slice]);
+        CodedPicture::of(NalCodec::H265, Framing::AnnexB, &unit).unwrap()
     }
 
     #[test]
     fn h264_pictures() {
-        let unit = |picture, begins, reference| Unit { picture, begins, reference };
+        let unit = |kind, begins, is_reference| Some(CodedPicture { kind, begins, is_reference });
         let (aud, sps) = (&[9, 0xf0][..], &[0x67, 66][..]);
-        assert_eq!(look264(&[aud, sps, &[0x65, 0x88]]), unit(Picture::Idr, true, true));
-        assert_eq!(look264(&[&[0x65, 0x08]]), unit(Picture::Idr, false, true));
-        assert_eq!(look264(&[aud, &[0x41, 0x9a]]), unit(Picture::Other, true, true));
-        assert_eq!(look264(&[&[0x01, 0x9e]]), unit(Picture::Other, true, false));
-        assert_eq!(look264(&[aud, sps]), NOTHING);
+        assert_eq!(look264(&[aud, sps, &[0x65, 0x88]]), unit(Idr, true, true));
+        assert_eq!(look264(&[&[0x65, 0x08]]), unit(Idr, false, true));
+        assert_eq!(look264(&[aud, &[0x41, 0x9a]]), unit(Other, true, true));
+        assert_eq!(look264(&[&[0x01, 0x9e]]), unit(Other, true, false));
+        assert_eq!(look264(&[aud, sps]), None);
         // User data of 2 bytes, then the recovery point.
         let sei = &[6, 5, 2, 7, 7, 6, 1, 0xc4, 0x80][..];
-        assert_eq!(look264(&[sei, &[0x41, 0x9a]]), unit(Picture::RecoveryPoint, true, true));
+        assert_eq!(look264(&[sei, &[0x41, 0x9a]]), unit(RecoveryPoint, true, true));
         let other = &[6, 5, 2, 6, 1, 0x80][..];
-        assert_eq!(look264(&[other, &[0x41, 0x9a]]).picture, Picture::Other);
-        assert_eq!(look264(&[&[6, 255], &[0x41, 0x9a]]).picture, Picture::Other);
+        assert_eq!(look264(&[other, &[0x41, 0x9a]]).unwrap().kind, Other);
+        assert_eq!(look264(&[&[6, 255], &[0x41, 0x9a]]).unwrap().kind, Other);
     }
 
     #[test]
     fn h265_pictures() {
         for (kinds, picture) in [
-            (vec![0, 1, 4, 5], Picture::Other),
-            (vec![6, 7], Picture::Radl),
-            (vec![8, 9], Picture::Rasl),
-            (vec![16, 17, 18], Picture::Bla),
-            (vec![19, 20], Picture::Idr),
-            (vec![21], Picture::Cra),
+            (vec![0, 1, 4, 5], Other),
+            (vec![6, 7], Radl),
+            (vec![8, 9], Rasl),
+            (vec![16, 17, 18], Bla),
+            (vec![19, 20], Idr),
+            (vec![21], Cra),
         ] {
             for kind in kinds {
-                assert_eq!(look265(kind, true).picture, picture, "{kind}");
+                assert_eq!(look265(kind, true).kind, picture, "{kind}");
                 assert!(!look265(kind, false).begins, "{kind}");
             }
         }
-        assert!(look265(1, true).reference && !look265(0, true).reference);
-        assert!(look265(9, true).reference && !look265(8, true).reference);
-        assert!(look265(16, true).reference, "BLA");
+        assert!(look265(1, true).is_reference && !look265(0, true).is_reference);
+        assert!(look265(9, true).is_reference && !look265(8, true).is_reference);
+        assert!(look265(16, true).is_reference, "BLA");
     }
 
     #[test]
@@ -226,8 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_looked_into_says_itself() {
-        assert_eq!(Units::Opaque.look(&[], true).picture, Picture::Idr);
-        assert_eq!(Units::Opaque.look(&[], false).picture, Picture::Other);
+    fn another_layer_is_no_picture() {
+        let unit = annex_b(&[&[1 << 1, 0b1001, 0x80], &[35 << 1, 1, 0x50]]);
+        assert_eq!(CodedPicture::of(NalCodec::H265, Framing::AnnexB, &unit), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_looked_at_without_a_panic(data: Vec<u8>, width in 0u8..5) {
+            let framing = if width == 0 { Framing::AnnexB } else { Framing::Lengths(width) };
+            for codec in [NalCodec::H264, NalCodec::H265] {
+                let _ = CodedPicture::of(codec, framing, &data);
+            }
+            let _ = has_recovery_point(&[&[6][..], &data].concat());
+        }
     }
 }

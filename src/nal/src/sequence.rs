@@ -1,29 +1,23 @@
-//! What an H.264 sequence parameter set states and FFmpeg's decoder tells only once it has a slice. Pure.
+//! What an H.264 sequence parameter set states of the whole sequence.
 
 use h264_reader::nal::sps::{PicOrderCntType, SeqParameterSet};
 use h264_reader::nal::{Nal as _, RefNal};
 
-/// Facts of a sequence.
+use crate::profile::ProfileLevelId;
+
+/// An H.264 sequence parameter set, as far as it makes a difference here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sequence {
-    /// As FFmpeg numbers profiles.
-    pub(super) profile: i32,
-    pub(super) level: i32,
+pub struct SequenceParameters {
+    /// Profile, constraint flags and level.
+    pub profile_level_id: ProfileLevelId,
     /// How many pictures are shown later than one that is decoded after them; `None` where that is not stated.
-    pub(super) reordered: Option<usize>,
+    pub reordered: Option<usize>,
 }
 
-/// FFmpeg's bit for the constrained ones (FF_PROFILE_H264_CONSTRAINED).
-const CONSTRAINED: i32 = 1 << 9;
-
-impl Sequence {
-    /// Reads a parameter set, header included. `None` when it is too short to be one.
-    pub(super) fn of(sps: &[u8]) -> Option<Self> {
-        // 7.3.2.1.1: profile_idc, constraint flags, level_idc are whole bytes behind the header.
-        let [_, profile, constraints, level, ..] = *sps else { return None };
-        let constrained = profile == 66 && constraints & 0x40 != 0;
-        let profile = i32::from(profile) | if constrained { CONSTRAINED } else { 0 };
-        Some(Self { profile, level: i32::from(level), reordered: reordered(sps) })
+impl SequenceParameters {
+    /// Reads a parameter set, a NAL unit with its header. `None` when it is too short to be one.
+    pub fn of(sps: &[u8]) -> Option<Self> {
+        Some(Self { profile_level_id: ProfileLevelId::of(sps)?, reordered: reordered(sps) })
     }
 }
 
@@ -41,6 +35,7 @@ fn reordered(sps: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Of x264: High profile at level 2.1, B-frames that are referred to.
     const HIGH: [u8; 24] = [
@@ -50,15 +45,27 @@ mod tests {
 
     #[test]
     fn profile_and_level_come_from_a_prefix() {
-        let high = Sequence { profile: 100, level: 21, reordered: Some(2) };
-        assert_eq!(Sequence::of(&HIGH), Some(high));
-        let baseline = Sequence::of(&[0x67, 66, 0xc0, 31, 0x80]).unwrap();
-        assert_eq!((baseline.profile, baseline.level), (66 | CONSTRAINED, 31));
-        assert_eq!(Sequence::of(&[0x67, 66]), None);
+        let profile_level_id = ProfileLevelId([100, 0, 21]);
+        let high = SequenceParameters { profile_level_id, reordered: Some(2) };
+        assert_eq!(SequenceParameters::of(&HIGH), Some(high));
+        let baseline = SequenceParameters::of(&[0x67, 66, 0xc0, 31, 0x80]).unwrap();
+        assert_eq!(baseline.profile_level_id, ProfileLevelId([66, 0xc0, 31]));
+        assert_eq!(SequenceParameters::of(&[0x67, 66]), None);
     }
 
     #[test]
     fn what_can_not_be_read_states_nothing() {
-        assert_eq!(Sequence::of(&[0x67, 77, 0, 31, 0]).unwrap().reordered, None);
+        assert_eq!(SequenceParameters::of(&[0x67, 77, 0, 31, 0]).unwrap().reordered, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(data: Vec<u8>, at in 4usize..HIGH.len(), byte: u8) {
+            let _ = SequenceParameters::of(&data);
+            let mut torn = HIGH;
+            torn[at] = byte;
+            let _ = SequenceParameters::of(&torn);
+            let _ = SequenceParameters::of(&torn[..at]);
+        }
     }
 }
