@@ -142,7 +142,7 @@ impl Decoder for FfmpegDecoder {
         let unit = self.units.look(packet.data(), packet.is_key());
         let kept = match self.frames {
             DecodeFrames::All => true,
-            DecodeFrames::Reference => unit.reference,
+            DecodeFrames::Reference => unit.is_reference,
             DecodeFrames::Key => unit.stands_alone(),
         };
         if !kept {
