@@ -136,7 +136,7 @@ impl Config {
 
 impl Export {
     /// Folder when the config names none.
-    pub const DEFAULT_DIR: &str = "/dev/shm/vas";
+    pub const DEFAULT_DIR: &str = vas_frame::DEFAULT_DIR;
 
     pub(super) const DEFAULT_HOLD: Duration = Duration::from_millis(500);
     pub(super) const HOLD: RangeInclusive<Duration> =
