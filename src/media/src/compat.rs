@@ -24,6 +24,14 @@ pub(crate) type VaList = ffmpeg_sys_next::va_list;
 pub(crate) const SWS_BILINEAR: c_int = 1 << 1;
 pub(crate) const SWS_BICUBIC: c_int = 1 << 2;
 
+/// Whether a picture that NVDEC gives out keeps its output surface alone, and no longer the one that it was decoded to
+/// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). Who holds too many then meets a picture that cannot be mapped
+/// instead of one that cannot be decoded.
+pub(crate) fn holds_outputs_alone() -> bool {
+    // SAFETY: answers with a constant.
+    (unsafe { ffmpeg_sys_next::avcodec_version() }) >> 16 >= 63
+}
+
 #[cfg(not(ffmpeg_before_7))]
 mod since_7 {
     use std::alloc::{Layout, handle_alloc_error};
