@@ -14,7 +14,7 @@ use super::price::SurfacePrice;
 use super::{DecodeError, Decoder};
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
-use crate::compat::{holds_outputs_alone, lend_surfaces};
+use crate::compat::{GIVE_OUT_SURFACES, holds_outputs_alone};
 use crate::cuda::{CudaDevice, GpuError, GpuMemory};
 use crate::log;
 use crate::stream::StreamInfo;
@@ -125,7 +125,7 @@ impl Nvdec {
             (*context).extra_hw_frames = to_c_int(self.extra_surfaces as usize);
             (*context).get_format = Some(get_format);
             (*context).opaque = std::ptr::from_ref(self).cast_mut().cast();
-            lend_surfaces(context);
+            (*context).hwaccel_flags |= GIVE_OUT_SURFACES;
         }
     }
 
