@@ -11,7 +11,7 @@ TARGET = $${CARGO_TARGET_DIR:-target}
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: ## install what is missing (Debian 12; uses sudo when not root)
+setup: ## install what is missing (Debian 12 or 13; uses sudo when not root)
 	@scripts/setup.sh test
 
 build: ## build the service

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs from Debian what is missing for one purpose. Quick, and without root, when nothing is.
+# Installs from Debian 12 or 13 what is missing for one purpose. Quick, and without root, when nothing is.
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
 #   scripts/setup.sh demo     the same, ffmpeg and the RTSP server
@@ -19,9 +19,12 @@ test=(python3-numpy procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(opencv-doc)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
-    flatbuffers-compiler python3-venv janus chromium)
+    flatbuffers-compiler python3-venv chromium)
 # Debian's own, or one that is there already: another nodejs package brings npm with it.
 command -v npm >/dev/null || mediasoup+=(nodejs npm)
+# Debian 13 has no janus: tests/mediasoup/test_janus.py runs on Debian 12 alone.
+suite=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}" || true)
+[ "$suite" = trixie ] || mediasoup+=(janus)
 cargo_fuzz=0.13.2
 cargo_deny=0.20.2
 
@@ -37,9 +40,17 @@ mediasoup) wanted=("${build[@]}" "${demo[@]}" "${mediasoup[@]}") ;;
     ;;
 esac
 
+# The oldest Rust that the workspace builds with.
+rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$(dirname "$0")/../Cargo.toml")
 if ! command -v cargo >/dev/null; then
-    echo "setup: cargo is not on PATH. Install Rust 1.88 or later (https://rustup.rs)," >&2
+    echo "setup: cargo is not on PATH. Install Rust $rust or later (https://rustup.rs)," >&2
     echo "setup: or add its folder: export PATH=\"\$HOME/.cargo/bin:\$PATH\"" >&2
+    exit 1
+fi
+found=$(rustc --version | cut -d' ' -f2)
+if [ "$(printf '%s\n' "$rust" "$found" | sort -V | head -1)" != "$rust" ]; then
+    echo "setup: rustc is $found; Rust $rust or later is needed. Take it from https://rustup.rs, or on Debian 13" >&2
+    echo "setup: from its backports: apt install -t trixie-backports cargo" >&2
     exit 1
 fi
 

@@ -88,6 +88,11 @@ impl FfmpegDecoder {
                 // to 31 columns too many on the left to keep rows aligned.
                 (*raw).apply_cropping = 0;
                 (*raw).flags |= ffi::AV_CODEC_FLAG_UNALIGNED as c_int;
+                if parameters.codec_id() == ffi::AVCodecID::AV_CODEC_ID_HEVC {
+                    // FFmpeg 9 would keep pictures back whose references are missing; what may be wrong is marked
+                    // here, as with FFmpeg 5.1, whose decoder does not ask.
+                    (*raw).flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
+                }
                 if let Some(nvdec) = &decoder.nvdec {
                     nvdec.attach(raw);
                 }

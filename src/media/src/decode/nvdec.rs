@@ -13,13 +13,17 @@ use super::DecodeError;
 use super::price::SurfacePrice;
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
-use crate::compat::lend_surfaces;
+use crate::compat::{GIVE_OUT_SURFACES, holds_outputs_alone};
 use crate::cuda::{CudaDevice, GpuError, GpuMemory};
 use crate::log;
 use crate::stream::StreamInfo;
 
 /// Pictures that fail in a row before the decoder is given up: a third of a second of most cameras.
 const MAX_FAILURES: u32 = 8;
+
+/// Pictures in a row that find no surface to be given out on, after which it is the GPU that fails and not whoever holds
+/// the others: ten seconds of most cameras.
+const MAX_UNMAPPED: u32 = 250;
 
 /// More decode surfaces than these NVDEC does not take; FFmpeg asks for as many output surfaces.
 const MAX_SURFACES: u32 = 32;
@@ -77,6 +81,8 @@ struct State {
     price: Option<SurfacePrice>,
     fallback: Option<GpuError>,
     failures: u32,
+    /// Pictures in a row that found no surface to be given out on.
+    unmapped: u32,
 }
 
 impl Nvdec {
@@ -95,7 +101,7 @@ impl Nvdec {
             (*context).extra_hw_frames = to_c_int(self.extra_surfaces as usize);
             (*context).get_format = Some(get_format);
             (*context).opaque = std::ptr::from_ref(self).cast_mut().cast();
-            lend_surfaces(context);
+            (*context).hwaccel_flags |= GIVE_OUT_SURFACES;
         }
     }
 
@@ -110,7 +116,8 @@ impl Nvdec {
 
     /// A picture came out, or might have.
     pub(super) fn succeeded(&self) {
-        self.state().failures = 0;
+        let mut state = self.state();
+        (state.failures, state.unmapped) = (0, 0);
     }
 
     /// Calls FFmpeg, whose code and words together tell what happened.
@@ -144,6 +151,13 @@ impl Nvdec {
             return DecodeError::from(lost).into();
         }
         let mut state = self.state();
+        if holds_outputs_alone() && said("cuvidMapVideoFrame") && said("CUDA_ERROR_MAP_FAILED") {
+            // All surfaces are out that a picture could be given out on.
+            state.unmapped += 1;
+            if state.unmapped < MAX_UNMAPPED {
+                return DecodeError::NoSurface.into();
+            }
+        }
         state.failures += 1;
         if state.failures < MAX_FAILURES {
             // What was not mapped is an earlier picture, which does not come out.
