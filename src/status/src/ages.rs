@@ -1,40 +1,41 @@
 //! How old frames are when they are published: a histogram of fixed size without a lock.
 //!
-//! Log-linear: each doubling from 1 ms to 65,536 ms has 16 buckets of equal width, and so has the first
-//! millisecond. What is read off it is at most 6.25 % more than it was, or 62.5 us where that is more.
+//! Log-linear: each doubling from 1 ms to 65,536 ms has 16 buckets of equal width, and so has the
+//! first millisecond. A reported age exceeds the true one by at most 6.25 %, or 62.5 us where that
+//! is more.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Width of the finest buckets.
 const UNIT_NS: u64 = 62_500;
-/// Buckets of a doubling, as a power of two.
+/// Buckets per doubling, as a power of two.
 const LINEAR_BITS: u32 = 4;
 const LINEAR: usize = 1 << LINEAR_BITS;
-/// Doublings from 1 ms on.
+/// Doublings above 1 ms.
 const DOUBLINGS: usize = 16;
-/// The last is for all that is older.
+/// The last bucket is for all older frames.
 const BUCKETS: usize = LINEAR * (1 + DOUBLINGS) + 1;
 
-/// A frame's age falls into one of these, which all count since the camera was added.
+/// A histogram of frame ages, since the camera was added.
 pub struct Ages {
     buckets: [AtomicU64; BUCKETS],
     sum_ns: AtomicU64,
 }
 
 impl Ages {
-    /// Takes down one age. Two additions: whoever publishes frames can afford it.
+    /// Records one age. Costs a publishing thread two additions.
     pub fn record(&self, age_ns: u64) {
         self.buckets[bucket_of(age_ns)].fetch_add(1, Ordering::Relaxed);
         self.sum_ns.fetch_add(age_ns, Ordering::Relaxed);
     }
 
-    /// What was taken down until now. Counts that change meanwhile may be of before or after.
+    /// What was recorded until now. Ages recorded meanwhile may be included or not.
     pub fn counts(&self) -> AgeCounts {
         AgeCounts(self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect())
     }
 
-    /// Nanoseconds of all ages together.
+    /// The sum of all ages in nanoseconds.
     pub fn sum_ns(&self) -> u64 {
         self.sum_ns.load(Ordering::Relaxed)
     }
@@ -52,19 +53,19 @@ impl fmt::Debug for Ages {
     }
 }
 
-/// How many frames were of which age.
+/// How many frames had which age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgeCounts(Vec<u64>);
 
 impl AgeCounts {
-    /// The upper bounds of [`cumulative`](Self::cumulative) but its last, in milliseconds.
+    /// The upper bounds of [`cumulative`](Self::cumulative) except the last, in milliseconds.
     pub fn bounds_ms() -> impl Iterator<Item = u64> {
         (0..=DOUBLINGS).map(|doubling| 1 << doubling)
     }
 
     /// Frames no older than 1, 2, 4, ... 65,536 ms, and all.
     pub fn cumulative(&self) -> Vec<u64> {
-        // The last chunk is the one bucket of those that are older.
+        // The last chunk is the single bucket for all older frames.
         let chunks = self.0.chunks(LINEAR).map(|chunk| chunk.iter().sum::<u64>());
         let running = |sum: &mut u64, count| {
             *sum += count;
@@ -73,18 +74,18 @@ impl AgeCounts {
         chunks.scan(0, running).collect()
     }
 
-    /// How many frames.
+    /// The number of frames.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Those that came after `earlier`.
+    /// The frames recorded after `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
         Self(self.0.iter().zip(&earlier.0).map(|(now, then)| now.saturating_sub(*then)).collect())
     }
 
-    /// The age in milliseconds that `per_mille` of 1,000 frames did not exceed, rounded up to the end of its
-    /// bucket; 65,536 for all that is older. `None` without frames.
+    /// The age in milliseconds that `per_mille` of 1,000 frames did not exceed, rounded up to the
+    /// end of its bucket; 65,536 for all that is older. `None` without frames.
     pub fn quantile_ms(&self, per_mille: u64) -> Option<f64> {
         let rank = (self.total() * per_mille).div_ceil(1000).max(1);
         let mut sum = 0;
@@ -96,7 +97,7 @@ impl AgeCounts {
     }
 }
 
-/// Buckets include their upper bound and not their lower one, as Prometheus has it.
+/// Buckets include their upper bound and exclude their lower one, as in Prometheus.
 fn bucket_of(age_ns: u64) -> usize {
     let units = age_ns.saturating_sub(1) / UNIT_NS;
     // 0 for the first millisecond, 1 for the second, then one for each doubling.
