@@ -1,4 +1,4 @@
-//! Processes that die in each of the ways, and what they leave.
+//! Processes that die in each way, and what they leave.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
@@ -10,7 +10,7 @@ use vas_crash::{LastWords, install, name_thread};
 const WAY: &str = "VAS_CRASH_WAY";
 const FILE: &str = "VAS_CRASH_FILE";
 
-/// Not a test: what the others start as a process of its own.
+/// Not a test: the process that the tests start.
 #[test]
 fn child() {
     let Some(way) = std::env::var_os(WAY) else { return };
