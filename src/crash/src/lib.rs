@@ -9,7 +9,7 @@
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
-//! let file = tempfile::tempfile()?; // whoever outlives this process holds it, too
+//! let file = tempfile::tempfile()?; // a process that outlives this one holds it, too
 //! vas_crash::install(file.try_clone()?.into())?;
 //! let _named = vas_crash::name_thread("gate");
 //! assert_eq!(vas_crash::LastWords::read(&file)?, None, "nobody has crashed");

@@ -167,7 +167,7 @@ mod tests {
             (
                 7_100_000_000,
                 true,
-                "written 2.1 s ago, more than 2.0 s; process PID runs and does not",
+                "written 2.1 s ago, more than 2.0 s; process PID runs but does not",
             ),
             (
                 9_000_000_000,
