@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_told_by_file_line_and_column() {
+    fn places_have_file_line_and_column() {
         let mut files = ConfigFiles::of(Path::new("one"), Path::new("/"), "a\nü=".as_bytes());
         files.add(Path::new("two"), Path::new("/"), b"b\n\ncd".to_vec());
         let told = |place| {

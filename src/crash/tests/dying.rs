@@ -85,7 +85,7 @@ fn a_stack_overflow_is_told_as_ever_and_named() {
 }
 
 #[test]
-fn a_thread_without_a_name_blames_nobody() {
+fn a_thread_without_a_name_leaves_no_camera() {
     let death = die(&format!("nameless-{}", libc::SIGSEGV));
     assert_eq!(death.status.signal(), Some(libc::SIGSEGV));
     assert_eq!(death.words.unwrap().name, "");

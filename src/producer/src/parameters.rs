@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_router_is_told_of_but_for_the_usual_profile() {
+    fn the_router_needs_an_entry_except_for_the_usual_profile() {
         assert_eq!(router_codec(ProfileLevelId([0x42, 0xc0, 0x1f])), None);
         let main = router_codec(ProfileLevelId([0x4d, 0x00, 0x1f])).unwrap();
         assert!(main.contains("Main (4d001f)") && main.contains("mediaCodecs"), "{main}");

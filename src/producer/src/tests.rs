@@ -179,7 +179,7 @@ fn requests_for_key_frames_are_counted() {
 }
 
 #[test]
-fn what_viewers_could_not_show_is_refused_in_words() {
+fn what_viewers_can_not_show_is_refused_with_a_reason() {
     let peer = Peer::new();
     let refused = |arguments: &[&str]| {
         let (stream, packets) = clip(arguments);

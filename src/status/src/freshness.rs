@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_told() {
+    fn an_unreadable_status_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let words = || read(dir.path()).unwrap_err().to_string();
         assert!(words().contains("no service writes"), "{}", words());

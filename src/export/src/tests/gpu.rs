@@ -249,7 +249,7 @@ const FAILURES: [(&str, u32); 6] = [
 ];
 
 #[test]
-fn a_call_that_fails_costs_one_frame_and_nobody_else() {
+fn a_call_that_fails_costs_one_frame_of_one_camera() {
     let Some(run) = SimulatedGpu::new().set("seed", 5).in_child(|simulator| {
         let clip = Clip::small();
         let predicted = clip.predicted(5);
@@ -314,7 +314,7 @@ fn an_engine_that_can_not_be_had_is_said_and_tried_again() {
 }
 
 #[test]
-fn a_lost_gpu_is_told_and_another_goes_on_with_the_ring() {
+fn a_lost_gpu_is_reported_and_another_takes_over_the_ring() {
     let gpu = SimulatedGpu::new().set("devices", 2);
     let Some(run) = gpu.in_child(|simulator| {
         let clip = Clip::small();

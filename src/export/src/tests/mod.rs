@@ -42,7 +42,7 @@ impl Rig {
     fn with_camera(settings: &str, camera: &str) -> Self {
         let mut rig = Self::unread(settings, camera);
         rig.path.look_after(Instant::now());
-        rig.somebody_comes();
+        rig.attach_reader();
         rig
     }
 
@@ -90,7 +90,7 @@ impl Rig {
         }
     }
 
-    fn somebody_comes(&mut self) {
+    fn attach_reader(&mut self) {
         self.present = Some(self.reader());
         while self.demand.since_ns().is_none() {
             std::thread::yield_now();
@@ -256,7 +256,7 @@ fn a_ring_that_does_not_fit_leaves_the_camera_running_and_says_why() {
 }
 
 #[test]
-fn an_empty_frame_is_counted_and_hurts_nobody() {
+fn an_empty_frame_is_counted_and_does_no_harm() {
     let mut rig = Rig::new("slots = 4");
     rig.tap.take(&mut Frame::new());
     assert_eq!(rig.dropped(), [("unsupported", 1)]);
@@ -322,7 +322,7 @@ fn nothing_is_copied_for_nobody() {
     assert_eq!(rig.input_stats.counters.drops().get(DropReason::NoReader), 1);
     let mut late = rig.reader();
     assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })), "of any age");
-    rig.somebody_comes();
+    rig.attach_reader();
     // What arrived before a reader attached is not for it, whenever it is decoded.
     rig.offer(&frames[0]);
     assert_eq!(rig.input_stats.counters.drops().get(DropReason::BeforeReader), 1);
@@ -457,7 +457,7 @@ fn a_directory_that_is_not_ours_refuses_the_export_until_it_is() {
     assert!(words.contains("has mode 0777: others may write it"), "{words}");
     mode(0o700);
     assert_eq!(rig.until_state(ExportState::Opening), "", "it is asked for again");
-    rig.somebody_comes();
+    rig.attach_reader();
     rig.until_published();
     assert_eq!(rig.stats.get().state, ExportState::Open);
 }
@@ -474,7 +474,7 @@ fn without_threads_the_export_is_refused_until_they_come() {
     assert_eq!(rig.until_state(ExportState::Refused), "no thread", "one that comes later, too");
     rig.path.look_after(Instant::now());
     rig.until_state(ExportState::Opening);
-    rig.somebody_comes();
+    rig.attach_reader();
     rig.until_published();
 }
 
@@ -518,7 +518,7 @@ fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
         rig.path.panics.arm(place);
         rig.path.look_after(Instant::now());
         if place == "ring" {
-            rig.somebody_comes();
+            rig.attach_reader();
             rig.offer(&decoded("64x64", 1).1[0]);
             let words = rig.until_state(ExportState::Refused);
             assert!(words.contains("internal error in the ring manager"), "{words}");
@@ -528,7 +528,7 @@ fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
         }
         rig.present = None;
         rig.until_state(ExportState::Opening);
-        rig.somebody_comes();
+        rig.attach_reader();
         rig.until_published();
         assert_eq!(rig.path.panics.count(), 1, "{place}");
     }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_is_told() {
+    fn a_gpu_number_out_of_range_is_reported() {
         let refused = Table::new(2, None).choose(Number(2), &[], 0);
         assert_eq!(refused, Err(GpuError::NoSuchDevice { ordinal: 2, count: 2 }));
         assert!(Table::new(0, None).choose(Auto, &[], 0).is_err());
