@@ -77,7 +77,7 @@ fn the_name_is_left_and_the_signal_takes_its_course() {
 }
 
 #[test]
-fn a_stack_overflow_is_told_as_ever_and_named() {
+fn a_stack_overflow_is_reported_as_usual_and_named() {
     let death = die("overflow");
     assert_eq!(death.status.signal(), Some(libc::SIGABRT), "{}", death.said);
     assert!(death.said.contains("has overflowed its stack"), "{}", death.said);

@@ -14,7 +14,7 @@ use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
 use super::endpoint::RtpEndpoint;
 use super::parameters::identity;
 use super::peers::{Advance, Peers};
-use super::sockets::{Heard, NotSent, RtpSockets};
+use super::sockets::{NotSent, Received, RtpSockets};
 use super::stats::{Counted, ProducerStats};
 use super::stream_state::StreamState;
 use vas_config::Producer;
@@ -24,7 +24,7 @@ use vas_status::{NotProduced, ProducerState};
 /// The largest RTCP datagram that is read; a longer one is cut and then rejected.
 const MAX_RTCP: usize = 2048;
 /// Most datagrams that are read at once: a flood must not keep us from sending.
-const MAX_HEARD: usize = 32;
+const MAX_RECEIVED: usize = 32;
 /// How long without a picture until that is reported.
 const QUIET_NS: u64 = 2_000_000_000;
 /// How long after the last ICMP error packets are assumed to arrive. Only some packets are answered
@@ -136,7 +136,7 @@ impl<S: Beginning> Sending<S> {
         loop {
             self.wakeup.clear();
             self.find_peer();
-            self.hear();
+            self.receive();
             let Some(until_ns) = self.send() else { return };
             let peers_ns = self.peers.as_ref().and_then(Peers::next_ns);
             self.wait(until_ns.into_iter().chain(peers_ns).min());
@@ -340,16 +340,16 @@ impl<S: Beginning> Sending<S> {
     }
 
     /// Reads what the transport sends back.
-    fn hear(&mut self) {
+    fn receive(&mut self) {
         let mut buffer = [0; MAX_RTCP];
-        for _ in 0..MAX_HEARD {
+        for _ in 0..MAX_RECEIVED {
             let datagram = match self.sockets.receive(&mut buffer) {
-                Heard::Datagram(datagram) => datagram,
-                Heard::Refused => {
+                Received::Datagram(datagram) => datagram,
+                Received::Refused => {
                     self.note(Err(NotSent::PeerGone));
                     continue;
                 }
-                Heard::Nothing => return,
+                Received::Nothing => return,
             };
             let feedback = self.sender.receive(datagram);
             self.stats.count(Counted::Pli, feedback.pli.into());

@@ -23,7 +23,7 @@ pub(crate) struct RtpSockets {
 
 /// What was received from the transport.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard<'a> {
+pub(crate) enum Received<'a> {
     Datagram(&'a [u8]),
     /// Nothing listened for an earlier RTP packet. Reading this error clears it for the next send.
     Refused,
@@ -146,26 +146,26 @@ impl RtpSockets {
     }
 
     /// Receives the next datagram or error.
-    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Heard<'a> {
+    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Received<'a> {
         let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
         let length = match (self.rtp.recv(buffer), &self.rtcp) {
             (Ok(length), _) => length,
-            (Err(error), _) if refused(&error) => return Heard::Refused,
-            (Err(_), None) => return Heard::Nothing,
+            (Err(error), _) if refused(&error) => return Received::Refused,
+            (Err(_), None) => return Received::Nothing,
             // A fault of RTCP's route shows in the media's sends.
             (Err(_), Some(rtcp)) => match rtcp.recv(buffer) {
                 Ok(length) => length,
                 Err(error) if refused(&error) => match rtcp.recv(buffer) {
                     Ok(length) => length,
-                    Err(_) => return Heard::Nothing,
+                    Err(_) => return Received::Nothing,
                 },
-                Err(_) => return Heard::Nothing,
+                Err(_) => return Received::Nothing,
             },
         };
         match self.connected.load(Ordering::Relaxed) {
-            true => Heard::Datagram(&buffer[..length]),
+            true => Received::Datagram(&buffer[..length]),
             // From a stranger.
-            false => Heard::Datagram(&[]),
+            false => Received::Datagram(&[]),
         }
     }
 
@@ -263,8 +263,8 @@ pub(super) mod tests {
         assert_eq!(&buffer[..length], b"report");
         rtcp.0.send_to(b"feedback", from).unwrap();
         until_readable(sockets.descriptors().1.unwrap());
-        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
-        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+        assert_eq!(sockets.receive(&mut buffer), Received::Datagram(b"feedback"));
+        assert_eq!(sockets.receive(&mut buffer), Received::Nothing);
     }
 
     #[test]
@@ -279,19 +279,19 @@ pub(super) mod tests {
         let port = sockets.rtp.local_addr().unwrap().port();
         two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
         until_readable(sockets.descriptors().0);
-        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(&[]));
+        assert_eq!(sockets.receive(&mut buffer), Received::Datagram(&[]));
         two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
         until_readable(sockets.descriptors().0);
         for (socket, address) in [&one, &two] {
             sockets.connect((*address, None)).unwrap();
-            assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+            assert_eq!(sockets.receive(&mut buffer), Received::Nothing);
             assert_eq!(sockets.peer(), Some(*address));
             sockets.send_rtp(b"media").unwrap();
             let (length, from) = socket.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..length], Some(from)), (&b"media"[..], sockets.local()));
             socket.send_to(b"feedback", from).unwrap();
             until_readable(sockets.descriptors().0);
-            assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
+            assert_eq!(sockets.receive(&mut buffer), Received::Datagram(b"feedback"));
         }
         // A process that is given the sockets goes on.
         let mut files = sockets.share().unwrap().into_iter();
@@ -323,8 +323,8 @@ pub(super) mod tests {
         known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
         let mut buffer = [0; 100];
         until_readable(sockets.descriptors().0);
-        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"pli of the peer"));
-        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+        assert_eq!(sockets.receive(&mut buffer), Received::Datagram(b"pli of the peer"));
+        assert_eq!(sockets.receive(&mut buffer), Received::Nothing);
     }
 
     #[test]
@@ -336,7 +336,7 @@ pub(super) mod tests {
         // Over loopback the ICMP error has arrived when the call returns.
         assert!(matches!(sockets.send_rtp(b"2"), Err(NotSent::PeerGone)));
         // Whichever call comes first gets the error, and the other does not.
-        assert_eq!(sockets.receive(&mut [0; 9]), Heard::Refused);
+        assert_eq!(sockets.receive(&mut [0; 9]), Received::Refused);
         sockets.send_rtp(b"2").unwrap();
         let back = UdpSocket::bind(address).unwrap();
         let _ = sockets.send_rtp(b"3");

@@ -107,7 +107,7 @@ struct Watch<'a> {
     /// Everything up to this id is handled.
     last_id: u64,
     /// When the newest frame arrived, at first when watching began.
-    heard: Instant,
+    last_frame_at: Instant,
     began: Instant,
     writer_gone: bool,
     frames: u64,
@@ -132,7 +132,7 @@ impl<'a> Watch<'a> {
             state: State::default(),
             last: None,
             last_id: 0,
-            heard: now,
+            last_frame_at: now,
             began: now,
             writer_gone: false,
             frames: 0,
@@ -190,7 +190,7 @@ impl<'a> Watch<'a> {
     fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         let meta = *frame.meta();
         let age = meta.age();
-        self.heard = Instant::now();
+        self.last_frame_at = Instant::now();
         self.writer_gone = false;
         self.count_gap(&frame);
         self.last_id = meta.frame_id;
@@ -257,7 +257,7 @@ impl<'a> Watch<'a> {
             _ => return Err(Failure::Read(error)),
         }
         match self.args.timeout {
-            Some(limit) if self.heard.elapsed() >= limit => Err(self.gave_up(error, limit)),
+            Some(limit) if self.last_frame_at.elapsed() >= limit => Err(self.gave_up(error, limit)),
             _ => Ok(()),
         }
     }

@@ -150,7 +150,7 @@ fn serve(
         ];
         wait(&mut fds, next.saturating_duration_since(now))?;
         // The socket first: it says more than a signal that came together with its end.
-        if !hear(&mut channel, &mut cameras) {
+        if !receive(&mut channel, &mut cameras) {
             break;
         }
         let came = signals.take();
@@ -174,7 +174,7 @@ fn serve(
 }
 
 /// Handles the supervisor's messages. `false`: end.
-fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
+fn receive(channel: &mut Channel, cameras: &mut Cameras) -> bool {
     loop {
         if let Err(error) = channel.flush() {
             log_end(&error);

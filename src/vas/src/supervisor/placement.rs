@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_names_a_gpu_goes_to_the_shard_at_home_there() {
+    fn a_camera_that_names_a_gpu_goes_to_the_shard_that_prefers_it() {
         let named = [AnyGpu, Gpu(1), Gpu(1), Gpu(7), AnyGpu];
         let cameras = each(&["a", "b", "c", "d", "e"], named);
         let preferred_gpus = [Some(0), Some(1)];

@@ -29,11 +29,11 @@ pub(super) struct Process {
     channel: Channel,
     last_words: File,
     started: Instant,
-    heard: Option<Instant>,
+    last_report: Option<Instant>,
     /// Reported by itself or set by us, before its end.
     reason: Option<String>,
     /// Since when the channel is unusable.
-    deaf: Option<Instant>,
+    channel_lost: Option<Instant>,
     killed: bool,
 }
 
@@ -84,9 +84,9 @@ impl Process {
             channel,
             last_words,
             started: Instant::now(),
-            heard: None,
+            last_report: None,
             reason: None,
-            deaf: None,
+            channel_lost: None,
             killed: false,
         };
         if let Err(error) = told {
@@ -101,12 +101,12 @@ impl Process {
 
     /// Whether it has reported that it works.
     pub(super) fn is_up(&self) -> bool {
-        self.heard.is_some() && self.deaf.is_none() && !self.killed
+        self.last_report.is_some() && self.channel_lost.is_none() && !self.killed
     }
 
     /// What to poll its channel for: reading, and writing if data waits.
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        self.deaf.is_none().then(|| (self.channel.as_fd(), self.channel.is_waiting()))
+        self.channel_lost.is_none().then(|| (self.channel.as_fd(), self.channel.is_waiting()))
     }
 
     /// Sends it a message.
@@ -116,7 +116,7 @@ impl Process {
 
     /// Sends it a message with files.
     pub(super) fn tell_with(&mut self, message: &ToShard, files: Vec<OwnedFd>) {
-        if self.deaf.is_none()
+        if self.channel_lost.is_none()
             && let Err(error) = self.channel.send(message, files)
         {
             self.give_up(&error);
@@ -124,9 +124,9 @@ impl Process {
     }
 
     /// Its newest report, if it has sent one.
-    pub(super) fn hear(&mut self, now: Instant) -> Option<ShardReport> {
+    pub(super) fn receive(&mut self, now: Instant) -> Option<ShardReport> {
         let mut newest = None;
-        if self.deaf.is_some() {
+        if self.channel_lost.is_some() {
             return None;
         }
         if let Err(error) = self.channel.flush() {
@@ -136,7 +136,7 @@ impl Process {
             match self.channel.receive() {
                 Ok(None) => break,
                 Ok(Some(FromShard::Report(report))) => {
-                    self.heard = Some(now);
+                    self.last_report = Some(now);
                     newest = Some(report);
                 }
                 Ok(Some(FromShard::Failed(words))) => self.reason = Some(words),
@@ -156,16 +156,20 @@ impl Process {
         if !matches!(error, ChannelError::Closed) && self.reason.is_none() {
             self.reason = Some(error.to_string());
         }
-        self.deaf.get_or_insert_with(Instant::now);
+        self.channel_lost.get_or_insert_with(Instant::now);
     }
 
     /// Kills it if its report, or its end, is long overdue.
     pub(super) fn watch(&mut self, now: Instant) {
         let since = |then: Instant| now.saturating_duration_since(then);
-        let words = match (self.deaf, self.heard) {
-            (Some(deaf), _) if since(deaf) >= ENDS_WITHIN => "it closed its socket but did not end",
+        let words = match (self.channel_lost, self.last_report) {
+            (Some(channel_lost), _) if since(channel_lost) >= ENDS_WITHIN => {
+                "it closed its socket but did not end"
+            }
             (Some(_), _) => return,
-            (None, Some(heard)) if since(heard) >= HANGS_AFTER => "it said nothing for 15 s",
+            (None, Some(last_report)) if since(last_report) >= HANGS_AFTER => {
+                "it said nothing for 15 s"
+            }
             (None, None) if since(self.started) >= FIRST_WORD_WITHIN => {
                 "it did not report within 60 s of its start"
             }
@@ -188,7 +192,7 @@ impl Process {
 
     /// Whether killing it failed: it is stuck in the kernel.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        let silent = now.saturating_duration_since(self.heard.unwrap_or(self.started));
+        let silent = now.saturating_duration_since(self.last_report.unwrap_or(self.started));
         self.killed && silent >= FIRST_WORD_WITHIN + HANGS_AFTER
     }
 
@@ -202,7 +206,7 @@ impl Process {
             }
         };
         // Its last messages may still be unread.
-        self.hear(now);
+        self.receive(now);
         let words = LastWords::read(&self.last_words).unwrap_or_default();
         let camera = words.map(|words| words.name).filter(|name| !name.is_empty());
         let orderly = status.success() && self.reason.is_none();

@@ -90,7 +90,7 @@ impl Shard {
     /// Reads its process's messages and checks whether it has ended.
     pub(super) fn advance(&mut self, now: Instant) -> Option<Event> {
         if let Some(process) = &mut self.process {
-            if let Some(report) = process.hear(now) {
+            if let Some(report) = process.receive(now) {
                 self.report = report;
                 self.was_up = true;
                 self.reason.clear();
