@@ -6,14 +6,14 @@ use std::num::NonZeroU32;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use toml::Spanned;
 use vas_frame::CameraId;
 use vas_gate::Rate;
-use vas_media::{DecodeFrames, RtspClient, Transport};
+use vas_media::DecodeFrames;
 
 use super::camera_url::CameraUrl;
+use super::defaults::{Connection, DEFAULTS, NOT_RECORDED, Recording, Settings};
 use super::duration;
 use super::environment::Environment;
 use super::file_mode::FileMode;
@@ -25,11 +25,12 @@ use super::problem::{Fault, Place};
 use super::producer::{self, Producer, Video};
 use super::record::{Keep, Record};
 use super::rtsp_client;
+use super::section::{Field, Finding};
 use super::size;
 use super::transport;
 use super::typed::{
-    Field, Finding, Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedProducer,
-    TypedRecord, TypedSettings,
+    Typed, TypedCamera, TypedConnection, TypedExport, TypedInput, TypedProducer, TypedRecord,
+    TypedSettings,
 };
 
 /// Makes a config from what was typed in `files`. Adds each problem to `findings` and puts a
@@ -69,60 +70,6 @@ pub(super) fn run_dir(
     let mut interpreter = Interpreter { files, environment, findings };
     interpreter.run_dir(&typed.service.run_dir)
 }
-
-/// The settings of a camera that `[defaults]` may set.
-#[derive(Debug, Clone, Copy)]
-struct Settings {
-    connection: Connection,
-    decode: Decode,
-    gpu: GpuChoice,
-    decode_frames: DecodeFrames,
-    idle: WhenIdle,
-    max_fps: Option<Rate>,
-}
-
-/// The settings of an input that its camera may set.
-#[derive(Debug, Clone, Copy)]
-struct Connection {
-    transport: Transport,
-    rtsp_client: RtspClient,
-    connect_timeout: Duration,
-    read_timeout: Duration,
-}
-
-/// How a camera is recorded, once a folder is known.
-#[derive(Debug, Clone)]
-struct Recording {
-    dir: Option<PathBuf>,
-    segment: Duration,
-    sound: bool,
-    keep: Keep,
-}
-
-const NOT_RECORDED: Recording =
-    Recording { dir: None, segment: Record::DEFAULT_SEGMENT, sound: true, keep: Keep::DEFAULT };
-
-impl Connection {
-    fn input(self, url: CameraUrl, roles: Roles) -> Input {
-        let Self { transport, rtsp_client, connect_timeout, read_timeout } = self;
-        Input { url, roles, transport, rtsp_client, connect_timeout, read_timeout }
-    }
-}
-
-/// A camera's settings where the config has none.
-const DEFAULTS: Settings = Settings {
-    connection: Connection {
-        transport: Transport::Auto,
-        rtsp_client: RtspClient::Auto,
-        connect_timeout: Camera::DEFAULT_TIMEOUT,
-        read_timeout: Camera::DEFAULT_TIMEOUT,
-    },
-    decode: Decode::Auto,
-    gpu: GpuChoice::Auto,
-    decode_frames: DecodeFrames::All,
-    idle: WhenIdle::Stop,
-    max_fps: None,
-};
 
 struct Interpreter<'a> {
     files: &'a ConfigFiles,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod camera_url;
+mod defaults;
 mod duration;
 mod environment;
 mod file_mode;
@@ -20,6 +21,7 @@ mod problem;
 mod producer;
 mod record;
 pub mod rtsp_client;
+mod section;
 mod size;
 mod substitute;
 mod test_pattern;
@@ -41,7 +43,8 @@ pub use size::Words as SizeWords;
 pub use substitute::SubstituteError;
 
 use problem::{Fault, Place, Problem};
-use typed::{Finding, Typed};
+use section::Finding;
+use typed::Typed;
 
 /// Loads the config file at `path`, and `conf.d/*.toml` beside it.
 ///

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Instant;
 
-use super::tests::{Rig, decoded, share};
+use super::tests::rig::{Rig, decoded, share};
 use vas_pipeline::FrameSink as _;
 
 const TURNS: usize = 20_000;

@@ -24,7 +24,7 @@ pub(super) struct Routes {
     asked: Option<usize>,
     /// The ring manager has no engine for it.
     refused: bool,
-    input_stats: Arc<MemoryInUse>,
+    in_use: Arc<MemoryInUse>,
 }
 
 /// The route in use.
@@ -35,8 +35,8 @@ pub(super) enum Route<'a> {
 }
 
 impl Routes {
-    pub(super) fn new(host: HostCopyQueue, input_stats: Arc<MemoryInUse>) -> Self {
-        Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, input_stats }
+    pub(super) fn new(host: HostCopyQueue, in_use: Arc<MemoryInUse>) -> Self {
+        Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, in_use }
     }
 
     /// Takes the ring manager's answers. Frames on the current route may finish.
@@ -88,7 +88,7 @@ impl Routes {
         }
         if memory != self.memory {
             self.memory = memory;
-            self.input_stats.set(memory);
+            self.in_use.set(memory);
         }
         Ok(())
     }

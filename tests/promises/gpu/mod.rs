@@ -1,11 +1,11 @@
 //! The service on NVIDIA GPUs: simulated ones, whose driver FFmpeg and the service load as they would the real.
 
-mod division;
 mod encoding;
 mod flag;
 mod ladder;
 mod many;
 mod pictures;
+mod placement;
 mod slow_copies;
 
 use serde_json::Value;

@@ -1,197 +1,23 @@
 //! The frame path on a real tmpfs, fed with frames that FFmpeg decoded.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
-use vas_frame::{CameraId, Flags, Nv12Image, ReadError, Reader, WriterEnd};
-use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport};
+use vas_frame::{CameraId, Flags, Nv12Image, ReadError, WriterEnd};
+use vas_media::Frame;
 
 use super::download::Download as _;
 use super::*;
-use vas_config::{Config, Environment};
-use vas_pipeline::Demand;
 use vas_status::{DropReason, ExportState};
 
 mod conformance;
 mod gpu;
 mod measure;
 mod nvdec;
+pub(crate) mod rig;
 
-const LONG: Duration = Duration::from_secs(60);
-
-/// A frame path with one camera, whose frames the test offers itself.
-pub(super) struct Rig {
-    dir: tempfile::TempDir,
-    path: FramePath,
-    pub(super) tap: Tap,
-    pub(super) input_stats: Arc<InputStats>,
-    stats: Arc<ExportStats>,
-    demand: Arc<Demand>,
-    camera: vas_config::Camera,
-    /// A reader, so that frames are copied.
-    present: Option<Reader>,
-}
-
-impl Rig {
-    pub(super) fn new(settings: &str) -> Self {
-        Self::with_camera(settings, "")
-    }
-
-    fn with_camera(settings: &str, camera: &str) -> Self {
-        let mut rig = Self::unread(settings, camera);
-        rig.path.look_after(Instant::now());
-        rig.attach_reader();
-        rig
-    }
-
-    /// Without its threads and without a reader.
-    fn unread(settings: &str, camera: &str) -> Self {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let text = format!(
-            "[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {:?}\n{settings}\n\
-             [[camera]]\nid = \"cam\"\nurl = \"testsrc:64x64@25\"\n{camera}",
-            dir.path(),
-        );
-        let file = dir.path().join("config.toml");
-        std::fs::write(&file, text).unwrap();
-        let config: Config = vas_config::load(&file, &Environment::of_this_process()).unwrap();
-        std::fs::remove_file(&file).unwrap();
-        let path = FramePath::new(&config.export);
-        let input_stats = Arc::new(InputStats::default());
-        let demand = Arc::new(Demand::default());
-        let (tap, stats) = path.tap(&config.cameras[0], &input_stats, &demand);
-        let camera = config.cameras[0].clone();
-        Self { dir, path, tap, input_stats, stats, demand, camera, present: None }
-    }
-
-    /// Waits for the export's state.
-    fn until_state(&self, state: ExportState) -> String {
-        while self.stats.get().state != state {
-            std::thread::yield_now();
-        }
-        self.stats.get().detail
-    }
-
-    /// Offers frames until a reader that attaches after it gets one.
-    fn until_current(&mut self) {
-        self.until_published();
-        while self.reader().latest().is_err() {
-            self.until_published();
-        }
-    }
-
-    /// Offers current frames until one is published.
-    fn until_published(&mut self) {
-        let before = self.input_stats.counters.exported();
-        while self.input_stats.counters.exported() == before {
-            self.offer(&decoded("64x64", 1).1[0]);
-        }
-    }
-
-    fn attach_reader(&mut self) {
-        self.present = Some(self.reader());
-        while self.demand.since_ns().is_none() {
-            std::thread::yield_now();
-        }
-    }
-
-    fn everybody_leaves(&mut self) {
-        self.present = None;
-        while self.demand.since_ns().is_some() {
-            std::thread::yield_now();
-        }
-    }
-
-    fn reader(&self) -> Reader {
-        open(self.dir.path())
-    }
-
-    /// Offers copies of a frame, one at a time, until its ring is open and one was published.
-    pub(super) fn warm_up(&mut self, stream: &StreamInfo, frame: &Frame) {
-        self.tap.begin(stream, vas_media::DecoderKind::Software);
-        let before = self.input_stats.counters.exported();
-        while self.input_stats.counters.exported() == before {
-            self.offer(frame);
-        }
-    }
-
-    /// Offers a copy of a frame and waits for its outcome.
-    fn offer(&mut self, frame: &Frame) {
-        let before = self.settled();
-        self.tap.take(&mut share(frame));
-        while self.settled() == before {
-            std::thread::yield_now();
-        }
-    }
-
-    /// Frames that were published or dropped.
-    pub(super) fn settled(&self) -> u64 {
-        let counters = &self.input_stats.counters;
-        counters.exported() + counters.drops().iter().map(|(_, count)| count).sum::<u64>()
-    }
-
-    pub(super) fn dropped(&self) -> Vec<(&'static str, u64)> {
-        let drops = self.input_stats.counters.drops().iter();
-        drops.filter(|(_, count)| *count > 0).collect()
-    }
-}
-
-/// Waits for the export's directory, which the ring manager's thread creates.
-fn open(dir: &Path) -> Reader {
-    let camera = CameraId::new("cam").unwrap();
-    loop {
-        match Reader::options().dir(dir).open(&camera) {
-            Ok(reader) => return reader,
-            Err(vas_frame::OpenError::NoCamera { .. }) => std::thread::yield_now(),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-pub(super) fn share(frame: &Frame) -> Frame {
-    let mut shared = Frame::new();
-    shared.ref_from(frame).unwrap();
-    shared
-}
-
-/// Decodes `count` test pictures.
-pub(super) fn decoded(size: &str, count: usize) -> (StreamInfo, Vec<Frame>) {
-    let request = SourceRequest {
-        url: format!("testsrc:{size}@240"),
-        transport: Transport::Auto,
-        client: vas_media::RtspClient::Auto,
-        connect_timeout: LONG,
-        read_timeout: LONG,
-        sound: false,
-    };
-    let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
-    let stream = source.stream().clone();
-    let mut decoder = vas_media::open_software(&stream, 1).unwrap();
-    let mut frames = Vec::new();
-    while frames.len() < count {
-        decoder.send(&source.next_packet().unwrap().unwrap()).unwrap();
-        let mut frame = Frame::new();
-        while decoder.receive(&mut frame).unwrap() == Received::Frame {
-            frames.push(std::mem::take(&mut frame));
-        }
-    }
-    (stream, frames)
-}
-
-fn md5_of(frame: &Frame) -> Vec<u8> {
-    let (w, h) = (frame.width() as usize, frame.height() as usize);
-    let mut md5 = Md5::new();
-    (0..h).for_each(|r| md5.update(&frame.plane(0)[r * frame.stride(0)..][..w]));
-    for row in 0..h / 2 {
-        for column in 0..w / 2 {
-            let sample = |p| frame.plane(p)[row * frame.stride(p) + column];
-            md5.update([sample(1), sample(2)]);
-        }
-    }
-    md5.finalize().to_vec()
-}
+use rig::{LONG, Rig, decoded, md5_of, share};
 
 #[test]
 fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
@@ -514,7 +340,7 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
 }
 
 #[test]
-fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
+fn a_panic_of_the_ring_manager_is_reported_and_it_starts_over() {
     // In one camera's ring, and in the work for all.
     for place in ["ring", "ring manager"] {
         let mut rig = Rig::unread("slots = 4", "");

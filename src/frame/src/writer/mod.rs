@@ -11,6 +11,7 @@ mod notifier_handle;
 mod options;
 mod pages;
 mod predecessor;
+mod refused;
 mod retired;
 mod ring;
 mod root;
@@ -25,7 +26,8 @@ pub use options::{FrameRate, RingOptions};
 #[cfg(loom)]
 pub(crate) use pages::Mapping;
 pub use pages::RingPages;
+pub use refused::{PictureTooSmall, Refused};
 #[cfg(loom)]
 pub(crate) use ring::Ring;
-pub use ring::{ClaimedSlot, PictureTooSmall, Refused, RingWriter};
+pub use ring::{ClaimedSlot, RingWriter};
 pub use root::ExportRoot;

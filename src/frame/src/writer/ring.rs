@@ -13,6 +13,7 @@ use memmap2::MmapRaw;
 
 use super::notifier_handle::NotifierHandle;
 use super::pages::{Mapping, RingPages};
+use super::refused::{PictureTooSmall, Refused};
 use crate::clock::monotonic_ns;
 use crate::futex;
 use crate::geometry::Geometry;
@@ -32,27 +33,6 @@ pub(super) const WAKE_AT_ONCE: u32 = if cfg!(loom) { 1 } else { 5 };
 
 /// When to ask again about a ring to which copies are in flight.
 const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
-
-/// Why no slot could be claimed. The newest frame is the one that is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Every slot holds a frame that is still promised to readers.
-    #[error("every slot holds a frame whose lease has not ended")]
-    Lease,
-    /// Every slot that might do is being copied into.
-    #[error("every slot out of its lease is being copied into")]
-    InFlight,
-}
-
-/// A picture whose planes are shorter than its size demands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a plane of the decoded picture holds less than {width}x{height} pixels")]
-pub struct PictureTooSmall {
-    /// Width of the slot's pictures in pixels.
-    pub width: u32,
-    /// Height of the slot's pictures in pixels.
-    pub height: u32,
-}
 
 /// One epoch's files, mapped for writing.
 #[derive(Debug)]

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_home_gpu_is_given_while_it_is_well() {
+    fn the_preferred_gpu_is_given_while_it_works() {
         let mut table = Table::new(3, Some(1));
         for _ in 0..4 {
             assert_eq!(table.choose(Auto, &[], 0), Ok(1));

@@ -6,8 +6,10 @@
 
 mod crash_tracker;
 mod endpoints;
+mod error;
 mod placement;
 mod process;
+mod report;
 mod restarts;
 mod settings;
 mod shard;
@@ -15,7 +17,6 @@ mod systemd;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,14 @@ use crate::open_files;
 use crate::signals::Signals;
 use crate::test_hooks::TestHooks;
 use vas_config::{Camera, Config, ConfigError, ConfigFiles, Decode, Environment, GpuChoice};
-use vas_status::{CameraReport, InputState, ShardReport, StatusFiles};
+use vas_status::{InputState, StatusFiles};
 
 use crash_tracker::CrashTracker;
 use endpoints::Endpoints;
+pub(crate) use error::RunError;
 use placement::Decodes;
 use process::{Ended, Launch};
+use report::report_of;
 use settings::Changed;
 use shard::{Event, Shard};
 use systemd::Systemd;
@@ -46,31 +49,6 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 const END_WITHIN: Duration = Duration::from_millis(4500);
 /// Variables that are meant only for this process.
 const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
-
-/// Why the service could not start or continue.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
-    /// The config can't be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("one service can't run {count} cameras; expected at most {}", Config::MAX_CAMERAS)]
-    TooManyCameras { count: usize },
-    #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]
-    RunDir { path: PathBuf, source: io::Error },
-    #[error(
-        "another service writes its status to {}; give each its own `[service] run_dir`",
-        path.display()
-    )]
-    RunDirTaken { path: PathBuf },
-    #[error("can't handle signals: {0}")]
-    Signals(io::Error),
-    #[error("{0}")]
-    Shard(String),
-    #[error("shards had to be killed: {0}")]
-    Killed(String),
-    #[error("can't wait for events: {0}")]
-    Wait(io::Error),
-}
 
 /// The arguments of `vas run`.
 #[derive(Debug)]
@@ -456,8 +434,9 @@ impl Supervisor {
     /// Publishes the status and informs systemd.
     fn tell(&mut self, now: Instant) {
         let shards = self.shards.iter().filter(|shard| !shard.ids.is_empty());
-        let reports: Vec<_> =
-            shards.map(|shard| (shard.health(), self.report_of(shard, now))).collect();
+        let reports: Vec<_> = shards
+            .map(|shard| (shard.health(), report_of(shard, &self.crash_tracker, now)))
+            .collect();
         let all = || reports.iter().flat_map(|(_, report)| &report.cameras);
         let streaming = all().filter(|camera| camera.input.state == InputState::Streaming).count();
         self.systemd.status(format!("{streaming} of {} cameras streaming", all().count()));
@@ -473,32 +452,6 @@ impl Supervisor {
         if self.shards.iter().all(|shard| shard.answers(now)) {
             self.systemd.alive(now);
         }
-    }
-
-    /// A shard's last report, with what only the supervisor knows.
-    fn report_of(&self, shard: &Shard, now: Instant) -> ShardReport {
-        let up = shard.process.as_ref().is_some_and(process::Process::is_up);
-        let camera = |id: &CameraId| {
-            let known = shard.report.cameras.iter().find(|camera| camera.id == id.as_str());
-            let mut report = known.cloned().unwrap_or_default();
-            report.id = id.to_string();
-            report.shard = shard.number;
-            match self.crash_tracker.quarantine(id) {
-                Some(quarantine) => {
-                    let since = now.saturating_duration_since(quarantine.since);
-                    set(&mut report, InputState::SetApart, quarantine.words(now), Some(since));
-                }
-                None if up && known.is_some() => {}
-                None if up => set(&mut report, InputState::Connecting, String::new(), None),
-                None if shard.reason().is_empty() => {
-                    set(&mut report, InputState::Connecting, "its shard is starting".into(), None);
-                }
-                None => set(&mut report, InputState::Waiting, shard.reason().into(), None),
-            }
-            report
-        };
-        let cameras = shard.ids.iter().map(camera).collect();
-        ShardReport { cameras, ..shard.report.clone() }
     }
 
     /// Waits until an event arrives or something is due.
@@ -525,16 +478,6 @@ impl Supervisor {
             Err(error) => Err(RunError::Wait(error.into())),
         }
     }
-}
-
-fn set(report: &mut CameraReport, state: InputState, reason: String, since: Option<Duration>) {
-    let inputs = report.inputs.iter_mut().map(|input| &mut input.status);
-    for status in inputs.chain([&mut report.input]) {
-        status.state = state;
-        status.reason.clone_from(&reason);
-        status.since_s = since.map(|since| since.as_secs());
-    }
-    report.decoder = None;
 }
 
 /// Locks the folder of the status: two services would overwrite each other's status.

@@ -15,6 +15,7 @@ mod reorder;
 mod report;
 mod resolve;
 mod retina;
+mod session;
 mod sound;
 mod track;
 mod words;

@@ -7,24 +7,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
 use retina::client::{
-    Credentials, Described, InitialTimestampPolicy, PlayOptions, Session, SessionOptions,
-    SetupOptions, TcpTransportOptions, UdpTransportOptions,
+    InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions,
+    TcpTransportOptions, UdpTransportOptions,
 };
 use retina::codec::{FrameFormat, ParameterSetInsertion};
-use url::Url;
 
 use super::Limit;
 use super::endings::{BadPackets, Endings, HOLD, Kind};
 use super::link::{Coming, Link, Playing};
-use super::media::{Media, Parameters, Picture};
+use super::media::{Media, Parameters};
 use super::receive_buffer;
 use super::report::CameraClock;
+use super::session::{StartWatch, choose, local_ports, split_credentials};
 use super::sound::SoundTrack;
 use super::track::{self, Made, Track};
 use super::words;
-use crate::error::{Cause, SourceError, SourceErrorKind};
+use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
 use crate::request::{RtspClient, SourceRequest, Transport};
@@ -384,94 +383,11 @@ fn transport(carrier: Carrier) -> retina::client::Transport {
     }
 }
 
-/// The track to play, if retina can take it apart.
-fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
-    let lacks = |what: String| SourceErrorKind::ClientLacks { what };
-    let streams = session.streams();
-    let index = streams.iter().position(|stream| stream.media() == "video");
-    let index = index.ok_or(SourceErrorKind::NoVideo)?;
-    let name = streams[index].encoding_name();
-    if !["h264", "h265", "jpeg"].contains(&name) {
-        return Err(lacks(format!("the codec {}", Cause::said(&name))));
-    }
-    if track::has_several_parameter_sets(&String::from_utf8_lossy(session.sdp())) {
-        return Err(lacks("several parameter sets of one kind".into()));
-    }
-    if track::has_decoding_order_numbers(&String::from_utf8_lossy(session.sdp())) {
-        // Nor does FFmpeg 5.1's client: it takes the number from each fragment, not from the first, and leaves it in
-        // whole units.
-        let what =
-            "H.265 with decoding order numbers (sprop-max-don-diff above 0): set 0 in the camera";
-        return Err(SourceErrorKind::Unplayable { what });
-    }
-    Ok(index)
-}
-
-/// The ports on which the session receives, as retina shows them: `ADDRESS:RTP-RTCP(me) -> ...`.
-fn local_ports(session: &Session<Described>, index: usize) -> Vec<u16> {
-    let shown = session.streams()[index].ctx().map(ToString::to_string).unwrap_or_default();
-    ports_in(&shown)
-}
-
-fn ports_in(shown: &str) -> Vec<u16> {
-    let Some((ours, _)) = shown.split_once("(me)") else { return Vec::new() };
-    let Some((_, ports)) = ours.rsplit_once(':') else { return Vec::new() };
-    ports.split('-').filter_map(|port| port.parse().ok()).collect()
-}
-
-/// The URL as it is asked for, and what was in it of a login.
-fn split_credentials(url: &str) -> Result<(Url, Option<Credentials>), SourceErrorKind> {
-    let bad = |reason: String| SourceErrorKind::BadUrl { reason };
-    let mut url = Url::parse(url).map_err(|error| bad(error.to_string()))?;
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let username = decoded(url.username());
-    let password = decoded(url.password().unwrap_or_default());
-    let given = !url.username().is_empty() || url.password().is_some();
-    let stripped = url.set_password(None).and_then(|()| url.set_username(""));
-    stripped.map_err(|()| bad("it has a login where none can be".into()))?;
-    Ok((url, given.then_some(Credentials { username, password })))
-}
-
-/// Tells an operator when the start of a UDP session looks like too small a receive buffer.
-#[derive(Clone, Copy, Debug)]
-struct StartWatch {
-    /// Bytes of the receive buffer, as far as known.
-    granted: Option<usize>,
-    /// Frames still looked at.
-    left: u32,
-}
-
-impl StartWatch {
-    /// The burst at the start is the first key frame and what waited behind it.
-    const FRAMES: u32 = 10;
-
-    fn new(carrier: Carrier, granted: Option<usize>) -> Self {
-        Self { granted, left: if carrier == Carrier::Udp { Self::FRAMES } else { 0 } }
-    }
-
-    fn look(&mut self, picture: &Picture, lost: bool) {
-        if self.left == 0 {
-            return;
-        }
-        self.left -= 1;
-        if !picture.lost() && !lost {
-            return;
-        }
-        self.left = 0;
-        let kib = |bytes: usize| bytes / 1024;
-        tracing::warn!(
-            "packets were lost at the very start; the receive buffer is {}, of the {} KiB asked for: \
-             raise net.core.rmem_max (see the guide on operating) if this happens at every start",
-            self.granted.map_or("unknown".into(), |granted| format!("{} KiB", kib(granted))),
-            kib(receive_buffer::WANTED_BYTES),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
+    use super::super::media::Picture;
     use super::super::{jpeg, media};
     use super::*;
 
@@ -522,24 +438,5 @@ mod tests {
         let sizes: Vec<_> = std::iter::from_fn(|| camera.packet().ok().map(|p| p.size())).collect();
         assert_eq!(sizes, [10, 20, 40]);
         assert!(camera.withheld().is_empty());
-    }
-
-    #[test]
-    fn credentials_leave_the_url() {
-        let (url, credentials) = split_credentials("rtsp://u%40:p%3Aw@10.0.0.2:554/a?b=c").unwrap();
-        assert_eq!(url.as_str(), "rtsp://10.0.0.2:554/a?b=c");
-        let credentials = credentials.unwrap();
-        assert_eq!((&*credentials.username, &*credentials.password), ("u@", "p:w"));
-        assert_eq!(split_credentials("rtsp://10.0.0.2/a").unwrap().1, None);
-        let (url, credentials) = split_credentials("rtsp://u@[::1]/a").unwrap();
-        assert_eq!((url.as_str(), credentials.unwrap().password.as_str()), ("rtsp://[::1]/a", ""));
-    }
-
-    #[test]
-    fn ports_are_read_from_what_retina_shows() {
-        let shown = "127.0.0.1:40000-40001(me) -> 127.0.0.1:5000-5001";
-        assert_eq!(ports_in(shown), [40000, 40001]);
-        assert_eq!(ports_in("::1:40000-40001(me) -> ::1:5000-5001"), [40000, 40001]);
-        assert!(ports_in("TCP, interleaved channel ids 0-1").is_empty());
     }
 }
