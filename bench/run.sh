@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer}
 case "$name" in
-handover) command=(cargo test --locked --release -p vas -- --ignored --nocapture measure_handover) ;;
-download) command=(cargo test --locked -p vas -- --ignored --nocapture measure_download) ;;
+handover) command=(cargo test --locked --release -p vas-export -- --ignored --nocapture measure_handover) ;;
+download) command=(cargo test --locked -p vas-export -- --ignored --nocapture measure_download) ;;
 cpu)
     cargo build --locked --release -p vas
     command=(bench/cpu)

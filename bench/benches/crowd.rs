@@ -1,6 +1,6 @@
 //! Question: what does a crowd of waiting readers cost the thread that publishes, and what the notifier?
 //!
-//! 1, 10, 100 and 1,000 readers wait in `newer_than`, each in a thread of its own. A turn begins when the
+//! 1, 10, 100 and 1,000 readers wait in `newer`, each in a thread of its own. A turn begins when the
 //! kernel says that all of them sleep; then one frame is published. `publish cpu` is what the call takes of a
 //! processor: what publishing costs. `until back` is the time until it returns, which includes that of
 //! readers which were woken and took the publisher's processor: with two processors a thousand awake threads
@@ -8,6 +8,8 @@
 //! turn, `reader` the time from before the publication until a reader has the frame.
 //!
 //!     cargo bench -p vas-bench --bench crowd
+
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ fn main() {
 
 fn run(count: usize, turns: usize) {
     let mut rig = Rig::new(Rig::geometry(64, 64));
-    let readers = Waiters::start(count, || (rig.reader(), 0), wait_for_frame);
+    let readers = Waiters::start(count, || rig.reader(), wait_for_frame);
     let mut publish = Distribution::default();
     let (mut back, mut awake) = (Distribution::default(), Distribution::default());
     let before = cpu_time_of("vas-notifier");

@@ -8,12 +8,14 @@
 //!
 //!     cargo build --release -p vas && cargo bench -p vas-bench --bench first_frame
 
+#![forbid(unsafe_code)]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use vas_bench::{Distribution, Service};
-use vas_frame::{CameraId, Reader, monotonic_ns};
+use vas_frame::{Reader, monotonic_ns};
 
 const TURNS: usize = 12;
 const GOP: Duration = Duration::from_secs(2);
@@ -31,17 +33,16 @@ fn main() {
             // The clip's key frames and the status keep step: each turn begins elsewhere between them.
             std::thread::sleep(GOP * turn / TURNS as u32);
             let attached = monotonic_ns();
-            let camera = CameraId::new("cam").expect("a fair name");
-            let mut reader =
-                Reader::open(&dir.path().join("vas"), &camera).expect("the export is there");
+            let options = Reader::options().dir(dir.path().join("vas")).timeout(LONG);
+            let mut reader = options.open("cam").expect("the export is there");
             let frame = loop {
-                match reader.newer_than(0, LONG) {
+                match reader.newer() {
                     Ok(frame) => break frame,
                     Err(error) => eprintln!("{error}"),
                 }
             };
             wait.add(Duration::from_nanos(monotonic_ns() - attached));
-            age.add(Duration::from_nanos(frame.meta().age_ns()));
+            age.add(frame.meta().age());
             assert!(frame.meta().arrival_ns >= attached, "older than its reader");
             // The status is up to a second old: it must have seen this reader before it can miss it.
             service.until(&["\"readers\": true"]);

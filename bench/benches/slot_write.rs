@@ -183,7 +183,7 @@ impl Taker {
             let to = self.plain[way as usize].get_mut();
             // SAFETY: the slot holds this many bytes, and nobody writes it now: the ring has more slots than
             // one, and its writer waits for us.
-            let from = unsafe { std::slice::from_raw_parts(frame.raw().y, to.len()) };
+            let from = unsafe { std::slice::from_raw_parts(frame.raw().y.as_ptr(), to.len()) };
             let by = if way == Way::MemcpyPast { Way::Memcpy } else { way };
             by.copy(to, from);
             assert!(frame.still_valid());

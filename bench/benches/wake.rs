@@ -1,6 +1,6 @@
 //! Question: how long after a publication is a waiting reader awake, and how much of that is the kernel's?
 //!
-//! One to four readers wait in `newer_than` (`Vas`), as many threads in a bare `FUTEX_WAIT` on a word in
+//! One to four readers wait in `newer` (`Vas`), as many threads in a bare `FUTEX_WAIT` on a word in
 //! shared memory (`Futex`). In turns, a frame is published or the word is changed and woken. Time counts from
 //! before the publication or the change, until the waiter has its frame or sees the word changed. A turn
 //! begins when the kernel says that all of them sleep.
@@ -53,7 +53,7 @@ struct Told {
 fn bench(criterion: &mut Criterion, count: usize) {
     let mut rig = Rig::new(Rig::geometry(64, 64));
     let word = shared_word();
-    let readers = Waiters::start(count, || (rig.reader(), 0), wait_for_frame);
+    let readers = Waiters::start(count, || rig.reader(), wait_for_frame);
     let bare = Waiters::start(count, || 0, move |seen| wait_for_change(word, seen));
     let (mut vas, mut futex) = (Told::default(), Told::default());
     let title = format!("{count} waiting, until the last is awake");

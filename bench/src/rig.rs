@@ -1,10 +1,11 @@
 //! A ring in shared memory, with its writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, ClaimedSlot, Colour, ExportRoot, Geometry, Notifier, OpenRing,
-    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, ClaimedSlot, Color, ExportRoot, FrameRate, Geometry, Notifier,
+    OpenRing, Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
 /// Slots of a camera of 25 frames a second with the default hold of half a second.
@@ -37,7 +38,11 @@ impl Rig {
         let notifier = Arc::new(Notifier::start().expect("a thread"));
         let mut export = CameraExport::claim(&Arc::new(root), &camera(), &notifier)
             .expect("nobody else has the camera");
-        let options = RingOptions { slots: slots.max(SLOTS), lease_ns: 0, frame_rate: (25, 1) };
+        let options = RingOptions {
+            slots: slots.max(SLOTS),
+            lease: Duration::ZERO,
+            frame_rate: Some(FrameRate { num: 25, den: 1 }),
+        };
         match export.open_ring(geometry, options).expect("memory for a ring") {
             OpenRing::Ready(writer) => Self { writer, next_id: 1, export, dir },
             OpenRing::NotBefore(_) => unreachable!("there was no ring before"),
@@ -47,13 +52,13 @@ impl Rig {
     /// A picture's shape, without a colour.
     #[must_use]
     pub fn geometry(width: u32, height: u32) -> Geometry {
-        Geometry::new(width, height, Colour::default(), 8).expect("a size of this bench")
+        Geometry::new(width, height, Color::default(), 8).expect("a size of this bench")
     }
 
     /// A new reader.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::open(self.dir.path(), &camera()).expect("the export is there")
+        Reader::options().dir(self.dir.path()).open(camera()).expect("the export is there")
     }
 
     /// Takes the next slot.

@@ -79,7 +79,6 @@ impl Waiters {
 }
 
 /// Waits for a frame newer than the last one, as a reader does.
-pub fn wait_for_frame((reader, last): &mut (Reader, u64)) {
-    let frame = reader.newer_than(*last, LONG).expect("frames come");
-    *last = frame.meta().frame_id;
+pub fn wait_for_frame(reader: &mut Reader) {
+    reader.set_timeout(LONG).newer().expect("frames come");
 }

@@ -16,9 +16,9 @@
 #include <string.h>
 
 struct options {
-    const char *camera, *dir, *nv12;
+    const char *camera, *nv12;
     uint64_t count;
-    int64_t timeout_ms;
+    vas_options reader;
     bool latest;
 };
 
@@ -36,7 +36,8 @@ static void print_usage(void)
 
 static bool parse(int argc, char **argv, struct options *options)
 {
-    *options = (struct options){.dir = "/dev/shm/vas", .count = UINT64_MAX, .timeout_ms = 10000};
+    *options = (struct options){.count = UINT64_MAX, .reader = VAS_OPTIONS_INIT};
+    options->reader.timeout_ms = 10000;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(word, "--latest") == 0) {
@@ -51,17 +52,17 @@ static bool parse(int argc, char **argv, struct options *options)
             return false;
         i++;
         if (strcmp(word, "--dir") == 0)
-            options->dir = value;
+            options->reader.dir = value;
         else if (strcmp(word, "--nv12") == 0)
             options->nv12 = value;
         else if (strcmp(word, "--count") == 0)
             options->count = strtoull(value, NULL, 10);
         else if (strcmp(word, "--timeout") == 0)
-            options->timeout_ms = (int64_t)(strtod(value, NULL) * 1000);
+            options->reader.timeout_ms = (int64_t)(strtod(value, NULL) * 1000);
         else
             return false;
     }
-    return options->camera != NULL && options->count > 0 && options->timeout_ms > 0;
+    return options->camera != NULL && options->count > 0 && options->reader.timeout_ms > 0;
 }
 
 static void print_frame(const char *camera, const vas_meta *m)
@@ -102,15 +103,14 @@ static vas_status watch(vas_reader *reader, const struct options *options, FILE 
 {
     struct copy copy = {0};
     vas_status status = VAS_OK;
-    uint64_t last = 0, seen = 0;
+    uint64_t seen = 0;
     bool gone = false, go_on = true;
     while (go_on && seen < options->count) {
         vas_frame frame;
-        status = options->latest ? vas_reader_newer_than(reader, last, options->timeout_ms, &frame)
-                                 : vas_reader_next_after(reader, last, options->timeout_ms, &frame);
+        status =
+            options->latest ? vas_reader_newer(reader, &frame) : vas_reader_next(reader, &frame);
         if (status == VAS_OK) {
             gone = false;
-            last = frame.meta.frame_id;
             status = file == NULL ? VAS_OK : keep(&frame, &copy, file);
         }
         if (status == VAS_OK) {
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
         return 2;
     }
     vas_reader *reader;
-    vas_status status = vas_reader_open(options.dir, options.camera, 0, &reader);
+    vas_status status = vas_reader_open(options.camera, &options.reader, &reader);
     if (status == VAS_OK)
         status = watch(reader, &options, file);
     else

@@ -129,6 +129,8 @@ struct vas_reader {
     vas_status gone;       /* the end of the writer that was told, VAS_OK while it goes on */
     int presence_fd;
     uint32_t demand_byte; /* what it locks there */
+    uint64_t cursor;      /* id of the frame that was given last */
+    int64_t timeout_ms;
     char camera[CAMERA_MAX + 1];
     char dir[]; /* the camera's */
 };
@@ -731,7 +733,7 @@ static vas_status not_yet(const vas_reader *reader)
                 reader->camera);
 }
 
-static vas_status out_of_time(const vas_reader *reader, int64_t timeout_ms)
+static vas_status out_of_time(const vas_reader *reader)
 {
     if (reader->gone != VAS_OK)
         return writer_gone(reader);
@@ -739,7 +741,7 @@ static vas_status out_of_time(const vas_reader *reader, int64_t timeout_ms)
         return not_yet(reader);
     return fail(VAS_TIMED_OUT,
                 "camera %s published no new frame within %" PRId64 " ms; its writer is alive",
-                reader->camera, timeout_ms);
+                reader->camera, reader->timeout_ms);
 }
 
 /* Waits while the counter is `seen`. A return says nothing: look again. */
@@ -749,10 +751,17 @@ static void wait_for_change(const struct vas_ring *ring, uint32_t seen, uint64_t
     syscall(SYS_futex, &ring->header->published, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
-static vas_status wait_for(vas_reader *reader, struct choice choice, int64_t timeout_ms,
-                           vas_frame *frame)
+/* Moves the cursor to the frame that is given. */
+static vas_status give(vas_reader *reader, const vas_frame *frame)
 {
-    const uint64_t deadline = deadline_after(timeout_ms);
+    reader->cursor = frame->meta.frame_id;
+    return VAS_OK;
+}
+
+static vas_status wait_for(vas_reader *reader, struct choice choice, vas_frame *frame)
+{
+    const uint64_t deadline = deadline_after(reader->timeout_ms);
+    choice.after = reader->cursor;
     *frame = (vas_frame){0};
     for (;;) {
         const struct vas_ring *ring = reader->ring;
@@ -761,19 +770,19 @@ static vas_status wait_for(vas_reader *reader, struct choice choice, int64_t tim
         uint32_t seen =
             ring == NULL ? 0 : atomic_load_explicit(&ring->header->published, memory_order_acquire);
         if (pick(reader, &choice, false, frame))
-            return VAS_OK;
+            return give(reader, frame);
         bool ended = has_ended(ring), moved = false;
         /* What was published between the look and the end is taken before the next epoch. */
         if (ended && pick(reader, &choice, true, frame))
-            return VAS_OK;
+            return give(reader, frame);
         vas_status status = ended ? follow(reader, &moved) : VAS_OK;
         if (status != VAS_OK)
             return status;
         if (moved && pick(reader, &choice, false, frame))
-            return VAS_OK;
+            return give(reader, frame);
         uint64_t now = vas_monotonic_ns();
         if (now >= deadline)
-            return out_of_time(reader, timeout_ms);
+            return out_of_time(reader);
         if (moved)
             continue;
         if (ended)
@@ -804,8 +813,13 @@ static vas_status attach(vas_reader *reader)
     }
 }
 
-vas_status vas_reader_open(const char *dir, const char *camera, double max_fps, vas_reader **opened)
+vas_status vas_reader_open(const char *camera, const vas_options *options, vas_reader **opened)
 {
+    static const vas_options defaults = VAS_OPTIONS_INIT;
+    if (options == NULL)
+        options = &defaults;
+    const char *dir = options->dir == NULL ? VAS_DEFAULT_DIR : options->dir;
+    const double max_fps = options->max_fps;
     *opened = NULL;
     vas_status status = check_camera(camera);
     if (status != VAS_OK)
@@ -821,6 +835,7 @@ vas_status vas_reader_open(const char *dir, const char *camera, double max_fps, 
         return system_error("allocate a reader of", camera);
     reader->presence_fd = -1;
     reader->demand_byte = demand_byte(max_fps);
+    reader->timeout_ms = options->timeout_ms;
     reader->attached_ns = vas_monotonic_ns();
     snprintf(reader->camera, sizeof reader->camera, "%s", camera);
     snprintf(reader->dir, size, "%s/%s", dir, camera);
@@ -852,27 +867,38 @@ vas_status vas_reader_latest(vas_reader *reader, vas_frame *frame)
         return status;
     if (reader->gone != VAS_OK)
         return writer_gone(reader);
-    return pick(reader, &any, false, frame) ? VAS_OK : not_yet(reader);
+    return pick(reader, &any, false, frame) ? give(reader, frame) : not_yet(reader);
 }
 
-vas_status vas_reader_newer_than(vas_reader *reader, uint64_t id, int64_t timeout_ms,
-                                 vas_frame *frame)
+vas_status vas_reader_next(vas_reader *reader, vas_frame *frame)
 {
-    return vas_reader_newer_than_if(reader, id, timeout_ms, NULL, NULL, frame);
+    return wait_for(reader, (struct choice){.every = true}, frame);
 }
 
-vas_status vas_reader_newer_than_if(vas_reader *reader, uint64_t id, int64_t timeout_ms,
-                                    vas_wanted wanted, void *context, vas_frame *frame)
+vas_status vas_reader_newer(vas_reader *reader, vas_frame *frame)
 {
-    struct choice choice = {.after = id, .wanted = wanted, .context = context};
-    return wait_for(reader, choice, timeout_ms, frame);
+    return vas_reader_newer_if(reader, NULL, NULL, frame);
 }
 
-vas_status vas_reader_next_after(vas_reader *reader, uint64_t id, int64_t timeout_ms,
-                                 vas_frame *frame)
+vas_status vas_reader_newer_if(vas_reader *reader, vas_wanted wanted, void *context,
+                               vas_frame *frame)
 {
-    struct choice choice = {.after = id, .every = true};
-    return wait_for(reader, choice, timeout_ms, frame);
+    return wait_for(reader, (struct choice){.wanted = wanted, .context = context}, frame);
+}
+
+uint64_t vas_reader_cursor(const vas_reader *reader)
+{
+    return reader->cursor;
+}
+
+void vas_reader_seek(vas_reader *reader, uint64_t frame_id)
+{
+    reader->cursor = frame_id;
+}
+
+void vas_reader_set_timeout(vas_reader *reader, int64_t timeout_ms)
+{
+    reader->timeout_ms = timeout_ms;
 }
 
 bool vas_frame_still_valid(const vas_frame *frame)

@@ -7,6 +7,16 @@
  * A reader follows new sizes and new writers by itself, and nothing that it does or fails to do
  * reaches the writer. It is not shared between threads: open one in each. Frames may go to other
  * threads.
+ *
+ * A reader has a cursor, the id of the frame that it gave last, so that no call needs an id:
+ *
+ *   vas_reader *reader;
+ *   vas_frame frame;
+ *   if (vas_reader_open("gate", NULL, &reader) == VAS_OK)
+ *       while (vas_reader_next(reader, &frame) == VAS_OK) {
+ *           ... vas_frame_copy_if_valid(&frame, nv12, size) ...
+ *           vas_frame_release(&frame);
+ *       }
  */
 #ifndef VAS_FRAME_H
 #define VAS_FRAME_H
@@ -110,25 +120,50 @@ typedef struct vas_frame {
 
 typedef struct vas_reader vas_reader;
 
+/* The export directory where none is given. */
+#define VAS_DEFAULT_DIR "/dev/shm/vas"
+
+/* A time without end, for `timeout_ms`. */
+#define VAS_FOR_EVER INT64_C(-1)
+
 /*
- * Attaches to a camera's export in `dir` (by default /dev/shm/vas). A camera whose ring is not open
- * yet can be attached to: reading it gives VAS_NOT_YET.
+ * How a reader is opened. Begin with VAS_OPTIONS_INIT and set what is to be different:
  *
- * `max_fps` states the highest frame rate that this reader will ever want, up to a million, so that
- * no more need be copied for it. It may be shown more: what others want, it sees too. 0: every
- * frame.
+ *   vas_options options = VAS_OPTIONS_INIT;
+ *   options.max_fps = 5;
+ */
+typedef struct vas_options {
+    /* The export directory; NULL: VAS_DEFAULT_DIR. */
+    const char *dir;
+    /* The highest frame rate that this reader will ever want, up to a million, so that no more need
+     * be copied for it. It may be shown more: what others want, it sees too. 0: every frame. */
+    double max_fps;
+    /* How long a waiting call waits for a frame, in milliseconds; below 0, as VAS_FOR_EVER: until
+     * there is one or the writer is gone. */
+    int64_t timeout_ms;
+} vas_options;
+
+/* Every frame, below VAS_DEFAULT_DIR, waited for without a limit. */
+#define VAS_OPTIONS_INIT                                                                           \
+    {                                                                                              \
+        VAS_DEFAULT_DIR, 0, VAS_FOR_EVER                                                           \
+    }
+
+/*
+ * Attaches to a camera's export. `options` may be NULL, which is as good as VAS_OPTIONS_INIT; what
+ * it points to is not needed afterwards. A camera whose ring is not open yet can be attached to:
+ * reading it waits, or gives VAS_NOT_YET.
  *
  * VAS_NO_CAMERA, VAS_NO_WRITER, VAS_BAD_FORMAT, VAS_BAD_ARGUMENT, VAS_SYSTEM_ERROR: `*reader` is
  * then NULL.
  */
-vas_status vas_reader_open(const char *dir, const char *camera, double max_fps,
-                           vas_reader **reader);
+vas_status vas_reader_open(const char *camera, const vas_options *options, vas_reader **reader);
 
 /* Detaches. Frames that it gave stay as they are until they are released. NULL is as good. */
 void vas_reader_close(vas_reader *reader);
 
 /*
- * The newest frame, without waiting.
+ * The newest frame, without waiting. It may be the one that was given last.
  *
  * VAS_NOT_YET when there is none that is surely current: a frame from before a pause in copying may
  * be of any age. VAS_WRITER_STOPPED, VAS_WRITER_DIED for as long as no next writer has come.
@@ -136,25 +171,36 @@ void vas_reader_close(vas_reader *reader);
 vas_status vas_reader_latest(vas_reader *reader, vas_frame *frame);
 
 /*
- * The newest frame whose id is above `id`, waiting for it up to `timeout_ms`; below 0: for ever.
+ * The frame after the one that was given last, waiting for it: for those who want every frame and
+ * keep up. It is the oldest one still in the ring; a gap in the ids means that the frames between
+ * were not exported, or were overwritten before they were asked for.
  *
  * VAS_NOT_YET, VAS_TIMED_OUT, VAS_WRITER_STOPPED, VAS_WRITER_DIED; VAS_BAD_FORMAT and
  * VAS_SYSTEM_ERROR when a new epoch could not be opened.
  */
-vas_status vas_reader_newer_than(vas_reader *reader, uint64_t id, int64_t timeout_ms,
-                                 vas_frame *frame);
+vas_status vas_reader_next(vas_reader *reader, vas_frame *frame);
+
+/* The newest frame, once it is another than was given last, waiting for it as vas_reader_next does:
+ * for those who want to be current and may miss frames. */
+vas_status vas_reader_newer(vas_reader *reader, vas_frame *frame);
 
 /* Whether a frame is wanted, by what is known of it alone: no byte of a picture is touched. */
 typedef bool (*vas_wanted)(const vas_meta *meta, void *context);
 
-/* As vas_reader_newer_than, for a frame that `wanted` wants. Each frame is judged once at most. */
-vas_status vas_reader_newer_than_if(vas_reader *reader, uint64_t id, int64_t timeout_ms,
-                                    vas_wanted wanted, void *context, vas_frame *frame);
+/* As vas_reader_newer, for a frame that `wanted` wants. Each frame is judged once at most in a
+ * call. */
+vas_status vas_reader_newer_if(vas_reader *reader, vas_wanted wanted, void *context,
+                               vas_frame *frame);
 
-/* The oldest frame still in the ring whose id is above `id`, waiting for one as
- * vas_reader_newer_than does: for those who want every frame and keep up. */
-vas_status vas_reader_next_after(vas_reader *reader, uint64_t id, int64_t timeout_ms,
-                                 vas_frame *frame);
+/* The id of the frame that was given last, or what vas_reader_seek set; 0 at first. */
+uint64_t vas_reader_cursor(const vas_reader *reader);
+
+/* Moves the cursor: frames whose ids are above `frame_id` are given next, as far as the ring still
+ * holds them. 0 begins with the oldest. */
+void vas_reader_seek(vas_reader *reader, uint64_t frame_id);
+
+/* Sets how long a waiting call waits, as `timeout_ms` of the options. */
+void vas_reader_set_timeout(vas_reader *reader, int64_t timeout_ms);
 
 /* Whether the slot still holds this frame: everything read of it before this call was whole. */
 bool vas_frame_still_valid(const vas_frame *frame);

@@ -32,7 +32,7 @@ fn proc_files(service: &Service, name: &str) -> Vec<String> {
 
 fn is_of_frame_path(thread: &str) -> bool {
     thread.starts_with("dec:")
-        || ["vas-copy", "vas-notifier", "vas-opener"].iter().any(|name| thread.starts_with(name))
+        || ["vas-copy", "vas-notifier", "vas-rings"].iter().any(|name| thread.starts_with(name))
 }
 
 #[test]

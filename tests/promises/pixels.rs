@@ -1,4 +1,5 @@
-//! Every frame that a reader saw is FFmpeg's, to the bit, and at real-time pace none is missing.
+//! Every frame that a reader saw is FFmpeg's, to the bit, and at real-time pace none is missing, but for those that the
+//! service counts as dropped since the machine had no time for them.
 
 use std::process::{Command, Stdio};
 
@@ -9,6 +10,8 @@ use vas_tests::clip::Clip;
 use vas_tests::service::{Service, frames};
 
 const FRAMES: u32 = 60;
+/// Why a frame may be missing: a machine that is busy with other tests does not decode or copy it in time.
+const BUSY: [&str; 2] = ["overload", "in_flight"];
 
 fn clip(
     encoder: &'static str,
@@ -21,7 +24,7 @@ fn clip(
 
 /// Plays the clip through a camera and compares what a reader saw. `transport` as in the config.
 fn check(clip: Clip, expected: &[String], transport: &str) {
-    let camera = Camera::start(&[&clip.make()], ",once");
+    let camera = Camera::start(&[&clip.make()], "");
     let url = camera.url();
     let config =
         format!("[[camera]]\nid = \"cam\"\nurl = \"{url}\"\ntransport = \"{transport}\"\n");
@@ -37,24 +40,34 @@ fn check(clip: Clip, expected: &[String], transport: &str) {
     let reader = service.watch("cam", &["--md5", "--count", "30", "--timeout", "30"]);
     let seen = reader.outcome();
     assert!(seen.status.success(), "{}\n{}", String::from_utf8_lossy(&seen.stderr), service.log());
-    compare(&clip, &frames(&seen), expected, &service);
+    compare(&clip, &frames(&seen), expected, &mut service);
     let seen = python.outcome();
     assert!(seen.status.success(), "reader.py: {:?}\n{}", seen.status, service.log());
-    compare(&clip, &frames(&seen), expected, &service);
+    compare(&clip, &frames(&seen), expected, &mut service);
 }
 
-fn compare(clip: &Clip, seen: &[Value], expected: &[String], service: &Service) {
+fn compare(clip: &Clip, seen: &[Value], expected: &[String], service: &mut Service) {
     assert!(seen.len() >= 20, "{clip:?}: {} frames", seen.len());
-    let md5 = |frame: &Value| frame["md5"].as_str().unwrap().to_owned();
-    let first = md5(&seen[0]);
-    let start = expected.iter().position(|e| *e == first);
-    let start = start.unwrap_or_else(|| panic!("{clip:?}: the first frame is none of FFmpeg's"));
+    let mut missing = 0;
+    let mut last = None;
     for (i, frame) in seen.iter().enumerate() {
-        // In FFmpeg's order and without a gap.
-        let place = expected.iter().position(|e| *e == md5(frame));
-        let why = || format!("{clip:?}: frame {i} after {start}: {frame} {:?}", service.status());
-        assert_eq!(place, Some(start + i), "{}", why());
+        let why = || format!("{clip:?}: frame {i}: {frame} {:?}", service.status());
+        let md5 = frame["md5"].as_str().unwrap();
+        let place = expected.iter().position(|e| e == md5);
+        let place = place.unwrap_or_else(|| panic!("none of FFmpeg's: {}", why()));
+        // In FFmpeg's order; the clip is played again and again.
+        let step = last.map_or(1, |last| (place + expected.len() - last) % expected.len());
+        assert_ne!(step, 0, "the same picture again: {}", why());
+        missing += step as u64 - 1;
+        last = Some(place);
         assert!(!frame["corrupt"].as_bool().unwrap());
+    }
+    if missing > 0 {
+        let what = format!("reason for {missing} frames that are missing: {clip:?}");
+        service.until(&what, |camera| {
+            let dropped = BUSY.map(|why| camera["dropped"][why].as_u64().unwrap());
+            dropped.iter().sum::<u64>() >= missing
+        });
     }
 }
 

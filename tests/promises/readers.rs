@@ -85,8 +85,9 @@ fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
     let alone_end = settle(&mut service, alone.received + WINDOW);
     assert_eq!(alone_end.exported, 0, "nobody reads yet: {alone_end:?}");
 
-    let attach =
-        || vas_frame::Reader::open(&service.dir(), &CameraId::new("cam").unwrap()).unwrap();
+    let attach = || {
+        vas_frame::Reader::options().dir(service.dir()).open(CameraId::new("cam").unwrap()).unwrap()
+    };
     let (_never_reads, mut newest) = (attach(), attach());
     let watch = || {
         let mut reader = Reader(service.watch("cam", &["--timeout", "60"]));

@@ -3,6 +3,8 @@
 //! Each waits for frames and copies them out, as a model's process would. A line on standard input is answered by
 //! a line of JSON, the frames of each camera so far; its end ends the process.
 
+#![forbid(unsafe_code)]
+
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,13 +43,11 @@ fn main() {
 fn read(dir: &Path, camera: &CameraId, count: &AtomicU64) {
     let mut image = Nv12Image::default();
     loop {
-        let Ok(mut reader) = Reader::open(dir, camera) else {
+        let Ok(mut reader) = Reader::options().dir(dir).timeout(PATIENCE).open(camera) else {
             std::thread::sleep(LOOK_EVERY);
             continue;
         };
-        let mut last = 0;
-        while let Ok(frame) = reader.newer_than(last, PATIENCE) {
-            last = frame.meta().frame_id;
+        while let Ok(frame) = reader.newer() {
             if frame.copy_if_valid(&mut image).is_ok() {
                 count.fetch_add(1, Ordering::Relaxed);
             }

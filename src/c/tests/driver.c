@@ -9,6 +9,8 @@
  *   newer N ID TIMEOUT_MS
  *   newer_if N ID TIMEOUT_MS M   wanted are the frames whose id is a multiple of M
  *   next N ID TIMEOUT_MS
+ *   follow N                     the next one from where the reader is
+ *   cursor                       where it is
  *   valid N
  *   copy N ROOM                  into a buffer of ROOM bytes, 0: of as many as it takes
  *   view N                       its pixels out of shared memory
@@ -111,7 +113,10 @@ static vas_frame *place(const char *n)
 static void do_open(char **a)
 {
     vas_reader_close(reader);
-    say_status(vas_reader_open(a[0], a[1], strtod(a[2], NULL), &reader));
+    vas_options options = VAS_OPTIONS_INIT;
+    options.dir = a[0];
+    options.max_fps = strtod(a[2], NULL);
+    say_status(vas_reader_open(a[1], &options, &reader));
 }
 
 static void do_close(char **a)
@@ -128,18 +133,37 @@ static void do_latest(char **a)
     say_frame(vas_reader_latest(reader, frame), frame);
 }
 
+/* From which id on, and for how long, the next call is to wait. */
+static void aim(char **a)
+{
+    vas_reader_seek(reader, number(a[1]));
+    vas_reader_set_timeout(reader, strtoll(a[2], NULL, 10));
+}
+
 static void do_newer(char **a)
 {
     vas_frame *frame = place(a[0]);
-    int64_t timeout_ms = strtoll(a[2], NULL, 10);
-    say_frame(vas_reader_newer_than(reader, number(a[1]), timeout_ms, frame), frame);
+    aim(a);
+    say_frame(vas_reader_newer(reader, frame), frame);
 }
 
 static void do_next(char **a)
 {
     vas_frame *frame = place(a[0]);
-    int64_t timeout_ms = strtoll(a[2], NULL, 10);
-    say_frame(vas_reader_next_after(reader, number(a[1]), timeout_ms, frame), frame);
+    aim(a);
+    say_frame(vas_reader_next(reader, frame), frame);
+}
+
+static void do_follow(char **a)
+{
+    vas_frame *frame = place(a[0]);
+    say_frame(vas_reader_next(reader, frame), frame);
+}
+
+static void do_cursor(char **a)
+{
+    (void)a;
+    printf("%" PRIu64 "\n", vas_reader_cursor(reader));
 }
 
 struct judge {
@@ -158,8 +182,9 @@ static bool is_multiple(const vas_meta *meta, void *context)
 static void do_newer_if(char **a)
 {
     struct judge judge = {.multiple = number(a[3])};
-    vas_status status = vas_reader_newer_than_if(reader, number(a[1]), strtoll(a[2], NULL, 10),
-                                                 is_multiple, &judge, place(a[0]));
+    vas_frame *frame = place(a[0]);
+    aim(a);
+    vas_status status = vas_reader_newer_if(reader, is_multiple, &judge, frame);
     printf("%s judged%s\n", name_of(status), judge.judged);
 }
 
@@ -215,9 +240,10 @@ static void do_race(char **a)
     unsigned char *nv12 = NULL;
     vas_frame frame = {0};
     vas_status status = VAS_OK;
+    vas_reader_seek(reader, 0);
+    vas_reader_set_timeout(reader, 60000);
     for (; left > 0 && status == VAS_OK; left--) {
-        const uint64_t last = frame.meta.frame_id;
-        status = vas_reader_newer_than(reader, last, 60000, &frame);
+        status = vas_reader_newer(reader, &frame);
         const size_t size = frame.picture.tight_size;
         if (nv12 == NULL)
             nv12 = allocate(size);
@@ -241,7 +267,8 @@ static const struct command {
     {"open", 3, do_open},       {"close", 0, do_close}, {"latest", 1, do_latest},
     {"newer", 3, do_newer},     {"next", 3, do_next},   {"newer_if", 4, do_newer_if},
     {"valid", 1, do_valid},     {"copy", 2, do_copy},   {"view", 1, do_view},
-    {"release", 1, do_release}, {"race", 1, do_race},
+    {"release", 1, do_release}, {"race", 1, do_race},   {"follow", 1, do_follow},
+    {"cursor", 0, do_cursor},
 };
 
 static bool obey(char *line)

@@ -37,6 +37,23 @@ impl CudaError {
     }
 }
 
+/// Why this host can't use a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No driver is installed, or a container was not given it.
+    #[error("the NVIDIA driver's library libcuda.so.1 is not found")]
+    NoLibrary,
+    /// A driver that is too old, or something else under its name.
+    #[error("the NVIDIA driver's library has no {0}: it is too old, or not NVIDIA's")]
+    MissingSymbol(&'static str),
+    /// The driver finds no GPU, or none that this process may use.
+    #[error("the NVIDIA driver finds no GPU ({0})")]
+    NoDevice(CudaError),
+    /// The driver does not start.
+    #[error("the NVIDIA driver does not start: {0}")]
+    Failed(#[source] CudaError),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

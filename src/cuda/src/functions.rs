@@ -9,8 +9,8 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use cudarc::driver::sys::{CUDA_MEMCPY2D, CUcontext, CUevent, CUstream};
 
 use crate::error::CudaError;
+use crate::error::Unavailable;
 use crate::error::code::SUCCESS;
-use crate::probe::Unavailable;
 
 /// Declares the functions that are called, looked up together; each method makes the call.
 macro_rules! functions {

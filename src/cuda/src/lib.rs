@@ -11,6 +11,6 @@ mod error;
 mod functions;
 mod probe;
 
-pub use error::{CudaError, code};
+pub use error::{CudaError, Unavailable, code};
 pub use functions::Functions;
-pub use probe::{Driver, Unavailable};
+pub use probe::Driver;

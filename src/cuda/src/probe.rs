@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use cudarc::driver::sys;
 
-use crate::error::{CudaError, code};
+use crate::error::{CudaError, Unavailable, code};
 use crate::functions::Functions;
 
 /// What cudarc calls for contexts and streams, beside what is in the table; it would panic where one is missing.
@@ -19,23 +19,6 @@ const CALLED_BY_CUDARC: [&CStr; 8] = [
     c"cuCtxSynchronize",
     c"cuGetErrorString",
 ];
-
-/// Why this host can't use a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// No driver is installed, or a container was not given it.
-    #[error("the NVIDIA driver's library libcuda.so.1 is not found")]
-    NoLibrary,
-    /// A driver that is too old, or something else under its name.
-    #[error("the NVIDIA driver's library has no {0}: it is too old, or not NVIDIA's")]
-    MissingSymbol(&'static str),
-    /// The driver finds no GPU, or none that this process may use.
-    #[error("the NVIDIA driver finds no GPU ({0})")]
-    NoDevice(CudaError),
-    /// The driver does not start.
-    #[error("the NVIDIA driver does not start: {0}")]
-    Failed(#[source] CudaError),
-}
 
 /// The driver of this host, initialised, and known to have all that is called.
 #[derive(Clone, Copy, Debug)]

@@ -12,12 +12,31 @@ pub struct CameraId(Box<str>);
 /// A text that is no camera id, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no camera id ({why}): expected 1 to 63 of A-Z a-z 0-9 . _ -, not beginning with . or -"
+    "`{text}` is no camera id ({problem}): expected 1 to 63 of A-Z a-z 0-9 . _ -, not beginning with . or -"
 )]
 pub struct InvalidCameraId {
     /// What was given.
     pub text: String,
-    why: &'static str,
+    /// What is wrong with it.
+    pub problem: CameraIdProblem,
+}
+
+/// What keeps a text from being a camera id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CameraIdProblem {
+    /// It has no characters.
+    #[error("empty")]
+    Empty,
+    /// It has more than [`CameraId::MAX_LEN`] bytes.
+    #[error("too long")]
+    TooLong,
+    /// It begins with `.` or `-`.
+    #[error("begins with . or -")]
+    Start,
+    /// It has a character that no id has.
+    #[error("has another character")]
+    Character,
 }
 
 impl CameraId {
@@ -25,20 +44,31 @@ impl CameraId {
     pub const MAX_LEN: usize = 63;
 
     /// Checks and keeps an id.
+    ///
+    /// # Errors
+    /// [`InvalidCameraId`] when the text breaks the rule.
+    ///
+    /// ```
+    /// use vas_frame::{CameraId, CameraIdProblem};
+    ///
+    /// assert_eq!(CameraId::new("gate-1")?.as_str(), "gate-1");
+    /// assert_eq!(CameraId::new("../etc").unwrap_err().problem, CameraIdProblem::Start);
+    /// # Ok::<(), vas_frame::InvalidCameraId>(())
+    /// ```
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidCameraId> {
         let text = text.into();
-        let why = if text.is_empty() {
-            "empty"
+        let problem = if text.is_empty() {
+            CameraIdProblem::Empty
         } else if text.len() > Self::MAX_LEN {
-            "too long"
+            CameraIdProblem::TooLong
         } else if text.starts_with(['.', '-']) {
-            "begins with . or -"
+            CameraIdProblem::Start
         } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-            "has another character"
+            CameraIdProblem::Character
         } else {
             return Ok(Self(text.into()));
         };
-        Err(InvalidCameraId { text, why })
+        Err(InvalidCameraId { text, problem })
     }
 
     /// The id as text.
@@ -58,6 +88,12 @@ impl CameraId {
 impl fmt::Display for CameraId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for CameraId {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 

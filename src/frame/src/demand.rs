@@ -18,6 +18,14 @@ impl MaxFps {
     /// A rate of `num / den` frames a second. `None` for no rate at all and above a million.
     ///
     /// Rounding up never states less than is wanted: 30000/1001 becomes 29.971.
+    ///
+    /// ```
+    /// use vas_frame::{MaxFps, Reader};
+    ///
+    /// let rate = MaxFps::new(30_000, 1001).expect("neither is zero");
+    /// assert_eq!(rate.millihertz(), 29_971);
+    /// let options = Reader::options().max_rate(rate);
+    /// ```
     #[must_use]
     pub fn new(num: u32, den: u32) -> Option<Self> {
         if num == 0 || den == 0 {
@@ -40,9 +48,10 @@ pub(crate) fn byte_of(max: Option<MaxFps>) -> u64 {
 }
 
 /// What all readers of a camera ask for together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Demanded {
     /// Nobody is there.
+    #[default]
     Nothing,
     /// Every frame is wanted: somebody says so, or more rates are stated than are looked at.
     EveryFrame,

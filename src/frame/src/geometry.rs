@@ -1,6 +1,6 @@
 //! The shape of a picture in a slot, and what it costs.
 
-use crate::colour::Colour;
+use crate::color::Color;
 
 /// Largest width or height of a picture, in pixels (8K is 7680x4320).
 pub const MAX_SIDE: u32 = 16_384;
@@ -16,7 +16,7 @@ const PAGE: u64 = 4096;
 pub struct Geometry {
     width: u32,
     height: u32,
-    colour: Colour,
+    color: Color,
     bit_depth: u8,
 }
 
@@ -32,15 +32,26 @@ pub struct InvalidGeometry {
 
 impl Geometry {
     /// A visible picture of `width` x `height` pixels, whose source had `bit_depth` bits a sample.
+    ///
+    /// # Errors
+    /// [`InvalidGeometry`] when a side is 0 or above [`MAX_SIDE`].
+    ///
+    /// ```
+    /// use vas_frame::{Color, Geometry};
+    ///
+    /// let geometry = Geometry::new(1366, 768, Color::default(), 8)?;
+    /// assert_eq!((geometry.stride(), geometry.tight_bytes()), (1408, 1366 * 768 * 3 / 2));
+    /// # Ok::<(), vas_frame::InvalidGeometry>(())
+    /// ```
     pub fn new(
         width: u32,
         height: u32,
-        colour: Colour,
+        color: Color,
         bit_depth: u8,
     ) -> Result<Self, InvalidGeometry> {
         let sides = 1..=MAX_SIDE;
         if sides.contains(&width) && sides.contains(&height) {
-            Ok(Self { width, height, colour, bit_depth })
+            Ok(Self { width, height, color, bit_depth })
         } else {
             Err(InvalidGeometry { width, height })
         }
@@ -60,8 +71,8 @@ impl Geometry {
 
     /// Colour description.
     #[must_use]
-    pub fn colour(&self) -> Colour {
-        self.colour
+    pub fn color(&self) -> Color {
+        self.color
     }
 
     /// Bits a sample in the source; slots hold 8.
@@ -119,7 +130,7 @@ mod tests {
     use super::*;
 
     fn geometry(width: u32, height: u32) -> Geometry {
-        Geometry::new(width, height, Colour::default(), 8).unwrap()
+        Geometry::new(width, height, Color::default(), 8).unwrap()
     }
 
     #[test]
@@ -145,7 +156,7 @@ mod tests {
         let g = geometry(MAX_SIDE, MAX_SIDE);
         assert_eq!(g.uv_offset(), 1 << 28);
         for (w, h) in [(0, 1), (1, 0), (MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)] {
-            assert!(Geometry::new(w, h, Colour::default(), 8).is_err());
+            assert!(Geometry::new(w, h, Color::default(), 8).is_err());
         }
     }
 }

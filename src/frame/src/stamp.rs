@@ -1,6 +1,9 @@
 //! What is known of a frame, beside its pixels.
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::clock::monotonic_ns;
 
 /// Which decoder made a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,7 +55,15 @@ pub enum Loss {
     Unknown,
 }
 
-/// The integrity word of a frame.
+/// The integrity word of a frame: a frame is exact, or it is marked here.
+///
+/// ```
+/// use vas_frame::{Flags, Loss};
+///
+/// let flags = Flags::KEY.with(Flags::AFTER_LOSS, true);
+/// assert!(flags.contains(Flags::KEY) && !flags.contains(Flags::CORRUPT));
+/// assert_eq!(flags.loss(), Loss::AfterLoss);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Flags(u32);
 
@@ -107,7 +118,42 @@ impl Flags {
     }
 }
 
-/// What the writer knows of a frame when it publishes it. Times are `CLOCK_MONOTONIC` nanoseconds.
+/// A width and a height, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Size {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+/// How much of the decoded picture is cropped away before the visible part begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Crop {
+    /// Columns at the left edge.
+    pub left: u32,
+    /// Rows at the top edge.
+    pub top: u32,
+}
+
+/// A rectangle within a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Rect {
+    /// Its leftmost column.
+    pub x: u32,
+    /// Its topmost row.
+    pub y: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+/// What the writer knows of a frame when it publishes it: the argument of
+/// [`ClaimedSlot::publish`](crate::ClaimedSlot::publish).
+///
+/// Times are `CLOCK_MONOTONIC` nanoseconds, as [`monotonic_ns`](crate::monotonic_ns) gives them. Readers get the
+/// same values as fields of [`FrameMeta`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stamp {
     /// Rises with every frame of a camera, across epochs and writers; gaps are frames not exported.
@@ -125,45 +171,91 @@ pub struct Stamp {
     /// Integrity.
     pub flags: Flags,
     /// Size of the decoded picture before cropping.
-    pub coded: (u32, u32),
-    /// Columns and rows cropped away left and top.
-    pub crop: (u32, u32),
+    pub coded: Size,
+    /// What cropping takes away at the left and at the top.
+    pub crop: Crop,
     /// The decoder.
     pub decoder: Decoder,
 }
 
 /// All that a reader learns of a frame without touching its pixels.
+///
+/// Times are `CLOCK_MONOTONIC` nanoseconds, but for [`pts_ns`](Self::pts_ns) and
+/// [`wall_clock_ns`](Self::wall_clock_ns), which are the camera's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameMeta {
-    /// What the writer knew when it published.
-    pub stamp: Stamp,
-    /// When it was published (`CLOCK_MONOTONIC`, nanoseconds).
-    pub published_ns: u64,
-    /// The slot is not written again before this time (`CLOCK_MONOTONIC`, nanoseconds).
-    pub reuse_not_before_ns: u64,
-    /// The epoch it belongs to: one size, format, colour and writer.
+    /// Rises with every frame of a camera, across epochs and writers; gaps are frames not exported.
+    pub frame_id: u64,
+    /// The epoch that the frame belongs to: one size, format, colour and writer.
     pub epoch: u64,
+    /// Presentation time on the camera's own time line, in nanoseconds; `None` when it gave none.
+    pub pts_ns: Option<i64>,
+    /// When the frame's first packet arrived. [`age`](Self::age) counts from it.
+    pub arrival_ns: u64,
+    /// When the decoder gave the frame out.
+    pub decoded_ns: u64,
+    /// The time by which frames keep the distance of a rate limit.
+    pub gate_ns: u64,
+    /// When the frame was published.
+    pub published_ns: u64,
+    /// The slot is not written again before this time.
+    pub reuse_not_before_ns: u64,
+    /// The camera's own wall clock for this frame as Unix time in nanoseconds, when it states one.
+    pub wall_clock_ns: Option<i64>,
+    /// Integrity.
+    pub flags: Flags,
     /// Visible width in pixels.
     pub width: u32,
     /// Visible height in pixels.
     pub height: u32,
-    /// Rectangle of the slot's picture that the camera's picture fills: x, y, width, height.
-    pub content: (u32, u32, u32, u32),
+    /// Size of the decoded picture before cropping.
+    pub coded: Size,
+    /// What cropping took away at the left and at the top.
+    pub crop: Crop,
+    /// The part of the slot's picture that the camera's picture fills.
+    pub content: Rect,
+    /// The decoder.
+    pub decoder: Decoder,
 }
 
 impl FrameMeta {
-    /// Nanoseconds since the frame's first packet arrived.
+    /// How long ago the frame's first packet arrived.
+    ///
+    /// It is what a reader adds to everything that happened before: call it when the frame is used.
     #[must_use]
-    pub fn age_ns(&self) -> u64 {
-        crate::clock::monotonic_ns().saturating_sub(self.stamp.arrival_ns)
+    pub fn age(&self) -> Duration {
+        Duration::from_nanos(monotonic_ns().saturating_sub(self.arrival_ns))
+    }
+
+    /// What the writer knew of the frame when it published it.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            frame_id: self.frame_id,
+            pts_ns: self.pts_ns,
+            arrival_ns: self.arrival_ns,
+            decoded_ns: self.decoded_ns,
+            gate_ns: self.gate_ns,
+            wall_clock_ns: self.wall_clock_ns,
+            flags: self.flags,
+            coded: self.coded,
+            crop: self.crop,
+            decoder: self.decoder,
+        }
     }
 }
 
-impl std::ops::Deref for FrameMeta {
-    type Target = Stamp;
-
-    fn deref(&self) -> &Stamp {
-        &self.stamp
+/// The one place where a frame's stamp for the gate is made: what [`vas_gate::decide()`] judges and
+/// [`vas_gate::State::dispatched`] records.
+#[cfg(feature = "gate")]
+impl From<&FrameMeta> for vas_gate::Stamp {
+    fn from(meta: &FrameMeta) -> Self {
+        Self {
+            epoch: meta.epoch,
+            frame_id: meta.frame_id,
+            gate_ns: meta.gate_ns,
+            published_ns: meta.published_ns,
+        }
     }
 }
 

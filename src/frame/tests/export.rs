@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, Demanded, ExportError, ExportRoot, Flags, Geometry,
-    MaxFps, Notifier, Nv12Image, OpenError, OpenRing, Range, ReadError, Reader, Refused,
-    RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Color, Crop, Demanded, ExportError, ExportRoot, Flags, Frame,
+    FrameRate, Geometry, MaxFps, Notifier, Nv12Image, OpenError, OpenRing, Range, ReadError,
+    Reader, Rect, Refused, RingOptions, RingWriter, Size, Stamp, WriterEnd, monotonic_ns,
 };
 
 const NO_WAIT: Duration = Duration::ZERO;
@@ -36,8 +36,13 @@ impl Rig {
         CameraExport::claim(&root, &camera(), &self.notifier)
     }
 
+    /// What a second writer is told.
+    fn held(&self) -> Box<dyn std::error::Error> {
+        Box::new(self.claim().unwrap_err())
+    }
+
     fn reader(&self) -> Reader {
-        Reader::open(self.path(), &camera()).unwrap()
+        Reader::options().dir(self.path()).open(camera()).unwrap()
     }
 }
 
@@ -46,12 +51,16 @@ fn camera() -> CameraId {
 }
 
 fn geometry(width: u32, height: u32) -> Geometry {
-    let colour = Colour { range: Range::Full, matrix: 1, ..Colour::default() };
-    Geometry::new(width, height, colour, 8).unwrap()
+    let color = Color { range: Range::Full, matrix: 1, ..Color::default() };
+    Geometry::new(width, height, color, 8).unwrap()
 }
 
 fn options(slots: u32, lease_ms: u64) -> RingOptions {
-    RingOptions { slots, lease_ns: lease_ms * 1_000_000, frame_rate: (25, 1) }
+    RingOptions {
+        slots,
+        lease: Duration::from_millis(lease_ms),
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    }
 }
 
 fn open(export: &mut CameraExport, geometry: Geometry, options: RingOptions) -> RingWriter {
@@ -97,17 +106,17 @@ fn what_is_published_is_what_is_read() {
         gate_ns: 13,
         wall_clock_ns: Some(1_700_000_000_000_000_000),
         flags: Flags::KEY.with(Flags::LOSS_UNKNOWN, true),
-        coded: (48, 32),
-        crop: (1, 2),
+        coded: Size { width: 48, height: 32 },
+        crop: Crop { left: 1, top: 2 },
         decoder: vas_frame::Decoder::Software,
     };
     let published = slot.publish(&stamp);
 
     let frame = reader.latest().unwrap();
-    assert_eq!(frame.meta().stamp, stamp);
+    assert_eq!(frame.meta().stamp(), stamp);
     assert_eq!(frame.meta().published_ns, published);
     assert_eq!((frame.meta().width, frame.meta().height), (33, 17));
-    assert_eq!(frame.meta().content, (0, 0, 33, 17));
+    assert_eq!(frame.meta().content, Rect { x: 0, y: 0, width: 33, height: 17 });
     assert_eq!(frame.geometry(), geometry(33, 17));
     let mut image = Nv12Image::default();
     frame.copy_if_valid(&mut image).unwrap();
@@ -140,15 +149,18 @@ fn pages_outlive_their_rings_and_know_when_they_are_left() {
 #[test]
 fn a_reader_before_the_first_ring_and_frame_is_told_not_yet() {
     let rig = Rig::new();
-    assert!(matches!(Reader::open(rig.path(), &camera()), Err(OpenError::NoCamera { .. })));
+    assert!(matches!(
+        Reader::options().dir(rig.path()).open(camera()),
+        Err(OpenError::NoCamera { .. })
+    ));
     let mut export = rig.claim().unwrap();
     let mut reader = rig.reader();
     assert!(matches!(reader.latest(), Err(ReadError::NotYet { .. })));
     let mut writer = open(&mut export, geometry(16, 16), options(2, 0));
-    assert!(matches!(reader.newer_than(0, NO_WAIT), Err(ReadError::NotYet { .. })));
+    assert!(matches!(reader.seek(0).set_timeout(NO_WAIT).newer(), Err(ReadError::NotYet { .. })));
     publish(&mut writer, 1).unwrap();
     assert_eq!(reader.latest().unwrap().meta().frame_id, 1);
-    assert!(matches!(reader.newer_than(1, NO_WAIT), Err(ReadError::TimedOut { .. })));
+    assert!(matches!(reader.seek(1).set_timeout(NO_WAIT).newer(), Err(ReadError::TimedOut { .. })));
 }
 
 #[test]
@@ -162,11 +174,11 @@ fn what_was_published_before_a_pause_is_of_any_age() {
     writer.pause();
     let mut late = rig.reader();
     assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })));
-    assert!(matches!(late.newer_than(0, NO_WAIT), Err(ReadError::TimedOut { .. })));
+    assert!(matches!(late.seek(0).set_timeout(NO_WAIT).newer(), Err(ReadError::TimedOut { .. })));
     publish(&mut writer, 5).unwrap();
     writer.resume(5);
     for reader in [&mut early, &mut late, &mut rig.reader()] {
-        assert_eq!(reader.next_after(0, LONG).unwrap().meta().frame_id, 5);
+        assert_eq!(reader.seek(0).set_timeout(LONG).next().unwrap().meta().frame_id, 5);
     }
 }
 
@@ -184,16 +196,16 @@ fn a_slot_that_is_given_up_and_a_quiet_camera_are_pauses() {
     writer.resume(2);
     assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "none came since");
     publish(&mut writer, 2).unwrap();
-    assert_eq!(rig.reader().next_after(0, NO_WAIT).unwrap().meta().frame_id, 2);
+    assert_eq!(rig.reader().seek(0).set_timeout(NO_WAIT).next().unwrap().meta().frame_id, 2);
     let newest_ns = rig.reader().latest().unwrap().meta().published_ns;
-    export.pause_if_quiet(newest_ns + 499, 500);
+    export.pause_if_quiet(newest_ns + 499, Duration::from_nanos(500));
     assert_eq!(rig.reader().latest().unwrap().meta().frame_id, 2, "not quiet for so long");
-    export.pause_if_quiet(newest_ns + 500, 500);
+    export.pause_if_quiet(newest_ns + 500, Duration::from_nanos(500));
     assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "quiet");
     // The next frame ends it, as the writer resumes with each.
     writer.resume(3);
     publish(&mut writer, 3).unwrap();
-    assert_eq!(rig.reader().next_after(0, NO_WAIT).unwrap().meta().frame_id, 3);
+    assert_eq!(rig.reader().seek(0).set_timeout(NO_WAIT).next().unwrap().meta().frame_id, 3);
 }
 
 #[test]
@@ -202,7 +214,7 @@ fn readers_are_seen_while_they_are_there() {
     let mut export = rig.claim().unwrap();
     assert_eq!(export.demanded(), Demanded::Nothing);
     let five = MaxFps::new(5, 1);
-    let slow = Reader::open_for(rig.path(), &camera(), five).unwrap();
+    let slow = Reader::options().dir(rig.path()).max_rate(five.unwrap()).open(camera()).unwrap();
     assert_eq!(export.demanded(), Demanded::Rates(vec![five.unwrap()]));
     let fast = rig.reader();
     assert_eq!(export.demanded(), Demanded::EveryFrame);
@@ -276,18 +288,18 @@ fn newest_for_those_who_skip_oldest_for_those_who_do_not() {
     for id in 1..=6 {
         publish(&mut writer, id).unwrap();
     }
-    assert_eq!(reader.newer_than(0, NO_WAIT).unwrap().meta().frame_id, 6);
+    assert_eq!(reader.seek(0).set_timeout(NO_WAIT).newer().unwrap().meta().frame_id, 6);
     let ids = |reader: &mut Reader| {
         let mut last = 0;
         std::iter::from_fn(|| {
-            last = reader.next_after(last, NO_WAIT).ok()?.meta().frame_id;
+            last = reader.seek(last).set_timeout(NO_WAIT).next().ok()?.meta().frame_id;
             Some(last)
         })
         .collect::<Vec<_>>()
     };
     assert_eq!(ids(&mut reader), [3, 4, 5, 6]);
     let mut judged = Vec::new();
-    let refused = reader.newer_than_if(0, NO_WAIT, |meta| {
+    let refused = reader.seek(0).set_timeout(NO_WAIT).newer_if(|meta| {
         judged.push(meta.frame_id);
         false
     });
@@ -312,7 +324,7 @@ fn an_overwritten_frame_is_refused() {
     assert!(image.data().is_empty());
     // A slot that is given up holds nothing, and the older frame stays.
     drop(claimed);
-    assert_eq!(reader.newer_than(0, NO_WAIT).unwrap().meta().frame_id, 2);
+    assert_eq!(reader.seek(0).set_timeout(NO_WAIT).newer().unwrap().meta().frame_id, 2);
 }
 
 #[test]
@@ -358,7 +370,8 @@ fn a_lease_is_kept_and_the_newest_frame_is_dropped_instead() {
     for id in 1..=3 {
         publish(&mut writer, id).unwrap();
     }
-    let held: Vec<_> = (0..3).map(|id| reader.next_after(id, NO_WAIT).unwrap()).collect();
+    let held: Vec<_> =
+        (0..3).map(|id| reader.seek(id).set_timeout(NO_WAIT).next().unwrap()).collect();
     assert_eq!(publish(&mut writer, 4).unwrap_err(), Refused::Lease);
     assert!(held.iter().all(vas_frame::Frame::still_valid));
     let until = held[0].meta().reuse_not_before_ns;
@@ -376,14 +389,14 @@ fn readers_follow_a_larger_and_a_smaller_picture() {
     let mut writer = open(&mut export, geometry(64, 64), options(4, 0));
     let mut reader = rig.reader();
     publish(&mut writer, 1).unwrap();
-    let old = reader.newer_than(0, LONG).unwrap();
+    let old = reader.seek(0).set_timeout(LONG).newer().unwrap();
 
     drop(writer);
     let mut writer = open(&mut export, geometry(640, 480), options(4, 0));
     assert!(old.still_valid(), "growth leaves the old ring readable");
     assert_eq!(export.retired_bytes(), 4 * 8192);
     publish(&mut writer, 2).unwrap();
-    let grown = reader.newer_than(1, LONG).unwrap();
+    let grown = reader.seek(1).set_timeout(LONG).newer().unwrap();
     assert_eq!((grown.meta().frame_id, grown.meta().width), (2, 640));
     assert!(grown.meta().epoch > old.meta().epoch);
 
@@ -391,7 +404,7 @@ fn readers_follow_a_larger_and_a_smaller_picture() {
     let mut writer = open(&mut export, geometry(32, 32), options(4, 0));
     assert!(!grown.still_valid(), "the pages are used again");
     publish(&mut writer, 3).unwrap();
-    let small = reader.newer_than(2, LONG).unwrap();
+    let small = reader.seek(2).set_timeout(LONG).newer().unwrap();
     assert_eq!((small.meta().frame_id, small.meta().width), (3, 32));
     let mut image = Nv12Image::default();
     small.copy_if_valid(&mut image).unwrap();
@@ -406,7 +419,7 @@ fn the_last_frame_before_a_change_of_size_is_not_missed() {
     let mut writer = Some(open(&mut export, geometry(64, 64), options(4, 0)));
     let mut reader = rig.reader();
     publish(writer.as_mut().unwrap(), 1).unwrap();
-    let found = reader.newer_than_if(0, NO_WAIT, |meta| {
+    let found = reader.seek(0).set_timeout(NO_WAIT).newer_if(|meta| {
         let Some(mut old) = writer.take() else { return true };
         publish(&mut old, meta.frame_id + 1).unwrap();
         drop(old);
@@ -450,22 +463,29 @@ fn a_clean_stop_leaves_nothing_and_is_told() {
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
     publish(&mut writer, 1).unwrap();
     let mut reader = rig.reader();
-    assert_eq!(reader.next_after(0, LONG).err().map(|e| e.to_string()), None);
+    assert_eq!(reader.seek(0).set_timeout(LONG).next().err().map(|e| e.to_string()), None);
     drop(writer);
     drop(export);
     assert_eq!(std::fs::read_dir(rig.path()).unwrap().count(), 0);
-    let gone = reader.newer_than(1, LONG).unwrap_err();
-    assert!(matches!(gone, ReadError::WriterGone { how: "stopped", .. }), "{gone}");
+    let gone = reader.seek(1).set_timeout(LONG).newer().unwrap_err();
+    assert!(matches!(gone, ReadError::WriterGone { how: WriterEnd::Stopped, .. }), "{gone}");
     // Until the next writer comes that is what there is to say.
-    for gone in [reader.newer_than(1, NO_WAIT), reader.latest(), reader.next_after(1, NO_WAIT)] {
-        assert!(matches!(gone, Err(ReadError::WriterGone { how: "stopped", .. })), "{gone:?}");
+    for gone in [
+        reader.seek(1).set_timeout(NO_WAIT).newer(),
+        reader.latest(),
+        reader.seek(1).set_timeout(NO_WAIT).next(),
+    ] {
+        assert!(
+            matches!(gone, Err(ReadError::WriterGone { how: WriterEnd::Stopped, .. })),
+            "{gone:?}"
+        );
     }
     let mut export = rig.claim().unwrap();
     let first = export.first_frame_id();
     assert!(first > 1, "frame ids rise across writers");
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
     publish(&mut writer, first).unwrap();
-    assert_eq!(reader.newer_than(1, LONG).unwrap().meta().frame_id, first);
+    assert_eq!(reader.seek(1).set_timeout(LONG).newer().unwrap().meta().frame_id, first);
 }
 
 #[test]
@@ -515,11 +535,11 @@ fn other_layouts_are_refused_in_words() {
         let mut bad = good.clone();
         bad[at..at + 4].copy_from_slice(&bytes);
         std::fs::write(&meta, &bad).unwrap();
-        let error = Reader::open(rig.path(), &camera()).unwrap_err().to_string();
+        let error = Reader::options().dir(rig.path()).open(camera()).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
     std::fs::write(&meta, &good[..100]).unwrap();
-    let error = Reader::open(rig.path(), &camera()).unwrap_err().to_string();
+    let error = Reader::options().dir(rig.path()).open(camera()).unwrap_err().to_string();
     assert!(error.contains("100 bytes long"), "{error}");
 }
 
@@ -531,9 +551,13 @@ fn no_frame_is_above_the_highest_id() {
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
     let mut reader = rig.reader();
     publish(&mut writer, u64::MAX).unwrap();
-    assert_eq!(reader.next_after(u64::MAX - 1, NO_WAIT).unwrap().meta().frame_id, u64::MAX);
-    for read in [Reader::next_after, Reader::newer_than] {
-        assert!(matches!(read(&mut reader, u64::MAX, NO_WAIT), Err(ReadError::TimedOut { .. })));
+    assert_eq!(
+        reader.seek(u64::MAX - 1).set_timeout(NO_WAIT).next().unwrap().meta().frame_id,
+        u64::MAX
+    );
+    for read in [Reader::next, Reader::newer] {
+        reader.seek(u64::MAX).set_timeout(NO_WAIT);
+        assert!(matches!(read(&mut reader), Err(ReadError::TimedOut { .. })));
     }
 }
 
@@ -545,7 +569,7 @@ fn epochs_without_end_do_not_keep_a_reader_past_its_time() {
     let mut reader = rig.reader();
     publish(writer.as_mut().unwrap(), 1).unwrap();
     let mut epochs = 0;
-    let late = reader.newer_than_if(0, NO_WAIT, |meta| {
+    let late = reader.seek(0).set_timeout(NO_WAIT).newer_if(|meta| {
         epochs += 1;
         assert!(epochs < 100, "the reader is kept");
         writer = None;
@@ -569,7 +593,10 @@ fn a_planted_fifo_keeps_neither_reader_nor_writer() {
     plant("readers");
     rig.reader();
     plant("frame.meta");
-    assert!(matches!(Reader::open(rig.path(), &camera()), Err(OpenError::Format { .. })));
+    assert!(matches!(
+        Reader::options().dir(rig.path()).open(camera()),
+        Err(OpenError::Format { .. })
+    ));
     std::fs::remove_file(dir.join("readers")).unwrap();
     let mut export = rig.claim().unwrap();
     open(&mut export, geometry(16, 16), options(4, 0));
@@ -588,7 +615,10 @@ fn waiting_readers_are_woken_few_or_many() {
             scope.spawn(move || {
                 for id in 1..=20 {
                     turn.wait();
-                    assert_eq!(reader.newer_than(id - 1, LONG).unwrap().meta().frame_id, id);
+                    assert_eq!(
+                        reader.seek(id - 1).set_timeout(LONG).newer().unwrap().meta().frame_id,
+                        id
+                    );
                     turn.wait();
                 }
             });
@@ -599,4 +629,66 @@ fn waiting_readers_are_woken_few_or_many() {
             turn.wait();
         }
     });
+}
+
+#[test]
+fn the_cursor_is_the_frame_that_was_given_last() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let mut reader = Reader::options().dir(rig.path()).timeout(NO_WAIT).open("gate").unwrap();
+    let timed_out =
+        |read: Result<Frame, ReadError>| matches!(read, Err(ReadError::TimedOut { .. }));
+    (1..=3).for_each(|id| publish(&mut writer, id).unwrap());
+    assert_eq!(reader.cursor(), 0);
+    assert_eq!((reader.next().unwrap().id(), reader.next().unwrap().id()), (1, 2));
+    assert_eq!((reader.newer().unwrap().id(), reader.cursor()), (3, 3));
+    assert!(timed_out(reader.next()) && timed_out(reader.newer()));
+    assert_eq!(reader.latest().unwrap().id(), 3, "as often as one likes");
+    publish(&mut writer, 4).unwrap();
+    // A frame that was not wanted is still there for others.
+    assert!(timed_out(reader.newer_if(|_| false)));
+    assert_eq!(reader.cursor(), 3);
+    assert_eq!(reader.latest().unwrap().id(), 4);
+    assert!(timed_out(reader.next()), "what `latest` gave was given");
+    assert_eq!(reader.seek(1).next().unwrap().id(), 2);
+    assert_eq!(reader.newer().unwrap().id(), 4);
+}
+
+#[test]
+fn options_that_can_not_be_are_refused_when_a_reader_is_opened() {
+    let rig = Rig::new();
+    let _export = rig.claim().unwrap();
+    let options = || Reader::options().dir(rig.path());
+    for fps in [0, 1_000_001] {
+        let refused = options().max_fps(fps).open("gate");
+        assert!(matches!(refused, Err(OpenError::MaxFps { fps: told }) if told == fps));
+    }
+    let refused = options().open("../gate").unwrap_err();
+    assert!(matches!(&refused, OpenError::CameraId(invalid) if invalid.text == "../gate"));
+    assert!(options().max_fps(1_000_000).open(String::from("gate")).is_ok());
+}
+
+/// A report that prints an error and then its sources says nothing twice.
+#[test]
+fn no_error_has_a_source_that_its_text_has() {
+    let rig = Rig::new();
+    let _export = rig.claim().unwrap();
+    std::fs::create_dir(rig.path().join("gate/frame.meta")).unwrap();
+    let format = Reader::options().dir(rig.path()).open("gate").unwrap_err();
+    let link = rig.path().join("link");
+    std::os::unix::fs::symlink("/", &link).unwrap();
+    let io = Reader::options().dir(rig.path()).open("link").unwrap_err();
+    let no_dir = ExportRoot::open(rig.path().join("none/none"), Access::default()).unwrap_err();
+    assert!(matches!(no_dir, ExportError::Io { .. }), "{no_dir}");
+    let errors: [Box<dyn std::error::Error>; 4] =
+        [Box::new(ReadError::Open(format)), Box::new(io), Box::new(no_dir), rig.held()];
+    for error in errors {
+        let text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            assert!(!text.contains(&cause.to_string()), "{text}: {cause}");
+            source = cause.source();
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! A reader with the gate gets its maximum, whatever the camera's rate, by metadata alone.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, FrameMeta, Geometry, Notifier, OpenRing,
-    ReadError, Reader, RingOptions, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Color, ExportRoot, FrameMeta, FrameRate, Geometry, Notifier,
+    OpenRing, ReadError, Reader, RingOptions, Stamp, monotonic_ns,
 };
 use vas_gate::{Limit, State, decide};
 
@@ -21,13 +22,8 @@ struct Model {
 }
 
 fn stamp(meta: &FrameMeta) -> vas_gate::Stamp {
-    vas_gate::Stamp {
-        epoch: meta.epoch,
-        frame_id: meta.frame_id,
-        gate_ns: meta.gate_ns,
-        // As if each had been published at its own time, and not as fast as this test can.
-        published_ns: meta.gate_ns,
-    }
+    // As if each had been published at its own time, and not as fast as this test can.
+    vas_gate::Stamp { published_ns: meta.gate_ns, ..meta.into() }
 }
 
 impl Model {
@@ -39,7 +35,7 @@ impl Model {
     fn look(&mut self) {
         let (state, limit) = (self.state, self.limit);
         let wanted = |meta: &FrameMeta| decide(&state, &limit, stamp(meta)).is_allow();
-        match self.reader.newer_than_if(self.last, Duration::ZERO, wanted) {
+        match self.reader.seek(self.last).set_timeout(Duration::ZERO).newer_if(wanted) {
             Ok(frame) => {
                 self.last = frame.meta().frame_id;
                 self.given.push(self.last);
@@ -58,13 +54,17 @@ fn readers_with_the_gate_get_their_maximum_each() {
     let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
     let notifier = Arc::new(Notifier::start().unwrap());
     let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
-    let options = RingOptions { slots: 4, lease_ns: 0, frame_rate: (30, 1) };
-    let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
+    let options = RingOptions {
+        slots: 4,
+        lease: Duration::ZERO,
+        frame_rate: Some(FrameRate { num: 30, den: 1 }),
+    };
+    let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
     let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
         panic!("no lease is in the way")
     };
     let mut models = [Limit::per_second(5, 1), Limit::per_second(7, 1), Limit::UNLIMITED]
-        .map(|limit| Model::new(Reader::open(dir.path(), &camera).unwrap(), limit));
+        .map(|limit| Model::new(Reader::options().dir(dir.path()).open(&camera).unwrap(), limit));
     // Two seconds at 30 a second, which pass as fast as they can be written: the frames' own time
     // counts, and no clock.
     for id in 1..=60 {

@@ -16,21 +16,21 @@ pub struct Stamp {
     /// [`Timeline`](crate::Timeline) said when it was admitted.
     pub gate_ns: u64,
     /// When it was published, in nanoseconds: the time of which no second holds more frames than the
-    /// maximum. Who judges before that (the tap) shows the time at which the frame was admitted, and
-    /// gets the same of that.
+    /// maximum. Before publication (in the tap) it is the time at which the frame was admitted, and the
+    /// maximum then holds for that time.
     pub published_ns: u64,
 }
 
 /// What a subscription remembers: the last frame dispatched to it, and in which 95ths of the last
-/// second there were others.
+/// second there were others. The default is that of a subscription without a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// Of what was told out of order, `published_ns` is the latest that there was.
+    /// Where dispatches were recorded out of order, `published_ns` is the latest of them.
     last: Stamp,
     recent: Recent,
 }
 
-/// The answer.
+/// The answer of [`decide()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// The subscription may have the frame.
@@ -89,9 +89,9 @@ impl State {
         recent: Recent::NONE,
     };
 
-    /// Takes down that a frame was dispatched.
+    /// Records a dispatch.
     ///
-    /// Of frames told out of order the latest stays: forgetting it could only allow too much.
+    /// Of dispatches that are recorded out of order the latest counts: forgetting it could only allow too much.
     pub const fn dispatched(&mut self, stamp: Stamp) {
         let last = self.last;
         let another_epoch = stamp.epoch > last.epoch;
@@ -180,7 +180,7 @@ impl Decision {
 }
 
 impl Allow {
-    /// All reasons.
+    /// Every reason to allow a frame.
     pub const ALL: [Self; 4] =
         [Self::Unlimited, Self::FirstFrame, Self::Elapsed, Self::NewTimeline];
 
@@ -197,7 +197,7 @@ impl Allow {
 }
 
 impl Skip {
-    /// All reasons.
+    /// Every reason to skip a frame.
     pub const ALL: [Self; 7] = [
         Self::InvalidLimit,
         Self::OldEpoch,

@@ -14,12 +14,20 @@ pub struct Rate {
     den: NonZeroU32,
 }
 
-/// A text that is no rate.
+/// A text that is no rate: no number, zero, or one that no fraction of two `u32` states exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidRate;
 
 impl Rate {
     /// `num / den` frames a second; `None` when either is zero.
+    ///
+    /// ```
+    /// use vas_gate::Rate;
+    ///
+    /// let rate = Rate::new(50, 2).expect("neither is zero");
+    /// assert_eq!((rate.num(), rate.den(), rate.interval_ns()), (25, 1, 40_000_000));
+    /// ```
     #[must_use]
     pub const fn new(num: u32, den: u32) -> Option<Self> {
         let (Some(whole_num), Some(whole_den)) = (NonZeroU32::new(num), NonZeroU32::new(den))

@@ -92,7 +92,7 @@ unsafe impl Sync for Stream {}
 impl Stream {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
         let mut raw = null_mut();
-        // SAFETY: the house rules; the place is ours.
+        // SAFETY: the house rules; the permit is ours.
         unsafe { gpu.functions.cuStreamCreate(&mut raw, NON_BLOCKING)? };
         Ok(Self { gpu: Arc::clone(gpu), raw })
     }
@@ -174,7 +174,7 @@ impl Drop for Stream {
     }
 }
 
-/// A place in a stream's order.
+/// A permit in a stream's order.
 pub(crate) struct Event {
     gpu: Arc<Gpu>,
     raw: CUevent,
@@ -186,7 +186,7 @@ unsafe impl Send for Event {}
 impl Event {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
         let mut raw = null_mut();
-        // SAFETY: the house rules; the place is ours.
+        // SAFETY: the house rules; the permit is ours.
         unsafe { gpu.functions.cuEventCreate(&mut raw, BLOCKING_WITHOUT_TIME)? };
         Ok(Self { gpu: Arc::clone(gpu), raw })
     }
@@ -265,7 +265,7 @@ unsafe impl Send for Staging {}
 impl Staging {
     pub(crate) fn new(gpu: &Arc<Gpu>, bytes: usize) -> Result<Self, CudaError> {
         let mut memory = null_mut();
-        // SAFETY: the house rules; the place is ours.
+        // SAFETY: the house rules; the permit is ours.
         unsafe { gpu.functions.cuMemAllocHost_v2(&mut memory, bytes)? };
         let memory = memory.cast::<u8>();
         // What was in it before is nobody's to see; and it is initialised from here on.

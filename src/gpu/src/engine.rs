@@ -1,7 +1,6 @@
 //! One GPU's engine, as its owner sees it.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -10,12 +9,15 @@ use cudarc::driver::CudaStream;
 use vas_cuda::{CudaError, Driver};
 use vas_frame::RingPages;
 
+use crate::copy_queue::CopyQueue;
 use crate::cuda::{Gpu, OnLost};
-use crate::entrance::Entrance;
+use crate::error::StartError;
 use crate::guard::{Guard, OnPanic};
-use crate::job::{Outcomes, Surface};
-use crate::lane::{Lane, NoRoom};
+use crate::job::Surface;
+use crate::outcome::Outcomes;
+use crate::permit::NoPermits;
 use crate::status::Status;
+use crate::submitter::Submitter;
 use crate::worker::Parts;
 
 /// What an engine is made of.
@@ -26,10 +28,10 @@ pub struct Setup {
     /// the engine has stopped.
     pub decode_stream: Arc<CudaStream>,
     /// Most frames in flight, over all cameras.
-    pub places: u32,
-    /// Told, once and on one of the engine's threads, when the device is lost.
+    pub permits: u32,
+    /// Completions, once and on one of the engine's threads, when the device is lost.
     pub on_lost: Box<dyn Fn(&CudaError) + Send + Sync>,
-    /// Told on one of the engine's threads that it panicked, with the thread's part and the panic's words. The
+    /// Completions on one of the engine's threads that it panicked, with the thread's part and the panic's words. The
     /// frame that it had is given up, and it goes on.
     pub on_panic: OnPanic,
 }
@@ -37,33 +39,19 @@ pub struct Setup {
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let device = self.decode_stream.context().ordinal();
-        f.debug_struct("Setup").field("device", &device).field("places", &self.places).finish()
+        f.debug_struct("Setup").field("device", &device).field("permits", &self.permits).finish()
     }
-}
-
-/// Why an engine did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The system has no thread for it.
-    #[error("can't start a thread of the download engine: {0}")]
-    Thread(#[from] io::Error),
-    /// The driver refuses what it needs.
-    #[error("can't start the download engine: {0}")]
-    Cuda(#[from] CudaError),
-    /// Its thread ended before it had said anything.
-    #[error("the download engine's thread ended as it began")]
-    Ended,
 }
 
 /// The download engine of a GPU. Dropping it stops it.
 pub struct Engine<S> {
-    entrance: Arc<Entrance<S>>,
+    submitter: Arc<Submitter<S>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<S> fmt::Debug for Engine<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("status", &self.entrance.status()).finish()
+        f.debug_struct("Engine").field("status", &self.submitter.status()).finish()
     }
 }
 
@@ -73,11 +61,11 @@ impl<S: Surface + 'static> Engine<S> {
     /// # Errors
     /// When threads, a stream or an event can't be had; nothing is left then.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { driver, decode_stream, places, on_lost, on_panic } = setup;
+        let Setup { driver, decode_stream, permits, on_lost, on_panic } = setup;
         let context = Arc::clone(decode_stream.context());
-        let entrance = Arc::new(Entrance::new(places));
+        let submitter = Arc::new(Submitter::new(permits));
         let name = format!("vas-cuda-{}", context.ordinal());
-        let seen = Arc::clone(&entrance);
+        let seen = Arc::clone(&submitter);
         let on_lost: OnLost = Box::new(move |error| {
             seen.lose(error);
             on_lost(error);
@@ -86,8 +74,8 @@ impl<S: Surface + 'static> Engine<S> {
         let parts = Parts {
             gpu: Arc::new(Gpu::new(driver, context, on_lost)),
             decode_stream,
-            entrance: Arc::clone(&entrance),
-            places,
+            submitter: Arc::clone(&submitter),
+            permits,
             guard: Arc::new(Guard::new(on_panic)),
         };
         let thread = std::thread::Builder::new().name(name).spawn(move || match parts.begin() {
@@ -101,7 +89,7 @@ impl<S: Surface + 'static> Engine<S> {
                 let _heard = said.send(Err(error));
             }
         })?;
-        let mut engine = Self { entrance, thread: Some(thread) };
+        let mut engine = Self { submitter, thread: Some(thread) };
         match hear.recv() {
             Ok(Ok(())) => Ok(engine),
             Ok(Err(error)) => {
@@ -118,36 +106,40 @@ impl<S> Engine<S> {
     /// surfaces, since each holds one.
     ///
     /// # Errors
-    /// When the other lanes have the engine's places.
-    pub fn lane(&self, in_flight: u32, outcomes: Arc<dyn Outcomes>) -> Result<Lane<S>, NoRoom> {
-        Lane::new(&self.entrance, in_flight, outcomes)
+    /// When the other copy queues have the engine's permits.
+    pub fn copy_queue(
+        &self,
+        in_flight: u32,
+        outcomes: Arc<dyn Outcomes>,
+    ) -> Result<CopyQueue<S>, NoPermits> {
+        CopyQueue::new(&self.submitter, in_flight, outcomes)
     }
 
     /// Has a ring pinned before its first frame comes, which would otherwise wait for it. Does not wait.
     pub fn prepare(&self, pages: RingPages) {
-        self.entrance.ask_to_pin(pages);
+        self.submitter.ask_to_pin(pages);
     }
 
     /// To be called about once a second: has rings unpinned and unmapped that nobody else holds any more.
     pub fn housekeep(&self) {
-        self.entrance.ask_to_sweep();
+        self.submitter.ask_to_sweep();
     }
 
     /// Unpins a ring that another device is to fill from now on: pages are pinned once a process. Frames that
     /// were handed over before still come down into it.
     pub fn release(&self, pages: RingPages) {
-        self.entrance.ask_to_release(pages);
+        self.submitter.ask_to_release(pages);
     }
 
-    /// Whether no camera has a lane here.
+    /// Whether no camera has a copy queue here.
     #[must_use]
     pub fn is_unused(&self) -> bool {
-        self.entrance.room().is_whole()
+        self.submitter.semaphore().is_whole()
     }
 
     /// Has the engine end as [`stop`](Self::stop) does, without waiting: it admits nothing from now on.
     pub fn begin_stop(&self) {
-        self.entrance.ask_to_stop();
+        self.submitter.ask_to_stop();
     }
 
     /// Whether its threads have ended, so that dropping it waits for nothing.
@@ -159,7 +151,7 @@ impl<S> Engine<S> {
     /// How it does.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.entrance.status()
+        self.submitter.status()
     }
 
     /// Finishes what was handed over, unpins all rings and ends the threads. Waits for copies that run.
@@ -168,7 +160,7 @@ impl<S> Engine<S> {
     }
 
     fn end(&mut self) {
-        self.entrance.ask_to_stop();
+        self.submitter.ask_to_stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Told of a panic: the part that panicked, and its words.
+/// Completions of a panic: the part that panicked, and its words.
 pub type OnPanic = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 /// Catches panics and tells of them.

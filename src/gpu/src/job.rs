@@ -1,10 +1,10 @@
 //! A frame on its way: a surface, the slot it goes into, and what becomes of it.
 
-use vas_cuda::CudaError;
 use vas_frame::{ClaimedSlot, Stamp};
 
 use crate::guard::Guard;
-use crate::lane::Place;
+use crate::outcome::{Failure, Outcome};
+use crate::permit::Permit;
 
 /// A plane in device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Planes {
 /// A decoded picture in device memory, given out by a decoder and held as long as this lives.
 ///
 /// The picture is complete once the decode stream has done what was queued on it before
-/// [`Lane::submit`](crate::Lane::submit). Dropped on the reaper's thread, with the context current, once its
+/// [`CopyQueue::submit`](crate::CopyQueue::submit). Dropped on the reaper's thread, with the context current, once its
 /// copy has ended: dropping may call the driver (it unmaps), but what takes long, such as destroying a
 /// decoder with its last surface, is to be handed to another thread.
 pub trait Surface: Send {
@@ -39,56 +39,12 @@ pub trait Surface: Send {
     fn planes(&self) -> Planes;
 }
 
-/// Why a frame was given up. Its slot holds no frame; older ones stay readable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// A surface of another size than the slot's.
-    #[error("a surface of {0}x{1} pixels does not fit a slot of {2}x{3}")]
-    Size(u32, u32, u32, u32),
-    /// A call of the driver failed; the device is well otherwise.
-    #[error(transparent)]
-    Cuda(#[from] CudaError),
-    /// The device, or our context on it, is lost.
-    #[error("the GPU is lost to this process")]
-    DeviceLost,
-    /// The engine has stopped.
-    #[error("the download engine has stopped")]
-    Stopped,
-    /// A thread of the engine panicked with it.
-    #[error("internal error in the download engine")]
-    Internal,
-}
-
-/// What became of a submitted frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Readers have it.
-    Published {
-        /// Since when (`CLOCK_MONOTONIC`, nanoseconds).
-        at_ns: u64,
-        /// It came down into memory of the driver's first, since its ring is not pinned.
-        staged: bool,
-    },
-    /// It was given up.
-    Failed(Failure),
-}
-
-/// Who is told what became of a camera's frames: each submitted one once, in their order as long as the
-/// engine runs.
-///
-/// Called on the engine's threads, once surface, slot and place of the frame are free again. Other cameras
-/// wait meanwhile, so it is to count and no more.
-pub trait Outcomes: Send + Sync {
-    /// The frame of this stamp is done with.
-    fn settled(&self, stamp: &Stamp, outcome: Outcome);
-}
-
 /// A frame to be copied, and where to.
 pub(crate) struct Job<S> {
     pub(crate) surface: S,
     pub(crate) slot: ClaimedSlot,
     pub(crate) stamp: Stamp,
-    pub(crate) place: Place,
+    pub(crate) permit: Permit,
 }
 
 impl<S: Surface> Job<S> {
@@ -106,7 +62,7 @@ impl<S: Surface> Job<S> {
     /// Makes the frame readable, if what came down is in the slot, or gives it up: then nothing reads the surface or
     /// writes the slot any more. Each step is done whatever becomes of the one before.
     pub(crate) fn settle(self, landed: Result<Landed, Failure>, part: &str, guard: &Guard) {
-        let Self { surface, slot, stamp, place } = self;
+        let Self { surface, slot, stamp, permit } = self;
         let outcome = guard.over(part, || match landed {
             Ok(Landed { staged }) => Outcome::Published { at_ns: slot.publish(&stamp), staged },
             Err(failure) => {
@@ -116,15 +72,15 @@ impl<S: Surface> Job<S> {
         });
         let outcome = outcome.unwrap_or(Outcome::Failed(Failure::Internal));
         guard.over(part, || drop(surface));
-        guard.over(part, || place.settle(&stamp, outcome));
+        guard.over(part, || permit.settle(&stamp, outcome));
     }
 
     /// Gives the frame up, as [`settle`](Self::settle) does, on a thread that is none of the engine's.
     pub(crate) fn give_up(self, failure: Failure) {
-        let Self { surface, slot, stamp, place } = self;
+        let Self { surface, slot, stamp, permit } = self;
         drop(slot);
         drop(surface);
-        place.settle(&stamp, Outcome::Failed(failure));
+        permit.settle(&stamp, Outcome::Failed(failure));
     }
 }
 

@@ -6,28 +6,33 @@
 //!   an answer.
 //! - [`Engine`] is one GPU's: a thread that queues copies and one that publishes what has come down. Context
 //!   and decode stream are borrowed from whoever decodes.
-//! - [`Lane`] is one camera's way in: [`Lane::admit`] and [`Lane::submit`] make no call of the driver, wait
+//! - [`CopyQueue`] is one camera's way in: [`CopyQueue::admit`] and [`CopyQueue::submit`] make no call of the driver, wait
 //!   for nothing, allocate nothing, and make at most one system call, which wakes the engine.
 //! - [`Surface`] is what a decoder gives out.
 //!
 //! `docs/design/gpu.md` says what orders what, and why.
 
+mod copy_queue;
 mod cuda;
 mod engine;
-mod entrance;
+mod error;
 mod guard;
 mod job;
-mod lane;
+mod outcome;
+mod permit;
 mod reaper;
 mod rings;
-mod sleeper;
 mod status;
+mod submitter;
 mod worker;
 
+pub use copy_queue::CopyQueue;
 pub use cudarc::driver::CudaStream;
-pub use engine::{Engine, Setup, StartError};
+pub use engine::{Engine, Setup};
+pub use error::StartError;
 pub use guard::OnPanic;
-pub use job::{DevicePlane, Failure, Outcome, Outcomes, Planes, Surface};
-pub use lane::{Lane, NoRoom, NotAdmitted, Place};
+pub use job::{DevicePlane, Planes, Surface};
+pub use outcome::{Failure, Outcome, Outcomes};
+pub use permit::{NoPermits, NotAdmitted, Permit};
 pub use status::Status;
 pub use vas_cuda::{CudaError, Driver, Unavailable};

@@ -7,11 +7,13 @@ use crossbeam_queue::ArrayQueue;
 use vas_cuda::CudaError;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 
+use vas_threads::EventCount;
+
 use crate::cuda::{Event, Gpu, Staging, Stream};
 use crate::guard::Guard;
-use crate::job::{Failure, Job, Landed, Surface};
+use crate::job::{Job, Landed, Surface};
+use crate::outcome::Failure;
 use crate::rings::Ring;
-use crate::sleeper::Sleeper;
 
 /// What the engine's thread is done with. All of it comes this way, so that a camera's frames end in their
 /// order and surfaces are let go on one thread.
@@ -43,31 +45,31 @@ pub(crate) struct Landing<S> {
     arrivals: ArrayQueue<Arrival<S>>,
     pub(crate) events: ArrayQueue<Event>,
     pub(crate) stagings: ArrayQueue<Staging>,
-    sleeper: Sleeper,
+    event_count: EventCount,
     ended: AtomicBool,
     /// Rings wait here to be unpinned.
     unpinning: AtomicBool,
 }
 
 impl<S: Surface> Landing<S> {
-    pub(crate) fn new(places: u32) -> Self {
-        let places = places.max(1) as usize;
+    pub(crate) fn new(permits: u32) -> Self {
+        let permits = permits.max(1) as usize;
         Self {
             // Rings come one lot at a time, beside the frames.
-            arrivals: ArrayQueue::new(places + 1),
-            events: ArrayQueue::new(places),
-            stagings: ArrayQueue::new(places),
-            sleeper: Sleeper::default(),
+            arrivals: ArrayQueue::new(permits + 1),
+            events: ArrayQueue::new(permits),
+            stagings: ArrayQueue::new(permits),
+            event_count: EventCount::default(),
             ended: AtomicBool::new(false),
             unpinning: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn add(&self, arrival: Arrival<S>) {
-        // Each has a place, and there are no more places than room.
+        // Each has a permit, and there are no more permits than room.
         let added = self.arrivals.push(arrival);
         debug_assert!(added.is_ok());
-        self.sleeper.wake();
+        self.event_count.wake_one();
     }
 
     /// Whether there is room for rings to be unpinned, which it then keeps for them. Otherwise ask again later.
@@ -77,7 +79,7 @@ impl<S: Surface> Landing<S> {
 
     /// Keeps what the next copies can use.
     pub(crate) fn keep(&self, tools: Tools) {
-        // As many as there are places: none is left over.
+        // As many as there are permits: none is left over.
         let _kept = self.events.push(tools.done);
         if let Some(staging) = tools.staging {
             let _kept = self.stagings.push(staging);
@@ -85,13 +87,14 @@ impl<S: Surface> Landing<S> {
     }
 
     fn sleep(&self) {
-        self.sleeper.sleep(|| !self.arrivals.is_empty() || self.ended.load(Ordering::SeqCst));
+        self.event_count
+            .sleep(0, || !self.arrivals.is_empty() || self.ended.load(Ordering::SeqCst));
     }
 
     /// Nothing will be added: the reaper ends when all has landed.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
-        self.sleeper.wake();
+        self.event_count.wake_one();
     }
 
     /// Gives up what nobody landed, after a reaper that panicked.
@@ -117,7 +120,7 @@ pub(crate) struct Reaper<S> {
 
 impl<S: Surface> Reaper<S> {
     pub(crate) fn run(self) {
-        self.landing.sleeper.enrol();
+        self.landing.event_count.enrol(0);
         // Without its context each wait fails, and says so.
         if let Err(error) = self.gpu.bind() {
             tracing::error!("the reaper has no context: {error}");

@@ -7,13 +7,14 @@ use cudarc::driver::CudaStream;
 use vas_cuda::CudaError;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
-use crate::engine::StartError;
-use crate::entrance::Entrance;
+use crate::error::StartError;
 use crate::guard::Guard;
-use crate::job::{Failure, Job, Surface};
+use crate::job::{Job, Surface};
+use crate::outcome::Failure;
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::Rings;
 use crate::status::Status;
+use crate::submitter::Submitter;
 
 /// What it is called where a panic is told.
 const PART: &str = "download engine";
@@ -23,18 +24,18 @@ pub(crate) struct Parts<S> {
     pub(crate) gpu: Arc<Gpu>,
     /// The decoders' stream, only ever recorded on.
     pub(crate) decode_stream: Arc<CudaStream>,
-    pub(crate) entrance: Arc<Entrance<S>>,
-    pub(crate) places: u32,
+    pub(crate) submitter: Arc<Submitter<S>>,
+    pub(crate) permits: u32,
     pub(crate) guard: Arc<Guard>,
 }
 
 impl<S: Surface + 'static> Parts<S> {
     pub(crate) fn begin(self) -> Result<Worker<S>, StartError> {
-        let Self { gpu, decode_stream, entrance, places, guard } = self;
+        let Self { gpu, decode_stream, submitter, permits, guard } = self;
         gpu.bind()?;
         let stream = Arc::new(Stream::new(&gpu)?);
         let decoded = Event::new(&gpu)?;
-        let landing = Arc::new(Landing::new(places));
+        let landing = Arc::new(Landing::new(permits));
         let reaper = Reaper {
             gpu: Arc::clone(&gpu),
             stream: Arc::clone(&stream),
@@ -44,7 +45,7 @@ impl<S: Surface + 'static> Parts<S> {
         let name = format!("vas-reap-{}", gpu.ordinal());
         let reaper = std::thread::Builder::new().name(name).spawn(move || reaper.run())?;
         let rings = Rings::new(&gpu);
-        Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, entrance, gpu, guard })
+        Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, submitter, gpu, guard })
     }
 }
 
@@ -58,49 +59,49 @@ pub(crate) struct Worker<S> {
     stream: Arc<Stream>,
     reaper: JoinHandle<()>,
     decode_stream: Arc<CudaStream>,
-    entrance: Arc<Entrance<S>>,
+    submitter: Arc<Submitter<S>>,
     gpu: Arc<Gpu>,
     guard: Arc<Guard>,
 }
 
 impl<S: Surface> Worker<S> {
     pub(crate) fn run(mut self) {
-        self.entrance.enrol();
+        self.submitter.enrol();
         let guard = Arc::clone(&self.guard);
         loop {
             guard.over(PART, || self.see_to_rings());
-            match self.entrance.next() {
+            match self.submitter.next() {
                 Some(job) => self.take(job),
-                None if self.entrance.is_stopping() => break,
-                None => self.entrance.sleep(),
+                None if self.submitter.is_stopping() => break,
+                None => self.submitter.sleep(),
             }
         }
         self.landing.end();
-        let Self { rings, landing, decoded, stream, reaper, entrance, .. } = self;
+        let Self { rings, landing, decoded, stream, reaper, submitter, .. } = self;
         if reaper.join().is_err() {
             tracing::error!("the reaper of a download engine panicked");
             stream.settle();
             landing.give_up_all();
         }
-        entrance.close();
+        submitter.close();
         drop((rings, landing, decoded, stream));
-        entrance
+        submitter
             .change_status(|status| *status = Status { lost: status.lost, ..Status::default() });
     }
 
     fn see_to_rings(&mut self) {
         let mut changed = false;
-        while let Some(pages) = self.entrance.next_to_pin() {
+        while let Some(pages) = self.submitter.next_to_pin() {
             if self.rings.is_pinned(&pages).is_none() && self.gpu.lost().is_none() {
                 self.rings.pin(pages);
                 changed = true;
             }
         }
-        while let Some(pages) = self.entrance.next_to_release() {
+        while let Some(pages) = self.submitter.next_to_release() {
             self.rings.leave(&pages);
             changed = true;
         }
-        if self.entrance.takes_sweep() {
+        if self.submitter.takes_sweep() {
             self.sweep();
             changed = true;
         }
@@ -109,7 +110,7 @@ impl<S: Surface> Worker<S> {
             self.landing.add(Arrival::Unpin(self.rings.take_leaving()));
         }
         if changed {
-            self.entrance.change_status(|status| self.rings.show(status));
+            self.submitter.change_status(|status| self.rings.show(status));
         }
     }
 
@@ -204,7 +205,7 @@ impl<S: Surface> Worker<S> {
         let pages = job.slot.pages();
         self.rings.is_pinned(&pages).unwrap_or_else(|| {
             let is_pinned = self.rings.pin(pages);
-            self.entrance.change_status(|status| self.rings.show(status));
+            self.submitter.change_status(|status| self.rings.show(status));
             is_pinned
         })
     }
@@ -219,7 +220,7 @@ impl<S: Surface> Worker<S> {
         }
         let staging = Staging::new(&self.gpu, bytes);
         let more = staging.as_ref().map_or(0, Staging::len);
-        self.entrance.change_status(|status| {
+        self.submitter.change_status(|status| {
             status.staging_bytes = status.staging_bytes - spare_bytes + more;
         });
         staging

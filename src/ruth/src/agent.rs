@@ -10,19 +10,9 @@ use vas_gate::{Limit, Stamp};
 use crate::binding::FrameBinding;
 use crate::id::{CameraId, ModelId};
 use crate::refusal::Refusal;
+use crate::state::AgentState;
 use crate::subscription::Subscription;
 use crate::verdict::{Skip, Verdict};
-
-/// Where an agent is in its life. It goes on from each state to the next, and never back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AgentState {
-    /// It can be prepared, and allows nothing.
-    Created,
-    /// It decides.
-    Running,
-    /// It allows nothing any more.
-    Stopped,
-}
 
 /// The one agent of a camera: a record of who wants its frames, and the rules of who gets them.
 ///

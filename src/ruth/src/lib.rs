@@ -40,14 +40,16 @@ mod binding;
 mod id;
 mod refusal;
 mod registry;
+mod state;
 mod subscription;
 mod verdict;
 
-pub use agent::{AgentState, StreamAgent};
+pub use agent::StreamAgent;
 pub use binding::FrameBinding;
 pub use id::{CameraId, InvalidId, ModelId};
 pub use refusal::Refusal;
 pub use registry::{Registry, RegistryError};
+pub use state::AgentState;
 pub use subscription::Subscription;
 pub use vas_gate::{Limit, Stamp};
 pub use verdict::{Skip, Verdict};

@@ -3,8 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::agent::AgentState;
 use crate::id::{CameraId, ModelId};
+use crate::state::AgentState;
 
 /// Why an agent refused an event. It is then as it was before.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use core::fmt;
 
-use crate::agent::{AgentState, StreamAgent};
+use crate::agent::StreamAgent;
 use crate::id::CameraId;
+use crate::state::AgentState;
 
 /// The agents, at most one a camera. They know nothing of each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

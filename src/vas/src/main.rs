@@ -1,25 +1,17 @@
 //! VAS: cameras in, whole decoded frames in local shared memory out.
 
-#![cfg_attr(not(feature = "frame-export"), allow(dead_code, reason = "the tap alone uses it"))]
+#![forbid(unsafe_code)]
 
 mod channel;
 mod cli;
-mod config;
 mod core_files;
-#[cfg_attr(not(feature = "frame-export"), path = "no_export.rs")]
-mod export;
 mod flag;
-mod gpus;
 mod open_files;
 mod picture;
-mod pipeline;
-mod producer;
-mod record;
-mod service;
 mod shard;
-mod status;
+mod signals;
 mod supervisor;
-mod trial;
+mod test_hooks;
 
 use std::process::ExitCode;
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vas_frame::layout::META_FILE;
 use vas_frame::{
-    Access, CameraExport, Colour, ExportError, ExportRoot, Geometry, Notifier, OpenRing,
+    Access, CameraExport, Color, ExportError, ExportRoot, FrameRate, Geometry, Notifier, OpenRing,
     RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
@@ -19,8 +20,12 @@ pub(crate) const DATA_LEN: u64 = 4096 * SLOTS as u64;
 
 /// Opens a small ring whose pictures have odd sides, so that rows and planes have padding.
 pub(crate) fn open_ring(export: &mut CameraExport) -> Result<RingWriter, ExportError> {
-    let geometry = Geometry::new(33, 17, Colour::default(), 8).unwrap();
-    let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+    let geometry = Geometry::new(33, 17, Color::default(), 8).unwrap();
+    let options = RingOptions {
+        slots: SLOTS,
+        lease: Duration::ZERO,
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    };
     match export.open_ring(geometry, options)? {
         OpenRing::Ready(writer) => Ok(writer),
         OpenRing::NotBefore(_) => panic!("there was no ring before"),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use vas_frame::{Frame, Nv12Image, RawView, Reader};
+use vas_frame::{Frame, Nv12Image, RawPlane, RawView, Reader, Rect};
 
 use crate::changer::Changer;
 use crate::files::{Bytes, Files, camera};
@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
     }
 
     fn open(&mut self) {
-        match Reader::open(self.files.path(), &camera()) {
+        match Reader::options().dir(self.files.path()).open(camera()) {
             Ok(reader) => self.reader = Some(reader),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
@@ -145,14 +145,14 @@ impl<'a> Run<'a> {
         let timeout = |waits: bool| if waits { SHORT } else { Duration::ZERO };
         let (above, found) = match *call {
             Call::NewerThan { id: asked, waits } => {
-                (id(asked), reader.newer_than(id(asked), timeout(waits)))
+                (id(asked), reader.seek(id(asked)).set_timeout(timeout(waits)).newer())
             }
             Call::NextAfter { id: asked, waits } => {
-                (id(asked), reader.next_after(id(asked), timeout(waits)))
+                (id(asked), reader.seek(id(asked)).set_timeout(timeout(waits)).next())
             }
             Call::NewerThanIf { id: asked, answers } => {
                 let (mut judged, mut times) = (id(asked), 0);
-                let found = reader.newer_than_if(id(asked), Duration::ZERO, |meta| {
+                let found = reader.seek(id(asked)).set_timeout(Duration::ZERO).newer_if(|meta| {
                     assert!(meta.frame_id > judged, "judged {} after {judged}", meta.frame_id);
                     judged = meta.frame_id;
                     times += 1;
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
     fn check(&mut self, frame: &Frame) {
         let (meta, geometry) = (frame.meta(), frame.geometry());
         assert_eq!((meta.width, meta.height), (geometry.width(), geometry.height()));
-        let (x, y, width, height) = meta.content;
+        let Rect { x, y, width, height } = meta.content;
         let within =
             |from: u32, len: u32, side| from.checked_add(len).is_some_and(|end| end <= side);
         assert!(within(x, width, meta.width) && within(y, height, meta.height), "{meta:?}");
@@ -217,17 +217,17 @@ struct Place {
 
 impl Place {
     /// Touches the first and the last byte of both planes, too.
-    fn of(raw: &RawView) -> Self {
-        let (width, height) = (raw.width as usize, raw.height as usize);
+    fn of(raw: &RawView<'_>) -> Self {
+        let (width, height) = (raw.y.row_bytes(), raw.y.rows());
         let (row, rows) = (width.next_multiple_of(2), height.div_ceil(2));
-        let touch = |at: *const u8| {
-            // SAFETY: `RawView` promises as many mapped rows; if it lies, a crash is what we are after.
-            let _ = unsafe { at.read_volatile() };
-        };
-        touch(raw.y.wrapping_add((height - 1) * raw.stride + width - 1));
-        touch(raw.uv.wrapping_add((rows - 1) * raw.stride + row - 1));
-        let (y, uv) = (locate(raw.y), locate(raw.uv));
-        Self { y, uv, stride: raw.stride as u64, end: uv + ((rows - 1) * raw.stride + row) as u64 }
+        assert_eq!((raw.uv.row_bytes(), raw.uv.rows()), (row, rows));
+        // A view promises as many mapped rows; if it lies, a crash is what we are after.
+        let touch_last = |plane: RawPlane<'_>| plane.get(plane.rows() - 1, plane.row_bytes() - 1);
+        assert!(touch_last(raw.y).is_some() && touch_last(raw.uv).is_some());
+        let (y, uv) = (locate(raw.y.as_ptr()), locate(raw.uv.as_ptr()));
+        let stride = raw.uv.stride();
+        assert_eq!(raw.y.stride(), stride);
+        Self { y, uv, stride: stride as u64, end: uv + ((rows - 1) * stride + row) as u64 }
     }
 
     /// Compares a copy with the bytes that lie there.

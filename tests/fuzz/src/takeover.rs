@@ -86,7 +86,7 @@ fn go_on(place: &Place, mut export: CameraExport, epoch: u64, leftovers: &Leftov
         Err(ExportError::Memory(_)) => return,
         Err(error) => return assert!(leftovers.has_directory(), "{error}"),
     };
-    let mut reader = Reader::open(place.dir.path(), &camera()).unwrap();
+    let mut reader = Reader::options().dir(place.dir.path()).open(camera()).unwrap();
     let first = export.first_frame_id();
     honest::publish(&mut writer, first);
     let frame = reader.latest().unwrap();

@@ -58,7 +58,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
     let mut readers: Vec<_> = (0..CAMERAS)
         .map(|n| {
             service.until_exported(&id(n));
-            Reader::open(&service.dir(), &CameraId::new(id(n)).unwrap()).unwrap()
+            Reader::options().dir(service.dir()).open(CameraId::new(id(n)).unwrap()).unwrap()
         })
         .collect();
     for number in 0..CAMERAS {

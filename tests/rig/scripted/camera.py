@@ -9,6 +9,7 @@ A script is a set of functions, each taking part in one step:
     packets(camera, session, index, packets)
                                          the packets of one picture
     before(camera, session, index)       called before each picture
+    behind(camera, session, index)       awaited behind each picture
 """
 
 import asyncio
@@ -96,6 +97,9 @@ class Session:
         self.notes = {}
 
     def write(self, data):
+        # A writer that lost its connection takes everything, and logs each time.
+        if self.writer.is_closing():
+            raise ConnectionResetError
         self.writer.write(data)
 
     def send(self, data, channel=None, control=False):
@@ -132,8 +136,8 @@ class Session:
 
 class Camera:
     def __init__(self, units, codec=nal.H264, fps=clips.FPS, *, shows=None, description=None, answers=(), packets=(),
-                 before=(), login=None, timeout=60, clock=CLOCK, tls=None, parameters=True, media="", ends_after=None,
-                 user="", form=None, path="/live", waits_for_keepalive=False, order=None):
+                 before=(), behind=(), login=None, timeout=60, clock=CLOCK, tls=None, parameters=True, media="",
+                 ends_after=None, user="", form=None, path="/live", waits_for_keepalive=False, order=None):
         self.codec, self.fps, self.units = codec, fps, units
         # The place of each picture in the order that they are shown in.
         self.order = order or range(len(units))
@@ -142,6 +146,7 @@ class Camera:
         self.shows = shows
         self.describe, self.login, self.timeout, self.clock = description, login, timeout, clock
         self.answer_steps, self.packet_steps, self.before_steps = list(answers), list(packets), list(before)
+        self.behind_steps = list(behind)
         self.tls, self.parameters, self.media, self.ends_after = tls, parameters, media, ends_after
         self.user, self.path = user, path
         self.waits_for_keepalive = waits_for_keepalive
@@ -334,6 +339,8 @@ class Camera:
                     session.send(packet.encode(), packet.channel)
                 self.pictures += 1
                 await session.writer.drain()
+                for step in self.behind_steps:
+                    await step(self, session, index)
                 index += 1
                 await asyncio.sleep(max(0, began + index / self.fps - time.monotonic()))
         except (ConnectionError, OSError):

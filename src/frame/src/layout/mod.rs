@@ -28,6 +28,8 @@ pub const STATE_SUPERSEDED: u32 = 2;
 /// `state`: the writer stopped cleanly.
 pub const STATE_STOPPED: u32 = 3;
 
+/// Where cameras are exported unless something else is said.
+pub const DEFAULT_DIR: &str = "/dev/shm/vas";
 /// Name of the metadata file in a camera's directory.
 pub const META_FILE: &str = "frame.meta";
 /// Name of the picture ring in a camera's directory.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::colour::Colour;
+use crate::color::Color;
 
 /// Bytes that repeat at no useful distance.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -81,7 +81,7 @@ fn check(width: u32, height: u32) {
 
 /// What the slot must hold, sample by sample, of sources that begin `pad` bytes on and have as many a row.
 fn check_padded(width: u32, height: u32, pad: usize) {
-    let geometry = Geometry::new(width, height, Colour::default(), 8).unwrap();
+    let geometry = Geometry::new(width, height, Color::default(), 8).unwrap();
     let (w, h) = (width as usize, height as usize);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     let (ys, cs) = (w + pad, cw + pad);

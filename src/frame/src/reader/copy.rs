@@ -38,7 +38,7 @@ pub(super) unsafe fn copy_plane(
 ///
 /// # Safety
 /// `from` points to that many mapped bytes, which do not overlap `to`.
-unsafe fn copy_racing(from: *const u8, to: &mut [u8], stream: bool) {
+pub(super) unsafe fn copy_racing(from: *const u8, to: &mut [u8], stream: bool) {
     // SAFETY: the caller's promise, passed on.
     let done = unsafe { copy_runs(from, to, stream) };
     // SAFETY: the rest of what the caller promised.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::copy::{STREAM_FROM_BYTES, copy_plane};
+use super::copy::STREAM_FROM_BYTES;
 use super::image::Nv12Image;
 use super::mapped::Mapped;
+use super::raw::{RawPlane, RawView};
 use crate::geometry::Geometry;
 use crate::stamp::FrameMeta;
 
@@ -28,31 +29,56 @@ pub struct Overwritten {
     pub frame_id: u64,
 }
 
-/// A frame's planes in shared memory, as pointers.
-///
-/// The bytes may change at any time, so they are never a Rust slice. Use them, then ask
-/// [`Frame::still_valid`]: only a `true` makes the result worth anything.
-#[derive(Clone, Copy, Debug)]
-pub struct RawView {
-    /// First byte of luma: `height` rows, `stride` bytes apart.
-    pub y: *const u8,
-    /// First byte of interleaved chroma: `height / 2` rows rounded up, `stride` bytes apart.
-    pub uv: *const u8,
-    /// Bytes from one row to the next.
-    pub stride: usize,
-    /// Visible width in pixels.
-    pub width: u32,
-    /// Visible height in pixels.
-    pub height: u32,
-}
-
 impl Frame {
-    pub(super) fn new(ring: Arc<Mapped>, slot: u32, sequence: u64, meta: FrameMeta) -> Self {
+    fn new(ring: Arc<Mapped>, slot: u32, sequence: u64, meta: FrameMeta) -> Self {
         Self { ring, slot, sequence, meta }
+    }
+
+    /// The newest readable frame.
+    pub(crate) fn newest(ring: &Arc<Mapped>) -> Option<Self> {
+        // The head is enough, unless its slot is being written again (rings of one or two slots).
+        if let Some((slot, id)) = ring.head()
+            && let Some(frame) = Self::in_slot(ring, slot)
+            && frame.meta().frame_id >= id
+        {
+            return Some(frame);
+        }
+        let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
+        frames.max_by_key(|frame| frame.meta().frame_id)
+    }
+
+    /// The oldest readable frame above `id` that `wanted` wants. `ended`: the ring was seen to have
+    /// [ended](Mapped::has_ended) before this look.
+    pub(crate) fn oldest_after(
+        ring: &Arc<Mapped>,
+        id: u64,
+        ended: bool,
+        wanted: impl Fn(&Self) -> bool,
+    ) -> Option<Self> {
+        // The head before the entries, and nothing above it while the writer goes on: a frame that is
+        // published during the scan, in a slot already passed, would be skipped for a later one. A writer
+        // that died may have left the head odd, or short of its last frame.
+        let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
+        let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
+        let above = |frame: &Self| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
+        frames
+            .filter(|frame| above(frame) && wanted(frame))
+            .min_by_key(|frame| frame.meta().frame_id)
+    }
+
+    fn in_slot(ring: &Arc<Mapped>, slot: u32) -> Option<Self> {
+        let (sequence, meta) = ring.read_entry(slot)?;
+        Some(Self::new(Arc::clone(ring), slot, sequence, meta))
     }
 
     pub(super) fn ring(&self) -> &Mapped {
         &self.ring
+    }
+
+    /// The frame's id: [`FrameMeta::frame_id`].
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.meta.frame_id
     }
 
     /// All that is known of the frame.
@@ -83,18 +109,11 @@ impl Frame {
             image.clear();
             return Err(overwritten);
         }
-        let shape = self.ring.shape();
-        let geometry = shape.geometry();
-        let slot = self.ring.slot(self.slot);
+        let (geometry, raw) = (self.geometry(), self.raw());
         let (luma, chroma) = image.reset(&geometry);
         let stream = geometry.tight_bytes() >= STREAM_FROM_BYTES;
-        // SAFETY: `Shape::read` checked that both planes lie within the slot, and the slot is mapped.
-        unsafe {
-            copy_plane(slot, shape.stride, luma, geometry.width() as usize, stream);
-            let uv = slot.add(shape.uv_offset);
-            let row_bytes = geometry.chroma_row_bytes() as usize;
-            copy_plane(uv, shape.stride, chroma, row_bytes, stream);
-        }
+        raw.y.copy_plane(luma, stream);
+        raw.uv.copy_plane(chroma, stream);
         if self.still_valid() {
             Ok(())
         } else {
@@ -103,13 +122,26 @@ impl Frame {
         }
     }
 
-    /// The planes in shared memory; see [`RawView`] for what may be done with them.
+    /// The planes in shared memory, for those who need no copy; see [`RawView`].
     #[must_use]
-    pub fn raw(&self) -> RawView {
-        let shape = self.ring.shape();
-        let y = self.ring.slot(self.slot);
-        // SAFETY: `Shape::read` checked that the chroma plane lies within the slot.
-        let uv = unsafe { y.add(shape.uv_offset) };
-        RawView { y, uv, stride: shape.stride, width: shape.width, height: shape.height }
+    pub fn raw(&self) -> RawView<'_> {
+        let (shape, slot) = (self.ring.shape(), self.ring.slot(self.slot));
+        let geometry = shape.geometry();
+        // SAFETY: `Shape::read` checked that both planes lie within the slot, which stays mapped as long as the
+        // ring that this frame holds.
+        unsafe {
+            let plane = |start, row_bytes, rows| {
+                RawPlane::from_raw_parts(start, shape.stride, row_bytes, rows)
+            };
+            let uv = slot.add(shape.uv_offset);
+            RawView {
+                y: plane(slot, shape.width as usize, shape.height as usize),
+                uv: plane(
+                    uv,
+                    geometry.chroma_row_bytes() as usize,
+                    geometry.chroma_rows() as usize,
+                ),
+            }
+        }
     }
 }

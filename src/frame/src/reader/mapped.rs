@@ -9,23 +9,21 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::frame::Frame;
 use crate::camera_id::CameraId;
-use crate::colour::{Colour, Range};
-use crate::error::OpenError;
+use crate::color::{Color, Range};
+use crate::error::{FormatProblem, OpenError};
 use crate::geometry::{Geometry, MAX_SIDE};
 use crate::layout::{self, DATA_FILE, Entry, Header, META_FILE};
 use crate::lock;
 use crate::memory::Meta;
 use crate::seqlock::{HEAD, SLOT};
 use crate::site::Site;
-use crate::stamp::{Decoder, Flags, FrameMeta, Stamp};
+use crate::stamp::{Crop, Decoder, Flags, FrameMeta, Rect, Size};
 use crate::sync::{AtomicU32, ModelU32, Ordering};
 
 /// How often meta and data are opened again when they are found not to belong together. Under a fuzzer they
@@ -42,8 +40,17 @@ pub(crate) struct Shape {
     pub(crate) slot_stride: usize,
     pub(crate) slots: u32,
     pub(crate) epoch: u64,
-    pub(crate) colour: Colour,
+    pub(crate) color: Color,
     pub(crate) bit_depth: u8,
+}
+
+/// What an attempt to map the two files came to.
+enum Pair {
+    Mapped(Mapped),
+    /// There is a directory, and no `frame.meta` in it.
+    NotYet,
+    /// Meta and data were of different epochs: a change came between the two opens.
+    Apart,
 }
 
 #[derive(Debug)]
@@ -55,55 +62,51 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    /// Opens and maps a camera's files; `NotYet` when there are none.
-    pub(super) fn open(dir: &Path, camera: &CameraId) -> Result<Self, OpenError> {
+    /// Opens and maps a camera's files; `None` when they are not there yet.
+    pub(super) fn open(dir: &Path, camera: &CameraId) -> Result<Option<Self>, OpenError> {
         for _ in 0..PAIRING_TRIES {
-            if let Some(pair) = Self::try_open(dir, camera)? {
-                return Ok(pair);
+            match Self::try_open(dir)? {
+                Pair::Mapped(pair) => return Ok(Some(pair)),
+                Pair::NotYet => return Ok(None),
+                Pair::Apart => std::thread::yield_now(),
             }
-            std::thread::yield_now();
         }
         // Whoever renames the two was stopped in between, or died there.
-        let camera = camera.to_string();
-        Err(if is_held(dir) {
-            OpenError::NotYet { camera }
-        } else {
-            OpenError::NoWriter { camera }
-        })
+        if is_held(dir) { Ok(None) } else { Err(OpenError::NoWriter { camera: camera.clone() }) }
     }
 
-    /// `None` when meta and data were of different epochs: a change came between the two opens.
-    fn try_open(dir: &Path, camera: &CameraId) -> Result<Option<Self>, OpenError> {
-        let not_yet = || OpenError::NotYet { camera: camera.to_string() };
+    fn try_open(dir: &Path) -> Result<Pair, OpenError> {
         let meta_path = dir.join(META_FILE);
         let Some((meta_file, meta_stat)) = open_file(&meta_path)? else {
             return if dir.is_dir() {
-                Err(not_yet())
+                Ok(Pair::NotYet)
             } else {
                 Err(OpenError::NoCamera { path: dir.into() })
             };
         };
-        let format = |problem: String| OpenError::Format { path: meta_path.clone(), problem };
-        let meta_len = meta_stat.st_size as u64;
-        if meta_len < size_of::<Header>() as u64 {
-            return Err(format(format!("is {meta_len} bytes long, expected at least 512")));
+        let format = |problem| OpenError::Format { path: meta_path.clone(), problem };
+        let (found, least) = (meta_stat.st_size as u64, size_of::<Header>() as u64);
+        if found < least {
+            return Err(format(FormatProblem::NoHeader { found, least }));
         }
+        let meta_len = found;
         let meta =
             Meta::new(map(&meta_file, meta_len, &meta_path)?).expect("as long as was just checked");
         let header = meta.header();
         let shape = Shape::read(header, meta_len).map_err(format)?;
         let data_path = dir.join(DATA_FILE);
-        let Some((data_file, data_stat)) = open_file(&data_path)? else { return Ok(None) };
+        let Some((data_file, data_stat)) = open_file(&data_path)? else { return Ok(Pair::Apart) };
         if data_stat.st_ino != header.data_inode.load(Ordering::Relaxed) {
-            return Ok(None);
+            return Ok(Pair::Apart);
         }
         let need = shape.slot_stride as u64 * u64::from(shape.slots);
-        if (data_stat.st_size as u64) < need {
-            let problem = format!("is {} bytes long, expected {need}", data_stat.st_size);
+        let found = data_stat.st_size as u64;
+        if found < need {
+            let problem = FormatProblem::NoSlots { found, expected: need };
             return Err(OpenError::Format { path: data_path, problem });
         }
         let data = map(&data_file, need, &data_path)?;
-        Ok(Some(Self::new(meta, data, meta_file, shape)))
+        Ok(Pair::Mapped(Self::new(meta, data, meta_file, shape)))
     }
 
     /// Takes mappings that the shape was checked against.
@@ -190,38 +193,6 @@ impl Mapped {
         SLOT.still(&self.entry(slot).sequence, sequence)
     }
 
-    /// The newest readable frame.
-    pub(crate) fn newest(ring: &Arc<Self>) -> Option<Frame> {
-        // The head is enough, unless its slot is being written again (rings of one or two slots).
-        if let Some((slot, id)) = ring.head()
-            && let Some(frame) = Self::frame(ring, slot)
-            && frame.meta().frame_id >= id
-        {
-            return Some(frame);
-        }
-        let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        frames.max_by_key(|frame| frame.meta().frame_id)
-    }
-
-    /// The oldest readable frame above `id` that `wanted` wants. `ended`: the ring was seen to have
-    /// [ended](Self::has_ended) before this look.
-    pub(crate) fn oldest_after(
-        ring: &Arc<Self>,
-        id: u64,
-        ended: bool,
-        wanted: impl Fn(&Frame) -> bool,
-    ) -> Option<Frame> {
-        // The head before the entries, and nothing above it while the writer goes on: a frame that is
-        // published during the scan, in a slot already passed, would be skipped for a later one. A writer
-        // that died may have left the head odd, or short of its last frame.
-        let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
-        let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        let above = |frame: &Frame| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
-        frames
-            .filter(|frame| above(frame) && wanted(frame))
-            .min_by_key(|frame| frame.meta().frame_id)
-    }
-
     /// Slot and id of the newest frame.
     pub(crate) fn head(&self) -> Option<(u32, u64)> {
         let header = self.header();
@@ -230,11 +201,6 @@ impl Mapped {
         let id = header.frame_id.load(Ordering::Relaxed);
         let whole = HEAD.still(&header.head_sequence, sequence);
         (whole && id != 0 && slot < self.shape.slots).then_some((slot, id))
-    }
-
-    fn frame(ring: &Arc<Self>, slot: u32) -> Option<Frame> {
-        let (sequence, meta) = ring.read_entry(slot)?;
-        Some(Frame::new(Arc::clone(ring), slot, sequence, meta))
     }
 
     /// Sequence and content of an entry at rest.
@@ -248,71 +214,69 @@ impl Mapped {
         }
         let pts = e.pts_ns.load(relaxed) as i64;
         let wall = e.wall_clock_ns.load(relaxed) as i64;
-        let stamp = Stamp {
+        let meta = FrameMeta {
             frame_id,
+            epoch: self.shape.epoch,
             pts_ns: (pts != layout::PTS_UNKNOWN).then_some(pts),
             arrival_ns: e.arrival_ns.load(relaxed),
             decoded_ns: e.decoded_ns.load(relaxed),
             gate_ns: e.gate_ns.load(relaxed),
-            wall_clock_ns: (e.wall_quality.load(relaxed) != 0).then_some(wall),
-            flags: Flags::from_bits(e.flags.load(relaxed)),
-            coded: (e.coded_width.load(relaxed), e.coded_height.load(relaxed)),
-            crop: (e.crop_left.load(relaxed), e.crop_top.load(relaxed)),
-            decoder: Decoder::from_code(e.decoder.load(relaxed)),
-        };
-        let meta = FrameMeta {
-            stamp,
             published_ns: e.published_ns.load(relaxed),
             reuse_not_before_ns: e.reuse_not_before_ns.load(relaxed),
-            epoch: self.shape.epoch,
+            wall_clock_ns: (e.wall_quality.load(relaxed) != 0).then_some(wall),
+            flags: Flags::from_bits(e.flags.load(relaxed)),
             width: e.width.load(relaxed),
             height: e.height.load(relaxed),
-            content: (
-                e.content_x.load(relaxed),
-                e.content_y.load(relaxed),
-                e.content_width.load(relaxed),
-                e.content_height.load(relaxed),
-            ),
+            coded: Size {
+                width: e.coded_width.load(relaxed),
+                height: e.coded_height.load(relaxed),
+            },
+            crop: Crop { left: e.crop_left.load(relaxed), top: e.crop_top.load(relaxed) },
+            content: Rect {
+                x: e.content_x.load(relaxed),
+                y: e.content_y.load(relaxed),
+                width: e.content_width.load(relaxed),
+                height: e.content_height.load(relaxed),
+            },
+            decoder: Decoder::from_code(e.decoder.load(relaxed)),
         };
         (SLOT.still(&e.sequence, sequence) && self.shape.fits(&meta)).then_some((sequence, meta))
     }
 }
 
 impl Shape {
-    fn read(h: &Header, meta_len: u64) -> Result<Self, String> {
+    fn read(h: &Header, meta_len: u64) -> Result<Self, FormatProblem> {
         let get = |word: &AtomicU32| word.load(Ordering::Relaxed);
-        let expect = |name: &str, found: u64, expected: u64| {
+        let expect = |name, found: u64, expected: u64| {
             if found == expected {
                 Ok(())
             } else {
-                Err(format!("has {name} {found}, expected {expected}"))
+                Err(FormatProblem::Field { name, found, expected })
             }
         };
         let magic = h.magic.load(Ordering::Relaxed);
         expect("version", get(&h.version).into(), layout::VERSION.into())?;
         if magic != layout::MAGIC {
-            return Err(format!("has no magic VASFRAME at byte 64 but {magic:#018x}"));
+            return Err(FormatProblem::Magic { found: magic });
         }
         let hash = h.layout_hash.load(Ordering::Relaxed);
         if hash != layout::LAYOUT_HASH {
-            return Err(format!("has layout {hash:#018x}, expected {:#018x}", layout::LAYOUT_HASH));
+            return Err(FormatProblem::Layout { found: hash, expected: layout::LAYOUT_HASH });
         }
         expect("header_size", get(&h.header_size).into(), size_of::<Header>() as u64)?;
         expect("entry_size", get(&h.entry_size).into(), size_of::<Entry>() as u64)?;
         expect("pixel_format", get(&h.pixel_format).into(), layout::PIXEL_FORMAT_NV12.into())?;
         let slots = get(&h.slot_count);
         if !(1..=layout::MAX_SLOTS).contains(&slots) {
-            return Err(format!("has {slots} slots, expected 1 to {}", layout::MAX_SLOTS));
+            return Err(FormatProblem::SlotCount { found: slots });
         }
         let entries = size_of::<Header>() as u64 + u64::from(slots) * size_of::<Entry>() as u64;
         if meta_len < entries {
-            return Err(format!("is {meta_len} bytes long, expected {entries} for {slots} slots"));
+            return Err(FormatProblem::NoEntries { found: meta_len, expected: entries, slots });
         }
         let (width, height) = (get(&h.width), get(&h.height));
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
-            return Err(format!(
-                "has pictures of {width}x{height}, expected 1 to {MAX_SIDE} a side"
-            ));
+            return Err(FormatProblem::PictureSize { width, height });
         }
         let (stride, uv_offset) = (u64::from(get(&h.stride)), u64::from(get(&h.uv_offset)));
         let slot_stride = h.slot_stride.load(Ordering::Relaxed);
@@ -322,10 +286,7 @@ impl Shape {
             || slot_stride < chroma_end
             || slot_stride > u64::from(u32::MAX)
         {
-            return Err(format!(
-                "has stride {stride}, uv_offset {uv_offset}, slot_stride {slot_stride}: \
-                 pictures of {width}x{height} do not fit"
-            ));
+            return Err(FormatProblem::Planes { stride, uv_offset, slot_stride, width, height });
         }
         let code = |word| u8::try_from(get(word)).unwrap_or(2);
         Ok(Self {
@@ -336,7 +297,7 @@ impl Shape {
             slot_stride: slot_stride as usize,
             slots,
             epoch: h.epoch.load(Ordering::Relaxed),
-            colour: Colour {
+            color: Color {
                 range: Range::from_code(get(&h.color_range)),
                 primaries: code(&h.color_primaries),
                 transfer: code(&h.color_transfer),
@@ -350,7 +311,7 @@ impl Shape {
     /// Whether an entry is of this size. The size that is copied is the header's, and users cut the
     /// content out of it; an entry that says otherwise is no honest entry.
     fn fits(&self, meta: &FrameMeta) -> bool {
-        let (x, y, width, height) = meta.content;
+        let Rect { x, y, width, height } = meta.content;
         let within = |from: u32, len: u32, side: u32| len <= side && from <= side - len;
         (meta.width, meta.height) == (self.width, self.height)
             && within(x, width, self.width)
@@ -358,7 +319,7 @@ impl Shape {
     }
 
     pub(super) fn geometry(&self) -> Geometry {
-        Geometry::new(self.width, self.height, self.colour, self.bit_depth)
+        Geometry::new(self.width, self.height, self.color, self.bit_depth)
             .expect("`read` checked the sides")
     }
 }
@@ -372,7 +333,8 @@ fn open_file(path: &Path) -> Result<Option<(File, Stat)>, OpenError> {
     };
     let stat = fstat(&file).map_err(|e| OpenError::io("look at", path, e))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(OpenError::Format { path: path.into(), problem: "is no regular file".into() });
+        let problem = FormatProblem::NoRegularFile;
+        return Err(OpenError::Format { path: path.into(), problem });
     }
     Ok(Some((file, stat)))
 }

@@ -1,6 +1,7 @@
 //! Memory is promised before it is used: does a ring fit, by every limit that would otherwise kill us?
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
@@ -10,32 +11,73 @@ use crate::error::ExportError;
 /// Left free everywhere, so that the ring's last page is not the machine's last page.
 const RESERVE: u64 = 32 << 20;
 
-/// Something that a ring's memory is charged to.
+/// What a ring's memory is charged to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// What it is, as it is to be told: `tmpfs at /dev/shm/vas`.
-    pub name: String,
+#[non_exhaustive]
+pub enum MemoryScope {
+    /// The tmpfs that the export directory lies on.
+    Tmpfs {
+        /// The export directory.
+        dir: PathBuf,
+    },
+    /// The whole machine: `MemAvailable`.
+    Machine,
+    /// A control group that this process is in, or one above it.
+    Cgroup {
+        /// The group's directory.
+        path: PathBuf,
+    },
+}
+
+impl MemoryScope {
+    /// What to do when it does not have enough.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Tmpfs { .. } => {
+                "make it larger (docker --shm-size, mount -o remount,size=), or lower `slots` or `hold`"
+            }
+            Self::Machine => "lower `slots` or `hold`, or export fewer cameras",
+            Self::Cgroup { .. } => "raise its memory limit, or lower `slots` or `hold`",
+        }
+    }
+}
+
+impl fmt::Display for MemoryScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tmpfs { dir } => write!(f, "the tmpfs at {}", dir.display()),
+            Self::Machine => f.write_str("the machine (MemAvailable)"),
+            Self::Cgroup { path } => write!(f, "the cgroup {}", path.display()),
+        }
+    }
+}
+
+/// How much memory a scope still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// What the memory is charged to.
+    pub scope: MemoryScope,
     /// Bytes that it still has.
     pub free: u64,
-    /// What to do when that is not enough.
-    pub remedy: &'static str,
 }
 
 /// A ring that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the ring needs {} MiB (and {} MiB are to stay free), but {} has {} MiB left; {}",
-    need.div_ceil(1 << 20), reserve(*need).div_ceil(1 << 20), limit.name, limit.free >> 20, limit.remedy
+    need.div_ceil(1 << 20), reserve(*need).div_ceil(1 << 20), limit.scope, limit.free >> 20,
+    limit.scope.remedy()
 )]
 pub struct Shortage {
     /// Bytes of the ring.
     pub need: u64,
     /// The limit that it does not fit under.
-    pub limit: Limit,
+    pub limit: MemoryLimit,
 }
 
 /// Checks a need against limits; the tightest one that fails is told.
-pub(crate) fn check(need: u64, limits: &[Limit]) -> Result<(), Shortage> {
+pub(crate) fn check(need: u64, limits: &[MemoryLimit]) -> Result<(), Shortage> {
     let tightest = limits.iter().min_by_key(|limit| limit.free);
     match tightest {
         Some(limit) if limit.free < need.saturating_add(reserve(need)) => {
@@ -51,26 +93,20 @@ fn reserve(need: u64) -> u64 {
 }
 
 /// What a ring in `dir` would be charged to: the file system, the machine, and each cgroup above us.
-pub(crate) fn limits(dir: &Path) -> Result<Vec<Limit>, ExportError> {
+pub(crate) fn limits(dir: &Path) -> Result<Vec<MemoryLimit>, ExportError> {
     let fs = statvfs(dir).map_err(|e| ExportError::io("ask for the free space of", dir, e))?;
-    let mut limits = vec![Limit {
-        name: format!("the tmpfs at {}", dir.display()),
+    let mut limits = vec![MemoryLimit {
+        scope: MemoryScope::Tmpfs { dir: dir.into() },
         free: fs.f_bavail.saturating_mul(fs.f_frsize),
-        remedy: "make it larger (docker --shm-size, mount -o remount,size=), or lower `slots` or `hold`",
     }];
     let meminfo = "/proc/meminfo";
     let text = std::fs::read_to_string(meminfo).map_err(|e| ExportError::io("read", meminfo, e))?;
     if let Some(free) = mem_available(&text) {
-        limits.push(Limit {
-            name: "the machine (MemAvailable)".into(),
-            free,
-            remedy: "lower `slots` or `hold`, or export fewer cameras",
-        });
+        limits.push(MemoryLimit { scope: MemoryScope::Machine, free });
     }
-    limits.extend(cgroup::memory_limits().into_iter().map(|group| Limit {
-        name: format!("the cgroup {}", group.path.display()),
+    limits.extend(cgroup::memory_limits().into_iter().map(|group| MemoryLimit {
+        scope: MemoryScope::Cgroup { path: group.path },
         free: group.free,
-        remedy: "raise its memory limit, or lower `slots` or `hold`",
     }));
     Ok(limits)
 }
@@ -85,26 +121,30 @@ fn mem_available(meminfo: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn limit(name: &str, free: u64) -> Limit {
-        Limit { name: name.into(), free, remedy: "buy more" }
+    fn tmpfs(free: u64) -> MemoryLimit {
+        MemoryLimit { scope: MemoryScope::Tmpfs { dir: "/x".into() }, free }
+    }
+
+    fn cgroup(free: u64) -> MemoryLimit {
+        MemoryLimit { scope: MemoryScope::Cgroup { path: "/y".into() }, free }
     }
 
     #[test]
     fn the_tightest_limit_is_told_with_numbers() {
-        let limits = [limit("tmpfs", 1 << 30), limit("cgroup", 64 << 20)];
+        let limits = [tmpfs(1 << 30), cgroup(64 << 20)];
         assert!(check(16 << 20, &limits).is_ok());
         let shortage = check(100 << 20, &limits).unwrap_err();
-        assert_eq!(shortage.limit.name, "cgroup");
+        assert_eq!(shortage.limit.scope, MemoryScope::Cgroup { path: "/y".into() });
         let words = shortage.to_string();
-        for part in ["needs 100 MiB", "cgroup has 64 MiB", "buy more"] {
+        for part in ["needs 100 MiB", "cgroup /y has 64 MiB", "raise its memory limit"] {
             assert!(words.contains(part), "{words}");
         }
     }
 
     #[test]
     fn extremes() {
-        assert!(check(u64::MAX, &[limit("x", u64::MAX - 1)]).is_err());
-        assert!(check(0, &[limit("x", 0)]).is_ok());
+        assert!(check(u64::MAX, &[tmpfs(u64::MAX - 1)]).is_err());
+        assert!(check(0, &[tmpfs(0)]).is_ok());
         assert!(check(1 << 40, &[]).is_ok());
     }
 

@@ -36,7 +36,7 @@ enum Attempt {
 
 fn attempt(folder: &Folder, name: &str) -> Result<Attempt, ExportError> {
     let file = match folder.open_or_create(name, Mode::RUSR | Mode::WUSR) {
-        Err(ExportError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        Err(ExportError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(Attempt::Gone);
         }
         other => other?,
@@ -59,7 +59,7 @@ pub(super) fn lock_camera(folder: &Folder, camera: &CameraId) -> Result<Option<F
         Attempt::Gone => Ok(None),
         Attempt::Taken(file) => {
             let holder = holder(&file).unwrap_or_else(|| "it did not say who it is".into());
-            Err(ExportError::Held { camera: camera.to_string(), holder })
+            Err(ExportError::Held { camera: camera.clone(), holder })
         }
         Attempt::Locked(mut file) => {
             let told = rewrite(&mut file, &format!("{}\n", who_we_are()));

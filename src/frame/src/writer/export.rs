@@ -3,24 +3,26 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::access::check_ours;
 use super::admission;
 use super::exclusion::{self, AdmissionTurn};
 use super::files::Folder;
 use super::notifier::Notifier;
-use super::options::RingOptions;
+use super::options::{FrameRate, RingOptions};
 use super::pages::Mapping;
 use super::predecessor::LastWords;
 use super::retired::Retired;
 use super::ring::{Ring, RingWriter};
-use super::root::{ExportRoot, check_ours};
+use super::root::ExportRoot;
 use crate::camera_id::CameraId;
 use crate::clock::{boottime_ns, monotonic_ns};
 use crate::demand::Demanded;
-use crate::error::ExportError;
+use crate::error::{ExportError, OwnerProblem};
 use crate::geometry::Geometry;
 use crate::layout::{self, DATA_FILE, META_FILE, READERS_FILE, WRITER_FILE};
 use crate::lock;
@@ -102,7 +104,7 @@ impl CameraExport {
                 // Another writer just left and took the directory with it.
                 Err(Errno::NOENT) => {}
                 Err(Errno::NOTDIR | Errno::LOOP) => {
-                    let problem = "is a link or no directory".into();
+                    let problem = OwnerProblem::NoDirectory;
                     return Err(ExportError::NotOurs { path, problem });
                 }
                 Err(e) => return Err(ExportError::io("open", path, e)),
@@ -274,7 +276,7 @@ impl CameraExport {
         // Before readers can open it: none sees it unlocked while we live, and none is in the way.
         if !lock::try_write_lock(file.as_fd()).map_err(|e| ExportError::io("lock", &path, e))? {
             return Err(ExportError::Held {
-                camera: self.camera.to_string(),
+                camera: self.camera.clone(),
                 holder: "somebody locked a file that was being created".into(),
             });
         }
@@ -285,8 +287,8 @@ impl CameraExport {
             file,
             *geometry,
             options.slots,
-            options.lease_ns,
-            self.notifier.bell(),
+            options.lease_ns(),
+            self.notifier.handle(),
         );
         self.fill_header(&ring, options, inode);
         let current = Current { ring: Arc::new(ring), data_file: Arc::clone(data_file) };
@@ -313,15 +315,16 @@ impl CameraExport {
         h.epoch.store(self.next_epoch, relaxed);
         h.incarnation.store(self.incarnation, relaxed);
         h.created_ns.store(monotonic_ns(), relaxed);
-        h.lease_ns.store(options.lease_ns, relaxed);
-        h.frame_rate_num.store(options.frame_rate.0, relaxed);
-        h.frame_rate_den.store(options.frame_rate.1, relaxed);
-        let colour = g.colour();
-        h.color_range.store(colour.range as u32, relaxed);
-        h.color_primaries.store(colour.primaries.into(), relaxed);
-        h.color_transfer.store(colour.transfer.into(), relaxed);
-        h.color_matrix.store(colour.matrix.into(), relaxed);
-        h.chroma_location.store(colour.chroma_location.into(), relaxed);
+        let rate = options.frame_rate.unwrap_or(FrameRate { num: 0, den: 1 });
+        h.lease_ns.store(options.lease_ns(), relaxed);
+        h.frame_rate_num.store(rate.num, relaxed);
+        h.frame_rate_den.store(rate.den, relaxed);
+        let color = g.color();
+        h.color_range.store(color.range as u32, relaxed);
+        h.color_primaries.store(color.primaries.into(), relaxed);
+        h.color_transfer.store(color.transfer.into(), relaxed);
+        h.color_matrix.store(color.matrix.into(), relaxed);
+        h.chroma_location.store(color.chroma_location.into(), relaxed);
         h.bit_depth.store(g.bit_depth().into(), relaxed);
         for (word, value) in h.camera_id.iter().zip(self.camera.to_words()) {
             word.store(value, relaxed);
@@ -345,11 +348,11 @@ impl CameraExport {
         self.retired.bytes()
     }
 
-    /// To be called some times a second: when no frame was published for `quiet_ns`, readers that attach from
+    /// To be called some times a second: when no frame was published for `quiet`, readers that attach from
     /// then on are given none from before, as after [`RingWriter::pause`].
-    pub fn pause_if_quiet(&self, now_ns: u64, quiet_ns: u64) {
+    pub fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
         if let Some(current) = &self.current {
-            current.ring.pause_if_quiet(now_ns, quiet_ns);
+            current.ring.pause_if_quiet(now_ns, quiet);
         }
     }
 

@@ -11,8 +11,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::root::Access;
-use crate::error::ExportError;
+use super::access::{Access, check_ours};
+use crate::error::{ExportError, OwnerProblem};
 
 /// A directory of the export, open: all of it, or a camera's.
 #[derive(Debug)]
@@ -68,12 +68,12 @@ impl Folder {
         let file: File = match openat(&self.fd, name, flags, mode) {
             Ok(fd) => fd.into(),
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-                let problem = "is no regular file".into();
+                let problem = OwnerProblem::NoRegularFile;
                 return Err(ExportError::NotOurs { path, problem });
             }
             Err(e) => return Err(ExportError::io("open", path, e)),
         };
-        super::root::check_ours(&file, &path)?;
+        check_ours(&file, &path)?;
         Ok(file)
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
+use super::notifier_handle::NotifierHandle;
 use super::ring::{Ring, WAKE_AT_ONCE};
 use crate::futex;
-use crate::sync::thread::{self, JoinHandle, Thread};
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// Wakes the readers beyond the few that a publisher wakes itself; one thread serves all cameras.
@@ -28,22 +29,6 @@ struct Shared {
     /// Has the thread panic at its next look, for tests.
     #[cfg(test)]
     armed: std::sync::atomic::AtomicBool,
-}
-
-/// What a ring keeps to reach its notifier.
-#[derive(Debug, Clone)]
-pub(crate) struct Bell(Thread);
-
-impl Bell {
-    /// For a ring whose readers are few.
-    #[cfg(loom)]
-    pub(crate) fn unheard() -> Self {
-        Self(thread::current())
-    }
-
-    pub(crate) fn ring(&self) {
-        self.0.unpark();
-    }
 }
 
 impl Notifier {
@@ -70,9 +55,9 @@ impl Notifier {
         PANICS.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    pub(crate) fn bell(&self) -> Bell {
+    pub(crate) fn handle(&self) -> NotifierHandle {
         let thread = self.thread.as_ref().expect("the thread is there until drop").thread();
-        Bell(thread.clone())
+        NotifierHandle::new(thread)
     }
 
     pub(crate) fn register(&self, ring: &Arc<Ring>) {
@@ -142,9 +127,11 @@ impl Drop for Notifier {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::writer::{CameraExport, ExportRoot, OpenRing, RingOptions};
-    use crate::{Access, CameraId, Colour, Geometry};
+    use crate::{Access, CameraId, Color, Geometry};
 
     #[test]
     fn a_panic_is_counted_and_the_next_crowd_is_woken() {
@@ -153,8 +140,8 @@ mod tests {
         let notifier = Arc::new(Notifier::start().unwrap());
         let camera = CameraId::new("gate").unwrap();
         let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
-        let geometry = Geometry::new(16, 16, Colour::default(), 8).unwrap();
-        let options = RingOptions { slots: 2, lease_ns: 0, frame_rate: (25, 1) };
+        let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
+        let options = RingOptions { slots: 2, lease: Duration::ZERO, frame_rate: None };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("nothing is in the way");
         };
@@ -163,7 +150,7 @@ mod tests {
         notifier.shared.armed.store(true, Ordering::SeqCst);
         for _ in 0..2 {
             ring.crowd_waits.store(true, Ordering::Relaxed);
-            notifier.bell().ring();
+            notifier.handle().notify();
             while ring.crowd_waits.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }

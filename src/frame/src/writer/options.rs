@@ -5,19 +5,28 @@ use std::time::Duration;
 use crate::layout::MAX_SLOTS;
 
 /// Frames a second assumed when a camera does not say.
-const ASSUMED_FPS: (u32, u32) = (30, 1);
+const ASSUMED: FrameRate = FrameRate { num: 30, den: 1 };
 /// Fewest slots that are chosen unasked.
 const MIN_SLOTS: u32 = 4;
+
+/// A nominal frame rate: `num / den` frames a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FrameRate {
+    /// Frames in `den` seconds.
+    pub num: u32,
+    /// Seconds.
+    pub den: u32,
+}
 
 /// Slots and lease of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingOptions {
     /// Slots, 1 to 1024.
     pub slots: u32,
-    /// For how long a published frame is promised to stay, in nanoseconds.
-    pub lease_ns: u64,
-    /// Nominal frame rate as a fraction; numerator 0 when unknown.
-    pub frame_rate: (u32, u32),
+    /// For how long a published frame is promised to stay.
+    pub lease: Duration,
+    /// The camera's nominal frame rate, if it is known.
+    pub frame_rate: Option<FrameRate>,
 }
 
 impl RingOptions {
@@ -29,13 +38,13 @@ impl RingOptions {
     /// slot again. The other half absorbs bursts: frames that arrive late and together need free slots.
     #[must_use]
     pub fn choose(
-        frame_rate: Option<(u32, u32)>,
+        frame_rate: Option<FrameRate>,
         hold: Duration,
         slots: Option<u32>,
         in_flight: u32,
     ) -> Self {
-        let known = frame_rate.filter(|&(num, den)| num > 0 && den > 0);
-        let (num, den) = known.unwrap_or(ASSUMED_FPS);
+        let known = frame_rate.filter(|rate| rate.num > 0 && rate.den > 0);
+        let FrameRate { num, den } = known.unwrap_or(ASSUMED);
         let (num, den, hold_ns) = (u128::from(num), u128::from(den), hold.as_nanos());
         let wanted = (num * hold_ns).div_ceil(den * 1_000_000_000);
         let slots = slots
@@ -44,7 +53,12 @@ impl RingOptions {
         let spare = u128::from(slots.saturating_sub(in_flight + 1));
         let bound = spare * den * 1_000_000_000 / num;
         let lease_ns = u64::try_from(bound.min(hold_ns / 2)).unwrap_or(u64::MAX);
-        Self { slots, lease_ns, frame_rate: known.unwrap_or((0, 1)) }
+        Self { slots, lease: Duration::from_nanos(lease_ns), frame_rate: known }
+    }
+
+    /// The lease as `frame.meta` has it.
+    pub(super) fn lease_ns(&self) -> u64 {
+        u64::try_from(self.lease.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -54,22 +68,25 @@ mod tests {
 
     const HOLD: Duration = Duration::from_millis(500);
 
+    fn fps(num: u32, den: u32) -> Option<FrameRate> {
+        Some(FrameRate { num, den })
+    }
+
     #[test]
     fn slots_hold_the_asked_time() {
-        let at = |fps| RingOptions::choose(Some(fps), HOLD, None, 1).slots;
-        assert_eq!(at((25, 1)), 13);
-        assert_eq!(at((30_000, 1001)), 15);
-        assert_eq!(at((5, 1)), 4);
-        assert_eq!(at((240, 1)), 120);
+        let at = |num, den| RingOptions::choose(fps(num, den), HOLD, None, 1).slots;
+        assert_eq!(at(25, 1), 13);
+        assert_eq!(at(30_000, 1001), 15);
+        assert_eq!(at(5, 1), 4);
+        assert_eq!(at(240, 1), 120);
         assert_eq!(RingOptions::choose(None, HOLD, None, 1).slots, 15);
-        assert_eq!(RingOptions::choose(Some((0, 0)), HOLD, None, 1).frame_rate, (0, 1));
+        assert_eq!(RingOptions::choose(fps(0, 0), HOLD, None, 1).frame_rate, None);
     }
 
     #[test]
     fn lease_is_half_the_hold_unless_the_ring_is_too_short() {
-        let lease = |slots, fps| {
-            RingOptions::choose(Some((fps, 1)), HOLD, Some(slots), 1).lease_ns / 1_000_000
-        };
+        let lease =
+            |slots, num| RingOptions::choose(fps(num, 1), HOLD, Some(slots), 1).lease.as_millis();
         assert_eq!(lease(13, 25), 250);
         assert_eq!(lease(4, 25), 80);
         assert_eq!(lease(2, 25), 0);
@@ -79,10 +96,9 @@ mod tests {
 
     #[test]
     fn extremes_do_not_overflow() {
-        let o =
-            RingOptions::choose(Some((u32::MAX, 1)), Duration::MAX, Some(u32::MAX), u32::MAX - 1);
+        let o = RingOptions::choose(fps(u32::MAX, 1), Duration::MAX, Some(u32::MAX), u32::MAX - 1);
         assert_eq!(o.slots, MAX_SLOTS);
-        let o = RingOptions::choose(Some((1, u32::MAX)), Duration::MAX, None, 1);
+        let o = RingOptions::choose(fps(1, u32::MAX), Duration::MAX, None, 1);
         assert!(o.slots <= MAX_SLOTS);
     }
 }

@@ -7,10 +7,11 @@
 
 use std::fs::File;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use memmap2::MmapRaw;
 
-use super::notifier::Bell;
+use super::notifier_handle::NotifierHandle;
 use super::pages::{Mapping, RingPages};
 use crate::clock::monotonic_ns;
 use crate::futex;
@@ -33,11 +34,13 @@ pub(super) const WAKE_AT_ONCE: u32 = if cfg!(loom) { 1 } else { 5 };
 const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
 
 /// Why no slot could be claimed. The newest frame is the one that is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Every slot holds a frame that is still promised to readers.
+    #[error("every slot holds a frame whose lease has not ended")]
     Lease,
     /// Every slot that might do is being copied into.
+    #[error("every slot out of its lease is being copied into")]
     InFlight,
 }
 
@@ -74,7 +77,7 @@ pub(crate) struct Ring {
     pub(crate) crowd_waits: AtomicBool,
     /// Set by the notifier: it woke many, so that publishers leave all of them to it.
     pub(crate) is_crowded: AtomicBool,
-    bell: Bell,
+    notifier: NotifierHandle,
 }
 
 impl Ring {
@@ -86,7 +89,7 @@ impl Ring {
         geometry: Geometry,
         slots: u32,
         lease_ns: u64,
-        bell: Bell,
+        notifier: NotifierHandle,
     ) -> Self {
         let meta = Meta::new(meta).expect("the meta mapping holds a header");
         assert!(meta.entries() >= slots, "the meta mapping holds its entries");
@@ -107,7 +110,7 @@ impl Ring {
             runs: AtomicBool::new(false),
             crowd_waits: AtomicBool::new(false),
             is_crowded: AtomicBool::new(false),
-            bell,
+            notifier,
         }
     }
 
@@ -199,15 +202,15 @@ impl Ring {
         self.runs.store(false, Ordering::Release);
     }
 
-    /// Says that frames are left out if none was published for `quiet_ns`: its camera is away, or whatever is
+    /// Says that frames are left out if none was published for `quiet`: its camera is away, or whatever is
     /// before its slots is stuck.
-    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet_ns: u64) {
+    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
         let header = self.header();
         let newest_id = header.frame_id.load(Ordering::Relaxed);
         let newest_ns = header.timestamp_ns.load(Ordering::Relaxed);
         // One from before the run of copying is given to nobody: the run's first is on its way.
         let is_of_run = newest_id >= header.resumed_frame_id.load(Ordering::Relaxed);
-        if is_of_run && now_ns.saturating_sub(newest_ns) >= quiet_ns {
+        if is_of_run && Duration::from_nanos(now_ns.saturating_sub(newest_ns)) >= quiet {
             self.pause();
         }
     }
@@ -450,10 +453,10 @@ impl ClaimedSlot {
         entry.flags.store(stamp.flags.bits(), relaxed);
         entry.width.store(geometry.width(), relaxed);
         entry.height.store(geometry.height(), relaxed);
-        entry.coded_width.store(stamp.coded.0, relaxed);
-        entry.coded_height.store(stamp.coded.1, relaxed);
-        entry.crop_left.store(stamp.crop.0, relaxed);
-        entry.crop_top.store(stamp.crop.1, relaxed);
+        entry.coded_width.store(stamp.coded.width, relaxed);
+        entry.coded_height.store(stamp.coded.height, relaxed);
+        entry.crop_left.store(stamp.crop.left, relaxed);
+        entry.crop_top.store(stamp.crop.top, relaxed);
         entry.content_x.store(0, relaxed);
         entry.content_y.store(0, relaxed);
         entry.content_width.store(geometry.width(), relaxed);
@@ -497,7 +500,7 @@ impl Ring {
         let woken = if crowded { 0 } else { futex::wake(&self.header().published, WAKE_AT_ONCE) };
         if crowded || woken == WAKE_AT_ONCE as usize {
             self.crowd_waits.store(true, Ordering::Relaxed);
-            self.bell.ring();
+            self.notifier.notify();
         }
     }
 }

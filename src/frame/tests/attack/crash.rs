@@ -97,15 +97,15 @@ fn killed_at_random(rounds: u64) {
     let place = Place::new();
     let root = place.root();
     let first = Part::start(part::command("crash::write", &root, &["0"]));
-    until("export", || Reader::open(&root, &camera()).is_ok());
+    until("export", || Reader::options().dir(&root).open(camera()).is_ok());
     let (stop, followers) = (AtomicBool::new(false), [Follower::default(), Follower::default()]);
     let mut random = Random(2026);
     let (mut since_release, mut since_signal) = (Vec::new(), Vec::new());
     let (_, opened) = std::thread::scope(|scope| {
         let guard = Stop(&stop);
         let (one, two) = (place.reader(), place.reader());
-        scope.spawn(|| followers[0].run(one, &stop, |r, id| r.newer_than(id, WAIT)));
-        scope.spawn(|| followers[1].run(two, &stop, |r, id| r.next_after(id, WAIT)));
+        scope.spawn(|| followers[0].run(one, &stop, |r, id| r.seek(id).set_timeout(WAIT).newer()));
+        scope.spawn(|| followers[1].run(two, &stop, |r, id| r.seek(id).set_timeout(WAIT).next()));
         let opener = scope.spawn(|| open_again_and_again(&root, &stop));
         drop(first);
         for round in 1..=rounds {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use vas_frame::{Nv12Image, ReadError, Reader, Refused, RingOptions, monotonic_ns};
+use vas_frame::{FrameRate, Nv12Image, ReadError, Reader, Refused, RingOptions, monotonic_ns};
 
 use super::rig::{Place, Stop, claim, epoch, is_right, open, publish, size};
 
@@ -11,7 +11,7 @@ use super::rig::{Place, Stop, claim, epoch, is_right, open, publish, size};
 fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
     let (mut last, mut frames, mut image) = (0, 0, Nv12Image::default());
     while !stop.load(Ordering::Relaxed) {
-        match reader.next_after(last, Duration::from_millis(100)) {
+        match reader.seek(last).set_timeout(Duration::from_millis(100)).next() {
             Ok(frame) => {
                 last = frame.meta().frame_id;
                 let until = frame.meta().reuse_not_before_ns;
@@ -38,7 +38,8 @@ fn thirty_frames_in_ten_milliseconds() {
     let place = Place::new();
     let mut export = claim(&place.root()).unwrap();
     // A camera of 30 a second: 15 slots, promised for 250 ms.
-    let options = RingOptions::choose(Some((30, 1)), Duration::from_millis(500), None, 1);
+    let fps = FrameRate { num: 30, den: 1 };
+    let options = RingOptions::choose(Some(fps), Duration::from_millis(500), None, 1);
     let mut writer = open(&mut export, size(320, 240), options).unwrap();
     let epoch = epoch(&place.camera());
     let stop = AtomicBool::new(false);

@@ -91,7 +91,7 @@ fn goes_on(place: &Place, export: &mut vas_frame::CameraExport, side: u32, old: 
     let start = std::time::Instant::now();
     for reader in [old, &mut place.reader()] {
         loop {
-            match reader.newer_than(id - 1, Duration::from_millis(50)) {
+            match reader.seek(id - 1).set_timeout(Duration::from_millis(50)).newer() {
                 Ok(frame) => break assert!(is_right(&frame, &mut Nv12Image::default())),
                 Err(ReadError::Open(error)) => panic!("a reader was locked out: {error}"),
                 Err(_) => assert!(start.elapsed() < PATIENCE, "a reader was held up"),

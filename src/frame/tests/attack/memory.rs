@@ -37,7 +37,7 @@ fn works(camera: &Path, export: &mut CameraExport, (width, height): (u32, u32), 
     let mut writer = open(export, size(width, height), options(slots, NO_LEASE)).unwrap();
     let epoch = epoch(camera);
     let root = camera.parent().unwrap();
-    let mut reader = vas_frame::Reader::open(root, &super::rig::camera()).unwrap();
+    let mut reader = vas_frame::Reader::options().dir(root).open(super::rig::camera()).unwrap();
     for id in 1..=u64::from(slots) + 1 {
         publish(&mut writer, id, epoch).unwrap();
         assert!(is_right(&reader.latest().unwrap(), &mut Nv12Image::default()));

@@ -39,7 +39,7 @@ fn publishes(place: &Place, export: &mut vas_frame::CameraExport, reader: Option
     let start = std::time::Instant::now();
     for reader in reader.into_iter().chain([&mut new]) {
         loop {
-            match reader.newer_than(id - 1, Duration::from_millis(50)) {
+            match reader.seek(id - 1).set_timeout(Duration::from_millis(50)).newer() {
                 Ok(frame) => break assert!(is_right(&frame, &mut Nv12Image::default())),
                 Err(error) => assert!(start.elapsed() < PATIENCE, "not followed: {error}"),
             }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportError, ExportRoot, Frame, Geometry, Notifier,
-    Nv12Image, OpenError, OpenRing, ReadError, Reader, Refused, RingOptions, RingWriter,
+    Access, CameraExport, CameraId, Color, ExportError, ExportRoot, Frame, FrameRate, Geometry,
+    Notifier, Nv12Image, OpenError, OpenRing, ReadError, Reader, Refused, RingOptions, RingWriter,
     monotonic_ns,
 };
 
@@ -49,7 +49,7 @@ impl Place {
     }
 
     pub(crate) fn reader(&self) -> Reader {
-        Reader::open(&self.root(), &camera()).unwrap()
+        Reader::options().dir(self.root()).open(camera()).unwrap()
     }
 }
 
@@ -70,11 +70,11 @@ pub(crate) fn claim_for(root: &Path, access: Access) -> Result<CameraExport, Exp
 /// A size whose rows need no padding, so that a picture is one run of bytes in its slot and out of it.
 pub(crate) fn size(width: u32, height: u32) -> Geometry {
     assert!(width.is_multiple_of(64) && height.is_multiple_of(2));
-    Geometry::new(width, height, Colour::default(), 8).unwrap()
+    Geometry::new(width, height, Color::default(), 8).unwrap()
 }
 
 pub(crate) fn options(slots: u32, lease: Duration) -> RingOptions {
-    RingOptions { slots, lease_ns: lease.as_nanos() as u64, frame_rate: (25, 1) }
+    RingOptions { slots, lease, frame_rate: Some(FrameRate { num: 25, den: 1 }) }
 }
 
 /// Opens a ring, waiting for what is promised to readers of the one before.
@@ -143,8 +143,8 @@ pub(crate) fn open_again_and_again(root: &Path, stop: &AtomicBool) -> (u64, u64)
     let (mut image, mut opened, mut frames) = (Nv12Image::default(), 0, 0);
     while !stop.load(Ordering::Relaxed) {
         opened += 1;
-        match Reader::open(root, &camera()) {
-            Ok(mut reader) => match reader.newer_than(0, Duration::from_millis(1)) {
+        match Reader::options().dir(root).open(camera()) {
+            Ok(mut reader) => match reader.seek(0).set_timeout(Duration::from_millis(1)).newer() {
                 Ok(frame) => frames += u64::from(is_right(&frame, &mut image)),
                 Err(
                     ReadError::NotYet { .. }
@@ -153,9 +153,7 @@ pub(crate) fn open_again_and_again(root: &Path, stop: &AtomicBool) -> (u64, u64)
                 ) => {}
                 Err(error) => panic!("a new reader was told: {error}"),
             },
-            Err(
-                OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. },
-            ) => {}
+            Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => {}
             Err(error) => panic!("who opened was told: {error}"),
         }
     }

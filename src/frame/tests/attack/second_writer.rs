@@ -131,8 +131,8 @@ fn who_claims_while_another_leaves_loses_nothing() {
                     Ok(export) => break export,
                     Err(ExportError::Held { .. }) => {}
                     // The last one to leave took the export directory with it.
-                    Err(ExportError::Io { source, .. })
-                        if source.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(ExportError::Io { error, .. })
+                        if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => panic!("{error}"),
                 }
             };

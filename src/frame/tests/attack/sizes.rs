@@ -15,7 +15,7 @@ const CAP: u64 = 64 << 20;
 
 /// Plays a reader that maps what there is and is then stopped with it.
 pub(crate) fn stay(root: &Path) {
-    let mut reader = vas_frame::Reader::open(root, &camera()).unwrap();
+    let mut reader = vas_frame::Reader::options().dir(root).open(camera()).unwrap();
     let frame = reader.latest().unwrap();
     assert!(is_right(&frame, &mut Nv12Image::default()));
     eprintln!("mapped {}", frame.meta().epoch);

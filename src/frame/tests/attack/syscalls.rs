@@ -75,11 +75,9 @@ fn told(read: Result<Frame, ReadError>) {
 }
 
 fn attach(place: &Place) -> Option<Reader> {
-    match Reader::open(&place.root(), &camera()) {
+    match Reader::options().dir(place.root()).open(camera()) {
         Ok(reader) => Some(reader),
-        Err(OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. }) => {
-            None
-        }
+        Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => None,
         Err(error) => panic!("who opened was told: {error}"),
     }
 }
@@ -88,7 +86,7 @@ fn attach(place: &Place) -> Option<Reader> {
 fn follow(reader: &mut Reader, id: u64) {
     let start = std::time::Instant::now();
     loop {
-        match reader.newer_than(id - 1, Duration::from_millis(100)) {
+        match reader.seek(id - 1).set_timeout(Duration::from_millis(100)).newer() {
             Ok(frame) => return assert!(is_right(&frame, &mut Nv12Image::default())),
             other => told(other),
         }
@@ -129,7 +127,9 @@ fn killed_before_each_call(after_a_crash: bool) {
         let early = attach(&place);
         let died = dies_at(&place.root(), call);
         let mut readers: Vec<_> = early.into_iter().chain(attach(&place)).collect();
-        readers.iter_mut().for_each(|reader| told(reader.newer_than(0, Duration::ZERO)));
+        readers
+            .iter_mut()
+            .for_each(|reader| told(reader.seek(0).set_timeout(Duration::ZERO).newer()));
         taken_over(&place, &mut readers);
         if !died {
             println!("killed before each of its {} system calls", call - 1);

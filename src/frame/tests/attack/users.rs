@@ -23,7 +23,7 @@ const LOCK_FILES: [&str; 2] = ["gate/.writer", ".admission"];
 
 /// Plays a user who may read.
 pub(crate) fn read(root: &Path) {
-    let mut reader = Reader::open(root, &camera()).unwrap();
+    let mut reader = Reader::options().dir(root).open(camera()).unwrap();
     let frame = reader.latest().unwrap();
     assert!(is_right(&frame, &mut Nv12Image::default()));
     let mut deeds = Deeds::default();
@@ -40,11 +40,11 @@ pub(crate) fn read(root: &Path) {
 
 /// Plays a user who may read and goes on to the next writer.
 pub(crate) fn follow(root: &Path) {
-    let mut reader = Reader::open(root, &camera()).unwrap();
+    let mut reader = Reader::options().dir(root).open(camera()).unwrap();
     let last = reader.latest().unwrap().meta().frame_id;
     eprintln!("attached");
     loop {
-        match reader.newer_than(last, Duration::from_millis(20)) {
+        match reader.seek(last).set_timeout(Duration::from_millis(20)).newer() {
             Ok(_) => return eprintln!("followed"),
             Err(ReadError::Open(error)) => panic!("an attached reader was told: {error}"),
             Err(_) => eprintln!("waiting"),
@@ -54,7 +54,7 @@ pub(crate) fn follow(root: &Path) {
 
 /// Plays a user who may do nothing.
 pub(crate) fn intrude(root: &Path) {
-    let error = Reader::open(root, &camera()).unwrap_err();
+    let error = Reader::options().dir(root).open(camera()).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
     assert!(error.to_string().contains("Permission denied"), "{error}");
     let mut deeds = Deeds::default();

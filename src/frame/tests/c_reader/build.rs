@@ -102,7 +102,12 @@ fn a_cpp_program_includes_and_links_it() {
         &source,
         "#include \"vas_frame.h\"\n\
          #include <cstdio>\n\
-         int main() { vas_frame frame{}; vas_frame_release(&frame); std::puts(vas_strerror(VAS_OK)); }\n",
+         int main() {\n\
+             vas_options options = VAS_OPTIONS_INIT;\n\
+             options.max_fps = 5;\n\
+             vas_reader *reader;\n\
+             if (vas_reader_open(\"../gate\", &options, &reader) != VAS_BAD_ARGUMENT) return 1;\n\
+             vas_frame frame{}; vas_frame_release(&frame); std::puts(vas_strerror(VAS_OK)); }\n",
     )
     .unwrap();
     let reader = c_dir().join("vas_frame.c");

@@ -61,7 +61,7 @@ fn failures_have_the_words_of_the_reader_in_rust() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut c = CReader::start(build);
-        let no_camera = Reader::open(rig.path(), &camera()).unwrap_err();
+        let no_camera = Reader::options().dir(rig.path()).open(camera()).unwrap_err();
         assert_eq!(c.attach(rig.path()), format!("NO_CAMERA {no_camera}"));
         for id in ["", ".", "-rf", "a/b", "a b", &"x".repeat(64)] {
             let expected = format!("BAD_ARGUMENT {}", CameraId::new(id).unwrap_err());
@@ -85,7 +85,7 @@ fn failures_have_the_words_of_the_reader_in_rust() {
         assert_eq!(c.ask("next", &[&0, &0, &0]), not_yet, "before the first frame");
         publish(&mut writer, 1);
         assert_eq!(c.id("latest", &[&0]), Ok(1));
-        let quiet = rust.newer_than(1, Duration::from_millis(30)).unwrap_err();
+        let quiet = rust.seek(1).set_timeout(Duration::from_millis(30)).newer().unwrap_err();
         assert_eq!(c.ask("newer", &[&0, &1, &30]), format!("TIMED_OUT {quiet}"));
     }
 }
@@ -202,5 +202,35 @@ fn waiting_for_nothing_keeps_to_its_time() {
         c.tell("newer", &[&0, &1, &timeout]);
         publish(&mut writer, 2);
         assert!(c.answer().starts_with("OK frame_id=2 "));
+    }
+}
+
+/// Both readers move their cursors alike.
+#[test]
+fn the_cursor_is_the_frame_that_was_given_last() {
+    for build in Build::ALL {
+        let rig = Rig::new();
+        let mut export = rig.claim();
+        let mut writer = open(&mut export, 16, 16, 4);
+        let (mut rust, mut c) = (rig.reader(), CReader::open(build, rig.path()));
+        (1..=3).for_each(|id| publish(&mut writer, id));
+        for id in [1, 2] {
+            assert_eq!(
+                (rust.next().unwrap().id(), c.id("follow", &[&0])),
+                (id, Ok(id)),
+                "{build:?}"
+            );
+        }
+        assert_eq!((rust.latest().unwrap().id(), c.id("latest", &[&0])), (3, Ok(3)));
+        publish(&mut writer, 4);
+        assert_eq!(
+            (rust.next().unwrap().id(), c.id("follow", &[&0])),
+            (4, Ok(4)),
+            "behind `latest`"
+        );
+        assert_eq!((rust.cursor().to_string(), c.ask("cursor", &[])), ("4".into(), "4".into()));
+        // A call that gives nothing leaves the cursor as it is.
+        assert_eq!(c.id("newer", &[&0, &4, &0]), Err("TIMED_OUT".into()));
+        assert_eq!(c.ask("cursor", &[]), "4");
     }
 }

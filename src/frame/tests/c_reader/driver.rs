@@ -113,8 +113,8 @@ impl Drop for CReader {
 
 /// What the driver prints of a frame, from what the reader in Rust was given.
 pub(crate) fn line(frame: &Frame) -> String {
-    let (m, s, g) = (frame.meta(), &frame.meta().stamp, frame.geometry());
-    let (c, content) = (g.colour(), m.content);
+    let (m, s, g) = (frame.meta(), frame.meta().stamp(), frame.geometry());
+    let (c, content) = (g.color(), m.content);
     let numbers = [
         ("frame_id", m.frame_id.to_string()),
         ("epoch", m.epoch.to_string()),
@@ -128,9 +128,9 @@ pub(crate) fn line(frame: &Frame) -> String {
         ("wall_quality", u32::from(s.wall_clock_ns.is_some()).to_string()),
         ("flags", s.flags.bits().to_string()),
         ("size", format!("{}x{}", m.width, m.height)),
-        ("coded", format!("{}x{}", s.coded.0, s.coded.1)),
-        ("crop", format!("{},{}", s.crop.0, s.crop.1)),
-        ("content", format!("{},{},{},{}", content.0, content.1, content.2, content.3)),
+        ("coded", format!("{}x{}", s.coded.width, s.coded.height)),
+        ("crop", format!("{},{}", s.crop.left, s.crop.top)),
+        ("content", format!("{},{},{},{}", content.x, content.y, content.width, content.height)),
         ("decoder", (s.decoder as u32).to_string()),
         ("stride", g.stride().to_string()),
         ("range", (c.range as u32).to_string()),

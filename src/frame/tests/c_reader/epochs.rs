@@ -1,6 +1,9 @@
 //! Over changes of size, the end of a writer and the coming of the next.
 
-use vas_frame::{Demanded, Geometry, MaxFps, OpenRing, ReadError, RingOptions, monotonic_ns};
+use vas_frame::{
+    Demanded, FrameRate, Geometry, MaxFps, OpenRing, ReadError, RingOptions, WriterEnd,
+    monotonic_ns,
+};
 
 use crate::build::Build;
 use crate::driver::CReader;
@@ -97,8 +100,9 @@ fn a_stop_is_told_and_the_next_writer_followed() {
         c.tell("newer", &[&0, &1, &LONG_MS]);
         drop(writer);
         drop(export);
-        let gone = rust.newer_than(1, std::time::Duration::from_secs(60)).unwrap_err();
-        assert!(matches!(gone, ReadError::WriterGone { how: "stopped", .. }), "{gone}");
+        let gone =
+            rust.seek(1).set_timeout(std::time::Duration::from_secs(60)).newer().unwrap_err();
+        assert!(matches!(gone, ReadError::WriterGone { how: WriterEnd::Stopped, .. }), "{gone}");
         let gone = format!("WRITER_STOPPED {gone}");
         assert_eq!(c.answer(), gone, "at once");
         assert_eq!(c.ask("newer", &[&0, &1, &20]), gone, "and again when none came in its place");
@@ -141,7 +145,11 @@ fn presence_is_shown_before_the_ring_and_to_the_next_writer() {
 fn leased_frames_stay_readable() {
     let rig = Rig::new();
     let mut export = rig.claim();
-    let options = RingOptions { slots: 3, lease_ns: 60_000_000_000, frame_rate: (25, 1) };
+    let options = RingOptions {
+        slots: 3,
+        lease: std::time::Duration::from_secs(60),
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    };
     let OpenRing::Ready(mut writer) = export.open_ring(geometry(16, 16), options).unwrap() else {
         panic!("no lease is in the way yet")
     };

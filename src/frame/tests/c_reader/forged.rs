@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use vas_frame::layout::{ENTRY, Field, HEADER};
-use vas_frame::{ReadError, Reader};
+use vas_frame::{ReadError, Reader, WriterEnd};
 
 use crate::build::Build;
 use crate::driver::CReader;
@@ -144,7 +144,7 @@ impl Forged {
 fn the_golden_file_is_sound_and_a_dead_writers_pictures_are_not_shown() {
     let forged = Forged::new();
     forged.unlock();
-    let rust = Reader::open(forged.dir(), &camera()).unwrap_err();
+    let rust = Reader::options().dir(forged.dir()).open(camera()).unwrap_err();
     for build in Build::ALL {
         let mut c = CReader::start(build);
         for state in [LIVE, STOPPED] {
@@ -248,16 +248,16 @@ fn what_a_dead_writer_published_is_still_given() {
 fn what_a_dead_writer_published_is_still_given_in_rust() {
     for (name, value) in [("head_sequence", 7), ("frame_id", 10)] {
         let forged = Forged::new();
-        let mut reader = Reader::open(forged.dir(), &camera()).unwrap();
+        let mut reader = Reader::options().dir(forged.dir()).open(camera()).unwrap();
         forged.set_header(name, value);
-        assert!(reader.next_after(10, Duration::ZERO).is_err(), "it is being written");
+        assert!(reader.seek(10).set_timeout(Duration::ZERO).next().is_err(), "it is being written");
         forged.unlock();
         for (after, id) in [(0, 10), (10, 20)] {
-            let frame = reader.next_after(after, LONG).unwrap();
+            let frame = reader.seek(after).set_timeout(LONG).next().unwrap();
             assert_eq!(frame.meta().frame_id, id, "{name}");
         }
-        let error = reader.next_after(20, LONG).unwrap_err();
-        assert!(matches!(error, ReadError::WriterGone { how: "died", .. }), "{error}");
+        let error = reader.seek(20).set_timeout(LONG).next().unwrap_err();
+        assert!(matches!(error, ReadError::WriterGone { how: WriterEnd::Died, .. }), "{error}");
     }
 }
 

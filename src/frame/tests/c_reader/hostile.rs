@@ -66,7 +66,7 @@ fn headers_are_refused_in_the_words_of_the_reader_in_rust() {
                 .copy_from_slice(&value.to_le_bytes()[..field.size]);
         }
         forged.meta().write_all_at(&bytes, 0).unwrap();
-        match Reader::open(forged.dir(), &camera()) {
+        match Reader::options().dir(forged.dir()).open(camera()) {
             Ok(_) => {
                 taken += 1;
                 assert_eq!(c.attach(forged.dir()), "OK");
@@ -121,9 +121,10 @@ fn entries_give_what_they_give_in_rust() {
         meta.write_all_at(&bytes, 0).unwrap();
         let id = random.below(4) as u64;
         let no_wait = std::time::Duration::ZERO;
-        for (command, frame) in
-            [("newer", rust.newer_than(id, no_wait)), ("next", rust.next_after(id, no_wait))]
-        {
+        for (command, frame) in [
+            ("newer", rust.seek(id).set_timeout(no_wait).newer()),
+            ("next", rust.seek(id).set_timeout(no_wait).next()),
+        ] {
             let answer = c.ask(command, &[&0, &id, &0]);
             match frame {
                 Ok(frame) => {
@@ -158,7 +159,7 @@ fn files_that_are_too_short_or_no_files_are_refused() {
     let mut c = CReader::start(Build::Sanitized);
     let honest = std::fs::read(forged.path("frame.meta")).unwrap();
     let mut alike = |what: &str| {
-        let rust = Reader::open(forged.dir(), &camera()).unwrap_err().to_string();
+        let rust = Reader::options().dir(forged.dir()).open(camera()).unwrap_err().to_string();
         let answer = c.attach(forged.dir());
         let (name, words) = answer.split_once(' ').unwrap();
         assert!(["BAD_FORMAT", "SYSTEM_ERROR"].contains(&name), "{what}: {answer}");

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Flags, Geometry, Notifier, OpenRing, Range,
-    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Color, Crop, ExportRoot, Flags, FrameRate, Geometry, Notifier,
+    OpenRing, Range, Reader, RingOptions, RingWriter, Size, Stamp, monotonic_ns,
 };
 
 pub(crate) struct Rig {
@@ -38,7 +39,7 @@ impl Rig {
     }
 
     pub(crate) fn reader(&self) -> Reader {
-        Reader::open(self.path(), &camera()).unwrap()
+        Reader::options().dir(self.path()).open(camera()).unwrap()
     }
 }
 
@@ -47,13 +48,17 @@ pub(crate) fn camera() -> CameraId {
 }
 
 pub(crate) fn geometry(width: u32, height: u32) -> Geometry {
-    let colour =
-        Colour { range: Range::Full, primaries: 9, transfer: 16, matrix: 10, chroma_location: 3 };
-    Geometry::new(width, height, colour, 10).unwrap()
+    let color =
+        Color { range: Range::Full, primaries: 9, transfer: 16, matrix: 10, chroma_location: 3 };
+    Geometry::new(width, height, color, 10).unwrap()
 }
 
 pub(crate) fn open(export: &mut CameraExport, width: u32, height: u32, slots: u32) -> RingWriter {
-    let options = RingOptions { slots, lease_ns: 0, frame_rate: (25, 1) };
+    let options = RingOptions {
+        slots,
+        lease: Duration::ZERO,
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    };
     match export.open_ring(geometry(width, height), options).unwrap() {
         OpenRing::Ready(mut writer) => {
             writer.resume(0);
@@ -78,8 +83,8 @@ pub(crate) fn stamp(id: u64) -> Stamp {
         gate_ns: id + 13,
         wall_clock_ns: Some(1_700_000_000_000_000_000 + id as i64),
         flags: Flags::KEY.with(Flags::LOSS_UNKNOWN, true),
-        coded: (4801, 3202),
-        crop: (21, 22),
+        coded: Size { width: 4801, height: 3202 },
+        crop: Crop { left: 21, top: 22 },
         decoder: vas_frame::Decoder::Vaapi,
     }
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use memmap2::{MmapOptions, MmapRaw};
-use vas_frame::RawView;
 use vas_frame::layout::{DATA_FILE, ENTRY, HEADER, META_FILE};
+use vas_frame::{RawPlane, RawView};
 
 use super::case::{Case, Pinned, Side, camera};
 use super::picture;
@@ -26,7 +26,7 @@ pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
     let mut writer = Writer::start(dir.path(), case);
     let _pinned = Pinned::to(Side::Reader);
     // With its first frame the ring is there.
-    open(dir.path(), &mut writer).newer_than(0, Duration::MAX).unwrap();
+    open(dir.path(), &mut writer).seek(0).set_timeout(Duration::MAX).newer().unwrap();
     let slot = Slot::map(&dir.path().join(camera().as_str()), case);
     let mut tally = Tally::default();
     let mut last = 0;
@@ -48,7 +48,8 @@ struct Slot {
     _data: MmapRaw,
     sequence: *const AtomicU64,
     frame_id: *const AtomicU64,
-    view: RawView,
+    /// For as long as the slot: of `_data`.
+    view: RawView<'static>,
 }
 
 impl Slot {
@@ -59,13 +60,15 @@ impl Slot {
         };
         let (meta, data) = (map(META_FILE), map(DATA_FILE));
         let geometry = case.geometry();
-        let y = data.as_ptr();
+        let (y, stride, width) =
+            (data.as_ptr(), geometry.stride() as usize, geometry.width() as usize);
+        // SAFETY: the file holds the slot's planes, and the mapping lives as long as the slot that has the view.
+        let plane = |offset: u32, rows: u32| unsafe {
+            RawPlane::from_raw_parts(y.add(offset as usize), stride, width, rows as usize)
+        };
         let view = RawView {
-            y,
-            uv: y.wrapping_add(geometry.uv_offset() as usize),
-            stride: geometry.stride() as usize,
-            width: geometry.width(),
-            height: geometry.height(),
+            y: plane(0, geometry.height()),
+            uv: plane(geometry.uv_offset(), geometry.chroma_rows()),
         };
         let (sequence, frame_id) = (word(&meta, "sequence"), word(&meta, "frame_id"));
         Self { _meta: meta, _data: data, sequence, frame_id, view }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use vas_frame::{CameraId, Colour, Geometry};
+use vas_frame::{CameraId, Color, Geometry};
 
 /// How the writer stores a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Case {
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
-        Geometry::new(self.size.0, self.size.1, Colour::default(), 8).unwrap()
+        Geometry::new(self.size.0, self.size.1, Color::default(), 8).unwrap()
     }
 
     /// For the writer's environment.

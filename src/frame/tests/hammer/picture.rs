@@ -105,22 +105,23 @@ pub(crate) fn check(id: u64, tight: &[u8]) -> Option<Foreign> {
 }
 
 /// Looks at the first word of a picture in place.
-pub(crate) fn check_first(id: u64, view: &RawView) -> Option<Foreign> {
+pub(crate) fn check_first(id: u64, view: &RawView<'_>) -> Option<Foreign> {
     // SAFETY: as in `check_in_place`.
-    let found = unsafe { view.y.cast::<u64>().read_volatile() };
+    let found = unsafe { view.y.as_ptr().cast::<u64>().read_volatile() };
     first_foreign(id, std::iter::once((0, found)))
 }
 
 /// Looks through a picture in place, which may change meanwhile, from the end: what was stored last is
 /// what may be missing.
-pub(crate) fn check_in_place(id: u64, view: &RawView) -> Option<Foreign> {
-    let (row_words, rows) = (view.width as usize / WORD, view.height as usize);
+pub(crate) fn check_in_place(id: u64, view: &RawView<'_>) -> Option<Foreign> {
+    let (row_words, rows) = (view.y.row_bytes() / WORD, view.y.rows());
     let words = (0..rows + rows / 2).rev().flat_map(|line| {
         let (plane, row) = if line < rows { (view.y, line) } else { (view.uv, line - rows) };
-        // SAFETY: `RawView` promises rows of `width` bytes, `stride` apart, that are mapped while the frame
+        // SAFETY: a plane promises rows of `row_bytes` bytes, `stride` apart, that are mapped while the frame
         // lives; a row begins at a multiple of 64 bytes of a page.
-        let load =
-            move |i| unsafe { plane.add(row * view.stride).cast::<u64>().add(i).read_volatile() };
+        let load = move |i| unsafe {
+            plane.as_ptr().add(row * plane.stride()).cast::<u64>().add(i).read_volatile()
+        };
         (0..row_words).rev().map(move |i| (line * row_words + i, load(i)))
     });
     first_foreign(id, words)

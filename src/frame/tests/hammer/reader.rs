@@ -119,7 +119,7 @@ pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
 /// Opens the camera as soon as its writer has it.
 pub(crate) fn open(dir: &Path, writer: &mut Writer) -> Reader {
     loop {
-        match Reader::open(dir, &camera()) {
+        match Reader::options().dir(dir).open(camera()) {
             Ok(reader) => return reader,
             Err(OpenError::NoCamera { .. }) => std::thread::yield_now(),
             Err(e) => panic!("{e}"),
@@ -151,9 +151,9 @@ impl Viewer {
     fn find(&mut self, find: Find) -> Option<Frame> {
         let found = match find {
             Find::Latest => self.reader.latest(),
-            Find::Newer => self.reader.newer_than(self.newest, SOON),
-            Find::Oldest => self.reader.next_after(0, SOON),
-            Find::Glance => self.reader.newer_than(0, Duration::ZERO),
+            Find::Newer => self.reader.seek(self.newest).set_timeout(SOON).newer(),
+            Find::Oldest => self.reader.seek(0).set_timeout(SOON).next(),
+            Find::Glance => self.reader.seek(0).set_timeout(Duration::ZERO).newer(),
         };
         let frame = match found {
             Ok(frame) => frame,

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vas_frame::{
-    Access, CameraExport, ExportRoot, Notifier, OpenRing, RingOptions, RingWriter, Stamp,
-    monotonic_ns,
+    Access, CameraExport, ExportRoot, FrameRate, Notifier, OpenRing, RingOptions, RingWriter,
+    Stamp, monotonic_ns,
 };
 
 use super::case::{Case, Pinned, Side, camera};
@@ -68,7 +68,11 @@ fn publish(dir: &Path, case: &Case, stop: &AtomicBool) {
     let root = Arc::new(ExportRoot::open(dir, Access::default()).unwrap());
     let notifier = Arc::new(Notifier::start().unwrap());
     let mut export = CameraExport::claim(&root, &camera(), &notifier).unwrap();
-    let options = RingOptions { slots: case.slots, lease_ns: 0, frame_rate: (25, 1) };
+    let options = RingOptions {
+        slots: case.slots,
+        lease: Duration::ZERO,
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    };
     let OpenRing::Ready(mut ring) = export.open_ring(case.geometry(), options).unwrap() else {
         unreachable!("there was no ring before")
     };

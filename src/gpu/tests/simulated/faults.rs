@@ -54,7 +54,7 @@ fn fails_once(simulator: &Simulator, camera: &mut Camera, device: &Device, fault
     let (outcome, visible) = camera.pass(device, shape(), 41);
     assert!(is_published(&outcome), "{fault:?}, next: {outcome:?}");
     assert!(camera.newest().1 == visible, "{fault:?}, next: other bytes");
-    assert_eq!(camera.lane.in_flight(), 0);
+    assert_eq!(camera.copy_queue.in_flight(), 0);
 }
 
 #[test]
@@ -184,11 +184,11 @@ fn a_lost_device_is_told_once() {
         let lost = Outcome::Failed(Failure::DeviceLost);
         assert_eq!(told[1..], [(2, lost), (3, lost)]);
         assert_eq!(other.seen.wait(1), [(1, lost)]);
-        assert_eq!(camera.lane.admit().unwrap_err(), NotAdmitted::DeviceLost);
-        assert_eq!(other.lane.admit().unwrap_err(), NotAdmitted::DeviceLost);
+        assert_eq!(camera.copy_queue.admit().unwrap_err(), NotAdmitted::DeviceLost);
+        assert_eq!(other.copy_queue.admit().unwrap_err(), NotAdmitted::DeviceLost);
         assert_eq!(device.lost.load(Ordering::SeqCst), 1);
         assert!(engine.status().lost.is_some());
-        assert_eq!((camera.lane.in_flight(), other.lane.in_flight()), (0, 0));
+        assert_eq!((camera.copy_queue.in_flight(), other.copy_queue.in_flight()), (0, 0));
         assert!(camera.newest() == newest);
         engine.stop();
         drop(frames);
@@ -212,11 +212,11 @@ fn a_device_lost_while_nothing_is_in_flight_is_told_by_the_next_frame() {
         let frames = [2, 3].map(|seed| TestSurface::decode(shape(), seed, device.decode).0);
         device.context.synchronize().unwrap();
         let [second, third] = frames;
-        let admitted = camera.lane.admit().unwrap();
+        let admitted = camera.copy_queue.admit().unwrap();
         simulator.set("fault=device_lost:0@call 1");
         camera.submit(second).unwrap();
         assert_eq!(camera.seen.wait(2)[1], (2, Outcome::Failed(Failure::DeviceLost)));
-        assert_eq!(camera.lane.admit().unwrap_err(), NotAdmitted::DeviceLost);
+        assert_eq!(camera.copy_queue.admit().unwrap_err(), NotAdmitted::DeviceLost);
         // Who had been admitted before costs no call of the driver.
         let calls = simulator.calls("cuEventRecord");
         camera.submit_admitted(admitted, third);
@@ -251,7 +251,7 @@ fn another_device_takes_a_camera_over_with_its_ring() {
         }
 
         devices[1].context.bind_to_thread().unwrap();
-        camera.lane = engines[1].lane(3, Arc::clone(&camera.seen) as _).unwrap();
+        camera.copy_queue = engines[1].copy_queue(3, Arc::clone(&camera.seen) as _).unwrap();
         let (outcome, visible) = camera.pass(&devices[1], shape(), 3);
         assert!(is_published(&outcome));
         assert!(camera.newest() == (3, visible));
@@ -310,13 +310,13 @@ fn a_panic_of_either_thread_costs_its_frame_and_is_told() {
             }
             let told = std::mem::take(&mut *device.panics.lock().unwrap());
             assert!(matches!(&told[..], [one] if one.starts_with(words)), "{told:?}");
-            // Both go on, and no place is lost.
+            // Both go on, and no permit is lost.
             for seed in 3..6 {
                 let (outcome, visible) = camera.pass(&device, shape(), seed);
                 assert!(is_published(&outcome), "{panics:?}, next: {outcome:?}");
                 assert!(camera.newest().1 == visible, "{panics:?}, next: other bytes");
             }
-            assert_eq!(camera.lane.in_flight(), 0);
+            assert_eq!(camera.copy_queue.in_flight(), 0);
         }
         drop(camera);
         engine.stop();

@@ -23,7 +23,7 @@ fn frames_of_each_camera_are_published_in_their_order() {
         for seed in 0..200 {
             for camera in &mut cameras {
                 let (surface, _) = TestSurface::decode(shape(), seed, device.decode);
-                while camera.lane.in_flight() == IN_FLIGHT {
+                while camera.copy_queue.in_flight() == IN_FLIGHT {
                     std::thread::yield_now();
                 }
                 camera.submit(surface).unwrap();
@@ -61,12 +61,12 @@ fn slow_copies_hold_nobody_up() {
         let mut refused = Vec::with_capacity(surfaces.len());
         let ((), allocations) = vas_malloc_count::count(|| {
             for surface in surfaces {
-                match camera.lane.admit() {
-                    Ok(place) => {
+                match camera.copy_queue.admit() {
+                    Ok(permit) => {
                         let now_ns = vas_frame::monotonic_ns();
                         let slot = camera.writer.claim(now_ns).unwrap();
                         let stamp = vas_frame::Stamp { frame_id: 50, ..Default::default() };
-                        camera.lane.submit(place, surface, slot, stamp);
+                        camera.copy_queue.submit(permit, surface, slot, stamp);
                     }
                     // Dropped later: this thread must not call the driver.
                     Err(why) => refused.push((why, surface)),
@@ -77,7 +77,7 @@ fn slow_copies_hold_nobody_up() {
         assert_eq!(allocations, 0);
         assert_eq!(refused.len(), 30 - IN_FLIGHT as usize);
         assert!(refused.iter().all(|(why, _)| *why == NotAdmitted::InFlight));
-        assert_eq!(camera.lane.in_flight(), IN_FLIGHT);
+        assert_eq!(camera.copy_queue.in_flight(), IN_FLIGHT);
         assert_eq!(camera.readable(), [1], "the older frame stays");
         // The hour is not waited for: the process ends, and what is alive are leaks.
         camera.remove_files();
@@ -94,11 +94,11 @@ fn lanes_have_no_more_places_than_the_engine() {
         let device = Device::open();
         let engine = device.start_engine().unwrap();
         let seen = std::sync::Arc::new(crate::rig::Seen::default());
-        let first = engine.lane(60, seen.clone()).unwrap();
-        let refused = engine.lane(5, seen.clone()).unwrap_err();
+        let first = engine.copy_queue(60, seen.clone()).unwrap();
+        let refused = engine.copy_queue(5, seen.clone()).unwrap_err();
         assert_eq!((refused.wanted, refused.left), (5, 4));
         drop(first);
-        engine.lane(64, seen).unwrap();
+        engine.copy_queue(64, seen).unwrap();
         engine.stop();
         device.close();
     }) else {

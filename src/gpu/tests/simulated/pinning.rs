@@ -55,10 +55,10 @@ fn epochs_on_the_same_pages_share_their_pinning_and_wait_for_copies() {
         let smaller = geometry(100, 120);
         let mut refused = 0;
         // As the tap: lets its writer go, and asks until there is a ring.
-        let Camera { mut export, writer, seen, lane, .. } = camera;
+        let Camera { mut export, writer, seen, copy_queue, .. } = camera;
         drop(writer);
         let writer = loop {
-            let in_flight = lane.in_flight();
+            let in_flight = copy_queue.in_flight();
             match open(&mut export, smaller) {
                 Some(writer) => break writer,
                 None => refused += 1,
@@ -71,7 +71,7 @@ fn epochs_on_the_same_pages_share_their_pinning_and_wait_for_copies() {
         assert_eq!(writer.pages().start(), pages);
         simulator.set("copy_us_per_mib=0");
         assert_eq!(simulator.calls("cuMemHostRegister_v2"), 1);
-        drop((writer, lane, export));
+        drop((writer, copy_queue, export));
         engine.stop();
         device.close();
     }) else {

@@ -7,10 +7,12 @@ use std::time::Duration;
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
-    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Color, ExportRoot, FrameRate, Geometry, Notifier, Nv12Image,
+    OpenRing, Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
-use vas_gpu::{Driver, Engine, Lane, NotAdmitted, Outcome, Outcomes, Place, Setup, StartError};
+use vas_gpu::{
+    CopyQueue, Driver, Engine, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
+};
 
 use crate::surface::{Shape, TestSurface, Visible};
 
@@ -72,7 +74,7 @@ impl Device {
         let setup = Setup {
             driver: Driver::probe().unwrap(),
             decode_stream: Arc::clone(&self.decode_stream),
-            places: 64,
+            permits: 64,
             on_lost: Box::new(move |_| {
                 lost.fetch_add(1, Ordering::SeqCst);
             }),
@@ -93,7 +95,7 @@ pub(crate) struct Camera {
     pub(crate) export: CameraExport,
     pub(crate) writer: RingWriter,
     pub(crate) seen: Arc<Seen>,
-    pub(crate) lane: Lane<TestSurface>,
+    pub(crate) copy_queue: CopyQueue<TestSurface>,
     next_id: u64,
     /// Attached before the first frame: a frame that is given up is a gap, and who comes later is given nothing
     /// from before it.
@@ -102,7 +104,7 @@ pub(crate) struct Camera {
 }
 
 pub(crate) fn geometry(width: usize, height: usize) -> Geometry {
-    Geometry::new(width as u32, height as u32, Colour::default(), 8).unwrap()
+    Geometry::new(width as u32, height as u32, Color::default(), 8).unwrap()
 }
 
 impl Camera {
@@ -113,9 +115,9 @@ impl Camera {
         let mut export = CameraExport::claim(&root, &id(), &notifier).unwrap();
         let writer = open(&mut export, geometry).unwrap();
         let seen = Arc::new(Seen::default());
-        let lane = engine.lane(IN_FLIGHT, Arc::clone(&seen) as _).unwrap();
-        let early = Mutex::new(Reader::open(dir.path(), &id()).unwrap());
-        Self { export, writer, seen, lane, next_id: 1, early, dir }
+        let copy_queue = engine.copy_queue(IN_FLIGHT, Arc::clone(&seen) as _).unwrap();
+        let early = Mutex::new(Reader::options().dir(dir.path()).open(id()).unwrap());
+        Self { export, writer, seen, copy_queue, next_id: 1, early, dir }
     }
 
     /// For a process that ends without dropping this.
@@ -125,15 +127,15 @@ impl Camera {
 
     /// Hands a frame over as a tap does.
     pub(crate) fn submit(&mut self, surface: TestSurface) -> Result<u64, NotAdmitted> {
-        Ok(self.submit_admitted(self.lane.admit()?, surface))
+        Ok(self.submit_admitted(self.copy_queue.admit()?, surface))
     }
 
-    pub(crate) fn submit_admitted(&mut self, place: Place, surface: TestSurface) -> u64 {
+    pub(crate) fn submit_admitted(&mut self, permit: Permit, surface: TestSurface) -> u64 {
         let slot = self.writer.claim(monotonic_ns()).unwrap();
         let frame_id = self.next_id;
         self.next_id += 1;
         let stamp = Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() };
-        self.lane.submit(place, surface, slot, stamp);
+        self.copy_queue.submit(permit, surface, slot, stamp);
         frame_id
     }
 
@@ -160,7 +162,9 @@ impl Camera {
     /// Ids of all frames that can be read, oldest first.
     pub(crate) fn readable(&self) -> Vec<u64> {
         let (mut reader, mut ids) = (self.early.lock().unwrap(), Vec::new());
-        while let Ok(frame) = reader.next_after(ids.last().copied().unwrap_or(0), Duration::ZERO) {
+        while let Ok(frame) =
+            reader.seek(ids.last().copied().unwrap_or(0)).set_timeout(Duration::ZERO).next()
+        {
             ids.push(frame.meta().frame_id);
         }
         ids
@@ -173,7 +177,11 @@ fn id() -> CameraId {
 
 /// Opens an epoch; None while something is in the way.
 pub(crate) fn open(export: &mut CameraExport, geometry: Geometry) -> Option<RingWriter> {
-    let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+    let options = RingOptions {
+        slots: SLOTS,
+        lease: Duration::ZERO,
+        frame_rate: Some(FrameRate { num: 25, den: 1 }),
+    };
     match export.open_ring(geometry, options).unwrap() {
         OpenRing::Ready(mut writer) => {
             writer.resume(0);

@@ -1,4 +1,4 @@
-//! The end, with work in flight and with lanes that outlive the engine.
+//! The end, with work in flight and with copy queues that outlive the engine.
 
 use vas_frame::{Stamp, monotonic_ns};
 use vas_gpu::{Failure, NotAdmitted, Outcome};
@@ -27,7 +27,7 @@ fn what_is_in_flight_is_finished() {
             assert_eq!(seen.len(), IN_FLIGHT as usize);
             assert!(seen.iter().all(|(_, outcome)| is_published(outcome)));
             assert_eq!(camera.readable(), [1, 2, 3]);
-            assert_eq!(camera.lane.admit().unwrap_err(), NotAdmitted::Stopped);
+            assert_eq!(camera.copy_queue.admit().unwrap_err(), NotAdmitted::Stopped);
         }
         assert_eq!(simulator.level("pinned_bytes"), 0, "rings and surfaces are given back");
         assert_eq!(simulator.level("events"), 0);
@@ -45,13 +45,13 @@ fn who_was_admitted_before_the_end_and_comes_after_it_is_told() {
         let engine = device.start_engine().unwrap();
         let mut camera = Camera::new(&engine, geometry(64, 64));
         let surface = TestSurface::decode(Shape::plain(64, 64), 1, device.decode).0;
-        let place = camera.lane.admit().unwrap();
+        let permit = camera.copy_queue.admit().unwrap();
         engine.prepare(camera.writer.pages());
         engine.stop();
         let slot = camera.writer.claim(monotonic_ns()).unwrap();
-        camera.lane.submit(place, surface, slot, Stamp { frame_id: 9, ..Stamp::default() });
+        camera.copy_queue.submit(permit, surface, slot, Stamp { frame_id: 9, ..Stamp::default() });
         assert_eq!(camera.seen.so_far(), [(9, Outcome::Failed(Failure::Stopped))]);
-        assert_eq!(camera.lane.in_flight(), 0);
+        assert_eq!(camera.copy_queue.in_flight(), 0);
         // Nothing of the engine holds the ring.
         let mut pages = camera.writer.pages();
         drop(camera);
@@ -75,23 +75,23 @@ fn who_comes_while_it_ends_is_told() {
         device.context.synchronize().unwrap();
         // The end waits for this copy.
         simulator.set("fault=cuMemcpy2DAsync_v2:1:slow=200000");
-        let place = camera.lane.admit().unwrap();
+        let permit = camera.copy_queue.admit().unwrap();
         camera.submit(first).unwrap();
         while simulator.level("pending_copies") == 0 {
             std::thread::yield_now();
         }
         std::thread::scope(|scope| {
             let end = scope.spawn(|| engine.stop());
-            while camera.lane.admit().is_ok() {
+            while camera.copy_queue.admit().is_ok() {
                 std::thread::yield_now();
             }
             // The engine's thread may still take it, or have gone by.
-            camera.submit_admitted(place, second);
+            camera.submit_admitted(permit, second);
             end.join().unwrap();
         });
         let seen = camera.seen.so_far();
         assert_eq!(seen.len(), 3, "{seen:?}");
-        assert_eq!(camera.lane.in_flight(), 0);
+        assert_eq!(camera.copy_queue.in_flight(), 0);
         device.close();
     }) else {
         return;
@@ -125,7 +125,7 @@ fn hand_overs_race_with_the_end() {
                 tap.join().unwrap()
             });
             assert_eq!(camera.seen.so_far().len(), submitted, "each is told of, once");
-            assert_eq!(camera.lane.in_flight(), 0);
+            assert_eq!(camera.copy_queue.in_flight(), 0);
         }
         device.close();
     }) else {

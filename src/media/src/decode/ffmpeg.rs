@@ -15,9 +15,10 @@ use crate::color::PixelLayout;
 use crate::compat::TagCarrier;
 use crate::cuda::GpuError;
 use crate::fraction::Fraction;
-use crate::frame::{Crop, Frame, Tags};
+use crate::frame::{Frame, Tags};
 use crate::packet::Packet;
 use crate::stream::StreamInfo;
+use crate::surface::Crop;
 use crate::surface::surface_format;
 use crate::unit::{Coming, LossTracker, Units};
 
@@ -146,7 +147,7 @@ impl Decoder for FfmpegDecoder {
         let unit = self.units.look(packet.data(), packet.is_key());
         let kept = match self.frames {
             DecodeFrames::All => true,
-            DecodeFrames::Reference => unit.reference,
+            DecodeFrames::Reference => unit.is_reference,
             DecodeFrames::Key => unit.stands_alone(),
         };
         if !kept {

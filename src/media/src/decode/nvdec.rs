@@ -9,9 +9,8 @@ use ffmpeg_sys_next::AVPixelFormat::{
     self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P,
 };
 
-use super::ffmpeg::FfmpegDecoder;
+use super::DecodeError;
 use super::price::SurfacePrice;
-use super::{DecodeError, Decoder};
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
 use crate::compat::{GIVE_OUT_SURFACES, holds_outputs_alone};
@@ -32,33 +31,6 @@ const MAX_SURFACES: u32 = 32;
 /// What FFmpeg adds to the pool of a codec (FFmpeg 5.1, ff_decode_get_hw_frames_ctx in
 /// libavcodec/decode.c): the surfaces that a caller may always work with.
 const WORK_SURFACES: u32 = 3;
-
-/// Opens a decoder that decodes a stream on a GPU. Its frames stay there
-/// ([`Frame::surface`](crate::Frame::surface)), 8 bits in 4:2:0.
-///
-/// `extra_surfaces` is how many frames the caller may hold at a time beyond the one that it
-/// receives into. What the codec itself needs comes on top; more than 32 in all are refused by the
-/// GPU.
-///
-/// When FFmpeg meets what the GPU does not decode, in the first packet or later, the decoder goes
-/// over to the processor for good and loses no picture by it: [`Decoder::kind`] and
-/// [`Decoder::fallback`] then say so, and frames are in memory.
-///
-/// # Errors
-/// [`DecodeError::Gpu`] when it is known from the start that the GPU does not decode this stream:
-/// another codec, more than 8 bits, another chroma format than 4:2:0, or a device that was lost.
-/// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
-pub fn open_nvdec(
-    stream: &StreamInfo,
-    device: &Arc<CudaDevice>,
-    extra_surfaces: u32,
-) -> Result<Box<dyn Decoder>, DecodeError> {
-    device.health()?;
-    nvdec_takes(stream)?;
-    let state = Mutex::new(State::default());
-    let nvdec = Nvdec { device: Arc::clone(device), extra_surfaces, state };
-    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(Arc::new(nvdec)))?))
-}
 
 /// Whether a stream is one that NVDEC may decode, as far as can be said without a GPU.
 ///
@@ -114,6 +86,10 @@ struct State {
 }
 
 impl Nvdec {
+    pub(super) fn new(device: &Arc<CudaDevice>, extra_surfaces: u32) -> Self {
+        Self { device: Arc::clone(device), extra_surfaces, state: Mutex::default() }
+    }
+
     /// Has a decoder that is not open yet ask for this GPU.
     ///
     /// # Safety

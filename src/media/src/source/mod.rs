@@ -31,6 +31,12 @@ pub trait Source: Send {
     /// After any error the source is of no more use; drop it and open another.
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError>;
 
+    /// Sizes in bytes of the pictures that had come when the source failed and that it had not given out: another
+    /// client begins with the camera's next key frame, without them.
+    fn withheld(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Says goodbye, within half a second, as dropping the source does. For how long the camera may keep the
     /// old session all the same, when it is known to be possible: many serve but a few at once, and some
     /// send an old session's packets to a new one.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ConfigFiles, Problems, Surroundings, understand};
-use crate::status::ShardReport;
-use crate::trial::Trial;
+use crate::test_hooks::TestHooks;
+use vas_config::{Config, ConfigFiles, Environment, Problems, understand};
+use vas_status::ShardReport;
 
 /// From the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub(crate) enum ToShard {
     },
     /// A producer's sockets and where its stream stands, which come with it: for a camera of the next
     /// [`Cameras`](Self::Cameras).
-    Seat {
+    Endpoint {
         /// Its id.
         camera: String,
         /// How many files come.
@@ -36,12 +36,12 @@ pub(crate) struct Start {
     /// Number of the shard.
     pub(crate) shard: u32,
     /// The GPU that its cameras are given while it is well; otherwise that with the fewest.
-    pub(crate) home: Option<usize>,
+    pub(crate) preferred_gpu: Option<usize>,
     /// `AI_FRAME_EXPORT_ENABLED`, as the supervisor read it.
     pub(crate) frame_export: bool,
     /// `[service]` and `[export]`; its cameras mean nothing.
     pub(crate) settings: Given,
-    pub(crate) trial: Trial,
+    pub(crate) test_hooks: TestHooks,
 }
 
 /// A config in the form in which it was read: the shard makes of it what the supervisor made of it, with the
@@ -49,14 +49,14 @@ pub(crate) struct Start {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Given {
     files: ConfigFiles,
-    surroundings: Surroundings,
+    environment: Environment,
 }
 
 impl Given {
-    /// `files`, and as much of the surroundings as they speak of.
-    pub(crate) fn new(files: ConfigFiles, surroundings: &Surroundings) -> Self {
-        let surroundings = surroundings.only(&files.variables());
-        Self { files, surroundings }
+    /// `files`, and as much of the environment as they speak of.
+    pub(crate) fn new(files: ConfigFiles, environment: &Environment) -> Self {
+        let environment = environment.only(&files.variables());
+        Self { files, environment }
     }
 
     /// What it means.
@@ -64,7 +64,7 @@ impl Given {
     /// # Errors
     /// All that is wrong with it.
     pub(crate) fn understand(&self) -> Result<Config, Problems> {
-        understand(&self.files, &self.surroundings)
+        understand(&self.files, &self.environment)
     }
 
     pub(crate) fn files(&self) -> &ConfigFiles {
@@ -100,17 +100,17 @@ mod tests {
         let text = "[[camera]]\nid = \"gate\"\nurl = \"rtsp://u:${PASSWORD}@cam/\"\n";
         std::fs::write(&path, text).unwrap();
         let variables = [("PASSWORD", "s3cret"), ("OTHER", "0ther"), ("XDG_RUNTIME_DIR", "/run/u")];
-        let surroundings = Surroundings {
+        let environment = Environment {
             variables: variables.map(|(name, value)| (name.into(), value.into())).into(),
-            ..Surroundings::default()
+            ..Environment::default()
         };
-        let given = Given::new(ConfigFiles::read(&path).unwrap(), &surroundings);
+        let given = Given::new(ConfigFiles::read(&path).unwrap(), &environment);
         let sent = serde_json::to_string(&given).unwrap();
         assert!(!sent.contains("0ther"), "{sent}");
         let got: Given = serde_json::from_str(&sent).unwrap();
         let config = got.understand().unwrap();
-        assert_eq!(config, understand(&given.files, &surroundings).unwrap());
+        assert_eq!(config, understand(&given.files, &environment).unwrap());
         assert_eq!(config.cameras[0].inputs[0].url.to_secret_string(), "rtsp://u:s3cret@cam/");
-        assert!(!format!("{got:?} {surroundings:?}").contains("s3cret"));
+        assert!(!format!("{got:?} {environment:?}").contains("s3cret"));
     }
 }

@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::{ConfigArgs, stdout};
-use crate::config::{
-    self, Camera, CameraUrl, Config, Decode, DurationWords, Export, Keep, Producer, Record,
-    SizeWords, Surroundings, transport,
-};
 use crate::flag::{self, FrameExport};
+use vas_config::{
+    self, Camera, CameraUrl, Config, Decode, DurationWords, Environment, Export, Keep, Producer,
+    Record, SizeWords, transport,
+};
 
 /// Check a config file and print what it means, with all defaults filled in
 ///
@@ -31,7 +31,7 @@ Examples:
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let export = flag::parse(env::var_os(flag::NAME).as_deref())?;
-    let config = config::load(&args.config.config, &Surroundings::of_this_process())?;
+    let config = vas_config::load(&args.config.config, &Environment::of_this_process())?;
     stdout::write(&describe(&config, export))
 }
 
@@ -122,12 +122,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cameras.toml");
         fs::write(&path, text).unwrap();
-        let surroundings = Surroundings {
+        let environment = Environment {
             variables: [("PASSWORD".into(), "s3cret".into())].into(),
             is_root: true,
             groups: "video:x:44:\n".into(),
         };
-        describe(&config::load(&path, &surroundings).unwrap(), export)
+        describe(&vas_config::load(&path, &environment).unwrap(), export)
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             "[export]\ngroup = \"video\"\nslots = 8\n[defaults]\ntransport = \"tcp\"\n\
              [[camera]]\nid = \"gate\"\nurl = \"rtsp://admin:${PASSWORD}@10.0.0.2/a\"\n\
              read_timeout = \"1500ms\"\n\
-             [[camera]]\nid = \"trial\"\nurl = \"testsrc:640x360@25\"\n",
+             [[camera]]\nid = \"test_hooks\"\nurl = \"testsrc:640x360@25\"\n",
             FrameExport::On,
         );
         assert_eq!(
@@ -159,7 +159,7 @@ camera gate
   read_timeout     1500ms
   decode           auto
   gpu              auto
-camera trial
+camera test_hooks
   url              testsrc:640x360@25
   decode           auto
   gpu              auto

@@ -8,16 +8,16 @@ use std::time::Duration;
 use vas_frame::{OpenError, ReadError};
 use vas_media::ConvertError;
 
-use crate::config::{CameraUrlError, ConfigError, SubstituteError};
 use crate::flag::FlagError;
 use crate::picture::PngFileError;
 use crate::shard::ShardError;
-use crate::status::{NoStatus, Stale, Unhealthy};
 use crate::supervisor::RunError;
+use vas_config::{CameraUrlError, ConfigError, SubstituteError};
+use vas_status::{NoStatus, Stale, Unhealthy};
 
 use super::logging::FilterError;
 use super::probe::ProbeError;
-use super::producer_parameters::NoParameters;
+use super::profile::NoParameters;
 
 /// Why a verb did not do what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub(crate) enum Failure {
     Convert(#[from] ConvertError),
     /// The service could not start or go on.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
     /// A part of the service could not start or go on.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -113,6 +113,15 @@ enum Exit {
     NoCamera = 3,
 }
 
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Config(error) => Self::Config(error),
+            error => Self::Run(error),
+        }
+    }
+}
+
 impl Failure {
     /// Says on standard error what happened and returns the exit code for it.
     pub(crate) fn report(&self) -> ExitCode {
@@ -164,7 +173,13 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
+    use vas_frame::{CameraId, FormatProblem, WriterEnd};
+
     use super::*;
+
+    fn id() -> CameraId {
+        CameraId::new("gate").unwrap()
+    }
 
     fn gate() -> String {
         "gate".into()
@@ -172,16 +187,25 @@ mod tests {
 
     #[test]
     fn codes_tell_the_ways_apart() {
-        let no_writer = OpenError::NoWriter { camera: gate() };
+        let no_writer = OpenError::NoWriter { camera: id() };
         let limit = Duration::from_secs(5);
         for (failure, exit) in [
             (Failure::Open(no_writer), Exit::NoCamera),
             (Failure::Open(OpenError::NoCamera { path: "/x".into() }), Exit::NoCamera),
-            (Failure::Open(OpenError::NotYet { camera: gate() }), Exit::Failed),
-            (Failure::Read(ReadError::WriterGone { camera: gate(), how: "died" }), Exit::NoCamera),
+            (
+                Failure::Open(OpenError::Format {
+                    path: "/x".into(),
+                    problem: FormatProblem::NoRegularFile,
+                }),
+                Exit::Failed,
+            ),
+            (
+                Failure::Read(ReadError::WriterGone { camera: id(), how: WriterEnd::Died }),
+                Exit::NoCamera,
+            ),
             (Failure::NoNextWriter { camera: gate(), limit }, Exit::NoCamera),
-            (Failure::Read(ReadError::TimedOut { camera: gate(), timeout: limit }), Exit::Failed),
-            (Failure::Read(ReadError::NotYet { camera: gate() }), Exit::Failed),
+            (Failure::Read(ReadError::TimedOut { camera: id(), timeout: limit }), Exit::Failed),
+            (Failure::Read(ReadError::NotYet { camera: id() }), Exit::Failed),
             (Failure::NoStatus(NoStatus::NotThere { path: "/x".into() }), Exit::NoCamera),
             (Failure::Unhealthy(Unhealthy::Starting), Exit::Failed),
             (Failure::Unhealthy(Unhealthy::Unknown("x".into())), Exit::Failed),

@@ -1,6 +1,7 @@
 //! What `vas watch` prints of one frame.
 
 use std::fmt;
+use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use serde::Serialize;
@@ -45,11 +46,11 @@ pub(super) struct FrameLine<'a> {
 }
 
 impl<'a> FrameLine<'a> {
-    /// Describes a frame that is `age_ns` old and whose pixels, if they were asked for, are `image`.
+    /// Describes a frame that is `age` old and whose pixels, if they were asked for, are `image`.
     pub(super) fn new(
         camera: &'a str,
         meta: &FrameMeta,
-        age_ns: u64,
+        age: Duration,
         image: Option<&Nv12Image>,
     ) -> Self {
         Self {
@@ -61,7 +62,7 @@ impl<'a> FrameLine<'a> {
             decoded_ns: meta.decoded_ns,
             gate_ns: meta.gate_ns,
             published_ns: meta.published_ns,
-            age_ns,
+            age_ns: u64::try_from(age.as_nanos()).unwrap_or(u64::MAX),
             width: meta.width,
             height: meta.height,
             key: meta.flags.contains(Flags::KEY),
@@ -115,33 +116,33 @@ fn hex_md5(pixels: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vas_frame::{Decoder, Stamp};
+    use vas_frame::{Crop, Decoder, Rect, Size};
 
     fn meta(flags: Flags, pts_ns: Option<i64>) -> FrameMeta {
-        let stamp = Stamp {
+        FrameMeta {
             frame_id: 7,
+            epoch: 3,
             pts_ns,
             arrival_ns: 1_000_000,
             decoded_ns: 1_500_000,
             gate_ns: 1_400_000,
-            flags,
-            decoder: Decoder::Software,
-            ..Stamp::default()
-        };
-        FrameMeta {
-            stamp,
             published_ns: 2_000_000,
             reuse_not_before_ns: 0,
-            epoch: 3,
+            wall_clock_ns: None,
+            flags,
             width: 640,
             height: 360,
-            content: (0, 0, 640, 360),
+            coded: Size::default(),
+            crop: Crop::default(),
+            content: Rect { x: 0, y: 0, width: 640, height: 360 },
+            decoder: Decoder::Software,
         }
     }
 
     #[test]
     fn json_has_exactly_these_keys_in_this_order() {
-        let line = FrameLine::new("gate", &meta(Flags::KEY, Some(-40)), 12_345_678, None);
+        let age = Duration::from_nanos(12_345_678);
+        let line = FrameLine::new("gate", &meta(Flags::KEY, Some(-40)), age, None);
         assert_eq!(
             line.to_json(),
             "{\"camera\":\"gate\",\"epoch\":3,\"frame_id\":7,\"pts_ns\":-40,\
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_said_to_be() {
-        let line = FrameLine::new("gate", &meta(Flags::LOSS_UNKNOWN, None), 0, None);
+        let line = FrameLine::new("gate", &meta(Flags::LOSS_UNKNOWN, None), Duration::ZERO, None);
         let json = line.to_json();
         assert!(json.contains("\"pts_ns\":null"), "{json}");
         assert!(json.contains("\"after_loss\":\"unknown\""), "{json}");
@@ -167,7 +168,8 @@ mod tests {
     #[test]
     fn text_is_for_people() {
         let flags = Flags::KEY.with(Flags::CORRUPT, true).with(Flags::AFTER_LOSS, true);
-        let line = FrameLine::new("gate", &meta(flags, Some(1_500_000_000)), 12_345_678, None);
+        let age = Duration::from_nanos(12_345_678);
+        let line = FrameLine::new("gate", &meta(flags, Some(1_500_000_000)), age, None);
         assert_eq!(
             line.to_string(),
             "gate frame 7 640x360 age 12.3 ms pts 1.500 s epoch 3 software key corrupt after-loss"

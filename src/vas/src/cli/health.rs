@@ -7,7 +7,7 @@ use vas_frame::monotonic_ns;
 
 use super::failure::Failure;
 use super::{RunDirArgs, duration, stdout};
-use crate::status::{self, Unhealthy};
+use vas_status::Unhealthy;
 
 /// Say whether the service, or one of its cameras, is healthy
 ///
@@ -34,12 +34,12 @@ Examples:
 Exit codes: 0 healthy; 1 not healthy; 2 wrong use; 3 no such camera.";
 
 pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
-    let read = status::read(&args.run_dir.resolve()?)
+    let read = vas_status::read(&args.run_dir.resolve()?)
         .map_err(|error| Unhealthy::Unknown(error.to_string()))?;
     // After the reading: what is written meanwhile is not from the future.
     let now_ns = monotonic_ns();
     let status = &read.status;
     let age = status.fresh(now_ns, args.max_age, || status.service.process.runs());
-    let words = status::judge(status, age, args.camera.as_deref())?;
+    let words = vas_status::judge(status, age, args.camera.as_deref())?;
     stdout::write(&format!("healthy: {words}\n"))
 }

@@ -9,6 +9,7 @@ mod health;
 mod logging;
 mod probe;
 mod producer_parameters;
+mod profile;
 mod run;
 mod shard;
 mod snapshot;
@@ -28,7 +29,7 @@ use vas_frame::{CameraId, MaxFps, OpenError, Reader};
 pub(crate) use failure::Failure;
 pub(crate) use logging::Verbosity;
 
-use crate::config::{self, Export, Surroundings};
+use vas_config::{Environment, Export};
 
 /// Takes frames from cameras and shows them to local programs, through shared memory.
 #[derive(Debug, Parser)]
@@ -130,9 +131,13 @@ impl ExportArgs {
         stop: &AtomicBool,
     ) -> Result<Option<Reader>, OpenError> {
         let began = Instant::now();
+        let mut options = Reader::options().dir(&self.dir);
+        if let Some(rate) = max_fps {
+            options = options.max_rate(rate);
+        }
         loop {
             let left = self.wait.and_then(|wait| wait.checked_sub(began.elapsed()));
-            match Reader::open_for(&self.dir, &self.camera, max_fps) {
+            match options.open(&self.camera) {
                 Ok(reader) => return Ok(Some(reader)),
                 Err(error) if !may_come(&error) => return Err(error),
                 Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
@@ -147,10 +152,7 @@ impl ExportArgs {
 
 /// Whether an export that can't be opened may be there a moment later.
 fn may_come(error: &OpenError) -> bool {
-    match error {
-        OpenError::NoCamera { .. } | OpenError::NotYet { .. } | OpenError::NoWriter { .. } => true,
-        OpenError::Format { .. } | OpenError::Io { .. } => false,
-    }
+    matches!(error, OpenError::NoCamera { .. } | OpenError::NoWriter { .. })
 }
 
 /// Where the service keeps its status, for the verbs that read it.
@@ -166,18 +168,18 @@ struct RunDirArgs {
 
 impl RunDirArgs {
     fn resolve(&self) -> Result<PathBuf, Failure> {
-        let surroundings = Surroundings::of_this_process();
+        let environment = Environment::of_this_process();
         match (&self.run_dir, &self.config) {
             (Some(run_dir), _) => Ok(run_dir.clone()),
-            (None, Some(config)) => Ok(config::run_dir(config, &surroundings)?),
-            (None, None) => surroundings.default_run_dir().ok_or(Failure::NoRunDir),
+            (None, Some(config)) => Ok(vas_config::run_dir(config, &environment)?),
+            (None, None) => environment.default_run_dir().ok_or(Failure::NoRunDir),
         }
     }
 }
 
 /// Reads a duration as the config has it.
-fn duration(typed: &str) -> Result<Duration, config::DurationError> {
-    config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
+fn duration(typed: &str) -> Result<Duration, vas_config::DurationError> {
+    vas_config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
 }
 
 /// Reads a time limit in seconds, whole or not, above zero.

@@ -1,19 +1,13 @@
 //! `vas producer-parameters`: what MediaSoup is to be told of a camera's stream.
 
-use std::time::Duration;
-
 use clap::Args;
-use vas_frame::{CameraId, monotonic_ns};
-use vas_media::{Codec, EncodeError, EncoderRequest, Fraction, Frame, fit, open_x264};
-use vas_rtp::{ParameterSets, ProfileLevelId};
+use vas_config::{Camera, Config, Environment, Producer};
+use vas_frame::CameraId;
+use vas_producer::{identity, parameters};
 
 use super::failure::Failure;
-use super::probe::{ProbeError, probe};
+use super::profile::{NoParameters, of_the_camera, of_the_service};
 use super::{ConfigArgs, stdout};
-use crate::config::{self, Camera, Config, Producer, Role, Surroundings, Video};
-use crate::pipeline;
-use crate::producer::{identity, parameters};
-use crate::status;
 
 /// Print the argument of MediaSoup's plainTransport.produce() for a camera
 ///
@@ -35,28 +29,8 @@ Examples:
 
 docs/guide/mediasoup.md shows where it goes.";
 
-/// How old a status may be that a service still writes.
-const MAX_AGE: Duration = Duration::from_secs(5);
-
-/// Why there are no parameters.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NoParameters {
-    #[error("no camera {camera:?} in the config; expected one of: {known}")]
-    NoCamera { camera: String, known: String },
-    #[error("camera {camera:?} has no producer; add [camera.producer] with `rtp` to it")]
-    NoProducer { camera: String },
-    #[error("the camera sends {codec}, which WebRTC does not take; set `video = \"h264\"`")]
-    NotH264 { codec: String },
-    #[error("the camera's stream has no parameter sets (SPS, PPS); is it H.264?")]
-    NoParameterSets,
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-}
-
 pub(super) fn run(args: &ProducerParametersArgs) -> Result<(), Failure> {
-    let config = config::load(&args.config.config, &Surroundings::of_this_process())?;
+    let config = vas_config::load(&args.config.config, &Environment::of_this_process())?;
     let (camera, producer) = find(&config, &args.camera)?;
     let running = of_the_service(&config, &args.camera);
     let profile = running.map_or_else(|| of_the_camera(camera, producer), Ok)?;
@@ -74,44 +48,4 @@ fn find<'a>(config: &'a Config, id: &CameraId) -> Result<(&'a Camera, &'a Produc
     })?;
     let none = || NoParameters::NoProducer { camera: id.to_string() };
     Ok((camera, camera.producer.as_ref().ok_or_else(none)?))
-}
-
-/// What a service sends at the moment.
-fn of_the_service(config: &Config, id: &CameraId) -> Option<ProfileLevelId> {
-    let status = status::read(&config.run_dir).ok()?.status;
-    status.fresh(monotonic_ns(), MAX_AGE, || status.service.process.runs()).ok()?;
-    let camera = status.cameras.iter().find(|camera| camera.id == id.as_str())?;
-    ProfileLevelId::parse(camera.producer.as_ref()?.profile_level_id.as_ref()?)
-}
-
-/// What would be sent.
-fn of_the_camera(camera: &Camera, producer: &Producer) -> Result<ProfileLevelId, NoParameters> {
-    let input = camera.inputs.iter().find(|input| input.roles.has(Role::Producer));
-    let Some(input) = input else {
-        return Err(NoParameters::NoProducer { camera: camera.id.to_string() });
-    };
-    let _named = vas_media::log::name_thread(camera.id.as_str());
-    let mut seen = probe(&pipeline::request(input), Duration::from_millis(1))?;
-    let parameters = match producer.video {
-        Video::Copy if seen.stream.codec != Codec::H264 => {
-            return Err(NoParameters::NotH264 { codec: seen.stream.codec.name().into() });
-        }
-        Video::Copy => ParameterSets::of(seen.stream.parameters.configuration()),
-        Video::H264 => encode(&mut seen.newest, producer, seen.stream.fps)?,
-    };
-    parameters
-        .and_then(|parameters| parameters.profile_level_id())
-        .ok_or(NoParameters::NoParameterSets)
-}
-
-/// The parameter sets that encoding a picture gives.
-fn encode(
-    frame: &mut Frame,
-    producer: &Producer,
-    fps: Option<Fraction>,
-) -> Result<Option<ParameterSets>, EncodeError> {
-    let size = fit((frame.width(), frame.height()), (producer.max_width, producer.max_height));
-    let mut encoder = open_x264(&EncoderRequest::new(size, fps, producer.bitrate_kbit))?;
-    let packet = encoder.encode(frame, true)?;
-    Ok(ParameterSets::of(packet.data()))
 }

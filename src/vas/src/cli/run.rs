@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::{ConfigArgs, Verbosity};
-use crate::config::Surroundings;
 use crate::flag;
 use crate::supervisor::{self, Asked};
-use crate::trial::Trial;
+use crate::test_hooks::TestHooks;
+use vas_config::Environment;
 
 /// Run the service until it is told to stop
 ///
@@ -22,7 +22,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    trial: Trial,
+    test_hooks: TestHooks,
 }
 
 const EXAMPLES: &str = "\
@@ -35,11 +35,11 @@ The least config:
   url = \"rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/stream\"";
 
 pub(super) fn run(args: &RunArgs, verbosity: &Verbosity) -> Result<(), Failure> {
-    supervisor::run(Asked {
+    Ok(supervisor::run(Asked {
         path: args.config.config.clone(),
-        surroundings: Surroundings::of_this_process(),
+        environment: Environment::of_this_process(),
         export: flag::parse(env::var_os(flag::NAME).as_deref())?,
-        trial: args.trial.clone(),
+        test_hooks: args.test_hooks.clone(),
         logging: verbosity.to_args(),
-    })
+    })?)
 }

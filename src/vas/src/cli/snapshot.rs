@@ -38,7 +38,7 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
     let Some(mut reader) = args.export.open(None, &AtomicBool::new(false))? else { return Ok(()) };
     let mut image = Nv12Image::default();
     let meta = copy_newest(&mut reader, args.timeout, &mut image).map_err(Failure::Read)?;
-    let age_ns = meta.age_ns();
+    let age = meta.age();
     if let Some(picture) = image.geometry().map(|geometry| picture_of(&image, geometry)) {
         write_png(&args.output, &picture)?;
     }
@@ -49,7 +49,7 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
         args.export.camera,
         meta.width,
         meta.height,
-        age_ns as f64 / 1e6,
+        age.as_secs_f64() * 1e3,
     ))
 }
 
@@ -60,26 +60,25 @@ fn copy_newest(
     timeout: Duration,
     image: &mut Nv12Image,
 ) -> Result<FrameMeta, ReadError> {
-    let mut last_id = 0;
+    reader.set_timeout(timeout);
     loop {
-        let frame = reader.newer_than(last_id, timeout)?;
+        let frame = reader.newer()?;
         if frame.copy_if_valid(image).is_ok() {
             return Ok(*frame.meta());
         }
-        last_id = frame.meta().frame_id;
     }
 }
 
 fn picture_of<'a>(image: &'a Nv12Image, geometry: &Geometry) -> Nv12<'a> {
-    let colour = geometry.colour();
+    let color = geometry.color();
     Nv12 {
         width: image.width(),
         height: image.height(),
         luma: image.luma(),
         luma_stride: image.width() as usize,
         chroma: image.chroma(),
-        matrix: colour.matrix,
-        range: match colour.range {
+        matrix: color.matrix,
+        range: match color.range {
             Range::Full => SampleRange::Full,
             Range::Limited | Range::Unspecified => SampleRange::Limited,
         },

@@ -4,7 +4,7 @@ use std::fmt;
 
 use vas_media::{RtspClient, Transport, redact};
 
-use crate::config::{CameraUrl, transport};
+use vas_config::{CameraUrl, transport};
 
 /// The variable that stands for a password that was typed.
 pub(super) const PASSWORD_VARIABLE: &str = "CAMERA_PASSWORD";

@@ -10,7 +10,7 @@ use vas_frame::monotonic_ns;
 
 use super::failure::Failure;
 use super::{RunDirArgs, stdout};
-use crate::status::{self, ServiceStatus, StatusRead};
+use vas_status::{ServiceStatus, StatusRead};
 
 /// Show what the service and its cameras do
 ///
@@ -41,7 +41,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let run_dir = args.run_dir.resolve()?;
-    let read = || status::read(&run_dir).map_err(Failure::NoStatus);
+    let read = || vas_status::read(&run_dir).map_err(Failure::NoStatus);
     let first = read()?;
     let age = age(&first);
     if args.json {

@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::probe::{Probe, probe};
 use super::stanza::{PASSWORD_VARIABLE, Stanza};
 use super::{seconds, stdout};
-use crate::config::{CameraUrl, Surroundings, rtsp_client, transport};
 use crate::picture::{Nv12, SampleRange, write_png};
+use vas_config::{CameraUrl, Environment, rtsp_client, transport};
 
 /// Connect to a camera, say what it sends, and print a config stanza for it
 ///
@@ -59,9 +59,9 @@ fn clients() -> impl clap::builder::TypedValueParser<Value = RtspClient> {
 }
 
 pub(super) fn run(args: &TryArgs) -> Result<(), Failure> {
-    let surroundings = Surroundings::of_this_process();
+    let environment = Environment::of_this_process();
     let folder = env::current_dir().unwrap_or_else(|_| ".".into());
-    let url = CameraUrl::parse(&surroundings.complete(&args.url)?, &folder)?;
+    let url = CameraUrl::parse(&environment.complete(&args.url)?, &folder)?;
     eprintln!("trying {url} ...");
     let request = SourceRequest {
         url: url.to_secret_string(),

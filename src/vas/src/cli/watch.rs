@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use vas_frame::{Frame, FrameMeta, MaxFps, Nv12Image, ReadError, Reader};
-use vas_gate::{Limit, Rate, Stamp, State, decide};
+use vas_frame::{Frame, MaxFps, Nv12Image, ReadError, Reader};
+use vas_gate::{Limit, Rate, State, decide};
 
 use super::failure::Failure;
 use super::frame_line::FrameLine;
@@ -151,6 +151,7 @@ impl<'a> Watch<'a> {
     }
 
     fn follow(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
+        self.reader.set_timeout(WAIT);
         self.skip_to_newest()?;
         let wanted = self.args.count.map_or(u64::MAX, NonZeroU64::get);
         while self.frames < wanted && !stop.load(Ordering::Relaxed) {
@@ -165,20 +166,21 @@ impl<'a> Watch<'a> {
     /// Every frame, or with a maximum the newest that its gate allows.
     fn next(&mut self) -> Result<Frame, ReadError> {
         let Some(rate) = self.args.max_fps else {
-            return self.reader.next_after(self.last_id, WAIT);
+            return self.reader.next();
         };
         let (limit, state) = (Limit::at_most(rate), &self.state);
-        let frame = self.reader.newer_than_if(self.last_id, WAIT, |meta| {
-            decide(state, &limit, gate_stamp(meta)).is_allow()
-        })?;
-        self.state.dispatched(gate_stamp(frame.meta()));
+        let frame = self.reader.newer_if(|meta| decide(state, &limit, meta.into()).is_allow())?;
+        self.state.dispatched(frame.meta().into());
         Ok(frame)
     }
 
     /// Leaves out what the ring still holds of the time before.
     fn skip_to_newest(&mut self) -> Result<(), Failure> {
         match self.reader.latest() {
-            Ok(newest) => self.last_id = newest.meta().frame_id.saturating_sub(1),
+            Ok(newest) => {
+                self.last_id = newest.id().saturating_sub(1);
+                self.reader.seek(self.last_id);
+            }
             Err(error) => self.bear(error)?,
         }
         Ok(())
@@ -186,7 +188,7 @@ impl<'a> Watch<'a> {
 
     fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         let meta = *frame.meta();
-        let age_ns = meta.age_ns();
+        let age = meta.age();
         self.heard = Instant::now();
         self.writer_gone = false;
         self.count_gap(&frame);
@@ -199,7 +201,7 @@ impl<'a> Watch<'a> {
         }
         self.frames += 1;
         let image = self.args.md5.then_some(&self.image);
-        let line = FrameLine::new(self.args.export.camera.as_str(), &meta, age_ns, image);
+        let line = FrameLine::new(self.args.export.camera.as_str(), &meta, age, image);
         let line = if self.args.json { line.to_json() } else { line.to_string() };
         writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(Failure::Stdout)
     }
@@ -243,7 +245,6 @@ impl<'a> Watch<'a> {
     /// Goes on after an error that the next frame may end, within the time limit.
     fn bear(&mut self, error: ReadError) -> Result<(), Failure> {
         match error {
-            ReadError::Open(_) => return Err(Failure::Read(error)),
             ReadError::WriterGone { ref camera, how } => {
                 if !std::mem::replace(&mut self.writer_gone, true) {
                     self.note(format_args!(
@@ -252,6 +253,7 @@ impl<'a> Watch<'a> {
                 }
             }
             ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
+            _ => return Err(Failure::Read(error)),
         }
         match self.args.timeout {
             Some(limit) if self.heard.elapsed() >= limit => Err(self.gave_up(error, limit)),
@@ -261,9 +263,9 @@ impl<'a> Watch<'a> {
 
     /// Why no frame came within `limit`, as the last wait saw it.
     fn gave_up(&self, error: ReadError, limit: Duration) -> Failure {
-        let camera = self.args.export.camera.to_string();
+        let camera = self.args.export.camera.clone();
         match error {
-            _ if self.writer_gone => Failure::NoNextWriter { camera, limit },
+            _ if self.writer_gone => Failure::NoNextWriter { camera: camera.to_string(), limit },
             ReadError::TimedOut { .. } => {
                 Failure::Read(ReadError::TimedOut { camera, timeout: limit })
             }
@@ -280,15 +282,6 @@ impl<'a> Watch<'a> {
             self.args.export.camera,
             self.began.elapsed().as_secs_f64(),
         )
-    }
-}
-
-fn gate_stamp(meta: &FrameMeta) -> Stamp {
-    Stamp {
-        epoch: meta.epoch,
-        frame_id: meta.frame_id,
-        gate_ns: meta.gate_ns,
-        published_ns: meta.published_ns,
     }
 }
 

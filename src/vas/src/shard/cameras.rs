@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use vas_frame::CameraId;
 
-use crate::config::Camera;
-use crate::pipeline::{Backoff, Pipeline};
-use crate::producer::Seat;
-use crate::service::{self, Parts};
-use crate::status::{self, CameraStatus, ShardReport};
+use vas_config::Camera;
+use vas_pipeline::{Backoff, Pipeline};
+use vas_producer::RtpEndpoint;
+use vas_status::ShardReport;
+
+use super::assembly::{self, Parts};
+use super::status::{self, CameraStats};
 
 /// When to try again after the system had no thread to give.
 const RETRY: Duration = Duration::from_secs(5);
@@ -21,9 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Cameras {
     parts: Parts,
-    /// In the order of the config, each with what it shows at the same index of `shown`.
+    /// In the order of the config, each with what it shows at the same index of `stats`.
     wanted: Vec<Wanted>,
-    shown: Vec<CameraStatus>,
+    stats: Vec<CameraStats>,
     leaving: Vec<Leaving>,
     /// When to ask again for threads that only exports need.
     exports_at: Option<Instant>,
@@ -50,7 +52,7 @@ struct Leaving {
     id: CameraId,
     pipeline: Pipeline,
     since: Instant,
-    told: bool,
+    reported: bool,
 }
 
 impl Cameras {
@@ -58,39 +60,39 @@ impl Cameras {
         Self {
             parts,
             wanted: Vec::new(),
-            shown: Vec::new(),
+            stats: Vec::new(),
             leaving: Vec::new(),
             exports_at: None,
-            exports_backoff: Backoff::seeded(u64::from(std::process::id())),
+            exports_backoff: Backoff::jittered(u64::from(std::process::id())),
         }
     }
 
     /// What this process, shard `shard`, has to say.
     pub(super) fn report(&mut self, shard: u32) -> ShardReport {
-        status::report(shard, &mut self.shown, self.parts.frame_path_panics())
+        status::report(shard, &self.stats, self.parts.frame_path_panics())
     }
 
     /// Keeps what a camera's producer sends through, for when it starts.
-    pub(super) fn seat(&mut self, id: CameraId, seat: Seat) {
-        self.parts.seat(id, seat);
+    pub(super) fn endpoint(&mut self, id: CameraId, endpoint: RtpEndpoint) {
+        self.parts.endpoint(id, endpoint);
     }
 
     /// Runs these and no others from here on. A camera that is as it was is not touched.
     pub(super) fn set(&mut self, cameras: Vec<Camera>) {
-        self.parts.keep_seats(|id| cameras.iter().any(|camera| camera.id == *id));
+        self.parts.keep_endpoints(|id| cameras.iter().any(|camera| camera.id == *id));
         let mut before: Vec<_> =
-            self.wanted.drain(..).zip(self.shown.drain(..)).map(Some).collect();
+            self.wanted.drain(..).zip(self.stats.drain(..)).map(Some).collect();
         for camera in cameras {
-            let same = |one: &Option<(Wanted, CameraStatus)>| {
+            let same = |one: &Option<(Wanted, CameraStats)>| {
                 one.as_ref().is_some_and(|(wanted, _)| wanted.camera == camera)
             };
             let kept = before.iter().position(same).and_then(|at| before[at].take());
-            let (wanted, shown) = kept.unwrap_or_else(|| {
-                let shown = service::not_started(&camera);
-                (Wanted { camera, run: Run::From(None), short_of_threads: false }, shown)
+            let (wanted, stats) = kept.unwrap_or_else(|| {
+                let stats = assembly::not_started(&camera);
+                (Wanted { camera, run: Run::From(None), short_of_threads: false }, stats)
             });
             self.wanted.push(wanted);
-            self.shown.push(shown);
+            self.stats.push(stats);
         }
         for (wanted, _) in before.into_iter().flatten() {
             self.leave(wanted);
@@ -101,7 +103,12 @@ impl Cameras {
         let Run::Running(pipeline) = run else { return };
         pipeline.stop();
         tracing::info!(camera = %camera.id, "ends: the config changed");
-        self.leaving.push(Leaving { id: camera.id, pipeline, since: Instant::now(), told: false });
+        self.leaving.push(Leaving {
+            id: camera.id,
+            pipeline,
+            since: Instant::now(),
+            reported: false,
+        });
     }
 
     /// Whether all that run are to run, and no other.
@@ -117,13 +124,13 @@ impl Cameras {
             leaving.pipeline.join();
             self.parts.remove(&leaving.id);
         }
-        for leaving in self.leaving.iter_mut().filter(|leaving| !leaving.told) {
+        for leaving in self.leaving.iter_mut().filter(|leaving| !leaving.reported) {
             if now.saturating_duration_since(leaving.since) >= PATIENCE {
                 tracing::error!(camera = %leaving.id, "does not end; what replaces it waits");
-                leaving.told = true;
+                leaving.reported = true;
             }
         }
-        for (wanted, shown) in self.wanted.iter_mut().zip(&mut self.shown) {
+        for (wanted, stats) in self.wanted.iter_mut().zip(&mut self.stats) {
             let Run::From(from) = wanted.run else { continue };
             let id = &wanted.camera.id;
             if from.is_some_and(|from| now < from) || self.leaving.iter().any(|l| l.id == *id) {
@@ -132,20 +139,20 @@ impl Cameras {
             let (pipeline, status, started) = self.parts.start(&wanted.camera);
             match started {
                 Ok(()) => {
-                    *shown = status;
+                    *stats = status;
                     wanted.run = Run::Running(pipeline);
                     wanted.short_of_threads = false;
                 }
                 Err(error) => {
                     tracing::error!(camera = %id, "can't start a thread: {error}");
-                    shown.waits(&format!("can't start a thread: {error}"));
+                    stats.set_waiting(&format!("can't start a thread: {error}"));
                     wanted.short_of_threads = error.kind() == ErrorKind::WouldBlock;
                     pipeline.stop();
                     self.leaving.push(Leaving {
                         id: id.clone(),
                         pipeline,
                         since: now,
-                        told: false,
+                        reported: false,
                     });
                     wanted.run = Run::From(Some(now + RETRY));
                 }
@@ -166,8 +173,8 @@ impl Cameras {
                 "no thread is left for exports: camera {id} lacks one to record or produce"
             );
             self.parts.put_off_frame_path(&words);
-            self.running_put_off().for_each(|(_, shown)| {
-                shown.refuse_export(&words);
+            self.running_put_off().for_each(|(_, stats)| {
+                stats.refuse_export(&words);
             });
             return;
         }
@@ -176,12 +183,12 @@ impl Cameras {
             return;
         }
         let mut failed = None;
-        for (pipeline, shown) in self.running_put_off() {
+        for (pipeline, stats) in self.running_put_off() {
             match pipeline.start_put_off() {
-                Ok(()) => shown.no_longer_refuse_export(),
+                Ok(()) => stats.no_longer_refuse_export(),
                 Err(error) => {
                     let words = format!("can't start a thread to decode on: {error}");
-                    if shown.refuse_export(&words) {
+                    if stats.refuse_export(&words) {
                         tracing::error!(camera = %pipeline.camera(), "runs without export: {words}");
                     }
                     failed = Some(error);
@@ -189,19 +196,19 @@ impl Cameras {
             }
         }
         self.exports_at = match failed {
-            Some(_) => Some(now + self.exports_backoff.failed(Duration::ZERO)),
+            Some(_) => Some(now + self.exports_backoff.failed()),
             None => {
-                self.exports_backoff.begin_again();
+                self.exports_backoff.reset();
                 None
             }
         };
     }
 
     /// Cameras that run, but for what only their export needs.
-    fn running_put_off(&mut self) -> impl Iterator<Item = (&mut Pipeline, &mut CameraStatus)> {
-        let all = self.wanted.iter_mut().zip(&mut self.shown);
-        all.filter_map(|(wanted, shown)| match &mut wanted.run {
-            Run::Running(pipeline) if pipeline.has_put_off() => Some((pipeline, shown)),
+    fn running_put_off(&mut self) -> impl Iterator<Item = (&mut Pipeline, &mut CameraStats)> {
+        let all = self.wanted.iter_mut().zip(&mut self.stats);
+        all.filter_map(|(wanted, stats)| match &mut wanted.run {
+            Run::Running(pipeline) if pipeline.has_put_off() => Some((pipeline, stats)),
             _ => None,
         })
     }

@@ -3,8 +3,9 @@
 //! It is told what to run by the supervisor, over a socket that is its standard input when it starts, and says
 //! each second how its cameras do. It ends when it is told to, and when the supervisor is gone.
 
+mod assembly;
 mod cameras;
-mod signals;
+mod status;
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -14,12 +15,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
-use crate::config::Problems;
 use crate::core_files;
-use crate::export::FramePath;
-use crate::producer::Seat;
-use crate::service::Parts;
+use crate::signals::{ORPHANED, Signals};
+use vas_config::{Export, Problems};
+use vas_pipeline::Exporter;
+use vas_producer::RtpEndpoint;
 
+use assembly::Parts;
 use cameras::Cameras;
 
 /// How often the supervisor hears of us.
@@ -49,10 +51,10 @@ pub(crate) enum ShardError {
 /// Runs cameras until it is told to stop.
 pub(crate) fn run() -> Result<(), ShardError> {
     // Should the supervisor die in a way that leaves its end of the socket open.
-    rustix::process::set_parent_process_death_signal(Some(signals::ORPHANED))
+    rustix::process::set_parent_process_death_signal(Some(ORPHANED))
         .map_err(|error| ShardError::Process(error.into()))?;
     core_files::forbid();
-    let signals = signals::Signals::catch().map_err(ShardError::Process)?;
+    let signals = Signals::of_shard().map_err(ShardError::Process)?;
     let mut channel = take_stdin()?;
     let start = first_message(&mut channel)?;
     let outcome = set_up(&start, &mut channel);
@@ -63,7 +65,7 @@ pub(crate) fn run() -> Result<(), ShardError> {
             return Ok(());
         }
     };
-    serve(start.shard, channel, cameras, &signals)
+    serve(start.shard, channel, cameras, signals)
 }
 
 /// The socket that is standard input; nothing is there to be read from it from here on.
@@ -103,15 +105,26 @@ fn set_up(start: &Start, channel: &mut Channel) -> Result<Cameras, ShardError> {
     }
     vas_media::init();
     let settings = start.settings.understand()?;
-    let frame_path = start.frame_export.then(|| FramePath::new(&settings.export));
-    Ok(Cameras::new(Parts::new(frame_path, start.home, start.trial.clone())))
+    let exporter = exporter(start.frame_export, &settings.export);
+    Ok(Cameras::new(Parts::new(exporter, start.preferred_gpu, start.test_hooks.clone())))
+}
+
+/// The frame path, if the flag is on. A program without it refuses the flag.
+fn exporter(on: bool, config: &Export) -> Option<Box<dyn Exporter>> {
+    #[cfg(feature = "frame-export")]
+    return on.then(|| Box::new(vas_export::FramePath::new(config)) as Box<dyn Exporter>);
+    #[cfg(not(feature = "frame-export"))]
+    {
+        debug_assert!(!on, "{config:?}");
+        None
+    }
 }
 
 fn serve(
     shard: u32,
     mut channel: Channel,
     mut cameras: Cameras,
-    signals: &signals::Signals,
+    mut signals: Signals,
 ) -> Result<(), ShardError> {
     let mut report_at = Instant::now();
     loop {
@@ -139,11 +152,12 @@ fn serve(
         if !hear(&mut channel, &mut cameras) {
             break;
         }
-        if signals.orphaned() {
+        let came = signals.take();
+        if came.orphaned {
             say_why_it_ends(&ChannelError::Closed);
             break;
         }
-        if signals.asked_to_stop() {
+        if came.stop {
             tracing::info!("ending on SIGTERM");
             break;
         }
@@ -169,10 +183,10 @@ fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
             Ok(None) => return true,
             Ok(Some(ToShard::Stop)) => return false,
             Ok(Some(ToShard::Start(_))) => tracing::error!("told to start twice"),
-            Ok(Some(ToShard::Seat { camera, files })) => {
+            Ok(Some(ToShard::Endpoint { camera, files })) => {
                 let files: Vec<_> = (0..files).map_while(|_| channel.take_file()).collect();
-                match (camera.parse(), Seat::of(files)) {
-                    (Ok(id), Some(seat)) => cameras.seat(id, seat),
+                match (camera.parse(), RtpEndpoint::of(files)) {
+                    (Ok(id), Some(endpoint)) => cameras.endpoint(id, endpoint),
                     _ => tracing::error!(camera, "what came for its producer is not whole"),
                 }
             }

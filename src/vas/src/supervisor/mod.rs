@@ -3,14 +3,13 @@
 //!
 //! One thread, one loop, no FFmpeg and no CUDA: what can crash is in the shards (docs/design/shards.md).
 
-mod blame;
-mod division;
+mod crash_tracker;
+mod endpoints;
+mod placement;
 mod process;
 mod restarts;
-mod seats;
 mod settings;
 mod shard;
-mod signals;
 mod systemd;
 
 use std::collections::{HashMap, HashSet};
@@ -25,25 +24,22 @@ use rustix::io::Errno;
 use vas_frame::CameraId;
 
 use crate::channel::{Given, Start, ToShard};
-use crate::config::{Camera, Config, ConfigError, ConfigFiles, Decode, GpuChoice, Surroundings};
 use crate::core_files;
-use crate::export;
 use crate::flag::FrameExport;
 use crate::open_files;
-use crate::status::{CameraReport, SET_APART, ShardReport, StatusFiles};
-use crate::trial::Trial;
+use crate::signals::Signals;
+use crate::test_hooks::TestHooks;
+use vas_config::{Camera, Config, ConfigError, ConfigFiles, Decode, Environment, GpuChoice};
+use vas_status::{CameraReport, InputState, ShardReport, StatusFiles};
 
-use blame::Blame;
-use division::Decodes;
+use crash_tracker::CrashTracker;
+use endpoints::Endpoints;
+use placement::Decodes;
 use process::{Ended, Launch};
-use seats::Seats;
 use settings::Changed;
 use shard::{Event, Shard};
-use signals::Signals;
 use systemd::Systemd;
 
-/// Most cameras of one service; queues between threads are sized for it.
-const MAX_CAMERAS: usize = 4096;
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// How long shards have to end: less than 5 s, with what is left to do afterwards.
 const END_WITHIN: Duration = Duration::from_millis(4500);
@@ -53,7 +49,13 @@ const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PI
 /// Why the service could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error("{count} cameras are more than one service takes; expected at most {MAX_CAMERAS}")]
+    /// The config can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(
+        "{count} cameras are more than one service takes; expected at most {}",
+        Config::MAX_CAMERAS
+    )]
     TooManyCameras { count: usize },
     #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]
     RunDir { path: PathBuf, source: io::Error },
@@ -77,9 +79,9 @@ pub(crate) enum RunError {
 pub(crate) struct Asked {
     /// The config file.
     pub(crate) path: PathBuf,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) environment: Environment,
     pub(crate) export: FrameExport,
-    pub(crate) trial: Trial,
+    pub(crate) test_hooks: TestHooks,
     /// The options that say how to log, for the shards.
     pub(crate) logging: Vec<String>,
 }
@@ -88,13 +90,13 @@ pub(crate) struct Asked {
 ///
 /// # Errors
 /// A config that can't be used, and what can't be got over.
-pub(crate) fn run(asked: Asked) -> Result<(), crate::cli::Failure> {
+pub(crate) fn run(asked: Asked) -> Result<(), RunError> {
     let (given, config) = read(&asked)?;
-    Ok(Supervisor::start(asked, given, config)?.run()?)
+    Supervisor::start(asked, given, config)?.run()
 }
 
 fn read(asked: &Asked) -> Result<(Given, Config), ConfigError> {
-    let given = Given::new(ConfigFiles::read(&asked.path)?, &asked.surroundings);
+    let given = Given::new(ConfigFiles::read(&asked.path)?, &asked.environment);
     let config = given.understand()?;
     Ok((given, config))
 }
@@ -107,8 +109,8 @@ struct Supervisor {
     /// As it was read last.
     cameras: (Given, Config),
     shards: Vec<Shard>,
-    seats: Seats,
-    blame: Blame,
+    endpoints: Endpoints,
+    crash_tracker: CrashTracker,
     /// Cameras that were taken out of the config while a process had them, which removes their files unless it dies
     /// first.
     taken_out: HashSet<CameraId>,
@@ -127,21 +129,24 @@ impl Supervisor {
         check_count(&config)?;
         core_files::forbid();
         open_files::allow_many();
-        let signals = Signals::catch().map_err(RunError::Signals)?;
+        let signals = Signals::of_supervisor().map_err(RunError::Signals)?;
         let run_dir = take_run_dir(&config.run_dir)?;
-        let files = StatusFiles::create(&config.run_dir, asked.export)
+        let files = StatusFiles::create(&config.run_dir, asked.export == FrameExport::On)
             .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-        let gpus = division::nvidia_gpus(asked.trial.nvidia_proc());
-        let homes = division::homes(config.shards, gpus, visible.as_deref());
-        let shards = homes.into_iter().zip(0..).map(|(home, number)| Shard::new(number, home));
+        let gpus = placement::nvidia_gpus(asked.test_hooks.nvidia_proc());
+        let preferred_gpus = placement::preferred_gpus(config.shards, gpus, visible.as_deref());
+        let shards = preferred_gpus
+            .into_iter()
+            .zip(0..)
+            .map(|(preferred_gpu, number)| Shard::new(number, preferred_gpu));
         let mut supervisor = Self {
             asked,
             settings: (given.clone(), config.clone()),
             cameras: (given, config),
             shards: shards.collect(),
-            seats: Seats::default(),
-            blame: Blame::default(),
+            endpoints: Endpoints::default(),
+            crash_tracker: CrashTracker::default(),
             taken_out: HashSet::new(),
             files,
             _run_dir: run_dir,
@@ -151,7 +156,7 @@ impl Supervisor {
             stopping: None,
             failed: None,
         };
-        supervisor.divide(Instant::now());
+        supervisor.place(Instant::now());
         supervisor.say_what_runs();
         Ok(supervisor)
     }
@@ -207,7 +212,7 @@ impl Supervisor {
     }
 
     /// Divides the cameras between the shards, and tells those that are there.
-    fn divide(&mut self, now: Instant) {
+    fn place(&mut self, now: Instant) {
         let mut places = HashMap::new();
         for (index, shard) in self.shards.iter().enumerate() {
             places.extend(shard.ids.iter().map(|id| (id.clone(), index)));
@@ -215,8 +220,8 @@ impl Supervisor {
         let cameras = self.cameras.1.cameras.iter();
         let cameras: Vec<_> =
             cameras.map(|camera| (camera.id.clone(), self.decodes(camera))).collect();
-        let homes: Vec<_> = self.shards.iter().map(|shard| shard.home).collect();
-        let divided = division::divide(&cameras, &places, &homes);
+        let preferred_gpus: Vec<_> = self.shards.iter().map(|shard| shard.preferred_gpu).collect();
+        let divided = placement::place(&cameras, &places, &preferred_gpus);
         for (index, ids) in divided.into_iter().enumerate() {
             self.shards[index].ids = ids;
             self.tell_cameras(index);
@@ -230,7 +235,7 @@ impl Supervisor {
 
     /// Where a camera may decode.
     fn decodes(&self, camera: &Camera) -> Decodes {
-        let exports = self.asked.export == FrameExport::On || self.asked.trial.takes_frames();
+        let exports = self.asked.export == FrameExport::On || self.asked.test_hooks.takes_frames();
         match (camera.has_frames_taken(exports), camera.decode, camera.gpu) {
             (false, ..) | (_, Decode::Software, _) => Decodes::Elsewhere,
             (true, _, GpuChoice::Auto) => Decodes::AnyGpu,
@@ -241,7 +246,9 @@ impl Supervisor {
     /// The cameras that a shard is to run.
     fn wanted(&self, index: usize) -> Vec<String> {
         let ids = self.shards[index].ids.iter();
-        ids.filter(|id| self.blame.apart(id).is_none()).map(ToString::to_string).collect()
+        ids.filter(|id| self.crash_tracker.quarantine(id).is_none())
+            .map(ToString::to_string)
+            .collect()
     }
 
     fn tell_cameras(&mut self, index: usize) {
@@ -249,8 +256,8 @@ impl Supervisor {
         let Some(process) = &mut self.shards[index].process else { return };
         let cameras = self.cameras.1.cameras.iter();
         for camera in cameras.filter(|camera| ids.iter().any(|id| id == camera.id.as_str())) {
-            if let Some((seat, files)) = self.seats.of(camera) {
-                process.tell_with(&seat, files);
+            if let Some((endpoint, files)) = self.endpoints.of(camera) {
+                process.tell_with(&endpoint, files);
             }
         }
         process.tell(&ToShard::Cameras { given: self.cameras.0.clone(), ids });
@@ -263,10 +270,10 @@ impl Supervisor {
         let shard = &mut self.shards[index];
         let start = Start {
             shard: shard.number,
-            home: shard.home,
+            preferred_gpu: shard.preferred_gpu,
             frame_export: self.asked.export == FrameExport::On,
             settings: self.settings.0.clone(),
-            trial: self.asked.trial.clone(),
+            test_hooks: self.asked.test_hooks.clone(),
         };
         let logging = &self.asked.logging;
         shard.start(Launch { start, logging, hidden: &hidden }, now);
@@ -310,10 +317,10 @@ impl Supervisor {
             },
         );
         if let Some(camera) = camera
-            && self.blame.crashed(&camera, &how, now)
-            && let Some(apart) = self.blame.apart(&camera)
+            && self.crash_tracker.crashed(&camera, &how, now)
+            && let Some(quarantine) = self.crash_tracker.quarantine(&camera)
         {
-            tracing::error!(%camera, "set apart: {}", apart.words(now));
+            tracing::error!(%camera, "set quarantine: {}", quarantine.words(now));
         }
         if self.wanted(index).is_empty() {
             self.shards[index].want_none();
@@ -329,8 +336,9 @@ impl Supervisor {
         let cameras = &self.cameras.1.cameras;
         let gone = self.taken_out.iter();
         let gone = gone.filter(|id| !cameras.iter().any(|camera| camera.id == **id));
-        let apart = self.shards[index].ids.iter().filter(|id| self.blame.apart(id).is_some());
-        self.sweep(gone.chain(apart).collect());
+        let quarantine =
+            self.shards[index].ids.iter().filter(|id| self.crash_tracker.quarantine(id).is_some());
+        self.sweep(gone.chain(quarantine).collect());
     }
 
     /// Gives cameras that were set apart for long enough another try.
@@ -338,8 +346,8 @@ impl Supervisor {
         if self.stopping.is_some() {
             return;
         }
-        for id in self.blame.take_over(now) {
-            tracing::info!(camera = %id, "no longer set apart: trying it again");
+        for id in self.crash_tracker.take_over(now) {
+            tracing::info!(camera = %id, "no longer set quarantine: trying it again");
             let has = |shard: &Shard| shard.ids.contains(&id);
             if let Some(index) = self.shards.iter().position(has) {
                 self.tell_cameras(index);
@@ -383,8 +391,8 @@ impl Supervisor {
             }
         }
         let before = std::mem::replace(&mut self.cameras, (given, config)).1;
-        self.blame.forgive();
-        self.seats.keep(&self.cameras.1);
+        self.crash_tracker.forgive();
+        self.endpoints.keep(&self.cameras.1);
         // Of a shard without a process nobody else takes the files away.
         let gone = before.cameras.iter().map(|camera| &camera.id);
         let gone = gone.filter(|id| !self.cameras.1.cameras.iter().any(|camera| camera.id == **id));
@@ -394,7 +402,7 @@ impl Supervisor {
         let (of_nobody, of_a_process): (Vec<_>, Vec<_>) = gone.partition(down);
         self.sweep(of_nobody);
         self.taken_out.extend(of_a_process.into_iter().cloned());
-        self.divide(now);
+        self.place(now);
     }
 
     /// Asks all to end.
@@ -444,7 +452,8 @@ impl Supervisor {
     /// Removes what is left of cameras; what belongs to a living process stays.
     fn sweep(&self, ids: Vec<&CameraId>) {
         if self.asked.export == FrameExport::On && !ids.is_empty() {
-            export::sweep(&self.settings.1.export, ids);
+            #[cfg(feature = "frame-export")]
+            vas_export::sweep(&self.settings.1.export, ids);
         }
     }
 
@@ -454,7 +463,7 @@ impl Supervisor {
         let reports: Vec<_> =
             shards.map(|shard| (shard.health(), self.report_of(shard, now))).collect();
         let all = || reports.iter().flat_map(|(_, report)| &report.cameras);
-        let streaming = all().filter(|camera| camera.input.state == "streaming").count();
+        let streaming = all().filter(|camera| camera.input.state == InputState::Streaming).count();
         self.systemd.status(format!("{streaming} of {} cameras streaming", all().count()));
         self.files.write(reports);
         // One that can't begin is told in the status; what runs is not to wait for it.
@@ -478,17 +487,17 @@ impl Supervisor {
             let mut report = known.cloned().unwrap_or_default();
             report.id = id.to_string();
             report.shard = shard.number;
-            match self.blame.apart(id) {
-                Some(apart) => {
-                    let since = now.saturating_duration_since(apart.since);
-                    set(&mut report, SET_APART, apart.words(now), Some(since));
+            match self.crash_tracker.quarantine(id) {
+                Some(quarantine) => {
+                    let since = now.saturating_duration_since(quarantine.since);
+                    set(&mut report, InputState::SetApart, quarantine.words(now), Some(since));
                 }
                 None if up && known.is_some() => {}
-                None if up => set(&mut report, "connecting", String::new(), None),
+                None if up => set(&mut report, InputState::Connecting, String::new(), None),
                 None if shard.reason().is_empty() => {
-                    set(&mut report, "connecting", "its shard is starting".into(), None);
+                    set(&mut report, InputState::Connecting, "its shard is starting".into(), None);
                 }
-                None => set(&mut report, "waiting", shard.reason().into(), None),
+                None => set(&mut report, InputState::Waiting, shard.reason().into(), None),
             }
             report
         };
@@ -522,12 +531,12 @@ impl Supervisor {
     }
 }
 
-fn set(report: &mut CameraReport, state: &str, reason: String, since: Option<Duration>) {
-    let inputs = report.inputs.iter_mut().map(|input| &mut input.facts);
-    for facts in inputs.chain([&mut report.input]) {
-        facts.state = state.into();
-        facts.reason.clone_from(&reason);
-        facts.since_s = since.map(|since| since.as_secs());
+fn set(report: &mut CameraReport, state: InputState, reason: String, since: Option<Duration>) {
+    let inputs = report.inputs.iter_mut().map(|input| &mut input.status);
+    for status in inputs.chain([&mut report.input]) {
+        status.state = state;
+        status.reason.clone_from(&reason);
+        status.since_s = since.map(|since| since.as_secs());
     }
     report.decoder = None;
 }
@@ -546,7 +555,7 @@ fn take_run_dir(path: &Path) -> Result<File, RunError> {
 
 fn check_count(config: &Config) -> Result<(), RunError> {
     match config.cameras.len() {
-        count if count > MAX_CAMERAS => Err(RunError::TooManyCameras { count }),
+        count if count > Config::MAX_CAMERAS => Err(RunError::TooManyCameras { count }),
         _ => Ok(()),
     }
 }

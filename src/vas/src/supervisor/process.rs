@@ -11,7 +11,7 @@ use rustix::fs::MemfdFlags;
 use vas_crash::LastWords;
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
-use crate::status::ShardReport;
+use vas_status::ShardReport;
 
 /// A process that says nothing for so long hangs. It speaks each second.
 const HANGS_AFTER: Duration = Duration::from_secs(15);

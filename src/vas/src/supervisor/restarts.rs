@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
+use vas_pipeline::Backoff;
+
 /// A process that ran for so long has got over what ended its predecessor.
 const WELL_AFTER: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// What became of a shard's processes lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Restarts {
-    in_a_row: u32,
+    has_ended: bool,
+    backoff: Backoff,
+}
+
+impl Default for Restarts {
+    fn default() -> Self {
+        let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        Self { has_ended: false, backoff }
+    }
 }
 
 /// What came of a shard's first process.
@@ -34,20 +43,18 @@ pub(super) fn all_in_vain(shards: impl Iterator<Item = Beginning>) -> bool {
 impl Restarts {
     /// Whether a process has ended.
     pub(super) fn any(&self) -> bool {
-        self.in_a_row > 0
+        self.has_ended
     }
 
     /// A process ended after it `ran` for so long: the time to wait before the next. The first is not waited for:
     /// others' cameras are dark meanwhile.
     pub(super) fn ended(&mut self, ran: Duration) -> Duration {
-        if ran >= WELL_AFTER {
-            self.in_a_row = 0;
+        if ran >= WELL_AFTER || !self.has_ended {
+            self.has_ended = true;
+            self.backoff.reset();
+            return Duration::ZERO;
         }
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        match self.in_a_row {
-            1 => Duration::ZERO,
-            n => Duration::from_millis(500 << (n - 2).min(16)).min(LONGEST),
-        }
+        self.backoff.failed()
     }
 }
 
@@ -73,7 +80,5 @@ mod tests {
         assert_eq!(waits, [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
         waits = [(); 9].map(|()| restarts.ended(WELL_AFTER).as_millis());
         assert_eq!(waits, [0; 9]);
-        restarts.in_a_row = u32::MAX;
-        assert_eq!(restarts.ended(soon), LONGEST);
     }
 }

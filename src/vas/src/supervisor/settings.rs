@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::Config;
+use vas_config::Config;
 
 /// Cameras that a change of the config concerns, by number.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,14 +53,14 @@ pub(super) fn for_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use crate::channel::Given;
-    use crate::config::{ConfigFiles, Surroundings};
+    use vas_config::{ConfigFiles, Environment};
 
     fn config(text: &str) -> Config {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vas.toml");
         std::fs::write(&path, text).unwrap();
-        let surroundings = Surroundings { is_root: true, ..Surroundings::default() };
-        Given::new(ConfigFiles::read(&path).unwrap(), &surroundings).understand().unwrap()
+        let environment = Environment { is_root: true, ..Environment::default() };
+        Given::new(ConfigFiles::read(&path).unwrap(), &environment).understand().unwrap()
     }
 
     fn camera(id: &str, password: &str) -> String {

@@ -6,7 +6,7 @@ use vas_frame::CameraId;
 
 use super::process::{Ended, Launch, Process};
 use super::restarts::{Beginning, Restarts};
-use crate::status::{ShardHealth, ShardReport, ShardState};
+use vas_status::{ShardHealth, ShardReport, ShardState};
 
 /// What happens to a shard between two looks.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) number: u32,
-    /// The GPU that it is at home on.
-    pub(super) home: Option<usize>,
+    /// The GPU that it is at preferred_gpu on.
+    pub(super) preferred_gpu: Option<usize>,
     /// Its cameras, those that are set apart among them.
     pub(super) ids: Vec<CameraId>,
     pub(super) process: Option<Process>,
@@ -41,10 +41,10 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(number: u32, home: Option<usize>) -> Self {
+    pub(super) fn new(number: u32, preferred_gpu: Option<usize>) -> Self {
         Self {
             number,
-            home,
+            preferred_gpu,
             ids: Vec::new(),
             process: None,
             report: ShardReport { shard: number, ..ShardReport::default() },

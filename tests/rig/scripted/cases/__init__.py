@@ -30,6 +30,8 @@ class Case:
     steady: bool = False
     # Whether the session must last: it is not begun again.
     lasts: bool = False
+    # The client that plays it in the end under `auto`, where it must be this one.
+    plays: str = ""
     # Takes too long for every run.
     long: bool = False
 

@@ -1,8 +1,11 @@
 """Cameras that send seldom, or do not say how often."""
 
+import asyncio
+
 from .. import clips, nal
 from ..camera import Camera
 from . import Case, group
+from .streams import sender_report
 
 
 # FFmpeg's client must see three pictures where the description tells neither size nor rate.
@@ -16,6 +19,12 @@ def unstated(codec, **how):
 def late_key_picture():
     units = clips.units(nal.H264, pictures=120, group=60)
     return Camera(units[1:] + units[:1], shows=Camera(units).judge(), parameters=Camera(units).sprop())
+
+
+async def report_behind(camera, session, index):
+    """Behind a picture that may still be held back until it is known to be whole."""
+    await asyncio.sleep(0.05)
+    session.send(sender_report(camera, session, index), control=True)
 
 
 @group("slow")
@@ -35,6 +44,9 @@ def cases():
                    config='read_timeout = "150s"')
         yield Case(f"{name}: 15 a second stated, one each 2 s",
                    lambda codec=codec: Camera(clips.units(codec), codec, 0.5), frames=4)
+        yield Case(f"{name}: one a second, a sender report 50 ms behind each",
+                   lambda codec=codec: Camera(clips.units(codec), codec, 1, behind=[report_behind]), frames=8,
+                   lasts=True, plays="retina")
     yield Case("H.264: rate not stated, B-pictures, 15 a second",
                lambda: Camera(unstated(nal.H264, b_pictures=2), order=clips.order(nal.H264, b_pictures=2)), frames=30)
     yield Case("H.264: key pictures alone, one each 2 s",

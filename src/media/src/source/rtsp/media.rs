@@ -258,6 +258,14 @@ impl Picture {
         }
     }
 
+    /// In bytes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.data().len(),
+            Self::Jpeg { picture, .. } => picture.data.len(),
+        }
+    }
+
     pub(super) fn into_data(self) -> Vec<u8> {
         match self {
             Self::Frame(frame) => frame.into_data(),

@@ -55,6 +55,8 @@ pub(super) struct Camera {
     ready: VecDeque<Packet>,
     /// Held back until it is known that it ended.
     held: Option<Made>,
+    /// Size of the picture that ended the session.
+    refused: Option<usize>,
     /// How the session ended, once what was held back is given out.
     over: Option<SourceErrorKind>,
     endings: Endings,
@@ -219,7 +221,7 @@ impl Camera {
         let Coming { picture, lost } = coming;
         self.watch.look(&picture, lost);
         let lost = lost || picture.lost();
-        let ticks = picture.ticks();
+        let (ticks, size) = (picture.ticks(), picture.size());
         let is_new = picture.has_new_parameters();
         let parameters = if is_new { self.link.parameters() } else { None };
         if let Some(parameters) = parameters {
@@ -227,12 +229,16 @@ impl Camera {
         }
         let parameters = parameters.and_then(Parameters::stated);
         let made = self.track.packet(picture, parameters, lost);
-        let made = made.map_err(|error| SourceErrorKind::Broken(error.into()))?;
+        let made = made.map_err(|error| {
+            self.refused = Some(size);
+            SourceErrorKind::Broken(error.into())
+        })?;
         let Some(mut made) = made else { return Ok(()) };
         // What is left of a picture of which something was lost may come by itself.
         let continues = self.endings.continues(ticks) && !lost;
         if let Some(what) = made.lacks.or(continues.then_some(FALSE_MARKERS)) {
             if self.strict {
+                self.refused = Some(size);
                 return Err(SourceErrorKind::ClientLacks { what: what.into() });
             }
             made.packet.set_lost(true);
@@ -268,6 +274,13 @@ impl Source for Camera {
 
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
         self.packet().map(Some).map_err(|kind| SourceError { url: self.url.clone(), kind })
+    }
+
+    fn withheld(&self) -> Vec<usize> {
+        let ready = self.ready.iter().filter(|packet| !packet.is_sound()).map(Packet::size);
+        let held = self.held.iter().map(|held| held.packet.size());
+        let ahead = self.ahead.iter().map(|coming| coming.picture.size());
+        ready.chain(held).chain(self.refused).chain(ahead).collect()
     }
 
     fn close(mut self: Box<Self>) -> Option<Duration> {
@@ -344,6 +357,7 @@ impl Opening {
             ahead: comings,
             ready: VecDeque::new(),
             held: None,
+            refused: None,
             over: None,
             endings: Endings::default(),
             strict,
@@ -456,7 +470,59 @@ impl StartWatch {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use super::super::{jpeg, media};
     use super::*;
+
+    /// A session of JPEG that plays, by itself.
+    fn camera(strict: bool) -> Camera {
+        let parameters = media::Parameters::Jpeg { size: (64, 48) };
+        let clock = CameraClock::default();
+        let (track, stream) = Track::new(parameters, Carrier::Tcp, 90_000, None, clock).unwrap();
+        Camera {
+            link: Link::new().unwrap(),
+            track,
+            sound: None,
+            stream,
+            ahead: VecDeque::new(),
+            ready: VecDeque::new(),
+            held: None,
+            refused: None,
+            over: None,
+            endings: Endings::default(),
+            strict,
+            watch: StartWatch::new(Carrier::Tcp, None),
+            stop: StopFlag::new(),
+            url: String::new(),
+            read_timeout: Duration::from_secs(1),
+            limit: None,
+        }
+    }
+
+    fn coming(ticks: i64, bytes: usize) -> Coming {
+        let (size, received) = ((64, 48), Instant::now());
+        let picture = jpeg::Picture { data: vec![0; bytes], size, ticks, received, lost: false };
+        Coming { picture: Picture::Jpeg { track: 0, picture, is_new: false }, lost: false }
+    }
+
+    #[test]
+    fn what_was_held_back_when_the_client_changes_is_known() {
+        let mut camera = camera(true);
+        camera.ahead = [coming(0, 10), coming(0, 20), coming(3000, 40)].into();
+        let error = camera.packet().unwrap_err();
+        assert!(matches!(error, SourceErrorKind::ClientLacks { .. }), "{error}");
+        assert_eq!(camera.withheld(), [10, 20, 40], "one held back, one at hand, one read ahead");
+    }
+
+    #[test]
+    fn what_is_given_out_is_not_withheld() {
+        let mut camera = camera(false);
+        camera.ahead = [coming(0, 10), coming(0, 20), coming(3000, 40)].into();
+        let sizes: Vec<_> = std::iter::from_fn(|| camera.packet().ok().map(|p| p.size())).collect();
+        assert_eq!(sizes, [10, 20, 40]);
+        assert!(camera.withheld().is_empty());
+    }
 
     #[test]
     fn credentials_leave_the_url() {

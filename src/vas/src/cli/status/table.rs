@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::status::{
-    CameraReport, DecoderReport, ExportReport, InputFacts, ServiceStatus, ShardState,
+use vas_status::{
+    CameraReport, DecoderReport, DropReason, ExportReport, InputStatus, ServiceStatus, ShardState,
 };
 
 const HEAD: [&str; 11] = [
@@ -67,8 +67,7 @@ fn head(status: &ServiceStatus) -> String {
     for shard in &status.shards {
         let health = &shard.health;
         if health.state != ShardState::Running || health.restarts > 0 || status.shards.len() > 1 {
-            let state = serde_json::to_value(health.state).ok();
-            let state = state.as_ref().and_then(|word| word.as_str()).unwrap_or_default();
+            let state = health.state;
             let memory = shard.memory.rss_anon_bytes.map_or(NONE.into(), mib);
             let reason = if health.reason.is_empty() { "" } else { ": " };
             let _ = writeln!(
@@ -104,7 +103,7 @@ fn row(
     let export = camera.export.as_ref();
     [
         camera.id.clone(),
-        camera.input.state.clone(),
+        camera.input.state.to_string(),
         camera.input.since_s.map_or(NONE.into(), span),
         stream(&camera.input),
         camera.decoder.as_ref().map_or(NONE.into(), decoder),
@@ -119,12 +118,12 @@ fn row(
 }
 
 fn lost(camera: &CameraReport) -> u64 {
-    const UNWANTED: [&str; 5] = ["idle", "no_reader", "before_reader", "max_fps", "not_demanded"];
-    let dropped = camera.dropped.iter().filter(|(why, _)| !UNWANTED.contains(&why.as_str()));
+    let is_unwanted = |why: &str| why.parse().is_ok_and(DropReason::is_unwanted);
+    let dropped = camera.dropped.iter().filter(|(why, _)| !is_unwanted(why));
     dropped.map(|(_, count)| count).sum()
 }
 
-fn stream(input: &InputFacts) -> String {
+fn stream(input: &InputStatus) -> String {
     let Some(stream) = &input.stream else { return NONE.into() };
     match (stream.width, stream.height) {
         (Some(width), Some(height)) => format!("{} {width}x{height}", stream.codec),
@@ -135,7 +134,7 @@ fn stream(input: &InputFacts) -> String {
 fn decoder(decoder: &DecoderReport) -> String {
     match &decoder.gpu {
         Some(gpu) => format!("{} {gpu}", decoder.kind),
-        None => decoder.kind.clone(),
+        None => decoder.kind.to_string(),
     }
 }
 
@@ -169,10 +168,10 @@ fn notes(camera: &CameraReport) -> Vec<String> {
     }
     if camera.inputs.len() > 1 {
         for input in &camera.inputs {
-            let facts = &input.facts;
-            let reason = if facts.reason.is_empty() { "" } else { ": " };
-            let (state, stream) = (&facts.state, stream(facts));
-            notes.push(format!("{}: {stream}, {state}{reason}{}", input.input, facts.reason));
+            let status = &input.status;
+            let reason = if status.reason.is_empty() { "" } else { ": " };
+            let (state, stream) = (status.state, stream(status));
+            notes.push(format!("{}: {stream}, {state}{reason}{}", input.input, status.reason));
         }
     }
     if let Some(DecoderReport { kind, why: Some(why), .. }) = &camera.decoder {
@@ -183,7 +182,7 @@ fn notes(camera: &CameraReport) -> Vec<String> {
     }
     if let Some(recorder) = &camera.recorder {
         let reason = if recorder.reason.is_empty() { "" } else { ": " };
-        let (state, reason) = (&recorder.state, format!("{reason}{}", recorder.reason));
+        let (state, reason) = (recorder.state, format!("{reason}{}", recorder.reason));
         notes.push(format!("recorder {state}{reason}, {}", mib(recorder.written_bytes)));
     }
     notes
@@ -207,7 +206,8 @@ fn mib(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::sample::{full_camera, full_status};
+    use vas_status::InputState;
+    use vas_status::sample::{full_camera, full_status};
 
     #[test]
     fn rates_are_of_the_time_between_two_samples() {
@@ -219,7 +219,7 @@ mod tests {
         *now.cameras[0].dropped.get_mut("lease").unwrap() += 1;
         *now.cameras[0].dropped.get_mut("not_demanded").unwrap() += 40;
         let mut away = full_camera("yard");
-        (away.input.state, away.input.reason) = ("waiting".into(), "no route to host".into());
+        (away.input.state, away.input.reason) = (InputState::Waiting, "no route to host".into());
         (away.export, away.recorder, away.decoder, away.input.stream) = (None, None, None, None);
         now.cameras.push(away);
         let pid = now.service.process.pid;

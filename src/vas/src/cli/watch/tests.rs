@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
-    Access, CameraExport, CameraId, Colour, ExportRoot, Geometry, Notifier, OpenError, OpenRing,
-    RingOptions, RingWriter, Stamp, monotonic_ns,
+    Access, CameraExport, CameraId, Color, ExportRoot, FrameRate, Geometry, Notifier, OpenError,
+    OpenRing, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 
 use super::*;
@@ -32,8 +32,12 @@ impl Export {
     fn start(&mut self) {
         let root = Arc::new(ExportRoot::open(self.dir.path(), Access::default()).unwrap());
         let mut export = CameraExport::claim(&root, &gate(), &self.notifier).unwrap();
-        let geometry = Geometry::new(4, 2, Colour::default(), 8).unwrap();
-        let options = RingOptions { slots: SLOTS, lease_ns: 0, frame_rate: (25, 1) };
+        let geometry = Geometry::new(4, 2, Color::default(), 8).unwrap();
+        let options = RingOptions {
+            slots: SLOTS,
+            lease: Duration::ZERO,
+            frame_rate: Some(FrameRate { num: 25, den: 1 }),
+        };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
             panic!("no lease is in the way")
         };
@@ -54,7 +58,7 @@ impl Export {
     }
 
     fn reader(&self) -> Reader {
-        Reader::open(self.dir.path(), &gate()).unwrap()
+        Reader::options().dir(self.dir.path()).open(gate()).unwrap()
     }
 
     fn args(&self) -> WatchArgs {
@@ -91,7 +95,7 @@ impl Said {
 
 /// Takes the frames that are there now.
 fn take_all(watch: &mut Watch<'_>) {
-    while let Ok(frame) = watch.reader.next_after(watch.last_id, Duration::ZERO) {
+    while let Ok(frame) = watch.reader.set_timeout(Duration::ZERO).next() {
         watch.take(frame).unwrap();
     }
 }
@@ -170,7 +174,7 @@ fn the_next_writer_is_followed() {
     export.publish(1);
     take_all(&mut watch);
     export.stop();
-    let gone = watch.reader.next_after(watch.last_id, Duration::ZERO).unwrap_err();
+    let gone = watch.reader.set_timeout(Duration::ZERO).next().unwrap_err();
     watch.bear(gone).unwrap();
     // A writer's first epoch is the millisecond in which it began, so the two must not share one.
     let stopped_ns = monotonic_ns();

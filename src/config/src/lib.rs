@@ -1,0 +1,123 @@
+//! The config file: read, judged as a whole, and turned into what the service does.
+//!
+//! What was typed ([`typed`]) and what it means ([`Config`]) are two types. The first knows TOML
+//! and where each key stands; the second has every default filled in and can't be wrong. All
+//! problems between the two are reported at once, each with its line ([`ConfigError`]).
+
+#![forbid(unsafe_code)]
+
+mod camera_url;
+mod duration;
+mod environment;
+mod file_mode;
+mod files;
+mod group;
+mod input;
+mod interpret;
+mod meaning;
+mod nearest;
+mod problem;
+mod producer;
+mod record;
+pub mod rtsp_client;
+mod size;
+mod substitute;
+mod test_pattern;
+pub mod transport;
+mod typed;
+
+use std::path::{Path, PathBuf};
+
+pub use camera_url::{CameraUrl, CameraUrlError};
+pub use duration::{DurationError, Words as DurationWords, parse as parse_duration};
+pub use environment::Environment;
+pub use files::ConfigFiles;
+pub use input::{Input, Role, Roles};
+pub use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
+pub use problem::{ConfigError, Problems};
+pub use producer::{Destination, Producer, Video};
+pub use record::{Keep, Record};
+pub use size::Words as SizeWords;
+pub use substitute::SubstituteError;
+
+use problem::{Fault, Place, Problem};
+use typed::{Finding, Typed};
+
+/// Reads the config file at `path`, and `conf.d/*.toml` beside it.
+///
+/// # Errors
+/// A file can't be read, or something in it is wrong; then all that is wrong.
+pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
+    Ok(understand(&ConfigFiles::read(path)?, environment)?)
+}
+
+/// Makes a config of its files.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn understand(files: &ConfigFiles, environment: &Environment) -> Result<Config, Problems> {
+    let mut findings = Vec::new();
+    let typed = read(files, &mut findings);
+    let config = typed.map(|typed| interpret::interpret(typed, files, environment, &mut findings));
+    match config {
+        Some(config) if findings.is_empty() => Ok(config),
+        _ => Err(Problems { list: in_order(findings, files) }),
+    }
+}
+
+/// The run directory of the config at `path`. What else is in it does not matter: whoever looks at a service
+/// has perhaps not the environment that its cameras' urls take passwords from.
+///
+/// # Errors
+/// A file can't be read or is no TOML, or the run directory is none.
+pub fn run_dir(path: &Path, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    let files = ConfigFiles::read(path)?;
+    let mut findings = Vec::new();
+    let typed = read(&files, &mut findings);
+    if typed.is_some() {
+        findings.retain(|finding| finding.place == Place::Table("service"));
+    }
+    let run_dir = typed.map(|typed| interpret::run_dir(&typed, &files, environment, &mut findings));
+    match run_dir {
+        Some(run_dir) if findings.is_empty() => Ok(run_dir),
+        _ => Err(Problems { list: in_order(findings, &files) }.into()),
+    }
+}
+
+/// What was typed in all files together. `None` when one of them can't be read: what is missing then would be
+/// a guess.
+fn read(files: &ConfigFiles, findings: &mut Vec<Finding>) -> Option<Typed> {
+    let mut whole: Option<Typed> = None;
+    let mut readable = true;
+    for file in files.iter() {
+        let typed = match std::str::from_utf8(&file.bytes) {
+            Ok(text) => Typed::read(text, file.base, findings),
+            Err(error) => {
+                let at = file.base + error.valid_up_to();
+                let span = Some(at..at);
+                findings.push(Finding { span, place: Place::File, fault: Fault::NotText });
+                None
+            }
+        };
+        match (typed, &mut whole) {
+            (None, _) => readable = false,
+            (Some(typed), None) => whole = Some(typed),
+            (Some(typed), Some(whole)) => whole.join(typed, files, findings),
+        }
+    }
+    whole.filter(|_| readable)
+}
+
+/// Turns findings into problems, in the order of the files.
+fn in_order(mut findings: Vec<Finding>, files: &ConfigFiles) -> Vec<Problem> {
+    findings.sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
+    let problem = |Finding { span, place, fault }| {
+        let file = files.at(span.as_ref().map_or(0, |span| span.start)).path.clone();
+        let position = span.map(|span| files.position(span.start));
+        Problem { file, position, place, fault }
+    };
+    findings.into_iter().map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests;

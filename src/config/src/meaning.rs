@@ -1,0 +1,221 @@
+//! What a config file means: the service, its export, its cameras.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use vas_frame::CameraId;
+use vas_gate::Rate;
+use vas_media::DecodeFrames;
+
+use super::file_mode::FileMode;
+use super::group::Group;
+use super::input::{Input, Role};
+use super::producer::{Producer, Video};
+use super::record::Record;
+
+/// What the service is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Folder of `status.json`, absolute.
+    pub run_dir: PathBuf,
+    /// Processes that the cameras are divided between; `None`: one for each GPU, and one without any.
+    pub shards: Option<NonZeroU32>,
+    /// How frames are exported, when they are.
+    pub export: Export,
+    /// At least one; ids differ.
+    pub cameras: Vec<Camera>,
+}
+
+impl Config {
+    /// Most cameras of one service; queues between threads are sized for it.
+    pub const MAX_CAMERAS: usize = 4096;
+}
+
+/// How frames are exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// Folder in which each camera has its own, absolute.
+    pub dir: PathBuf,
+    /// Slots of each ring, 1 to 1024; `None`: as many as [`hold`](Self::hold) takes at the
+    /// camera's rate.
+    pub slots: Option<u32>,
+    /// How long a frame stays readable.
+    pub hold: Duration,
+    /// Group of the files; `None`: the service's own.
+    pub group: Option<Group>,
+    /// Permission bits of the files.
+    pub mode: FileMode,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Camera {
+    /// Its name, and that of its folder in the export.
+    pub id: CameraId,
+    /// Its streams; at least one.
+    pub inputs: Vec<Input>,
+    /// How the input whose role it is is recorded; `None`: not at all.
+    pub record: Option<Record>,
+    /// What decodes.
+    pub decode: Decode,
+    /// The GPU that it decodes on, when it does.
+    pub gpu: GpuChoice,
+    /// Which pictures are decoded; all of them where decoded frames are encoded.
+    pub decode_frames: DecodeFrames,
+    /// What becomes of a decoder that only readers need, while there are none.
+    pub idle: WhenIdle,
+    /// The most frames a second that are exported; `None`: as many as the camera sends.
+    pub max_fps: Option<Rate>,
+    /// Where its video goes out as RTP, if anywhere.
+    pub producer: Option<Producer>,
+}
+
+/// What decodes a camera's video.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Decode {
+    /// An NVIDIA GPU, and the processor where that can't.
+    #[default]
+    Auto,
+    /// An NVIDIA GPU and nothing else: the processor is not to be burdened.
+    Nvdec,
+    /// The processor.
+    Software,
+}
+
+/// Which GPU decodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GpuChoice {
+    /// The one with the fewest cameras when the camera opens.
+    #[default]
+    Auto,
+    /// The one of this number, from 0 in the driver's order.
+    Number(usize),
+}
+
+/// What becomes of a decoder that only readers need, while there are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// It is closed; a reader's first frame takes the time to open it and to decode since the last key
+    /// frame.
+    #[default]
+    Stop,
+    /// It goes on, and the ring is kept ready.
+    Decode,
+}
+
+/// A value that its key can't have.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    #[error("{typed:?} is no decoder; expected \"auto\", \"nvdec\" or \"software\"")]
+    Decode { typed: String },
+    #[error(
+        "this build does not decode with {typed}; expected \"auto\", \"nvdec\" (NVIDIA) or \
+         \"software\""
+    )]
+    DecodeNotBuilt { typed: String },
+    #[error("{typed:?} is no GPU; expected \"auto\" or its number, from 0 on")]
+    Gpu { typed: String },
+    #[error("{typed:?} are no pictures; expected \"all\", \"reference\" or \"key\"")]
+    DecodeFrames { typed: String },
+    #[error("{typed:?} is nothing to do while nobody reads; expected \"stop\" or \"decode\"")]
+    Idle { typed: String },
+    #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
+    RelativeFolder { typed: String },
+    #[error("{typed} is out of range; expected {} to {}", range.start(), range.end())]
+    OutOfRange { typed: i64, range: RangeInclusive<u32> },
+}
+
+impl Config {
+    /// More processes than any host has GPUs only take memory.
+    pub(super) const SHARDS: RangeInclusive<u32> = 1..=64;
+}
+
+impl Export {
+    /// Folder when the config names none.
+    pub const DEFAULT_DIR: &str = vas_frame::DEFAULT_DIR;
+
+    pub(super) const DEFAULT_HOLD: Duration = Duration::from_millis(500);
+    pub(super) const HOLD: RangeInclusive<Duration> =
+        Duration::from_millis(1)..=Duration::from_secs(60);
+    pub(super) const SLOTS: RangeInclusive<u32> = 1..=1024;
+}
+
+impl Camera {
+    /// Both time limits when the config names none.
+    pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// Time limits that make sense. A camera that takes longer is broken; one that is given less
+    /// is never reached.
+    pub(super) const TIMEOUTS: RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(600);
+
+    /// Whether anybody takes decoded frames: readers, where `exports` says that there may be some, or an encoder.
+    pub fn has_frames_taken(&self, exports: bool) -> bool {
+        let encodes = self.producer.as_ref().is_some_and(|it| it.video == Video::H264);
+        let has = |role| self.inputs.iter().any(|input| input.roles.has(role));
+        exports && has(Role::Export) || encodes && has(Role::Producer)
+    }
+}
+
+impl FromStr for Decode {
+    type Err = SettingError;
+
+    fn from_str(typed: &str) -> Result<Self, SettingError> {
+        match typed {
+            "auto" => Ok(Self::Auto),
+            "software" => Ok(Self::Software),
+            "nvdec" => Ok(Self::Nvdec),
+            "cuda" | "vaapi" | "vulkan" | "qsv" => {
+                Err(SettingError::DecodeNotBuilt { typed: typed.into() })
+            }
+            _ => Err(SettingError::Decode { typed: typed.into() }),
+        }
+    }
+}
+
+impl FromStr for GpuChoice {
+    type Err = SettingError;
+
+    fn from_str(typed: &str) -> Result<Self, SettingError> {
+        match (typed, typed.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(number)) => Ok(Self::Number(number)),
+            _ => Err(SettingError::Gpu { typed: typed.into() }),
+        }
+    }
+}
+
+impl FromStr for WhenIdle {
+    type Err = SettingError;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        match typed {
+            "stop" => Ok(Self::Stop),
+            "decode" => Ok(Self::Decode),
+            _ => Err(SettingError::Idle { typed: typed.into() }),
+        }
+    }
+}
+
+impl fmt::Display for Decode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Nvdec => "nvdec",
+            Self::Software => "software",
+        })
+    }
+}
+
+impl fmt::Display for GpuChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}

@@ -1,0 +1,592 @@
+//! The words for each way in which a config file can be wrong, and what right ones mean.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vas_media::Transport;
+
+use super::file_mode::FileMode;
+use super::*;
+
+fn environment() -> Environment {
+    let variables = [
+        ("XDG_RUNTIME_DIR", "/run/user/1000"),
+        ("CAMERA_PASSWORD", "s3cret"),
+        ("SLASHED", "s3/cret"),
+        ("GATE", "gate"),
+    ];
+    Environment {
+        variables: variables.map(|(k, v)| (OsString::from(k), OsString::from(v))).into(),
+        is_root: false,
+        groups: "video:x:44:\n".into(),
+    }
+}
+
+fn config(text: &str) -> Config {
+    understand(&file(text), &environment()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The lines that a user sees for `text`.
+fn problems(text: &str) -> Vec<String> {
+    let problems = understand(&file(text), &environment()).expect_err("refused");
+    problems.to_string().lines().map(str::to_owned).collect()
+}
+
+fn file(text: &str) -> ConfigFiles {
+    ConfigFiles::of(Path::new("cameras.toml"), Path::new("/etc/vas"), text.as_bytes())
+}
+
+/// The one line for a `[[camera]]` named gate that has `line` as its line 4.
+fn camera_problem(line: &str) -> String {
+    let text = format!("[[camera]]\nid = \"gate\"\nurl = \"rtsp://cam/\"\n{line}\n");
+    one(problems(&text))
+}
+
+/// The one line for an `[export]` that has `line` as its line 2.
+fn export_problem(line: &str) -> String {
+    one(problems(&format!("[export]\n{line}\n{GATE}")))
+}
+
+fn one(mut lines: Vec<String>) -> String {
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines.remove(0)
+}
+
+const GATE: &str = "[[camera]]\nid = \"gate\"\nurl = \"rtsp://cam/\"\n";
+
+#[test]
+fn the_least_config_has_all_defaults() {
+    let config = config(GATE);
+    assert_eq!(config.run_dir, PathBuf::from("/run/user/1000/vas"));
+    assert_eq!(
+        config.export,
+        Export {
+            dir: "/dev/shm/vas".into(),
+            slots: None,
+            hold: Duration::from_millis(500),
+            group: None,
+            mode: FileMode::DEFAULT,
+        }
+    );
+    let [camera] = config.cameras.as_slice() else { panic!("{config:?}") };
+    assert_eq!(camera.id.as_str(), "gate");
+    let [input] = camera.inputs.as_slice() else { panic!("{camera:?}") };
+    assert_eq!(input.url.to_secret_string(), "rtsp://cam/");
+    assert_eq!(input.roles, Roles::ALL);
+    assert_eq!(input.transport, Transport::Auto);
+    assert_eq!(camera.decode, Decode::Auto);
+    assert_eq!(input.connect_timeout, Duration::from_secs(10));
+    assert_eq!(input.read_timeout, Duration::from_secs(10));
+}
+
+#[test]
+fn a_full_config_is_understood() {
+    let config = config(
+        r#"
+        [service]
+        run_dir = "/srv/vas"
+        [export]
+        dir = "/dev/shm/frames"
+        slots = 32
+        hold = "1s"
+        group = "video"
+        mode = "0600"
+        [defaults]
+        transport = "tcp"
+        read_timeout = "5s"
+        gpu = 1
+        [[camera]]
+        id = "${GATE}"
+        url = "rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/a$$b"
+        [[camera]]
+        id = "yard"
+        url = "clips/yard.mp4"
+        transport = "udp"
+        decode = "nvdec"
+        gpu = "auto"
+        connect_timeout = "1m"
+        "#,
+    );
+    assert_eq!(config.run_dir, PathBuf::from("/srv/vas"));
+    assert_eq!(config.export.dir, PathBuf::from("/dev/shm/frames"));
+    assert_eq!(config.export.slots, Some(32));
+    assert_eq!(config.export.hold, Duration::from_secs(1));
+    assert_eq!(config.export.group.as_ref().map(|group| group.id), Some(44));
+    assert_eq!(config.export.mode.file_bits(), 0o600);
+    let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
+    assert_eq!(gate.id.as_str(), "gate");
+    assert_eq!((gate.decode, yard.decode), (Decode::Auto, Decode::Nvdec));
+    assert_eq!((gate.gpu, yard.gpu), (GpuChoice::Number(1), GpuChoice::Auto));
+    let (gate, yard) = (&gate.inputs[0], &yard.inputs[0]);
+    assert_eq!(gate.url.to_secret_string(), "rtsp://admin:s3cret@10.0.0.2/a$b");
+    assert_eq!((gate.transport, yard.transport), (Transport::Tcp, Transport::Udp));
+    assert_eq!(gate.read_timeout, Duration::from_secs(5));
+    assert_eq!(yard.read_timeout, Duration::from_secs(5));
+    assert_eq!(yard.connect_timeout, Duration::from_secs(60));
+    assert_eq!(yard.url, CameraUrl::File("/etc/vas/clips/yard.mp4".into()));
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn unknown_keys_get_the_nearest_valid_one() {
+    assert_eq!(
+        camera_problem("transprot = \"tcp\""),
+        "cameras.toml:4:1: camera \"gate\": unknown key `transprot`; did you mean `transport`?"
+    );
+    assert_eq!(
+        export_problem("slot = 4"),
+        "cameras.toml:2:1: [export]: unknown key `slot`; did you mean `slots`?"
+    );
+    assert_eq!(
+        export_problem("zzz = 4"),
+        "cameras.toml:2:1: [export]: unknown key `zzz`; valid here: dir, slots, hold, group, mode"
+    );
+    assert_eq!(
+        one(problems("[[cameras]]\nid = \"gate\"\n")),
+        "cameras.toml:1:3: unknown key `cameras`; did you mean `camera`?"
+    );
+    assert_eq!(
+        one(problems(&format!("[defaults]\nurl = \"rtsp://cam/\"\n{GATE}"))),
+        "cameras.toml:2:1: [defaults]: unknown key `url`; valid here: transport, \
+         rtsp_client, connect_timeout, read_timeout, decode, gpu, decode_frames, idle, export"
+    );
+}
+
+#[test]
+fn each_input_has_roles_of_its_own() {
+    let config = config(
+        "[defaults]\nread_timeout = \"7s\"\n[[camera]]\nid = \"gate\"\ntransport = \"tcp\"\n\
+         [[camera.input]]\nurl = \"rtsp://cam/main\"\nroles = [\"record\", \"producer\"]\n\
+         [[camera.input]]\nurl = \"rtsp://cam/sub\"\nroles = [\"export\"]\ntransport = \"udp\"\n\
+         [[camera]]\nid = \"hall\"\n[[camera.input]]\nurl = \"rtsp://cam/\"\n",
+    );
+    let [gate, hall] = config.cameras.as_slice() else { panic!("{config:?}") };
+    let [main, sub] = gate.inputs.as_slice() else { panic!("{gate:?}") };
+    assert_eq!(
+        (main.roles.to_string(), sub.roles.to_string()),
+        ("record, producer".into(), "export".into())
+    );
+    assert_eq!((main.transport, sub.transport), (Transport::Tcp, Transport::Udp));
+    assert_eq!(sub.read_timeout, Duration::from_secs(7));
+    assert_eq!(hall.inputs[0].roles, Roles::ALL);
+}
+
+#[test]
+fn recording_is_off_until_a_folder_is_named_and_each_camera_may_differ() {
+    assert_eq!(config(GATE).cameras[0].record, None);
+    let config = config(&format!(
+        "[record]\ndir = \"/srv/rec\"\nkeep_for = \"12h\"\n{GATE}\
+         [[camera]]\nid = \"hall\"\nurl = \"rtsp://cam/\"\nrecord = false\n\
+         [[camera]]\nid = \"yard\"\nurl = \"rtsp://cam/\"\n\
+         [camera.record]\nsound = false\nsegment = \"10s\"\nkeep_for = \"forever\"\nkeep_bytes = \"5GB\"\nkeep_free = \"2GiB\"\n"
+    ));
+    let records: Vec<_> = config.cameras.iter().map(|camera| camera.record.clone()).collect();
+    let hour = Duration::from_secs(3600);
+    let dir = PathBuf::from("/srv/rec");
+    let keep = Keep { time: Some(12 * hour), bytes: None, free_bytes: 1 << 30 };
+    let gate = Record { dir: dir.clone(), segment: Duration::from_secs(60), sound: true, keep };
+    let keep = Keep { time: None, bytes: Some(5_000_000_000), free_bytes: 2 << 30 };
+    let yard = Record { dir, segment: Duration::from_secs(10), sound: false, keep };
+    assert_eq!(records, [Some(gate), None, Some(yard)]);
+    for (bad, words) in [
+        ("dir = \"rec\"", "\"rec\" is not absolute"),
+        ("segment = \"2h\"", "expected 1s to 1h"),
+        ("keep_for = \"ever\"", "is no duration"),
+        ("keep_bytes = \"5\"", "is no amount of storage"),
+        ("keep_free = 5", "expected an amount such as"),
+        ("sound = \"no\"", "expected true or false"),
+        ("keep = 5", "unknown key `keep`"),
+    ] {
+        let problem = one(problems(&format!("{GATE}[camera.record]\n{bad}\n")));
+        assert!(problem.contains("gate") && problem.contains(words), "{problem}");
+    }
+    assert!(camera_problem("record = \"no\"").contains("expected a table"));
+}
+
+#[test]
+fn inputs_that_contradict_each_other_are_refused() {
+    let gate = |rest: &str| problems(&format!("[[camera]]\nid = \"gate\"\n{rest}"));
+    let input = "[[camera.input]]\nurl = \"rtsp://cam/\"\n";
+    let both = one(gate(&format!(
+        "{input}roles = [\"export\"]\n{input}roles = [\"record\", \"export\"]\n"
+    )));
+    assert_eq!(
+        both,
+        "cameras.toml:8:20: camera \"gate\": role `export` is taken by the input at line 3; each \
+         role belongs to one input of a camera"
+    );
+    let unsaid = gate(&format!("{input}{input}"));
+    assert_eq!(unsaid.len(), 3, "{unsaid:#?}");
+    assert!(one(gate(&format!("{input}roles = []\n"))).contains("an input without a role"));
+    assert!(one(gate(&format!("{input}roles = [\"rec\"]\n"))).contains("\"rec\" is no role"));
+    assert!(one(gate(&format!("{input}roles = \"record\"\n"))).contains("expected a list such as"));
+    assert!(one(gate("[[camera.input]]\n")).contains("camera \"gate\": `url` is missing"));
+    assert!(one(gate(&format!("url = \"a.mp4\"\n{input}"))).contains("exclude each other"));
+    assert!(gate("input = \"a\"\n")[1].contains("a [[camera.input]] table for each input"));
+}
+
+#[test]
+fn a_cameras_export_is_its_own_or_the_default() {
+    let config = config(&format!(
+        "[defaults]\nidle = \"decode\"\nexport.max_fps = 12.5\n{GATE}\
+         [[camera]]\nid = \"hall\"\nurl = \"rtsp://cam/\"\nidle = \"stop\"\n\
+         [camera.export]\nmax_fps = \"30000/1001\"\n"
+    ));
+    let rates: Vec<_> = config.cameras.iter().map(|c| c.max_fps.unwrap().to_string()).collect();
+    assert_eq!(rates, ["25/2", "30000/1001"]);
+    let idle: Vec<_> = config.cameras.iter().map(|camera| camera.idle).collect();
+    assert_eq!(idle, [WhenIdle::Decode, WhenIdle::Stop]);
+    for (bad, words) in [
+        ("max_fps = 0", "`max_fps`: no frame rate; expected a number above 0"),
+        ("max_fps = -5", "`max_fps`: no frame rate"),
+        ("max_fps = true", "`max_fps`: expected a frame rate such as 5"),
+        ("max_fsp = 5", "unknown key `max_fsp`; did you mean `max_fps`?"),
+    ] {
+        let problem = one(problems(&format!("{GATE}[camera.export]\n{bad}\n")));
+        assert!(problem.contains("gate") && problem.contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn values_of_another_type_say_what_was_expected() {
+    assert_eq!(
+        camera_problem("read_timeout = 10"),
+        "cameras.toml:4:16: camera \"gate\": `read_timeout`: expected a duration such as \"10s\", \
+         found a whole number"
+    );
+    assert_eq!(
+        export_problem("mode = 0o640"),
+        "cameras.toml:2:8: [export]: `mode`: expected an octal string such as \"0640\", found a \
+         whole number"
+    );
+    assert_eq!(
+        export_problem("slots = \"four\""),
+        "cameras.toml:2:9: [export]: `slots`: expected a whole number such as 16, found a string"
+    );
+    assert!(export_problem("slots = 1.5").ends_with("found a fraction"));
+    assert!(export_problem("slots = true").ends_with("found true or false"));
+    assert!(export_problem("slots = [1]").ends_with("found an array"));
+    assert!(export_problem("slots = 99999999999999999999").ends_with("a number beyond 64 bits"));
+    assert!(export_problem("dir = 2026-01-01").ends_with("found a date"));
+    assert_eq!(
+        one(problems("[camera]\nid = \"gate\"\n")),
+        "cameras.toml:1:1: `camera`: expected a [[camera]] table for each camera, found a table"
+    );
+    assert_eq!(
+        one(problems("camera = [\"rtsp://cam/\"]\n")),
+        "cameras.toml:1:11: `camera`: expected a [[camera]] table for each camera, found a string"
+    );
+    assert_eq!(
+        one(problems(&format!("export = \"/dev/shm\"\n{GATE}"))),
+        "cameras.toml:1:10: `export`: expected a table, found a string"
+    );
+}
+
+#[test]
+fn missing_keys_are_named_at_the_camera() {
+    assert_eq!(
+        problems("[[camera]]\n\n[[camera]]\nid = \"gate\"\n"),
+        [
+            "cameras.toml:1:1: camera 1: `id` is missing; expected a name such as \"gate\"",
+            "cameras.toml:1:1: camera 1: `url` is missing; expected a string such as \
+             \"rtsp://10.0.0.2/stream\"",
+            "cameras.toml:3:1: camera \"gate\": `url` is missing; expected a string such as \
+             \"rtsp://10.0.0.2/stream\"",
+        ]
+    );
+}
+
+#[test]
+fn duplicate_ids_name_both_lines() {
+    assert_eq!(
+        one(problems(&format!("{GATE}\n[[camera]]\nid = \"${{GATE}}\"\nurl = \"a.mp4\"\n"))),
+        "cameras.toml:6:6: camera \"${GATE}\": `id` is taken by the camera at line 2; each camera \
+         needs its own"
+    );
+}
+
+#[test]
+fn ids_that_are_no_file_names_are_refused() {
+    assert_eq!(
+        one(problems("[[camera]]\nid = \"a/b\"\nurl = \"a.mp4\"\n")),
+        "cameras.toml:2:6: camera \"a/b\": `id`: `a/b` is no camera id (has another character): \
+         expected 1 to 63 of A-Z a-z 0-9 . _ -, not beginning with . or -"
+    );
+    assert_eq!(
+        one(problems("[[camera]]\nid = \"\"\nurl = \"a.mp4\"\n")),
+        "cameras.toml:2:6: camera 1: `id`: `` is no camera id (empty): expected 1 to 63 of A-Z a-z \
+         0-9 . _ -, not beginning with . or -"
+    );
+}
+
+#[test]
+fn unset_variables_are_refused() {
+    assert_eq!(
+        one(problems("[[camera]]\nid = \"gate\"\nurl = \"rtsp://a:${NOPE}@cam/\"\n")),
+        "cameras.toml:3:7: camera \"gate\": `url`: environment variable `NOPE` is not set"
+    );
+}
+
+#[test]
+fn bad_urls_never_show_what_the_environment_put_in() {
+    let line = one(problems("[[camera]]\nid = \"gate\"\nurl = \"rtsp://a:${SLASHED}@cam/\"\n"));
+    assert!(line.contains("no port from 1 to 65535"), "{line}");
+    assert!(!line.contains("s3") && !line.contains("cret"), "{line}");
+}
+
+#[test]
+fn bad_values_say_what_is_accepted() {
+    assert_eq!(
+        camera_problem("transport = \"http\""),
+        "cameras.toml:4:13: camera \"gate\": `transport`: \"http\" is no transport; expected \
+         \"auto\", \"tcp\" or \"udp\""
+    );
+    assert_eq!(
+        camera_problem("decode = \"vaapi\""),
+        "cameras.toml:4:10: camera \"gate\": `decode`: this build does not decode with vaapi; \
+         expected \"auto\", \"nvdec\" (NVIDIA) or \"software\""
+    );
+    assert!(
+        camera_problem("decode_frames = \"some\"").contains("\"all\", \"reference\" or \"key\"")
+    );
+    assert!(camera_problem("rtsp_client = \"vlc\"").contains("\"auto\", \"retina\" or \"ffmpeg\""));
+    for gpu in ["\"first\"", "-1", "\"GPU-5a\"", "1.5"] {
+        let problem = camera_problem(&format!("gpu = {gpu}"));
+        assert!(problem.contains("is no GPU; expected \"auto\" or its number"), "{problem}");
+    }
+    assert!(camera_problem("decode = \"best\"").contains("\"best\" is no decoder"));
+    assert!(camera_problem("read_timeout = \"1w\"").contains("is no duration; expected"));
+    assert!(camera_problem("read_timeout = \"0s\"").contains("expected 100ms to 10m"));
+    assert!(export_problem("hold = \"2m\"").contains("expected 1ms to 1m"));
+    assert!(export_problem("mode = \"0644\"").contains("every user of this machine"));
+    assert!(export_problem("group = \"nope\"").contains("no group \"nope\" in /etc/group"));
+    assert!(export_problem("dir = \"frames\"").contains("\"frames\" is not absolute"));
+    for slots in ["0", "1025", "-1"] {
+        assert_eq!(
+            export_problem(&format!("slots = {slots}")),
+            format!(
+                "cameras.toml:2:9: [export]: `slots`: {slots} is out of range; expected 1 to 1024"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_bad_default_is_said_once() {
+    let line = one(problems(&format!("[defaults]\ntransport = \"x\"\n{GATE}")));
+    assert!(line.starts_with("cameras.toml:2:13: [defaults]: `transport`: \"x\""), "{line}");
+}
+
+#[test]
+fn all_problems_are_said_at_once_in_order() {
+    let lines = problems(
+        "[[camera]]\nid = \"a b\"\nurl = \"http://cam/\"\ntransprot = 1\n[export]\nhold = \"x\"\n",
+    );
+    let starts: Vec<_> = lines.iter().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        ["cameras.toml:2:6", "cameras.toml:3:7", "cameras.toml:4:1", "cameras.toml:6:8"]
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused() {
+    let lines = problems("[[camera]]\nid = gate\nurl = \"rtsp://cam/\n");
+    assert!(lines[0].starts_with("cameras.toml:2:6: no valid TOML: "), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("cameras.toml:3:")), "{lines:#?}");
+    let line = one(problems(&format!("{GATE}url = \"a.mp4\"\n")));
+    assert!(line.starts_with("cameras.toml:4:1: no valid TOML: duplicate key"), "{line}");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    let file = ConfigFiles::of(Path::new("cameras.toml"), Path::new("/"), b"# \xc3\xbc\n\xff");
+    let problems = understand(&file, &environment()).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "cameras.toml:2:1: not valid UTF-8; a config file is UTF-8 text"
+    );
+}
+
+#[test]
+fn columns_count_characters() {
+    let line = one(problems(&format!("export = {{ \"ü\" = 1 }}\n{GATE}")));
+    assert!(line.starts_with("cameras.toml:1:12: [export]: unknown key `ü`"), "{line}");
+    let line = one(problems(&format!("export = {{ \"ü\" = 1, slots = 0 }}\n{GATE}")).split_off(1));
+    assert!(line.starts_with("cameras.toml:1:29: [export]: `slots`"), "{line}");
+}
+
+#[test]
+fn cameras_may_stand_in_several_files_and_tables_in_one() {
+    let mut files = file(&format!("[export]\nslots = 8\n{GATE}"));
+    let add = |files: &mut ConfigFiles, name: &str, text: &str| {
+        files.add(&Path::new("conf.d").join(name), Path::new("/etc/vas/conf.d"), text.into());
+    };
+    add(&mut files, "a.toml", "[defaults]\nidle = \"decode\"\n");
+    let mut wrong = files.clone();
+    add(&mut files, "b.toml", "[[camera]]\nid = \"yard\"\nurl = \"yard.mp4\"\n");
+    let config = understand(&files, &environment()).unwrap();
+    assert_eq!(config.export.slots, Some(8));
+    let [gate, yard] = config.cameras.as_slice() else { panic!("{config:?}") };
+    assert_eq!(
+        (gate.id.as_str(), gate.idle, yard.idle),
+        ("gate", WhenIdle::Decode, WhenIdle::Decode)
+    );
+    assert_eq!(yard.inputs[0].url, CameraUrl::File("/etc/vas/conf.d/yard.mp4".into()));
+
+    add(&mut wrong, "b.toml", &format!("{GATE}x = 1\n[export]\nslots = 9\n"));
+    let problems = understand(&wrong, &environment()).unwrap_err().to_string();
+    let lines: Vec<_> = problems.lines().collect();
+    assert_eq!(
+        lines[0],
+        "conf.d/b.toml:2:6: camera \"gate\": `id` is taken by the camera at cameras.toml:4; each camera \
+         needs its own"
+    );
+    assert!(
+        lines[1].starts_with("conf.d/b.toml:4:1: camera \"gate\": unknown key `x`"),
+        "{problems}"
+    );
+    assert_eq!(
+        lines[2],
+        "conf.d/b.toml:5:2: `[export]` is at cameras.toml:1 already; only cameras may stand in several \
+         files"
+    );
+}
+
+#[test]
+fn the_number_of_shards_has_bounds() {
+    assert_eq!(config(GATE).shards, None);
+    assert_eq!(config(&format!("[service]\nshards = 4\n{GATE}")).shards.map(u32::from), Some(4));
+    assert_eq!(
+        one(problems(&format!("[service]\nshards = 0\n{GATE}"))),
+        "cameras.toml:2:10: [service]: `shards`: 0 is out of range; expected 1 to 64"
+    );
+}
+
+#[test]
+fn a_config_without_a_camera_is_refused() {
+    assert_eq!(
+        one(problems("")),
+        "cameras.toml: no camera; add a [[camera]] table with `id` and `url`"
+    );
+}
+
+#[test]
+fn a_place_for_status_must_be_known() {
+    let nowhere = Environment::default();
+    let problems = understand(&file(GATE), &nowhere).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "cameras.toml: no folder for status.json: XDG_RUNTIME_DIR is not set to an absolute path; \
+         set `run_dir` in [service]"
+    );
+    let set = format!("[service]\nrun_dir = \"/tmp/vas\"\n{GATE}");
+    assert!(understand(&file(&set), &nowhere).is_ok());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cameras.toml");
+    let words = load(&path, &environment()).unwrap_err().to_string();
+    assert!(words.starts_with(&format!("cannot read config file {}: ", path.display())), "{words}");
+    assert!(words.contains("No such file"), "{words}");
+}
+
+#[test]
+fn the_run_dir_is_found_in_a_config_whose_passwords_are_not_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cameras.toml");
+    let run_dir = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        run_dir(&path, &Environment { is_root: true, ..Environment::default() })
+    };
+    let camera = "[[camera]]\nid = \"a\"\nurl = \"rtsp://a:${NOT_SET}@b/c\"\n";
+    assert_eq!(run_dir(camera).unwrap(), PathBuf::from("/run/vas"));
+    let named = format!("[service]\nrun_dir = \"/srv/vas\"\n{camera}");
+    assert_eq!(run_dir(&named).unwrap(), PathBuf::from("/srv/vas"));
+    for (text, words) in [
+        ("[service]\nrun_dir = \"srv\"\n", "srv"),
+        ("[service]\nrun_dir = 1\n", "`run_dir`: expected"),
+        ("[service\n", "TOML"),
+    ] {
+        let error = run_dir(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// The lines for a `[camera.producer]` with `lines`, which begin at line 5.
+fn producer_problems(lines: &str) -> Vec<String> {
+    problems(&format!("{GATE}[camera.producer]\n{lines}\n"))
+}
+
+#[test]
+fn a_producer_is_understood_with_its_defaults() {
+    let text = format!("{GATE}[camera.producer]\nrtp = \"127.0.0.1:40000\"\n");
+    let producer = config(&text).cameras.remove(0).producer.unwrap();
+    assert_eq!((producer.rtcp, producer.payload_type), (None, 96));
+    assert_eq!((producer.video, producer.key_interval), (Video::Copy, Duration::from_secs(2)));
+    let full = "rtp = \"[::1]:40000\"\nrtcp = \"[::1]:40001\"\nssrc = 4294967295\n\
+                payload_type = 101\nvideo = \"h264\"\nmax_width = 1280\nmax_height = 720\n\
+                bitrate_kbit = 1500\nkey_interval = \"1s\"\n";
+    let text = format!("{GATE}[camera.producer]\n{full}");
+    let producer = config(&text).cameras.remove(0).producer.unwrap();
+    assert_eq!((producer.ssrc, producer.payload_type), (u32::MAX, 101));
+    assert_eq!((producer.max_width, producer.bitrate_kbit), (Some(1280), Some(1500)));
+    assert_eq!(config(GATE).cameras[0].producer, None);
+}
+
+#[test]
+fn an_encoder_is_given_all_frames_or_the_config_is_refused() {
+    let text = |frames: &str, video: &str| {
+        let producer = format!("[camera.producer]\nrtp = \"127.0.0.1:40000\"\nvideo = {video:?}\n");
+        format!("{GATE}decode_frames = {frames:?}\n{producer}")
+    };
+    for frames in ["reference", "key"] {
+        let line = one(problems(&text(frames, "h264")));
+        assert!(
+            line.contains("`decode_frames` must be \"all\" where the producer encodes"),
+            "{line}"
+        );
+        // What is passed on is not decoded.
+        assert_eq!(config(&text(frames, "copy")).cameras.len(), 1);
+    }
+    assert_eq!(config(&text("all", "h264")).cameras.len(), 1);
+    // The camera's own word goes before the default.
+    let defaults = "[defaults]\ndecode_frames = \"key\"\n";
+    assert_eq!(config(&format!("{defaults}{}", text("all", "h264"))).cameras.len(), 1);
+}
+
+#[test]
+fn a_producer_that_can_not_be_is_refused() {
+    let at = "rtp = \"127.0.0.1:40000\"\n";
+    for (lines, words) in [
+        (String::new(), "`rtp` is missing"),
+        ("rtp = \"sfu\"".into(), "expected an IP address or a host's name, and a port"),
+        (format!("{at}ssrc = 0"), "out of range; expected 1 to 4294967295"),
+        (format!("{at}payload_type = 8"), "out of range; expected 96 to 127"),
+        (format!("{at}video = \"h265\""), "expected \"copy\" or \"h264\""),
+        (format!("{at}max_width = 640"), "only with `video = \"h264\"`"),
+        (
+            format!("{at}video = \"h264\"\n[defaults]\ndecode_frames = \"key\"\n"),
+            "`decode_frames` must be \"all\" where the producer encodes",
+        ),
+        (format!("{at}rtpc = 1"), "did you mean `rtp"),
+    ] {
+        let line = one(producer_problems(&lines));
+        assert!(line.contains(words), "{line}");
+    }
+    let other = GATE.replace("gate", "yard");
+    let producer = format!("[camera.producer]\n{at}");
+    let line = one(problems(&format!("{GATE}{producer}{other}{producer}")));
+    assert!(line.contains("a PlainTransport takes one sender's packets"), "{line}");
+    // A name in other letters is the same one.
+    let named = |name: &str| format!("[camera.producer]\nrtp = {name:?}\n");
+    let (one_name, same) = (named("sfu:40000"), named("SFU:40000"));
+    let line = one(problems(&format!("{GATE}{one_name}{other}{same}")));
+    assert!(line.contains("a PlainTransport takes one sender's packets"), "{line}");
+    let input = "[[camera.input]]\nurl = \"rtsp://cam/\"\nroles = [\"export\"]\n";
+    let line = one(problems(&format!("[[camera]]\nid = \"gate\"\n{producer}{input}")));
+    assert!(line.contains("no input has the role \"producer\""), "{line}");
+}

@@ -1,0 +1,196 @@
+//! A camera's way through the host's engine: frames in order, one copied at a time.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_queue::ArrayQueue;
+use vas_frame::nv12::{Picture, Plane, StoreKind};
+use vas_frame::{CameraId, ClaimedSlot, Stamp};
+use vas_media::{Frame, Nv12Converter, PixelLayout};
+
+use super::download::Account;
+use super::limits::MAX_IN_FLIGHT;
+use vas_status::DropReason;
+
+/// Frames copied before another camera has its turn.
+const TURN: usize = 4;
+
+/// A frame to be copied, and where to.
+#[derive(Debug)]
+pub(super) struct Job {
+    frame: Frame,
+    slot: ClaimedSlot,
+    stamp: Stamp,
+}
+
+/// One camera's jobs. Empty frames wait in `spare` and are used again: a job allocates nothing.
+pub(super) struct CopyQueue {
+    account: Account,
+    jobs: ArrayQueue<Job>,
+    spare: ArrayQueue<Frame>,
+    /// Whether the copy queue is in the pool's queue or with a worker: it is never with two.
+    scheduled: AtomicBool,
+    /// Taken by the worker that has the copy queue, and by nobody else.
+    converter: Mutex<Option<Nv12Converter>>,
+}
+
+impl fmt::Debug for CopyQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CopyQueue")
+            .field("camera", self.account.camera())
+            .field("jobs", &self.jobs.len())
+            .finish()
+    }
+}
+
+/// A frame that is given back whatever happens to who has it.
+struct OnLoan<'a> {
+    frame: Option<Frame>,
+    copy_queue: &'a CopyQueue,
+}
+
+impl Drop for OnLoan<'_> {
+    fn drop(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            self.copy_queue.give_back(frame);
+        }
+    }
+}
+
+impl CopyQueue {
+    pub(super) fn new(account: Account) -> Self {
+        let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
+        while spare.push(Frame::new()).is_ok() {}
+        Self {
+            account,
+            jobs: ArrayQueue::new(MAX_IN_FLIGHT as usize),
+            spare,
+            scheduled: AtomicBool::new(false),
+            converter: Mutex::new(None),
+        }
+    }
+
+    /// An empty frame for one more picture; `None` when as many as may be are on their way.
+    pub(super) fn spare(&self) -> Option<Frame> {
+        self.spare.pop()
+    }
+
+    pub(super) fn camera(&self) -> &CameraId {
+        self.account.camera()
+    }
+
+    /// Lets go of a picture, and keeps its frame for the next.
+    pub(super) fn give_back(&self, mut frame: Frame) {
+        frame.clear();
+        // There are as many places as frames.
+        let _ = self.spare.push(frame);
+    }
+
+    /// Adds a job. `true`: the copy queue must be put into the pool's queue now.
+    pub(super) fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
+        // An admitted frame has its place here; if it had not, the slot would hold no frame.
+        if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
+            self.account.dropped(DropReason::InFlight);
+            self.give_back(job.frame);
+            return false;
+        }
+        // Partner: the fence in `work`. Either the worker sees the job, or we see its flag lowered.
+        fence(Ordering::SeqCst);
+        !self.scheduled.swap(true, Ordering::SeqCst)
+    }
+
+    /// Copies and publishes jobs in order. `true`: there is more; put the copy queue into the queue again.
+    pub(super) fn work(&self) -> bool {
+        let _named = vas_crash::name_thread(self.account.camera().as_str());
+        for _ in 0..TURN {
+            match self.jobs.pop() {
+                Some(job) => self.run(job),
+                None => break,
+            }
+        }
+        if !self.jobs.is_empty() {
+            return true;
+        }
+        self.rest()
+    }
+
+    /// Leaves the pool, unless there is more.
+    fn rest(&self) -> bool {
+        self.scheduled.store(false, Ordering::SeqCst);
+        // Partner: the fence in `submit`.
+        fence(Ordering::SeqCst);
+        !self.jobs.is_empty() && !self.scheduled.swap(true, Ordering::SeqCst)
+    }
+
+    /// Frames that are neither published nor given up.
+    pub(super) fn in_flight(&self) -> u32 {
+        MAX_IN_FLIGHT - u32::try_from(self.spare.len()).unwrap_or(MAX_IN_FLIGHT)
+    }
+
+    /// Keeps the copy queue out of the pool: who calls this does the work.
+    /// Whether the queue waits for a worker or is with one.
+    #[cfg(test)]
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.scheduled.load(Ordering::SeqCst)
+    }
+
+    #[cfg(test)]
+    pub(super) fn schedule(&self) {
+        while self.scheduled.swap(true, Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Gives up what waits, after a panic. `true`: there is more; put the copy queue into the queue again.
+    pub(super) fn give_up(&self) -> bool {
+        while let Some(Job { frame, slot, .. }) = self.jobs.pop() {
+            self.account.dropped(DropReason::CopyFailed);
+            drop(slot);
+            self.give_back(frame);
+        }
+        self.rest()
+    }
+
+    fn run(&self, job: Job) {
+        let Job { frame, mut slot, stamp } = job;
+        // Back to the decoder when all is done, however it ends: the picture is read until then.
+        let loan = OnLoan { frame: Some(frame), copy_queue: self };
+        let copied = self.account.catch("copy", || {
+            if let Some(frame) = &loan.frame {
+                self.copy(frame, &mut slot)?;
+            }
+            self.account.trip("publication");
+            let published_ns = slot.publish(&stamp);
+            self.account.published(&stamp, published_ns);
+            Ok::<_, String>(())
+        });
+        match copied {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => self.account.failed(&reason),
+            None => {
+                self.account.dropped(DropReason::CopyFailed);
+                *self.converter.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
+    }
+
+    fn copy(&self, frame: &Frame, slot: &mut ClaimedSlot) -> Result<(), String> {
+        let plane = |i| Plane { data: frame.plane(i), stride: frame.stride(i) };
+        let picture = match frame.layout() {
+            PixelLayout::Yuv420p => Picture::Yuv420p { y: plane(0), u: plane(1), v: plane(2) },
+            PixelLayout::Yuv420p10 => Picture::Yuv420p10 { y: plane(0), u: plane(1), v: plane(2) },
+            PixelLayout::Nv12 => Picture::Nv12 { y: plane(0), uv: plane(1) },
+            _ => return self.convert(frame, slot),
+        };
+        slot.write(&picture, StoreKind::Auto).map_err(|e| e.to_string())
+    }
+
+    fn convert(&self, frame: &Frame, slot: &mut ClaimedSlot) -> Result<(), String> {
+        let stride = slot.geometry().stride() as usize;
+        let (y, uv) = slot.planes_mut();
+        let mut converter = self.converter.lock().unwrap_or_else(PoisonError::into_inner);
+        let converter = converter.get_or_insert_with(Nv12Converter::new);
+        converter.convert(frame, y, uv, stride).map_err(|e| e.to_string())
+    }
+}

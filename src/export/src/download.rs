@@ -1,0 +1,136 @@
+//! The one interface of download engines: what brings a decoded picture into its slot.
+//!
+//! A frame's way is the same whatever the memory that it was decoded to: a place is admitted, a slot is
+//! claimed, both are submitted with the picture, and completion publishes it, counts it and gives place and
+//! picture back. `export::conformance` holds every engine to it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
+use vas_media::{Frame, SurfaceFormat};
+
+use super::panics::Panics;
+use super::stats::ExportStats;
+use vas_pipeline::InputStats;
+use vas_status::DropReason;
+
+/// A camera's way through a download engine, used by one thread at a time.
+///
+/// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the wake-up.
+/// Frames are published, and counted, in the order of their submission.
+pub(super) trait Download {
+    /// Semaphore for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives it back.
+    type Permit;
+
+    /// Asks for a place, before a slot is claimed.
+    ///
+    /// # Errors
+    /// What the frame is to be dropped and counted for.
+    fn admit(&self) -> Result<Self::Permit, DropReason>;
+
+    /// Takes the picture out of `frame` and sees to it that the slot holds it, or no frame.
+    fn submit(&self, permit: Self::Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp);
+
+    /// Frames that are neither published nor given up.
+    fn in_flight(&self) -> u32;
+}
+
+/// Where engines account for a camera's frames, each of which ends in one of these ways.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    camera: CameraId,
+    input_stats: Arc<InputStats>,
+    stats: Arc<ExportStats>,
+    panics: Arc<Panics>,
+}
+
+impl Account {
+    pub(super) fn new(
+        camera: CameraId,
+        input_stats: Arc<InputStats>,
+        stats: Arc<ExportStats>,
+        panics: Arc<Panics>,
+    ) -> Self {
+        Self { camera, input_stats, stats, panics }
+    }
+
+    /// Does a piece of a part's work for this camera; see [`Panics::catch`].
+    pub(super) fn catch<R>(&self, part: &'static str, work: impl FnOnce() -> R) -> Option<R> {
+        self.panics.catch(part, Some(&self.camera), work)
+    }
+
+    /// Tells and counts a panic of a part's.
+    pub(super) fn panicked(&self, part: &str, words: &str) {
+        self.panics.note(part, Some(&self.camera), words);
+    }
+
+    /// See [`Panics::trip`].
+    pub(super) fn trip(&self, place: &'static str) {
+        self.panics.trip(place);
+    }
+
+    pub(super) fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// Readers have the frame.
+    pub(super) fn published(&self, stamp: &Stamp, at_ns: u64) {
+        let since = |then_ns| at_ns.saturating_sub(then_ns);
+        self.stats.published(since(stamp.arrival_ns), since(stamp.decoded_ns));
+        let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
+        self.input_stats.counters.exported_frame(stamp.flags.bits() & marked != 0);
+    }
+
+    /// The copy failed. The slot holds no frame; older ones stay readable.
+    pub(super) fn failed(&self, why: &dyn fmt::Display) {
+        self.dropped(DropReason::CopyFailed);
+        tracing::warn!(camera = %self.camera, "a frame was not exported: {why}");
+    }
+
+    pub(super) fn dropped(&self, why: DropReason) {
+        self.input_stats.counters.dropped(why);
+    }
+}
+
+/// Where a picture lies, and so which engine can download it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// In the memory of this process.
+    Host,
+    /// On the NVIDIA GPU of this number.
+    Cuda(usize),
+}
+
+impl Memory {
+    /// The memory of a frame; `None` where no engine reads its samples.
+    pub(super) fn of(frame: &Frame) -> Option<Self> {
+        match frame.surface() {
+            None => Some(Self::Host),
+            Some(surface) if surface.format == SurfaceFormat::Nv12 => {
+                Some(Self::Cuda(surface.device))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// The memory that a camera's frames come from, for the status.
+#[derive(Debug, Default)]
+pub(super) struct MemoryInUse(AtomicU64);
+
+impl MemoryInUse {
+    pub(super) fn set(&self, memory: Memory) {
+        let number = match memory {
+            Memory::Host => 0,
+            Memory::Cuda(device) => device as u64 + 1,
+        };
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    /// The GPU, if it is one.
+    pub(super) fn device(&self) -> Option<usize> {
+        usize::try_from(self.0.load(Ordering::Relaxed).checked_sub(1)?).ok()
+    }
+}

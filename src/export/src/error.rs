@@ -1,0 +1,12 @@
+//! What the frame path lacks.
+
+use vas_frame::ExportError;
+
+/// What the frame path could not be given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FramePathError {
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("can't start a thread of the frame path: {0}")]
+    Thread(#[from] std::io::Error),
+}

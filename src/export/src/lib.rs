@@ -1,0 +1,193 @@
+//! The frame path: everything that `AI_FRAME_EXPORT_ENABLED` guards. With the flag off no value of this
+//! module exists.
+//!
+//! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, go on. An engine brings the
+//! picture into its slot (`download::Download`): the host's `Pool`, or that of the GPU on which it was decoded.
+//! `RingManager` opens rings, starts engines, and looks after both. Frames and slots travel between them
+//! through bounded queues that were filled before the first frame: once running, nothing is allocated.
+
+#![forbid(unsafe_code)]
+
+mod copy_queue;
+mod cuda;
+mod deferred_drop;
+mod download;
+mod engines;
+mod error;
+mod gates;
+mod host;
+mod limits;
+mod panics;
+mod pool;
+mod resources;
+mod ring_manager;
+mod routes;
+mod stats;
+mod tap;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Instant;
+
+use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
+
+use copy_queue::CopyQueue;
+use error::FramePathError;
+use host::HostCopyQueue;
+use panics::Panics;
+use pool::Pool;
+use resources::open_root;
+use ring_manager::RingManager;
+use routes::Routes;
+use stats::ExportStats;
+use tap::{Tap, Wants};
+
+use vas_config::{Camera, Export, WhenIdle};
+use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
+
+/// The parts of the frame path that all cameras share. Whatever of it can't be had, or fails, costs exports only:
+/// it is there as a value all the same, says so, and asks again.
+#[derive(Debug)]
+pub struct FramePath {
+    pool: Pool,
+    ring_manager: RingManager,
+    panics: Arc<Panics>,
+    /// Why threads are missing, and when to ask for them again.
+    refused: Option<String>,
+    backoff: Backoff,
+    at: Option<Instant>,
+}
+
+impl FramePath {
+    /// A frame path without its threads: [`look_after`](Exporter::look_after) starts them.
+    pub fn new(config: &Export) -> Self {
+        let panics = Arc::<Panics>::default();
+        Self {
+            pool: Pool::new(Arc::clone(&panics)),
+            ring_manager: RingManager::new(config, Arc::clone(&panics)),
+            panics,
+            refused: None,
+            backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
+            at: None,
+        }
+    }
+
+    #[cfg(test)]
+    fn started(config: &Export) -> Self {
+        let mut path = Self::new(config);
+        path.look_after(Instant::now());
+        path
+    }
+
+    fn end(self) {
+        self.pool.stop();
+        self.ring_manager.stop();
+    }
+
+    fn tap(
+        &self,
+        camera: &Camera,
+        input_stats: &Arc<InputStats>,
+        demand: &Arc<Demand>,
+    ) -> (Tap, Arc<ExportStats>) {
+        let handle = self.ring_manager.add(camera.id.clone(), input_stats, Arc::clone(demand));
+        let stats = handle.stats();
+        if let Some(words) = self.refused.as_ref().filter(|_| !self.ring_manager.runs()) {
+            stats.refuse(words);
+        }
+        let copy_queue = Arc::new(CopyQueue::new(handle.account()));
+        let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
+        let routes =
+            Routes::new(HostCopyQueue::new(copy_queue, self.pool.submitter()), handle.in_use());
+        (Tap::new(Arc::clone(input_stats), routes, handle, Arc::clone(demand), wants), stats)
+    }
+
+    /// With one worker frames are copied, if more slowly.
+    fn start_threads(&mut self) -> std::io::Result<()> {
+        let workers = self.pool.start_missing();
+        if self.pool.works() {
+            self.ring_manager.start()?;
+        }
+        workers
+    }
+}
+
+impl Exporter for FramePath {
+    fn look_after(&mut self, now: Instant) {
+        let is_whole = self.pool.is_whole() && self.ring_manager.runs();
+        if is_whole || self.at.is_some_and(|at| now < at) {
+            return;
+        }
+        match self.start_threads() {
+            Ok(()) => {
+                self.backoff.reset();
+                (self.refused, self.at) = (None, None);
+            }
+            Err(error) => {
+                self.at = Some(now + self.backoff.failed());
+                self.refuse(&FramePathError::from(error).to_string());
+            }
+        }
+    }
+
+    fn refuse(&mut self, words: &str) {
+        if self.refused.as_deref() != Some(words) {
+            tracing::error!("{words}; trying again");
+            self.refused = Some(words.to_owned());
+        }
+        self.ring_manager.refuse_waiting(words);
+    }
+
+    fn add(
+        &self,
+        camera: &Camera,
+        stats: &Arc<InputStats>,
+        demand: &Arc<Demand>,
+    ) -> (Box<dyn FrameSink>, Arc<dyn Exported>) {
+        let (tap, stats) = self.tap(camera, stats, demand);
+        (Box::new(tap), stats)
+    }
+
+    fn remove(&self, camera: &CameraId) {
+        self.ring_manager.remove(camera.clone());
+    }
+
+    fn panics(&self) -> u64 {
+        self.panics.count() + Notifier::panics()
+    }
+
+    fn stop(self: Box<Self>) {
+        (*self).end();
+    }
+}
+
+/// Removes what a process that died has left of `cameras`. What belongs to a living one stays.
+pub fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
+    let left: Vec<_> =
+        cameras.into_iter().filter(|id| config.dir.join(id.as_str()).exists()).collect();
+    if left.is_empty() {
+        return;
+    }
+    // Whoever sweeps has other things to do, too, which no fault here may end.
+    let panics = Panics::default();
+    let swept = panics.catch("sweep", None, || -> Result<(), FramePathError> {
+        let root = Arc::new(open_root(config)?);
+        let notifier = Arc::new(Notifier::start()?);
+        for id in left {
+            match CameraExport::claim(&root, id, &notifier) {
+                // Dropping it removes the files.
+                Ok(_) | Err(ExportError::Held { .. }) => {}
+                Err(error) => tracing::warn!(camera = %id, "can't remove its export: {error}"),
+            }
+        }
+        Ok(())
+    });
+    if let Some(Err(error)) = swept {
+        tracing::warn!("can't remove what was exported: {error}");
+    }
+}
+
+#[cfg(test)]
+mod handover;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The host's download engine: a bounded pool of threads that copy decoded pictures into slots.
+
+use std::io;
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+use vas_config::Config;
+use vas_threads::{EventCount, OwnedThread, StopRequest};
+
+use super::copy_queue::CopyQueue;
+use super::panics::Panics;
+
+/// The threads. They live as long as this.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<OwnedThread>,
+    /// How many there are to be.
+    wanted: usize,
+}
+
+/// Where taps hand over.
+#[derive(Clone, Debug)]
+pub(super) struct Submitter(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ready: ArrayQueue<Arc<CopyQueue>>,
+    event_count: EventCount,
+    panics: Arc<Panics>,
+}
+
+impl Pool {
+    /// A pool of half as many workers as there are processors: a copy takes a small part of a decode. None is
+    /// there yet.
+    pub(super) fn new(panics: Arc<Panics>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Arc::new(Shared {
+            ready: ArrayQueue::new(Config::MAX_CAMERAS),
+            event_count: EventCount::default(),
+            panics,
+        });
+        Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(EventCount::MAX) }
+    }
+
+    /// Starts the workers that are not there.
+    ///
+    /// # Errors
+    /// When the system has no thread to give; those that are there work.
+    pub(super) fn start_missing(&mut self) -> io::Result<()> {
+        for index in self.workers.len()..self.wanted {
+            let shared = Arc::clone(&self.shared);
+            let work = move |stop: StopRequest| shared.work(index, &stop);
+            self.workers.push(OwnedThread::spawn(format!("vas-copy-{index}"), work)?);
+        }
+        Ok(())
+    }
+
+    /// Whether frames that are handed over are copied.
+    pub(super) fn works(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
+    /// Whether all workers are there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.workers.len() >= self.wanted
+    }
+
+    #[cfg(test)]
+    pub(super) fn start() -> io::Result<Self> {
+        let mut pool = Self::new(Arc::default());
+        pool.start_missing()?;
+        Ok(pool)
+    }
+
+    pub(super) fn submitter(&self) -> Submitter {
+        Submitter(Arc::clone(&self.shared))
+    }
+
+    /// Finishes what was handed over and ends the threads.
+    pub(super) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Submitter {
+    /// Puts a copy queue with work into the queue and wakes a worker: at most one system call.
+    pub(super) fn enter(&self, copy_queue: &Arc<CopyQueue>) {
+        self.0.enter(Arc::clone(copy_queue));
+    }
+}
+
+impl Shared {
+    fn enter(&self, copy_queue: Arc<CopyQueue>) {
+        // Each camera is in the queue at most once, and the service refuses more than [`Config::MAX_CAMERAS`].
+        let queued = self.ready.push(copy_queue);
+        debug_assert!(queued.is_ok());
+        self.event_count.wake_one();
+    }
+
+    fn work(&self, index: usize, stop: &StopRequest) {
+        self.event_count.enrol(index);
+        loop {
+            if let Some(copy_queue) = self.ready.pop() {
+                let worked = self
+                    .panics
+                    .catch("copy worker", Some(copy_queue.camera()), || copy_queue.work());
+                if worked.unwrap_or_else(|| copy_queue.give_up()) {
+                    self.enter(copy_queue);
+                }
+            } else if stop.is_made() {
+                return;
+            } else {
+                let has_work = || !self.ready.is_empty() || stop.is_made();
+                self.event_count.sleep(index, has_work);
+            }
+        }
+    }
+}

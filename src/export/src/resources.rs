@@ -1,0 +1,97 @@
+//! What all exports of a process stand on: the export directory, and the thread that wakes crowds of readers.
+//! Neither may be there to be had, at start or later; it is asked for again, ever more slowly.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use vas_frame::{Access, ExportError, ExportRoot, Notifier};
+
+use super::error::FramePathError;
+use vas_config::Export;
+use vas_pipeline::Backoff;
+
+/// Both, or why they are not there.
+pub(super) struct Resources {
+    config: Export,
+    root: Option<Arc<ExportRoot>>,
+    notifier: Option<Arc<Notifier>>,
+    why: String,
+    backoff: Backoff,
+    at_ns: u64,
+}
+
+impl Resources {
+    pub(super) fn new(config: &Export) -> Self {
+        Self {
+            config: config.clone(),
+            root: None,
+            notifier: None,
+            why: "the export directory has not been looked at yet".into(),
+            backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
+            at_ns: 0,
+        }
+    }
+
+    /// What exports need.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    pub(super) fn parts(&self) -> Result<(&Arc<ExportRoot>, &Arc<Notifier>), &str> {
+        match (&self.root, &self.notifier) {
+            (Some(root), Some(notifier)) => Ok((root, notifier)),
+            _ => Err(&self.why),
+        }
+    }
+
+    /// When to look again; never while all is there.
+    pub(super) fn next_ns(&self) -> u64 {
+        if self.parts().is_ok() { u64::MAX } else { self.at_ns }
+    }
+
+    /// Asks for what is missing, if it is time to. `true`: now it is all there.
+    pub(super) fn open(&mut self, now_ns: u64) -> bool {
+        if now_ns < self.next_ns() {
+            return false;
+        }
+        match self.try_open() {
+            Ok(()) => {
+                // Whatever comes later is a trouble of its own.
+                self.backoff.reset();
+                true
+            }
+            Err(error) => {
+                self.why = error.to_string();
+                let wait = self.backoff.failed();
+                self.at_ns = now_ns + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+                false
+            }
+        }
+    }
+
+    fn try_open(&mut self) -> Result<(), FramePathError> {
+        if self.root.is_none() {
+            self.root = Some(Arc::new(open_root(&self.config)?));
+        }
+        if self.notifier.is_none() {
+            self.notifier = Some(Arc::new(Notifier::start()?));
+        }
+        Ok(())
+    }
+
+    /// To be called about once a second: whoever reads finds exports only by the directory's path.
+    pub(super) fn housekeep(&mut self) {
+        if self.root.as_ref().is_some_and(|root| !root.is_there()) {
+            tracing::warn!("{} is no longer the export directory", self.config.dir.display());
+            self.root = None;
+            self.at_ns = 0;
+        }
+    }
+}
+
+pub(super) fn open_root(config: &Export) -> Result<ExportRoot, ExportError> {
+    let access = Access {
+        group: config.group.as_ref().map(|group| group.id),
+        file_mode: config.mode.file_bits(),
+    };
+    ExportRoot::open(&config.dir, access)
+}

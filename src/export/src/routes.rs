@@ -1,0 +1,114 @@
+//! Which engine a camera's frames go through: the one that reads the memory they lie in.
+//!
+//! A camera changes over when its decoder does: from a GPU to the processor, or to another GPU. Its frames
+//! stay in order all the same, since none goes the new way while one is on the old.
+
+use std::sync::Arc;
+
+use vas_frame::RingWriter;
+
+use super::cuda::CudaCopyQueue;
+use super::download::{Download as _, Memory, MemoryInUse};
+use super::host::HostCopyQueue;
+use super::ring_manager::{EngineAnswer, RingHandle};
+use vas_status::DropReason;
+
+/// A camera's ways, of which one is in use.
+#[derive(Debug)]
+pub(super) struct Routes {
+    host: HostCopyQueue,
+    cuda: Option<CudaCopyQueue>,
+    /// What frames were last handed over from.
+    memory: Memory,
+    /// The GPU whose engine the ring manager was asked for and has not given.
+    asked: Option<usize>,
+    /// The ring manager has none for it.
+    refused: bool,
+    input_stats: Arc<MemoryInUse>,
+}
+
+/// The way in use.
+#[derive(Debug)]
+pub(super) enum Route<'a> {
+    Host(&'a HostCopyQueue),
+    Cuda(&'a CudaCopyQueue),
+}
+
+impl Routes {
+    pub(super) fn new(host: HostCopyQueue, input_stats: Arc<MemoryInUse>) -> Self {
+        Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, input_stats }
+    }
+
+    /// Takes what the ring manager has for us. What is on the way that we have may go on.
+    pub(super) fn receive(&mut self, handle: &RingHandle) {
+        match handle.receive_engine() {
+            None => {}
+            Some(EngineAnswer::None) => self.refused = true,
+            Some(EngineAnswer::NotYet) => self.asked = None,
+            Some(EngineAnswer::CopyQueue(copy_queue))
+                if self.asked == Some(copy_queue.device()) =>
+            {
+                (self.asked, self.refused) = (None, false);
+                self.cuda = Some(copy_queue);
+            }
+            // It is not what was asked for last, which is still to come.
+            Some(EngineAnswer::CopyQueue(_)) => {}
+        }
+    }
+
+    /// Has frames of this memory go the way for it.
+    ///
+    /// # Errors
+    /// What the frame is to be dropped for while there is none.
+    pub(super) fn choose(
+        &mut self,
+        memory: Memory,
+        handle: &RingHandle,
+        writer: Option<&RingWriter>,
+    ) -> Result<(), DropReason> {
+        if memory != self.memory && self.in_flight() > 0 {
+            return Err(DropReason::EngineChange);
+        }
+        if let Memory::Cuda(device) = memory {
+            let copy_queue = self.cuda.as_ref().filter(|copy_queue| copy_queue.device() == device);
+            // One that leads nowhere is another engine's than the one that the GPU may have by now.
+            if copy_queue.is_none_or(CudaCopyQueue::is_over) && self.asked != Some(device) {
+                self.refused = false;
+                if handle.ask_engine(device, writer.map(RingWriter::pages)) {
+                    self.asked = Some(device);
+                }
+            }
+            if self.cuda.as_ref().is_none_or(|copy_queue| copy_queue.device() != device) {
+                // A copy queue that was another GPU's has nothing in flight, and goes.
+                self.cuda = None;
+                self.memory = Memory::Host;
+                let refused = self.refused;
+                return Err(if refused { DropReason::NoExport } else { DropReason::EpochOpening });
+            }
+        }
+        if memory != self.memory {
+            self.memory = memory;
+            self.input_stats.set(memory);
+        }
+        Ok(())
+    }
+
+    pub(super) fn chosen(&self) -> Route<'_> {
+        match (&self.memory, &self.cuda) {
+            (Memory::Cuda(_), Some(copy_queue)) => Route::Cuda(copy_queue),
+            _ => Route::Host(&self.host),
+        }
+    }
+
+    fn in_flight(&self) -> u32 {
+        match self.chosen() {
+            Route::Host(copy_queue) => copy_queue.in_flight(),
+            Route::Cuda(copy_queue) => copy_queue.in_flight(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn host(&self) -> &HostCopyQueue {
+        &self.host
+    }
+}

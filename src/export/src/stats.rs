@@ -1,0 +1,124 @@
+//! What a camera's export shows of itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use vas_frame::Demanded;
+use vas_pipeline::Exported;
+use vas_status::{
+    AgeWindow, Ages, DemandReport, DownloadEngine, DownloadReport, ExportReport, ExportState,
+};
+
+/// State and ages of one export: written by the ring manager and by whoever publishes frames, read by the status.
+#[derive(Debug, Default)]
+pub(crate) struct ExportStats {
+    inner: Mutex<ExportSnapshot>,
+    /// How old frames were when they were published.
+    ages: Ages,
+    /// Ages of a while ago, for those of the last minute. The status alone takes this lock.
+    window: Mutex<AgeWindow>,
+    /// The longest time from decode to publication since it was last asked for.
+    longest_ns: AtomicU64,
+}
+
+/// What the ring manager says, at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExportSnapshot {
+    pub(crate) state: ExportState,
+    pub(crate) detail: String,
+    pub(crate) slots: u32,
+    pub(crate) ring_bytes: u64,
+    pub(crate) lease_ms: u64,
+    pub(crate) retired_bytes: u64,
+    /// What readers ask for.
+    pub(crate) demanded: Demanded,
+    pub(crate) download: DownloadStats,
+}
+
+/// How frames come into the ring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DownloadStats {
+    pub(crate) engine: DownloadEngine,
+    /// Why there is none, or why frames are copied once more on their way.
+    pub(crate) why: Option<String>,
+}
+
+impl DownloadStats {
+    /// Whether a GPU writes into the ring itself, which takes pinned memory.
+    fn pins_ring(&self) -> bool {
+        self.engine == DownloadEngine::Cuda && self.why.is_none()
+    }
+}
+
+impl ExportStats {
+    /// A frame was published: how old it was by then, and how long ago it was decoded.
+    pub(crate) fn published(&self, age_ns: u64, download_ns: u64) {
+        self.ages.record(age_ns);
+        self.longest_ns.fetch_max(download_ns, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> ExportSnapshot {
+        self.lock().clone()
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut ExportSnapshot)) {
+        change(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ExportSnapshot> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exported for ExportStats {
+    fn report(&self, now: Instant) -> ExportReport {
+        let export = self.get();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest_ns = Some(self.longest_ns.swap(0, Ordering::Relaxed)).filter(|ns| *ns > 0);
+        ExportReport {
+            state: export.state,
+            detail: export.detail,
+            slots: export.slots,
+            ring_bytes: export.ring_bytes,
+            lease_ms: export.lease_ms,
+            retired_bytes: export.retired_bytes,
+            pinned_bytes: export.download.pins_ring().then_some(export.ring_bytes),
+            readers: export.demanded != Demanded::Nothing,
+            demand: demand(&export.demanded),
+            age: window.report(&self.ages, now),
+            download: Some(DownloadReport {
+                engine: export.download.engine,
+                longest_ms: longest_ns.map(|ns| ns as f64 / 1e6),
+                why: export.download.why,
+            }),
+        }
+    }
+
+    fn refuse(&self, words: &str) -> bool {
+        let mut inner = self.lock();
+        let news = inner.state != ExportState::Refused || inner.detail != words;
+        inner.state = ExportState::Refused;
+        words.clone_into(&mut inner.detail);
+        (inner.slots, inner.ring_bytes) = (0, 0);
+        news
+    }
+
+    fn no_longer_refuse(&self) {
+        let mut inner = self.lock();
+        if inner.state == ExportState::Refused {
+            inner.state = ExportState::Opening;
+            inner.detail.clear();
+        }
+    }
+}
+
+fn demand(demanded: &Demanded) -> DemandReport {
+    let max_fps = match demanded {
+        Demanded::Nothing | Demanded::EveryFrame => Vec::new(),
+        Demanded::Rates(rates) => {
+            rates.iter().map(|rate| f64::from(rate.millihertz()) / 1000.0).collect()
+        }
+    };
+    DemandReport { every_frame: *demanded == Demanded::EveryFrame, max_fps }
+}

@@ -1,0 +1,323 @@
+//! The tap, at the decode boundary: admit, claim a slot, hand over, go on.
+//!
+//! It runs on the decode thread. It waits for nothing, allocates nothing once running, and makes at most
+//! one system call a frame: waking a worker that sleeps.
+
+use std::sync::Arc;
+
+use vas_frame::{
+    Color, Crop, Decoder, Flags, Geometry, Range, Refused, RingWriter, Size, Stamp, monotonic_ns,
+};
+use vas_gate::{Limit, Rate, Timeline};
+use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
+
+use super::download::{Download, Memory};
+use super::gates::Gates;
+use super::panics::caught;
+use super::ring_manager::{Delivery, RingHandle};
+use super::routes::{Route, Routes};
+use vas_pipeline::{Demand, FrameSink, InputStats};
+use vas_status::DropReason;
+
+/// What a camera's config says of its export.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wants {
+    /// Whether there is to be a ring also while nobody reads.
+    pub(super) ring_ready: bool,
+    /// The most frames a second that are exported, whoever wants more.
+    pub(super) max_fps: Option<Rate>,
+}
+
+/// A camera's tap.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    input_stats: Arc<InputStats>,
+    routes: Routes,
+    handle: RingHandle,
+    demand: Arc<Demand>,
+    ring_ready: bool,
+    timeline: Timeline,
+    gates: Gates,
+    writer: Option<RingWriter>,
+    next_frame_id: u64,
+    /// What the ring manager was last asked for and has not delivered.
+    asked: Option<Geometry>,
+    refused: bool,
+    fps: Option<Fraction>,
+    decoder: Decoder,
+    knows_loss: bool,
+    /// The demand for which a frame that arrived after it was seen.
+    current_since: Option<u64>,
+}
+
+impl FrameSink for Tap {
+    fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
+        self.fps = stream.fps;
+        self.knows_loss = stream.knows_loss;
+        self.decoder = match decoder {
+            DecoderKind::Software => Decoder::Software,
+            DecoderKind::Vaapi => Decoder::Vaapi,
+            DecoderKind::Nvdec => Decoder::Nvdec,
+            _ => Decoder::Unknown,
+        };
+    }
+
+    fn take(&mut self, frame: &mut Frame) {
+        // Others take frames on this thread, too.
+        let offered = caught(|| self.offer(frame)).unwrap_or_else(|words| {
+            self.panicked(&words);
+            Err(DropReason::CopyFailed)
+        });
+        if let Err(why) = offered {
+            self.input_stats.counters.dropped(why);
+            // What is left out makes the newest frame older than it looks.
+            self.pause();
+        }
+    }
+
+    fn rest(&mut self) {
+        let rested = caught(|| {
+            self.receive_deliveries();
+            self.pause();
+        });
+        if let Err(words) = rested {
+            self.panicked(&words);
+        }
+    }
+}
+
+impl Tap {
+    pub(super) fn new(
+        input_stats: Arc<InputStats>,
+        routes: Routes,
+        handle: RingHandle,
+        demand: Arc<Demand>,
+        wants: Wants,
+    ) -> Self {
+        Self {
+            input_stats,
+            routes,
+            handle,
+            demand,
+            ring_ready: wants.ring_ready,
+            timeline: Timeline::default(),
+            gates: Gates::new(wants.max_fps.map(Limit::from)),
+            writer: None,
+            next_frame_id: 1,
+            asked: None,
+            refused: false,
+            fps: None,
+            decoder: Decoder::Unknown,
+            knows_loss: false,
+            current_since: None,
+        }
+    }
+
+    fn offer(&mut self, frame: &mut Frame) -> Result<(), DropReason> {
+        self.receive_deliveries();
+        self.handle.trip("tap");
+        let now_ns = monotonic_ns();
+        // It is to see every frame.
+        let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
+        let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
+        let memory = Memory::of(frame).ok_or(DropReason::Unsupported)?;
+        let frame_id = self.next_frame_id;
+        self.next_frame_id += 1;
+        let wanted_since_ns = self.demand.since_ns();
+        if wanted_since_ns.is_none() && !self.ring_ready {
+            return Err(DropReason::NoReader);
+        }
+        // First, so that the ring is made ready for the engine that fills it.
+        let route = self.routes.choose(memory, &self.handle, self.writer.as_ref());
+        let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
+        if !fits {
+            return Err(self.ask(geometry, memory));
+        }
+        // A frame from before its readers came is not current for them.
+        match wanted_since_ns {
+            // With B-frames packets come in another order: what is shown after a current frame is current.
+            Some(since_ns)
+                if frame.arrival_ns() >= since_ns || self.current_since == Some(since_ns) =>
+            {
+                self.current_since = Some(since_ns);
+            }
+            since_ns => {
+                return Err(since_ns.map_or(DropReason::NoReader, |_| DropReason::BeforeReader));
+            }
+        }
+        route?;
+        let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
+
+        // One line of time for all epochs: the gates need to know of none.
+        // When it will be published is not known yet.
+        let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
+        self.gates.admit(gate_stamp)?;
+        let coded = frame.coded_size();
+        let stamp = Stamp {
+            frame_id,
+            pts_ns: frame.pts_ns(),
+            arrival_ns: frame.arrival_ns(),
+            decoded_ns: now_ns,
+            gate_ns,
+            wall_clock_ns: frame.wall_clock_ns(),
+            flags: flags_of(frame, self.knows_loss),
+            coded: Size { width: coded.0, height: coded.1 },
+            crop: Crop { left: frame.crop().left, top: frame.crop().top },
+            decoder: self.decoder,
+        };
+        let mut handover = Handover { writer, gates: &mut self.gates, gate_stamp, stamp, now_ns };
+        match self.routes.chosen() {
+            Route::Host(copy_queue) => handover.through(copy_queue, frame),
+            Route::Cuda(copy_queue) => handover.through(copy_queue, frame),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn copy_queue(&self) -> Arc<super::copy_queue::CopyQueue> {
+        self.routes.host().copy_queue()
+    }
+
+    /// After a panic: asks anew for what may have been lost on the way.
+    fn panicked(&mut self, words: &str) {
+        self.handle.account().panicked("tap", words);
+        self.pause();
+        self.writer = None;
+        self.asked = None;
+    }
+
+    /// Tells readers that frames are left out from here on.
+    fn pause(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.pause();
+        }
+    }
+
+    /// Takes what the ring manager has for us: what readers want, a ring, or word that there is none.
+    fn receive_deliveries(&mut self) {
+        if let Some(demanded) = self.handle.demanded() {
+            self.gates.demand(demanded);
+        }
+        self.routes.receive(&self.handle);
+        while let Some(delivery) = self.handle.receive() {
+            match delivery {
+                Delivery::Ring { writer, first_frame_id } => {
+                    self.asked = None;
+                    self.next_frame_id = self.next_frame_id.max(first_frame_id);
+                    self.refused = false;
+                    self.writer = Some(writer);
+                }
+                Delivery::Refused => self.refused = true,
+                Delivery::Revoked => {
+                    self.asked = None;
+                    self.writer = None;
+                }
+            }
+        }
+    }
+
+    /// Asks the ring manager for a ring of this geometry, once, and says what the frame is dropped for.
+    fn ask(&mut self, geometry: Geometry, memory: Memory) -> DropReason {
+        // The ring manager can use the pages again only when we have let go of them.
+        self.writer = None;
+        if self.asked != Some(geometry) && self.handle.ask(geometry, self.fps, memory) {
+            self.asked = Some(geometry);
+        }
+        if self.refused { DropReason::NoExport } else { DropReason::EpochOpening }
+    }
+}
+
+/// A frame that is wanted, and whose ring is open.
+struct Handover<'a> {
+    writer: &'a mut RingWriter,
+    gates: &'a mut Gates,
+    gate_stamp: vas_gate::Stamp,
+    stamp: Stamp,
+    now_ns: u64,
+}
+
+impl Handover<'_> {
+    fn through<D: Download>(
+        &mut self,
+        copy_queue: &D,
+        frame: &mut Frame,
+    ) -> Result<(), DropReason> {
+        let permit = copy_queue.admit()?;
+        let slot = self.writer.claim(self.now_ns).map_err(|refused| match refused {
+            Refused::Lease => DropReason::Lease,
+            Refused::InFlight => DropReason::InFlight,
+        })?;
+        if self.stamp.flags.contains(Flags::DISCONTINUITY) {
+            // Frames are missing before this one.
+            self.writer.pause();
+        }
+        if self.gates.every_frame() {
+            self.writer.resume(self.stamp.frame_id);
+        }
+        self.gates.dispatched(self.gate_stamp);
+        copy_queue.submit(permit, frame, slot, self.stamp);
+        Ok(())
+    }
+}
+
+fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
+    Flags::default()
+        .with(Flags::KEY, frame.is_key())
+        .with(Flags::CORRUPT, frame.is_corrupt())
+        .with(Flags::AFTER_LOSS, frame.after_loss())
+        .with(Flags::LOSS_UNKNOWN, !knows_loss)
+        .with(Flags::DISCONTINUITY, frame.discontinuity())
+        .with(Flags::INTERLACED, frame.interlaced())
+}
+
+/// What a ring for this frame must be like; `None` when no ring could be.
+fn geometry_of(frame: &Frame) -> Option<Geometry> {
+    // Of what the slot will hold: RGB is converted.
+    let color = Nv12Converter::output_color(frame);
+    let color = Color {
+        range: match color.range {
+            vas_media::Range::Unspecified => Range::Unspecified,
+            vas_media::Range::Limited => Range::Limited,
+            vas_media::Range::Full => Range::Full,
+        },
+        primaries: color.primaries,
+        transfer: color.transfer,
+        matrix: color.matrix,
+        chroma_location: color.chroma_location,
+    };
+    Geometry::new(frame.width(), frame.height(), color, frame.bit_depth()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vas_media::{Received, RtspClient, SourceRequest, StopFlag, Transport};
+
+    use super::*;
+
+    /// A picture in RGB is exported as YUV, and says so: not full range and no matrix, as RGB has it.
+    #[test]
+    fn the_colour_is_that_of_the_slot() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("red.ppm");
+        let pixels = [255, 0, 0].repeat(16 * 16);
+        std::fs::write(&path, [b"P6 16 16 255\n", &pixels[..]].concat()).unwrap();
+        let request = SourceRequest {
+            url: path.to_str().unwrap().into(),
+            transport: Transport::Tcp,
+            client: RtspClient::Auto,
+            connect_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(30),
+            sound: false,
+        };
+        let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
+        let mut decoder = vas_media::open_software(source.stream(), 1).unwrap();
+        decoder.send(&source.next_packet().unwrap().unwrap()).unwrap();
+        decoder.finish().unwrap();
+        let mut frame = Frame::new();
+        assert_eq!(decoder.receive(&mut frame).unwrap(), Received::Frame);
+        assert_eq!(frame.format_name(), "rgb24");
+        let color = geometry_of(&frame).unwrap().color();
+        assert_eq!((color.range, color.matrix), (Range::Limited, 6));
+    }
+}

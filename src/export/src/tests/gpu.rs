@@ -1,0 +1,456 @@
+//! The tap with pictures of NVDEC, on simulated devices: nothing here says anything of real GPUs.
+
+use std::sync::Arc;
+
+use vas_media::{CudaDevice, DecoderKind, Frame};
+use vas_sim_gpu::testing::SimulatedGpu;
+
+use super::nvdec::{Cam, Clip, GpuRig, PICTURES, Pictures};
+use crate::limits::MAX_IN_FLIGHT;
+use vas_pipeline::FrameSink as _;
+use vas_status::{DownloadEngine, DropReason};
+
+/// What a decode thread must leave to the engine. FFmpeg's own calls there push a context, decode and map.
+const ENGINES_CALLS: &str = "dec:cuStreamCreate,cuStreamDestroy_v2,cuStreamWaitEvent,\
+    cuEventCreate,cuEventDestroy_v2,cuEventRecord,cuEventSynchronize,cuMemcpy2DAsync_v2,\
+    cuMemHostRegister_v2,cuMemHostUnregister,cuMemAllocHost_v2,cuMemFreeHost,cuCtxSetCurrent";
+
+/// Runs what a decode thread would, by its name.
+fn on_decode_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("dec:cam0".into());
+        thread.spawn_scoped(scope, run).unwrap().join().unwrap()
+    })
+}
+
+#[test]
+fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
+    let gpu = SimulatedGpu::new().set("seed", 7).set("forbid", ENGINES_CALLS);
+    let Some(run) = gpu.in_child(|simulator| {
+        let clip = Clip::encode((322, 182));
+        let predicted = clip.predicted(7);
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 64\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        on_decode_thread(|| {
+            // Its ring is pinned before a frame waits for that.
+            camera.tap.begin(&pictures.stream, pictures.kind());
+            camera.tap.take(&mut pictures.next());
+            while simulator.level("pinned_bytes") == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(camera.exported(), 0);
+            camera.warm_up(&mut pictures);
+            for _ in 0..2 * PICTURES {
+                let mut frame = pictures.next();
+                // Not FFmpeg's either: taking a frame calls no driver at all.
+                simulator.forbid_this_thread(true);
+                let before = camera.exported();
+                camera.tap.take(&mut frame);
+                while camera.exported() == before {
+                    std::thread::yield_now();
+                }
+                simulator.forbid_this_thread(false);
+                assert!(frame.is_empty(), "the engine has the surface");
+                let (_, seen) = camera.newest();
+                assert!(predicted.contains(&seen));
+            }
+        });
+        assert_eq!(pictures.kind(), DecoderKind::Nvdec);
+        // The visible picture once, and nothing beside it.
+        let bytes = (322 * 182 * 3 / 2) * camera.exported();
+        assert_eq!(simulator.level("copied_bytes"), bytes);
+        camera.until_download(DownloadEngine::Cuda, str::is_empty);
+        assert_eq!(camera.dropped(), []);
+        drop(pictures);
+        rig.stop();
+        assert_eq!(simulator.level("pinned_bytes"), 0);
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+    // The ring was pinned before its first frame was queued.
+    let first = |function: &str| run.calls.iter().position(|call| call.function == function);
+    assert!(first("cuMemHostRegister_v2") < first("cuMemcpy2DAsync_v2"));
+}
+
+#[test]
+fn decoding_goes_on_while_no_copy_ends() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 64\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        let before = camera.exported();
+        simulator.set("hold_copies=1");
+        let mut frame = Frame::new();
+        // Each of them decodes, although the copies of the first ones never end.
+        for _ in 0..10 * PICTURES {
+            pictures.next_into(&mut frame);
+            camera.tap.take(&mut frame);
+            frame.clear();
+        }
+        assert_eq!(camera.exported(), before);
+        let dropped = (10 * PICTURES) as u64 - u64::from(MAX_IN_FLIGHT);
+        assert_eq!(camera.dropped(), [("in_flight", dropped)]);
+        simulator.set("hold_copies=0");
+        while camera.exported() < before + u64::from(MAX_IN_FLIGHT) {
+            std::thread::yield_now();
+        }
+        camera.pass(&mut pictures);
+        assert_eq!(camera.exported(), before + u64::from(MAX_IN_FLIGHT) + 1);
+        drop((pictures, frame));
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
+    let gpu = SimulatedGpu::new().set("devices", 2);
+    let Some(run) = gpu.in_child(|simulator| {
+        let clip = Clip::small();
+        let devices = [0, 1].map(|ordinal| CudaDevice::open(ordinal).unwrap());
+        let mut rig = GpuRig::new(1, "slots = 64\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut all = [
+            Pictures::on_gpu(&devices[0], &clip),
+            Pictures::on_processor(&clip),
+            Pictures::on_gpu(&devices[1], &clip),
+        ];
+        // Colours are said by the stream, so that all have the same geometry, and so one ring.
+        camera.warm_up(&mut all[0]);
+        for (from, to) in [(0, 1), (1, 2), (2, 0), (0, 2), (2, 1), (1, 0)] {
+            for pictures in [from, to] {
+                camera.warm_up(&mut all[pictures]);
+                camera.pass(&mut all[pictures]);
+            }
+            // While copies of the one are on their way, nothing goes the other's way.
+            if from != 1 {
+                camera.warm_up(&mut all[from]);
+                simulator.set("hold_copies=1");
+                let (exported, changed) =
+                    (camera.exported(), camera.drops(DropReason::EngineChange));
+                camera.tap.take(&mut all[from].next());
+                for _ in 0..5 {
+                    camera.tap.take(&mut all[to].next());
+                }
+                assert_eq!(camera.exported(), exported, "{from} to {to}");
+                assert_eq!(camera.drops(DropReason::EngineChange), changed + 5);
+                simulator.set("hold_copies=0");
+                while camera.exported() == exported {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        // Who has the ring now has it pinned. The driver refuses to pin what is pinned: the one can have it only
+        // when the other has let go.
+        for to in [2, 0] {
+            loop {
+                camera.warm_up(&mut all[to]);
+                let download = camera.stats.get().download;
+                if download.engine == DownloadEngine::Cuda && download.why.is_none() {
+                    break;
+                }
+            }
+        }
+        let readable = camera.readable();
+        assert!(readable.len() > 20, "{readable:?}");
+        assert!(readable.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{readable:?}");
+        drop(all);
+        rig.stop();
+        drop(devices);
+    }) else {
+        return;
+    };
+    // A GPU may find the ring pinned by the other for a moment: the driver's refusal is noted.
+    run.report.assert_clean(&["overlapping_registration"]);
+}
+
+#[test]
+fn a_ring_that_can_not_be_pinned_is_staged_and_says_so() {
+    let Some(run) = SimulatedGpu::new().set("seed", 3).in_child(|simulator| {
+        let clip = Clip::small();
+        let predicted = clip.predicted(3);
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        simulator.set("fault=cuMemHostRegister_v2:1+:CUDA_ERROR_OUT_OF_MEMORY");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        for _ in 0..5 {
+            camera.pass(&mut pictures);
+            assert!(predicted.contains(&camera.newest().1));
+        }
+        let why = "staged: cuMemHostRegister_v2 failed: CUDA_ERROR_OUT_OF_MEMORY";
+        camera.until_download(DownloadEngine::Cuda, |words| words.starts_with(why));
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+/// A decoder ends with its last surface: not on the thread that publishes other cameras' frames.
+#[test]
+fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_on_its_own_thread() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        simulator.set("hold_copies=1");
+        camera.tap.take(&mut pictures.next());
+        camera.tap.take(&mut pictures.next());
+        drop(pictures);
+        assert_eq!(simulator.level("decoders"), 1);
+        let before = camera.exported();
+        simulator.set("hold_copies=0");
+        while camera.exported() < before + 2 || simulator.level("decoders") > 0 {
+            std::thread::yield_now();
+        }
+        // The shell is there again, and the next decoder's frames go on.
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        camera.warm_up(&mut pictures);
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+    let destroyed = run.calls.iter().filter(|call| call.function == "cuvidDestroyDecoder");
+    let threads: Vec<&str> = destroyed.map(|call| call.thread.as_str()).collect();
+    assert_eq!(threads[0], "vas-drop", "{threads:?}");
+    assert!(!threads.iter().any(|thread| thread.starts_with("vas-reap")), "{threads:?}");
+}
+
+/// Where an engine can fail at a frame, and at which of the calls of that name.
+const FAILURES: [(&str, u32); 6] = [
+    ("cuEventRecord", 1),
+    ("cuEventRecord", 2),
+    ("cuStreamWaitEvent", 1),
+    ("cuMemcpy2DAsync_v2", 1),
+    ("cuMemcpy2DAsync_v2", 2),
+    ("cuEventSynchronize", 1),
+];
+
+#[test]
+fn a_call_that_fails_costs_one_frame_and_nobody_else() {
+    let Some(run) = SimulatedGpu::new().set("seed", 5).in_child(|simulator| {
+        let clip = Clip::small();
+        let predicted = clip.predicted(5);
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(2, "slots = 32\nhold = \"1ms\"");
+        let [camera, other] = &mut rig.cameras[..] else { unreachable!() };
+        let mut pictures = [(); 2].map(|()| Pictures::on_gpu(&device, &clip));
+        camera.warm_up(&mut pictures[0]);
+        other.warm_up(&mut pictures[1]);
+        for (failed, (function, at)) in (1..).zip(FAILURES) {
+            let (older, exported) = (camera.newest(), camera.exported());
+            simulator.set("clear_faults=");
+            simulator.set(&format!("fault={function}:{at}:CUDA_ERROR_LAUNCH_FAILED"));
+            camera.pass(&mut pictures[0]);
+            assert_eq!(camera.drops(DropReason::CopyFailed), failed, "{function}, call {at}");
+            assert_eq!(camera.exported(), exported);
+            assert!(camera.newest() == older, "{function}: the older frame stays");
+            // The next ones are well, and so are other cameras'.
+            let exported = other.exported();
+            other.pass(&mut pictures[1]);
+            assert_eq!(other.exported(), exported + 1);
+            camera.pass(&mut pictures[0]);
+            let (frame_id, bytes) = camera.newest();
+            assert!(frame_id == older.0 + 2 && predicted.contains(&bytes), "{function}");
+        }
+        assert_eq!(camera.dropped(), [("copy_failed", FAILURES.len() as u64)]);
+        assert_eq!(other.dropped(), []);
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn an_engine_that_can_not_be_had_is_said_and_tried_again() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = Pictures::on_gpu(&device, &clip);
+        simulator.set("fault=cuStreamCreate:1:CUDA_ERROR_OUT_OF_MEMORY");
+        camera.tap.begin(&pictures.stream, pictures.kind());
+        while camera.drops(DropReason::NoExport) == 0 {
+            camera.pass(&mut pictures);
+        }
+        camera.until_download(DownloadEngine::None, |why| why.contains("cuStreamCreate failed"));
+        assert_eq!(camera.exported(), 0);
+        // The ring manager goes on by itself.
+        camera.warm_up(&mut pictures);
+        camera.until_download(DownloadEngine::Cuda, str::is_empty);
+        drop(pictures);
+        rig.stop();
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn a_lost_gpu_is_told_and_another_goes_on_with_the_ring() {
+    let gpu = SimulatedGpu::new().set("devices", 2);
+    let Some(run) = gpu.in_child(|simulator| {
+        let clip = Clip::small();
+        let devices = [0, 1].map(|ordinal| CudaDevice::open(ordinal).unwrap());
+        let mut rig = GpuRig::new(1, "slots = 32\nhold = \"1ms\"");
+        let camera = &mut rig.cameras[0];
+        let mut pictures = devices.each_ref().map(|device| Pictures::on_gpu(device, &clip));
+        camera.warm_up(&mut pictures[0]);
+        let older = camera.newest();
+        let surfaces = [(); 2].map(|()| pictures[0].next());
+        simulator.set("fault=device_lost:0@call 1");
+        for (gone, mut surface) in (1..).zip(surfaces) {
+            camera.tap.take(&mut surface);
+            while camera.drops(DropReason::GpuLost) < gone {
+                std::thread::yield_now();
+            }
+        }
+        let known = devices.each_ref().map(|device| device.known_health().is_ok());
+        assert_eq!(known, [false, true]);
+        assert!(camera.newest() == older, "the ring serves what it has");
+        camera.until_download(DownloadEngine::None, |why| why.starts_with("GPU 0 is lost: "));
+        camera.warm_up(&mut pictures[1]);
+        camera.until_download(DownloadEngine::Cuda, str::is_empty);
+        assert!(camera.newest().0 > older.0);
+        assert!(camera.readable().iter().any(|(frame_id, _)| *frame_id == older.0));
+        drop(pictures);
+        rig.stop();
+        drop(devices);
+    }) else {
+        return;
+    };
+    // What a lost device was asked to give back it does not all give back.
+    assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
+}
+
+/// A fault that only copies meet with: the driver goes on answering the decoder.
+#[test]
+fn a_loss_that_only_the_engine_meets_with_ends_the_decoders_and_the_gpu_comes_back() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(2, "slots = 32\nhold = \"1ms\"");
+        let mut pictures = [(); 2].map(|()| Pictures::on_gpu(&device, &clip));
+        for (camera, pictures) in rig.cameras.iter_mut().zip(&mut pictures) {
+            camera.warm_up(pictures);
+        }
+        let error = "CUDA_ERROR_ILLEGAL_ADDRESS";
+        simulator.set(&format!("fault=cuMemcpy2DAsync_v2:1:{error};cuStreamQuery:1:{error}"));
+        let [camera, other] = &mut rig.cameras[..] else { unreachable!() };
+        camera.pass(&mut pictures[0]);
+        assert_eq!(camera.drops(DropReason::GpuLost), 1);
+        // It would do what it is told to, and so would its context. Both cameras are to leave it all the same.
+        for pictures in &mut pictures {
+            let words = pictures.failure();
+            assert!(words.contains("GPU 0 is lost") && words.contains(error), "{words}");
+        }
+        camera.until_download(DownloadEngine::None, |why| why.starts_with("GPU 0 is lost: "));
+        assert!(CudaDevice::open(0).is_err(), "held by whom it failed");
+        drop((pictures, device));
+        let older = camera.newest().0;
+        // The engine has let go of it, by itself, so that it can be had again.
+        let device = loop {
+            match CudaDevice::open(0) {
+                Ok(device) => break device,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        for camera in [camera, other] {
+            let mut pictures = Pictures::on_gpu(&device, &clip);
+            camera.warm_up(&mut pictures);
+            camera.until_download(DownloadEngine::Cuda, str::is_empty);
+            assert!(camera.newest().0 > older);
+        }
+        rig.stop();
+        drop(device);
+        assert_eq!(["contexts", "pinned_bytes"].map(|what| simulator.level(what)), [0, 0]);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn an_engine_ends_with_its_last_camera_and_the_next_one_starts_another() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let mut rig = GpuRig::new(2, "slots = 32\nhold = \"1ms\"");
+        let mut left = rig.cameras.split_off(1);
+        let run = |camera: &mut Cam| {
+            let device = CudaDevice::open(0).unwrap();
+            camera.warm_up(&mut Pictures::on_gpu(&device, &clip));
+        };
+        run(&mut left[0]);
+        drop(left);
+        while simulator.level("contexts") > 0 {
+            std::thread::yield_now();
+        }
+        run(&mut rig.cameras[0]);
+        rig.stop();
+        assert_eq!(simulator.level("contexts"), 0);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_flight() {
+    let Some(run) = SimulatedGpu::new().in_child(|simulator| {
+        let clip = Clip::small();
+        let device = CudaDevice::open(0).unwrap();
+        let mut rig = GpuRig::new(3, "slots = 32\nhold = \"1ms\"");
+        let mut decoders = Vec::new();
+        for camera in &mut rig.cameras {
+            let mut pictures = Pictures::on_gpu(&device, &clip);
+            camera.warm_up(&mut pictures);
+            decoders.push(pictures);
+        }
+        simulator.set("hold_copies=1");
+        for (camera, pictures) in rig.cameras.iter_mut().zip(&mut decoders) {
+            (0..MAX_IN_FLIGHT).for_each(|_| camera.tap.take(&mut pictures.next()));
+        }
+        let input_stats: Vec<_> =
+            rig.cameras.iter().map(|camera| Arc::clone(&camera.input_stats)).collect();
+        let before: Vec<_> =
+            input_stats.iter().map(|input_stats| input_stats.counters.exported()).collect();
+        drop(decoders);
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| rig.stop());
+            simulator.set("hold_copies=0");
+            stopping.join().unwrap();
+        });
+        for (input_stats, before) in input_stats.iter().zip(before) {
+            assert_eq!(input_stats.counters.exported(), before + u64::from(MAX_IN_FLIGHT));
+        }
+        drop(device);
+    }) else {
+        return;
+    };
+    run.report.assert_clean(&[]);
+}

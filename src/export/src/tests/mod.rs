@@ -1,0 +1,535 @@
+//! The frame path on a real tmpfs, fed with frames that FFmpeg decoded.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use md5::{Digest as _, Md5};
+use vas_frame::{CameraId, Flags, Nv12Image, ReadError, Reader, WriterEnd};
+use vas_media::{Frame, Received, SourceRequest, StopFlag, StreamInfo, Transport};
+
+use super::download::Download as _;
+use super::*;
+use vas_config::{Config, Environment};
+use vas_pipeline::Demand;
+use vas_status::{DropReason, ExportState};
+
+mod conformance;
+mod gpu;
+mod measure;
+mod nvdec;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A frame path with one camera, whose frames the test offers itself.
+pub(super) struct Rig {
+    dir: tempfile::TempDir,
+    path: FramePath,
+    pub(super) tap: Tap,
+    pub(super) input_stats: Arc<InputStats>,
+    stats: Arc<ExportStats>,
+    demand: Arc<Demand>,
+    camera: vas_config::Camera,
+    /// Somebody who reads, so that frames are copied.
+    present: Option<Reader>,
+}
+
+impl Rig {
+    pub(super) fn new(settings: &str) -> Self {
+        Self::with_camera(settings, "")
+    }
+
+    fn with_camera(settings: &str, camera: &str) -> Self {
+        let mut rig = Self::unread(settings, camera);
+        rig.path.look_after(Instant::now());
+        rig.somebody_comes();
+        rig
+    }
+
+    /// Without its threads, and nobody reads.
+    fn unread(settings: &str, camera: &str) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let text = format!(
+            "[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {:?}\n{settings}\n\
+             [[camera]]\nid = \"cam\"\nurl = \"testsrc:64x64@25\"\n{camera}",
+            dir.path(),
+        );
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, text).unwrap();
+        let config: Config = vas_config::load(&file, &Environment::of_this_process()).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let path = FramePath::new(&config.export);
+        let input_stats = Arc::new(InputStats::default());
+        let demand = Arc::new(Demand::default());
+        let (tap, stats) = path.tap(&config.cameras[0], &input_stats, &demand);
+        let camera = config.cameras[0].clone();
+        Self { dir, path, tap, input_stats, stats, demand, camera, present: None }
+    }
+
+    /// Waits for the export's state.
+    fn until_state(&self, state: ExportState) -> String {
+        while self.stats.get().state != state {
+            std::thread::yield_now();
+        }
+        self.stats.get().detail
+    }
+
+    /// Offers frames until one is given to a reader that attaches behind it.
+    fn until_current(&mut self) {
+        self.until_published();
+        while self.reader().latest().is_err() {
+            self.until_published();
+        }
+    }
+
+    /// Offers frames of now until one is published.
+    fn until_published(&mut self) {
+        let before = self.input_stats.counters.exported();
+        while self.input_stats.counters.exported() == before {
+            self.offer(&decoded("64x64", 1).1[0]);
+        }
+    }
+
+    fn somebody_comes(&mut self) {
+        self.present = Some(self.reader());
+        while self.demand.since_ns().is_none() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn everybody_leaves(&mut self) {
+        self.present = None;
+        while self.demand.since_ns().is_some() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        open(self.dir.path())
+    }
+
+    /// Offers copies of a frame, one at a time, until its ring is open and one was published.
+    pub(super) fn warm_up(&mut self, stream: &StreamInfo, frame: &Frame) {
+        self.tap.begin(stream, vas_media::DecoderKind::Software);
+        let before = self.input_stats.counters.exported();
+        while self.input_stats.counters.exported() == before {
+            self.offer(frame);
+        }
+    }
+
+    /// Offers a copy of a frame and waits for what becomes of it.
+    fn offer(&mut self, frame: &Frame) {
+        let before = self.settled();
+        self.tap.take(&mut share(frame));
+        while self.settled() == before {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Frames that were published or dropped.
+    pub(super) fn settled(&self) -> u64 {
+        let counters = &self.input_stats.counters;
+        counters.exported() + counters.drops().iter().map(|(_, count)| count).sum::<u64>()
+    }
+
+    pub(super) fn dropped(&self) -> Vec<(&'static str, u64)> {
+        let drops = self.input_stats.counters.drops().iter();
+        drops.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// The export's directory is there as soon as the ring manager thread has come round to it.
+fn open(dir: &Path) -> Reader {
+    let camera = CameraId::new("cam").unwrap();
+    loop {
+        match Reader::options().dir(dir).open(&camera) {
+            Ok(reader) => return reader,
+            Err(vas_frame::OpenError::NoCamera { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+pub(super) fn share(frame: &Frame) -> Frame {
+    let mut shared = Frame::new();
+    shared.ref_from(frame).unwrap();
+    shared
+}
+
+/// Decodes `count` test pictures.
+pub(super) fn decoded(size: &str, count: usize) -> (StreamInfo, Vec<Frame>) {
+    let request = SourceRequest {
+        url: format!("testsrc:{size}@240"),
+        transport: Transport::Auto,
+        client: vas_media::RtspClient::Auto,
+        connect_timeout: LONG,
+        read_timeout: LONG,
+        sound: false,
+    };
+    let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
+    let stream = source.stream().clone();
+    let mut decoder = vas_media::open_software(&stream, 1).unwrap();
+    let mut frames = Vec::new();
+    while frames.len() < count {
+        decoder.send(&source.next_packet().unwrap().unwrap()).unwrap();
+        let mut frame = Frame::new();
+        while decoder.receive(&mut frame).unwrap() == Received::Frame {
+            frames.push(std::mem::take(&mut frame));
+        }
+    }
+    (stream, frames)
+}
+
+fn md5_of(frame: &Frame) -> Vec<u8> {
+    let (w, h) = (frame.width() as usize, frame.height() as usize);
+    let mut md5 = Md5::new();
+    (0..h).for_each(|r| md5.update(&frame.plane(0)[r * frame.stride(0)..][..w]));
+    for row in 0..h / 2 {
+        for column in 0..w / 2 {
+            let sample = |p| frame.plane(p)[row * frame.stride(p) + column];
+            md5.update([sample(1), sample(2)]);
+        }
+    }
+    md5.finalize().to_vec()
+}
+
+#[test]
+fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
+    let mut rig = Rig::new("slots = 16");
+    let (stream, frames) = decoded("176x144", 12);
+    let mut reader = rig.reader();
+    rig.warm_up(&stream, &frames[0]);
+    let mut last = reader.latest().unwrap().meta().frame_id;
+    let mut image = Nv12Image::default();
+    for frame in &frames {
+        rig.offer(frame);
+        let read = reader.seek(last).set_timeout(LONG).next().unwrap();
+        read.copy_if_valid(&mut image).unwrap();
+        assert_eq!(Md5::digest(image.data()).to_vec(), md5_of(frame));
+        let meta = read.meta();
+        assert_eq!((meta.frame_id, meta.pts_ns), (last + 1, frame.pts_ns()));
+        assert_eq!(meta.arrival_ns, frame.arrival_ns());
+        assert!(meta.arrival_ns <= meta.decoded_ns && meta.decoded_ns <= meta.published_ns);
+        assert!(meta.flags.contains(Flags::KEY));
+        last = meta.frame_id;
+    }
+    assert_eq!(rig.stats.get().state, ExportState::Open);
+    let Rig { dir, path, tap, present, .. } = rig;
+    drop(present);
+    drop(tap);
+    path.end();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a stop leaves nothing");
+    let gone = reader.seek(last).set_timeout(LONG).newer();
+    assert!(matches!(gone, Err(ReadError::WriterGone { how: WriterEnd::Stopped, .. })));
+}
+
+#[test]
+fn a_change_of_size_opens_an_epoch_and_drops_are_counted() {
+    let mut rig = Rig::new("slots = 8");
+    let (small, small_frames) = decoded("64x64", 1);
+    let (large, large_frames) = decoded("320x240", 1);
+    let mut reader = rig.reader();
+    rig.warm_up(&small, &small_frames[0]);
+    let before = *reader.latest().unwrap().meta();
+    rig.warm_up(&large, &large_frames[0]);
+    let after = reader.seek(before.frame_id).set_timeout(LONG).newer().unwrap();
+    assert_eq!((after.meta().width, after.meta().height), (320, 240));
+    assert!(after.meta().epoch > before.epoch);
+    let mut image = Nv12Image::default();
+    after.copy_if_valid(&mut image).unwrap();
+    assert_eq!(Md5::digest(image.data()).to_vec(), md5_of(&large_frames[0]));
+    assert!(rig.dropped().iter().any(|(name, _)| *name == "epoch_opening"), "{:?}", rig.dropped());
+}
+
+#[test]
+fn a_ring_that_does_not_fit_leaves_the_camera_running_and_says_why() {
+    let mut rig = Rig::new("slots = 1024");
+    let (stream, frames) = decoded("7680x4320", 1);
+    rig.tap.begin(&stream, vas_media::DecoderKind::Software);
+    while rig.input_stats.counters.drops().get(DropReason::NoExport) == 0 {
+        rig.offer(&frames[0]);
+    }
+    let stats = rig.stats.get();
+    assert_eq!(stats.state, ExportState::Refused);
+    assert!(stats.detail.contains("MiB left"), "{}", stats.detail);
+    assert_eq!(rig.input_stats.counters.exported(), 0);
+}
+
+#[test]
+fn an_empty_frame_is_counted_and_hurts_nobody() {
+    let mut rig = Rig::new("slots = 4");
+    rig.tap.take(&mut Frame::new());
+    assert_eq!(rig.dropped(), [("unsupported", 1)]);
+}
+
+#[test]
+fn a_burst_is_dropped_for_the_lease_and_spares_the_frames_that_readers_hold() {
+    let mut rig = Rig::new("slots = 15\nhold = \"60s\"");
+    let (mut stream, frames) = decoded("64x64", 1);
+    // A picture a second, each promised for longer than this takes.
+    stream.fps = vas_media::Fraction::new(1, 1);
+    rig.warm_up(&stream, &frames[0]);
+    let mut reader = rig.reader();
+    let dropped = |rig: &Rig| rig.input_stats.counters.drops().get(DropReason::Lease);
+    // Until the ring is full of promises; offered one at a time, so that nothing else is in the way.
+    while dropped(&rig) == 0 {
+        rig.offer(&frames[0]);
+    }
+    let mut held = Vec::new();
+    while let Ok(frame) =
+        reader.seek(held.last().map_or(0, id_of)).set_timeout(Duration::ZERO).next()
+    {
+        held.push(frame);
+    }
+    assert!(held.len() >= 10, "{}", held.len());
+    let before = dropped(&rig);
+    (0..30).for_each(|_| rig.offer(&frames[0]));
+    assert!(held.iter().all(vas_frame::Frame::still_valid));
+    assert_eq!(dropped(&rig), before + 30, "{:?}", rig.dropped());
+}
+
+fn id_of(frame: &vas_frame::Frame) -> u64 {
+    frame.meta().frame_id
+}
+
+#[test]
+fn removed_files_are_exported_again() {
+    let mut rig = Rig::new("slots = 4");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    std::fs::remove_dir_all(rig.dir.path().join("cam")).unwrap();
+    // The ring manager notices within a second; until then frames go where nobody looks. The reader is told that
+    // its writer stopped, and shows itself to the next one.
+    let before = rig.input_stats.counters.exported();
+    let mut present = rig.present.take().unwrap();
+    let last = present.latest().map_or(0, |frame| frame.meta().frame_id);
+    while present.seek(last).set_timeout(Duration::from_millis(10)).newer().is_err() {
+        rig.offer(&decoded("64x64", 1).1[0]);
+    }
+    assert!(rig.dir.path().join("cam/frame.meta").exists());
+    assert!(rig.input_stats.counters.exported() > before);
+}
+
+#[test]
+fn nothing_is_copied_for_nobody() {
+    let mut rig = Rig::new("slots = 4");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    rig.everybody_leaves();
+    let exported = rig.input_stats.counters.exported();
+    rig.offer(&frames[0]);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::NoReader), 1);
+    let mut late = rig.reader();
+    assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })), "of any age");
+    rig.somebody_comes();
+    // What arrived before anybody was there is not for them, whenever it is decoded.
+    rig.offer(&frames[0]);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::BeforeReader), 1);
+    assert_eq!(rig.input_stats.counters.exported(), exported);
+    let (_, fresh) = decoded("64x64", 1);
+    rig.offer(&fresh[0]);
+    assert_eq!(rig.input_stats.counters.exported(), exported + 1);
+    assert!(late.latest().unwrap().meta().arrival_ns >= rig.demand.since_ns().unwrap());
+}
+
+#[test]
+fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
+    for (idle, ready) in [("stop", false), ("decode", true)] {
+        let mut rig = Rig::with_camera("slots = 4", &format!("idle = {idle:?}\n"));
+        rig.everybody_leaves();
+        let (stream, frames) = decoded("64x64", 1);
+        rig.tap.begin(&stream, vas_media::DecoderKind::Software);
+        rig.offer(&frames[0]);
+        let reader = rig.reader();
+        if ready {
+            while rig.stats.get().state != ExportState::Open {
+                std::thread::yield_now();
+            }
+        }
+        assert_eq!(rig.stats.get().state == ExportState::Open, ready);
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_lane_takes_so_many_and_no_more() {
+    let input_stats = Arc::new(InputStats::default());
+    let camera = CameraId::new("cam").unwrap();
+    let account = download::Account::new(camera, input_stats, Arc::default(), Arc::default());
+    let copy_queue = Arc::new(CopyQueue::new(account));
+    let pool = Pool::start().unwrap();
+    let copy_queue = HostCopyQueue::new(copy_queue, pool.submitter());
+    let places: Vec<_> = std::iter::from_fn(|| copy_queue.admit().ok()).collect();
+    assert_eq!(places.len(), limits::MAX_IN_FLIGHT as usize);
+    assert_eq!(copy_queue.in_flight(), limits::MAX_IN_FLIGHT);
+    drop(places);
+    assert!(copy_queue.admit().is_ok());
+}
+
+/// The promise of the tap's path: once running, offering, copying and publishing a frame allocate
+/// nothing, FFmpeg's `malloc` included. The copy runs on this thread here, so that it is counted.
+#[test]
+fn nothing_is_allocated_per_frame() {
+    let mut rig = Rig::new("slots = 256");
+    let (stream, frames) = decoded("320x240", 1);
+    rig.warm_up(&stream, &frames[0]);
+    let mut offered: Vec<_> = (0..200).map(|_| share(&frames[0])).collect();
+    let copy_queue = rig.tap.copy_queue();
+    let ((), allocations) = vas_malloc_count::count(|| {
+        for frame in &mut offered {
+            // Marked as scheduled already, the copy queue stays out of the pool's queue.
+            copy_queue.schedule();
+            rig.tap.take(frame);
+            while copy_queue.work() {}
+        }
+    });
+    assert!(rig.input_stats.counters.exported() > 100, "{:?}", rig.dropped());
+    assert_eq!(allocations, 0);
+}
+
+/// The promise to the decode thread: a hand-over makes at most one system call, the one that wakes a worker.
+/// What a frame that was held back before is freed with is FFmpeg's, and outside.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_hand_over_makes_at_most_one_system_call() {
+    let mut rig = Rig::new("slots = 64\nhold = \"1ms\"");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    let mut woke = 0;
+    for _ in 0..500 {
+        let mut frame = share(&frames[0]);
+        let settled = rig.settled();
+        let calls = vas_syscall_count::list(|| rig.tap.take(&mut frame));
+        assert!(calls.is_empty() || calls == [libc::SYS_futex], "{calls:?}");
+        woke += calls.len();
+        while rig.settled() == settled {
+            std::thread::yield_now();
+        }
+    }
+    assert!(woke > 0, "no worker ever slept: {:?}", rig.dropped());
+}
+
+/// A reader that attaches between two frames of a camera that is to export few is given none from before it, and
+/// the same of every frame that is left out for another reason.
+#[test]
+fn a_frame_that_is_left_out_is_a_pause() {
+    let mut rig = Rig::with_camera("slots = 4", "[camera.export]\nmax_fps = 0.01\n");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    rig.offer(&frames[0]);
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::MaxFps), 1);
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
+
+    let mut rig = Rig::new("slots = 4");
+    // From after its reader came.
+    rig.warm_up(&stream, &decoded("64x64", 1).1[0]);
+    rig.tap.take(&mut Frame::new());
+    assert_eq!(rig.input_stats.counters.drops().get(DropReason::Unsupported), 1);
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
+    rig.until_current();
+}
+
+/// Nobody offers anything any more: the camera is away, or whatever is before the tap is stuck.
+#[test]
+fn frames_that_do_not_come_are_a_pause() {
+    let mut rig = Rig::new("slots = 4");
+    let (stream, frames) = decoded("64x64", 1);
+    rig.warm_up(&stream, &frames[0]);
+    rig.until_current();
+    while rig.reader().latest().is_ok() {
+        std::thread::yield_now();
+    }
+    rig.until_current();
+}
+
+#[test]
+fn a_directory_that_is_not_ours_refuses_the_export_until_it_is() {
+    let mut rig = Rig::unread("slots = 4", "");
+    let mode = |mode| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(rig.dir.path(), mode).unwrap();
+    };
+    mode(0o777);
+    rig.path.look_after(Instant::now());
+    let words = rig.until_state(ExportState::Refused);
+    assert!(words.contains("has mode 0777: others may write it"), "{words}");
+    mode(0o700);
+    assert_eq!(rig.until_state(ExportState::Opening), "", "it is asked for again");
+    rig.somebody_comes();
+    rig.until_published();
+    assert_eq!(rig.stats.get().state, ExportState::Open);
+}
+
+#[test]
+fn without_threads_the_export_is_refused_until_they_come() {
+    let mut rig = Rig::unread("slots = 4", "");
+    rig.path.refuse("no thread");
+    assert_eq!(rig.until_state(ExportState::Refused), "no thread");
+    rig.path.remove(&CameraId::new("cam").unwrap());
+    let config = vas_config::Camera::clone(&rig.camera);
+    let (tap, stats) = rig.path.tap(&config, &rig.input_stats, &rig.demand);
+    (rig.tap, rig.stats) = (tap, stats);
+    assert_eq!(rig.until_state(ExportState::Refused), "no thread", "one that comes later, too");
+    rig.path.look_after(Instant::now());
+    rig.until_state(ExportState::Opening);
+    rig.somebody_comes();
+    rig.until_published();
+}
+
+/// Each part panics once: what was in its hands is dropped and counted, the panic is counted, and frames come again.
+#[test]
+fn a_panic_costs_the_work_at_hand_and_no_more() {
+    for (place, dropped) in [
+        ("copy", "copy_failed"),
+        ("publication", "copy_failed"),
+        ("copy worker", "copy_failed"),
+        ("tap", "copy_failed"),
+    ] {
+        let mut rig = Rig::new("slots = 8");
+        let (stream, frames) = decoded("64x64", 1);
+        rig.warm_up(&stream, &frames[0]);
+        let before = rig.path.panics.count();
+        // A worker that still has the queue would take the frame without beginning anew.
+        while rig.tap.copy_queue().is_scheduled() {
+            std::thread::yield_now();
+        }
+        rig.path.panics.arm(place);
+        rig.offer(&frames[0]);
+        assert_eq!(rig.path.panics.count(), before + 1, "{place}");
+        let count = rig.dropped().into_iter().find(|(name, _)| *name == dropped);
+        assert_eq!(count.map(|(_, count)| count), Some(1), "{place}: {:?}", rig.dropped());
+        // More often than there are places.
+        for _ in 0..2 * limits::MAX_IN_FLIGHT {
+            rig.until_published();
+        }
+        // A frame is counted before its place is given back. A place that got lost would leave no end here.
+        while rig.tap.copy_queue().in_flight() > 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
+    // In the middle of a camera's ring, and with what it does for all.
+    for place in ["ring", "ring manager"] {
+        let mut rig = Rig::unread("slots = 4", "");
+        rig.path.panics.arm(place);
+        rig.path.look_after(Instant::now());
+        if place == "ring" {
+            rig.somebody_comes();
+            rig.offer(&decoded("64x64", 1).1[0]);
+            let words = rig.until_state(ExportState::Refused);
+            assert!(words.contains("internal error in the ring manager"), "{words}");
+        }
+        while rig.path.panics.count() == 0 {
+            std::thread::yield_now();
+        }
+        rig.present = None;
+        rig.until_state(ExportState::Opening);
+        rig.somebody_comes();
+        rig.until_published();
+        assert_eq!(rig.path.panics.count(), 1, "{place}");
+    }
+}

@@ -1,0 +1,65 @@
+//! A camera's way into the engine: what the tap holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vas_frame::{ClaimedSlot, Stamp};
+
+use crate::job::{Job, Surface};
+use crate::outcome::Outcomes;
+use crate::permit::{Camera, NoPermits, NotAdmitted, Permit};
+use crate::submitter::Submitter;
+
+/// One camera's way in. It may outlive the engine, which then admits nothing.
+pub struct CopyQueue<S> {
+    submitter: Arc<Submitter<S>>,
+    camera: Arc<Camera>,
+}
+
+impl<S> fmt::Debug for CopyQueue<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (in_flight, limit) = (self.in_flight(), self.camera.limit());
+        f.debug_struct("CopyQueue").field("in_flight", &in_flight).field("limit", &limit).finish()
+    }
+}
+
+impl<S> CopyQueue<S> {
+    pub(crate) fn new(
+        submitter: &Arc<Submitter<S>>,
+        limit: u32,
+        outcomes: Arc<dyn Outcomes>,
+    ) -> Result<Self, NoPermits> {
+        let camera = Camera::new(Arc::clone(submitter.semaphore()), limit, outcomes)?;
+        Ok(Self { submitter: Arc::clone(submitter), camera: Arc::new(camera) })
+    }
+
+    /// Frames of the camera that are on their way. Each holds a surface and a slot.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.camera.in_flight()
+    }
+
+    /// Whether nothing is admitted any more: the device is lost, or the engine stops.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.submitter.open().is_err()
+    }
+
+    /// A permit for one more frame. To be asked for before a slot is claimed.
+    ///
+    /// # Errors
+    /// Why the frame is to be dropped.
+    pub fn admit(&self) -> Result<Permit, NotAdmitted> {
+        self.submitter.open()?;
+        self.camera.admit().ok_or(NotAdmitted::InFlight)
+    }
+}
+
+impl<S: Surface> CopyQueue<S> {
+    /// Hands a frame over. The camera's [`Outcomes`] are told what becomes of it.
+    ///
+    /// A camera's frames are submitted in the order of their ids, by one thread at a time.
+    pub fn submit(&self, permit: Permit, surface: S, slot: ClaimedSlot, stamp: Stamp) {
+        self.submitter.enter(Job { surface, slot, stamp, permit });
+    }
+}

@@ -1,0 +1,126 @@
+//! How many frames may be in flight: permits, a share of them for each camera.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use vas_frame::Stamp;
+
+use crate::outcome::{Outcome, Outcomes};
+
+/// Why a frame can't be taken now: it is to be dropped and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    /// As many frames of the camera as may be are on their way.
+    #[error("as many frames of the camera as may be are on their way")]
+    InFlight,
+    /// The device is lost.
+    #[error("the GPU is lost to this process")]
+    DeviceLost,
+    /// The engine has stopped.
+    #[error("the download engine has stopped")]
+    Stopped,
+}
+
+/// A copy queue for which the engine has no permits left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the download engine has {left} permits left, and {wanted} were asked for")]
+pub struct NoPermits {
+    /// Permits that were asked for.
+    pub wanted: u32,
+    /// Permits that no copy queue has.
+    pub left: u32,
+}
+
+/// What the engine knows of a camera.
+pub(crate) struct Camera {
+    semaphore: Arc<Semaphore>,
+    limit: u32,
+    in_flight: AtomicU32,
+    outcomes: Arc<dyn Outcomes>,
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.semaphore.give_back(self.limit);
+    }
+}
+
+impl Camera {
+    /// # Errors
+    /// When the other copy queues have the engine's permits.
+    pub(crate) fn new(
+        semaphore: Arc<Semaphore>,
+        limit: u32,
+        outcomes: Arc<dyn Outcomes>,
+    ) -> Result<Self, NoPermits> {
+        semaphore.take(limit)?;
+        Ok(Self { semaphore, limit, in_flight: AtomicU32::new(0), outcomes })
+    }
+
+    /// Most frames in flight.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Permit> {
+        let one_more = |n: u32| (n < self.limit).then_some(n + 1);
+        // Partner: the release in `Permit::drop`. Whoever gets the permit finds the surface given back.
+        let counted = self.in_flight.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more);
+        counted.ok().map(|_| Permit(Arc::clone(self)))
+    }
+}
+
+/// A permit for one frame in flight; dropping it gives it back.
+pub struct Permit(Arc<Camera>);
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Permit").finish()
+    }
+}
+
+impl Permit {
+    /// The frame is done with: its permit first, then the word of it.
+    pub(crate) fn settle(self, stamp: &Stamp, outcome: Outcome) {
+        let outcomes = Arc::clone(&self.0.outcomes);
+        drop(self);
+        outcomes.settled(stamp, outcome);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Permits that no copy queue has.
+pub(crate) struct Semaphore {
+    left: AtomicU32,
+    all: u32,
+}
+
+impl Semaphore {
+    pub(crate) fn new(permits: u32) -> Self {
+        Self { left: AtomicU32::new(permits), all: permits }
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == self.all
+    }
+
+    pub(crate) fn take(&self, wanted: u32) -> Result<(), NoPermits> {
+        let relaxed = Ordering::Relaxed;
+        let taken = self.left.fetch_update(relaxed, relaxed, |left| left.checked_sub(wanted));
+        taken.map(|_| ()).map_err(|left| NoPermits { wanted, left })
+    }
+
+    pub(crate) fn give_back(&self, permits: u32) {
+        self.left.fetch_add(permits, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,103 @@
+//! What was received, decoded, exported and dropped, and why.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vas_status::{DropCounters, DropReason};
+
+use super::queue::Pushed;
+
+/// Counters of one input. They only rise; each is exact, and a set of them read together is not one
+/// moment.
+#[derive(Debug, Default)]
+pub struct Counters {
+    received: AtomicU64,
+    received_bytes: AtomicU64,
+    decoded: AtomicU64,
+    exported: AtomicU64,
+    marked: AtomicU64,
+    reconnects: AtomicU64,
+    dropped: DropCounters<DropReason>,
+}
+
+impl Counters {
+    /// A packet of so many bytes was received.
+    pub fn received_packet(&self, bytes: usize) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A frame was decoded.
+    pub fn decoded_frame(&self) {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A frame was published; `marked`: as corrupt, or after a loss.
+    pub fn exported_frame(&self, marked: bool) {
+        self.exported.fetch_add(1, Ordering::Relaxed);
+        if marked {
+            self.marked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection was lost and is tried again.
+    pub fn reconnected(&self) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A packet or a frame was dropped.
+    pub fn dropped(&self, why: DropReason) {
+        self.dropped_many(why, 1);
+    }
+
+    /// So many were dropped.
+    pub fn dropped_many(&self, why: DropReason, count: u64) {
+        self.dropped.add(why, count);
+    }
+
+    /// What the queue before the decoder dropped.
+    pub(super) fn pushed(&self, dropped: Pushed) {
+        // As nearly always. Adding nothing would cost four atomic additions with each packet.
+        if dropped == Pushed::default() {
+            return;
+        }
+        self.dropped_many(DropReason::Overload, dropped.overload);
+        self.dropped_many(DropReason::BeforeKey, dropped.before_key);
+        self.dropped_many(DropReason::Idle, dropped.idle);
+        self.dropped_many(DropReason::Undecodable, dropped.closed);
+    }
+
+    /// Packets received.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the packets received.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Frames decoded.
+    pub fn decoded(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// Frames published.
+    pub fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
+    /// Frames published with a mark.
+    pub fn marked(&self) -> u64 {
+        self.marked.load(Ordering::Relaxed)
+    }
+
+    /// Connections lost and tried again.
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// What was dropped, and why.
+    pub fn drops(&self) -> &DropCounters<DropReason> {
+        &self.dropped
+    }
+}

@@ -1,0 +1,370 @@
+//! The decode branch: packets to frames, frames to whoever takes them; it rests while nobody does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vas_media::{
+    DecodeError, DecodeFrames, Decoder, DecoderKind, Frame, Packet, Received, StreamInfo,
+    monotonic_ns,
+};
+
+use vas_status::DropReason;
+
+use super::branch::{Branch, BranchStats, Packets};
+use super::decoders::{Decoders, NoDecoder, Opened};
+use super::demand::Demand;
+use super::queue::{Item, Limits, Pushed, Taken};
+use super::state::{InputStats, no_decoder};
+
+/// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.
+const LIMITS: Limits = Limits { bytes: 32 << 20, wait: Some(Duration::from_secs(2)) };
+
+/// A camera of which nothing came for so long has a gap: the newest frame is no longer a current one.
+const QUIET_AFTER: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether an open decoder is still wanted, while nothing comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a decoder that only readers need stays open after the last of them has gone.
+const REST_AFTER_NS: u64 = 10_000_000_000;
+
+/// Who takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
+pub trait FrameSink: Send {
+    /// A stream begins, or goes on with another decoder: frames from here on are of it, decoded by `decoder`.
+    fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind);
+    /// A frame was decoded.
+    fn take(&mut self, frame: &mut Frame);
+    /// No frames come until further notice, or some of the camera's are left out here.
+    fn rest(&mut self) {}
+}
+
+/// Several sinks in turn; the last may empty the frame.
+impl FrameSink for Vec<Box<dyn FrameSink>> {
+    fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind) {
+        self.iter_mut().for_each(|sink| sink.begin(stream, decoder));
+    }
+
+    fn take(&mut self, frame: &mut Frame) {
+        self.iter_mut().for_each(|sink| sink.take(frame));
+    }
+
+    fn rest(&mut self) {
+        self.iter_mut().for_each(|sink| sink.rest());
+    }
+}
+
+/// All that the thread needs.
+pub struct Decode {
+    stats: Arc<InputStats>,
+    sink: Box<dyn FrameSink>,
+    /// Which pictures are decoded.
+    frames: DecodeFrames,
+    /// Rests while there is none; `None`: never rests.
+    demand: Option<Arc<Demand>>,
+    silence: Silence,
+    stream: Option<StreamInfo>,
+    decoders: Decoders,
+    decoder: Option<Box<dyn Decoder>>,
+    /// The decoder is to decode on a GPU, and does as far as is known.
+    on_gpu: bool,
+    /// A picture came from the GPU.
+    seen_picture: bool,
+    /// Packets that the decoder has taken and whose pictures it still holds back.
+    held: u64,
+    frame: Frame,
+    put_off: bool,
+}
+
+/// What the thread has made of nothing coming.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Something came.
+    None,
+    /// Takers know that there is a gap.
+    Told,
+    /// The queue is parked: nothing comes before somebody wants it.
+    Parked,
+}
+
+impl Branch for Decode {
+    fn job(&self) -> &'static str {
+        "decode"
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn is_put_off(&self) -> bool {
+        self.put_off
+    }
+
+    fn stats(&self) -> Arc<dyn BranchStats> {
+        Arc::clone(&self.stats) as _
+    }
+
+    fn run(self: Box<Self>, packets: Arc<Packets>) {
+        self.work(&packets);
+    }
+}
+
+/// An input shows its decoder as its own.
+impl BranchStats for InputStats {
+    fn dropped(&self, dropped: Pushed) {
+        self.counters.pushed(dropped);
+    }
+
+    fn panicked(&self) {
+        let why = Some("internal error in the decode thread".into());
+        self.state.set_decoder(Some(no_decoder(why)));
+    }
+}
+
+impl Decode {
+    /// Decodes for `sink`; with a `demand`, nothing is decoded while there is none.
+    pub fn new(
+        stats: &Arc<InputStats>,
+        sink: Box<dyn FrameSink>,
+        demand: Option<Arc<Demand>>,
+        decoders: Decoders,
+        frames: DecodeFrames,
+    ) -> Self {
+        Self {
+            frames,
+            stats: Arc::clone(stats),
+            sink,
+            demand,
+            silence: Silence::None,
+            stream: None,
+            decoders,
+            decoder: None,
+            on_gpu: false,
+            seen_picture: false,
+            held: 0,
+            frame: Frame::new(),
+            put_off: false,
+        }
+    }
+
+    /// What nobody but the tap needs: the camera runs without it while there is no thread for it.
+    pub fn put_off(self) -> Self {
+        Self { put_off: true, ..self }
+    }
+
+    fn work(mut self, queue: &Arc<Packets>) {
+        if let Some(demand) = &self.demand {
+            demand.wakes(queue);
+        }
+        self.rest_if_unwanted(queue, 0);
+        loop {
+            let item = match queue.pop_within(self.patience()) {
+                Taken::Item(item) => item,
+                Taken::Nothing => {
+                    self.silent();
+                    self.rest_if_unwanted(queue, REST_AFTER_NS);
+                    continue;
+                }
+                Taken::Closed => break,
+            };
+            self.silence = Silence::None;
+            self.item(item);
+            self.rest_if_unwanted(queue, REST_AFTER_NS);
+        }
+        self.stats.state.set_decoder(None);
+    }
+
+    fn item(&mut self, item: Item) {
+        match item {
+            Item::Stream(stream) => {
+                self.stream = Some(*stream);
+                self.decoders.stream_begins();
+                self.open();
+            }
+            Item::Packet(packet) => self.packet(&packet),
+            Item::End => {
+                self.end();
+                self.sink.rest();
+            }
+        }
+    }
+
+    /// How long to wait for something to come; `None`: until it does.
+    fn patience(&self) -> Option<Duration> {
+        match self.silence {
+            Silence::None => Some(QUIET_AFTER),
+            // With nobody there, the decoder's time runs out while nothing comes, too.
+            Silence::Told => self.demand.as_ref().map(|_| LOOK_EVERY),
+            Silence::Parked => None,
+        }
+    }
+
+    /// Nothing came for a while.
+    fn silent(&mut self) {
+        if self.silence == Silence::None {
+            self.silence = Silence::Told;
+            self.sink.rest();
+        }
+    }
+
+    /// Closes the decoder and parks the queue when nobody has wanted frames for so long.
+    fn rest_if_unwanted(&mut self, queue: &Packets, after_ns: u64) {
+        let Some(demand) = &self.demand else { return };
+        let unwanted = || demand.since_ns().is_none();
+        if !unwanted() || monotonic_ns() < demand.gone_ns() + after_ns {
+            return;
+        }
+        let Some(dropped) = queue.park_unless(|| !unwanted()) else { return };
+        self.silence = Silence::Parked;
+        self.stats.counters.pushed(dropped);
+        self.sink.rest();
+        if self.decoder.take().is_some() {
+            tracing::info!("nobody reads: the decoder is closed until somebody does");
+        }
+        self.stats.state.set_decoder(None);
+    }
+
+    /// Opens a decoder for the stream; without one, its packets are counted as undecodable.
+    fn open(&mut self) {
+        self.decoder = None;
+        let Some(stream) = &self.stream else { return };
+        match self.decoders.open(stream, monotonic_ns()) {
+            Ok(opened) => self.begin(opened),
+            Err(NoDecoder::OnlyGpu) => self.without_decoder(self.decoders.why()),
+            Err(NoDecoder::Failed(error)) => {
+                tracing::error!("no decoder: {error}");
+                self.without_decoder(Some(error.to_string()));
+            }
+        }
+    }
+
+    /// Goes on with this decoder.
+    fn begin(&mut self, opened: Opened) {
+        let Opened { mut decoder, on_gpu } = opened;
+        decoder.decode_only(self.frames);
+        let Some(stream) = &self.stream else { return };
+        self.on_gpu = on_gpu;
+        self.seen_picture = false;
+        self.held = 0;
+        self.stats.state.set_decoder(Some(self.decoders.report(decoder.as_ref())));
+        self.sink.begin(stream, decoder.kind());
+        self.decoder = Some(decoder);
+    }
+
+    fn without_decoder(&mut self, why: Option<String>) {
+        self.decoder = None;
+        self.stats.state.set_decoder(Some(no_decoder(why)));
+    }
+
+    /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes out first.
+    fn climb(&mut self) {
+        let Some(stream) = &self.stream else { return };
+        let Some(opened) = self.decoders.climb(stream, monotonic_ns()) else { return };
+        self.end();
+        self.begin(opened);
+    }
+
+    /// Looks whether a decoder that was opened on a GPU still decodes there.
+    fn look_after_gpu(&mut self) {
+        let Some(decoder) = self.decoder.as_ref().filter(|_| self.on_gpu) else { return };
+        let Some(why) = decoder.fallback() else { return };
+        self.on_gpu = false;
+        self.decoders.fell(&why, monotonic_ns());
+        if self.decoders.gpu_only() {
+            return self.without_decoder(self.decoders.why());
+        }
+        let Some(stream) = &self.stream else { return };
+        self.stats.state.set_decoder(Some(self.decoders.report(decoder.as_ref())));
+        self.sink.begin(stream, decoder.kind());
+    }
+
+    fn packet(&mut self, packet: &Packet) {
+        if packet.is_key() {
+            match &self.decoder {
+                None => self.open(),
+                Some(_) if !self.on_gpu => self.climb(),
+                Some(_) => {}
+            }
+        }
+        if let Some(decoder) = &mut self.decoder
+            && decoder.leaves_out(packet)
+        {
+            return self.lost(DropReason::LeftOut);
+        }
+        loop {
+            let Some(decoder) = &mut self.decoder else {
+                return self.lost(DropReason::Undecodable);
+            };
+            match decoder.send(packet) {
+                // Room comes by receiving.
+                Err(DecodeError::Full) => self.receive(),
+                Err(error) => {
+                    self.lost(DropReason::Undecodable);
+                    self.report(&error);
+                    break;
+                }
+                Ok(()) => {
+                    self.held += 1;
+                    break;
+                }
+            }
+        }
+        self.look_after_gpu();
+        self.receive();
+    }
+
+    /// A packet of which no frame comes.
+    fn lost(&mut self, why: DropReason) {
+        self.stats.counters.dropped(why);
+        self.sink.rest();
+    }
+
+    fn end(&mut self) {
+        let Some(decoder) = &mut self.decoder else { return };
+        if let Err(error) = decoder.finish() {
+            self.report(&error);
+        }
+        self.receive();
+        self.decoder = None;
+    }
+
+    fn receive(&mut self) {
+        while let Some(decoder) = &mut self.decoder {
+            match decoder.receive(&mut self.frame) {
+                Ok(Received::Frame) => {
+                    self.stats.counters.decoded_frame();
+                    self.held = self.held.saturating_sub(1);
+                    if self.on_gpu && !self.seen_picture {
+                        self.seen_picture = true;
+                        self.decoders.decodes(monotonic_ns());
+                        let report = self.decoders.report(decoder.as_ref());
+                        self.stats.state.set_decoder(Some(report));
+                    }
+                    self.sink.take(&mut self.frame);
+                    self.frame.clear();
+                }
+                Ok(Received::NeedPacket | Received::End) => return,
+                Err(error) => {
+                    self.lost(DropReason::Undecodable);
+                    self.report(&error);
+                }
+            }
+        }
+    }
+
+    /// Says what failed; after a fatal error a new decoder begins at the next key frame.
+    fn report(&mut self, error: &DecodeError) {
+        if !error.is_fatal() {
+            return tracing::debug!("{error}");
+        }
+        self.decoder = None;
+        self.stats.counters.dropped_many(DropReason::Undecodable, std::mem::take(&mut self.held));
+        match error {
+            DecodeError::Gpu(why) if self.on_gpu => {
+                self.on_gpu = false;
+                self.decoders.fell(why, monotonic_ns());
+                self.without_decoder(self.decoders.why());
+            }
+            _ => tracing::warn!("{error}; a new decoder begins at the next key frame"),
+        }
+    }
+}

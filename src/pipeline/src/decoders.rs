@@ -1,0 +1,250 @@
+//! Opens a camera's decoder, on the GPU or the processor, and says why it is not a better one.
+
+use std::sync::Arc;
+
+use vas_config::{Camera, Decode, GpuChoice};
+use vas_media::{DecodeError, Decoder, DecoderKind, GpuError, StreamInfo};
+use vas_status::{DecodedBy, DecoderReport};
+
+use super::ladder::{Ladder, Next, Rung};
+use crate::gpus::{GpuLease, Gpus, Turn};
+
+/// Threads of a software decoder. One: more would hold frames back, and cameras are many.
+const DECODER_THREADS: u32 = 1;
+
+/// A camera's decoder: what it may be, and on which GPU.
+#[derive(Debug)]
+pub struct Decoders {
+    choice: GpuChoice,
+    gpus: Arc<Gpus>,
+    /// Pictures that those who take them may hold at a time.
+    held: u32,
+    ladder: Ladder,
+    /// Kept while the camera rests, and until its GPU fails it.
+    lease: Option<GpuLease>,
+    /// Held until it is known whether the GPU decodes.
+    turn: Option<Turn>,
+    /// Why it is not the GPU that decodes, told in the log once.
+    why: Option<GpuError>,
+}
+
+/// Why there is no decoder.
+pub(super) enum NoDecoder {
+    /// Only a GPU may decode, and none does: [`Decoders::why`], which the log has already.
+    OnlyGpu,
+    /// FFmpeg could not decode the stream wherever.
+    Failed(DecodeError),
+}
+
+/// A decoder, and whether it is to decode on a GPU.
+pub(super) struct Opened {
+    pub(super) decoder: Box<dyn Decoder>,
+    pub(super) on_gpu: bool,
+}
+
+impl Decoders {
+    /// `held` is how many pictures those who take them may hold at a time.
+    pub fn new(camera: &Camera, gpus: Arc<Gpus>, held: u32) -> Self {
+        let ladder = Ladder::new(camera.decode);
+        Self { choice: camera.gpu, gpus, held, ladder, lease: None, turn: None, why: None }
+    }
+
+    /// Another stream begins.
+    pub(super) fn stream_begins(&mut self) {
+        self.ladder.stream_begins();
+    }
+
+    /// Opens a decoder for the stream, the best that there is.
+    ///
+    /// # Errors
+    /// [`NoDecoder`].
+    pub(super) fn open(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, NoDecoder> {
+        self.turn = None;
+        if self.ladder.rung(now_ns) == Rung::Gpu {
+            match self.open_on_gpu(stream, now_ns) {
+                Ok(opened) => return Ok(opened),
+                Err(DecodeError::Gpu(why)) => self.failed(&why, now_ns),
+                Err(other) => return Err(NoDecoder::Failed(other)),
+            }
+        }
+        if self.ladder.rung(now_ns) == Rung::Nothing {
+            return Err(NoDecoder::OnlyGpu);
+        }
+        vas_media::open_software(stream, DECODER_THREADS)
+            .map(|decoder| Opened { decoder, on_gpu: false })
+            .map_err(NoDecoder::Failed)
+    }
+
+    /// At a key frame: a decoder on a GPU in place of one on the processor, when it is time to try again and
+    /// no other camera is about to.
+    pub(super) fn climb(&mut self, stream: &StreamInfo, now_ns: u64) -> Option<Opened> {
+        if self.lease.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
+            return None;
+        }
+        match self.gpus.turn(self.choice, now_ns) {
+            Ok(Some(turn)) => self.turn = Some(turn),
+            Ok(None) => return None,
+            Err(why) => {
+                self.failed(&why, now_ns);
+                return None;
+            }
+        }
+        match self.open_on_gpu(stream, now_ns) {
+            Ok(opened) => Some(opened),
+            Err(error) => {
+                self.turn = None;
+                if let DecodeError::Gpu(why) = error {
+                    self.failed(&why, now_ns);
+                }
+                None
+            }
+        }
+    }
+
+    fn open_on_gpu(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, DecodeError> {
+        // What no GPU decodes is to load no driver.
+        vas_media::nvdec_takes(stream)?;
+        let kept = self.lease.take().map(|lease| (lease.device(now_ns), lease));
+        let (lease, device) = match kept {
+            Some((Ok(device), lease)) => (lease, device),
+            _ => self.gpus.lease(self.choice, now_ns)?,
+        };
+        let opened = vas_media::open_nvdec(stream, &device, self.held);
+        let decoder = opened.inspect_err(|error| {
+            if let DecodeError::Gpu(why @ GpuError::DeviceLost { .. }) = error {
+                lease.failed(why, now_ns);
+            }
+        })?;
+        self.lease = Some(lease);
+        Ok(Opened { decoder, on_gpu: true })
+    }
+
+    /// The GPU gave a picture.
+    pub(super) fn decodes(&mut self, now_ns: u64) {
+        self.ladder.decodes(now_ns);
+        self.turn = None;
+        if let Some(lease) = &self.lease {
+            lease.works();
+            if self.why.take().is_some() {
+                tracing::info!("decodes on GPU {} again", lease.gpu());
+            }
+        }
+    }
+
+    /// A decoder on the GPU failed, went over to the processor, or is of no more use.
+    pub(super) fn fell(&mut self, why: &GpuError, now_ns: u64) {
+        let lease = self.lease.take();
+        self.turn = None;
+        match (why, lease) {
+            (GpuError::DeviceLost { .. }, Some(lease)) => {
+                lease.failed(why, now_ns);
+                let next = self.ladder.lost();
+                self.tell(why, next);
+            }
+            _ => self.failed(why, now_ns),
+        }
+    }
+
+    fn failed(&mut self, why: &GpuError, now_ns: u64) {
+        let next = self.ladder.failed(why, now_ns);
+        self.tell(why, next);
+    }
+
+    fn tell(&mut self, why: &GpuError, next: Next) {
+        let told = self.why.replace(why.clone());
+        if told.is_some_and(|told| is_same(&told, why)) {
+            return;
+        }
+        let words = words(why);
+        let next = match (self.ladder.decode(), next) {
+            (Decode::Nvdec, Next::NotForThisStream) => "nothing decodes this stream".to_owned(),
+            (_, Next::NotForThisStream) => "the processor decodes this stream".to_owned(),
+            (_, Next::AnotherGpu) => "another GPU is asked at the next key frame".to_owned(),
+            (decode, Next::AgainAfter(wait_ns)) => {
+                let seconds = wait_ns / 1_000_000_000;
+                let until = match decode {
+                    Decode::Nvdec => "nothing decodes until then",
+                    _ => "until then the processor decodes",
+                };
+                format!("asked again in {seconds} s, later less often; {until}")
+            }
+        };
+        match why {
+            // Most hosts have no GPU, and that is no fault of theirs.
+            GpuError::NoLibrary { library: "libcuda.so.1" } | GpuError::NoDevice { .. }
+                if self.ladder.decode() == Decode::Auto =>
+            {
+                if self.gpus.first_to_miss_one() {
+                    tracing::info!("no GPU decodes: {words}; the processor decodes");
+                }
+            }
+            GpuError::Unsupported { .. } if self.ladder.decode() == Decode::Auto => {
+                tracing::info!("{words}; {next}");
+            }
+            _ => tracing::warn!("{words}; {next}"),
+        }
+    }
+
+    /// What decodes, for the status.
+    pub(super) fn report(&self, decoder: &dyn Decoder) -> DecoderReport {
+        let on_gpu = decoder.kind() == DecoderKind::Nvdec;
+        let gpu = self.lease.as_ref().filter(|_| on_gpu).map(GpuLease::gpu);
+        let why = self.why().filter(|_| !on_gpu);
+        DecoderReport {
+            kind: decoded_by(decoder.kind()),
+            gpu: gpu.map(|gpu| gpu.to_string()),
+            gpu_bytes: decoder.price().map(|price| price.bytes),
+            why: why.as_deref().map(vas_media::redact),
+        }
+    }
+
+    /// Whether only a GPU may decode.
+    pub(super) fn gpu_only(&self) -> bool {
+        self.ladder.decode() == Decode::Nvdec
+    }
+
+    /// Why it is not the GPU that decodes.
+    pub(super) fn why(&self) -> Option<String> {
+        self.why.as_ref().map(words)
+    }
+}
+
+/// Whether the log would say nothing new.
+fn is_same(told: &GpuError, why: &GpuError) -> bool {
+    match (told, why) {
+        // How much is free changes all the time.
+        (GpuError::NoMemory { ordinal: a, .. }, GpuError::NoMemory { ordinal: b, .. }) => a == b,
+        _ => told == why,
+    }
+}
+
+/// What is wrong, and what to do about it.
+fn words(why: &GpuError) -> String {
+    format!("{why}{}", hint(why))
+}
+
+fn decoded_by(kind: DecoderKind) -> DecodedBy {
+    match kind {
+        DecoderKind::Nvdec => DecodedBy::Nvdec,
+        DecoderKind::Vaapi => DecodedBy::Vaapi,
+        _ => DecodedBy::Software,
+    }
+}
+
+/// What to do about it, where the error itself does not say.
+fn hint(why: &GpuError) -> &'static str {
+    match why {
+        GpuError::NoDevice { .. } => {
+            "; does nvidia-smi show one, and was it given to the container"
+        }
+        GpuError::NoSuchDevice { .. } => "; set `gpu` to one of them or to \"auto\"",
+        GpuError::Unsupported { .. } => "; NVDEC takes H.264 and H.265 in 8 bits, 4:2:0",
+        GpuError::NoMemory { .. } | GpuError::SessionsUsedUp { .. } => {
+            "; give it fewer cameras, or some of them decode = \"software\""
+        }
+        GpuError::Failed { .. } | GpuError::Failing { .. } => {
+            "; the kernel's log may say more (NVRM, Xid)"
+        }
+        _ => "",
+    }
+}

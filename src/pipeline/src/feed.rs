@@ -1,0 +1,66 @@
+//! The demux thread's end of a branch.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vas_media::{Packet, StreamInfo};
+
+use super::branch::{Branch, BranchStats, Packets};
+use super::queue::Pushed;
+
+/// Where the demux thread puts a branch's packets; it never waits there.
+#[derive(Clone)]
+pub(super) struct Feed {
+    packets: Arc<Packets>,
+    stats: Arc<dyn BranchStats>,
+    takes_sound: bool,
+}
+
+impl Feed {
+    pub(super) fn to(branch: &dyn Branch) -> Self {
+        let packets = Arc::new(Packets::new(branch.limits()));
+        Self { packets, stats: branch.stats(), takes_sound: branch.takes_sound() }
+    }
+
+    pub(super) fn takes_sound(&self) -> bool {
+        self.takes_sound
+    }
+
+    /// The branch's end.
+    pub(super) fn packets(&self) -> Arc<Packets> {
+        Arc::clone(&self.packets)
+    }
+
+    pub(super) fn begin(&self, stream: &StreamInfo) {
+        self.stats.dropped(self.packets.push_stream(stream.clone()));
+    }
+
+    pub(super) fn packet(&self, packet: Packet) {
+        self.stats.dropped(self.packets.push(packet));
+    }
+
+    /// Counts pictures of a session that the source did not give out when the RTSP client was to be changed. The
+    /// next session begins behind them, with a key frame.
+    pub(super) fn withheld(&self, pictures: u64) {
+        self.stats.dropped(Pushed { before_key: pictures, ..Pushed::default() });
+    }
+
+    pub(super) fn end(&self) {
+        self.stats.dropped(self.packets.push_end());
+    }
+
+    pub(super) fn close(&self) {
+        self.packets.close();
+    }
+
+    pub(super) fn panicked(&self) {
+        self.stats.panicked();
+        self.close();
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Feed").field(&self.packets).finish()
+    }
+}

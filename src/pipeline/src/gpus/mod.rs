@@ -1,0 +1,152 @@
+//! The GPUs of this host: asked for when a camera may use one, shared by all that do.
+//!
+//! Nothing is loaded before the first camera that may decode on a GPU opens its decoder. Nobody here asks
+//! whether frames are exported.
+
+mod table;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vas_media::{CudaDevice, GpuError};
+
+use table::Table;
+
+use vas_config::GpuChoice;
+
+/// All GPUs, and which cameras are on them.
+#[derive(Debug, Default)]
+pub struct Gpus {
+    /// `None`: nobody has asked, or there was no driver.
+    table: Mutex<Option<Table>>,
+    preferred: Option<usize>,
+    said_absent: AtomicBool,
+}
+
+/// A camera's place on a GPU, as long as this lives.
+#[derive(Debug)]
+pub struct GpuLease {
+    gpus: Arc<Gpus>,
+    gpu: usize,
+}
+
+/// The turn of a camera that comes back to a GPU: no other does, as long as this lives.
+#[derive(Debug)]
+pub struct Turn {
+    gpus: Arc<Gpus>,
+    gpu: usize,
+}
+
+impl Gpus {
+    /// Cameras that name no GPU are given `preferred` while it is well.
+    pub fn preferring(preferred: Option<usize>) -> Self {
+        Self { preferred, ..Self::default() }
+    }
+
+    /// Gives a camera a GPU, which it keeps. The first camera of a GPU makes its context.
+    ///
+    /// # Errors
+    /// Why it can be given none.
+    pub fn lease(
+        self: &Arc<Self>,
+        choice: GpuChoice,
+        now_ns: u64,
+    ) -> Result<(GpuLease, Arc<CudaDevice>), GpuError> {
+        let mut refused = Vec::new();
+        let mut why = None;
+        loop {
+            // Chosen and counted in one go; opened without the lock, for it takes a while.
+            let lease = self.with_table(|table| {
+                let gpu = table.choose(choice, &refused, now_ns)?;
+                table.add(gpu);
+                Ok(GpuLease { gpus: Arc::clone(self), gpu })
+            });
+            let lease = lease.map_err(|none| why.take().unwrap_or(none))?;
+            match lease.device(now_ns) {
+                Ok(device) => return Ok((lease, device)),
+                Err(error) => {
+                    refused.push(lease.gpu);
+                    why = Some(error);
+                }
+            }
+        }
+    }
+
+    /// The turn to come back to the GPU that [`Gpus::lease`] would give; `None` while another camera has it.
+    ///
+    /// # Errors
+    /// Why there is no such GPU.
+    pub fn turn(
+        self: &Arc<Self>,
+        choice: GpuChoice,
+        now_ns: u64,
+    ) -> Result<Option<Turn>, GpuError> {
+        self.with_table(|table| {
+            let gpu = table.choose(choice, &[], now_ns)?;
+            Ok(table.take_turn(gpu).then(|| Turn { gpus: Arc::clone(self), gpu }))
+        })
+    }
+
+    /// Whether this is the first time that somebody is to say that there is no GPU.
+    pub fn first_to_miss_one(&self) -> bool {
+        !self.said_absent.swap(true, Ordering::Relaxed)
+    }
+
+    fn with_table<T>(
+        &self,
+        work: impl FnOnce(&mut Table) -> Result<T, GpuError>,
+    ) -> Result<T, GpuError> {
+        let mut table = self.lock();
+        if table.is_none() {
+            *table = Some(Table::new(CudaDevice::count()?, self.preferred));
+        }
+        work(table.get_or_insert_with(|| Table::new(0, None)))
+    }
+
+    /// For what was counted before: a lease or a turn exists, so the table does.
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        if let Some(table) = self.lock().as_mut() {
+            change(table);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Table>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GpuLease {
+    pub fn gpu(&self) -> usize {
+        self.gpu
+    }
+
+    /// The GPU, made ready if nobody else uses it now.
+    ///
+    /// # Errors
+    /// Why it can't be used. It is then left alone for a while, by all cameras.
+    pub fn device(&self, now_ns: u64) -> Result<Arc<CudaDevice>, GpuError> {
+        CudaDevice::open(self.gpu).inspect_err(|error| self.failed(error, now_ns))
+    }
+
+    /// The GPU is of no use for now.
+    pub fn failed(&self, why: &GpuError, now_ns: u64) {
+        self.gpus.change(|table| table.failed(self.gpu, why, now_ns));
+    }
+
+    /// The GPU decodes.
+    pub fn works(&self) {
+        self.gpus.change(|table| table.works(self.gpu));
+    }
+}
+
+impl Drop for GpuLease {
+    fn drop(&mut self) {
+        self.gpus.change(|table| table.remove(self.gpu));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.gpus.change(|table| table.give_turn_back(self.gpu));
+    }
+}

@@ -1,0 +1,183 @@
+//! What decodes a camera: the GPU if it can, and if not, what else and until when. It opens nothing and has
+//! no clock: times are arguments, `CLOCK_MONOTONIC` nanoseconds.
+
+use vas_media::GpuError;
+
+use super::backoff::Cooldown;
+use vas_config::Decode;
+
+/// So long a GPU must have decoded before its next failure counts as the first.
+const STEADY_NS: u64 = 60_000_000_000;
+
+/// What to decode with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rung {
+    Gpu,
+    Processor,
+    /// Nothing: the camera is to be decoded by NVDEC alone, and that it can't be.
+    Nothing,
+}
+
+/// What comes after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Never again for this stream.
+    NotForThisStream,
+    /// Another GPU at once, if there is one.
+    AnotherGpu,
+    /// Again after so many nanoseconds.
+    AgainAfter(u64),
+}
+
+/// Where a camera stands.
+#[derive(Debug)]
+pub(super) struct Ladder {
+    decode: Decode,
+    /// The stream is nothing for a GPU.
+    refused: bool,
+    cooldown: Cooldown,
+    /// Since when a GPU gives pictures.
+    decoding_since_ns: Option<u64>,
+}
+
+impl Ladder {
+    pub(super) fn new(decode: Decode) -> Self {
+        Self { decode, refused: false, cooldown: Cooldown::default(), decoding_since_ns: None }
+    }
+
+    /// What the config asks for.
+    pub(super) fn decode(&self) -> Decode {
+        self.decode
+    }
+
+    /// Another stream begins, of which what the last one was refused for says nothing.
+    pub(super) fn stream_begins(&mut self) {
+        self.refused = false;
+    }
+
+    /// What to decode with from now on.
+    pub(super) fn rung(&self, now_ns: u64) -> Rung {
+        let may = self.decode != Decode::Software && !self.refused;
+        match self.decode {
+            _ if may && self.cooldown.is_over(now_ns) => Rung::Gpu,
+            Decode::Nvdec => Rung::Nothing,
+            Decode::Auto | Decode::Software => Rung::Processor,
+        }
+    }
+
+    /// A GPU gave a picture.
+    pub(super) fn decodes(&mut self, now_ns: u64) {
+        self.decoding_since_ns.get_or_insert(now_ns);
+    }
+
+    /// A GPU was lost that did decode. Whether another one is there its opening will tell.
+    pub(super) fn lost(&mut self) -> Next {
+        self.decoding_since_ns = None;
+        Next::AnotherGpu
+    }
+
+    /// No GPU decodes, or no longer.
+    pub(super) fn failed(&mut self, why: &GpuError, now_ns: u64) -> Next {
+        let steady = |since_ns| now_ns.saturating_sub(since_ns) >= STEADY_NS;
+        if self.decoding_since_ns.take().is_some_and(steady) {
+            self.cooldown.reset();
+        }
+        if matches!(why, GpuError::Unsupported { .. }) {
+            self.refused = true;
+            return Next::NotForThisStream;
+        }
+        Next::AgainAfter(self.cooldown.failed(now_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn failing() -> GpuError {
+        GpuError::Failing { ordinal: 0, pictures: 8, said: String::new() }
+    }
+
+    fn kinds() -> Vec<GpuError> {
+        let said = String::new;
+        vec![
+            GpuError::NoLibrary { library: "libcuda.so.1" },
+            GpuError::MissingSymbol { symbol: "cuInit" },
+            GpuError::NoDevice { said: said() },
+            GpuError::NoSuchDevice { ordinal: 1, count: 1 },
+            GpuError::NoMemory { ordinal: 0, free: 0, total: 0, said: said() },
+            GpuError::SessionsUsedUp { ordinal: 0, said: said() },
+            GpuError::Failed { ordinal: 0, said: said() },
+            failing(),
+            GpuError::DeviceLost { ordinal: 0, said: said() },
+        ]
+    }
+
+    #[test]
+    fn software_is_software_whatever_happens() {
+        let mut ladder = Ladder::new(Decode::Software);
+        assert_eq!(ladder.rung(0), Rung::Processor);
+        ladder.stream_begins();
+        assert_eq!(ladder.rung(u64::MAX), Rung::Processor);
+    }
+
+    #[test]
+    fn each_failure_leads_down_and_back_up_after_a_while() {
+        for (decode, below) in [(Decode::Auto, Rung::Processor), (Decode::Nvdec, Rung::Nothing)] {
+            for why in kinds() {
+                let mut ladder = Ladder::new(decode);
+                assert_eq!(ladder.rung(0), Rung::Gpu);
+                assert_eq!(ladder.failed(&why, 0), Next::AgainAfter(5 * SECOND), "{why}");
+                assert_eq!(ladder.rung(5 * SECOND - 1), below, "{why}");
+                // A reconnect does not shorten it.
+                ladder.stream_begins();
+                assert_eq!(ladder.rung(5 * SECOND - 1), below, "{why}");
+                assert_eq!(ladder.rung(5 * SECOND), Rung::Gpu, "{why}");
+                assert_eq!(ladder.failed(&why, 5 * SECOND), Next::AgainAfter(10 * SECOND));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_gpu_does_not_decode_is_not_tried_again_before_another_stream() {
+        let unsupported = GpuError::Unsupported { what: "yuv420p10le".into() };
+        let mut ladder = Ladder::new(Decode::Auto);
+        assert_eq!(ladder.failed(&unsupported, 0), Next::NotForThisStream);
+        assert_eq!(ladder.rung(u64::MAX), Rung::Processor);
+        ladder.stream_begins();
+        assert_eq!(ladder.rung(0), Rung::Gpu);
+        let mut strict = Ladder::new(Decode::Nvdec);
+        strict.failed(&unsupported, 0);
+        assert_eq!(strict.rung(u64::MAX), Rung::Nothing);
+    }
+
+    #[test]
+    fn a_lost_gpu_is_followed_by_another_at_once() {
+        let mut ladder = Ladder::new(Decode::Auto);
+        ladder.decodes(0);
+        assert_eq!(ladder.lost(), Next::AnotherGpu);
+        assert_eq!(ladder.rung(1), Rung::Gpu);
+        // There is none.
+        let lost = GpuError::DeviceLost { ordinal: 0, said: String::new() };
+        ladder.failed(&lost, 1);
+        assert_eq!(ladder.rung(2), Rung::Processor);
+    }
+
+    #[test]
+    fn only_a_gpu_that_decoded_for_a_while_is_trusted_again() {
+        let mut ladder = Ladder::new(Decode::Auto);
+        let mut now_ns = 0;
+        for expected in [5, 10, 20] {
+            ladder.decodes(now_ns);
+            now_ns += SECOND;
+            assert_eq!(ladder.failed(&failing(), now_ns), Next::AgainAfter(expected * SECOND));
+            now_ns += expected * SECOND;
+        }
+        ladder.decodes(now_ns);
+        ladder.decodes(now_ns + STEADY_NS);
+        let later = ladder.failed(&failing(), now_ns + STEADY_NS);
+        assert_eq!(later, Next::AgainAfter(5 * SECOND));
+    }
+}

@@ -1,0 +1,215 @@
+//! One camera: inputs, each with a demux thread that waits for nobody, and the branches that it feeds, each
+//! with a bounded queue and a thread of its own.
+//!
+//! An input knows its branches by one trait ([`Branch`]); what they do with packets, and whether there are
+//! any, changes nothing of what it does itself. Without a branch it counts what it receives, and that is all.
+
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod branch;
+mod counters;
+mod decode;
+mod decoders;
+mod demand;
+mod demux;
+mod exporter;
+mod feed;
+mod gpus;
+mod ladder;
+mod queue;
+mod state;
+mod wakeup;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use vas_frame::CameraId;
+use vas_media::StopFlag;
+use vas_status::InputState;
+
+pub use backoff::Backoff;
+pub use branch::{Branch, BranchStats, Packets};
+pub use counters::Counters;
+pub use decode::{Decode, FrameSink};
+pub use decoders::Decoders;
+pub use demand::Demand;
+pub use demux::request;
+pub use exporter::{Exported, Exporter};
+pub use gpus::Gpus;
+pub use queue::{Item, Limits, PacketQueue, Pushed, Queued, Taken};
+pub use state::{InputStats, StateCell};
+pub use wakeup::Wakeup;
+
+use feed::Feed;
+use vas_config::Input;
+
+/// Surfaces that a decoder on a GPU is to have beyond its own: one for each frame of the frame path in flight (three),
+/// and one that the decode thread holds. The same with the flag off, and in a build without export: neither may change
+/// an option of a decoder (contract V3).
+pub const EXTRA_SURFACES: u32 = 4;
+
+/// The running threads of a camera.
+#[derive(Debug)]
+pub struct Pipeline {
+    camera: CameraId,
+    inputs: Vec<Running>,
+    put_off: Vec<PutOff>,
+}
+
+/// A branch that waits for a thread.
+struct PutOff {
+    /// The number of its input.
+    input: usize,
+    job: &'static str,
+    feed: Feed,
+    /// Taken by its thread: a thread that can't be had takes nothing with it.
+    branch: Arc<Mutex<Option<Box<dyn Branch>>>>,
+}
+
+impl std::fmt::Debug for PutOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PutOff").field("input", &self.input).field("job", &self.job).finish()
+    }
+}
+
+/// The running threads of an input.
+#[derive(Debug)]
+struct Running {
+    stop: StopFlag,
+    feeds: Vec<Feed>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// A camera without inputs yet.
+    pub fn new(camera: CameraId) -> Self {
+        Self { camera, inputs: Vec::new(), put_off: Vec::new() }
+    }
+
+    /// Its id.
+    pub fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// Starts an input and what its packets are for, but for what is [put off](Branch::is_put_off).
+    ///
+    /// # Errors
+    /// When the system has no thread to give; what was started before runs on until [`stop`](Self::stop).
+    pub fn start(
+        &mut self,
+        input: &Input,
+        stats: &Arc<InputStats>,
+        branches: Vec<Box<dyn Branch>>,
+    ) -> io::Result<()> {
+        let stop = StopFlag::new();
+        let feeds: Vec<_> = branches.iter().map(|branch| Feed::to(branch.as_ref())).collect();
+        self.inputs.push(Running { stop: stop.clone(), feeds: feeds.clone(), threads: Vec::new() });
+        for (branch, feed) in branches.into_iter().zip(&feeds) {
+            if branch.is_put_off() {
+                let (input, job, feed) = (self.inputs.len() - 1, branch.job(), feed.clone());
+                let branch = Arc::new(Mutex::new(Some(branch)));
+                self.put_off.push(PutOff { input, job, feed, branch });
+                continue;
+            }
+            let (packets, feed) = (feed.packets(), feed.clone());
+            self.spawn(branch.job(), move || branch.run(packets), move || feed.panicked())?;
+        }
+        let demux = demux::Demux::new(input, stop, feeds.clone(), Arc::clone(stats));
+        let stats = Arc::clone(stats);
+        let panicked = move || {
+            stats.state.set(InputState::Failed, "internal error in the demux thread");
+            feeds.iter().for_each(Feed::close);
+        };
+        self.spawn("demux", move || demux.run(), panicked)
+    }
+
+    /// Whether something waits for a thread.
+    pub fn has_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Starts what was put off.
+    ///
+    /// # Errors
+    /// When the system has no thread to give; what waits goes on waiting.
+    pub fn start_put_off(&mut self) -> io::Result<()> {
+        while let Some(PutOff { input, job, feed, branch }) = self.put_off.pop() {
+            let (of_thread, of_panic) = (Arc::clone(&branch), feed.clone());
+            let packets = feed.packets();
+            let run = move || {
+                let branch = of_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(branch) = branch {
+                    branch.run(packets);
+                }
+            };
+            match spawn(job, &self.camera, run, move || of_panic.panicked()) {
+                Ok(thread) => self.inputs[input].threads.push(thread),
+                Err(error) => {
+                    self.put_off.push(PutOff { input, job, feed, branch });
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a thread of the newest input.
+    fn spawn(
+        &mut self,
+        job: &'static str,
+        run: impl FnOnce() + Send + 'static,
+        panicked: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let thread = spawn(job, &self.camera, run, panicked)?;
+        self.inputs.last_mut().expect("an input is pushed before its threads").threads.push(thread);
+        Ok(())
+    }
+
+    /// Asks the threads to end; does not wait.
+    pub fn stop(&self) {
+        for input in &self.inputs {
+            input.stop.stop();
+            input.feeds.iter().for_each(Feed::close);
+        }
+    }
+
+    /// Whether the threads have ended: [`join`](Self::join) will not wait.
+    pub fn is_over(&self) -> bool {
+        self.inputs.iter().flat_map(|input| &input.threads).all(JoinHandle::is_finished)
+    }
+
+    /// Waits for the threads to end.
+    pub fn join(self) {
+        for thread in self.inputs.into_iter().flat_map(|input| input.threads) {
+            // A panic was caught and told in the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a thread that carries the camera's id into FFmpeg's log. A panic ends what the thread does, in
+/// words, and nothing else.
+pub fn spawn(
+    job: &'static str,
+    camera: &CameraId,
+    run: impl FnOnce() + Send + 'static,
+    panicked: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let id = camera.clone();
+    std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
+        let _named = vas_media::log::name_thread(id.as_str());
+        let _span = tracing::info_span!("camera", camera = %id).entered();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        if outcome.is_err() {
+            tracing::error!("the {job} thread panicked; what it did stays off until a restart");
+            panicked();
+        }
+    })
+}
+
+/// The kernel keeps 15 bytes of a thread's name: the job in short, then as much of the id as fits.
+fn thread_name(job: &str, camera: &str) -> String {
+    format!("{}:{camera}", &job[..3]).chars().take(15).collect()
+}

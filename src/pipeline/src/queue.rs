@@ -1,0 +1,420 @@
+//! Packets on their way from demux to a branch: bounded, and never waited for by the demux thread.
+//!
+//! While nobody wants decoded frames the queue is parked: nothing comes out, and it keeps the packets since
+//! the last key frame, so that decoding can begin at once when somebody comes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use vas_media::{Packet, StreamInfo};
+
+use super::wakeup::Wakeup;
+
+/// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
+const MAX_PARKED_BYTES: usize = 8 << 20;
+
+/// What a packet takes beside its data: FFmpeg's structures and the allocator's. A camera that sends tiny pictures
+/// must not be able to fill the memory with these.
+const PACKET_BYTES: usize = 512;
+
+/// What may wait in a branch's queue. Neither is ever exceeded by more than one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of packets.
+    pub bytes: usize,
+    /// Longest that the oldest packet may have waited when another one comes, and half of it when that is a key
+    /// frame; `None`: as long as the bytes last.
+    pub wait: Option<Duration>,
+}
+
+/// What a branch works on, in order.
+#[derive(Debug)]
+pub enum Item<P = Packet, S = StreamInfo> {
+    /// A stream begins: packets from here on are of it.
+    Stream(Box<S>),
+    /// A packet of the stream.
+    Packet(P),
+    /// The stream is over; frames held back for reordering are to come out.
+    End,
+}
+
+impl<P: Queued, S> Item<P, S> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.bytes(),
+            Self::Stream(_) | Self::End => 0,
+        }
+    }
+}
+
+/// What the queue must know of a packet.
+pub trait Queued {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize;
+    /// Whether decoding can begin with it.
+    fn is_key(&self) -> bool;
+    /// Whether it is of sound, which goes with the pictures' runs and is not counted.
+    fn is_sound(&self) -> bool {
+        false
+    }
+    /// When it arrived (`CLOCK_MONOTONIC`, nanoseconds).
+    fn arrival_ns(&self) -> u64;
+    /// Notes that packets before it are missing.
+    fn mark_discontinuity(&mut self);
+}
+
+impl Queued for Packet {
+    fn bytes(&self) -> usize {
+        self.size() + PACKET_BYTES
+    }
+
+    fn is_key(&self) -> bool {
+        Packet::is_key(self)
+    }
+
+    fn is_sound(&self) -> bool {
+        Packet::is_sound(self)
+    }
+
+    fn arrival_ns(&self) -> u64 {
+        Packet::arrival_ns(self)
+    }
+
+    fn mark_discontinuity(&mut self) {
+        self.set_discontinuity(true);
+    }
+}
+
+/// What became of a packet that was pushed, and of those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Packets dropped because the branch does not keep up.
+    pub overload: u64,
+    /// Packets dropped because their stream has had no key frame yet.
+    pub before_key: u64,
+    /// Packets dropped because nobody wanted what they would be decoded to.
+    pub idle: u64,
+    /// Packets dropped because the queue is closed: its branch has ended.
+    pub closed: u64,
+}
+
+impl Pushed {
+    fn count(&mut self, gap: Gap, packets: u64) {
+        *match gap {
+            Gap::StreamStart => &mut self.before_key,
+            Gap::Overload => &mut self.overload,
+            Gap::Idle => &mut self.idle,
+        } += packets;
+    }
+}
+
+/// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key frame, so
+/// that what is decoded is never decoded from half its references.
+#[derive(Debug)]
+pub struct PacketQueue<P = Packet, S = StreamInfo> {
+    inner: Mutex<Inner<P, S>>,
+    filled: Condvar,
+    /// For a reader that waits for other things, too.
+    wakeup: OnceLock<Arc<Wakeup>>,
+}
+
+#[derive(Debug)]
+struct Inner<P, S> {
+    limits: Limits,
+    items: VecDeque<Item<P, S>>,
+    bytes: usize,
+    waits_for_key: Option<Gap>,
+    parked: bool,
+    /// When it was last unparked: what waited before that waited for nobody.
+    unparked_ns: u64,
+    closed: bool,
+}
+
+/// Why the next packet must be a key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    StreamStart,
+    Overload,
+    Idle,
+}
+
+impl<P: Queued, S> PacketQueue<P, S> {
+    /// An empty queue.
+    pub fn new(limits: Limits) -> Self {
+        let inner = Inner {
+            limits,
+            items: VecDeque::new(),
+            bytes: 0,
+            waits_for_key: None,
+            parked: false,
+            unparked_ns: 0,
+            closed: false,
+        };
+        Self { inner: Mutex::new(inner), filled: Condvar::new(), wakeup: OnceLock::new() }
+    }
+
+    /// Begins a stream; its first packet will be a key frame, and marked.
+    pub fn push_stream(&self, stream: S) -> Pushed {
+        let mut dropped = Pushed::default();
+        let mut inner = self.lock();
+        if inner.closed {
+            return dropped;
+        }
+        if inner.parked {
+            // Nobody will ask for a stream that is over.
+            dropped.idle = inner.drop_packets();
+            inner.items.clear();
+        }
+        inner.items.push_back(Item::Stream(Box::new(stream)));
+        inner.waits_for_key = Some(Gap::StreamStart);
+        drop(inner);
+        self.wake();
+        dropped
+    }
+
+    /// Ends a stream.
+    pub fn push_end(&self) -> Pushed {
+        let mut dropped = Pushed::default();
+        let mut inner = self.lock();
+        if inner.closed {
+            return dropped;
+        }
+        if inner.parked {
+            dropped.idle = inner.drop_packets();
+        }
+        inner.items.push_back(Item::End);
+        inner.drop_empty_streams();
+        drop(inner);
+        self.wake();
+        dropped
+    }
+
+    /// Adds a packet, or drops it, or drops what is queued in favour of it. Never waits for the reader.
+    pub fn push(&self, mut packet: P) -> Pushed {
+        let mut dropped = Pushed::default();
+        let mut inner = self.lock();
+        if inner.closed {
+            dropped.closed = u64::from(!packet.is_sound());
+            return dropped;
+        }
+        let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
+        let full = inner.is_full_for(&packet);
+        // A key frame takes the place of what waits too long, and of all that a parked queue keeps. What a
+        // parked queue can't keep all of is worth nothing.
+        let replaces = if packet.is_key() { full || inner.parked } else { full && inner.parked };
+        let replaced = if replaces { inner.drop_packets() } else { 0 };
+        dropped.count(gap, replaced);
+        if full || replaced > 0 {
+            inner.waits_for_key.get_or_insert(gap);
+        }
+        match inner.waits_for_key {
+            Some(gap) if !packet.is_key() => {
+                dropped.count(gap, u64::from(!packet.is_sound()));
+                return dropped;
+            }
+            Some(_) => {
+                packet.mark_discontinuity();
+                inner.waits_for_key = None;
+            }
+            None => {}
+        }
+        inner.bytes += packet.bytes();
+        inner.items.push_back(Item::Packet(packet));
+        let parked = inner.parked;
+        drop(inner);
+        if !parked {
+            self.wake();
+        }
+        dropped
+    }
+
+    /// Parks the queue, unless `wanted`: from now on nothing comes out, and packets are kept since the last
+    /// key frame only, those included that wait already: a thread that starts late on a busy machine parks a
+    /// queue that has its first key frame. What was dropped; `None` when it was not parked.
+    pub(super) fn park_unless(&self, wanted: impl FnOnce() -> bool) -> Option<Pushed> {
+        let mut inner = self.lock();
+        // Under the lock. Partner: the store before `unpark` in `Demand::begin`.
+        if wanted() {
+            return None;
+        }
+        inner.parked = true;
+        let idle = inner.keep_last_run();
+        if inner.bytes == 0 {
+            inner.waits_for_key.get_or_insert(Gap::Idle);
+        }
+        Some(Pushed { idle, ..Pushed::default() })
+    }
+
+    /// Lets out what was kept, and what comes.
+    pub(super) fn unpark(&self, now_ns: u64) {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.parked) {
+            inner.unparked_ns = now_ns;
+        }
+        drop(inner);
+        self.wake();
+    }
+
+    /// Takes the next item, waiting for it; `None` once closed.
+    pub fn pop(&self) -> Option<Item<P, S>> {
+        let mut inner = self.lock();
+        loop {
+            match inner.take() {
+                Taken::Item(item) => return Some(item),
+                Taken::Closed => return None,
+                Taken::Nothing => {
+                    inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Takes the next item, waiting for it so long, or for as long as it takes. May wait longer.
+    pub(super) fn pop_within(&self, longest: Option<Duration>) -> Taken<P, S> {
+        let mut inner = self.lock();
+        loop {
+            let taken = inner.take();
+            if !matches!(taken, Taken::Nothing) {
+                return taken;
+            }
+            let Some(longest) = longest else {
+                inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.filled.wait_timeout(inner, longest);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            inner = guard;
+            if waited.timed_out() {
+                return inner.take();
+            }
+        }
+    }
+
+    /// Takes the next item if there is one.
+    pub fn try_pop(&self) -> Taken<P, S> {
+        self.lock().take()
+    }
+
+    /// Has `wakeup` signalled from now on whenever there may be something to take. The first one stays.
+    pub fn wakes(&self, wakeup: &Arc<Wakeup>) {
+        let _ = self.wakeup.set(Arc::clone(wakeup));
+        // What came before.
+        wakeup.signal();
+    }
+
+    fn wake(&self) {
+        self.filled.notify_one();
+        if let Some(wakeup) = self.wakeup.get() {
+            wakeup.signal();
+        }
+    }
+
+    /// Ends the queue: nothing more comes out, or goes in.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.items.clear();
+        inner.bytes = 0;
+        drop(inner);
+        self.filled.notify_all();
+        self.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<P, S>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a reader that does not wait finds.
+#[derive(Debug)]
+pub enum Taken<P, S> {
+    /// What was next.
+    Item(Item<P, S>),
+    /// Nothing waits.
+    Nothing,
+    /// The queue is closed, and nothing more comes.
+    Closed,
+}
+
+impl<P: Queued, S> Inner<P, S> {
+    fn take(&mut self) -> Taken<P, S> {
+        if self.closed {
+            return Taken::Closed;
+        }
+        if self.parked {
+            return Taken::Nothing;
+        }
+        let Some(item) = self.items.pop_front() else { return Taken::Nothing };
+        if let Item::Packet(packet) = &item {
+            self.bytes -= packet.bytes();
+        }
+        Taken::Item(item)
+    }
+
+    fn is_full_for(&self, packet: &P) -> bool {
+        let oldest = self.items.iter().find_map(|item| match item {
+            Item::Packet(packet) => Some(packet.arrival_ns()),
+            _ => None,
+        });
+        let bytes = self.bytes + packet.bytes();
+        // A lone packet always fits, however large.
+        oldest.is_some_and(|oldest| {
+            if self.parked {
+                return bytes > MAX_PARKED_BYTES;
+            }
+            let waited = packet.arrival_ns().saturating_sub(oldest.max(self.unparked_ns));
+            let Limits { bytes: most, wait } = self.limits;
+            // With a key frame the reader can begin anew, and is brought up to date at half of it: what it
+            // reads has then waited at most so long, and until the next key frame.
+            let wait = wait.map(|wait| if packet.is_key() { wait / 2 } else { wait });
+            bytes > most || wait.is_some_and(|wait| u128::from(waited) > wait.as_nanos())
+        })
+    }
+
+    /// Drops the packets and keeps in their order the beginnings and ends of streams that may have begun outside.
+    fn drop_packets(&mut self) -> u64 {
+        let is_picture =
+            |item: &&Item<P, S>| matches!(item, Item::Packet(packet) if !packet.is_sound());
+        let pictures = self.items.iter().filter(is_picture).count();
+        self.items.retain(|item| !matches!(item, Item::Packet(_)));
+        self.bytes = 0;
+        self.drop_empty_streams();
+        pictures as u64
+    }
+
+    /// Drops what is older than the newest key frame that decoding could begin with, and else all packets.
+    fn keep_last_run(&mut self) -> u64 {
+        let is_key = |item: &Item<P, S>| matches!(item, Item::Packet(packet) if packet.is_key());
+        let Some(key) = self.items.iter().rposition(is_key) else { return self.drop_packets() };
+        let mut later = self.items.split_off(key);
+        let dropped = self.drop_packets();
+        if let Some(Item::Packet(packet)) = later.front_mut().filter(|_| dropped > 0) {
+            packet.mark_discontinuity();
+        }
+        if later.iter().all(|item| matches!(item, Item::Packet(_))) {
+            self.bytes = later.iter().map(Item::bytes).sum();
+            self.items.extend(later);
+            return dropped;
+        }
+        // Its stream is over: nobody will ask for it.
+        self.items.extend(later);
+        dropped + self.drop_packets()
+    }
+
+    /// Drops streams that are over and of which nothing is left: a reader that hangs must not be able to collect
+    /// one for each time that its camera is tried again.
+    fn drop_empty_streams(&mut self) {
+        let mut at = 0;
+        while let (Some(one), Some(next)) = (self.items.get(at), self.items.get(at + 1)) {
+            if matches!((one, next), (Item::Stream(_), Item::End)) {
+                self.items.drain(at..at + 2);
+            } else {
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Frames on their way from the decode thread to the encoder: references, four at most, no lock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::sync::{Parker, Unparker};
+use vas_media::Frame;
+
+/// How many frames may wait: a decoder gives out some at once where pictures were reordered. More would only
+/// be older: an encoder that is too slow stays so.
+const WAITING: usize = 4;
+/// Decoded pictures that an encoder holds at a time: those that wait, and the one that it works on.
+pub const HELD_PICTURES: u32 = WAITING as u32 + 1;
+
+/// The queue. Full is full: a new frame finds no place, rather than pushing out one that waits, because
+/// letting go of a frame may cost the decode thread a call into a GPU's driver.
+#[derive(Debug)]
+pub(super) struct Frames {
+    waiting: ArrayQueue<Numbered>,
+    /// Handles without a picture, for the next.
+    spare: ArrayQueue<Frame>,
+    closed: AtomicBool,
+    unparker: Unparker,
+}
+
+/// A frame, and which stream of the camera's it is of.
+#[derive(Debug)]
+pub(super) struct Numbered {
+    pub(super) frame: Frame,
+    pub(super) stream: u64,
+}
+
+impl Frames {
+    pub(super) fn new(parker: &Parker) -> Self {
+        let frames = Self {
+            waiting: ArrayQueue::new(WAITING),
+            spare: ArrayQueue::new(WAITING + 1),
+            closed: AtomicBool::new(false),
+            unparker: parker.unparker().clone(),
+        };
+        // One is in the encoder's hands.
+        for _ in 0..=WAITING {
+            let _ = frames.spare.push(Frame::new());
+        }
+        frames
+    }
+
+    /// Adds a reference to `frame`; `false` when it found no place.
+    pub(super) fn share(&self, frame: &Frame, stream: u64) -> bool {
+        if self.waiting.is_full() {
+            return false;
+        }
+        let Some(mut shared) = self.spare.pop() else { return false };
+        if shared.ref_from(frame).is_err() {
+            let _ = self.spare.push(shared);
+            return false;
+        }
+        let pushed = self.waiting.push(Numbered { frame: shared, stream });
+        self.unparker.unpark();
+        pushed.is_ok()
+    }
+
+    /// The next frame, waiting for it; `None` once closed.
+    pub(super) fn next(&self, parker: &Parker) -> Option<Numbered> {
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return None;
+            }
+            if let Some(next) = self.waiting.pop() {
+                return Some(next);
+            }
+            parker.park();
+        }
+    }
+
+    /// Gives a handle back. Its picture is let go of here, on the encoder's thread.
+    pub(super) fn done(&self, mut frame: Frame) {
+        frame.clear();
+        let _ = self.spare.push(frame);
+    }
+
+    pub(super) fn close(&self) {
+        // Partner: the load in `next`.
+        self.closed.store(true, Ordering::Release);
+        self.unparker.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_takes_no_more_and_goes_on_when_it_has_place() {
+        let parker = Parker::new();
+        let frames = Frames::new(&parker);
+        let frame = Frame::new();
+        for number in 0..WAITING as u64 {
+            assert!(frames.share(&frame, number));
+        }
+        assert!(!frames.share(&frame, 9));
+        let first = frames.next(&parker).unwrap();
+        assert_eq!(first.stream, 0);
+        assert!(frames.share(&frame, 7), "while the encoder works on one");
+        assert!(!frames.share(&frame, 8));
+        frames.done(first.frame);
+        assert_eq!(frames.next(&parker).unwrap().stream, 1);
+        frames.close();
+        assert!(frames.next(&parker).is_none(), "closed is closed, whatever waits");
+    }
+}

@@ -1,0 +1,32 @@
+//! The producer: a camera's video as RTP to a MediaSoup PlainTransport.
+//!
+//! What is sent, and when, is decided in `vas-rtp`. Here are its sockets, its threads and its queues:
+//!
+//! - `copy`: one thread, a branch of the camera's input; packets go out as they came.
+//! - `h264`: a taker at the decode boundary puts references to frames into a queue of four; a thread encodes
+//!   them, another one sends. Neither ever holds up the decode thread: what finds no place is left out.
+//!
+//! Nothing here depends on whether frames are exported (contract V3).
+
+#![forbid(unsafe_code)]
+
+mod copy;
+mod encoding;
+mod endpoint;
+mod frames;
+pub mod parameters;
+mod peers;
+mod sending;
+mod sockets;
+mod stats;
+mod stream_state;
+
+pub use copy::Copy;
+pub use encoding::Encode;
+pub use endpoint::RtpEndpoint;
+pub use frames::HELD_PICTURES;
+pub use parameters::identity;
+pub use stats::ProducerStats;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! The thread that sends: it waits for pictures, for the moment when a packet is due, and for RTCP, all at
+//! once.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use vas_frame::CameraId;
+use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
+use vas_rtp::{AccessUnit, Continuity, Framing, NalCodec, Now, Poll, Refusal, Sender};
+
+use super::endpoint::RtpEndpoint;
+use super::parameters::identity;
+use super::peers::{Peers, Told};
+use super::sockets::{Heard, NotSent, RtpSockets};
+use super::stats::{Counted, ProducerStats};
+use super::stream_state::StreamState;
+use vas_config::Producer;
+use vas_pipeline::{Item, PacketQueue, Taken, Wakeup};
+use vas_status::{NotProduced, ProducerState};
+
+/// The largest datagram of RTCP that is read; what is longer is cut and then refused.
+const MAX_RTCP: usize = 2048;
+/// Most datagrams that are read at once: who floods us must not keep us from sending.
+const MAX_HEARD: usize = 32;
+/// How long no picture may come before that is said.
+const QUIET_NS: u64 = 2_000_000_000;
+/// How long after the last word that nobody is there packets that leave are believed to arrive. Such words answer
+/// some packets only: the kernel limits their rate.
+const GONE_NS: u64 = 3_000_000_000;
+
+/// What the queue says at the beginning of a stream.
+pub(super) trait Beginning {
+    /// Parameter sets beside the stream.
+    fn configuration(&self) -> &[u8];
+    /// Why it can't be sent at all.
+    fn refusal(&self) -> Option<String>;
+}
+
+impl Beginning for StreamInfo {
+    fn configuration(&self) -> &[u8] {
+        self.parameters.configuration()
+    }
+
+    fn refusal(&self) -> Option<String> {
+        (self.codec != Codec::H264).then(|| {
+            format!(
+                "the camera sends {}, which WebRTC does not take; encode it anew with `video = \"h264\"`",
+                self.codec.name()
+            )
+        })
+    }
+}
+
+/// A viewer lost its picture and asks for a key frame; the encoder takes the request.
+#[derive(Debug, Default)]
+pub(super) struct KeyWanted(AtomicBool);
+
+impl KeyWanted {
+    pub(super) fn want(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// All that the thread needs.
+pub(super) struct Sending<S> {
+    sender: Sender<Packet>,
+    queue: Arc<PacketQueue<Packet, S>>,
+    sockets: Arc<RtpSockets>,
+    /// Where the config has names.
+    peers: Option<Peers>,
+    /// Why it is not known where to send to, as it was logged last.
+    no_peer: String,
+    stream_state: Arc<StreamState>,
+    stats: Arc<ProducerStats>,
+    wakeup: Arc<Wakeup>,
+    keys: Option<Arc<KeyWanted>>,
+    framing: Framing,
+    /// Why the stream can't be sent.
+    refused: Option<String>,
+    state: ProducerState,
+    last_picture_ns: u64,
+    /// When it was last said that nobody is there.
+    refused_ns: u64,
+}
+
+impl<S: Beginning> Sending<S> {
+    pub(super) fn new(
+        camera: &CameraId,
+        producer: &Producer,
+        endpoint: RtpEndpoint,
+        queue: Arc<PacketQueue<Packet, S>>,
+        stats: Arc<ProducerStats>,
+        wakeup: Arc<Wakeup>,
+        keys: Option<Arc<KeyWanted>>,
+    ) -> Self {
+        let RtpEndpoint { sockets, stream_state } = endpoint;
+        let peers = Peers::of(producer, sockets.peer(), &wakeup);
+        if peers.is_some() && sockets.peer().is_none() {
+            stats.set_state(ProducerState::Waiting, format!("looking {} up", producer.rtp));
+        }
+        // It was written before it came here.
+        let from = stream_state.load().unwrap_or_else(|error| {
+            tracing::error!("can't read where the stream stands, so viewers see a jump: {error}");
+            Continuity::beginning(0, 0)
+        });
+        let sender = Sender::new(identity(camera, producer), from);
+        Self {
+            sender,
+            queue,
+            sockets,
+            peers,
+            no_peer: String::new(),
+            stream_state,
+            stats,
+            wakeup,
+            keys,
+            framing: Framing::AnnexB,
+            refused: None,
+            state: ProducerState::Waiting,
+            last_picture_ns: 0,
+            refused_ns: 0,
+        }
+    }
+
+    /// Sends until the queue is closed.
+    pub(super) fn run(mut self) {
+        self.stats.set_from(self.sockets.local());
+        self.queue.wakes(&self.wakeup);
+        loop {
+            self.wakeup.clear();
+            self.find_peer();
+            self.hear();
+            let Some(until_ns) = self.send() else { return };
+            let peers_ns = self.peers.as_ref().and_then(Peers::next_ns);
+            self.wait(until_ns.into_iter().chain(peers_ns).min());
+        }
+    }
+
+    /// Goes on with looking up where to send to, and sends there once it is known.
+    fn find_peer(&mut self) {
+        let Some(peers) = &mut self.peers else { return };
+        let now_ns = monotonic_ns();
+        let mut told = peers.advance(now_ns, self.state == ProducerState::PeerGone);
+        if let Told::Found(peer) = told {
+            told = match self.sockets.connect(peer) {
+                Ok(()) => {
+                    tracing::info!("the transport's address is {}", peer.0);
+                    self.stats.set_from(self.sockets.local());
+                    self.no_peer.clear();
+                    if self.state != ProducerState::Refused {
+                        self.set_state(ProducerState::Waiting, "");
+                    }
+                    Told::Nothing
+                }
+                Err(error) => peers.not_reached(format!("no way to {}: {error}", peer.0), now_ns),
+            };
+        }
+        if let Told::Failed(words) = told {
+            let words = format!("{words}; trying again");
+            if words != self.no_peer {
+                tracing::warn!("{words}");
+                self.no_peer.clone_from(&words);
+            }
+            if self.state != ProducerState::Refused {
+                self.set_state(ProducerState::PeerGone, words);
+            }
+        }
+    }
+
+    /// Sends what is due; when there will be more, or `None` when the queue is closed.
+    fn send(&mut self) -> Option<Option<u64>> {
+        loop {
+            if self.sender.is_idle() && !self.next_picture() {
+                return None;
+            }
+            let now = now();
+            match self.sender.poll(now) {
+                Poll::Rtp(packet, continuity) => {
+                    // Memory that is there can be written; if not, a successor would repeat numbers.
+                    if let Err(error) = self.stream_state.store(continuity) {
+                        tracing::debug!("can't keep where the stream stands: {error}");
+                    }
+                    let sent = self.sockets.send_rtp(packet);
+                    self.stats.count(Counted::Packets, 1);
+                    self.stats.count(Counted::Bytes, packet.len() as u64);
+                    self.note(sent);
+                }
+                Poll::Rtcp(report) => {
+                    // What is wrong with the way out the media tell.
+                    let _ = self.sockets.send_rtcp(report);
+                }
+                Poll::Wait(until_ns) => {
+                    if !self.sender.is_idle() {
+                        return Some(until_ns);
+                    }
+                    let quiet_ns = self.last_picture_ns + QUIET_NS;
+                    if self.state == ProducerState::Sending && now.monotonic_ns >= quiet_ns {
+                        self.set_state(ProducerState::Waiting, "no picture comes from the camera");
+                    }
+                    let quiet_ns = (self.state == ProducerState::Sending).then_some(quiet_ns);
+                    return Some(until_ns.into_iter().chain(quiet_ns).min());
+                }
+            }
+        }
+    }
+
+    /// Begins the next picture that can be sent, if there is one; `false` when the queue is closed.
+    fn next_picture(&mut self) -> bool {
+        loop {
+            match self.queue.try_pop() {
+                Taken::Closed => return false,
+                Taken::Nothing => return true,
+                Taken::Item(Item::End) => {}
+                Taken::Item(Item::Stream(stream)) => self.begin(stream.as_ref()),
+                Taken::Item(Item::Packet(packet)) => {
+                    if self.picture(packet) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, stream: &S) {
+        self.sender.begin_stream();
+        let configuration = stream.configuration();
+        self.framing = Framing::of(NalCodec::H264, configuration);
+        if !configuration.is_empty()
+            && let Err(refusal) = self.sender.learn(configuration)
+        {
+            tracing::debug!("the stream's configuration is of no use: {refusal}");
+        }
+        self.refused = stream.refusal();
+        if let Some(reason) = self.refused.clone() {
+            self.refuse(reason);
+        }
+    }
+
+    /// Whether the picture is being sent now.
+    fn picture(&mut self, packet: Packet) -> bool {
+        if self.refused.is_some() {
+            self.stats.lose(NotProduced::Refused, 1);
+            return false;
+        }
+        let is_key = packet.is_key();
+        let picture = AccessUnit {
+            framing: self.framing,
+            is_key,
+            pts_ns: packet.pts_ns(),
+            arrival_ns: packet.arrival_ns(),
+            data: packet,
+        };
+        match self.sender.push(picture) {
+            Ok(()) => {
+                self.last_picture_ns = monotonic_ns();
+                self.stats.count(Counted::Pictures, 1);
+                if is_key {
+                    self.stats.count(Counted::KeyFrames, 1);
+                    self.stats.set_profile(self.sender.parameters().profile_level_id());
+                }
+                true
+            }
+            Err(Refusal::BeforeKey) => {
+                self.stats.lose(NotProduced::BeforeKey, 1);
+                false
+            }
+            Err(refusal) => {
+                self.stats.lose(NotProduced::Refused, 1);
+                self.refuse(refusal.to_string());
+                if refusal == Refusal::BFrames {
+                    self.refused = Some(refusal.to_string());
+                }
+                false
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: String) {
+        if self.state != ProducerState::Refused {
+            tracing::warn!("the producer sends nothing: {reason}");
+        }
+        self.set_state(ProducerState::Refused, reason);
+    }
+
+    fn set_state(&mut self, state: ProducerState, reason: impl Into<String>) {
+        self.state = state;
+        self.stats.set_state(state, reason);
+    }
+
+    /// Takes note of how a packet left.
+    fn note(&mut self, sent: Result<(), NotSent>) {
+        match sent {
+            Ok(()) if self.state == ProducerState::Sending => {}
+            Ok(()) if self.is_gone() => {}
+            Ok(()) => {
+                tracing::info!("sending to the transport");
+                self.set_state(ProducerState::Sending, "");
+            }
+            Err(NotSent::Full) => self.stats.lose(NotProduced::SocketFull, 1),
+            // Which was told by whoever looks it up.
+            Err(NotSent::NoPeer) => self.stats.lose(NotProduced::NotSent, 1),
+            Err(NotSent::PeerGone) => {
+                self.stats.lose(NotProduced::PeerGone, 1);
+                self.refused_ns = monotonic_ns();
+                if self.state != ProducerState::PeerGone {
+                    tracing::warn!("nobody is at the transport's address (ICMP)");
+                    self.set_state(
+                        ProducerState::PeerGone,
+                        "nobody is at the transport's address (ICMP)",
+                    );
+                }
+            }
+            Err(NotSent::Failed(error)) => {
+                self.stats.lose(NotProduced::NotSent, 1);
+                if self.state != ProducerState::PeerGone {
+                    tracing::warn!("can't send to the transport: {error}");
+                    self.set_state(
+                        ProducerState::PeerGone,
+                        format!("can't send to the transport: {error}"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Whether nobody was there a moment ago.
+    fn is_gone(&self) -> bool {
+        self.state == ProducerState::PeerGone
+            && monotonic_ns() < self.refused_ns.saturating_add(GONE_NS)
+    }
+
+    /// Reads what the transport sends back.
+    fn hear(&mut self) {
+        let mut buffer = [0; MAX_RTCP];
+        for _ in 0..MAX_HEARD {
+            let datagram = match self.sockets.receive(&mut buffer) {
+                Heard::Datagram(datagram) => datagram,
+                Heard::Refused => {
+                    self.note(Err(NotSent::PeerGone));
+                    continue;
+                }
+                Heard::Nothing => return,
+            };
+            let feedback = self.sender.receive(datagram);
+            self.stats.count(Counted::Pli, feedback.pli.into());
+            self.stats.count(Counted::Fir, feedback.fir.into());
+            if let Some(reception) = feedback.reception {
+                self.stats.set_reception(reception);
+            }
+            if let (true, Some(keys)) = (feedback.wants_key_frame(), &self.keys) {
+                keys.want();
+            }
+        }
+    }
+
+    /// Sleeps until `until_ns`, a picture or RTCP comes. While a picture is being sent the next one is no
+    /// reason to wake.
+    fn wait(&self, until_ns: Option<u64>) {
+        let (rtp, rtcp) = self.sockets.descriptors();
+        let queue = self.sender.is_idle().then(|| self.wakeup.as_fd());
+        // A place that has nothing to wait for waits for RTP once more.
+        let watched = [rtp, rtcp.unwrap_or(rtp), queue.unwrap_or(rtp)];
+        let mut fds = watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let timeout = until_ns.map(|until_ns| {
+            let ns = until_ns.saturating_sub(monotonic_ns());
+            Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
+        });
+        // Interrupted or not: what there is to do is looked at again.
+        let _ = poll(&mut fds, timeout.as_ref());
+    }
+}
+
+fn now() -> Now {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { monotonic_ns: monotonic_ns(), unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(0) }
+}

@@ -1,0 +1,348 @@
+//! The sockets of a producer: bound once, connected to the transport, never waited for.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
+
+use super::peers::Peer;
+use vas_config::{Destination, Producer};
+
+/// Where a producer's packets go out. Connected, so that the kernel lets in what comes from the transport
+/// and nothing else, and tells when nobody is there (ICMP).
+#[derive(Debug)]
+pub(crate) struct RtpSockets {
+    rtp: UdpSocket,
+    /// `None`: RTCP goes over the first.
+    rtcp: Option<UdpSocket>,
+    /// Whether it is known where to send to.
+    connected: AtomicBool,
+}
+
+/// What the transport sent back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard<'a> {
+    Datagram(&'a [u8]),
+    /// Nobody is there for what was sent over RTP before. Who is told so is not told again by the next sending.
+    Refused,
+    Nothing,
+}
+
+/// Why a datagram did not leave.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    /// The socket's buffer is full.
+    Full,
+    /// It is not known yet where to.
+    NoPeer,
+    /// Nobody is at the other end.
+    PeerGone,
+    Failed(io::Error),
+}
+
+impl RtpSockets {
+    /// Binds to ports that the system chooses. What has a name is connected once that was looked up, and what
+    /// can't be reached yet (a host that has no network while it boots) once it can.
+    ///
+    /// # Errors
+    /// When the system gives no socket.
+    pub(crate) fn bind(producer: &Producer) -> io::Result<Self> {
+        let (rtp, rtcp) = (&producer.rtp, producer.rtcp.as_ref());
+        let addresses = match (rtp, rtcp) {
+            (Destination::Address(rtp), None) => Some((*rtp, None)),
+            (Destination::Address(rtp), Some(Destination::Address(rtcp))) => {
+                Some((*rtp, Some(*rtcp)))
+            }
+            _ => None,
+        };
+        if let Some((rtp, rtcp)) = addresses {
+            let bind = |peer: SocketAddr| {
+                let socket = match peer {
+                    SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+                    SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+                }?;
+                socket.set_nonblocking(true)?;
+                Ok::<_, io::Error>(socket)
+            };
+            let sockets = Self {
+                rtp: bind(rtp)?,
+                rtcp: rtcp.map(bind).transpose()?,
+                connected: AtomicBool::new(false),
+            };
+            // Who sends tries again, and says why.
+            let _ = sockets.connect((rtp, rtcp));
+            return Ok(sockets);
+        }
+        let (rtp, rtcp) = (bind_for_any()?, rtcp.map(|_| bind_for_any()).transpose()?);
+        Ok(Self { rtp, rtcp, connected: AtomicBool::new(false) })
+    }
+
+    /// Sockets that another process has bound, and connected if it could.
+    pub(super) fn of(rtp: OwnedFd, rtcp: Option<OwnedFd>) -> Self {
+        let rtp = UdpSocket::from(rtp);
+        let is_open = |error: &io::Error| error.kind() == ErrorKind::NotConnected;
+        let connected = AtomicBool::new(!rtp.peer_addr().is_err_and(|error| is_open(&error)));
+        Self { rtp, rtcp: rtcp.map(Into::into), connected }
+    }
+
+    /// Sends to this peer from here on, and hears nobody else. For all processes that have the sockets.
+    ///
+    /// # Errors
+    /// When there is no way to it.
+    pub(super) fn connect(&self, (rtp, rtcp): Peer) -> io::Result<()> {
+        let connect = |socket: &UdpSocket, peer: SocketAddr| {
+            let peer = match (socket.local_addr()?, peer) {
+                (SocketAddr::V6(_), SocketAddr::V4(peer)) => {
+                    SocketAddr::from((peer.ip().to_ipv6_mapped(), peer.port()))
+                }
+                (_, peer) => peer,
+            };
+            socket.connect(peer)
+        };
+        connect(&self.rtp, rtp)?;
+        if let Some((socket, peer)) = self.rtcp.as_ref().zip(rtcp) {
+            connect(socket, peer)?;
+        }
+        // What strangers sent before is of nobody.
+        while [Some(&self.rtp), self.rtcp.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|socket| socket.recv(&mut []).is_ok())
+        {}
+        self.connected.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whom packets are sent to; `None` before its name was looked up.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.rtp.peer_addr().ok().map(canonical)
+    }
+
+    /// Second descriptors of the sockets.
+    pub(super) fn share(&self) -> io::Result<Vec<OwnedFd>> {
+        let sockets = [Some(&self.rtp), self.rtcp.as_ref()];
+        sockets.into_iter().flatten().map(|socket| Ok(socket.try_clone()?.into())).collect()
+    }
+
+    /// The address that packets come from, as a transport without comedia must be told.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.peer().and_then(|_| self.rtp.local_addr().ok()).map(canonical)
+    }
+
+    pub(crate) fn send_rtp(&self, packet: &[u8]) -> Result<(), NotSent> {
+        if !self.connected.load(Ordering::Relaxed) {
+            return Err(NotSent::NoPeer);
+        }
+        send(&self.rtp, packet)
+    }
+
+    pub(crate) fn send_rtcp(&self, packet: &[u8]) -> Result<(), NotSent> {
+        if !self.connected.load(Ordering::Relaxed) {
+            return Err(NotSent::NoPeer);
+        }
+        send(self.rtcp.as_ref().unwrap_or(&self.rtp), packet)
+    }
+
+    /// The next thing that came.
+    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Heard<'a> {
+        let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
+        let length = match (self.rtp.recv(buffer), &self.rtcp) {
+            (Ok(length), _) => length,
+            (Err(error), _) if refused(&error) => return Heard::Refused,
+            (Err(_), None) => return Heard::Nothing,
+            // What is wrong with RTCP's way out the media tell.
+            (Err(_), Some(rtcp)) => match rtcp.recv(buffer) {
+                Ok(length) => length,
+                Err(error) if refused(&error) => match rtcp.recv(buffer) {
+                    Ok(length) => length,
+                    Err(_) => return Heard::Nothing,
+                },
+                Err(_) => return Heard::Nothing,
+            },
+        };
+        match self.connected.load(Ordering::Relaxed) {
+            true => Heard::Datagram(&buffer[..length]),
+            // Of a stranger.
+            false => Heard::Datagram(&[]),
+        }
+    }
+
+    /// What becomes readable when something comes.
+    pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.rtp.as_fd(), self.rtcp.as_ref().map(AsFd::as_fd))
+    }
+}
+
+/// A socket for a peer of either family: IPv4 in IPv6 where the system has that.
+fn bind_for_any() -> io::Result<UdpSocket> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let both = || {
+        let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None)?;
+        sockopt::set_ipv6_v6only(&socket, false)?;
+        rustix::net::bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))?;
+        Ok::<_, rustix::io::Errno>(UdpSocket::from(socket))
+    };
+    both().or_else(|_| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    })
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn send(socket: &UdpSocket, packet: &[u8]) -> Result<(), NotSent> {
+    let mut refused = false;
+    loop {
+        return match socket.send(packet) {
+            // The refusal of an earlier packet: this one was not sent, and the socket is clear again.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && !refused => {
+                refused = true;
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(_) if refused => Err(NotSent::PeerGone),
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::WouldBlock => NotSent::Full,
+                ErrorKind::ConnectionRefused => NotSent::PeerGone,
+                // ENOBUFS: the interface's queue is full.
+                _ if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) => {
+                    NotSent::Full
+                }
+                _ => NotSent::Failed(error),
+            }),
+        };
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, poll};
+    use std::time::Duration;
+    use vas_config::Video;
+
+    pub(crate) fn producer(rtp: Destination, rtcp: Option<SocketAddr>) -> Producer {
+        Producer {
+            rtp,
+            rtcp: rtcp.map(Destination::Address),
+            ssrc: 7,
+            payload_type: 96,
+            video: Video::Copy,
+            max_width: None,
+            max_height: None,
+            bitrate_kbit: None,
+            key_interval: Duration::from_secs(2),
+        }
+    }
+
+    fn until_readable(fd: BorrowedFd<'_>) {
+        poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], None).unwrap();
+    }
+
+    fn peer() -> (UdpSocket, SocketAddr) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    #[test]
+    fn two_ports_are_two_sockets() {
+        let (rtp, rtcp) = (peer(), peer());
+        let sockets =
+            RtpSockets::bind(&producer(Destination::Address(rtp.1), Some(rtcp.1))).unwrap();
+        sockets.send_rtp(b"media").unwrap();
+        sockets.send_rtcp(b"report").unwrap();
+        let mut buffer = [0; 100];
+        let (length, from) = rtcp.0.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"report");
+        rtcp.0.send_to(b"feedback", from).unwrap();
+        until_readable(sockets.descriptors().1.unwrap());
+        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
+        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+    }
+
+    #[test]
+    fn who_has_a_name_is_sent_to_once_its_address_is_known_and_until_another_is() {
+        let name = Destination::Name { host: "sfu".into(), port: 1 };
+        let sockets = RtpSockets::bind(&producer(name, None)).unwrap();
+        assert!(matches!(sockets.send_rtp(b"1"), Err(NotSent::NoPeer)));
+        assert_eq!((sockets.peer(), sockets.local()), (None, None));
+        let mut buffer = [0; 100];
+        let (one, two) = (peer(), peer());
+        // A stranger, who is not heard, then or later.
+        let port = sockets.rtp.local_addr().unwrap().port();
+        two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        until_readable(sockets.descriptors().0);
+        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(&[]));
+        two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        until_readable(sockets.descriptors().0);
+        for (socket, address) in [&one, &two] {
+            sockets.connect((*address, None)).unwrap();
+            assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+            assert_eq!(sockets.peer(), Some(*address));
+            sockets.send_rtp(b"media").unwrap();
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], Some(from)), (&b"media"[..], sockets.local()));
+            socket.send_to(b"feedback", from).unwrap();
+            until_readable(sockets.descriptors().0);
+            assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
+        }
+        // Whoever is given the sockets goes on.
+        let mut files = sockets.share().unwrap().into_iter();
+        let other = RtpSockets::of(files.next().unwrap(), files.next());
+        assert_eq!(other.peer(), Some(two.1));
+        other.send_rtp(b"more").unwrap();
+    }
+
+    #[test]
+    fn who_can_not_be_reached_yet_is_connected_to_later() {
+        // Not without SO_BROADCAST.
+        let nowhere = Destination::Address("255.255.255.255:5000".parse().unwrap());
+        let sockets = RtpSockets::bind(&producer(nowhere, None)).unwrap();
+        assert!(matches!(sockets.send_rtp(b"1"), Err(NotSent::NoPeer)));
+        assert_eq!(sockets.peer(), None);
+        let (socket, address) = peer();
+        sockets.connect((address, None)).unwrap();
+        sockets.send_rtp(b"2").unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(socket.recv(&mut buffer).unwrap(), 1);
+    }
+
+    #[test]
+    fn strangers_are_not_heard() {
+        let (known, stranger) = (peer(), peer());
+        let sockets = RtpSockets::bind(&producer(Destination::Address(known.1), None)).unwrap();
+        let port = sockets.local().unwrap().port();
+        stranger.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut buffer = [0; 100];
+        until_readable(sockets.descriptors().0);
+        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"pli of the peer"));
+        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_told_and_may_come_back() {
+        let (socket, address) = peer();
+        let sockets = RtpSockets::bind(&producer(Destination::Address(address), None)).unwrap();
+        drop(socket);
+        sockets.send_rtp(b"1").unwrap();
+        // Over loopback the refusal is there when the call returns.
+        assert!(matches!(sockets.send_rtp(b"2"), Err(NotSent::PeerGone)));
+        // Whoever asks first is told, and the other is not.
+        assert_eq!(sockets.receive(&mut [0; 9]), Heard::Refused);
+        sockets.send_rtp(b"2").unwrap();
+        let back = UdpSocket::bind(address).unwrap();
+        let _ = sockets.send_rtp(b"3");
+        sockets.send_rtp(b"4").unwrap();
+        let mut buffer = [0; 10];
+        let length = back.recv(&mut buffer).unwrap();
+        assert!(length == 1);
+    }
+}

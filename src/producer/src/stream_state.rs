@@ -1,0 +1,53 @@
+//! Where a stream stands, for whoever goes on with it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::fs::MemfdFlags;
+use rustix::rand::{GetRandomFlags, getrandom};
+use vas_rtp::Continuity;
+
+/// Keeps a stream's [`Continuity`] in memory that outlives the process that writes it: a file without a name,
+/// of which the supervisor holds a second descriptor.
+#[derive(Debug)]
+pub(crate) struct StreamState(File);
+
+impl StreamState {
+    /// A stream that begins at random numbers (RFC 3550, 5.1).
+    ///
+    /// # Errors
+    /// When the system has none, or no memory.
+    pub(crate) fn beginning() -> io::Result<Self> {
+        let mut random = [0; 6];
+        getrandom(&mut random, GetRandomFlags::empty())?;
+        let [a, b, c, d, e, f] = random;
+        let (sequence, offset) = (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
+        let file = rustix::fs::memfd_create("vas-stream", MemfdFlags::CLOEXEC)?;
+        let stream_state = Self(file.into());
+        stream_state.store(Continuity::beginning(sequence, offset))?;
+        Ok(stream_state)
+    }
+
+    /// A page that another process has made.
+    pub(crate) fn of(file: OwnedFd) -> Self {
+        Self(file.into())
+    }
+
+    /// A second descriptor of it.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        Ok(self.0.try_clone()?.into())
+    }
+
+    pub(crate) fn load(&self) -> io::Result<Continuity> {
+        let mut bytes = [0; Continuity::BYTES];
+        self.0.read_exact_at(&mut bytes, 0)?;
+        Ok(Continuity::from_bytes(bytes))
+    }
+
+    /// One write of a few bytes to memory: whole or not at all, should the process be killed in it.
+    pub(crate) fn store(&self, continuity: Continuity) -> io::Result<()> {
+        self.0.write_all_at(&continuity.to_bytes(), 0)
+    }
+}

@@ -1,0 +1,71 @@
+//! The ages of the last minute, out of counts that only rise.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::ages::{AgeCounts, Ages};
+use crate::report::AgeReport;
+
+/// How far back is looked.
+const SPAN: Duration = Duration::from_secs(60);
+/// How often the counts are kept to look back to: what is "the last minute" is 45 to 60 s.
+const STEP: Duration = Duration::from_secs(15);
+
+/// Counts of before, the oldest first.
+#[derive(Debug, Default)]
+pub struct AgeWindow(VecDeque<(Instant, AgeCounts)>);
+
+impl AgeWindow {
+    /// What `ages` say at `now`.
+    pub fn report(&mut self, ages: &Ages, now: Instant) -> AgeReport {
+        let counts = ages.counts();
+        let recent = self.recent(&counts, now);
+        AgeReport {
+            p50_ms: recent.quantile_ms(500),
+            p99_ms: recent.quantile_ms(990),
+            sum_s: ages.sum_ns() as f64 / 1e9,
+            buckets: counts.cumulative(),
+        }
+    }
+
+    fn recent(&mut self, counts: &AgeCounts, now: Instant) -> AgeCounts {
+        while self.0.front().is_some_and(|(at, _)| now - *at > SPAN) {
+            self.0.pop_front();
+        }
+        let recent = match self.0.front() {
+            Some((_, before)) => counts.since(before),
+            None => counts.clone(),
+        };
+        if self.0.back().is_none_or(|(at, _)| now - *at >= STEP) {
+            self.0.push_back((now, counts.clone()));
+        }
+        recent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_older_than_a_minute_is_forgotten() {
+        let (ages, mut window) = (Ages::default(), AgeWindow::default());
+        let start = Instant::now();
+        let mut p50 = |age_ms: u64, second: u64| {
+            if age_ms > 0 {
+                ages.record(age_ms * 1_000_000);
+            }
+            window.report(&ages, start + Duration::from_secs(second)).p50_ms
+        };
+        assert_eq!(p50(0, 0), None);
+        assert_eq!(p50(512, 1), Some(512.0));
+        assert_eq!(p50(0, 59), Some(512.0));
+        assert_eq!(p50(32, 62), Some(32.0), "alone");
+        for second in 63..200 {
+            p50(0, second);
+        }
+        assert_eq!(p50(0, 200), None, "nothing was published for long");
+        assert!(window.0.len() <= 5, "{}", window.0.len());
+        assert_eq!(window.report(&ages, start + SPAN * 4).buckets.last(), Some(&2));
+    }
+}

@@ -1,0 +1,83 @@
+//! The files in `run_dir`, replaced as a whole and removed at the end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::process::ProcessId;
+use super::prometheus;
+use super::report::{Service, ServiceStatus, ShardHealth, ShardReport};
+
+/// Names of the files in `run_dir`.
+pub(crate) const STATUS: &str = "status.json";
+const PROMETHEUS: &str = "vas.prom";
+
+/// The files; removed when this is dropped.
+#[derive(Debug)]
+pub struct StatusFiles {
+    json: PathBuf,
+    prometheus: PathBuf,
+    service: Service,
+    started: Instant,
+    /// What writing last failed for, so that it is told once.
+    failing: Option<io::ErrorKind>,
+}
+
+impl StatusFiles {
+    /// Prepares `run_dir`; `frame_export` says whether `AI_FRAME_EXPORT_ENABLED` is true.
+    ///
+    /// # Errors
+    /// When it can't be made or written to.
+    pub fn create(run_dir: &Path, frame_export: bool) -> io::Result<Self> {
+        std::fs::create_dir_all(run_dir)?;
+        let service = Service {
+            version: env!("CARGO_PKG_VERSION").into(),
+            process: ProcessId::own(),
+            frame_export,
+        };
+        let (json, prometheus) = (run_dir.join(STATUS), run_dir.join(PROMETHEUS));
+        let files = Self { json, prometheus, service, started: Instant::now(), failing: None };
+        files.replace(Vec::new())?;
+        Ok(files)
+    }
+
+    /// Writes the status. A failure is told and does not stop the service.
+    pub fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>) {
+        match self.replace(shards) {
+            Ok(()) => self.failing = None,
+            Err(error) if self.failing == Some(error.kind()) => {}
+            Err(error) => {
+                let dir = self.json.parent().unwrap_or(&self.json);
+                tracing::error!("can't write the status in {}: {error}", dir.display());
+                self.failing = Some(error.kind());
+            }
+        }
+    }
+
+    fn replace(&self, shards: Vec<(ShardHealth, ShardReport)>) -> io::Result<()> {
+        let uptime_s = self.started.elapsed().as_secs();
+        let status = ServiceStatus::merge(self.service.clone(), uptime_s, shards);
+        replace(&self.json, &(serde_json::to_string_pretty(&status)? + "\n"))?;
+        replace(&self.prometheus, &prometheus::render(&status))
+    }
+}
+
+/// Whoever opens the file finds it whole, as it was or as it is.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Not `.prom` at the end: node_exporter reads every file of that name.
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    std::fs::write(&temporary, text)?;
+    std::fs::rename(&temporary, path)
+}
+
+impl Drop for StatusFiles {
+    fn drop(&mut self) {
+        // A status without a service would be a lie.
+        for path in [&self.json, &self.prometheus] {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::warn!("can't remove {}: {error}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! `vas.prom`: the status in Prometheus's text format, for the textfile collector of node_exporter.
+//!
+//! Names and units follow Prometheus's conventions: seconds, bytes, `_total` for what only rises. Reasons
+//! are for people and not labels: each new wording would be a new series.
+
+mod text;
+
+use std::iter;
+
+use super::report::{
+    AgeReport, CameraReport, ExportReport, InputReport, ProducerReport, RecorderReport,
+    ServiceStatus, ShardStatus,
+};
+use super::state::{ExportState, InputState, ProducerState, RecorderState, ShardState};
+use crate::ages::AgeCounts;
+use crate::drops::DropReason;
+use text::{Kind, Text};
+
+/// The whole file.
+pub(crate) fn render(status: &ServiceStatus) -> String {
+    let mut text = Text::default();
+    service(&mut text, status);
+    shards(&mut text, &status.shards);
+    inputs(&mut text, &status.cameras);
+    frames(&mut text, &status.cameras);
+    exports(&mut text, &status.cameras);
+    recorders(&mut text, &status.cameras);
+    producers(&mut text, &status.cameras);
+    text.into_string()
+}
+
+fn service(text: &mut Text, status: &ServiceStatus) {
+    let service = &status.service;
+    let version = [("version", service.version.as_str())];
+    text.family("vas_build_info", Kind::Gauge, "The running version; always 1.", [(version, 1)]);
+    text.family(
+        "vas_uptime_seconds",
+        Kind::Gauge,
+        "Time since the service started.",
+        [([], status.uptime_s)],
+    );
+    text.family(
+        "vas_frame_export_enabled",
+        Kind::Gauge,
+        "Whether AI_FRAME_EXPORT_ENABLED is true.",
+        [([], u8::from(service.frame_export))],
+    );
+}
+
+fn shards(text: &mut Text, shards: &[ShardStatus]) {
+    let mut each = |name, kind, help, value: &dyn Fn(&ShardStatus) -> Option<u64>| {
+        let samples = shards.iter().filter_map(|shard| Some((shard.shard, value(shard)?)));
+        let samples: Vec<_> = samples.map(|(shard, value)| (shard.to_string(), value)).collect();
+        let samples = samples.iter().map(|(shard, value)| ([("shard", shard.as_str())], value));
+        text.family(name, kind, help, samples);
+    };
+    each("vas_shard_up", Kind::Gauge, "Whether the process with these cameras runs.", &|shard| {
+        Some(u64::from(shard.health.state == ShardState::Running))
+    });
+    each(
+        "vas_shard_restarts_total",
+        Kind::Counter,
+        "Times that the process was started again.",
+        &|shard| Some(shard.health.restarts),
+    );
+    each("vas_shard_cameras", Kind::Gauge, "Cameras of the process.", &|shard| {
+        Some(shard.cameras as u64)
+    });
+    each(
+        "vas_shard_rss_anon_bytes",
+        Kind::Gauge,
+        "Memory of the process's own in RAM (RssAnon).",
+        &|shard| shard.memory.rss_anon_bytes,
+    );
+    each(
+        "vas_shard_frame_path_panics_total",
+        Kind::Counter,
+        "Panics in threads of the frame path that it got over.",
+        &|shard| Some(shard.frame_path_panics),
+    );
+    each("vas_shard_ring_bytes", Kind::Gauge, "Rings, retired ones included.", &|shard| {
+        Some(shard.memory.ring_bytes)
+    });
+    each("vas_shard_pinned_bytes", Kind::Gauge, "Rings pinned for a GPU.", &|shard| {
+        shard.memory.pinned_bytes
+    });
+}
+
+fn inputs(text: &mut Text, cameras: &[CameraReport]) {
+    let all = || {
+        let inputs =
+            |camera: &'_ CameraReport| iter::repeat_n(camera.id.clone(), camera.inputs.len());
+        let ids = cameras.iter().flat_map(inputs);
+        ids.zip(cameras.iter().flat_map(|camera| &camera.inputs)).collect::<Vec<_>>()
+    };
+    let all = all();
+    let mut each = |name, kind, help, value: &dyn Fn(&InputReport) -> Option<u64>| {
+        let samples = all.iter().filter_map(|(id, input)| {
+            let labels = [("camera", id.as_str()), ("input", input.input.as_str())];
+            Some((labels, value(input)?))
+        });
+        text.family(name, kind, help, samples);
+    };
+    each("vas_input_up", Kind::Gauge, "Whether the input delivers packets.", &|input| {
+        Some(u64::from(input.status.state == InputState::Streaming))
+    });
+    each(
+        "vas_input_state_age_seconds",
+        Kind::Gauge,
+        "How long the input has been in its state.",
+        &|input| input.status.since_s,
+    );
+    each("vas_packets_received_total", Kind::Counter, "Packets received.", &|input| {
+        Some(input.status.received)
+    });
+    each("vas_received_bytes_total", Kind::Counter, "Bytes of the packets received.", &|input| {
+        Some(input.status.received_bytes)
+    });
+    each("vas_reconnects_total", Kind::Counter, "Connections lost and tried again.", &|input| {
+        Some(input.status.reconnects)
+    });
+    let states = all.iter().map(|(id, input)| {
+        let state = input.status.state.into();
+        ([("camera", id.as_str()), ("input", &input.input), ("state", state)], 1)
+    });
+    text.family(
+        "vas_input_state",
+        Kind::Gauge,
+        "The state that the input is in; always 1.",
+        states,
+    );
+}
+
+fn frames(text: &mut Text, cameras: &[CameraReport]) {
+    let mut each = |name, help, value: &dyn Fn(&CameraReport) -> u64| {
+        let samples =
+            cameras.iter().map(|camera| ([("camera", camera.id.as_str())], value(camera)));
+        text.family(name, Kind::Counter, help, samples);
+    };
+    each("vas_frames_decoded_total", "Frames decoded.", &|camera| camera.decoded);
+    each("vas_frames_exported_total", "Frames published to readers.", &|camera| camera.exported);
+    each(
+        "vas_frames_marked_total",
+        "Frames published with a mark: corrupt, or after a loss.",
+        &|camera| camera.marked,
+    );
+    for (name, help, of_packets) in [
+        ("vas_packets_dropped_total", "Packets that were not decoded, by reason.", true),
+        ("vas_frames_dropped_total", "Frames that were not published, by reason.", false),
+    ] {
+        let dropped = cameras.iter().flat_map(|camera| {
+            let dropped = camera.dropped.iter();
+            let dropped = dropped.filter(|(why, _)| is_of_packets(why) == of_packets);
+            dropped.map(|(why, count)| ([("camera", camera.id.as_str()), ("reason", why)], count))
+        });
+        text.family(name, Kind::Counter, help, dropped);
+    }
+    let decoders = cameras.iter().filter_map(|camera| {
+        let decoder = camera.decoder.as_ref()?;
+        let gpu = decoder.gpu.as_deref().unwrap_or_default();
+        Some(([("camera", camera.id.as_str()), ("decoder", decoder.kind.into()), ("gpu", gpu)], 1))
+    });
+    text.family("vas_decoder_info", Kind::Gauge, "What decodes the camera; always 1.", decoders);
+}
+
+/// A reason that only another version knows is taken for one of frames.
+fn is_of_packets(why: &str) -> bool {
+    why.parse().is_ok_and(DropReason::is_of_packets)
+}
+
+fn exports(text: &mut Text, cameras: &[CameraReport]) {
+    let all =
+        || cameras.iter().filter_map(|camera| Some((camera.id.as_str(), camera.export.as_ref()?)));
+    let mut each = |name, help, value: &dyn Fn(&ExportReport) -> Option<f64>| {
+        let samples = all().filter_map(|(id, export)| Some(([("camera", id)], value(export)?)));
+        text.family(name, Kind::Gauge, help, samples);
+    };
+    each("vas_export_up", "Whether frames can be published.", &|export| {
+        Some(f64::from(u8::from(export.state == ExportState::Open)))
+    });
+    each("vas_ring_slots", "Slots of the ring.", &|export| Some(f64::from(export.slots)));
+    each("vas_ring_bytes", "Size of the ring.", &|export| Some(export.ring_bytes as f64));
+    each("vas_ring_retired_bytes", "Rings of before that wait to be freed.", &|export| {
+        Some(export.retired_bytes as f64)
+    });
+    each("vas_ring_pinned_bytes", "Of the ring, pinned for a GPU.", &|export| {
+        export.pinned_bytes.map(|bytes| bytes as f64)
+    });
+    each("vas_ring_lease_seconds", "How long a frame is promised to readers.", &|export| {
+        Some(export.lease_ms as f64 / 1000.0)
+    });
+    each("vas_readers_present", "Whether somebody reads.", &|export| {
+        Some(f64::from(u8::from(export.readers)))
+    });
+    each("vas_readers_every_frame", "Whether some reader wants every frame.", &|export| {
+        Some(f64::from(u8::from(export.demand.every_frame)))
+    });
+    each("vas_readers_max_fps", "The highest rate that readers state.", &|export| {
+        export.demand.max_fps.last().copied()
+    });
+    text.family(
+        "vas_frame_age_seconds",
+        Kind::Histogram,
+        "Age of frames when they were published, from the arrival of their first packet.",
+        iter::empty::<([_; 0], u64)>(),
+    );
+    all().for_each(|(id, export)| ages(text, id, &export.age));
+}
+
+fn ages(text: &mut Text, camera: &str, age: &AgeReport) {
+    const NAME: &str = "vas_frame_age_seconds";
+    let bounds = AgeCounts::bounds_ms().map(|ms| (ms as f64 / 1000.0).to_string());
+    for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(&age.buckets) {
+        text.sample(&format!("{NAME}_bucket"), &[("camera", camera), ("le", &bound)], count);
+    }
+    text.sample(&format!("{NAME}_sum"), &[("camera", camera)], age.sum_s);
+    let count = age.buckets.last().copied().unwrap_or_default();
+    text.sample(&format!("{NAME}_count"), &[("camera", camera)], count);
+}
+
+fn recorders(text: &mut Text, cameras: &[CameraReport]) {
+    let mut each = |name, kind, help, value: &dyn Fn(&RecorderReport) -> u64| {
+        let samples = cameras.iter().filter_map(|camera| {
+            let recorder = camera.recorder.as_ref()?;
+            let labels = [("camera", camera.id.as_str()), ("input", recorder.input.as_str())];
+            Some((labels, value(recorder)))
+        });
+        text.family(name, kind, help, samples);
+    };
+    each("vas_recorder_up", Kind::Gauge, "Whether the camera is being recorded.", &|recorder| {
+        u64::from(recorder.state == RecorderState::Recording)
+    });
+    each(
+        "vas_recorder_files_total",
+        Kind::Counter,
+        "Files closed under their name.",
+        &|recorder| recorder.files,
+    );
+    each("vas_recorder_written_bytes_total", Kind::Counter, "Bytes written.", &|recorder| {
+        recorder.written_bytes
+    });
+    each("vas_recorder_packets_total", Kind::Counter, "Packets recorded.", &|recorder| {
+        recorder.packets
+    });
+    each(
+        "vas_recorder_dropped_packets_total",
+        Kind::Counter,
+        "Packets that were not recorded.",
+        &|recorder| recorder.dropped.values().sum(),
+    );
+}
+
+fn producers(text: &mut Text, cameras: &[CameraReport]) {
+    let all = || {
+        let producers =
+            cameras.iter().filter_map(|camera| Some((camera, camera.producer.as_ref()?)));
+        producers.map(|(camera, producer)| (camera.id.as_str(), producer))
+    };
+    let mut each = |name, kind, help, value: &dyn Fn(&ProducerReport) -> u64| {
+        let samples = all().map(|(id, producer)| ([("camera", id)], value(producer)));
+        text.family(name, kind, help, samples);
+    };
+    each("vas_producer_up", Kind::Gauge, "Whether RTP is being sent.", &|producer| {
+        u64::from(producer.state == ProducerState::Sending)
+    });
+    each("vas_producer_packets_total", Kind::Counter, "RTP packets sent.", &|producer| {
+        producer.packets
+    });
+    each("vas_producer_sent_bytes_total", Kind::Counter, "Bytes of RTP sent.", &|producer| {
+        producer.sent_bytes
+    });
+    each(
+        "vas_producer_key_frame_requests_total",
+        Kind::Counter,
+        "Key frames that the receiver asked for.",
+        &|producer| producer.pli + producer.fir,
+    );
+    let dropped = all().flat_map(|(id, producer)| {
+        let reasons = producer.dropped.iter();
+        reasons.map(move |(why, count)| ([("camera", id), ("reason", why.as_str())], count))
+    });
+    text.family(
+        "vas_producer_dropped_total",
+        Kind::Counter,
+        "Pictures, frames or packets that did not go out.",
+        dropped,
+    );
+}
+
+#[cfg(test)]
+mod strict;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Threads of the service: each has an owner and a name, is woken by at most one system call, and is stopped and joined.
+//!
+//! - [`OwnedThread`] is a thread that ends with its owner.
+//! - [`EventCount`] is where workers sleep until there is work.
+
+#![forbid(unsafe_code)]
+
+mod event_count;
+mod owned;
+
+pub use event_count::EventCount;
+pub use owned::{OwnedThread, StopRequest};

@@ -1,0 +1,82 @@
+//! A thread that ends with its owner.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, Thread};
+
+/// A named thread. Dropping this asks it to stop, wakes it if it is parked, and waits for its end.
+#[derive(Debug)]
+pub struct OwnedThread {
+    thread: Option<JoinHandle<()>>,
+    stop: StopRequest,
+}
+
+/// What a thread looks at to learn that it is to stop.
+#[derive(Clone, Debug, Default)]
+pub struct StopRequest(Arc<AtomicBool>);
+
+impl StopRequest {
+    /// Whether the thread is to stop. It is unparked after this has become true.
+    pub fn is_made(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl OwnedThread {
+    /// Starts a thread, of whose name the kernel keeps 15 bytes. `run` is to return soon after `stop` was
+    /// [made](StopRequest::is_made).
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn spawn(
+        name: impl Into<String>,
+        run: impl FnOnce(StopRequest) + Send + 'static,
+    ) -> io::Result<Self> {
+        let stop = StopRequest::default();
+        let of_thread = stop.clone();
+        let builder = std::thread::Builder::new().name(name.into());
+        let thread = builder.spawn(move || run(of_thread))?;
+        Ok(Self { thread: Some(thread), stop })
+    }
+
+    /// The thread, to unpark it.
+    ///
+    /// # Panics
+    /// Never: the thread is there until this is dropped.
+    pub fn thread(&self) -> &Thread {
+        self.thread.as_ref().expect("the thread is there until drop").thread()
+    }
+}
+
+impl Drop for OwnedThread {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        self.stop.0.store(true, Ordering::SeqCst);
+        thread.thread().unpark();
+        let name = thread.thread().name().unwrap_or_default().to_owned();
+        if thread.join().is_err() {
+            tracing::error!("the thread {name} panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_ends_with_its_owner_and_a_panic_of_it_is_survived() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ended);
+        let thread = OwnedThread::spawn("parked", move |stop| {
+            while !stop.is_made() {
+                std::thread::park();
+            }
+            seen.store(true, Ordering::SeqCst);
+        });
+        drop(thread.unwrap());
+        assert!(ended.load(Ordering::SeqCst), "joined");
+        drop(OwnedThread::spawn("panics", |_| panic!("on purpose")).unwrap());
+    }
+}

@@ -1,0 +1,215 @@
+//! A camera put together: inputs, the branches that they feed, and what shows how it does.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use vas_frame::CameraId;
+
+use vas_config::{Camera, Producer, Role, Roles, Video, WhenIdle};
+use vas_pipeline::{
+    Branch, Decode, Decoders, Demand, EXTRA_SURFACES, Exported, Exporter, FrameSink, Gpus,
+    InputStats, Pipeline,
+};
+use vas_producer::{ProducerStats, RtpEndpoint};
+use vas_record::Library;
+
+use super::status::CameraStats;
+use crate::test_hooks::TestHooks;
+
+/// What the cameras of a process share.
+#[derive(Debug)]
+pub(super) struct Parts {
+    exporter: Option<Box<dyn Exporter>>,
+    library: Library,
+    gpus: Arc<Gpus>,
+    test_hooks: TestHooks,
+    /// What producers send through, as the supervisor gave it.
+    endpoints: HashMap<CameraId, RtpEndpoint>,
+}
+
+impl Parts {
+    /// `preferred_gpu` is the one that cameras are given while it is well, if one is.
+    pub(super) fn new(
+        exporter: Option<Box<dyn Exporter>>,
+        preferred_gpu: Option<usize>,
+        test_hooks: TestHooks,
+    ) -> Self {
+        let gpus = Arc::new(Gpus::preferring(preferred_gpu));
+        let library = Library::default();
+        Self { exporter, library, gpus, test_hooks, endpoints: HashMap::new() }
+    }
+
+    /// Keeps what a camera's producer sends through.
+    pub(super) fn endpoint(&mut self, id: CameraId, endpoint: RtpEndpoint) {
+        self.endpoints.insert(id, endpoint);
+    }
+
+    /// Lets go of the endpoints of all other cameras.
+    pub(super) fn keep_endpoints(&mut self, of: impl Fn(&CameraId) -> bool) {
+        self.endpoints.retain(|id, _| of(id));
+    }
+
+    /// Starts a camera. What has started before a failure is to be stopped, too.
+    pub(super) fn start(&self, camera: &Camera) -> (Pipeline, CameraStats, io::Result<()>) {
+        let mut pipeline = Pipeline::new(camera.id.clone());
+        let mut inputs = Vec::new();
+        let (mut export, mut recorder) = (None, None);
+        let producer = camera.producer.as_ref().map(|it| Arc::new(ProducerStats::new(it)));
+        let mut started = Ok(());
+        for input in &camera.inputs {
+            let stats = Arc::new(InputStats::default());
+            started = started.and_then(|()| {
+                let mut branches: Vec<Box<dyn Branch>> = Vec::new();
+                if let (true, Some(how)) = (input.roles.has(Role::Record), &camera.record) {
+                    let (branch, stats) = self.library.recorder(&camera.id, how)?;
+                    branches.push(Box::new(branch));
+                    recorder = Some(stats);
+                }
+                let mut sinks: Vec<Box<dyn FrameSink>> = Vec::new();
+                if let (Some(config), Some(stats)) = (&camera.producer, &producer)
+                    && input.roles.has(Role::Producer)
+                    && let Err(error) =
+                        self.producer(&camera.id, config, stats, &mut branches, &mut sinks)
+                {
+                    // What is recorded goes on without it. Without a recorder all is tried again soon.
+                    if camera.record.is_none() {
+                        return Err(error);
+                    }
+                    stats.cannot_start(&error);
+                    tracing::error!(camera = %camera.id, "runs without its producer: {error}");
+                }
+                let mut demand = None;
+                if input.roles.has(Role::Export) {
+                    demand = self.export(camera, &stats, &mut sinks, &mut export)?;
+                }
+                branches.extend(self.decode(camera, input.roles, &stats, sinks, demand));
+                pipeline.start(input, &stats, branches)
+            });
+            inputs.push((input.roles, stats));
+        }
+        let id = camera.id.clone();
+        (pipeline, CameraStats { id, inputs, recorder, export, producer }, started)
+    }
+
+    /// Adds what sends the camera to its transport.
+    fn producer(
+        &self,
+        camera: &CameraId,
+        config: &Producer,
+        stats: &Arc<ProducerStats>,
+        branches: &mut Vec<Box<dyn Branch>>,
+        sinks: &mut Vec<Box<dyn FrameSink>>,
+    ) -> io::Result<()> {
+        let endpoint = self.endpoints.get(camera).cloned();
+        let endpoint =
+            endpoint.ok_or_else(|| io::Error::other("it was given no socket by the supervisor"))?;
+        match config.video {
+            Video::Copy => {
+                branches.push(Box::new(vas_producer::Copy::new(camera, config, endpoint, stats)?));
+            }
+            Video::H264 => {
+                sinks.push(Box::new(vas_producer::Encode::start(camera, config, endpoint, stats)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds those who take the frames of the input that is exported; the demand of the tap's readers, if there is
+    /// one.
+    fn export(
+        &self,
+        camera: &Camera,
+        stats: &Arc<InputStats>,
+        sinks: &mut Vec<Box<dyn FrameSink>>,
+        export: &mut Option<Arc<dyn Exported>>,
+    ) -> io::Result<Option<Arc<Demand>>> {
+        sinks.extend(self.test_hooks.sinks(&camera.id)?);
+        let Some(exporter) = &self.exporter else { return Ok(None) };
+        let asked = Arc::new(Demand::default());
+        let (tap, exported) = exporter.add(camera, stats, &asked);
+        *export = Some(exported);
+        // Last: it moves the frame on.
+        sinks.push(tap);
+        Ok(Some(asked))
+    }
+
+    /// The decode branch, if anybody takes frames; `demand` is that of the tap's readers, if there is a tap.
+    fn decode(
+        &self,
+        camera: &Camera,
+        roles: Roles,
+        stats: &Arc<InputStats>,
+        mut sinks: Vec<Box<dyn FrameSink>>,
+        demand: Option<Arc<Demand>>,
+    ) -> Option<Box<dyn Branch>> {
+        // What others need, too, does not rest, and is not put off.
+        let for_tap_alone = sinks.len() == 1 && demand.is_some();
+        let demand = demand.filter(|_| for_tap_alone && camera.idle == WhenIdle::Stop);
+        let sink = match sinks.len() {
+            0 => return None,
+            1 => sinks.pop()?,
+            _ => Box::new(sinks),
+        };
+        let decoders = Decoders::new(camera, Arc::clone(&self.gpus), held(camera, roles));
+        let decode = Decode::new(stats, sink, demand, decoders, camera.decode_frames);
+        Some(Box::new(if for_tap_alone { decode.put_off() } else { decode }))
+    }
+
+    /// Starts what the frame path lacks, and asks again for what could not be had.
+    pub(super) fn look_after_frame_path(&mut self, now: Instant) {
+        if let Some(exporter) = &mut self.exporter {
+            exporter.look_after(now);
+        }
+    }
+
+    /// Says why the frame path is not started.
+    pub(super) fn put_off_frame_path(&mut self, words: &str) {
+        if let Some(exporter) = &mut self.exporter {
+            exporter.refuse(words);
+        }
+    }
+
+    /// Panics in the frame path's threads that it got over.
+    pub(super) fn frame_path_panics(&self) -> u64 {
+        self.exporter.as_ref().map_or(0, |exporter| exporter.panics())
+    }
+
+    /// Takes back what a camera was given, once its threads have ended. It may then be started again.
+    pub(super) fn remove(&self, camera: &CameraId) {
+        if let Some(exporter) = &self.exporter {
+            exporter.remove(camera);
+        }
+    }
+
+    /// Ends what the cameras shared, once their threads have ended.
+    pub(super) fn stop(self) {
+        // First, for the other may wait for a disk that is dead.
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
+        }
+        self.library.stop();
+    }
+}
+
+/// Pictures that those who take an input's frames may hold at a time. A decoder on a GPU has so many surfaces more:
+/// with fewer, a slow encoder would take those that readers' frames are decoded to, and the other way round.
+/// Whether frames are exported changes nothing of it (contract V3).
+fn held(camera: &Camera, roles: Roles) -> u32 {
+    let encodes = camera.producer.as_ref().is_some_and(|producer| producer.video == Video::H264);
+    let encoder =
+        if encodes && roles.has(Role::Producer) { vas_producer::HELD_PICTURES } else { 0 };
+    EXTRA_SURFACES + encoder
+}
+
+/// What a camera shows that has not started yet.
+pub(super) fn not_started(camera: &Camera) -> CameraStats {
+    CameraStats {
+        id: camera.id.clone(),
+        inputs: camera.inputs.iter().map(|input| (input.roles, Arc::default())).collect(),
+        recorder: None,
+        export: None,
+        producer: None,
+    }
+}

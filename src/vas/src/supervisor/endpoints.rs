@@ -1,0 +1,57 @@
+//! The sockets of the producers: bound here, once, and handed to each process that comes to send through them.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use vas_frame::CameraId;
+
+use crate::channel::ToShard;
+use vas_config::{Camera, Config, Destination};
+use vas_producer::RtpEndpoint;
+
+/// One for each camera with a producer. A shard that dies takes nothing with it.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints(HashMap<CameraId, Held>);
+
+#[derive(Debug)]
+struct Held {
+    /// Where it sends to: RTP, RTCP.
+    to: (Destination, Option<Destination>),
+    endpoint: RtpEndpoint,
+}
+
+impl Endpoints {
+    /// What a shard must be given to run a camera; `None` for one without a producer. A seat that can't be
+    /// taken is told: its camera runs without a producer then.
+    pub(super) fn of(&mut self, camera: &Camera) -> Option<(ToShard, Vec<OwnedFd>)> {
+        let producer = camera.producer.as_ref()?;
+        let to = (producer.rtp.clone(), producer.rtcp.clone());
+        if self.0.get(&camera.id).is_none_or(|held| held.to != to) {
+            match RtpEndpoint::take(producer) {
+                Ok(endpoint) => self.0.insert(camera.id.clone(), Held { to, endpoint }),
+                Err(error) => {
+                    tracing::error!(camera = %camera.id, "no socket for its producer: {error}");
+                    return None;
+                }
+            };
+        }
+        match self.0.get(&camera.id)?.endpoint.share() {
+            Ok(files) => {
+                let message =
+                    ToShard::Endpoint { camera: camera.id.to_string(), files: files.len() };
+                Some((message, files))
+            }
+            Err(error) => {
+                tracing::error!(camera = %camera.id, "can't hand over its producer: {error}");
+                None
+            }
+        }
+    }
+
+    /// Gives up the seats of cameras that are no longer there, or send to nobody.
+    pub(super) fn keep(&mut self, config: &Config) {
+        self.0.retain(|id, _| {
+            config.cameras.iter().any(|camera| camera.id == *id && camera.producer.is_some())
+        });
+    }
+}
