@@ -57,11 +57,11 @@ fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
     let mut watcher = Watcher::attach(&service, "cam");
     let first = watcher.next_frame();
     service.reload("[[camera]]\nid = \"cam\"\nurll = \"testsrc:320x240@25\"\n");
-    let line = service.until_logged("config not taken");
+    let line = service.until_logged("config rejected");
     let words = "camera \"cam\": unknown key `urll`; did you mean `url`?";
     assert!(service.log().contains(words), "{}", service.log());
     assert!(line.contains("vas.toml:"), "{line}");
-    service.until_logged("the cameras go on by the config that was read before");
+    service.until_logged("the cameras keep running with the previous config");
     let last = watcher.no_gap_since(&mut service, first, 25);
     // What takes effect at a start only is said, and the rest is taken.
     std::fs::write(
@@ -73,7 +73,7 @@ fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
     )
     .unwrap();
     vas_tests::service::signal(service.pid(), "HUP");
-    service.until_logged("[service] run_dir has changed: that takes effect when the service is");
+    service.until_logged("[service] run_dir has changed: this takes effect when the service is");
     service.until_logged("[export] has changed");
     service.until_camera("more", "packets", |camera| camera["state"] == "streaming");
     watcher.no_gap_since(&mut service, last, 25);

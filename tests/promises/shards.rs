@@ -98,7 +98,7 @@ fn a_camera_that_crashes_its_decoder_each_time_is_named_and_set_apart() {
     }
     let bad = service.until_camera("bad", "setting apart", |camera| camera["state"] == "set apart");
     let reason = bad["reason"].as_str().unwrap();
-    assert!(reason.contains("3 times within 10 minutes (SIGSEGV at last)"), "{reason}");
+    assert!(reason.contains("3 times within 10 minutes (last: SIGSEGV)"), "{reason}");
     let line = service.until_logged("shard 0 ended (SIGSEGV) in a thread of camera bad");
     println!("{line}\n{reason}");
     // Its ring would hold memory that nobody writes to.

@@ -1,4 +1,4 @@
-//! Where a camera's pictures come from.
+//! The source of a camera's pictures.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,52 +6,52 @@ use std::path::{Path, PathBuf};
 use super::nearest::nearest;
 use super::test_pattern::{TestPattern, TestPatternError};
 
-/// What a url may look like, for messages.
+/// The accepted forms of a url, for messages.
 const KINDS: &str = "rtsp://HOST/PATH, rtsps://HOST/PATH, testsrc:WIDTHxHEIGHT@FPS, file:PATH or \
                      a path";
 
 /// Schemes that are suggested for a mistyped one.
 const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "testsrc", "file"];
 
-/// A source of pictures whose form has been checked; whether it answers shows when it is opened.
+/// A source of pictures in a valid form; whether it answers shows when it is opened.
 ///
 /// `Display` and `Debug` mask passwords.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CameraUrl {
-    /// A camera, or anything else that speaks RTSP (`rtsp://`, or over TLS `rtsps://`).
+    /// A camera, or any other RTSP server (`rtsp://`, or over TLS `rtsps://`).
     Rtsp(RtspUrl),
-    /// A video file, played at its own pace; for trials.
+    /// A video file, played at its own pace; for testing.
     File(PathBuf),
-    /// A generated moving picture; for trials.
+    /// A generated moving picture; for testing.
     TestPattern(TestPattern),
 }
 
-/// An `rtsp://` or `rtsps://` URL, login included.
+/// An `rtsp://` or `rtsps://` URL, including the login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RtspUrl(String);
 
 /// Why a string is no source of pictures. Never quotes an RTSP URL: a malformed one may show its
-/// password where none is looked for.
+/// password in an unexpected place.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CameraUrlError {
-    /// Nothing was given.
+    /// The url is empty.
     #[error("the url is empty; expected {KINDS}")]
     Empty,
-    /// A line break, a NUL or the like.
+    /// It has a line break, a NUL or the like.
     #[error("the url holds a space or control character; write it as %20 and so on")]
     BadCharacter,
-    /// A scheme that is not one of ours.
+    /// Its scheme is unknown.
     #[error("unknown kind of url `{scheme}:`{}; expected {KINDS}", did_you_mean(*nearest))]
     UnknownScheme {
-        /// What stands before the first colon.
+        /// The text before the first colon.
         scheme: String,
-        /// A known scheme like it.
+        /// A similar known scheme.
         nearest: Option<&'static str>,
     },
-    /// `rtsp:` not followed by `//` and a host.
+    /// `rtsp:` without `//` and a host.
     #[error("the url names no host; expected rtsp://HOST/PATH")]
     NoHost,
-    /// What follows the host's colon is no port.
+    /// The text after the host's colon is no port.
     #[error(
         "what follows the host's `:` is no port from 1 to 65535; a `/`, `?`, `#`, `@` or `%` in \
          a password is written as %2F, %3F, %23, %40 or %25"
@@ -60,7 +60,7 @@ pub enum CameraUrlError {
     /// `file:` without a path.
     #[error("`file:` names no file; expected file:PATH")]
     NoFile,
-    /// `testsrc:` with something else than a size and a rate.
+    /// `testsrc:` without a valid size and rate.
     #[error(transparent)]
     TestPattern(#[from] TestPatternError),
 }
@@ -70,10 +70,10 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 }
 
 impl CameraUrl {
-    /// Reads a url; paths that are not absolute start at `folder`.
+    /// Parses a url; relative paths start at `folder`.
     ///
     /// # Errors
-    /// A form that is none of the accepted ones.
+    /// The url has none of the accepted forms.
     pub fn parse(url: &str, folder: &Path) -> Result<Self, CameraUrlError> {
         if url.is_empty() {
             return Err(CameraUrlError::Empty);
@@ -92,7 +92,7 @@ impl CameraUrl {
         }
     }
 
-    /// The url as libraries take it, **with the password in it**: not for messages.
+    /// The url as libraries take it, **including the password**: not for messages.
     pub fn to_secret_string(&self) -> String {
         match self {
             Self::Rtsp(url) => url.0.clone(),
@@ -103,7 +103,7 @@ impl CameraUrl {
 }
 
 impl RtspUrl {
-    /// Checks `url`, of which `rest` follows `rtsp:` or `rtsps:`.
+    /// Checks `url`; `rest` is the part after `rtsp:` or `rtsps:`.
     fn parse(url: &str, rest: &str) -> Result<Self, CameraUrlError> {
         if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(CameraUrlError::BadCharacter);
@@ -127,7 +127,7 @@ fn split_scheme(url: &str) -> Option<(&str, &str)> {
     url.split_once(':').filter(|(scheme, _)| !scheme.contains('/'))
 }
 
-/// Splits `host:port`; the colons of an IPv6 address stand between brackets.
+/// Splits `host:port`; an IPv6 address is in brackets.
 fn split_port(host_and_port: &str) -> (&str, Option<&str>) {
     let after_address = host_and_port.rfind(']').map_or(0, |at| at + 1);
     match host_and_port[after_address..].rfind(':').map(|at| after_address + at) {
@@ -136,7 +136,7 @@ fn split_port(host_and_port: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Reads what follows `file:`, of which RFC 8089 allows `file:/path` and `file:///path`.
+/// Parses the part after `file:`; RFC 8089 allows `file:/path` and `file:///path`.
 fn parse_file(rest: &str, folder: &Path) -> Result<PathBuf, CameraUrlError> {
     let path = match rest.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Why a string is no duration, or not one that fits.
+/// Why a string is no duration, or none in range.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DurationError {
     /// Not a whole number and a unit.
@@ -13,25 +13,25 @@ pub enum DurationError {
          \"10s\", \"1m\", \"12h\" or \"7d\""
     )]
     Malformed {
-        /// What was given.
+        /// The string.
         typed: String,
     },
-    /// A duration, but not an allowed one.
+    /// A duration out of range.
     #[error("{typed:?} is out of range; expected {} to {}", Words(*least), Words(*most))]
     OutOfRange {
-        /// What was given.
+        /// The string.
         typed: String,
-        /// Least allowed.
+        /// The least allowed.
         least: Duration,
-        /// Most allowed.
+        /// The most allowed.
         most: Duration,
     },
 }
 
-/// Reads a whole number followed by `ms`, `s`, `m`, `h` or `d`, that lies in `range`.
+/// Parses a whole number followed by `ms`, `s`, `m`, `h` or `d`, within `range`.
 ///
 /// # Errors
-/// Another form, or a duration outside `range`.
+/// Any other form, or a duration outside `range`.
 pub fn parse(typed: &str, range: RangeInclusive<Duration>) -> Result<Duration, DurationError> {
     let malformed = || DurationError::Malformed { typed: typed.into() };
     let unit_at = typed.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;

@@ -1,4 +1,4 @@
-//! What the meaning of a config file depends on besides its text.
+//! What the meaning of a config file depends on, apart from its text.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::substitute::{SubstituteError, substitute};
 
-/// The parts of a process and its machine that a config file refers to, taken once, so that
+/// The properties of a process and its machine that a config file refers to, captured once, so that
 /// reading a config is a function of its arguments.
 ///
-/// `Debug` shows no value of a variable.
+/// `Debug` prints no value of a variable.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Environment {
     /// The environment, for `${NAME}`.
@@ -20,11 +20,11 @@ pub struct Environment {
     pub variables: HashMap<OsString, OsString>,
     /// Whether the process runs as root.
     pub is_root: bool,
-    /// Text of `/etc/group`; empty when it can't be read, and then groups are given by number.
+    /// The text of `/etc/group`; empty when it can't be read: groups must then be given by number.
     pub groups: String,
 }
 
-/// JSON has strings alone for keys.
+/// Keys in JSON are always strings.
 mod pairs {
     use super::{HashMap, OsString};
     use serde::{Deserialize as _, Deserializer, Serializer};
@@ -54,7 +54,7 @@ impl fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// Those of the calling process.
+    /// The environment of the calling process.
     pub fn of_this_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
@@ -63,7 +63,7 @@ impl Environment {
         }
     }
 
-    /// Those that matter where only `variables` are spoken of.
+    /// The environment with only these `variables`.
     pub fn only(&self, variables: &BTreeSet<String>) -> Self {
         let wanted = |name: &OsStr| {
             name == RUNTIME_DIR || name.to_str().is_some_and(|name| variables.contains(name))
@@ -72,7 +72,7 @@ impl Environment {
         Self { variables: variables.map(|(k, v)| (k.clone(), v.clone())).collect(), ..self.clone() }
     }
 
-    /// Value of the environment variable `name`.
+    /// The value of the environment variable `name`.
     fn variable(&self, name: &str) -> Option<OsString> {
         self.variables.get(OsStr::new(name)).cloned()
     }
@@ -80,19 +80,19 @@ impl Environment {
     /// Replaces each `${NAME}` in `typed` from the environment.
     ///
     /// # Errors
-    /// A variable is unset or no text, or a `$` begins nothing.
+    /// A variable is unset or not text, or a `$` starts nothing valid.
     pub fn complete(&self, typed: &str) -> Result<String, SubstituteError> {
         substitute(typed, |name| self.variable(name))
     }
 
-    /// Where status goes when the config doesn't say: `/run/vas` for root, otherwise `vas` in
+    /// The folder of the status when the config names none: `/run/vas` for root, otherwise `vas` in
     /// the user's own runtime folder, if there is one.
     pub fn default_run_dir(&self) -> Option<PathBuf> {
         if self.is_root {
             return Some("/run/vas".into());
         }
         let runtime_dir = PathBuf::from(self.variable(RUNTIME_DIR)?);
-        // The XDG Base Directory Specification has relative paths ignored.
+        // The XDG Base Directory Specification says to ignore relative paths.
         runtime_dir.is_absolute().then(|| runtime_dir.join("vas"))
     }
 }

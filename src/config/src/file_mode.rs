@@ -3,11 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Permission bits of a camera's files. Folders get search where files get read.
+/// Permission bits of a camera's files. Where a file has read permission, its folder has search
+/// permission.
 ///
-/// Only the owner and the group have a say: frames are pictures of people, so a mode that lets
-/// everybody on the host read them is refused; a group gives access to those who need it. Nobody
-/// but the owner may write, since the service is the sole writer (contract P2.3).
+/// Only owner and group may have access: frames are pictures of people, so a mode that lets
+/// everyone on the host read them is rejected; a group gives access to those who need it. Only the
+/// owner may write, since the service is the sole writer (contract P2.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
@@ -17,22 +18,22 @@ pub enum FileModeError {
     /// Not three or four octal digits.
     #[error("{typed:?} is no file mode; expected octal digits such as \"0640\"")]
     Malformed {
-        /// What was given.
+        /// The string.
         typed: String,
     },
-    /// Everybody would have access.
+    /// Everyone would have access.
     #[error(
         "{typed:?} gives every user of this machine access to the pictures; end the mode in 0 \
          and set `group` for those who may read"
     )]
     Others {
-        /// What was given.
+        /// The string.
         typed: String,
     },
     /// The owner could not write, others could, or files would be executable.
     #[error("{typed:?} does not fit frames; expected \"0640\" (group may read) or \"0600\"")]
     Unfit {
-        /// What was given.
+        /// The string.
         typed: String,
     },
 }

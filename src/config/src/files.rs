@@ -1,4 +1,4 @@
-//! The config's text: the file that was named, and `conf.d/*.toml` beside it.
+//! The config's text: the named file, and `conf.d/*.toml` beside it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::{ConfigError, Position};
 
-/// Folder beside the config file, for the rest of it.
+/// The folder beside the config file that holds the rest of it.
 const MORE: &str = "conf.d";
-/// No config is longer, all files together; a larger file was named by mistake.
+/// The maximum for all files together; a larger file was named by mistake.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// The bytes of every file, with their secrets: not for messages. A place in them is one number, as if they
-/// stood in one text, one after the other.
+/// The bytes of every file, including secrets: not for messages. Positions count through all files
+/// as if they were one text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigFiles {
     /// At least one; the named file first, the others by name.
@@ -25,17 +25,17 @@ pub struct ConfigFiles {
 /// One file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ConfigFile {
-    /// As messages name it.
+    /// Its name in messages.
     pub(super) path: PathBuf,
-    /// Where relative paths in it begin.
+    /// Where its relative paths start.
     pub(super) folder: PathBuf,
     #[serde(with = "text")]
     pub(super) bytes: Vec<u8>,
-    /// Where it begins among all.
+    /// The position at which it begins.
     pub(super) base: usize,
 }
 
-/// Bytes that were understood are text, which travels as such.
+/// Bytes that were parsed are text, and are serialised as such.
 mod text {
     use serde::{Deserialize as _, Deserializer, Serializer, ser::Error as _};
 
@@ -77,7 +77,7 @@ impl ConfigFiles {
         Ok(files)
     }
 
-    /// One file that was read by somebody else.
+    /// One file with the given bytes.
     #[cfg(test)]
     pub(super) fn of(path: &Path, folder: &Path, bytes: &[u8]) -> Self {
         let mut files = Self { files: Vec::new() };
@@ -86,7 +86,7 @@ impl ConfigFiles {
     }
 
     pub(super) fn add(&mut self, path: &Path, folder: &Path, bytes: Vec<u8>) {
-        // One byte more than there is: a file's end is a place of its own.
+        // One more than its bytes: the end of a file is a position of its own.
         let base = self.len();
         self.files.push(ConfigFile { path: path.into(), folder: folder.into(), bytes, base });
     }
@@ -104,16 +104,16 @@ impl ConfigFiles {
         self.files.iter().map(|file| file.path.as_path())
     }
 
-    /// The file in which a place lies.
+    /// The file that contains a position.
     pub(super) fn at(&self, place: usize) -> &ConfigFile {
         let after = self.files.partition_point(|file| file.base <= place);
         &self.files[after.saturating_sub(1)]
     }
 
-    /// A place for people.
+    /// The line and column of a position.
     pub(super) fn position(&self, place: usize) -> Position {
         let file = self.at(place);
-        // Of bytes that are no text, what stands before the fault is.
+        // If the bytes are not text, those before the fault are.
         let before = &file.bytes[..(place - file.base).min(file.bytes.len())];
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         Position {
@@ -122,7 +122,7 @@ impl ConfigFiles {
         }
     }
 
-    /// A place in words, for a message about another place.
+    /// A position in words, for a message about another one.
     pub(super) fn words(&self, place: usize, from: usize) -> String {
         let (file, line) = (&self.at(place).path, self.position(place).line);
         match *file == self.at(from).path {
@@ -131,7 +131,7 @@ impl ConfigFiles {
         }
     }
 
-    /// Names of the environment variables that are spoken of, in comments too.
+    /// Names of all environment variables that occur, even in comments.
     pub fn variables(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for file in &self.files {
@@ -152,7 +152,7 @@ impl std::fmt::Debug for ConfigFiles {
 
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // No more than shows that it is too long: what is named by mistake may have no end.
+    // One byte beyond the limit proves that it is too long: a file named by mistake may be endless.
     File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(io::Error::new(
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_told_by_file_line_and_column() {
+    fn places_have_file_line_and_column() {
         let mut files = ConfigFiles::of(Path::new("one"), Path::new("/"), "a\nü=".as_bytes());
         files.add(Path::new("two"), Path::new("/"), b"b\n\ncd".to_vec());
         let told = |place| {

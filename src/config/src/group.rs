@@ -5,25 +5,25 @@ use std::fmt;
 /// A group of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Its number, as `chown` takes it.
+    /// Its id, as `chown` takes it.
     pub id: u32,
-    /// What was typed: its name, or its number again.
+    /// Its name or number, as typed.
     pub name: String,
 }
 
 /// Why a string is no group.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GroupError {
-    /// The machine knows no such group.
+    /// The machine has no such group.
     #[error(
         "no group {name:?} in /etc/group of this machine; create it (`groupadd {name}`), or give \
          its number"
     )]
     Unknown {
-        /// What was given.
+        /// The name.
         name: String,
     },
-    /// Nothing was given.
+    /// The name is empty.
     #[error("a group's name can't be empty; leave `group` out to keep the service's own group")]
     Empty,
 }
@@ -31,8 +31,8 @@ pub enum GroupError {
 impl Group {
     /// Looks up `name`, a name or a number, in `groups`, the text of group(5).
     ///
-    /// A group that only a directory service knows is given by number: asking those services
-    /// takes libc's NSS, and it is one number.
+    /// A group that only a directory service knows must be given by number: asking those services
+    /// takes libc's NSS.
     ///
     /// # Errors
     /// The group is not in `groups`.
@@ -51,7 +51,7 @@ impl Group {
     }
 }
 
-/// The id in a line `name:password:id:members`, if it is the line of `name`.
+/// The id in a line `name:password:id:members`, if the line is for `name`.
 fn id_of(line: &str, name: &str) -> Option<u32> {
     let mut fields = line.split(':');
     (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()

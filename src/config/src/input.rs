@@ -1,4 +1,4 @@
-//! A camera's inputs, and what each is for.
+//! A camera's inputs and their roles.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,24 +13,24 @@ use super::camera_url::CameraUrl;
 pub struct Input {
     /// Where its packets come from.
     pub url: CameraUrl,
-    /// What it is for; no other input of its camera has any of these.
+    /// Its roles; no other input of its camera has any of them.
     pub roles: Roles,
-    /// How packets travel; means something for RTSP only.
+    /// How packets are carried; applies to RTSP only.
     pub transport: Transport,
-    /// What speaks RTSP with the camera.
+    /// Which client speaks RTSP with the camera.
     pub rtsp_client: RtspClient,
-    /// Longest time from the first packet sent to the stream being described.
+    /// Longest time from the first packet sent until the stream is described.
     pub connect_timeout: Duration,
     /// Longest time without a packet before the connection counts as broken.
     pub read_timeout: Duration,
 }
 
-/// What an input can be for.
+/// A use of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Its packets are recorded.
     Record,
-    /// Its packets, or its pictures encoded again, go out as RTP.
+    /// Its packets, or its re-encoded pictures, are sent as RTP.
     Producer,
     /// Its decoded frames are exported.
     Export,
@@ -51,7 +51,7 @@ impl Role {
     /// Every role, in the order of messages.
     pub const ALL: [Self; 3] = [Self::Record, Self::Producer, Self::Export];
 
-    /// As it is typed.
+    /// The word for it in the config.
     pub fn word(self) -> &'static str {
         match self {
             Self::Record => "record",
@@ -71,7 +71,7 @@ impl FromStr for Role {
 }
 
 impl Roles {
-    /// Those of a camera's only input.
+    /// The roles of a camera's only input.
     pub const ALL: Self = Self([true; Role::ALL.len()]);
 
     /// Adds a role.
@@ -84,14 +84,14 @@ impl Roles {
         self.0[role as usize]
     }
 
-    /// Those that are in the set.
+    /// The roles in the set.
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |&role| self.has(role))
     }
 }
 
 impl fmt::Display for Roles {
-    /// Prints them with commas between.
+    /// Prints them separated by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, role) in self.iter().enumerate() {
             write!(f, "{}{}", if n == 0 { "" } else { ", " }, role.word())?;

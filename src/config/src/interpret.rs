@@ -1,4 +1,4 @@
-//! From what was typed to what it means: every value checked, every default filled in.
+//! From what was typed to what it means: checks every value, fills in every default.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -32,8 +32,8 @@ use super::typed::{
     TypedRecord, TypedSettings,
 };
 
-/// Makes a config of what was typed in `files`. Each problem is added to `findings`, and what it
-/// concerns has its default in the result, which is of use only if nothing was added.
+/// Makes a config from what was typed in `files`. Adds each problem to `findings` and puts a
+/// default in its place, so the result is usable only if nothing was added.
 pub(super) fn interpret(
     typed: Typed,
     files: &ConfigFiles,
@@ -59,7 +59,7 @@ pub(super) fn interpret(
     Config { run_dir, shards, export, cameras }
 }
 
-/// The run directory alone.
+/// Only the run directory.
 pub(super) fn run_dir(
     typed: &Typed,
     files: &ConfigFiles,
@@ -70,7 +70,7 @@ pub(super) fn run_dir(
     interpreter.run_dir(&typed.service.run_dir)
 }
 
-/// Those parts of a camera that `[defaults]` may set.
+/// The settings of a camera that `[defaults]` may set.
 #[derive(Debug, Clone, Copy)]
 struct Settings {
     connection: Connection,
@@ -81,7 +81,7 @@ struct Settings {
     max_fps: Option<Rate>,
 }
 
-/// Those parts of an input that its camera may set.
+/// The settings of an input that its camera may set.
 #[derive(Debug, Clone, Copy)]
 struct Connection {
     transport: Transport,
@@ -109,7 +109,7 @@ impl Connection {
     }
 }
 
-/// What a camera is set to when nothing says otherwise.
+/// A camera's settings where the config has none.
 const DEFAULTS: Settings = Settings {
     connection: Connection {
         transport: Transport::Auto,
@@ -170,7 +170,7 @@ impl Interpreter<'_> {
         self.number(place, "slots", field, Export::SLOTS)
     }
 
-    /// A whole number that is in `range`.
+    /// A whole number within `range`.
     fn number(
         &mut self,
         place: &Place,
@@ -257,7 +257,7 @@ impl Interpreter<'_> {
         })
     }
 
-    /// The inputs of a camera; `None` when there is none that can be used.
+    /// The inputs of a camera; `None` when none is usable.
     fn inputs(&mut self, camera: &TypedCamera, defaults: Connection) -> Option<Vec<Input>> {
         let TypedCamera { place, heading, .. } = camera;
         if camera.inputs.is_empty() {
@@ -278,11 +278,11 @@ impl Interpreter<'_> {
             let connection = self.connection(place, &input.connection, defaults);
             Some(connection.input(self.url(place, &input.heading, &input.url)?, roles))
         });
-        // All of them are looked at, also after one that is wrong.
+        // Checks all of them, even after a faulty one.
         inputs.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// The roles of an input; `taken` says where the inputs before it are that have them.
+    /// The roles of an input; `taken` holds where earlier inputs claim theirs.
     fn roles(
         &mut self,
         place: &Place,
@@ -319,7 +319,7 @@ impl Interpreter<'_> {
         roles
     }
 
-    /// Where a camera's video goes; `None` when that can't be said.
+    /// Where a camera's video is sent; `None` when that is not determined.
     fn producer(
         &mut self,
         camera: &TypedCamera,
@@ -371,7 +371,7 @@ impl Interpreter<'_> {
         })
     }
 
-    /// A url in the table at `heading`, whose file's folder relative paths begin at.
+    /// A url in the table at `heading`; relative paths start at the folder of its file.
     fn url(
         &mut self,
         place: &Place,
@@ -424,7 +424,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Compares ids after `${NAME}` was replaced, whether or not the rest of a camera is right.
+    /// Compares ids after `${NAME}` was replaced, whether or not the rest of a camera is valid.
     fn refuse_duplicates(&mut self, cameras: &[TypedCamera]) {
         let mut firsts = HashMap::new();
         for camera in cameras {
@@ -443,7 +443,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// A PlainTransport takes packets from the first address that sends it some, and from no other.
+    /// A PlainTransport takes packets only from the first address that sends any.
     fn refuse_shared_transports(&mut self, cameras: &[TypedCamera]) {
         let mut firsts = HashMap::new();
         for camera in cameras {
@@ -473,7 +473,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Completes a string from the environment and parses it; reports what goes wrong.
+    /// Completes a string from the environment and parses it; reports errors.
     fn value<T, E: Error + Send + Sync + 'static>(
         &mut self,
         place: &Place,
@@ -510,7 +510,7 @@ impl Interpreter<'_> {
     }
 }
 
-/// A folder is named from the root: the service and its readers must mean the same one.
+/// Folders must be absolute: the service and its readers must mean the same one.
 fn absolute_folder(typed: &str) -> Result<PathBuf, SettingError> {
     match Path::new(typed) {
         path if path.is_absolute() => Ok(path.into()),

@@ -1,7 +1,7 @@
-//! The config file: read, judged as a whole, and turned into what the service does.
+//! The config file: reads it, checks all of it, and turns it into what the service does.
 //!
 //! What was typed ([`typed`]) and what it means ([`Config`]) are two types. The first knows TOML
-//! and where each key stands; the second has every default filled in and can't be wrong. All
+//! and the position of each key; the second has every default filled in and is always valid. All
 //! problems between the two are reported at once, each with its line ([`ConfigError`]).
 
 #![forbid(unsafe_code)]
@@ -43,18 +43,18 @@ pub use substitute::SubstituteError;
 use problem::{Fault, Place, Problem};
 use typed::{Finding, Typed};
 
-/// Reads the config file at `path`, and `conf.d/*.toml` beside it.
+/// Loads the config file at `path`, and `conf.d/*.toml` beside it.
 ///
 /// # Errors
-/// A file can't be read, or something in it is wrong; then all that is wrong.
+/// A file can't be read, or its contents are wrong; the error lists all problems.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
     Ok(understand(&ConfigFiles::read(path)?, environment)?)
 }
 
-/// Makes a config of its files.
+/// Makes a config from its files.
 ///
 /// # Errors
-/// All that is wrong with them.
+/// All problems in them.
 pub fn understand(files: &ConfigFiles, environment: &Environment) -> Result<Config, Problems> {
     let mut findings = Vec::new();
     let typed = read(files, &mut findings);
@@ -65,11 +65,11 @@ pub fn understand(files: &ConfigFiles, environment: &Environment) -> Result<Conf
     }
 }
 
-/// The run directory of the config at `path`. What else is in it does not matter: whoever looks at a service
-/// has perhaps not the environment that its cameras' urls take passwords from.
+/// The run directory of the config at `path`. The rest of the config does not matter: a command
+/// that inspects a service may not have the environment variables that hold its cameras' passwords.
 ///
 /// # Errors
-/// A file can't be read or is no TOML, or the run directory is none.
+/// A file can't be read or is not TOML, or the run directory is invalid.
 pub fn run_dir(path: &Path, environment: &Environment) -> Result<PathBuf, ConfigError> {
     let files = ConfigFiles::read(path)?;
     let mut findings = Vec::new();
@@ -84,8 +84,8 @@ pub fn run_dir(path: &Path, environment: &Environment) -> Result<PathBuf, Config
     }
 }
 
-/// What was typed in all files together. `None` when one of them can't be read: what is missing then would be
-/// a guess.
+/// What was typed in all files together. `None` when one of them can't be read: what is missing
+/// then would be a guess.
 fn read(files: &ConfigFiles, findings: &mut Vec<Finding>) -> Option<Typed> {
     let mut whole: Option<Typed> = None;
     let mut readable = true;

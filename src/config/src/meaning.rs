@@ -22,26 +22,27 @@ use super::record::Record;
 pub struct Config {
     /// Folder of `status.json`, absolute.
     pub run_dir: PathBuf,
-    /// Processes that the cameras are divided between; `None`: one for each GPU, and one without any.
+    /// Processes among which the cameras are divided; `None`: one for each GPU, or one on a host
+    /// without any.
     pub shards: Option<NonZeroU32>,
-    /// How frames are exported, when they are.
+    /// How frames are exported, if they are.
     pub export: Export,
     /// At least one; ids differ.
     pub cameras: Vec<Camera>,
 }
 
 impl Config {
-    /// Most cameras of one service; queues between threads are sized for it.
+    /// The maximum number of cameras of a service; queues between threads are sized for it.
     pub const MAX_CAMERAS: usize = 4096;
 }
 
 /// How frames are exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
-    /// Folder in which each camera has its own, absolute.
+    /// The folder that holds each camera's own, absolute.
     pub dir: PathBuf,
-    /// Slots of each ring, 1 to 1024; `None`: as many as [`hold`](Self::hold) takes at the
-    /// camera's rate.
+    /// Slots of each ring, 1 to 1024; `None`: as many as [`hold`](Self::hold) needs at the camera's
+    /// rate.
     pub slots: Option<u32>,
     /// How long a frame stays readable.
     pub hold: Duration,
@@ -58,29 +59,29 @@ pub struct Camera {
     pub id: CameraId,
     /// Its streams; at least one.
     pub inputs: Vec<Input>,
-    /// How the input whose role it is is recorded; `None`: not at all.
+    /// How the input with the role `record` is recorded; `None`: not at all.
     pub record: Option<Record>,
     /// What decodes.
     pub decode: Decode,
-    /// The GPU that it decodes on, when it does.
+    /// The GPU that it decodes on, if any.
     pub gpu: GpuChoice,
-    /// Which pictures are decoded; all of them where decoded frames are encoded.
+    /// Which pictures are decoded; always all where decoded frames are encoded.
     pub decode_frames: DecodeFrames,
-    /// What becomes of a decoder that only readers need, while there are none.
+    /// What happens to a decoder that only readers need, while there are none.
     pub idle: WhenIdle,
     /// The most frames a second that are exported; `None`: as many as the camera sends.
     pub max_fps: Option<Rate>,
-    /// Where its video goes out as RTP, if anywhere.
+    /// Where its video is sent as RTP, if anywhere.
     pub producer: Option<Producer>,
 }
 
 /// What decodes a camera's video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Decode {
-    /// An NVIDIA GPU, and the processor where that can't.
+    /// An NVIDIA GPU, or the processor where that can't.
     #[default]
     Auto,
-    /// An NVIDIA GPU and nothing else: the processor is not to be burdened.
+    /// An NVIDIA GPU only: the processor must not be loaded.
     Nvdec,
     /// The processor.
     Software,
@@ -92,22 +93,22 @@ pub enum GpuChoice {
     /// The one with the fewest cameras when the camera opens.
     #[default]
     Auto,
-    /// The one of this number, from 0 in the driver's order.
+    /// The one with this index, from 0 in the driver's order.
     Number(usize),
 }
 
-/// What becomes of a decoder that only readers need, while there are none.
+/// What happens to a decoder that only readers need, while there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WhenIdle {
-    /// It is closed; a reader's first frame takes the time to open it and to decode since the last key
-    /// frame.
+    /// It is closed; a reader's first frame then takes the time to open it and to decode from the
+    /// last key frame.
     #[default]
     Stop,
-    /// It goes on, and the ring is kept ready.
+    /// It stays open, and the ring is kept ready.
     Decode,
 }
 
-/// A value that its key can't have.
+/// An invalid value of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     #[error("{typed:?} is no decoder; expected \"auto\", \"nvdec\" or \"software\"")]
@@ -119,9 +120,9 @@ pub enum SettingError {
     DecodeNotBuilt { typed: String },
     #[error("{typed:?} is no GPU; expected \"auto\" or its number, from 0 on")]
     Gpu { typed: String },
-    #[error("{typed:?} are no pictures; expected \"all\", \"reference\" or \"key\"")]
+    #[error("{typed:?} is unknown; expected \"all\", \"reference\" or \"key\"")]
     DecodeFrames { typed: String },
-    #[error("{typed:?} is nothing to do while nobody reads; expected \"stop\" or \"decode\"")]
+    #[error("{typed:?} is unknown; expected \"stop\" or \"decode\"")]
     Idle { typed: String },
     #[error("{typed:?} is not absolute; expected a path that begins with `/`")]
     RelativeFolder { typed: String },
@@ -145,15 +146,15 @@ impl Export {
 }
 
 impl Camera {
-    /// Both time limits when the config names none.
+    /// Both time limits when the config sets none.
     pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Time limits that make sense. A camera that takes longer is broken; one that is given less
-    /// is never reached.
+    /// Reasonable time limits. A camera that takes longer is broken; with less, it is never
+    /// reached.
     pub(super) const TIMEOUTS: RangeInclusive<Duration> =
         Duration::from_millis(100)..=Duration::from_secs(600);
 
-    /// Whether anybody takes decoded frames: readers, where `exports` says that there may be some, or an encoder.
+    /// Whether anything takes decoded frames: readers, if `exports`, or an encoder.
     pub fn has_frames_taken(&self, exports: bool) -> bool {
         let encodes = self.producer.as_ref().is_some_and(|it| it.video == Video::H264);
         let has = |role| self.inputs.iter().any(|input| input.roles.has(role));

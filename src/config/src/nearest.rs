@@ -1,10 +1,10 @@
-//! The word that somebody probably meant.
+//! Suggests the word that was probably meant.
 
-/// Similarity (Jaro-Winkler, 0 to 1) from which a word is worth suggesting; the same threshold
-/// that clap uses for its own suggestions.
+/// Similarity (Jaro-Winkler, 0 to 1) from which a word is suggested; the same threshold that clap
+/// uses for its own suggestions.
 const WORTH_SAYING: f64 = 0.7;
 
-/// Returns the one of `words` that is most like `typed`, if any is alike.
+/// Returns the one of `words` most similar to `typed`, if any is similar enough.
 pub(crate) fn nearest<'w>(
     typed: &str,
     words: impl IntoIterator<Item = &'w str>,

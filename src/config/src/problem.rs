@@ -13,10 +13,10 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file was read and can't mean anything, for each of the reasons in it.
+    /// The file was read but has these problems.
     #[error(transparent)]
     Problems(#[from] Problems),
 }
@@ -28,20 +28,20 @@ pub struct Problems {
     pub list: Vec<Problem>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug)]
 pub struct Problem {
-    /// The file as it was named by the user.
+    /// The file as the user named it.
     pub file: PathBuf,
-    /// Where it begins; `None` when it is about the whole file.
+    /// Where it begins; `None` when it concerns the whole file.
     pub position: Option<Position>,
     /// The table that it is in.
     pub place: Place,
-    /// What it is.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// A place in a text. Lines and columns count from 1, columns in characters.
+/// A position in a text. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Line.
@@ -63,26 +63,26 @@ pub enum Place {
     NthCamera(usize),
 }
 
-/// What can be wrong at one spot of a config file.
+/// A fault at one position of a config file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The bytes are no text.
+    /// The bytes are not text.
     #[error("not valid UTF-8; a config file is UTF-8 text")]
     NotText,
-    /// No TOML.
+    /// The text is not TOML.
     #[error("no valid TOML: {0}")]
     Syntax(String),
-    /// A key that means nothing here.
+    /// The key is not valid here.
     #[error("unknown key `{key}`; {}", hint(*nearest, valid))]
     UnknownKey {
         /// The key.
         key: String,
-        /// The valid key that is most like it.
+        /// The most similar valid key.
         nearest: Option<&'static str>,
         /// All keys that are valid here.
         valid: Vec<&'static str>,
     },
-    /// A value of another TOML type than expected.
+    /// The value has another TOML type than expected.
     #[error("`{key}`: expected {expected}, found {found}")]
     WrongType {
         /// The key.
@@ -92,7 +92,7 @@ pub enum Fault {
         /// The type that was found.
         found: &'static str,
     },
-    /// A key that has to be there is not.
+    /// A required key is missing.
     #[error("`{key}` is missing; expected {expected}")]
     Missing {
         /// The key.
@@ -100,7 +100,7 @@ pub enum Fault {
         /// What was expected, with an example.
         expected: &'static str,
     },
-    /// A value of the right type that can't be.
+    /// The value has the right type but is invalid.
     #[error("`{key}`: {source}")]
     Value {
         /// The key.
@@ -108,21 +108,21 @@ pub enum Fault {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Two cameras of one name.
+    /// Two cameras share an id.
     #[error("`id` is taken by the camera at {first}; each camera needs its own")]
     DuplicateId {
-        /// Where the camera is that had it first.
+        /// Where the first of them is.
         first: String,
     },
-    /// A table that stands in two files.
-    #[error("`[{table}]` is at {first} already; only cameras may stand in several files")]
+    /// The table is in two files.
+    #[error("`[{table}]` is already at {first}; only cameras may be spread over several files")]
     TableTwice {
         /// Its name.
         table: String,
         /// Where it is.
         first: String,
     },
-    /// Two inputs of one camera for the same thing.
+    /// Two inputs of one camera share a role.
     #[error(
         "role `{role}` is taken by the input at {first}; each role belongs to one input \
          of a camera"
@@ -130,32 +130,32 @@ pub enum Fault {
     DuplicateRole {
         /// The role.
         role: &'static str,
-        /// Where the input is that had it first.
+        /// Where the first of them is.
         first: String,
     },
-    /// An input for nothing.
-    #[error("an input without a role is for nothing; leave `roles` out to give it all")]
+    /// An input without a role.
+    #[error("this input has no role; leave `roles` out to give it all")]
     NoRole,
-    /// Both forms of saying where a camera is.
+    /// Both ways of naming a camera's source.
     #[error("`url` and [[camera.input]] exclude each other; move `url` into an input of its own")]
     UrlAndInputs,
-    /// Two producers that send to one address.
+    /// Two producers send to one address.
     #[error(
         "`rtp` is that of the camera at {first}; a PlainTransport takes one sender's packets, so each \
          camera needs its own"
     )]
     SharedTransport {
-        /// Place of the camera that had it first.
+        /// Where the first of them is.
         first: String,
     },
-    /// Something that a camera does with none of its inputs.
+    /// A role that none of the camera's inputs has, but that its settings need.
     #[error("no input has the role \"{role}\"; add it to the `roles` of one")]
     NoInputFor {
         /// The role.
         role: &'static str,
     },
     /// A setting of the encoder where nothing is encoded.
-    #[error("`{key}` has a meaning only with `video = \"h264\"`; with \"copy\" the camera decides")]
+    #[error("`{key}` applies only with `video = \"h264\"`; with \"copy\" the camera decides")]
     OnlyWhenEncoding {
         /// The key.
         key: &'static str,
@@ -166,10 +166,10 @@ pub enum Fault {
         /// The key.
         key: &'static str,
     },
-    /// Not one camera.
+    /// There is no camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
     NoCamera,
-    /// Nothing says where status goes.
+    /// There is no folder for the status.
     #[error(
         "no folder for status.json: XDG_RUNTIME_DIR is not set to an absolute path; set \
          `run_dir` in [service]"
@@ -208,7 +208,7 @@ impl fmt::Display for Problem {
 }
 
 impl fmt::Display for Place {
-    /// Prints the place and `: `, or nothing for the file as a whole.
+    /// Prints the place and `: `, or nothing for the whole file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File => Ok(()),

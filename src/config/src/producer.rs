@@ -1,4 +1,4 @@
-//! Where a camera's video goes out as RTP, and as what.
+//! Where a camera's video is sent as RTP, and in which form.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,49 +11,49 @@ use std::time::Duration;
 pub struct Producer {
     /// Where the transport listens.
     pub rtp: Destination,
-    /// Where it listens for RTCP; `None`: both go over the first (`rtcpMux`).
+    /// Where it listens for RTCP; `None`: both use the first (`rtcpMux`).
     pub rtcp: Option<Destination>,
     /// Synchronisation source, never 0.
     pub ssrc: u32,
     /// 96 to 127.
     pub payload_type: u8,
-    /// What becomes of its video.
+    /// How its video is sent.
     pub video: Video,
-    /// Most pixels of a row that are encoded.
+    /// Largest encoded width in pixels.
     pub max_width: Option<u32>,
-    /// Most rows that are encoded.
+    /// Largest encoded height in pixels.
     pub max_height: Option<u32>,
-    /// Thousand bits a second; `None`: by size and rate.
+    /// In units of 1,000 bits a second; `None`: by size and rate.
     pub bitrate_kbit: Option<u32>,
-    /// Longest from a key frame to the next, when encoding.
+    /// Longest time between key frames, when encoding.
     pub key_interval: Duration,
 }
 
-/// Where packets are sent to.
+/// The destination of packets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Destination {
-    /// An address, as it is.
+    /// A fixed address.
     Address(SocketAddr),
-    /// Looked up by the process that sends.
+    /// A name that the sending process looks up.
     Name {
-        /// In small letters.
+        /// In lower case.
         host: String,
         /// Never 0.
         port: u16,
     },
 }
 
-/// What becomes of the camera's video.
+/// How the camera's video is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Video {
-    /// Its H.264 goes out as it came.
+    /// Its H.264 as it came.
     #[default]
     Copy,
-    /// Its decoded frames are encoded again.
+    /// Its decoded frames, re-encoded.
     H264,
 }
 
-/// A value that its key can't have.
+/// An invalid value of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum ProducerError {
     #[error(
@@ -62,32 +62,32 @@ pub enum ProducerError {
     )]
     NoAddress { typed: String },
     #[error(
-        "{typed:?} can't be sent to; expected the address and port that the transport listens on"
+        "{typed:?} is no destination; expected the address and port that the transport listens on"
     )]
     NotSendable { typed: String },
-    #[error("{typed:?} is nothing to do with video; expected \"copy\" or \"h264\"")]
+    #[error("{typed:?} is unknown; expected \"copy\" or \"h264\"")]
     Video { typed: String },
 }
 
 impl Producer {
     /// Synchronisation sources that may be set: 0 is reserved for "none".
     pub const SSRCS: RangeInclusive<u32> = 1..=u32::MAX;
-    /// Those that stand for nothing by themselves (RFC 3551, 6).
+    /// The dynamic payload types (RFC 3551, 6).
     pub const PAYLOAD_TYPES: RangeInclusive<u32> = 96..=127;
-    /// MediaSoup's own producers of examples and demos begin here, too.
+    /// Also the first one in MediaSoup's own examples and demos.
     pub const DEFAULT_PAYLOAD_TYPE: u8 = 96;
-    /// What `max_width` and `max_height` may be.
+    /// Range of `max_width` and `max_height`.
     pub const PIXELS: RangeInclusive<u32> = 64..=8192;
-    /// What `bitrate_kbit` may be.
+    /// Range of `bitrate_kbit`.
     pub const BITRATES_KBIT: RangeInclusive<u32> = 50..=100_000;
-    /// `key_interval` where it is not set.
+    /// Default of `key_interval`.
     pub const DEFAULT_KEY_INTERVAL: Duration = Duration::from_secs(2);
-    /// What `key_interval` may be.
+    /// Range of `key_interval`.
     pub const KEY_INTERVALS: RangeInclusive<Duration> =
         Duration::from_millis(500)..=Duration::from_secs(60);
 }
 
-/// Reads where to send to.
+/// Parses a destination.
 pub(super) fn destination(typed: &str) -> Result<Destination, ProducerError> {
     let not_sendable = || ProducerError::NotSendable { typed: typed.into() };
     if let Ok(address) = typed.parse::<SocketAddr>() {
@@ -107,8 +107,8 @@ pub(super) fn destination(typed: &str) -> Result<Destination, ProducerError> {
     }
 }
 
-/// Whether it can be a host's name (RFC 1123, 2.1; with the underscore that container networks allow). What ends
-/// in a number is a mistyped address.
+/// Whether it can be a host's name (RFC 1123, 2.1; with the underscore that container networks
+/// allow). A name that ends in a number is a mistyped address.
 fn is_name(host: &str) -> bool {
     let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
     let is_label = |label: &str| {
@@ -119,8 +119,8 @@ fn is_name(host: &str) -> bool {
     host.len() <= 253 && labels.clone().all(is_label) && !labels.next_back().is_none_or(is_number)
 }
 
-/// The SSRC of a camera that is given none: always the same, so that it can be declared before the service
-/// runs (FNV-1a).
+/// The SSRC of a camera that sets none: always the same, so that it can be declared before the
+/// service runs (FNV-1a).
 pub(super) fn default_ssrc(id: &str) -> u32 {
     let hash = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     id.bytes().fold(0x811c_9dc5, hash).max(1)

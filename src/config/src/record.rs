@@ -9,17 +9,17 @@ use super::duration::{self, DurationError};
 /// How a camera is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Folder in which each camera has its own, absolute.
+    /// The folder that holds each camera's own, absolute.
     pub dir: PathBuf,
-    /// How long a file is; it ends at the first key frame after that.
+    /// The length of a file; it ends at the first key frame after that.
     pub segment: Duration,
-    /// Whether sound is recorded, too, where the camera sends some that can be.
+    /// Whether sound is recorded too, if the camera sends any that can be.
     pub sound: bool,
-    /// What of it is kept.
+    /// Which recordings are kept.
     pub keep: Keep,
 }
 
-/// What of a camera's recordings is kept: what breaks one of these is deleted, the oldest first.
+/// Which of a camera's recordings are kept: those beyond a limit are deleted, the oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// How long; `None`: as long as there is room.
@@ -31,19 +31,19 @@ pub struct Keep {
 }
 
 impl Record {
-    /// `segment` where it is not set.
+    /// Default of `segment`.
     pub const DEFAULT_SEGMENT: Duration = Duration::from_secs(60);
-    /// A file for less would be little but its own beginning; of a longer one a crash-proof name comes late.
+    /// A shorter file would be mostly header; a longer one would get its final name late.
     pub(super) const SEGMENTS: RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(3600);
 }
 
 impl Keep {
-    /// What is kept where nothing is set: seven days, and 1 GiB of the disk left free.
+    /// The default: seven days, and 1 GiB of the disk left free.
     pub const DEFAULT: Self =
         Self { time: Some(Duration::from_secs(7 * 24 * 3600)), bytes: None, free_bytes: 1 << 30 };
 
-    /// What stands for no limit of time.
+    /// The word for no time limit.
     pub const FOREVER: &str = "forever";
 
     const TIMES: RangeInclusive<Duration> =

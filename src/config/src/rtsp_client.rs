@@ -1,4 +1,4 @@
-//! The words for what speaks RTSP with a camera.
+//! The words for RTSP clients.
 
 use vas_media::RtspClient;
 
@@ -9,10 +9,10 @@ pub struct RtspClientError {
     typed: String,
 }
 
-/// The client behind a word.
+/// The client for a word.
 ///
 /// # Errors
-/// Any word but `auto`, `retina` and `ffmpeg`.
+/// Any word except `auto`, `retina` and `ffmpeg`.
 pub fn parse(typed: &str) -> Result<RtspClient, RtspClientError> {
     match typed {
         "auto" => Ok(RtspClient::Auto),

@@ -21,10 +21,10 @@ const UNITS: [(&str, u64); 6] = [
     ("TiB", 1 << 40),
 ];
 
-/// Reads a whole number above 0 and a unit; bytes.
+/// Parses a whole number above 0 and a unit, into bytes.
 ///
 /// # Errors
-/// Another form, or more bytes than 64 bits count.
+/// Any other form, or more bytes than 64 bits can count.
 pub(crate) fn parse(typed: &str) -> Result<u64, SizeError> {
     let bytes = || {
         let (number, unit) = typed.split_at(typed.find(|c: char| !c.is_ascii_digit())?);

@@ -1,4 +1,4 @@
-//! `${NAME}` in strings: values, secrets before all, that come from the environment.
+//! `${NAME}` in strings: values from the environment, mainly secrets.
 
 use std::ffi::OsString;
 
@@ -7,13 +7,13 @@ use std::ffi::OsString;
 /// The messages quote names of variables, never values: those are mostly secrets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SubstituteError {
-    /// `${NAME}` where NAME is not in the environment.
+    /// The variable is not in the environment.
     #[error("environment variable `{name}` is not set")]
     Unset {
         /// Name of the variable.
         name: String,
     },
-    /// The variable holds bytes that are no text.
+    /// Its value is not text.
     #[error("environment variable `{name}` is not valid UTF-8")]
     NotText {
         /// Name of the variable.
@@ -22,26 +22,26 @@ pub enum SubstituteError {
     /// `${` without its `}`.
     #[error("`${{` has no closing `}}`; write `${{NAME}}` for a variable, `$$` for a dollar sign")]
     Unclosed,
-    /// Between the braces stands no name of a variable.
+    /// The text between the braces is no name of a variable.
     #[error(
         "`${{{name}}}` names no environment variable; expected letters, digits and `_`, not \
          beginning with a digit"
     )]
     BadName {
-        /// What stands between the braces.
+        /// The text between the braces.
         name: String,
     },
-    /// A dollar sign that begins nothing.
+    /// A dollar sign that starts nothing valid.
     #[error("a single `$`; write `${{NAME}}` for a variable, `$$` for a dollar sign")]
     LoneDollar,
 }
 
 /// Replaces each `${NAME}` in `text` by what `variable` returns for it, and `$$` by `$`.
 ///
-/// What is put in is not looked at again: a value may hold `$`.
+/// Values are not expanded again: one may contain `$`.
 ///
 /// # Errors
-/// A variable that is unset or no text, and any other use of `$`.
+/// A variable is unset or not text, or `$` is used in another way.
 pub(crate) fn substitute(
     text: &str,
     variable: impl Fn(&str) -> Option<OsString>,

@@ -26,10 +26,10 @@ pub struct TestPattern {
 /// Why a string is no test pattern.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TestPatternError {
-    /// Not of the form.
+    /// The string has another form.
     #[error("expected testsrc:WIDTHxHEIGHT@FPS, such as testsrc:1280x720@25")]
     Malformed,
-    /// A width or height that is no number in range, or odd.
+    /// A width or height is no number in range, or odd.
     #[error(
         "{side} {typed:?} of the test picture is not an even number from {} to {}",
         SIDES.start(),
@@ -38,16 +38,16 @@ pub enum TestPatternError {
     Side {
         /// `width` or `height`.
         side: &'static str,
-        /// What was given.
+        /// The value.
         typed: String,
     },
-    /// A rate that is no number in range.
+    /// The rate is no number in range.
     #[error(
         "rate {typed:?} of the test picture is not a number from 1 to {MAX_FPS}, nor a fraction \
          of two such as 30000/1001"
     )]
     Rate {
-        /// What was given.
+        /// The value.
         typed: String,
     },
 }
@@ -55,7 +55,7 @@ pub enum TestPatternError {
 impl FromStr for TestPattern {
     type Err = TestPatternError;
 
-    /// Reads what follows `testsrc:`.
+    /// Parses the part after `testsrc:`.
     fn from_str(typed: &str) -> Result<Self, TestPatternError> {
         let (size, fps) = typed.split_once('@').ok_or(TestPatternError::Malformed)?;
         let (width, height) = size.split_once('x').ok_or(TestPatternError::Malformed)?;
@@ -85,7 +85,7 @@ fn parse_rate(typed: &str) -> Result<Fraction, TestPatternError> {
         .ok_or_else(|| TestPatternError::Rate { typed: typed.into() })
 }
 
-/// Reads decimal digits alone: `str::parse` also takes a `+`.
+/// Parses decimal digits only: `str::parse` also takes a `+`.
 fn parse_digits(typed: &str) -> Option<u32> {
     typed.bytes().all(|b| b.is_ascii_digit()).then(|| typed.parse().ok()).flatten()
 }

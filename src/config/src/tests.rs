@@ -1,4 +1,4 @@
-//! The words for each way in which a config file can be wrong, and what right ones mean.
+//! The messages for each way in which a config file can be wrong, and the meaning of correct ones.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -218,7 +218,7 @@ fn inputs_that_contradict_each_other_are_refused() {
     );
     let unsaid = gate(&format!("{input}{input}"));
     assert_eq!(unsaid.len(), 3, "{unsaid:#?}");
-    assert!(one(gate(&format!("{input}roles = []\n"))).contains("an input without a role"));
+    assert!(one(gate(&format!("{input}roles = []\n"))).contains("this input has no role"));
     assert!(one(gate(&format!("{input}roles = [\"rec\"]\n"))).contains("\"rec\" is no role"));
     assert!(one(gate(&format!("{input}roles = \"record\"\n"))).contains("expected a list such as"));
     assert!(one(gate("[[camera.input]]\n")).contains("camera \"gate\": `url` is missing"));
@@ -449,8 +449,8 @@ fn cameras_may_stand_in_several_files_and_tables_in_one() {
     );
     assert_eq!(
         lines[2],
-        "conf.d/b.toml:5:2: `[export]` is at cameras.toml:1 already; only cameras may stand in several \
-         files"
+        "conf.d/b.toml:5:2: `[export]` is already at cameras.toml:1; only cameras may be spread over \
+         several files"
     );
 }
 
@@ -549,11 +549,11 @@ fn an_encoder_is_given_all_frames_or_the_config_is_refused() {
             line.contains("`decode_frames` must be \"all\" where the producer encodes"),
             "{line}"
         );
-        // What is passed on is not decoded.
+        // A passed-through stream is not decoded.
         assert_eq!(config(&text(frames, "copy")).cameras.len(), 1);
     }
     assert_eq!(config(&text("all", "h264")).cameras.len(), 1);
-    // The camera's own word goes before the default.
+    // The camera's own setting overrides the default.
     let defaults = "[defaults]\ndecode_frames = \"key\"\n";
     assert_eq!(config(&format!("{defaults}{}", text("all", "h264"))).cameras.len(), 1);
 }
@@ -581,7 +581,7 @@ fn a_producer_that_can_not_be_is_refused() {
     let producer = format!("[camera.producer]\n{at}");
     let line = one(problems(&format!("{GATE}{producer}{other}{producer}")));
     assert!(line.contains("a PlainTransport takes one sender's packets"), "{line}");
-    // A name in other letters is the same one.
+    // Names are compared without case.
     let named = |name: &str| format!("[camera.producer]\nrtp = {name:?}\n");
     let (one_name, same) = (named("sfu:40000"), named("SFU:40000"));
     let line = one(problems(&format!("{GATE}{one_name}{other}{same}")));

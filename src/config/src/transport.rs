@@ -1,4 +1,4 @@
-//! The words for how RTSP packets travel.
+//! The words for RTSP transports.
 
 use vas_media::Transport;
 
@@ -6,17 +6,17 @@ use vas_media::Transport;
 const WORDS: [(&str, Transport); 3] =
     [("auto", Transport::Auto), ("tcp", Transport::Tcp), ("udp", Transport::Udp)];
 
-/// A word that is none of them.
+/// A word that is no transport.
 #[derive(Debug, thiserror::Error)]
 #[error("{typed:?} is no transport; expected \"auto\", \"tcp\" or \"udp\"")]
 pub struct TransportError {
     typed: String,
 }
 
-/// The transport behind a word.
+/// The transport for a word.
 ///
 /// # Errors
-/// Any word but `auto`, `tcp` and `udp`.
+/// Any word except `auto`, `tcp` and `udp`.
 pub fn parse(typed: &str) -> Result<Transport, TransportError> {
     let found = WORDS.iter().find(|(word, _)| *word == typed);
     found.map(|(_, transport)| *transport).ok_or_else(|| TransportError { typed: typed.into() })

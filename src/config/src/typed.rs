@@ -1,8 +1,8 @@
-//! What was typed: the shape of a config file, before anything is made of it.
+//! What was typed: the structure of a config file, before it is interpreted.
 //!
-//! Read by hand from TOML's spanned tree: deserialising into structs stops at the first problem
-//! and forgets where keys stood, while a user wants all problems of a file at once, each with
-//! its line.
+//! Read by hand from TOML's spanned tree: deserialising into structs stops at the first problem and
+//! loses the positions of keys, while a user wants all problems of a file at once, each with its
+//! line.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub(crate) struct Typed {
     pub defaults: TypedSettings,
     /// In the order of the file.
     pub cameras: Vec<TypedCamera>,
-    /// The tables that are there, and where.
+    /// The tables that exist, and their positions.
     tables: HashMap<String, Range<usize>>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct TypedExport {
     pub mode: Field<String>,
 }
 
-/// `[record]`, or that of a camera.
+/// `[record]`, or a camera's own.
 #[derive(Debug)]
 pub(crate) struct TypedRecord {
     pub dir: Field<String>,
@@ -58,12 +58,12 @@ pub(crate) struct TypedRecord {
 /// One `[[camera]]`.
 #[derive(Debug)]
 pub(crate) struct TypedCamera {
-    /// As messages name it.
+    /// Its name in messages.
     pub place: Place,
-    /// Bytes of its heading.
+    /// The bytes of its heading.
     pub heading: Range<usize>,
     pub id: Field<String>,
-    /// Of its only input.
+    /// The source of its only input.
     pub url: Field<String>,
     /// `[camera.producer]`.
     pub producer: Option<TypedProducer>,
@@ -77,14 +77,14 @@ pub(crate) struct TypedCamera {
 /// One `[[camera.input]]`.
 #[derive(Debug)]
 pub(crate) struct TypedInput {
-    /// Bytes of its heading.
+    /// The bytes of its heading.
     pub heading: Range<usize>,
     pub url: Field<String>,
     pub roles: Field<Vec<Spanned<String>>>,
     pub connection: TypedConnection,
 }
 
-/// How an input is connected to, which a camera may say for all of its own.
+/// How an input is connected, which a camera may set for all of its inputs.
 #[derive(Debug)]
 pub(crate) struct TypedConnection {
     pub transport: Field<String>,
@@ -107,7 +107,7 @@ pub(crate) struct TypedProducer {
     pub key_interval: Field<String>,
 }
 
-/// What `[defaults]` may hold, and each camera.
+/// Settings that `[defaults]` and each camera may have.
 #[derive(Debug)]
 pub(crate) struct TypedSettings {
     pub connection: TypedConnection,
@@ -115,33 +115,34 @@ pub(crate) struct TypedSettings {
     pub decode: Field<String>,
     pub gpu: Field<String>,
     pub idle: Field<String>,
-    /// `[export]` in it.
+    /// From its `[export]`.
     pub max_fps: Field<String>,
 }
 
 /// The value of one key.
 #[derive(Debug)]
 pub(crate) enum Field<T> {
-    /// The key is not there.
+    /// The key is missing.
     Absent,
-    /// It has a value of another type, which has been reported.
+    /// It has a value of another type; this has been reported.
     Wrong,
     /// It has this value, at these bytes.
     Given(Spanned<T>),
 }
 
-/// A fault found while reading, and the bytes it is about.
+/// A fault found while reading, and the bytes that it concerns.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// `None` when it is about the whole file.
+    /// `None` when it concerns the whole file.
     pub span: Option<Range<usize>>,
     pub place: Place,
     pub fault: Fault,
 }
 
 impl Typed {
-    /// Reads `text`, which begins at `base` among all texts. What has no meaning here is added to `findings` and left out. `None` when
-    /// the text is no TOML: what is missing from it then would be a guess.
+    /// Reads `text`, which begins at position `base` among all texts. Unknown parts are added to
+    /// `findings` and left out. `None` when the text is not TOML: what is missing from it then
+    /// would be a guess.
     pub(crate) fn read(text: &str, base: usize, findings: &mut Vec<Finding>) -> Option<Self> {
         let (root, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
@@ -165,7 +166,7 @@ impl Typed {
         Some(Self { service, export, record, defaults, cameras, tables })
     }
 
-    /// Adds what stands in another file: its cameras, and the tables that are not here yet.
+    /// Adds another file's contents: its cameras, and the tables that are not here yet.
     pub(crate) fn join(&mut self, next: Self, files: &ConfigFiles, findings: &mut Vec<Finding>) {
         let Self { service, export, record, defaults, cameras, tables } = next;
         let here = |table: &str| self.tables.contains_key(table) || !tables.contains_key(table);
@@ -250,7 +251,7 @@ impl TypedProducer {
     pub(crate) const ADDRESS: &str =
         "an address such as \"127.0.0.1:40000\" or \"mediasoup:40000\"";
 
-    /// `None` when the table is not there.
+    /// `None` when the table is missing.
     fn read(section: &mut Section<'_>) -> Option<Self> {
         let pixels = "a number of pixels such as 1280";
         let typed = Self {
@@ -306,18 +307,18 @@ impl TypedSettings {
     }
 }
 
-/// One table while it is read. Every key that is asked for is a valid one; the rest are unknown.
+/// One table being read. Every key that is asked for is valid; all others are unknown.
 struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     place: Place,
-    /// Where the text begins among all.
+    /// Position at which the text begins.
     base: usize,
     asked: Vec<&'static str>,
     findings: &'a mut Vec<Finding>,
 }
 
 impl<'a> Section<'a> {
-    /// A section of `table`; one that is not there has no key.
+    /// A section of `table`; without one it has no keys.
     fn new(
         table: Option<&'a DeTable<'a>>,
         place: Place,
@@ -354,7 +355,7 @@ impl<'a> Section<'a> {
         self.field(key, expected, |value| value.as_bool())
     }
 
-    /// A string, or a number in the digits in which it was typed.
+    /// A string, or a number in the digits that were typed.
     fn text_or_number(&mut self, key: &'static str, expected: &'static str) -> Field<String> {
         self.field(key, expected, |value| match value {
             DeValue::String(text) => Some(text.to_string()),
@@ -385,7 +386,7 @@ impl<'a> Section<'a> {
         self.table_at(name, Place::Table(name), read)
     }
 
-    /// Reads a table in this one, whose faults are told as this one's.
+    /// Reads a nested table; its faults are reported as this table's.
     fn inner_table<T>(
         &mut self,
         name: &'static str,
@@ -394,7 +395,7 @@ impl<'a> Section<'a> {
         self.table_at(name, self.place.clone(), read)
     }
 
-    /// Reads a table in this one; `None` when `false` stands there instead.
+    /// Reads a nested table; `None` when it is `false` instead.
     fn inner_table_unless_false<T>(
         &mut self,
         name: &'static str,
@@ -425,7 +426,7 @@ impl<'a> Section<'a> {
         typed
     }
 
-    /// Reads the tables `[[name]]`, of which each is a camera.
+    /// Reads the tables `[[name]]`, each of which is a camera.
     fn cameras<T>(
         &mut self,
         name: &'static str,
@@ -440,7 +441,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Reads tables in this one, whose faults are told as this one's.
+    /// Reads nested tables; their faults are reported as this table's.
     fn inner_tables<T>(
         &mut self,
         name: &'static str,
@@ -504,7 +505,7 @@ impl<'a> Section<'a> {
         self.findings.push(Finding { span, place: self.place.clone(), fault });
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that were never asked for.
     fn finish(self) {
         for key in self.table.into_iter().flat_map(DeTable::keys) {
             let name: &str = key.get_ref();
@@ -525,7 +526,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// From a place in one text to the same among all.
+/// Shifts a span within one text to its position among all.
 fn moved(span: Range<usize>, base: usize) -> Range<usize> {
     span.start + base..span.end + base
 }

@@ -1,10 +1,11 @@
-//! The handler of deadly signals.
+//! The handler of fatal signals.
 //!
-//! House rules. In the handler stand only calls that signal-safety(7) lists, loads and stores of atomics and of
-//! the thread's own memory: no allocation, no lock, no panic. It runs on the alternate stack that Rust gives its
-//! threads, so that a stack that has overflown is none of its concern. What was there before it (Rust's own
-//! handler, which tells a stack overflow) is called after it. It never returns to the program with the signal
-//! undone: at its end the signal's action is the default one and the signal is raised again.
+//! House rules. The handler contains only calls that signal-safety(7) lists, and loads and stores
+//! of atomics and of the thread's own memory: no allocation, no lock, no panic. It runs on the
+//! alternate stack that Rust gives its threads, so a stack overflow does not affect it. The
+//! previous handler (Rust's own, which reports stack overflows) is called after it. It never
+//! returns to the program with the signal ignored: at its end the signal's action is the default
+//! one and the signal is raised again.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,11 +21,11 @@ use crate::name;
 const SIGNALS: [c_int; 5] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV];
 
 static FILE: AtomicI32 = AtomicI32::new(-1);
-/// Whether words were left: a signal that is met while dying of another adds none.
+/// Whether words were written: a second signal, met while dying of the first, writes none.
 static SAID: AtomicBool = AtomicBool::new(false);
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// What handled each of the signals before.
+/// The previous handler of each signal.
 struct Before {
     handler: AtomicUsize,
     flags: AtomicI32,
@@ -34,14 +35,14 @@ static BEFORE: [Before; SIGNALS.len()] =
     [const { Before { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } };
         SIGNALS.len()];
 
-/// From here on, leaves the name of a thread that dies of SIGABRT, SIGBUS, SIGFPE, SIGILL or SIGSEGV at the
-/// beginning of `file`, for [`LastWords::read`](crate::LastWords::read). The file stays open until the process
-/// ends. Once a process: a second call only changes the file.
+/// From now on, writes the name of a thread that dies of SIGABRT, SIGBUS, SIGFPE, SIGILL or SIGSEGV
+/// to the beginning of `file`, for [`LastWords::read`](crate::LastWords::read). The file stays open
+/// until the process ends. Install once a process: a second call only changes the file.
 ///
 /// # Errors
-/// When a handler can't be installed.
+/// A handler can't be installed.
 pub fn install(file: OwnedFd) -> io::Result<()> {
-    // A file that was here before is leaked: a handler may be writing to it.
+    // The previous file, if any, is leaked: a handler may be writing to it.
     FILE.store(file.into_raw_fd(), Ordering::SeqCst);
     if INSTALLED.swap(true, Ordering::SeqCst) {
         return Ok(());
@@ -56,7 +57,7 @@ pub fn install(file: OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets a signal's handler and flags, if given; what they were. Async-signal-safe.
+/// Sets a signal's handler and flags, if given; returns the previous ones. Async-signal-safe.
 fn action(signal: c_int, new: Option<(libc::sighandler_t, c_int)>) -> io::Result<libc::sigaction> {
     // SAFETY: all-zero bytes are a valid `sigaction`: no handler, no flag, an empty mask.
     let (mut given, mut old) = unsafe {
@@ -87,13 +88,14 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
         // SAFETY: gettid has no conditions.
         let thread = unsafe { libc::gettid() };
         let words = encode(signal, thread, &name, len);
-        // SAFETY: the pointer is to `LEN` bytes of ours; a file number that is no longer one is an error.
+        // SAFETY: the pointer is to `LEN` bytes of ours; a file number that is closed by now is an
+        // error.
         let _ = unsafe { libc::pwrite(FILE.load(Ordering::SeqCst), words.as_ptr().cast(), LEN, 0) };
     }
     if let Some(at) = SIGNALS.iter().position(|one| *one == signal) {
         call_before(&BEFORE[at], signal, info, context);
     }
-    // Whatever the handler before did: a signal that somebody sent would otherwise be undone.
+    // Whatever the previous handler did: a signal sent by a process would otherwise be ignored.
     let _ = action(signal, Some((libc::SIG_DFL, 0)));
     // SAFETY: raise is async-signal-safe. The signal is blocked until this handler returns, and then ends the
     // process, unless the instruction that caused it does so first.

@@ -1,4 +1,4 @@
-//! What a dying process leaves: 80 bytes at the beginning of a file.
+//! What a dying process writes: 80 bytes at the beginning of a file.
 
 use std::fs::File;
 use std::io;
@@ -10,23 +10,23 @@ use crate::name::MAX_NAME;
 pub(crate) const LEN: usize = 16 + MAX_NAME + 1;
 const MAGIC: [u8; 4] = *b"VASC";
 
-/// What a process said as it died.
+/// What a process wrote as it died.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastWords {
-    /// The signal that its thread met.
+    /// The signal that its thread received.
     pub signal: i32,
     /// The thread's id.
     pub thread: i32,
-    /// For whom the thread worked; empty when it had no name.
+    /// The camera that the thread worked for; empty when it had no name.
     pub name: String,
 }
 
 impl LastWords {
-    /// Reads what was left in `file`; `None` when nothing was, or nothing that makes sense. Whoever wrote it was
-    /// dying: a name is to be looked up, not to be believed.
+    /// Reads last words from `file`; `None` when there are none, or none that are valid. Their
+    /// writer was dying: look a name up, don't trust it.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub fn read(file: &File) -> io::Result<Option<Self>> {
         let mut bytes = [0; LEN];
         match file.read_exact_at(&mut bytes, 0) {
@@ -48,7 +48,7 @@ impl LastWords {
     }
 }
 
-/// The bytes of last words. Async-signal-safe.
+/// Encodes last words. Async-signal-safe.
 pub(crate) fn encode(signal: i32, thread: i32, name: &[u8; MAX_NAME], len: usize) -> [u8; LEN] {
     let mut bytes = [0; LEN];
     bytes[..4].copy_from_slice(&MAGIC);

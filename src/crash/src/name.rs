@@ -1,4 +1,4 @@
-//! The name that a thread leaves for the handler.
+//! The name that a thread sets for the handler.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering, compiler_fence};
 
@@ -18,15 +18,15 @@ thread_local! {
         const { Name { len: AtomicUsize::new(0), bytes: [const { AtomicU8::new(0) }; MAX_NAME] } };
 }
 
-/// Says for whom this thread works, until the guard is dropped. A longer name is cut.
+/// Names what this thread works for, until the guard is dropped. A longer name is cut.
 pub fn name_thread(name: &str) -> ThreadName {
     let previous = current();
     set(name.as_bytes());
     ThreadName { previous }
 }
 
-/// Puts back the name that the thread had before; see [`name_thread`].
-#[must_use = "the name is taken off when the guard is dropped"]
+/// Restores the thread's previous name; see [`name_thread`].
+#[must_use = "the name is removed when the guard is dropped"]
 #[derive(Debug)]
 pub struct ThreadName {
     previous: ([u8; MAX_NAME], usize),
@@ -41,7 +41,7 @@ impl Drop for ThreadName {
 
 fn set(name: &[u8]) {
     let len = name.len().min(MAX_NAME);
-    // Gone only while the thread ends, and then nobody is left to name.
+    // Fails only while the thread ends, when there is nothing left to name.
     let _ = NAME.try_with(|own| {
         own.len.store(0, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);

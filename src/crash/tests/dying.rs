@@ -1,4 +1,4 @@
-//! Processes that die in each of the ways, and what they leave.
+//! Processes that die in each way, and what they leave.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
@@ -10,7 +10,7 @@ use vas_crash::{LastWords, install, name_thread};
 const WAY: &str = "VAS_CRASH_WAY";
 const FILE: &str = "VAS_CRASH_FILE";
 
-/// Not a test: what the others start as a process of its own.
+/// Not a test: the process that the tests start.
 #[test]
 fn child() {
     let Some(way) = std::env::var_os(WAY) else { return };
@@ -77,7 +77,7 @@ fn the_name_is_left_and_the_signal_takes_its_course() {
 }
 
 #[test]
-fn a_stack_overflow_is_told_as_ever_and_named() {
+fn a_stack_overflow_is_reported_as_usual_and_named() {
     let death = die("overflow");
     assert_eq!(death.status.signal(), Some(libc::SIGABRT), "{}", death.said);
     assert!(death.said.contains("has overflowed its stack"), "{}", death.said);
@@ -85,7 +85,7 @@ fn a_stack_overflow_is_told_as_ever_and_named() {
 }
 
 #[test]
-fn a_thread_without_a_name_blames_nobody() {
+fn a_thread_without_a_name_leaves_no_camera() {
     let death = die(&format!("nameless-{}", libc::SIGSEGV));
     assert_eq!(death.status.signal(), Some(libc::SIGSEGV));
     assert_eq!(death.words.unwrap().name, "");

@@ -1,8 +1,8 @@
-//! What the driver answers when a call fails.
+//! The driver's answers when a call fails.
 
 use std::ffi::{CStr, c_uint};
 
-/// Answers that callers tell from others, as `cuda.h` numbers them.
+/// Answers that callers distinguish, as `cuda.h` numbers them.
 pub mod code {
     /// `CUDA_SUCCESS`.
     pub const SUCCESS: u32 = 0;
@@ -12,19 +12,19 @@ pub mod code {
     pub const NO_DEVICE: u32 = 100;
     /// `CUDA_ERROR_NOT_READY`: no failure, but an answer.
     pub const NOT_READY: u32 = 600;
-    /// `CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED`: pages are pinned once a process.
+    /// `CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED`: a process can pin pages only once.
     pub const ALREADY_REGISTERED: u32 = 712;
     /// `CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE`.
     pub const PRIMARY_CONTEXT_ACTIVE: u32 = 708;
 }
 
-/// A call of the driver that failed.
+/// A driver call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{function} failed: {} ({code})", .name.unwrap_or("an error that the driver has no name for"))]
 pub struct CudaError {
     /// The function, such as `cuMemcpy2DAsync_v2`.
     pub function: &'static str,
-    /// Its `CUresult`. A number: a driver may know errors that were not there when this was built.
+    /// Its `CUresult`, as a number: a driver may return errors that are newer than this build.
     pub code: c_uint,
     /// The driver's name for it, such as `CUDA_ERROR_OUT_OF_MEMORY`.
     pub name: Option<&'static str>,
@@ -40,10 +40,10 @@ impl CudaError {
 /// Why this host can't use a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// No driver is installed, or a container was not given it.
+    /// No driver is installed, or the container has no access to it.
     #[error("the NVIDIA driver's library libcuda.so.1 is not found")]
     NoLibrary,
-    /// A driver that is too old, or something else under its name.
+    /// The driver is too old, or the library is not NVIDIA's.
     #[error("the NVIDIA driver's library has no {0}: it is too old, or not NVIDIA's")]
     MissingSymbol(&'static str),
     /// The driver finds no GPU, or none that this process may use.

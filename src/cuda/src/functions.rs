@@ -1,8 +1,8 @@
 //! The table of the driver's functions, looked up together.
 //!
-//! House rules. Functions have the types that `cuda.h` gives them, with results as numbers: a Rust enum must
-//! never hold a code that it does not know. cudarc loads the library once and never unloads it, so what was
-//! looked up stays valid.
+//! House rules. Functions have the types that `cuda.h` gives them, with results as numbers: a Rust
+//! enum must never hold a code that it does not know. cudarc loads the library once and never
+//! unloads it, so function pointers stay valid.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
@@ -12,12 +12,12 @@ use crate::error::CudaError;
 use crate::error::Unavailable;
 use crate::error::code::SUCCESS;
 
-/// Declares the functions that are called, looked up together; each method makes the call.
+/// Declares the functions that are called; each method makes one call.
 macro_rules! functions {
     ($($name:ident($($arg:ident: $ty:ty),*);)*) => {
         /// The driver's functions, each under its own name and in its own version.
         ///
-        /// Each method makes the call, and asks of its caller what the driver's documents ask.
+        /// Each method's preconditions are those of the driver's documentation.
         #[allow(non_snake_case, reason = "the driver's own names")]
         #[derive(Debug)]
         pub struct Functions {
@@ -41,7 +41,7 @@ macro_rules! functions {
                         let found = find(const {
                             c_name(concat!(stringify!($name), "\0").as_bytes())
                         })?;
-                        // SAFETY: the house rules: what is found under the name has the type.
+                        // SAFETY: by the house rules, the symbol of this name has this type.
                         unsafe {
                             std::mem::transmute::<
                                 *mut c_void,
@@ -56,10 +56,10 @@ macro_rules! functions {
                 #[doc = concat!("Calls `", stringify!($name), "`.")]
                 ///
                 /// # Safety
-                /// As the driver's documents ask of a caller.
+                /// As the driver's documentation requires.
                 ///
                 /// # Errors
-                /// Each answer but `CUDA_SUCCESS`.
+                /// Each answer except `CUDA_SUCCESS`.
                 pub unsafe fn $name(&self, $($arg: $ty),*) -> Result<(), CudaError> {
                     // SAFETY: the caller's.
                     let code = unsafe { (self.$name)($($arg),*) };
@@ -100,7 +100,7 @@ impl Functions {
         if code == SUCCESS { Ok(()) } else { Err(self.error(function, code)) }
     }
 
-    /// What it means that a function, of this table or not, answered so.
+    /// The meaning of a function's answer, whether the function is in this table or not.
     #[must_use]
     pub fn error(&self, function: &'static str, code: c_uint) -> CudaError {
         let mut name = std::ptr::null();

@@ -8,7 +8,7 @@ use cudarc::driver::sys;
 use crate::error::{CudaError, Unavailable, code};
 use crate::functions::Functions;
 
-/// What cudarc calls for contexts and streams, beside what is in the table; it would panic where one is missing.
+/// What cudarc calls for contexts and streams beyond the table; it would panic if one were missing.
 const CALLED_BY_CUDARC: [&CStr; 8] = [
     c"cuDeviceGetAttribute",
     c"cuDeviceGetName",
@@ -20,7 +20,7 @@ const CALLED_BY_CUDARC: [&CStr; 8] = [
     c"cuGetErrorString",
 ];
 
-/// The driver of this host, initialised, and known to have all that is called.
+/// This host's driver, initialised, with all functions that are called.
 #[derive(Clone, Copy, Debug)]
 pub struct Driver {
     functions: &'static Functions,
@@ -28,12 +28,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Looks for the driver, for each function that is called, and for devices. Initialises the driver.
+    /// Looks for the driver, each function that is called, and devices. Initialises the driver.
     ///
-    /// What was found is remembered, what was missing is looked for anew by the next call.
+    /// Success is cached; after a failure the next call looks again.
     ///
     /// # Errors
-    /// In words, what is missing.
+    /// What is missing.
     pub fn probe() -> Result<Self, Unavailable> {
         static DRIVER: OnceLock<Driver> = OnceLock::new();
         if let Some(driver) = DRIVER.get() {
@@ -47,20 +47,20 @@ impl Driver {
         Ok(*DRIVER.get_or_init(|| Self { functions, devices }))
     }
 
-    /// How many devices there are: one or more.
+    /// The number of devices, at least one.
     #[must_use]
     pub fn devices(&self) -> u32 {
         self.devices
     }
 
-    /// What can be called.
+    /// The functions that can be called.
     #[must_use]
     pub fn functions(&self) -> &'static Functions {
         self.functions
     }
 }
 
-/// Initialises the driver; how many devices it has.
+/// Initialises the driver; returns the number of devices.
 fn start(functions: &Functions) -> Result<u32, CudaError> {
     let mut devices = 0;
     // SAFETY: any time, any thread; the count is ours to be written.
@@ -85,7 +85,7 @@ fn load() -> Result<&'static Functions, Unavailable> {
         sys::culib()
     };
     let find = |name: &'static CStr| {
-        // SAFETY: an address, of whatever type.
+        // SAFETY: read as a plain address; `Functions::load` gives it its type.
         let found = unsafe { library.get::<*mut c_void>(name.to_bytes_with_nul()) };
         let address = found.ok().map(|symbol| *symbol).filter(|address| !address.is_null());
         address.ok_or(Unavailable::MissingSymbol(name.to_str().unwrap_or("a function")))

@@ -8,10 +8,11 @@ use std::process::Command;
 use vas_cuda::{Driver, Unavailable};
 use vas_sim_gpu::testing::SimulatedGpu;
 
-/// Set in a child process: what it is to find.
+/// Set in a child process: the result that it expects.
 const EXPECTED: &str = "VAS_CUDA_PROBE_EXPECTED";
 
-/// Runs `test` anew with `libraries` before all others, and what is to be found there.
+/// Runs `test` in a child process that finds `libraries` before all others, and expects this
+/// result.
 fn probe_in_child(test: &str, libraries: &Path, expected: &str) {
     let status = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact"])
@@ -31,7 +32,7 @@ fn no_library() {
         return assert_eq!(found(), expected);
     }
     let dir = tempfile::tempdir().unwrap();
-    // Found before a real one, and no library.
+    // Found before a real one, but no library.
     for name in ["libcuda.so", "libcuda.so.1"] {
         std::fs::write(dir.path().join(name), "").unwrap();
     }
@@ -71,7 +72,7 @@ fn a_driver_that_does_not_start() {
         let error = Driver::probe().unwrap_err();
         assert!(matches!(error, Unavailable::Failed(_)), "{error}");
         assert!(error.to_string().contains("cuInit failed: CUDA_ERROR_"), "{error}");
-        // It is asked again, not remembered.
+        // The count is asked for again, not cached.
         assert_eq!(Driver::probe().unwrap().devices(), 1);
     }) else {
         return;
@@ -86,6 +87,6 @@ fn two_devices() {
         return;
     };
     run.report.assert_clean(&[]);
-    // Asking makes no context.
+    // Asking creates no context.
     assert!(run.calls.iter().all(|call| !call.function.contains("Ctx")), "{:?}", run.calls);
 }

@@ -1,4 +1,4 @@
-//! A camera's way through the host's engine: frames in order, one copied at a time.
+//! A camera's queue in the host's engine: frames in order, one copied at a time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -13,10 +13,10 @@ use super::download::Account;
 use super::limits::MAX_IN_FLIGHT;
 use vas_status::DropReason;
 
-/// Frames copied before another camera has its turn.
+/// Frames copied before the worker moves on to another camera.
 const TURN: usize = 4;
 
-/// A frame to be copied, and where to.
+/// A frame to be copied, and its slot.
 #[derive(Debug)]
 pub(super) struct Job {
     frame: Frame,
@@ -24,14 +24,14 @@ pub(super) struct Job {
     stamp: Stamp,
 }
 
-/// One camera's jobs. Empty frames wait in `spare` and are used again: a job allocates nothing.
+/// One camera's jobs. Empty frames wait in `spare` for reuse: a job allocates nothing.
 pub(super) struct CopyQueue {
     account: Account,
     jobs: ArrayQueue<Job>,
     spare: ArrayQueue<Frame>,
-    /// Whether the copy queue is in the pool's queue or with a worker: it is never with two.
+    /// Whether the copy queue is in the pool's queue or with a worker; never with two.
     scheduled: AtomicBool,
-    /// Taken by the worker that has the copy queue, and by nobody else.
+    /// Locked only by the worker that holds the copy queue.
     converter: Mutex<Option<Nv12Converter>>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for CopyQueue {
     }
 }
 
-/// A frame that is given back whatever happens to who has it.
+/// A frame that is given back on every path, panics included.
 struct OnLoan<'a> {
     frame: Option<Frame>,
     copy_queue: &'a CopyQueue,
@@ -71,7 +71,7 @@ impl CopyQueue {
         }
     }
 
-    /// An empty frame for one more picture; `None` when as many as may be are on their way.
+    /// An empty frame for one more picture; `None` when the maximum is in flight.
     pub(super) fn spare(&self) -> Option<Frame> {
         self.spare.pop()
     }
@@ -80,27 +80,28 @@ impl CopyQueue {
         self.account.camera()
     }
 
-    /// Lets go of a picture, and keeps its frame for the next.
+    /// Releases a picture and keeps its frame for the next.
     pub(super) fn give_back(&self, mut frame: Frame) {
         frame.clear();
-        // There are as many places as frames.
+        // The queue has as many slots as there are frames.
         let _ = self.spare.push(frame);
     }
 
-    /// Adds a job. `true`: the copy queue must be put into the pool's queue now.
+    /// Adds a job. `true`: the caller must put the copy queue into the pool's queue now.
     pub(super) fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
-        // An admitted frame has its place here; if it had not, the slot would hold no frame.
+        // An admitted frame always fits; if it did not, its slot would be released empty.
         if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
             self.account.dropped(DropReason::InFlight);
             self.give_back(job.frame);
             return false;
         }
-        // Partner: the fence in `work`. Either the worker sees the job, or we see its flag lowered.
+        // Partner: the fence in `rest`. Either the worker sees the job, or we see its flag lowered.
         fence(Ordering::SeqCst);
         !self.scheduled.swap(true, Ordering::SeqCst)
     }
 
-    /// Copies and publishes jobs in order. `true`: there is more; put the copy queue into the queue again.
+    /// Copies and publishes jobs in order. `true`: there is more; put the copy queue back into the
+    /// pool's queue.
     pub(super) fn work(&self) -> bool {
         let _named = vas_crash::name_thread(self.account.camera().as_str());
         for _ in 0..TURN {
@@ -115,7 +116,7 @@ impl CopyQueue {
         self.rest()
     }
 
-    /// Leaves the pool, unless there is more.
+    /// Leaves the pool, unless there is more work.
     fn rest(&self) -> bool {
         self.scheduled.store(false, Ordering::SeqCst);
         // Partner: the fence in `submit`.
@@ -128,7 +129,6 @@ impl CopyQueue {
         MAX_IN_FLIGHT - u32::try_from(self.spare.len()).unwrap_or(MAX_IN_FLIGHT)
     }
 
-    /// Keeps the copy queue out of the pool: who calls this does the work.
     /// Whether the queue waits for a worker or is with one.
     #[cfg(test)]
     pub(super) fn is_scheduled(&self) -> bool {
@@ -142,7 +142,8 @@ impl CopyQueue {
         }
     }
 
-    /// Gives up what waits, after a panic. `true`: there is more; put the copy queue into the queue again.
+    /// Gives up all waiting jobs, after a panic. `true`: there is more; put the copy queue back
+    /// into the pool's queue.
     pub(super) fn give_up(&self) -> bool {
         while let Some(Job { frame, slot, .. }) = self.jobs.pop() {
             self.account.dropped(DropReason::CopyFailed);
@@ -154,7 +155,7 @@ impl CopyQueue {
 
     fn run(&self, job: Job) {
         let Job { frame, mut slot, stamp } = job;
-        // Back to the decoder when all is done, however it ends: the picture is read until then.
+        // Goes back to the decoder at the end, on every path: the picture is read until then.
         let loan = OnLoan { frame: Some(frame), copy_queue: self };
         let copied = self.account.catch("copy", || {
             if let Some(frame) = &loan.frame {

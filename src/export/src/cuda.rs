@@ -1,4 +1,5 @@
-//! A camera's way through a GPU's engine (`vas-gpu`), for frames whose picture is a surface of NVDEC's.
+//! A camera's copy queue in a GPU's engine (`vas-gpu`), for frames whose picture is an NVDEC
+//! surface.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,22 +18,22 @@ use super::download::{Account, Download};
 use super::limits::MAX_IN_FLIGHT;
 use vas_status::DropReason;
 
-/// A camera's way into the engine of one GPU.
+/// A camera's copy queue in the engine of one GPU.
 #[derive(Debug)]
 pub(super) struct CudaCopyQueue {
     device: usize,
     copy_queue: CopyQueue<Picture>,
-    home: Arc<Home>,
+    pool: Arc<FramePool>,
 }
 
-/// Where empty frames wait to be used again, and where the last of a decoder is let go.
+/// Holds empty frames for reuse, and drops the last frame of a decoder elsewhere.
 #[derive(Debug)]
-struct Home {
+struct FramePool {
     spare: ArrayQueue<Frame>,
     deferred_drop: DeferredDropHandle,
 }
 
-/// A place, and the empty frame that the picture moves into.
+/// A permit of the engine, and the empty frame that the picture moves into.
 pub(super) struct Permit {
     loan: LoanedFrame,
     permit: vas_gpu::Permit,
@@ -41,10 +42,10 @@ pub(super) struct Permit {
 /// An empty frame, on loan.
 struct LoanedFrame {
     frame: Option<Frame>,
-    home: Arc<Home>,
+    pool: Arc<FramePool>,
 }
 
-/// A surface on its way: what keeps NVDEC from reusing it.
+/// A surface in flight. Holding the frame keeps NVDEC from reusing the surface.
 pub(super) struct Picture {
     _held: LoanedFrame,
     planes: Planes,
@@ -57,10 +58,10 @@ impl fmt::Debug for Picture {
 }
 
 impl CudaCopyQueue {
-    /// Takes a camera on.
+    /// Registers a camera with the engine.
     ///
     /// # Errors
-    /// When the engine has as many cameras as it takes.
+    /// The engine has as many cameras as it takes.
     pub(super) fn new(
         device: usize,
         engine: &Engine<Picture>,
@@ -70,14 +71,14 @@ impl CudaCopyQueue {
         let copy_queue = engine.copy_queue(MAX_IN_FLIGHT, completions)?;
         let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
         while spare.push(Frame::new()).is_ok() {}
-        Ok(Self { device, copy_queue, home: Arc::new(Home { spare, deferred_drop }) })
+        Ok(Self { device, copy_queue, pool: Arc::new(FramePool { spare, deferred_drop }) })
     }
 
     pub(super) fn device(&self) -> usize {
         self.device
     }
 
-    /// Whether it leads nowhere any more.
+    /// Whether the engine has stopped taking frames.
     pub(super) fn is_over(&self) -> bool {
         self.copy_queue.is_over()
     }
@@ -92,14 +93,14 @@ impl Download for CudaCopyQueue {
             NotAdmitted::DeviceLost => DropReason::GpuLost,
             NotAdmitted::Stopped => DropReason::NoExport,
         })?;
-        // Who has a place finds a shell: it is back before its frame's place is.
-        let frame = Some(self.home.spare.pop().ok_or(DropReason::InFlight)?);
-        Ok(Permit { loan: LoanedFrame { frame, home: Arc::clone(&self.home) }, permit })
+        // A permit guarantees an empty frame: the frame is returned before its permit is.
+        let frame = Some(self.pool.spare.pop().ok_or(DropReason::InFlight)?);
+        Ok(Permit { loan: LoanedFrame { frame, pool: Arc::clone(&self.pool) }, permit })
     }
 
     fn submit(&self, permit: Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
         let Permit { mut loan, permit } = permit;
-        // Without a surface it fits no slot, and is given up in words.
+        // A frame without a surface fits no slot: the engine gives it up and says why.
         let planes = planes_of(frame).unwrap_or(NO_PLANES);
         if let Some(held) = &mut loan.frame {
             held.take_from(frame);
@@ -119,16 +120,16 @@ impl Surface for Picture {
 }
 
 impl Drop for LoanedFrame {
-    /// On the reaper, for a picture: unmapping it is short, destroying a decoder is not.
+    /// For a picture this runs on the reaper: unmapping it is short, destroying a decoder is not.
     fn drop(&mut self) {
         let Some(mut frame) = self.frame.take() else { return };
         if frame.is_last_of_decoder() {
-            self.home.deferred_drop.take(&mut frame);
+            self.pool.deferred_drop.take(&mut frame);
         } else {
             frame.clear();
         }
-        // There are as many places as shells.
-        let _ = self.home.spare.push(frame);
+        // The queue has as many slots as there are empty frames.
+        let _ = self.pool.spare.push(frame);
     }
 }
 
@@ -145,7 +146,7 @@ fn planes_of(frame: &Frame) -> Option<Planes> {
     Some(Planes { width, height, luma: plane(surface.luma), chroma: plane(surface.chroma) })
 }
 
-/// Is told what became of a camera's frames.
+/// Receives the outcome of each of a camera's frames.
 #[derive(Debug)]
 pub(super) struct Completions {
     account: Account,
@@ -161,7 +162,7 @@ impl Completions {
         &self.account
     }
 
-    /// Whether the last frame came down into memory of the driver's first.
+    /// Whether the last frame was staged in the driver's own memory first.
     pub(super) fn staged(&self) -> bool {
         self.staged.load(Ordering::Relaxed)
     }
@@ -174,7 +175,7 @@ impl Outcomes for Completions {
                 self.staged.store(staged, Ordering::Relaxed);
                 self.account.published(stamp, at_ns);
             }
-            // The engine has said so, once for all cameras.
+            // The engine has logged it, once for all cameras.
             Outcome::Failed(Failure::DeviceLost) => self.account.dropped(DropReason::GpuLost),
             Outcome::Failed(failure) => self.account.failed(&failure),
         }

@@ -1,5 +1,5 @@
-//! The thread that lets go of the last picture of a closed decoder, which destroys the decoder: that can take
-//! long, and whoever publishes frames of other cameras must not wait for it.
+//! The thread that drops the last picture of a closed decoder, and so destroys the decoder. That
+//! can take long, and must not delay the thread that publishes other cameras' frames.
 
 use std::io;
 use std::sync::Arc;
@@ -12,17 +12,18 @@ use vas_threads::{OwnedThread, StopRequest};
 
 use super::panics::Panics;
 
-/// Decoders that may wait for their end. Further ones end where they are.
+/// Decoders that may wait to be destroyed. Any beyond that are destroyed by the thread that
+/// releases them.
 const MAX_WAITING: usize = 64;
 
-/// The thread. Stopping it lets go of all that waits.
+/// The thread. Stopping it drops all that waits.
 #[derive(Debug)]
 pub(super) struct DeferredDrop {
     shared: Arc<Shared>,
     thread: Option<OwnedThread>,
 }
 
-/// The way to it.
+/// Passes frames to the thread.
 #[derive(Clone, Debug)]
 pub(super) struct DeferredDropHandle {
     shared: Arc<Shared>,
@@ -32,7 +33,7 @@ pub(super) struct DeferredDropHandle {
 #[derive(Debug)]
 struct Shared {
     waiting: ArrayQueue<Frame>,
-    /// Empty frames, used again.
+    /// Empty frames for reuse.
     spare: ArrayQueue<Frame>,
     not_taken: AtomicU64,
 }
@@ -52,7 +53,7 @@ impl DeferredDrop {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    pub(super) fn route(&self) -> DeferredDropHandle {
+    pub(super) fn handle(&self) -> DeferredDropHandle {
         let thread = self.thread.as_ref().expect("there until drop").thread().clone();
         DeferredDropHandle { shared: Arc::clone(&self.shared), thread }
     }
@@ -63,20 +64,21 @@ impl Drop for DeferredDrop {
         drop(self.thread.take());
         let not_taken = self.shared.not_taken.load(Ordering::Relaxed);
         if not_taken > 0 {
-            tracing::info!("{not_taken} decoders ended on a download thread");
+            tracing::info!("{not_taken} decoders were destroyed on a download thread");
         }
     }
 }
 
 impl DeferredDropHandle {
-    /// Empties `frame`; its picture is let go soon, on the thread if there is room.
+    /// Empties `frame`; the thread drops its picture soon, or this call does when the queue is
+    /// full.
     pub(super) fn take(&self, frame: &mut Frame) {
         let Some(mut loan) = self.shared.spare.pop() else {
             self.shared.not_taken.fetch_add(1, Ordering::Relaxed);
             return frame.clear();
         };
         loan.take_from(frame);
-        // As many as there are shells. The thread ends after all who come here.
+        // The queue has as many slots as there are empty frames. The thread outlives every caller.
         let _ = self.shared.waiting.push(loan);
         self.thread.unpark();
     }
@@ -92,7 +94,7 @@ impl Shared {
                     let _ = self.spare.push(frame);
                 }
                 None if ending => return,
-                // A wake-up since the look above ends this at once.
+                // A wake-up since the pop above makes this return at once.
                 None => std::thread::park(),
             }
         }

@@ -1,8 +1,8 @@
-//! The one interface of download engines: what brings a decoded picture into its slot.
+//! The one interface of download engines, which bring a decoded picture into its slot.
 //!
-//! A frame's way is the same whatever the memory that it was decoded to: a place is admitted, a slot is
-//! claimed, both are submitted with the picture, and completion publishes it, counts it and gives place and
-//! picture back. `export::conformance` holds every engine to it.
+//! A frame takes the same steps whatever memory it was decoded to: take a permit, claim a slot,
+//! submit both with the picture. Completion publishes and counts the frame and returns permit and
+//! picture. `export::conformance` holds every engine to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,28 +16,29 @@ use super::stats::ExportStats;
 use vas_pipeline::InputStats;
 use vas_status::DropReason;
 
-/// A camera's way through a download engine, used by one thread at a time.
+/// A camera's use of a download engine, by one thread at a time.
 ///
-/// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the wake-up.
-/// Frames are published, and counted, in the order of their submission.
+/// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the
+/// wake-up. Frames are published, and counted, in the order of their submission.
 pub(super) trait Download {
-    /// Semaphore for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives it back.
+    /// Permit for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives
+    /// it back.
     type Permit;
 
-    /// Asks for a place, before a slot is claimed.
+    /// Takes a permit, before a slot is claimed.
     ///
     /// # Errors
-    /// What the frame is to be dropped and counted for.
+    /// The reason to drop and count the frame for.
     fn admit(&self) -> Result<Self::Permit, DropReason>;
 
-    /// Takes the picture out of `frame` and sees to it that the slot holds it, or no frame.
+    /// Takes the picture out of `frame`. In the end the slot holds that picture, or no frame.
     fn submit(&self, permit: Self::Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp);
 
     /// Frames that are neither published nor given up.
     fn in_flight(&self) -> u32;
 }
 
-/// Where engines account for a camera's frames, each of which ends in one of these ways.
+/// Where engines count the outcome of each of a camera's frames.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     camera: CameraId,
@@ -56,12 +57,12 @@ impl Account {
         Self { camera, input_stats, stats, panics }
     }
 
-    /// Does a piece of a part's work for this camera; see [`Panics::catch`].
+    /// Runs a piece of a part's work for this camera; see [`Panics::catch`].
     pub(super) fn catch<R>(&self, part: &'static str, work: impl FnOnce() -> R) -> Option<R> {
         self.panics.catch(part, Some(&self.camera), work)
     }
 
-    /// Tells and counts a panic of a part's.
+    /// Logs and counts a part's panic.
     pub(super) fn panicked(&self, part: &str, words: &str) {
         self.panics.note(part, Some(&self.camera), words);
     }
@@ -94,17 +95,17 @@ impl Account {
     }
 }
 
-/// Where a picture lies, and so which engine can download it.
+/// Where a picture lies, which decides the engine that can download it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memory {
     /// In the memory of this process.
     Host,
-    /// On the NVIDIA GPU of this number.
+    /// On the NVIDIA GPU of this index.
     Cuda(usize),
 }
 
 impl Memory {
-    /// The memory of a frame; `None` where no engine reads its samples.
+    /// The memory of a frame; `None` if no engine can read its samples.
     pub(super) fn of(frame: &Frame) -> Option<Self> {
         match frame.surface() {
             None => Some(Self::Host),

@@ -1,5 +1,5 @@
-//! The engines of GPUs. The ring manager's thread starts them and looks after them: no decode thread waits for a
-//! driver.
+//! The engines of GPUs. The ring manager's thread starts and stops them: no decode thread waits for
+//! a driver.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -31,28 +31,29 @@ pub(super) enum NoEngine {
     NoPermits(#[from] NoPermits),
     #[error("can't start a thread of the frame path: {0}")]
     Thread(#[from] io::Error),
-    /// The engine before it still has the GPU: soon it won't.
+    /// The GPU's previous engine is still stopping.
     #[error("its last download engine is about to end")]
     Ending,
 }
 
-/// All engines that were asked for, by the number of their GPU.
+/// All engines in use, by GPU index.
 #[derive(Debug)]
 pub(super) struct Engines {
     running: BTreeMap<usize, Running>,
     /// Why the last engine of a GPU ended, if the GPU was lost.
     lost: BTreeMap<usize, CudaError>,
-    /// After the engines, which give pictures to it to the last.
+    /// After the engines, which pass it pictures until they end.
     deferred_drop: Option<DeferredDrop>,
     panics: Arc<Panics>,
 }
 
-/// An engine, and the device that it borrows its stream of: whoever opens the device meanwhile has the same.
+/// An engine, and the device whose stream it borrows: opening the device meanwhile returns this
+/// same one.
 #[derive(Debug)]
 struct Running {
     engine: Engine<Picture>,
     _device: Arc<CudaDevice>,
-    /// It was told to end.
+    /// It was asked to end.
     ending: bool,
 }
 
@@ -61,7 +62,7 @@ impl Engines {
         Self { running: BTreeMap::new(), lost: BTreeMap::new(), deferred_drop: None, panics }
     }
 
-    /// A camera's way into the engine of a GPU, which is started if it is the first there.
+    /// A camera's copy queue in a GPU's engine, which is started if this is its first camera.
     pub(super) fn copy_queue(
         &mut self,
         device: usize,
@@ -83,10 +84,10 @@ impl Engines {
             Some(deferred_drop) => deferred_drop,
             none => none.insert(DeferredDrop::start(Arc::clone(&self.panics))?),
         };
-        Ok(CudaCopyQueue::new(device, &running.engine, deferred_drop.route(), completions)?)
+        Ok(CudaCopyQueue::new(device, &running.engine, deferred_drop.handle(), completions)?)
     }
 
-    /// Has a ring pinned before its first frame, for this GPU and for no other.
+    /// Pins a ring before its first frame, for this GPU and no other.
     pub(super) fn prepare(&self, device: usize, pages: RingPages) {
         for (_, other) in self.running.iter().filter(|(other, _)| **other != device) {
             other.engine.release(pages.clone());
@@ -96,19 +97,20 @@ impl Engines {
         }
     }
 
-    /// To be called about once a second: rings that nobody has any more are unpinned, and engines end whose
-    /// GPU is lost or whose last camera has left.
+    /// To be called about once a second: unpins rings that are no longer in use, and stops engines
+    /// whose GPU is lost or whose last camera has left.
     pub(super) fn housekeep(&mut self) {
         self.let_go();
         self.unpin_left();
     }
 
-    /// Has rings unpinned that nobody has any more: their memory may be waited for.
+    /// Unpins rings that are no longer in use: their memory may be waited for.
     pub(super) fn unpin_left(&self) {
         self.running.values().for_each(|running| running.engine.housekeep());
     }
 
-    /// A GPU that was lost can be opened again when nobody has it any more; nobody waits here until copies end.
+    /// Stops idle and lost engines without waiting for their copies. A lost GPU can be opened again
+    /// once nothing holds it.
     fn let_go(&mut self) {
         for (device, running) in &mut self.running {
             let lost = running.engine.status().lost;
@@ -121,7 +123,7 @@ impl Engines {
         self.running.retain(|_, running| !(running.ending && running.engine.has_ended()));
     }
 
-    /// How an engine does, or why it is no more.
+    /// The state of an engine, or why it ended.
     pub(super) fn status(&self, device: usize) -> Status {
         match self.running.get(&device) {
             Some(running) => running.engine.status(),
@@ -140,7 +142,7 @@ impl Engines {
 
 fn start(device: usize, panics: &Arc<Panics>) -> Result<Running, NoEngine> {
     let driver = Driver::probe()?;
-    // A decoder has it open, or had: this is the same one.
+    // If a decoder has opened it, this is the same device.
     let opened = CudaDevice::open(device)?;
     let of_engine = Arc::clone(&opened);
     let panics = Arc::clone(panics);
@@ -148,7 +150,7 @@ fn start(device: usize, panics: &Arc<Panics>) -> Result<Running, NoEngine> {
         driver,
         decode_stream: opened.shared_decode_stream(),
         permits: MAX_CAMERAS * MAX_IN_FLIGHT,
-        // Decoders on it fail from now on, whatever the driver goes on to tell them.
+        // Decoders on it fail from now on, whatever the driver still answers them.
         on_lost: Box::new(move |error| of_engine.tell_lost(error.to_string())),
         on_panic: Box::new(move |part, words| panics.note(part, None, words)),
     })?;

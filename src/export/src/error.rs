@@ -1,8 +1,8 @@
-//! What the frame path lacks.
+//! Errors of the frame path.
 
 use vas_frame::ExportError;
 
-/// What the frame path could not be given.
+/// What the frame path could not get.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FramePathError {
     #[error(transparent)]

@@ -1,30 +1,30 @@
-//! Which frames are copied: those that the gate of some rate that readers state would allow.
+//! Which frames are copied: those that the gate of at least one requested rate would allow.
 //!
-//! Readers judge again, by the time of publication, which is not known here: the gates are shown that of
-//! admission. What a reader then refused, though the gate of its rate had allowed it, would cost it a
-//! whole interval, since nothing is copied for it until then. So the gates of rates make a second a little
-//! longer than it is.
+//! Readers decide again, by the time of publication. That is not known here, so these gates use the
+//! time of admission. If a reader then refused a frame that its rate's gate had allowed, it would
+//! lose a whole interval, since nothing is copied for it until then. So these gates make a second
+//! slightly longer than it is.
 
 use vas_frame::{Demanded, MaxFps};
 use vas_gate::{Limit, Stamp, State, decide};
 
 use vas_status::DropReason;
 
-/// The gates of a camera: its own, if the config gives it a maximum, and one for each rate that readers
-/// state. Every one is a vas-gate: there is no other rate limit in the service.
+/// The gates of a camera: its own, if the config sets a maximum, and one for each rate that readers
+/// request. Each is a vas-gate: there is no other rate limit in the service.
 #[derive(Debug)]
 pub(super) struct Gates {
     own: Option<Gate>,
-    /// Whether somebody wants every frame; then the rates of others change nothing.
+    /// Whether a reader wants every frame; then the rates of others change nothing.
     every_frame: bool,
     demanded: Vec<(MaxFps, Gate)>,
 }
 
-/// The part by which the seconds of rates' gates are longer: 8 ms, more than the copies of two frames
-/// differ by as a rule, and less than what lies between two frames of a camera.
+/// The fraction by which the gates of rates lengthen a second: 8 ms, more than the copies of two
+/// frames usually differ by, and less than a camera's frame interval.
 const LONGER: u64 = 128;
 
-/// The stamp as the gates of rates are shown it: time goes a little slower for them.
+/// The stamp for the gates of rates, whose time runs slightly slower.
 fn slowed(stamp: Stamp) -> Stamp {
     Stamp { published_ns: stamp.published_ns - stamp.published_ns / LONGER, ..stamp }
 }
@@ -50,7 +50,7 @@ impl Gates {
         Self { own: max_fps.map(Gate::new), every_frame: false, demanded: Vec::new() }
     }
 
-    /// Takes note of what readers state from now on. A rate that stays keeps its pace.
+    /// Applies what readers request from now on. A rate that stays keeps its pace.
     pub(super) fn demand(&mut self, demanded: Demanded) {
         let rates = match demanded {
             Demanded::Nothing => Vec::new(),
@@ -70,7 +70,7 @@ impl Gates {
         }
     }
 
-    /// Whether readers are shown every frame that the camera's own maximum lets through.
+    /// Whether readers get every frame that the camera's own maximum lets through.
     pub(super) fn every_frame(&self) -> bool {
         self.every_frame
     }
@@ -78,7 +78,7 @@ impl Gates {
     /// Whether a frame is to be copied.
     ///
     /// # Errors
-    /// What it is dropped for.
+    /// The reason it is dropped for.
     pub(super) fn admit(&self, stamp: Stamp) -> Result<(), DropReason> {
         if self.own.as_ref().is_some_and(|own| !own.allows(stamp)) {
             return Err(DropReason::MaxFps);
@@ -88,7 +88,7 @@ impl Gates {
         if wanted { Ok(()) } else { Err(DropReason::NotDemanded) }
     }
 
-    /// Takes down that a frame was handed over: to all those whose gates allow it.
+    /// Records a hand-over in every gate that allows the frame.
     pub(super) fn dispatched(&mut self, stamp: Stamp) {
         let demanded = self.demanded.iter_mut().map(|(_, gate)| (gate, slowed(stamp)));
         for (gate, stamp) in demanded.chain(self.own.iter_mut().map(|own| (own, stamp))) {
@@ -111,7 +111,7 @@ mod tests {
         Stamp { epoch: 0, frame_id, gate_ns: ns, published_ns: ns }
     }
 
-    /// Ids of the frames of a camera of 30 a second that are copied in `seconds`.
+    /// Ids of the frames that are copied in `seconds` from a camera of 30 frames a second.
     fn copied(gates: &mut Gates, seconds: u64) -> Vec<u64> {
         let frames =
             (0..30 * seconds).map(|frame_id| stamp(frame_id, frame_id * 1_000_000_000 / 30));
@@ -169,12 +169,12 @@ mod tests {
         assert_eq!(gates.admit(at(10)), Ok(()));
     }
 
-    /// In no second of admission more than the camera's own maximum, however frames come.
+    /// No second of admission holds more frames than the camera's own maximum, however they arrive.
     #[test]
     fn no_second_of_admission_holds_more_than_the_own_maximum() {
         let mut gates = Gates::new(Some(Limit::per_second(7, 1)));
         gates.demand(Demanded::EveryFrame);
-        // On time by the camera's clock, and admitted in bursts of up to half a second.
+        // On time by the camera's clock, but admitted in bursts of up to half a second.
         let mut admitted: Vec<u64> = Vec::new();
         for frame_id in 0..3000_u64 {
             let gate_ns = frame_id * 40_000_000;
@@ -194,7 +194,7 @@ mod tests {
         assert!(admitted.len() > 100, "{}", admitted.len());
     }
 
-    /// What a reader refuses that was copied for it costs it an interval.
+    /// A reader that refuses a frame copied for it loses an interval.
     #[test]
     fn what_is_copied_for_a_rate_its_reader_takes() {
         for camera in [25, 30, 50, 60] {

@@ -1,7 +1,8 @@
-//! What a hand-over costs the decode thread, against waking a parked thread and nothing else.
+//! What a hand-over costs the decode thread, compared with only waking a parked thread.
 //!
-//! In turns within one run. Each way has a thread of its own to wake, and is timed from the same state: the
-//! kernel says that both threads sleep. `bench/run.sh handover` runs it and keeps the result.
+//! The two alternate within one run. Each has its own thread to wake, and is timed from the same
+//! state: the kernel reports both threads asleep. `bench/run.sh handover` runs it and keeps the
+//! result.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ fn measure_handover() {
         let seen = parked.woken.load(Ordering::SeqCst);
         sleepers.iter().for_each(until_asleep);
         let start = Instant::now();
-        // Now the one first, now the other.
+        // Alternate which one goes first.
         if turn % 2 == 0 {
             parked.thread.unpark();
             bare.push(start.elapsed().as_nanos() as u64);
@@ -45,7 +46,7 @@ fn measure_handover() {
         }
     }
     report("bare unpark of a parked thread", &mut bare);
-    report("tap: admit, claim, hand catch  ", &mut handed);
+    report("tap: admit, claim, hand over   ", &mut handed);
     for (name, per_mille) in [("p50", 500), ("p90", 900), ("p99", 990)] {
         let [ours, bare] = [&handed, &bare].map(|times| percentile(times, per_mille) as f64);
         println!("{name} ratio {:.2}", ours / bare);
@@ -53,7 +54,7 @@ fn measure_handover() {
     println!("exported {}, dropped {:?}", rig.input_stats.counters.exported(), rig.dropped());
 }
 
-/// A thread that parks, says that it was woken, and parks again.
+/// A thread that parks, counts each wake-up and parks again.
 struct Parked {
     thread: Thread,
     woken: Arc<AtomicU64>,
@@ -87,7 +88,7 @@ fn task(name: &str) -> PathBuf {
     }
 }
 
-/// Waits until the kernel says that a thread sleeps.
+/// Waits until the kernel reports the thread asleep.
 fn until_asleep(stat: &PathBuf) {
     while !std::fs::read_to_string(stat).unwrap().contains(") S ") {
         std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! A camera's way into the host's download engine.
+//! A camera's copy queue in the host's download engine.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::copy_queue::CopyQueue;
 use super::download::Download;
 use super::pool::Submitter;
 
-/// A camera's way through the pool: what the tap holds.
+/// What the tap holds: a camera's copy queue and the pool that serves it.
 #[derive(Debug)]
 pub(super) struct HostCopyQueue {
     copy_queue: Arc<CopyQueue>,

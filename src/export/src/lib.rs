@@ -1,10 +1,11 @@
-//! The frame path: everything that `AI_FRAME_EXPORT_ENABLED` guards. With the flag off no value of this
-//! module exists.
+//! The frame path: everything that `AI_FRAME_EXPORT_ENABLED` guards. With the flag off no value of
+//! this crate exists.
 //!
-//! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, go on. An engine brings the
-//! picture into its slot (`download::Download`): the host's `Pool`, or that of the GPU on which it was decoded.
-//! `RingManager` opens rings, starts engines, and looks after both. Frames and slots travel between them
-//! through bounded queues that were filled before the first frame: once running, nothing is allocated.
+//! `Tap` runs on a camera's decode thread: admit, claim a slot, hand over, return. An engine brings
+//! the picture into its slot (`download::Download`): the host's `Pool`, or the engine of the GPU on
+//! which it was decoded. `RingManager` opens rings, starts engines and maintains both. Frames and
+//! slots pass between them through bounded queues that are filled before the first frame: once
+//! running, nothing is allocated.
 
 #![forbid(unsafe_code)]
 
@@ -45,14 +46,14 @@ use tap::{Tap, Wants};
 use vas_config::{Camera, Export, WhenIdle};
 use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
 
-/// The parts of the frame path that all cameras share. Whatever of it can't be had, or fails, costs exports only:
-/// it is there as a value all the same, says so, and asks again.
+/// The parts of the frame path that all cameras share. A part that is missing or fails costs
+/// exports only: this value exists all the same, reports the fault and retries.
 #[derive(Debug)]
 pub struct FramePath {
     pool: Pool,
     ring_manager: RingManager,
     panics: Arc<Panics>,
-    /// Why threads are missing, and when to ask for them again.
+    /// Why threads are missing, and when to try again.
     refused: Option<String>,
     backoff: Backoff,
     at: Option<Instant>,
@@ -102,7 +103,7 @@ impl FramePath {
         (Tap::new(Arc::clone(input_stats), routes, handle, Arc::clone(demand), wants), stats)
     }
 
-    /// With one worker frames are copied, if more slowly.
+    /// One worker is enough to copy frames, if more slowly.
     fn start_threads(&mut self) -> std::io::Result<()> {
         let workers = self.pool.start_missing();
         if self.pool.works() {
@@ -161,14 +162,14 @@ impl Exporter for FramePath {
     }
 }
 
-/// Removes what a process that died has left of `cameras`. What belongs to a living one stays.
+/// Removes what a dead process has left of `cameras`. Files of a live one stay.
 pub fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
     let left: Vec<_> =
         cameras.into_iter().filter(|id| config.dir.join(id.as_str()).exists()).collect();
     if left.is_empty() {
         return;
     }
-    // Whoever sweeps has other things to do, too, which no fault here may end.
+    // A fault here must not end the caller, which has other work.
     let panics = Panics::default();
     let swept = panics.catch("sweep", None, || -> Result<(), FramePathError> {
         let root = Arc::new(open_root(config)?);

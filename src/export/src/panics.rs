@@ -1,23 +1,23 @@
-//! What a panic costs in a thread of the frame path: the work at hand, which is counted, and nothing else. The
-//! thread goes on, so that nothing has to be started again that might not start.
+//! What a panic costs in a thread of the frame path: only the work at hand, which is counted. The
+//! thread goes on, so nothing needs a restart that could fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::CameraId;
 
-/// Panics of a frame path that it got over.
+/// Panics that a frame path survived.
 #[derive(Debug, Default)]
 pub(super) struct Panics {
     count: AtomicU64,
-    /// Where the next panic is to be, for tests.
+    /// Where the next panic is to happen, for tests.
     #[cfg(test)]
     armed: std::sync::Mutex<Option<&'static str>>,
 }
 
 impl Panics {
-    /// Does a piece of `part`'s work for a camera, or for all; `None` when it panicked, which is told and counted.
-    /// Whoever calls this puts right what the work may have left half done.
+    /// Runs a piece of `part`'s work for a camera, or for all; `None` when it panicked, which is
+    /// logged and counted. The caller repairs what the work may have left half done.
     pub(super) fn catch<R>(
         &self,
         part: &'static str,
@@ -31,12 +31,12 @@ impl Panics {
         caught(work).map_err(|words| self.note(part, camera, &words)).ok()
     }
 
-    /// Tells and counts a panic that somebody else caught.
+    /// Logs and counts a panic that was caught elsewhere.
     pub(super) fn note(&self, part: &str, camera: Option<&CameraId>, words: &str) {
         self.count.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             camera = camera.map(tracing::field::display),
-            "internal error in the {part} of the frame path: {words}; it begins anew"
+            "internal error in the {part} of the frame path: {words}; that part restarts"
         );
     }
 
@@ -44,32 +44,32 @@ impl Panics {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// A place where a test may have the frame path panic.
+    /// A point where a test may make the frame path panic.
     pub(super) fn trip(&self, _place: &'static str) {
         #[cfg(test)]
         {
             let mut armed = self.armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let hit = armed.take_if(|armed| *armed == _place).is_some();
             drop(armed);
-            assert!(!hit, "a test asked for it");
+            assert!(!hit, "injected by a test");
         }
     }
 
-    /// Has the next work at `place` panic.
+    /// Makes the next work at `place` panic.
     #[cfg(test)]
     pub(super) fn arm(&self, place: &'static str) {
         *self.armed.lock().unwrap() = Some(place);
     }
 }
 
-/// Does a piece of work.
+/// Runs a piece of work.
 ///
 /// # Errors
-/// The words of its panic.
+/// The message of its panic.
 pub(super) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        text.unwrap_or("a panic without words").to_owned()
+        text.unwrap_or("a panic without a message").to_owned()
     })
 }

@@ -10,16 +10,16 @@ use vas_threads::{EventCount, OwnedThread, StopRequest};
 use super::copy_queue::CopyQueue;
 use super::panics::Panics;
 
-/// The threads. They live as long as this.
+/// The threads. They live as long as this value.
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<OwnedThread>,
-    /// How many there are to be.
+    /// How many workers there should be.
     wanted: usize,
 }
 
-/// Where taps hand over.
+/// Where taps submit copy queues.
 #[derive(Clone, Debug)]
 pub(super) struct Submitter(Arc<Shared>);
 
@@ -31,8 +31,8 @@ struct Shared {
 }
 
 impl Pool {
-    /// A pool of half as many workers as there are processors: a copy takes a small part of a decode. None is
-    /// there yet.
+    /// A pool of half as many workers as there are processors: a copy is a small part of the cost
+    /// of a decode. None is started yet.
     pub(super) fn new(panics: Arc<Panics>) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared {
@@ -43,10 +43,10 @@ impl Pool {
         Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(EventCount::MAX) }
     }
 
-    /// Starts the workers that are not there.
+    /// Starts the missing workers.
     ///
     /// # Errors
-    /// When the system has no thread to give; those that are there work.
+    /// The system has no thread to give; the workers that were started still run.
     pub(super) fn start_missing(&mut self) -> io::Result<()> {
         for index in self.workers.len()..self.wanted {
             let shared = Arc::clone(&self.shared);
@@ -56,12 +56,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether frames that are handed over are copied.
+    /// Whether submitted frames are copied.
     pub(super) fn works(&self) -> bool {
         !self.workers.is_empty()
     }
 
-    /// Whether all workers are there.
+    /// Whether all workers run.
     pub(super) fn is_whole(&self) -> bool {
         self.workers.len() >= self.wanted
     }
@@ -77,14 +77,14 @@ impl Pool {
         Submitter(Arc::clone(&self.shared))
     }
 
-    /// Finishes what was handed over and ends the threads.
+    /// Finishes all submitted frames and ends the threads.
     pub(super) fn stop(self) {
         drop(self);
     }
 }
 
 impl Submitter {
-    /// Puts a copy queue with work into the queue and wakes a worker: at most one system call.
+    /// Queues a copy queue that has work and wakes a worker: at most one system call.
     pub(super) fn enter(&self, copy_queue: &Arc<CopyQueue>) {
         self.0.enter(Arc::clone(copy_queue));
     }
@@ -92,7 +92,8 @@ impl Submitter {
 
 impl Shared {
     fn enter(&self, copy_queue: Arc<CopyQueue>) {
-        // Each camera is in the queue at most once, and the service refuses more than [`Config::MAX_CAMERAS`].
+        // Each camera is queued at most once, and the service refuses more than
+        // [`Config::MAX_CAMERAS`].
         let queued = self.ready.push(copy_queue);
         debug_assert!(queued.is_ok());
         self.event_count.wake_one();

@@ -1,5 +1,6 @@
-//! What all exports of a process stand on: the export directory, and the thread that wakes crowds of readers.
-//! Neither may be there to be had, at start or later; it is asked for again, ever more slowly.
+//! What all exports of a process depend on: the export directory, and the thread that wakes large
+//! numbers of readers. Either may be unavailable, at start or later; it is then retried with
+//! back-off.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::error::FramePathError;
 use vas_config::Export;
 use vas_pipeline::Backoff;
 
-/// Both, or why they are not there.
+/// Both, or why they are unavailable.
 pub(super) struct Resources {
     config: Export,
     root: Option<Arc<ExportRoot>>,
@@ -26,7 +27,7 @@ impl Resources {
             config: config.clone(),
             root: None,
             notifier: None,
-            why: "the export directory has not been looked at yet".into(),
+            why: "the export directory has not been opened yet".into(),
             backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
             at_ns: 0,
         }
@@ -35,7 +36,7 @@ impl Resources {
     /// What exports need.
     ///
     /// # Errors
-    /// Why it is not there.
+    /// Why it is unavailable.
     pub(super) fn parts(&self) -> Result<(&Arc<ExportRoot>, &Arc<Notifier>), &str> {
         match (&self.root, &self.notifier) {
             (Some(root), Some(notifier)) => Ok((root, notifier)),
@@ -43,19 +44,19 @@ impl Resources {
         }
     }
 
-    /// When to look again; never while all is there.
+    /// When to try again; never while nothing is missing.
     pub(super) fn next_ns(&self) -> u64 {
         if self.parts().is_ok() { u64::MAX } else { self.at_ns }
     }
 
-    /// Asks for what is missing, if it is time to. `true`: now it is all there.
+    /// Opens what is missing, if it is due. `true`: nothing is missing any more.
     pub(super) fn open(&mut self, now_ns: u64) -> bool {
         if now_ns < self.next_ns() {
             return false;
         }
         match self.try_open() {
             Ok(()) => {
-                // Whatever comes later is a trouble of its own.
+                // A later fault starts a new back-off.
                 self.backoff.reset();
                 true
             }
@@ -78,7 +79,7 @@ impl Resources {
         Ok(())
     }
 
-    /// To be called about once a second: whoever reads finds exports only by the directory's path.
+    /// To be called about once a second: readers find exports only by the directory's path.
     pub(super) fn housekeep(&mut self) {
         if self.root.as_ref().is_some_and(|root| !root.is_there()) {
             tracing::warn!("{} is no longer the export directory", self.config.dir.display());

@@ -1,7 +1,7 @@
 //! Which engine a camera's frames go through: the one that reads the memory they lie in.
 //!
-//! A camera changes over when its decoder does: from a GPU to the processor, or to another GPU. Its frames
-//! stay in order all the same, since none goes the new way while one is on the old.
+//! A camera changes engines when its decoder changes: from a GPU to the processor, or to another
+//! GPU. Its frames stay in order, since none takes the new route while one is on the old.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use super::host::HostCopyQueue;
 use super::ring_manager::{EngineAnswer, RingHandle};
 use vas_status::DropReason;
 
-/// A camera's ways, of which one is in use.
+/// A camera's routes, one of which is in use.
 #[derive(Debug)]
 pub(super) struct Routes {
     host: HostCopyQueue,
     cuda: Option<CudaCopyQueue>,
-    /// What frames were last handed over from.
+    /// The memory of the last frame handed over.
     memory: Memory,
-    /// The GPU whose engine the ring manager was asked for and has not given.
+    /// The GPU whose engine was asked for and has not been delivered.
     asked: Option<usize>,
-    /// The ring manager has none for it.
+    /// The ring manager has no engine for it.
     refused: bool,
     input_stats: Arc<MemoryInUse>,
 }
 
-/// The way in use.
+/// The route in use.
 #[derive(Debug)]
 pub(super) enum Route<'a> {
     Host(&'a HostCopyQueue),
@@ -39,7 +39,7 @@ impl Routes {
         Self { host, cuda: None, memory: Memory::Host, asked: None, refused: false, input_stats }
     }
 
-    /// Takes what the ring manager has for us. What is on the way that we have may go on.
+    /// Takes the ring manager's answers. Frames on the current route may finish.
     pub(super) fn receive(&mut self, handle: &RingHandle) {
         match handle.receive_engine() {
             None => {}
@@ -51,15 +51,15 @@ impl Routes {
                 (self.asked, self.refused) = (None, false);
                 self.cuda = Some(copy_queue);
             }
-            // It is not what was asked for last, which is still to come.
+            // Not what was last asked for; that answer is still to come.
             Some(EngineAnswer::CopyQueue(_)) => {}
         }
     }
 
-    /// Has frames of this memory go the way for it.
+    /// Selects the route for frames of this memory.
     ///
     /// # Errors
-    /// What the frame is to be dropped for while there is none.
+    /// The reason to drop the frame for while there is no route.
     pub(super) fn choose(
         &mut self,
         memory: Memory,
@@ -71,7 +71,7 @@ impl Routes {
         }
         if let Memory::Cuda(device) = memory {
             let copy_queue = self.cuda.as_ref().filter(|copy_queue| copy_queue.device() == device);
-            // One that leads nowhere is another engine's than the one that the GPU may have by now.
+            // A stopped copy queue belongs to an earlier engine than the GPU may have by now.
             if copy_queue.is_none_or(CudaCopyQueue::is_over) && self.asked != Some(device) {
                 self.refused = false;
                 if handle.ask_engine(device, writer.map(RingWriter::pages)) {
@@ -79,7 +79,7 @@ impl Routes {
                 }
             }
             if self.cuda.as_ref().is_none_or(|copy_queue| copy_queue.device() != device) {
-                // A copy queue that was another GPU's has nothing in flight, and goes.
+                // A copy queue of another GPU has nothing in flight and is dropped.
                 self.cuda = None;
                 self.memory = Memory::Host;
                 let refused = self.refused;

@@ -1,4 +1,4 @@
-//! What a camera's export shows of itself.
+//! A camera's export in the status.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,19 +10,20 @@ use vas_status::{
     AgeWindow, Ages, DemandReport, DownloadEngine, DownloadReport, ExportReport, ExportState,
 };
 
-/// State and ages of one export: written by the ring manager and by whoever publishes frames, read by the status.
+/// State and ages of one export: written by the ring manager and the publishing threads, read by
+/// the status.
 #[derive(Debug, Default)]
 pub(crate) struct ExportStats {
     inner: Mutex<ExportSnapshot>,
     /// How old frames were when they were published.
     ages: Ages,
-    /// Ages of a while ago, for those of the last minute. The status alone takes this lock.
+    /// Earlier ages, to compute those of the last minute. Only the status takes this lock.
     window: Mutex<AgeWindow>,
-    /// The longest time from decode to publication since it was last asked for.
+    /// The longest time from decode to publication since it was last read.
     longest_ns: AtomicU64,
 }
 
-/// What the ring manager says, at one moment.
+/// What the ring manager reports, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExportSnapshot {
     pub(crate) state: ExportState,
@@ -31,28 +32,28 @@ pub(crate) struct ExportSnapshot {
     pub(crate) ring_bytes: u64,
     pub(crate) lease_ms: u64,
     pub(crate) retired_bytes: u64,
-    /// What readers ask for.
+    /// What readers request.
     pub(crate) demanded: Demanded,
     pub(crate) download: DownloadStats,
 }
 
-/// How frames come into the ring.
+/// How frames get into the ring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DownloadStats {
     pub(crate) engine: DownloadEngine,
-    /// Why there is none, or why frames are copied once more on their way.
+    /// Why there is no engine, or why frames are copied once more than needed.
     pub(crate) why: Option<String>,
 }
 
 impl DownloadStats {
-    /// Whether a GPU writes into the ring itself, which takes pinned memory.
+    /// Whether a GPU writes into the ring directly, which needs pinned memory.
     fn pins_ring(&self) -> bool {
         self.engine == DownloadEngine::Cuda && self.why.is_none()
     }
 }
 
 impl ExportStats {
-    /// A frame was published: how old it was by then, and how long ago it was decoded.
+    /// Records a publication: the frame's age, and the time since it was decoded.
     pub(crate) fn published(&self, age_ns: u64, download_ns: u64) {
         self.ages.record(age_ns);
         self.longest_ns.fetch_max(download_ns, Ordering::Relaxed);

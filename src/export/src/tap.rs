@@ -1,6 +1,6 @@
-//! The tap, at the decode boundary: admit, claim a slot, hand over, go on.
+//! The tap, at the decode boundary: admit, claim a slot, hand over, return.
 //!
-//! It runs on the decode thread. It waits for nothing, allocates nothing once running, and makes at most
+//! It runs on the decode thread. It never waits, allocates nothing once running, and makes at most
 //! one system call a frame: waking a worker that sleeps.
 
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use super::routes::{Route, Routes};
 use vas_pipeline::{Demand, FrameSink, InputStats};
 use vas_status::DropReason;
 
-/// What a camera's config says of its export.
+/// A camera's export settings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wants {
-    /// Whether there is to be a ring also while nobody reads.
+    /// Whether the ring stays open while nothing reads.
     pub(super) ring_ready: bool,
-    /// The most frames a second that are exported, whoever wants more.
+    /// The most frames a second that are exported, whatever readers request.
     pub(super) max_fps: Option<Rate>,
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct Tap {
     gates: Gates,
     writer: Option<RingWriter>,
     next_frame_id: u64,
-    /// What the ring manager was last asked for and has not delivered.
+    /// What was asked of the ring manager and has not been delivered.
     asked: Option<Geometry>,
     refused: bool,
     fps: Option<Fraction>,
     decoder: Decoder,
     knows_loss: bool,
-    /// The demand for which a frame that arrived after it was seen.
+    /// The demand for which a frame that arrived after its start was seen.
     current_since: Option<u64>,
 }
 
@@ -63,14 +63,14 @@ impl FrameSink for Tap {
     }
 
     fn take(&mut self, frame: &mut Frame) {
-        // Others take frames on this thread, too.
+        // Other sinks take frames on this thread, too.
         let offered = caught(|| self.offer(frame)).unwrap_or_else(|words| {
             self.panicked(&words);
             Err(DropReason::CopyFailed)
         });
         if let Err(why) = offered {
             self.input_stats.counters.dropped(why);
-            // What is left out makes the newest frame older than it looks.
+            // A missing frame makes the newest one older than it looks.
             self.pause();
         }
     }
@@ -117,7 +117,7 @@ impl Tap {
         self.receive_deliveries();
         self.handle.trip("tap");
         let now_ns = monotonic_ns();
-        // It is to see every frame.
+        // Before any drop: the timeline must see every frame.
         let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
         let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
         let memory = Memory::of(frame).ok_or(DropReason::Unsupported)?;
@@ -127,15 +127,16 @@ impl Tap {
         if wanted_since_ns.is_none() && !self.ring_ready {
             return Err(DropReason::NoReader);
         }
-        // First, so that the ring is made ready for the engine that fills it.
+        // Before asking for a ring, so that the ring is prepared for the engine that fills it.
         let route = self.routes.choose(memory, &self.handle, self.writer.as_ref());
         let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
         if !fits {
             return Err(self.ask(geometry, memory));
         }
-        // A frame from before its readers came is not current for them.
+        // A frame that arrived before its readers is not current for them.
         match wanted_since_ns {
-            // With B-frames packets come in another order: what is shown after a current frame is current.
+            // With B-frames packets arrive in another order: what follows a current frame in
+            // display order is current.
             Some(since_ns)
                 if frame.arrival_ns() >= since_ns || self.current_since == Some(since_ns) =>
             {
@@ -148,8 +149,8 @@ impl Tap {
         route?;
         let writer = self.writer.as_mut().ok_or(DropReason::EpochOpening)?;
 
-        // One line of time for all epochs: the gates need to know of none.
-        // When it will be published is not known yet.
+        // One timeline for all epochs: the gates need to know of none. The time of publication is
+        // not known yet.
         let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
         self.gates.admit(gate_stamp)?;
         let coded = frame.coded_size();
@@ -177,7 +178,7 @@ impl Tap {
         self.routes.host().copy_queue()
     }
 
-    /// After a panic: asks anew for what may have been lost on the way.
+    /// After a panic: discards the ring and asks again for what may have been lost.
     fn panicked(&mut self, words: &str) {
         self.handle.account().panicked("tap", words);
         self.pause();
@@ -185,14 +186,14 @@ impl Tap {
         self.asked = None;
     }
 
-    /// Tells readers that frames are left out from here on.
+    /// Marks for readers that frames are left out from here on.
     fn pause(&mut self) {
         if let Some(writer) = &mut self.writer {
             writer.pause();
         }
     }
 
-    /// Takes what the ring manager has for us: what readers want, a ring, or word that there is none.
+    /// Takes what the ring manager delivers: the readers' demand, a ring, a refusal.
     fn receive_deliveries(&mut self) {
         if let Some(demanded) = self.handle.demanded() {
             self.gates.demand(demanded);
@@ -215,9 +216,10 @@ impl Tap {
         }
     }
 
-    /// Asks the ring manager for a ring of this geometry, once, and says what the frame is dropped for.
+    /// Asks the ring manager once for a ring of this geometry; returns the reason to drop the frame
+    /// for.
     fn ask(&mut self, geometry: Geometry, memory: Memory) -> DropReason {
-        // The ring manager can use the pages again only when we have let go of them.
+        // The ring manager can reuse the pages only once we have released them.
         self.writer = None;
         if self.asked != Some(geometry) && self.handle.ask(geometry, self.fps, memory) {
             self.asked = Some(geometry);
@@ -226,7 +228,7 @@ impl Tap {
     }
 }
 
-/// A frame that is wanted, and whose ring is open.
+/// A frame that is wanted, and its open ring.
 struct Handover<'a> {
     writer: &'a mut RingWriter,
     gates: &'a mut Gates,
@@ -269,9 +271,9 @@ fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
         .with(Flags::INTERLACED, frame.interlaced())
 }
 
-/// What a ring for this frame must be like; `None` when no ring could be.
+/// The geometry of a ring for this frame; `None` if there can be none.
 fn geometry_of(frame: &Frame) -> Option<Geometry> {
-    // Of what the slot will hold: RGB is converted.
+    // The colour of what the slot will hold: RGB is converted.
     let color = Nv12Converter::output_color(frame);
     let color = Color {
         range: match color.range {
@@ -295,7 +297,8 @@ mod tests {
 
     use super::*;
 
-    /// A picture in RGB is exported as YUV, and says so: not full range and no matrix, as RGB has it.
+    /// A picture in RGB is exported as YUV and marked so: not full range and no matrix, as RGB has
+    /// it.
     #[test]
     fn the_colour_is_that_of_the_slot() {
         let dir = tempfile::tempdir().unwrap();

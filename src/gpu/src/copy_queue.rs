@@ -1,4 +1,4 @@
-//! A camera's way into the engine: what the tap holds.
+//! A camera's queue into the engine: what the tap holds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::outcome::Outcomes;
 use crate::permit::{Camera, NoPermits, NotAdmitted, Permit};
 use crate::submitter::Submitter;
 
-/// One camera's way in. It may outlive the engine, which then admits nothing.
+/// One camera's queue. It may outlive the engine, and then admits nothing.
 pub struct CopyQueue<S> {
     submitter: Arc<Submitter<S>>,
     camera: Arc<Camera>,
@@ -33,19 +33,19 @@ impl<S> CopyQueue<S> {
         Ok(Self { submitter: Arc::clone(submitter), camera: Arc::new(camera) })
     }
 
-    /// Frames of the camera that are on their way. Each holds a surface and a slot.
+    /// Frames of the camera in flight. Each holds a surface and a slot.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.camera.in_flight()
     }
 
-    /// Whether nothing is admitted any more: the device is lost, or the engine stops.
+    /// Whether nothing is admitted any more: the device is lost, or the engine is stopping.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.submitter.open().is_err()
     }
 
-    /// A permit for one more frame. To be asked for before a slot is claimed.
+    /// Takes a permit for one more frame, before a slot is claimed.
     ///
     /// # Errors
     /// Why the frame is to be dropped.
@@ -56,7 +56,7 @@ impl<S> CopyQueue<S> {
 }
 
 impl<S: Surface> CopyQueue<S> {
-    /// Hands a frame over. The camera's [`Outcomes`] are told what becomes of it.
+    /// Hands a frame over. The camera's [`Outcomes`] receive its outcome.
     ///
     /// A camera's frames are submitted in the order of their ids, by one thread at a time.
     pub fn submit(&self, permit: Permit, surface: S, slot: ClaimedSlot, stamp: Stamp) {

@@ -1,7 +1,8 @@
-//! What is owned of the driver's: streams, events, pinned memory; each gives itself back.
+//! Owned objects of the driver: streams, events, pinned memory; each releases itself.
 //!
-//! House rules. All of it is used and dropped on threads that have made the context current ([`Gpu::bind`]),
-//! which are the engine's two. What is dropped is no longer in use by the device: who drops it sees to that.
+//! House rules. All of it is used and dropped on threads that have made the context current
+//! ([`Gpu::bind`]), which are the engine's two. The code that drops an object ensures that the
+//! device no longer uses it.
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -16,9 +17,10 @@ use crate::job::DevicePlane;
 
 /// `CU_STREAM_NON_BLOCKING`: no order with the default stream.
 const NON_BLOCKING: u32 = 1;
-/// `CU_EVENT_BLOCKING_SYNC`, so that who waits sleeps, and `CU_EVENT_DISABLE_TIMING`.
+/// `CU_EVENT_BLOCKING_SYNC`, so that waiting threads sleep, and `CU_EVENT_DISABLE_TIMING`.
 const BLOCKING_WITHOUT_TIME: u32 = 1 | 2;
-/// `CU_MEMHOSTREGISTER_PORTABLE`: pinned for every context, should cameras of two GPUs ever share pages.
+/// `CU_MEMHOSTREGISTER_PORTABLE`: pinned for every context, in case cameras of two GPUs ever share
+/// pages.
 const PORTABLE: u32 = 1;
 
 /// Called once, when the device is lost.
@@ -32,12 +34,12 @@ pub(crate) struct Gpu {
     on_lost: OnLost,
 }
 
-/// What a stream does just now.
+/// The state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Activity {
     Idle,
     Busy,
-    /// The context answers nothing any more, so nothing of it runs.
+    /// The context no longer answers, so nothing runs on it.
     Dead(CudaError),
 }
 
@@ -68,7 +70,7 @@ impl Gpu {
         }
     }
 
-    /// What can't be given back is told, unless nothing can.
+    /// Logs a failed release, unless the device is lost.
     fn note(&self, given_back: Result<(), CudaError>) {
         if let Err(error) = given_back
             && self.lost().is_none()
@@ -92,22 +94,23 @@ unsafe impl Sync for Stream {}
 impl Stream {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
         let mut raw = null_mut();
-        // SAFETY: the house rules; the permit is ours.
+        // SAFETY: the house rules; the value written to is ours.
         unsafe { gpu.functions.cuStreamCreate(&mut raw, NON_BLOCKING)? };
         Ok(Self { gpu: Arc::clone(gpu), raw })
     }
 
-    /// Has all later work here come after what the event stands for now, whatever it is recorded for later.
+    /// Orders all later work here after what the event stands for now, whatever it is recorded for
+    /// later.
     pub(crate) fn wait_for(&self, event: &Event) -> Result<(), CudaError> {
         // SAFETY: both are alive.
         unsafe { self.gpu.functions.cuStreamWaitEvent(self.raw, event.raw, 0) }
     }
 
-    /// Queues a copy of rows down to `to`.
+    /// Queues a copy of rows from the device to `to`.
     ///
     /// # Safety
-    /// `to` is a plane of `pitch` bytes a row, for `rows` rows, pinned, and nobody else's until the stream is
-    /// past this copy.
+    /// `to` is a plane of `rows` rows of `pitch` bytes each, pinned, and not accessed by anything
+    /// else until the stream is past this copy.
     pub(crate) unsafe fn copy_down(
         &self,
         from: DevicePlane,
@@ -147,20 +150,20 @@ impl Stream {
         }
     }
 
-    /// To be called when a call failed: a context that has come to harm answers each later call with an error.
+    /// Call this when a call failed: a damaged context answers each later call with an error.
     pub(crate) fn look_for_harm(&self) {
         if let Activity::Dead(error) = self.activity() {
             self.gpu.lose(error);
         }
     }
 
-    /// Waits until nothing runs here, after a call failed that would have said so.
+    /// Waits until nothing runs here, after a call failed that would have reported it.
     pub(crate) fn settle(&self) {
         loop {
             match self.activity() {
                 Activity::Idle => return,
                 Activity::Dead(error) => return self.gpu.lose(error),
-                // A blocking call has just failed, so it is asked again.
+                // The blocking call has just failed, so poll.
                 Activity::Busy => std::thread::sleep(std::time::Duration::from_millis(1)),
             }
         }
@@ -174,7 +177,7 @@ impl Drop for Stream {
     }
 }
 
-/// A permit in a stream's order.
+/// An event in a stream's order.
 pub(crate) struct Event {
     gpu: Arc<Gpu>,
     raw: CUevent,
@@ -186,24 +189,24 @@ unsafe impl Send for Event {}
 impl Event {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Self, CudaError> {
         let mut raw = null_mut();
-        // SAFETY: the house rules; the permit is ours.
+        // SAFETY: the house rules; the value written to is ours.
         unsafe { gpu.functions.cuEventCreate(&mut raw, BLOCKING_WITHOUT_TIME)? };
         Ok(Self { gpu: Arc::clone(gpu), raw })
     }
 
-    /// Stands from now on for what is queued on the stream so far.
+    /// Makes the event stand for all that is queued on the stream so far.
     pub(crate) fn record(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
         unsafe { self.gpu.functions.cuEventRecord(self.raw, stream.raw) }
     }
 
-    /// As [`Event::record`], on a stream that is not ours.
+    /// Like [`Event::record`], on a stream that is not ours.
     pub(crate) fn record_on(&self, stream: &CudaStream) -> Result<(), CudaError> {
-        // SAFETY: both are alive; of another context the driver would refuse it.
+        // SAFETY: both are alive; the driver rejects an event of another context.
         unsafe { self.gpu.functions.cuEventRecord(self.raw, stream.cu_stream()) }
     }
 
-    /// Sleeps until what it stands for is done.
+    /// Sleeps until all that it stands for is done.
     pub(crate) fn synchronize(&self) -> Result<(), CudaError> {
         // SAFETY: the event is alive.
         unsafe { self.gpu.functions.cuEventSynchronize(self.raw) }
@@ -252,7 +255,7 @@ impl Drop for Registration {
     }
 }
 
-/// Pinned memory of the driver's, for pictures whose ring could not be pinned.
+/// Pinned memory from the driver, for pictures whose ring could not be pinned.
 pub(crate) struct Staging {
     gpu: Arc<Gpu>,
     memory: *mut u8,
@@ -265,11 +268,11 @@ unsafe impl Send for Staging {}
 impl Staging {
     pub(crate) fn new(gpu: &Arc<Gpu>, bytes: usize) -> Result<Self, CudaError> {
         let mut memory = null_mut();
-        // SAFETY: the house rules; the permit is ours.
+        // SAFETY: the house rules; the value written to is ours.
         unsafe { gpu.functions.cuMemAllocHost_v2(&mut memory, bytes)? };
         let memory = memory.cast::<u8>();
-        // What was in it before is nobody's to see; and it is initialised from here on.
-        // SAFETY: the driver gave that many bytes.
+        // Zeroed, so that no earlier contents leak, and initialised from here on.
+        // SAFETY: the driver allocated that many bytes.
         unsafe { memory.write_bytes(0, bytes) };
         Ok(Self { gpu: Arc::clone(gpu), memory, bytes })
     }
@@ -282,7 +285,7 @@ impl Staging {
         self.memory
     }
 
-    /// What has come down.
+    /// The picture that was copied down.
     ///
     /// # Safety
     /// No copy into it is queued or runs.

@@ -20,19 +20,19 @@ use crate::status::Status;
 use crate::submitter::Submitter;
 use crate::worker::Parts;
 
-/// What an engine is made of.
+/// What an engine needs to start.
 pub struct Setup {
     /// The driver that was found.
     pub driver: Driver,
-    /// The stream that pictures are complete on, of the context that the device's decoders use. Held until
-    /// the engine has stopped.
+    /// The stream on which pictures are completed, of the context that the device's decoders use.
+    /// Held until the engine has stopped.
     pub decode_stream: Arc<CudaStream>,
     /// Most frames in flight, over all cameras.
     pub permits: u32,
-    /// Completions, once and on one of the engine's threads, when the device is lost.
+    /// Called once, on one of the engine's threads, when the device is lost.
     pub on_lost: Box<dyn Fn(&CudaError) + Send + Sync>,
-    /// Completions on one of the engine's threads that it panicked, with the thread's part and the panic's words. The
-    /// frame that it had is given up, and it goes on.
+    /// Called on one of the engine's threads when it panicked, with the thread's part and the
+    /// panic's message. The frame at hand is given up, and the thread goes on.
     pub on_panic: OnPanic,
 }
 
@@ -56,10 +56,11 @@ impl<S> fmt::Debug for Engine<S> {
 }
 
 impl<S: Surface + 'static> Engine<S> {
-    /// Starts the threads `vas-cuda-N` and `vas-reap-N` of device N, and waits until they can work.
+    /// Starts the threads `vas-cuda-N` and `vas-reap-N` of device N, and waits until they are
+    /// ready.
     ///
     /// # Errors
-    /// When threads, a stream or an event can't be had; nothing is left then.
+    /// Threads, a stream or an event can't be created; nothing is left then.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
         let Setup { driver, decode_stream, permits, on_lost, on_panic } = setup;
         let context = Arc::clone(decode_stream.context());
@@ -80,7 +81,7 @@ impl<S: Surface + 'static> Engine<S> {
         };
         let thread = std::thread::Builder::new().name(name).spawn(move || match parts.begin() {
             Ok(worker) => {
-                // Who asked waits for this word.
+                // The caller of `start` waits for this.
                 let _heard = said.send(Ok(()));
                 drop(said);
                 worker.run();
@@ -102,11 +103,11 @@ impl<S: Surface + 'static> Engine<S> {
 }
 
 impl<S> Engine<S> {
-    /// A camera's way in, with up to `in_flight` frames on their way: fewer than its decoder can spare
-    /// surfaces, since each holds one.
+    /// A queue for a camera with up to `in_flight` frames in flight, each of which holds one
+    /// surface: this must be fewer than its decoder can spare.
     ///
     /// # Errors
-    /// When the other copy queues have the engine's permits.
+    /// The other copy queues hold the engine's permits.
     pub fn copy_queue(
         &self,
         in_flight: u32,
@@ -115,18 +116,19 @@ impl<S> Engine<S> {
         CopyQueue::new(&self.submitter, in_flight, outcomes)
     }
 
-    /// Has a ring pinned before its first frame comes, which would otherwise wait for it. Does not wait.
+    /// Pins a ring before its first frame arrives, which would otherwise wait for it. Does not
+    /// wait.
     pub fn prepare(&self, pages: RingPages) {
         self.submitter.ask_to_pin(pages);
     }
 
-    /// To be called about once a second: has rings unpinned and unmapped that nobody else holds any more.
+    /// To be called about once a second: unpins and unmaps rings that nothing else holds any more.
     pub fn housekeep(&self) {
         self.submitter.ask_to_sweep();
     }
 
-    /// Unpins a ring that another device is to fill from now on: pages are pinned once a process. Frames that
-    /// were handed over before still come down into it.
+    /// Unpins a ring that another device is to fill from now on: a process can pin pages only once.
+    /// Frames that were handed over before are still copied into it.
     pub fn release(&self, pages: RingPages) {
         self.submitter.ask_to_release(pages);
     }
@@ -137,24 +139,26 @@ impl<S> Engine<S> {
         self.submitter.semaphore().is_whole()
     }
 
-    /// Has the engine end as [`stop`](Self::stop) does, without waiting: it admits nothing from now on.
+    /// Ends the engine as [`stop`](Self::stop) does, without waiting: it admits nothing from now
+    /// on.
     pub fn begin_stop(&self) {
         self.submitter.ask_to_stop();
     }
 
-    /// Whether its threads have ended, so that dropping it waits for nothing.
+    /// Whether its threads have ended, so that dropping it does not wait.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// How it does.
+    /// Its status.
     #[must_use]
     pub fn status(&self) -> Status {
         self.submitter.status()
     }
 
-    /// Finishes what was handed over, unpins all rings and ends the threads. Waits for copies that run.
+    /// Finishes what was handed over, unpins all rings and ends the threads. Waits for running
+    /// copies.
     pub fn stop(mut self) {
         self.end();
     }

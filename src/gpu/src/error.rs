@@ -10,10 +10,10 @@ pub enum StartError {
     /// The system has no thread for it.
     #[error("can't start a thread of the download engine: {0}")]
     Thread(#[from] io::Error),
-    /// The driver refuses what it needs.
+    /// The driver refuses a resource that it needs.
     #[error("can't start the download engine: {0}")]
     Cuda(#[from] CudaError),
-    /// Its thread ended before it had said anything.
-    #[error("the download engine's thread ended as it began")]
+    /// Its thread ended before it reported anything.
+    #[error("the download engine's thread ended during its start")]
     Ended,
 }

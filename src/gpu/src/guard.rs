@@ -1,12 +1,12 @@
-//! What a panic costs in a thread of the engine: the frame at hand, and nothing else.
+//! What a panic costs in a thread of the engine: only the frame at hand.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Completions of a panic: the part that panicked, and its words.
+/// Called after a panic with the part that panicked and the message.
 pub type OnPanic = Box<dyn Fn(&str, &str) + Send + Sync>;
 
-/// Catches panics and tells of them.
+/// Catches panics and reports them.
 pub(crate) struct Guard(OnPanic);
 
 impl fmt::Debug for Guard {
@@ -20,8 +20,8 @@ impl Guard {
         Self(on_panic)
     }
 
-    /// Does a piece of a part's work; `None` when it panicked. Whoever calls this puts right what the work may
-    /// have left half done: memory that a copy may still write to must not have gone with it.
+    /// Runs a piece of a part's work; `None` when it panicked. The caller repairs what the work may
+    /// have left half done: memory that a copy may still write to must not have been freed with it.
     pub(crate) fn over<R>(&self, part: &str, work: impl FnOnce() -> R) -> Option<R> {
         let panic = match catch_unwind(AssertUnwindSafe(work)) {
             Ok(done) => return Some(done),
@@ -29,7 +29,7 @@ impl Guard {
         };
         let text = panic.downcast_ref::<&str>().copied();
         let words = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        (self.0)(part, words.unwrap_or("a panic without words"));
+        (self.0)(part, words.unwrap_or("a panic without a message"));
         None
     }
 }

@@ -1,4 +1,4 @@
-//! A frame on its way: a surface, the slot it goes into, and what becomes of it.
+//! A frame in flight: a surface, the slot that it goes into, and its outcome.
 
 use vas_frame::{ClaimedSlot, Stamp};
 
@@ -15,7 +15,8 @@ pub struct DevicePlane {
     pub pitch: usize,
 }
 
-/// The visible NV12 picture of a surface, crop applied: what lies between planes and beside rows is nobody's.
+/// The visible NV12 picture of a surface, crop applied; excludes the padding between planes and
+/// beside rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planes {
     /// Visible width in pixels.
@@ -28,18 +29,18 @@ pub struct Planes {
     pub chroma: DevicePlane,
 }
 
-/// A decoded picture in device memory, given out by a decoder and held as long as this lives.
+/// A decoded picture in device memory, lent by a decoder for as long as this lives.
 ///
 /// The picture is complete once the decode stream has done what was queued on it before
-/// [`CopyQueue::submit`](crate::CopyQueue::submit). Dropped on the reaper's thread, with the context current, once its
-/// copy has ended: dropping may call the driver (it unmaps), but what takes long, such as destroying a
-/// decoder with its last surface, is to be handed to another thread.
+/// [`CopyQueue::submit`](crate::CopyQueue::submit). Dropped on the reaper's thread, with the
+/// context current, once its copy has ended: dropping may call the driver (it unmaps), but anything
+/// slow, such as destroying a decoder with its last surface, must be left to another thread.
 pub trait Surface: Send {
     /// Where the picture is. Called on the engine's thread.
     fn planes(&self) -> Planes;
 }
 
-/// A frame to be copied, and where to.
+/// A frame to be copied, and its slot.
 pub(crate) struct Job<S> {
     pub(crate) surface: S,
     pub(crate) slot: ClaimedSlot,
@@ -48,7 +49,7 @@ pub(crate) struct Job<S> {
 }
 
 impl<S: Surface> Job<S> {
-    /// The surface's planes, if they are of the slot's size.
+    /// The surface's planes, if they have the slot's size.
     pub(crate) fn planes(&self) -> Result<Planes, Failure> {
         let (planes, slot) = (self.surface.planes(), self.slot.geometry());
         if (planes.width, planes.height) == (slot.width(), slot.height()) {
@@ -59,8 +60,8 @@ impl<S: Surface> Job<S> {
         }
     }
 
-    /// Makes the frame readable, if what came down is in the slot, or gives it up: then nothing reads the surface or
-    /// writes the slot any more. Each step is done whatever becomes of the one before.
+    /// Publishes the frame, if its picture is in the slot, or gives it up; then nothing reads the
+    /// surface or writes the slot any more. Each step runs even if the one before it failed.
     pub(crate) fn settle(self, landed: Result<Landed, Failure>, part: &str, guard: &Guard) {
         let Self { surface, slot, stamp, permit } = self;
         let outcome = guard.over(part, || match landed {
@@ -75,7 +76,7 @@ impl<S: Surface> Job<S> {
         guard.over(part, || permit.settle(&stamp, outcome));
     }
 
-    /// Gives the frame up, as [`settle`](Self::settle) does, on a thread that is none of the engine's.
+    /// Gives the frame up, as [`settle`](Self::settle) does, on a thread that is not the engine's.
     pub(crate) fn give_up(self, failure: Failure) {
         let Self { surface, slot, stamp, permit } = self;
         drop(slot);
@@ -84,7 +85,7 @@ impl<S: Surface> Job<S> {
     }
 }
 
-/// A copy that has ended well.
+/// A copy that succeeded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Landed {
     /// Its ring was not pinned.

@@ -1,16 +1,16 @@
 //! CUDA's download engine: decoded surfaces of an NVIDIA GPU into the slots of frame rings.
 //!
-//! It was run on the simulated device of `tests/sim-gpu` only, never on a real GPU.
+//! It has run only on the simulated device of `tests/sim-gpu`, never on a real GPU.
 //!
-//! - [`Driver::probe`], of `vas-cuda`, says whether this host has a driver and a device. All that is missing is
-//!   an answer.
-//! - [`Engine`] is one GPU's: a thread that queues copies and one that publishes what has come down. Context
-//!   and decode stream are borrowed from whoever decodes.
-//! - [`CopyQueue`] is one camera's way in: [`CopyQueue::admit`] and [`CopyQueue::submit`] make no call of the driver, wait
-//!   for nothing, allocate nothing, and make at most one system call, which wakes the engine.
-//! - [`Surface`] is what a decoder gives out.
+//! - [`Driver::probe`], of `vas-cuda`, reports whether this host has a driver and a device. Anything that is
+//!   missing is an answer.
+//! - [`Engine`] serves one GPU: one thread queues copies and one publishes finished ones. Context and decode
+//!   stream are borrowed from the decoder.
+//! - [`CopyQueue`] is one camera's queue: [`CopyQueue::admit`] and [`CopyQueue::submit`] never call the driver,
+//!   wait or allocate, and make at most one system call, which wakes the engine.
+//! - [`Surface`] is a decoder's picture.
 //!
-//! `docs/design/gpu.md` says what orders what, and why.
+//! `docs/design/gpu.md` explains what orders what, and why.
 
 mod copy_queue;
 mod cuda;

@@ -1,4 +1,4 @@
-//! How many frames may be in flight: permits, a share of them for each camera.
+//! Limits the frames in flight: permits, with a share for each camera.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use vas_frame::Stamp;
 
 use crate::outcome::{Outcome, Outcomes};
 
-/// Why a frame can't be taken now: it is to be dropped and counted.
+/// Why a frame can't be taken now: it must be dropped and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
-    /// As many frames of the camera as may be are on their way.
-    #[error("as many frames of the camera as may be are on their way")]
+    /// The camera has the most frames in flight that it may have.
+    #[error("the camera has its maximum of frames in flight")]
     InFlight,
     /// The device is lost.
     #[error("the GPU is lost to this process")]
@@ -22,17 +22,17 @@ pub enum NotAdmitted {
     Stopped,
 }
 
-/// A copy queue for which the engine has no permits left.
+/// The engine has too few permits left for a copy queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the download engine has {left} permits left, and {wanted} were asked for")]
+#[error("the download engine has {left} permits left; {wanted} were requested")]
 pub struct NoPermits {
-    /// Permits that were asked for.
+    /// Permits that were requested.
     pub wanted: u32,
-    /// Permits that no copy queue has.
+    /// Permits that no copy queue holds.
     pub left: u32,
 }
 
-/// What the engine knows of a camera.
+/// The engine's state for a camera.
 pub(crate) struct Camera {
     semaphore: Arc<Semaphore>,
     limit: u32,
@@ -48,7 +48,7 @@ impl Drop for Camera {
 
 impl Camera {
     /// # Errors
-    /// When the other copy queues have the engine's permits.
+    /// The other copy queues hold the engine's permits.
     pub(crate) fn new(
         semaphore: Arc<Semaphore>,
         limit: u32,
@@ -69,7 +69,8 @@ impl Camera {
 
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Permit> {
         let one_more = |n: u32| (n < self.limit).then_some(n + 1);
-        // Partner: the release in `Permit::drop`. Whoever gets the permit finds the surface given back.
+        // Partner: the release in `Permit::drop`. Taking the permit implies that its last surface
+        // was given back.
         let counted = self.in_flight.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more);
         counted.ok().map(|_| Permit(Arc::clone(self)))
     }
@@ -85,7 +86,7 @@ impl fmt::Debug for Permit {
 }
 
 impl Permit {
-    /// The frame is done with: its permit first, then the word of it.
+    /// The frame is finished: returns its permit first, then reports the outcome.
     pub(crate) fn settle(self, stamp: &Stamp, outcome: Outcome) {
         let outcomes = Arc::clone(&self.0.outcomes);
         drop(self);
@@ -99,7 +100,7 @@ impl Drop for Permit {
     }
 }
 
-/// Permits that no copy queue has.
+/// Permits that no copy queue holds.
 pub(crate) struct Semaphore {
     left: AtomicU32,
     all: u32,

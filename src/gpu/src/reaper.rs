@@ -1,4 +1,4 @@
-//! The reaper: waits for copies in their order, publishes, and lets the surfaces go.
+//! The reaper: waits for copies in order, publishes, and releases the surfaces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,39 +15,39 @@ use crate::job::{Job, Landed, Surface};
 use crate::outcome::Failure;
 use crate::rings::Ring;
 
-/// What the engine's thread is done with. All of it comes this way, so that a camera's frames end in their
-/// order and surfaces are let go on one thread.
+/// What the engine's thread is done with. All of it comes this way, so that a camera's frames
+/// finish in order and surfaces are released on one thread.
 pub(crate) enum Arrival<S> {
     /// A frame whose copy is queued, at least in part.
     Copying {
         job: Job<S>,
         tools: Tools,
-        /// Whether all of it was queued, and `tools.done` recorded behind it.
+        /// Whether all of it was queued, with `tools.done` recorded after it.
         queued: Result<(), Failure>,
     },
-    /// A frame of which nothing is queued.
+    /// A frame for which nothing was queued.
     Refused { job: Job<S>, failure: Failure },
-    /// Rings of a lost device, or that another device takes over. All frames before have landed by then, and none
-    /// comes after.
+    /// Rings of a lost device, or that another device takes over. All frames before have landed by
+    /// then, and none follows.
     Unpin(Vec<Ring>),
 }
 
-/// What a copy needs beside the frame; used again and again.
+/// What a copy needs beside the frame; reused.
 pub(crate) struct Tools {
-    /// Recorded behind the copy.
+    /// Recorded after the copy.
     pub(crate) done: Event,
-    /// Where the picture comes down when its ring is not pinned.
+    /// The destination of the picture when its ring is not pinned.
     pub(crate) staging: Option<Staging>,
 }
 
-/// Where frames wait for the reaper, and what they needed waits for the next ones.
+/// Frames that wait for the reaper, and tools that wait for reuse.
 pub(crate) struct Landing<S> {
     arrivals: ArrayQueue<Arrival<S>>,
     pub(crate) events: ArrayQueue<Event>,
     pub(crate) stagings: ArrayQueue<Staging>,
     event_count: EventCount,
     ended: AtomicBool,
-    /// Rings wait here to be unpinned.
+    /// Whether rings wait here to be unpinned.
     unpinning: AtomicBool,
 }
 
@@ -55,7 +55,7 @@ impl<S: Surface> Landing<S> {
     pub(crate) fn new(permits: u32) -> Self {
         let permits = permits.max(1) as usize;
         Self {
-            // Rings come one lot at a time, beside the frames.
+            // Only one batch of rings at a time, beside the frames.
             arrivals: ArrayQueue::new(permits + 1),
             events: ArrayQueue::new(permits),
             stagings: ArrayQueue::new(permits),
@@ -66,20 +66,20 @@ impl<S: Surface> Landing<S> {
     }
 
     pub(crate) fn add(&self, arrival: Arrival<S>) {
-        // Each has a permit, and there are no more permits than room.
+        // Each has a permit, and the queue has room for all permits.
         let added = self.arrivals.push(arrival);
         debug_assert!(added.is_ok());
         self.event_count.wake_one();
     }
 
-    /// Whether there is room for rings to be unpinned, which it then keeps for them. Otherwise ask again later.
+    /// Reserves the room for rings to be unpinned. `false`: ask again later.
     pub(crate) fn begins_to_unpin(&self) -> bool {
         !self.unpinning.swap(true, Ordering::SeqCst)
     }
 
-    /// Keeps what the next copies can use.
+    /// Keeps tools for the next copies.
     pub(crate) fn keep(&self, tools: Tools) {
-        // As many as there are permits: none is left over.
+        // At most one for each permit, so all fit.
         let _kept = self.events.push(tools.done);
         if let Some(staging) = tools.staging {
             let _kept = self.stagings.push(staging);
@@ -91,13 +91,13 @@ impl<S: Surface> Landing<S> {
             .sleep(0, || !self.arrivals.is_empty() || self.ended.load(Ordering::SeqCst));
     }
 
-    /// Nothing will be added: the reaper ends when all has landed.
+    /// Nothing more will be added: the reaper ends when all has landed.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.event_count.wake_one();
     }
 
-    /// Gives up what nobody landed, after a reaper that panicked.
+    /// Gives up all frames that have not landed, after a panic of the reaper.
     pub(crate) fn give_up_all(&self) {
         while let Some(arrival) = self.arrivals.pop() {
             if let Arrival::Copying { job, .. } | Arrival::Refused { job, .. } = arrival {
@@ -107,7 +107,7 @@ impl<S: Surface> Landing<S> {
     }
 }
 
-/// What it is called where a panic is told.
+/// Its name in reports of panics.
 const PART: &str = "reaper";
 
 /// The reaper's thread.
@@ -121,12 +121,12 @@ pub(crate) struct Reaper<S> {
 impl<S: Surface> Reaper<S> {
     pub(crate) fn run(self) {
         self.landing.event_count.enrol(0);
-        // Without its context each wait fails, and says so.
+        // Without its context each wait fails and reports that.
         if let Err(error) = self.gpu.bind() {
             tracing::error!("the reaper has no context: {error}");
         }
         loop {
-            // Looked at first: what was added before the end is then seen.
+            // Read first: anything added before the end is then seen.
             let ended = self.landing.ended.load(Ordering::SeqCst);
             match self.landing.arrivals.pop() {
                 Some(Arrival::Copying { job, tools, queued }) => self.land(job, tools, queued),
@@ -146,7 +146,7 @@ impl<S: Surface> Reaper<S> {
     fn land(&self, mut job: Job<S>, tools: Tools, queued: Result<(), Failure>) {
         let landed = self.guard.over(PART, || self.wait_for(&mut job, &tools, queued));
         let landed = landed.unwrap_or_else(|| {
-            // Where it stopped nobody knows: what runs ends first.
+            // Where it stopped is unknown: running copies must end first.
             self.guard.over(PART, || self.stream.settle());
             Err(Failure::Internal)
         });
@@ -154,7 +154,7 @@ impl<S: Surface> Reaper<S> {
         job.settle(landed, PART, &self.guard);
     }
 
-    /// Waits for the copy to end, and sees to it that the slot holds the picture.
+    /// Waits for the copy to end and ensures that the slot holds the picture.
     fn wait_for(
         &self,
         job: &mut Job<S>,
@@ -162,7 +162,8 @@ impl<S: Surface> Reaper<S> {
         queued: Result<(), Failure>,
     ) -> Result<Landed, Failure> {
         if let Err(failure) = queued.and_then(|()| Ok(tools.done.synchronize()?)) {
-            // Part of the copy may still run: neither slot nor surface may go before it has ended.
+            // Part of the copy may still run: neither slot nor surface may be released before it
+            // has ended.
             self.stream.settle();
             return Err(match failure {
                 Failure::Cuda(error) => self.failure(error),
@@ -180,7 +181,7 @@ impl<S: Surface> Reaper<S> {
     }
 }
 
-/// Takes a picture that has come down to where readers find it.
+/// Copies a staged picture into its slot.
 fn write<S>(job: &mut Job<S>, staging: &Staging) -> Result<(), Failure> {
     let geometry = *job.slot.geometry();
     // SAFETY: the copy into it has ended, and the next one takes it from `Landing::stagings`.

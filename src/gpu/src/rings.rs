@@ -1,4 +1,4 @@
-//! The rings that frames go into, pinned once each. The engine's thread has them.
+//! The rings that frames go into, each pinned once. Owned by the engine's thread.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,19 +9,19 @@ use vas_frame::RingPages;
 use crate::cuda::{Gpu, Registration};
 use crate::status::Status;
 
-/// All rings that were seen and are still there.
+/// All rings that were seen and still exist.
 pub(crate) struct Rings {
     gpu: Arc<Gpu>,
     known: Vec<Ring>,
-    /// To be unpinned behind the frames that are on their way to them.
+    /// To be unpinned after the frames in flight to them.
     leaving: Vec<Ring>,
     not_pinned: Option<CudaError>,
 }
 
-/// A ring's pages, held so that their address stays theirs.
+/// A ring's pages, held so that their address is not reused.
 pub(crate) enum Ring {
     Pinned(Registration),
-    /// The driver did not want them. It is not asked again for each frame.
+    /// The driver refused to pin them. It is not asked again for each frame.
     Pageable(RingPages, CudaError),
 }
 
@@ -46,16 +46,16 @@ impl Rings {
         Self { gpu: Arc::clone(gpu), known: Vec::new(), leaving: Vec::new(), not_pinned: None }
     }
 
-    /// Whether these pages are pinned, once known.
+    /// Whether these pages are pinned; `None` if they are new.
     pub(crate) fn is_pinned(&self, pages: &RingPages) -> Option<bool> {
         let mut known = self.known.iter();
         let ring = known.find(|ring| ring.pages().start() == pages.start())?;
         Some(matches!(ring, Ring::Pinned(_)))
     }
 
-    /// Pins new pages, for all epochs to come that use them.
+    /// Pins new pages, for all later epochs that use them.
     pub(crate) fn pin(&mut self, pages: RingPages) -> bool {
-        // Memory that nobody uses is given back before more is taken.
+        // Release unused memory before pinning more.
         self.sweep();
         let (start, bytes) = (Instant::now(), pages.bytes());
         let ring = match Registration::new(&self.gpu, pages) {
@@ -79,13 +79,13 @@ impl Rings {
         is_pinned
     }
 
-    /// Unpins and unmaps what no writer, claimed slot or retired ring has any more. A frame in flight holds
-    /// its slot, so no copy into these runs.
+    /// Unpins and unmaps pages that no writer, claimed slot or retired ring holds any more. A frame
+    /// in flight holds its slot, so no copy into these runs.
     pub(crate) fn sweep(&mut self) {
         self.known.retain_mut(|ring| !ring.are_left());
     }
 
-    /// Asks again for rings that another device had pinned when this one was to take them over.
+    /// Retries rings that another device still had pinned when this one was to take them over.
     pub(crate) fn retry(&mut self) {
         let was_taken = |ring: &mut Ring| matches!(ring, Ring::Pageable(_, error) if error.code == code::ALREADY_REGISTERED);
         let again: Vec<_> = self.known.extract_if(.., was_taken).collect();
@@ -94,13 +94,13 @@ impl Rings {
         }
     }
 
-    /// Gives a ring up, if it is here.
+    /// Gives up a ring, if it is here.
     pub(crate) fn leave(&mut self, pages: &RingPages) {
         let is_it = |ring: &mut Ring| ring.pages().start() == pages.start();
         self.leaving.extend(self.known.extract_if(.., is_it));
     }
 
-    /// Gives all of them up.
+    /// Gives up all rings.
     pub(crate) fn leave_all(&mut self) {
         self.leaving.append(&mut self.known);
     }
@@ -109,7 +109,7 @@ impl Rings {
         !self.leaving.is_empty()
     }
 
-    /// What was given up, to be dropped where no copy into it runs any more.
+    /// Takes the rings that were given up, to be dropped once no copy into them runs.
     pub(crate) fn take_leaving(&mut self) -> Vec<Ring> {
         std::mem::take(&mut self.leaving)
     }

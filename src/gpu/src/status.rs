@@ -1,21 +1,21 @@
-//! What an engine says of itself.
+//! What an engine reports of itself.
 
 use vas_cuda::CudaError;
 
-/// How an engine does: for status and logs.
+/// An engine's state, for status and logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Rings that copies go into straight.
+    /// Rings that are copied into directly.
     pub pinned_rings: usize,
-    /// Bytes of them.
+    /// Bytes of these rings.
     pub pinned_bytes: usize,
-    /// Rings that could not be pinned: their frames come down into memory of the driver's and are copied
+    /// Rings that could not be pinned: their frames are staged in the driver's memory and copied
     /// once more by the CPU.
     pub staged_rings: usize,
-    /// Bytes of that memory.
+    /// Bytes of staging memory.
     pub staging_bytes: usize,
-    /// Why a ring was last not pinned.
+    /// Why pinning last failed.
     pub not_pinned: Option<CudaError>,
-    /// What the driver answered when the device was found lost.
+    /// The driver's answer when the device was found lost.
     pub lost: Option<CudaError>,
 }

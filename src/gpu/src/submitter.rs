@@ -1,5 +1,5 @@
-//! Where taps and the engine's thread meet. Nothing here calls the driver, nor gives anything of it back:
-//! copy queues may outlive the engine, and drop this on a decode thread.
+//! Where taps and the engine's thread meet. Nothing here calls the driver or releases anything of
+//! it: copy queues may outlive the engine, and drop this on a decode thread.
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,10 @@ use crate::outcome::Failure;
 use crate::permit::{NotAdmitted, Semaphore};
 use crate::status::Status;
 
-/// Rings that may wait to be pinned. One that finds no permit is pinned with its first frame.
+/// Rings that may wait to be pinned. One that finds the queue full is pinned with its first frame.
 const MAX_TO_PIN: usize = 64;
 
-/// The engine's side that copy queues see.
+/// The part of the engine that copy queues see.
 pub(crate) struct Submitter<S> {
     jobs: ArrayQueue<Job<S>>,
     to_pin: ArrayQueue<RingPages>,
@@ -26,14 +26,14 @@ pub(crate) struct Submitter<S> {
     event_count: EventCount,
     semaphore: Arc<Semaphore>,
     stop: AtomicBool,
-    /// The engine's thread takes no more: what is in `jobs` is its finder's to give up.
+    /// The engine's thread takes no more: whoever finds a job in `jobs` gives it up.
     closed: AtomicBool,
     lost: AtomicBool,
     status: Mutex<Status>,
 }
 
 impl<S> Submitter<S> {
-    /// For up to so many frames in flight.
+    /// For up to `permits` frames in flight.
     pub(crate) fn new(permits: u32) -> Self {
         Self {
             jobs: ArrayQueue::new(permits.max(1) as usize),
@@ -55,7 +55,7 @@ impl<S> Submitter<S> {
 
     /// Whether frames are taken.
     pub(crate) fn open(&self) -> Result<(), NotAdmitted> {
-        // A lost device's engine is stopped, too.
+        // The engine of a lost device is stopped, too.
         if self.lost.load(Ordering::Relaxed) {
             Err(NotAdmitted::DeviceLost)
         } else if self.stop.load(Ordering::Relaxed) {
@@ -80,14 +80,14 @@ impl<S> Submitter<S> {
     }
 
     pub(crate) fn ask_to_pin(&self, pages: RingPages) {
-        // Without a permit here it is pinned with its first frame.
+        // If the queue is full it is pinned with its first frame.
         let _asked = self.to_pin.push(pages);
         self.event_count.wake_one();
         self.clear_if_closed();
     }
 
     pub(crate) fn ask_to_release(&self, pages: RingPages) {
-        // Without a permit here it stays pinned as long as somebody has it.
+        // If the queue is full it stays pinned as long as anything holds it.
         let _asked = self.to_release.push(pages);
         self.event_count.wake_one();
         self.clear_if_closed();
@@ -103,7 +103,7 @@ impl<S> Submitter<S> {
         self.event_count.wake_one();
     }
 
-    /// After the engine's end nobody else would let go of them.
+    /// After the engine's end nothing else would release them.
     fn clear_if_closed(&self) {
         // Partner: the fence in `close`. Either its sweep sees what we added, or we see it closed.
         fence(Ordering::SeqCst);
@@ -155,9 +155,9 @@ impl<S> Submitter<S> {
 }
 
 impl<S: Surface> Submitter<S> {
-    /// Hands a job over: at most one system call.
+    /// Queues a job: at most one system call.
     pub(crate) fn enter(&self, job: Job<S>) {
-        // Who has a permit has room here.
+        // A permit guarantees room here.
         if let Err(job) = self.jobs.push(job) {
             debug_assert!(false, "more jobs than permits");
             return job.give_up(Failure::Stopped);
@@ -170,7 +170,7 @@ impl<S: Surface> Submitter<S> {
         }
     }
 
-    /// The engine's thread takes nothing from here on.
+    /// The engine's thread takes nothing from now on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);

@@ -16,13 +16,13 @@ use crate::rings::Rings;
 use crate::status::Status;
 use crate::submitter::Submitter;
 
-/// What it is called where a panic is told.
+/// Its name in reports of panics.
 const PART: &str = "download engine";
 
-/// What the engine's thread begins with.
+/// What the engine's thread starts with.
 pub(crate) struct Parts<S> {
     pub(crate) gpu: Arc<Gpu>,
-    /// The decoders' stream, only ever recorded on.
+    /// The decoders' stream, on which we only record events.
     pub(crate) decode_stream: Arc<CudaStream>,
     pub(crate) submitter: Arc<Submitter<S>>,
     pub(crate) permits: u32,
@@ -49,12 +49,13 @@ impl<S: Surface + 'static> Parts<S> {
     }
 }
 
-/// The engine's thread. It alone queues work; what it owns of the driver it gives back at its end, in this
+/// The engine's thread. Only it queues work; its driver objects are released at its end, in this
 /// order, when the reaper has ended.
 pub(crate) struct Worker<S> {
     rings: Rings,
     landing: Arc<Landing<S>>,
-    /// Recorded on the decode stream for each frame anew: who waits for it keeps what it stood for.
+    /// Recorded again on the decode stream for each frame: a wait that was queued keeps its earlier
+    /// meaning.
     decoded: Event,
     stream: Arc<Stream>,
     reaper: JoinHandle<()>,
@@ -105,7 +106,7 @@ impl<S: Surface> Worker<S> {
             self.sweep();
             changed = true;
         }
-        // Behind the frames that go into them.
+        // After the frames that go into them.
         if self.rings.have_leaving() && self.landing.begins_to_unpin() {
             self.landing.add(Arrival::Unpin(self.rings.take_leaving()));
         }
@@ -114,8 +115,8 @@ impl<S: Surface> Worker<S> {
         }
     }
 
-    /// A lost device gives up all rings: pages are pinned for the whole process, and another device that
-    /// takes over a camera has to be able to pin them.
+    /// A lost device gives up all rings: pages are pinned for the whole process, and another device
+    /// that takes over a camera must be able to pin them.
     fn sweep(&mut self) {
         if self.gpu.lost().is_none() {
             self.rings.sweep();
@@ -130,7 +131,7 @@ impl<S: Surface> Worker<S> {
         let arrival = match queued {
             Some(Ok((tools, queued))) => Arrival::Copying { job, tools, queued },
             Some(Err(failure)) => Arrival::Refused { job, failure },
-            // Nothing of it is queued: that is caught on its own.
+            // Nothing was queued: panics of the copies themselves are caught separately.
             None => Arrival::Refused { job, failure: Failure::Internal },
         };
         self.landing.add(arrival);
@@ -144,7 +145,7 @@ impl<S: Surface> Worker<S> {
         self.gpu.lost().map_or(failure, |_| Failure::DeviceLost)
     }
 
-    /// Queues the copy of a frame. In case of an error none of it is queued.
+    /// Queues the copy of a frame. On an error nothing of it is queued.
     fn queue(&mut self, job: &mut Job<S>) -> Result<(Tools, Result<(), Failure>), Failure> {
         if self.gpu.lost().is_some() {
             return Err(Failure::DeviceLost);
@@ -157,14 +158,15 @@ impl<S: Surface> Worker<S> {
         let guard = Arc::clone(&self.guard);
         let first: Option<Result<(), CudaError>> = guard.over(PART, || {
             self.follow_decoder()?;
-            // SAFETY: a plane of the slot or of the staging memory, which are the job's until it has landed.
+            // SAFETY: a plane of the slot or of the staging memory, which belong to the job until
+            // it has landed.
             unsafe { self.stream.copy_down(planes.luma, luma, pitch, width, height) }
         });
         match first {
             Some(Ok(())) => {}
             failed => {
                 if failed.is_none() {
-                    // It may be queued or not: it has ended then, and nothing of it is left.
+                    // It may be queued or not: after this it has ended, and nothing of it is left.
                     guard.over(PART, || self.stream.settle());
                 }
                 self.landing.keep(tools);
@@ -178,7 +180,7 @@ impl<S: Surface> Worker<S> {
             unsafe { self.stream.copy_down(planes.chroma, chroma, pitch, width, height)? };
             tools.done.record(&self.stream)
         });
-        // The reaper lets what runs end first.
+        // The reaper first waits for running copies.
         Ok((tools, queued.map_or(Err(Failure::Internal), |queued| queued.map_err(Failure::from))))
     }
 
@@ -215,7 +217,7 @@ impl<S: Surface> Worker<S> {
         let spare_bytes = spare.as_ref().map_or(0, Staging::len);
         match spare {
             Some(spare) if spare_bytes >= bytes => return Ok(spare),
-            // Too small, of an earlier epoch.
+            // Too small: from an earlier epoch.
             other => drop(other),
         }
         let staging = Staging::new(&self.gpu, bytes);
@@ -227,7 +229,8 @@ impl<S: Surface> Worker<S> {
     }
 }
 
-/// Where the planes of a frame come down: in its slot, or in the staging memory, laid out alike.
+/// Where a frame's planes are copied to: its slot, or the staging memory, which has the same
+/// layout.
 fn destination<S>(job: &mut Job<S>, tools: &Tools) -> (*mut u8, *mut u8) {
     match &tools.staging {
         Some(staging) => {

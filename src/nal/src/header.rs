@@ -1,7 +1,5 @@
 //! What a NAL unit is, from its header.
 
-use crate::picture::PictureKind;
-
 /// The codecs whose streams consist of NAL units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NalCodec {
@@ -31,6 +29,33 @@ pub struct NalHeader {
     /// Whether other pictures may refer to the slice. H.265 states it within a sub-layer only: `false`
     /// means not at all for pictures of the highest one.
     pub is_reference: bool,
+}
+
+/// A coded picture by what may be decoded before and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureKind {
+    /// Decoding may begin here, and nothing behind refers to anything before: an IDR picture, or any picture
+    /// of a codec without references.
+    Idr,
+    /// H.265: decoding may begin here; the RASL pictures behind refer to what was before.
+    Cra,
+    /// H.265: like CRA, and what its RASL pictures refer to is not there.
+    Bla,
+    /// H.265: shown before its CRA or BLA picture, and may refer to what was before that.
+    Rasl,
+    /// H.265: shown before its CRA, BLA or IDR picture, and refers to nothing before that.
+    Radl,
+    /// H.264: a decoder may begin here, and is right some pictures later (recovery point SEI).
+    RecoveryPoint,
+    /// Any other.
+    Other,
+}
+
+impl PictureKind {
+    /// Whether it decodes without any other picture (H.265: IRAP).
+    pub fn is_irap(self) -> bool {
+        matches!(self, Self::Idr | Self::Cra | Self::Bla)
+    }
 }
 
 /// `nal_unit_type`, as far as it makes a difference here.

@@ -55,9 +55,9 @@ mod slice;
 
 pub use bits::unescaped;
 pub use framing::{Framing, Ranges, Truncated, annex_b, nals, ranges, start_codes_over_lengths};
-pub use header::{NalCodec, NalHeader, NalKind};
+pub use header::{NalCodec, NalHeader, NalKind, PictureKind};
 pub use parameter_sets::{ParameterSets, pps_id};
-pub use picture::{CodedPicture, PictureKind};
+pub use picture::CodedPicture;
 pub use profile::{Profile, ProfileLevelId};
 pub use sequence::SequenceParameters;
 pub use slice::{Slice, SliceType};

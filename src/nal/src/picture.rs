@@ -2,35 +2,8 @@
 
 use crate::bits::unescaped;
 use crate::framing::{Framing, nals};
-use crate::header::{NalCodec, NalHeader, NalKind};
+use crate::header::{NalCodec, NalHeader, NalKind, PictureKind};
 use crate::slice::Slice;
-
-/// A coded picture by what may be decoded before and after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureKind {
-    /// Decoding may begin here, and nothing behind refers to anything before: an IDR picture, or any picture
-    /// of a codec without references.
-    Idr,
-    /// H.265: decoding may begin here; the RASL pictures behind refer to what was before.
-    Cra,
-    /// H.265: like CRA, and what its RASL pictures refer to is not there.
-    Bla,
-    /// H.265: shown before its CRA or BLA picture, and may refer to what was before that.
-    Rasl,
-    /// H.265: shown before its CRA, BLA or IDR picture, and refers to nothing before that.
-    Radl,
-    /// H.264: a decoder may begin here, and is right some pictures later (recovery point SEI).
-    RecoveryPoint,
-    /// Any other.
-    Other,
-}
-
-impl PictureKind {
-    /// Whether it decodes without any other picture (H.265: IRAP).
-    pub fn is_irap(self) -> bool {
-        matches!(self, Self::Idr | Self::Cra | Self::Bla)
-    }
-}
 
 /// The picture of an access unit, from its first slice and what comes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! The beginning of a slice header: the fields that need no parameter set.
 
 use crate::bits::Bits;
-use crate::header::{NalCodec, NalHeader, NalKind};
-use crate::picture::PictureKind;
+use crate::header::{NalCodec, NalHeader, NalKind, PictureKind};
 
 /// A slice of a base-layer picture (H.265: a slice segment).
 ///

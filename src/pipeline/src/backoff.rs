@@ -1,10 +1,11 @@
-//! How long to wait before what failed is tried again.
+//! How long to wait before a retry.
 
 use std::time::Duration;
 
 /// Waits that double up to a ceiling, with or without jitter.
 ///
-/// Jitter spreads what failed together, such as all cameras behind one switch, so that it does not come back together.
+/// Jitter keeps things that fail together, such as all cameras behind one switch, from retrying
+/// together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -20,15 +21,15 @@ impl Backoff {
         Self { first, longest, failures: 0, random: None }
     }
 
-    /// For what depends on the world outside, a camera or the system: from half a second to ten, each wait between
-    /// half of that and the whole. What may fail together is to have different seeds.
+    /// For cameras and the system: from half a second to ten, each wait between half of that and
+    /// the whole. Give things that may fail together different seeds.
     pub const fn jittered(seed: u64) -> Self {
         let mut backoff = Self::new(Duration::from_millis(500), Duration::from_secs(10));
         backoff.random = Some(fastrand::Rng::with_seed(seed));
         backoff
     }
 
-    /// Notes that a try failed, and says how long to wait before the next.
+    /// Records a failure and returns how long to wait before the next try.
     pub fn failed(&mut self) -> Duration {
         let most = self.first.saturating_mul(1 << self.failures.min(16)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
@@ -36,7 +37,7 @@ impl Backoff {
         most / 2 + (most / 2).mul_f64(random.f64_inclusive())
     }
 
-    /// It works: the next failure counts as the first.
+    /// Records a success: the next failure counts as the first.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
@@ -56,7 +57,7 @@ pub(crate) struct Cooldown {
 }
 
 impl Default for Cooldown {
-    /// Of a GPU: from five seconds to five minutes.
+    /// For a GPU: from five seconds to five minutes.
     fn default() -> Self {
         let backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
         Self { backoff, until_ns: 0 }
@@ -64,14 +65,14 @@ impl Default for Cooldown {
 }
 
 impl Cooldown {
-    /// It failed; for how many nanoseconds it is left alone now.
+    /// Records a failure and returns the new wait in nanoseconds.
     pub(crate) fn failed(&mut self, now_ns: u64) -> u64 {
         let wait_ns = u64::try_from(self.backoff.failed().as_nanos()).unwrap_or(u64::MAX);
         self.until_ns = now_ns.saturating_add(wait_ns);
         wait_ns
     }
 
-    /// It works: the next failure counts as the first.
+    /// Records a success: the next failure counts as the first.
     pub(crate) fn reset(&mut self) {
         self.backoff.reset();
         self.until_ns = 0;

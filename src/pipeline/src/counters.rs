@@ -6,8 +6,7 @@ use vas_status::{DropCounters, DropReason};
 
 use super::queue::Pushed;
 
-/// Counters of one input. They only rise; each is exact, and a set of them read together is not one
-/// moment.
+/// Counters of one input. They only rise; each is exact, but a set read together is no snapshot.
 #[derive(Debug, Default)]
 pub struct Counters {
     received: AtomicU64,
@@ -20,7 +19,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A packet of so many bytes was received.
+    /// A packet of `bytes` was received.
     pub fn received_packet(&self, bytes: usize) {
         self.received.fetch_add(1, Ordering::Relaxed);
         self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -39,7 +38,7 @@ impl Counters {
         }
     }
 
-    /// A connection was lost and is tried again.
+    /// A connection was lost and is retried.
     pub fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
@@ -49,14 +48,14 @@ impl Counters {
         self.dropped_many(why, 1);
     }
 
-    /// So many were dropped.
+    /// `count` packets or frames were dropped.
     pub fn dropped_many(&self, why: DropReason, count: u64) {
         self.dropped.add(why, count);
     }
 
-    /// What the queue before the decoder dropped.
+    /// Adds what the queue before the decoder dropped.
     pub(super) fn pushed(&self, dropped: Pushed) {
-        // As nearly always. Adding nothing would cost four atomic additions with each packet.
+        // The usual case. Adding zeros would cost four atomic additions for each packet.
         if dropped == Pushed::default() {
             return;
         }
@@ -91,7 +90,7 @@ impl Counters {
         self.marked.load(Ordering::Relaxed)
     }
 
-    /// Connections lost and tried again.
+    /// Connections lost and retried.
     pub fn reconnects(&self) -> u64 {
         self.reconnects.load(Ordering::Relaxed)
     }

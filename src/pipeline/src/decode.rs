@@ -1,4 +1,4 @@
-//! The decode branch: packets to frames, frames to whoever takes them; it rests while nobody does.
+//! The decode branch: packets to frames, frames to sinks; it rests while there is no demand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,25 +16,27 @@ use super::demand::Demand;
 use super::queue::{Item, Limits, Pushed, Taken};
 use super::state::{InputStats, no_decoder};
 
-/// What may wait for the decoder. Bytes alone would let a slow camera fall half a minute behind.
+/// What may wait for the decoder. A limit on bytes alone would let a slow camera fall half a minute
+/// behind.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: Some(Duration::from_secs(2)) };
 
-/// A camera of which nothing came for so long has a gap: the newest frame is no longer a current one.
+/// A camera that delivers nothing for this long has a gap: its newest frame is no longer current.
 const QUIET_AFTER: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether an open decoder is still wanted, while nothing comes.
+/// How often to check whether an open decoder is still wanted, while nothing arrives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a decoder that only readers need stays open after the last of them has gone.
+/// How long a decoder that only readers need stays open after the last reader has left.
 const REST_AFTER_NS: u64 = 10_000_000_000;
 
-/// Who takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
+/// Takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
 pub trait FrameSink: Send {
-    /// A stream begins, or goes on with another decoder: frames from here on are of it, decoded by `decoder`.
+    /// A stream begins, or continues with another decoder: later frames belong to it and are
+    /// decoded by `decoder`.
     fn begin(&mut self, stream: &StreamInfo, decoder: DecoderKind);
     /// A frame was decoded.
     fn take(&mut self, frame: &mut Frame);
-    /// No frames come until further notice, or some of the camera's are left out here.
+    /// No frames follow until further notice, or some of the camera's frames were left out.
     fn rest(&mut self) {}
 }
 
@@ -65,9 +67,9 @@ pub struct Decode {
     stream: Option<StreamInfo>,
     decoders: Decoders,
     decoder: Option<Box<dyn Decoder>>,
-    /// The decoder is to decode on a GPU, and does as far as is known.
+    /// Whether the decoder is meant to decode on a GPU, and does as far as is known.
     on_gpu: bool,
-    /// A picture came from the GPU.
+    /// Whether the GPU has delivered a picture.
     seen_picture: bool,
     /// Packets that the decoder has taken and whose pictures it still holds back.
     held: u64,
@@ -75,14 +77,14 @@ pub struct Decode {
     put_off: bool,
 }
 
-/// What the thread has made of nothing coming.
+/// How the thread has reacted to a silent input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Silence {
-    /// Something came.
+    /// The input is not silent.
     None,
-    /// Takers know that there is a gap.
-    Told,
-    /// The queue is parked: nothing comes before somebody wants it.
+    /// Sinks know that there is a gap.
+    Gap,
+    /// The queue is parked: nothing comes out before there is demand.
     Parked,
 }
 
@@ -108,7 +110,7 @@ impl Branch for Decode {
     }
 }
 
-/// An input shows its decoder as its own.
+/// An input's status includes its decoder.
 impl BranchStats for InputStats {
     fn dropped(&self, dropped: Pushed) {
         self.counters.pushed(dropped);
@@ -121,7 +123,7 @@ impl BranchStats for InputStats {
 }
 
 impl Decode {
-    /// Decodes for `sink`; with a `demand`, nothing is decoded while there is none.
+    /// Decodes for `sink`; with a `demand`, only while there is some.
     pub fn new(
         stats: &Arc<InputStats>,
         sink: Box<dyn FrameSink>,
@@ -146,7 +148,8 @@ impl Decode {
         }
     }
 
-    /// What nobody but the tap needs: the camera runs without it while there is no thread for it.
+    /// For a branch that only the tap needs: the camera runs without it while the system has no
+    /// thread for it.
     pub fn put_off(self) -> Self {
         Self { put_off: true, ..self }
     }
@@ -188,25 +191,25 @@ impl Decode {
         }
     }
 
-    /// How long to wait for something to come; `None`: until it does.
+    /// How long to wait for the next item; `None`: until it arrives.
     fn patience(&self) -> Option<Duration> {
         match self.silence {
             Silence::None => Some(QUIET_AFTER),
-            // With nobody there, the decoder's time runs out while nothing comes, too.
-            Silence::Told => self.demand.as_ref().map(|_| LOOK_EVERY),
+            // Without demand the decoder must also time out while nothing arrives.
+            Silence::Gap => self.demand.as_ref().map(|_| LOOK_EVERY),
             Silence::Parked => None,
         }
     }
 
-    /// Nothing came for a while.
+    /// Nothing arrived for a while.
     fn silent(&mut self) {
         if self.silence == Silence::None {
-            self.silence = Silence::Told;
+            self.silence = Silence::Gap;
             self.sink.rest();
         }
     }
 
-    /// Closes the decoder and parks the queue when nobody has wanted frames for so long.
+    /// Closes the decoder and parks the queue when there has been no demand for `after_ns`.
     fn rest_if_unwanted(&mut self, queue: &Packets, after_ns: u64) {
         let Some(demand) = &self.demand else { return };
         let unwanted = || demand.since_ns().is_none();
@@ -218,12 +221,12 @@ impl Decode {
         self.stats.counters.pushed(dropped);
         self.sink.rest();
         if self.decoder.take().is_some() {
-            tracing::info!("nobody reads: the decoder is closed until somebody does");
+            tracing::info!("decoder closed until a reader attaches");
         }
         self.stats.state.set_decoder(None);
     }
 
-    /// Opens a decoder for the stream; without one, its packets are counted as undecodable.
+    /// Opens a decoder for the stream; without one, its packets count as undecodable.
     fn open(&mut self) {
         self.decoder = None;
         let Some(stream) = &self.stream else { return };
@@ -237,7 +240,7 @@ impl Decode {
         }
     }
 
-    /// Goes on with this decoder.
+    /// Continues with this decoder.
     fn begin(&mut self, opened: Opened) {
         let Opened { mut decoder, on_gpu } = opened;
         decoder.decode_only(self.frames);
@@ -255,7 +258,8 @@ impl Decode {
         self.stats.state.set_decoder(Some(no_decoder(why)));
     }
 
-    /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes out first.
+    /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes
+    /// out first.
     fn climb(&mut self) {
         let Some(stream) = &self.stream else { return };
         let Some(opened) = self.decoders.climb(stream, monotonic_ns()) else { return };
@@ -263,7 +267,7 @@ impl Decode {
         self.begin(opened);
     }
 
-    /// Looks whether a decoder that was opened on a GPU still decodes there.
+    /// Checks whether a decoder that was opened on a GPU still decodes there.
     fn look_after_gpu(&mut self) {
         let Some(decoder) = self.decoder.as_ref().filter(|_| self.on_gpu) else { return };
         let Some(why) = decoder.fallback() else { return };
@@ -295,7 +299,7 @@ impl Decode {
                 return self.lost(DropReason::Undecodable);
             };
             match decoder.send(packet) {
-                // Room comes by receiving.
+                // Receiving makes room.
                 Err(DecodeError::Full) => self.receive(),
                 Err(error) => {
                     self.lost(DropReason::Undecodable);
@@ -312,7 +316,7 @@ impl Decode {
         self.receive();
     }
 
-    /// A packet of which no frame comes.
+    /// Counts a packet that yields no frame.
     fn lost(&mut self, why: DropReason) {
         self.stats.counters.dropped(why);
         self.sink.rest();
@@ -351,7 +355,7 @@ impl Decode {
         }
     }
 
-    /// Says what failed; after a fatal error a new decoder begins at the next key frame.
+    /// Logs the failure; after a fatal error a new decoder begins at the next key frame.
     fn report(&mut self, error: &DecodeError) {
         if !error.is_fatal() {
             return tracing::debug!("{error}");

@@ -1,4 +1,4 @@
-//! Opens a camera's decoder, on the GPU or the processor, and says why it is not a better one.
+//! Opens a camera's decoder, on the GPU or the processor, and reports why it is not a better one.
 
 use std::sync::Arc;
 
@@ -9,41 +9,41 @@ use vas_status::{DecodedBy, DecoderReport};
 use super::ladder::{Ladder, Next, Rung};
 use crate::gpus::{GpuLease, Gpus, Turn};
 
-/// Threads of a software decoder. One: more would hold frames back, and cameras are many.
+/// Threads of a software decoder. One: more would hold frames back, and there are many cameras.
 const DECODER_THREADS: u32 = 1;
 
-/// A camera's decoder: what it may be, and on which GPU.
+/// A camera's decoders: what the config allows, and the GPU in use.
 #[derive(Debug)]
 pub struct Decoders {
     choice: GpuChoice,
     gpus: Arc<Gpus>,
-    /// Pictures that those who take them may hold at a time.
+    /// Pictures that the sinks may hold at a time.
     held: u32,
     ladder: Ladder,
-    /// Kept while the camera rests, and until its GPU fails it.
+    /// Kept while the camera rests, and until its GPU fails.
     lease: Option<GpuLease>,
     /// Held until it is known whether the GPU decodes.
     turn: Option<Turn>,
-    /// Why it is not the GPU that decodes, told in the log once.
+    /// Why no GPU decodes, as last logged.
     why: Option<GpuError>,
 }
 
 /// Why there is no decoder.
 pub(super) enum NoDecoder {
-    /// Only a GPU may decode, and none does: [`Decoders::why`], which the log has already.
+    /// Only a GPU may decode, and none does. The reason is in [`Decoders::why`] and already logged.
     OnlyGpu,
-    /// FFmpeg could not decode the stream wherever.
+    /// FFmpeg can decode the stream nowhere.
     Failed(DecodeError),
 }
 
-/// A decoder, and whether it is to decode on a GPU.
+/// A decoder, and whether it is meant to decode on a GPU.
 pub(super) struct Opened {
     pub(super) decoder: Box<dyn Decoder>,
     pub(super) on_gpu: bool,
 }
 
 impl Decoders {
-    /// `held` is how many pictures those who take them may hold at a time.
+    /// `held` is how many pictures the sinks may hold at a time.
     pub fn new(camera: &Camera, gpus: Arc<Gpus>, held: u32) -> Self {
         let ladder = Ladder::new(camera.decode);
         Self { choice: camera.gpu, gpus, held, ladder, lease: None, turn: None, why: None }
@@ -54,7 +54,7 @@ impl Decoders {
         self.ladder.stream_begins();
     }
 
-    /// Opens a decoder for the stream, the best that there is.
+    /// Opens the best decoder available for the stream.
     ///
     /// # Errors
     /// [`NoDecoder`].
@@ -75,8 +75,8 @@ impl Decoders {
             .map_err(NoDecoder::Failed)
     }
 
-    /// At a key frame: a decoder on a GPU in place of one on the processor, when it is time to try again and
-    /// no other camera is about to.
+    /// At a key frame: replaces a decoder on the processor with one on a GPU, when a retry is due
+    /// and no other camera is in the middle of one.
     pub(super) fn climb(&mut self, stream: &StreamInfo, now_ns: u64) -> Option<Opened> {
         if self.lease.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
             return None;
@@ -102,7 +102,7 @@ impl Decoders {
     }
 
     fn open_on_gpu(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, DecodeError> {
-        // What no GPU decodes is to load no driver.
+        // A stream that no GPU decodes must not load a driver.
         vas_media::nvdec_takes(stream)?;
         let kept = self.lease.take().map(|lease| (lease.device(now_ns), lease));
         let (lease, device) = match kept {
@@ -119,19 +119,19 @@ impl Decoders {
         Ok(Opened { decoder, on_gpu: true })
     }
 
-    /// The GPU gave a picture.
+    /// The GPU delivered a picture.
     pub(super) fn decodes(&mut self, now_ns: u64) {
         self.ladder.decodes(now_ns);
         self.turn = None;
         if let Some(lease) = &self.lease {
             lease.works();
             if self.why.take().is_some() {
-                tracing::info!("decodes on GPU {} again", lease.gpu());
+                tracing::info!("decoding on GPU {} again", lease.gpu());
             }
         }
     }
 
-    /// A decoder on the GPU failed, went over to the processor, or is of no more use.
+    /// A decoder on the GPU failed, fell back to the processor, or is no longer usable.
     pub(super) fn fell(&mut self, why: &GpuError, now_ns: u64) {
         let lease = self.lease.take();
         self.turn = None;
@@ -159,18 +159,18 @@ impl Decoders {
         let next = match (self.ladder.decode(), next) {
             (Decode::Nvdec, Next::NotForThisStream) => "nothing decodes this stream".to_owned(),
             (_, Next::NotForThisStream) => "the processor decodes this stream".to_owned(),
-            (_, Next::AnotherGpu) => "another GPU is asked at the next key frame".to_owned(),
+            (_, Next::AnotherGpu) => "another GPU is tried at the next key frame".to_owned(),
             (decode, Next::AgainAfter(wait_ns)) => {
                 let seconds = wait_ns / 1_000_000_000;
                 let until = match decode {
                     Decode::Nvdec => "nothing decodes until then",
                     _ => "until then the processor decodes",
                 };
-                format!("asked again in {seconds} s, later less often; {until}")
+                format!("next try in {seconds} s, then less often; {until}")
             }
         };
         match why {
-            // Most hosts have no GPU, and that is no fault of theirs.
+            // Most hosts have no GPU, which is no fault.
             GpuError::NoLibrary { library: "libcuda.so.1" } | GpuError::NoDevice { .. }
                 if self.ladder.decode() == Decode::Auto =>
             {
@@ -203,22 +203,22 @@ impl Decoders {
         self.ladder.decode() == Decode::Nvdec
     }
 
-    /// Why it is not the GPU that decodes.
+    /// Why no GPU decodes.
     pub(super) fn why(&self) -> Option<String> {
         self.why.as_ref().map(words)
     }
 }
 
-/// Whether the log would say nothing new.
+/// Whether the log would repeat itself.
 fn is_same(told: &GpuError, why: &GpuError) -> bool {
     match (told, why) {
-        // How much is free changes all the time.
+        // The free memory changes all the time.
         (GpuError::NoMemory { ordinal: a, .. }, GpuError::NoMemory { ordinal: b, .. }) => a == b,
         _ => told == why,
     }
 }
 
-/// What is wrong, and what to do about it.
+/// The error, and what to do about it.
 fn words(why: &GpuError) -> String {
     format!("{why}{}", hint(why))
 }
@@ -235,7 +235,7 @@ fn decoded_by(kind: DecoderKind) -> DecodedBy {
 fn hint(why: &GpuError) -> &'static str {
     match why {
         GpuError::NoDevice { .. } => {
-            "; does nvidia-smi show one, and was it given to the container"
+            "; check that nvidia-smi lists one, and that the container has access to it"
         }
         GpuError::NoSuchDevice { .. } => "; set `gpu` to one of them or to \"auto\"",
         GpuError::Unsupported { .. } => "; NVDEC takes H.264 and H.265 in 8 bits, 4:2:0",

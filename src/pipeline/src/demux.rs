@@ -1,4 +1,4 @@
-//! The demux thread: connect, read, count, hand on; and again after a failure.
+//! The demux thread: connects, reads, counts, passes packets on; and reconnects after a failure.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Demux {
     stats: Arc<InputStats>,
 }
 
-/// How a stream came to its end.
+/// How a stream ended.
 enum Over {
     /// Stopped from outside.
     Stopped,
@@ -35,14 +35,14 @@ enum Over {
     Failed(Failure),
 }
 
-/// Why a stream is to be tried again.
+/// Why a stream is to be retried.
 struct Failure {
     kind: SourceErrorKind,
-    /// What spoke RTSP, once the stream was open.
+    /// The RTSP client, if the stream was opened.
     client: Option<RtspClient>,
-    /// For how long packets came.
+    /// How long packets came.
     streamed: Option<Duration>,
-    /// For how long the camera may keep the old session.
+    /// How long the camera may keep the old session.
     survives: Option<Duration>,
 }
 
@@ -84,17 +84,15 @@ impl Demux {
                 return;
             }
             self.stats.counters.reconnected();
-            // Sound that can't be understood ends the whole session in some clients.
+            // In some clients, sound that can't be parsed ends the whole session.
             if self.request.sound && matches!(failure.kind, SourceErrorKind::Garbage(_)) {
-                tracing::warn!(
-                    "from now on sound is not asked for: it may be what is not understood"
-                );
+                tracing::warn!("no longer requesting sound, which may be what can't be parsed");
                 self.request.sound = false;
             }
             if self.changes_client(&failure) {
                 continue;
             }
-            // A camera that ends each stream at once is not made to begin many.
+            // A camera that ends each stream at once is not asked for many.
             if failure.streamed.is_some_and(|streamed| streamed >= backoff.longest()) {
                 backoff.reset();
             }
@@ -108,7 +106,7 @@ impl Demux {
         }
     }
 
-    /// Whether the other RTSP client takes over, which it does at once: the camera is there.
+    /// Whether to change to the other RTSP client, which is tried at once: the camera is reachable.
     fn changes_client(&mut self, failure: &Failure) -> bool {
         let streamed = failure.streamed.unwrap_or_default();
         let changes = self.request.client == RtspClient::Auto
@@ -119,7 +117,7 @@ impl Demux {
         changes
     }
 
-    /// Plays one stream from its opening to its end.
+    /// Plays one stream from start to end.
     fn stream(&mut self) -> Over {
         let opened = vas_media::open_again(&self.request, &mut self.clients, &self.stop);
         let mut source = match opened {
@@ -146,7 +144,7 @@ impl Demux {
         Over::Failed(Failure { kind, client, streamed, survives: source.close() })
     }
 
-    /// Hands packets on until there are no more; `first` is when they began.
+    /// Passes packets on until there are no more; `first` is when they began.
     fn packets(
         &self,
         source: &mut dyn Source,
@@ -154,7 +152,7 @@ impl Demux {
     ) -> Result<(), SourceError> {
         let mut size = source.stream().size;
         while let Some(packet) = source.next_packet()? {
-            // The description may have stated another, and a camera may be set anew.
+            // The description may have stated another size, and a camera may be reconfigured.
             if source.stream().size != size {
                 size = source.stream().size;
                 self.stats.state.set_stream(stream_report(source.stream()));
@@ -173,7 +171,7 @@ impl Demux {
         Ok(())
     }
 
-    /// Counts what came and was not handed on: it is received, and lost to each branch.
+    /// Counts packets that arrived but were withheld: as received, and as lost to each branch.
     fn count_withheld(&self, sizes: &[usize]) {
         if sizes.is_empty() {
             return;
@@ -182,7 +180,7 @@ impl Demux {
         self.feeds.iter().for_each(|feed| feed.withheld(sizes.len() as u64));
     }
 
-    /// Gives those branches that take sound a reference to the packet. It counts nowhere as received.
+    /// Gives the branches that take sound a reference to the packet. It does not count as received.
     fn hand_on_sound(&self, packet: &Packet) {
         self.feeds
             .iter()
@@ -190,7 +188,7 @@ impl Demux {
             .for_each(|feed| feed.packet(packet.clone()));
     }
 
-    /// Gives each branch a reference to the packet, the last one ours.
+    /// Gives each branch a reference to the packet; the last one gets ours.
     fn hand_on(&self, packet: Packet) {
         let Some((last, others)) = self.feeds.split_last() else { return };
         others.iter().for_each(|feed| feed.packet(packet.clone()));
@@ -198,8 +196,9 @@ impl Demux {
     }
 }
 
-/// How long to wait, and why in words: a camera that may still serve the old session is left alone until that
-/// has expired. Many serve but a few at once, and some send an old session's packets to the new one.
+/// How long to wait, and why: a camera that may still serve the old session is not contacted until
+/// that expires. Many serve only a few at once, and some send an old session's packets to the new
+/// one.
 fn with_old_session(wait: Duration, failure: &Failure) -> (Duration, String) {
     match failure.survives {
         Some(survives) if survives > wait => {
@@ -211,7 +210,7 @@ fn with_old_session(wait: Duration, failure: &Failure) -> (Duration, String) {
     }
 }
 
-/// How an input is opened.
+/// The request with which an input is opened.
 pub fn request(input: &Input) -> SourceRequest {
     SourceRequest {
         url: input.url.to_secret_string(),

@@ -1,4 +1,4 @@
-//! What exports frames, seen from whoever puts cameras together: a program may have it or not.
+//! The interface of the frame path, for programs that may or may not include it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::decode::FrameSink;
 use super::demand::Demand;
 use super::state::InputStats;
 
-/// The frame path of a process (`vas-export`). Whatever of it can't be had, or fails, costs exports only: it says so,
-/// and asks again.
+/// The frame path of a process (`vas-export`). A part that is missing or fails costs exports only:
+/// it reports the fault and retries.
 ///
-/// It is a trait so that a program without a frame path is one that lacks a crate, and nothing else.
+/// A trait, so that a program without a frame path only lacks one crate.
 pub trait Exporter: fmt::Debug + Send {
-    /// Has the threads that are missing started, if it is time to. To be called about once a second.
+    /// Starts missing threads, if a retry is due. To be called about once a second.
     fn look_after(&mut self, now: Instant);
 
-    /// Says why threads are not there, of all cameras that wait for them.
+    /// Records why threads are missing, for all cameras that wait for them.
     fn refuse(&mut self, words: &str);
 
-    /// Makes a camera's sink, and what shows its export. `demand` will be told of its readers.
+    /// Makes a camera's sink and the source of its export report. `demand` will follow its readers.
     fn add(
         &self,
         camera: &Camera,
@@ -31,25 +31,26 @@ pub trait Exporter: fmt::Debug + Send {
         demand: &Arc<Demand>,
     ) -> (Box<dyn FrameSink>, Arc<dyn Exported>);
 
-    /// Takes a camera's export away, with its files, once its decode thread has ended. The camera may then be
-    /// added again.
+    /// Removes a camera's export and its files, once its decode thread has ended. The camera may
+    /// then be added again.
     fn remove(&self, camera: &CameraId);
 
-    /// Panics of its threads that it got over.
+    /// Panics that its threads survived.
     fn panics(&self) -> u64;
 
-    /// Ends it all, once the decode threads have ended: copies in flight are finished, files removed.
+    /// Stops everything, once the decode threads have ended: copies in flight finish, files are
+    /// removed.
     fn stop(self: Box<Self>);
 }
 
-/// What shows a camera's export.
+/// Reports on a camera's export.
 pub trait Exported: fmt::Debug + Send + Sync {
-    /// All of it at `now`, for the status; the longest download is that since the last call.
+    /// The report at `now`, for the status; the longest download is that since the last call.
     fn report(&self, now: Instant) -> ExportReport;
 
-    /// Says why there is no export; whether that is news.
+    /// Records why there is no export; returns whether the reason is new.
     fn refuse(&self, words: &str) -> bool;
 
-    /// What it was refused for is over; a ring comes with its first reader.
+    /// Clears the reason; a ring comes with the first reader.
     fn no_longer_refuse(&self);
 }

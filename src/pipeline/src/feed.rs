@@ -1,4 +1,4 @@
-//! The demux thread's end of a branch.
+//! The demux thread's end of a branch's queue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use vas_media::{Packet, StreamInfo};
 use super::branch::{Branch, BranchStats, Packets};
 use super::queue::Pushed;
 
-/// Where the demux thread puts a branch's packets; it never waits there.
+/// Takes a branch's packets from the demux thread, which never waits here.
 #[derive(Clone)]
 pub(super) struct Feed {
     packets: Arc<Packets>,
@@ -39,8 +39,8 @@ impl Feed {
         self.stats.dropped(self.packets.push(packet));
     }
 
-    /// Counts pictures of a session that the source did not give out when the RTSP client was to be changed. The
-    /// next session begins behind them, with a key frame.
+    /// Counts pictures of a session that the source withheld when the RTSP client was to be
+    /// changed. The next session begins after them, with a key frame.
     pub(super) fn withheld(&self, pictures: u64) {
         self.stats.dropped(Pushed { before_key: pictures, ..Pushed::default() });
     }

@@ -1,12 +1,12 @@
-//! What decodes a camera: the GPU if it can, and if not, what else and until when. It opens nothing and has
-//! no clock: times are arguments, `CLOCK_MONOTONIC` nanoseconds.
+//! What decodes a camera: the GPU if it can, otherwise what else and until when. It opens nothing
+//! and has no clock: times are arguments, `CLOCK_MONOTONIC` nanoseconds.
 
 use vas_media::GpuError;
 
 use super::backoff::Cooldown;
 use vas_config::Decode;
 
-/// So long a GPU must have decoded before its next failure counts as the first.
+/// How long a GPU must decode before its next failure counts as the first.
 const STEADY_NS: u64 = 60_000_000_000;
 
 /// What to decode with.
@@ -14,29 +14,29 @@ const STEADY_NS: u64 = 60_000_000_000;
 pub(super) enum Rung {
     Gpu,
     Processor,
-    /// Nothing: the camera is to be decoded by NVDEC alone, and that it can't be.
+    /// Nothing: only NVDEC may decode the camera, and it can't.
     Nothing,
 }
 
-/// What comes after a failure.
+/// The next step after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Never again for this stream.
     NotForThisStream,
     /// Another GPU at once, if there is one.
     AnotherGpu,
-    /// Again after so many nanoseconds.
+    /// Again after this many nanoseconds.
     AgainAfter(u64),
 }
 
-/// Where a camera stands.
+/// A camera's place on the ladder.
 #[derive(Debug)]
 pub(super) struct Ladder {
     decode: Decode,
-    /// The stream is nothing for a GPU.
+    /// The GPU can't decode this stream.
     refused: bool,
     cooldown: Cooldown,
-    /// Since when a GPU gives pictures.
+    /// Since when a GPU delivers pictures.
     decoding_since_ns: Option<u64>,
 }
 
@@ -50,12 +50,12 @@ impl Ladder {
         self.decode
     }
 
-    /// Another stream begins, of which what the last one was refused for says nothing.
+    /// Another stream begins: a refusal of the last one does not apply to it.
     pub(super) fn stream_begins(&mut self) {
         self.refused = false;
     }
 
-    /// What to decode with from now on.
+    /// What to decode with now.
     pub(super) fn rung(&self, now_ns: u64) -> Rung {
         let may = self.decode != Decode::Software && !self.refused;
         match self.decode {
@@ -65,12 +65,12 @@ impl Ladder {
         }
     }
 
-    /// A GPU gave a picture.
+    /// A GPU delivered a picture.
     pub(super) fn decodes(&mut self, now_ns: u64) {
         self.decoding_since_ns.get_or_insert(now_ns);
     }
 
-    /// A GPU was lost that did decode. Whether another one is there its opening will tell.
+    /// A GPU that did decode was lost. Opening a decoder will tell whether there is another one.
     pub(super) fn lost(&mut self) -> Next {
         self.decoding_since_ns = None;
         Next::AnotherGpu

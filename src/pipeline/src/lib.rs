@@ -1,8 +1,8 @@
-//! One camera: inputs, each with a demux thread that waits for nobody, and the branches that it feeds, each
-//! with a bounded queue and a thread of its own.
+//! One camera: its inputs, each with a demux thread that waits for no branch, and the branches,
+//! each with a bounded queue and a thread of its own.
 //!
-//! An input knows its branches by one trait ([`Branch`]); what they do with packets, and whether there are
-//! any, changes nothing of what it does itself. Without a branch it counts what it receives, and that is all.
+//! An input knows its branches by one trait ([`Branch`]); what they do with packets, and whether
+//! there are any, does not change how it runs. Without a branch it only counts what it receives.
 
 #![forbid(unsafe_code)]
 
@@ -45,9 +45,9 @@ pub use wakeup::Wakeup;
 use feed::Feed;
 use vas_config::Input;
 
-/// Surfaces that a decoder on a GPU is to have beyond its own: one for each frame of the frame path in flight (three),
-/// and one that the decode thread holds. The same with the flag off, and in a build without export: neither may change
-/// an option of a decoder (contract V3).
+/// Surfaces that a decoder on a GPU needs beyond its own: one for each frame of the frame path in
+/// flight (three), and one that the decode thread holds. The same with the flag off, and in a build
+/// without export: neither may change an option of a decoder (contract V3).
 pub const EXTRA_SURFACES: u32 = 4;
 
 /// The running threads of a camera.
@@ -64,7 +64,7 @@ struct PutOff {
     input: usize,
     job: &'static str,
     feed: Feed,
-    /// Taken by its thread: a thread that can't be had takes nothing with it.
+    /// Taken by its thread: if the thread can't be started, the branch is not lost.
     branch: Arc<Mutex<Option<Box<dyn Branch>>>>,
 }
 
@@ -93,10 +93,11 @@ impl Pipeline {
         &self.camera
     }
 
-    /// Starts an input and what its packets are for, but for what is [put off](Branch::is_put_off).
+    /// Starts an input and its branches, except those that are [put off](Branch::is_put_off).
     ///
     /// # Errors
-    /// When the system has no thread to give; what was started before runs on until [`stop`](Self::stop).
+    /// The system has no thread to give; what was started before runs on until
+    /// [`stop`](Self::stop).
     pub fn start(
         &mut self,
         input: &Input,
@@ -125,15 +126,15 @@ impl Pipeline {
         self.spawn("demux", move || demux.run(), panicked)
     }
 
-    /// Whether something waits for a thread.
+    /// Whether a branch waits for a thread.
     pub fn has_put_off(&self) -> bool {
         !self.put_off.is_empty()
     }
 
-    /// Starts what was put off.
+    /// Starts the branches that were put off.
     ///
     /// # Errors
-    /// When the system has no thread to give; what waits goes on waiting.
+    /// The system has no thread to give; the branches keep waiting.
     pub fn start_put_off(&mut self) -> io::Result<()> {
         while let Some(PutOff { input, job, feed, branch }) = self.put_off.pop() {
             let (of_thread, of_panic) = (Arc::clone(&branch), feed.clone());
@@ -183,14 +184,14 @@ impl Pipeline {
     /// Waits for the threads to end.
     pub fn join(self) {
         for thread in self.inputs.into_iter().flat_map(|input| input.threads) {
-            // A panic was caught and told in the thread itself.
+            // A panic was caught and logged in the thread itself.
             let _ = thread.join();
         }
     }
 }
 
-/// Starts a thread that carries the camera's id into FFmpeg's log. A panic ends what the thread does, in
-/// words, and nothing else.
+/// Starts a thread that passes the camera's id to FFmpeg's log. A panic is logged and ends only
+/// what this thread does.
 pub fn spawn(
     job: &'static str,
     camera: &CameraId,
@@ -203,13 +204,14 @@ pub fn spawn(
         let _span = tracing::info_span!("camera", camera = %id).entered();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
         if outcome.is_err() {
-            tracing::error!("the {job} thread panicked; what it did stays off until a restart");
+            tracing::error!("the {job} thread panicked; it stays off until a restart");
             panicked();
         }
     })
 }
 
-/// The kernel keeps 15 bytes of a thread's name: the job in short, then as much of the id as fits.
+/// The kernel keeps 15 bytes of a thread's name: the job, shortened, then as much of the id as
+/// fits.
 fn thread_name(job: &str, camera: &str) -> String {
     format!("{}:{camera}", &job[..3]).chars().take(15).collect()
 }

@@ -1,7 +1,7 @@
-//! Packets on their way from demux to a branch: bounded, and never waited for by the demux thread.
+//! Packets on their way from demux to a branch: bounded, and the demux thread never waits.
 //!
-//! While nobody wants decoded frames the queue is parked: nothing comes out, and it keeps the packets since
-//! the last key frame, so that decoding can begin at once when somebody comes.
+//! Without demand for decoded frames the queue is parked: nothing comes out, and it keeps the
+//! packets since the last key frame, so that decoding can begin at once when demand does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,31 +11,32 @@ use vas_media::{Packet, StreamInfo};
 
 use super::wakeup::Wakeup;
 
-/// Most bytes that are kept while parked: 10 s at 6 Mbit/s. What exceeds it waits for the next key frame.
+/// Most bytes that are kept while parked: 10 s at 6 Mbit/s. Beyond that, the queue waits for the
+/// next key frame.
 const MAX_PARKED_BYTES: usize = 8 << 20;
 
-/// What a packet takes beside its data: FFmpeg's structures and the allocator's. A camera that sends tiny pictures
-/// must not be able to fill the memory with these.
+/// What a packet takes beyond its data: FFmpeg's structures and the allocator's. A camera that
+/// sends tiny pictures must not be able to fill the memory with these.
 const PACKET_BYTES: usize = 512;
 
-/// What may wait in a branch's queue. Neither is ever exceeded by more than one packet.
+/// Limits of a branch's queue. Neither is ever exceeded by more than one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most bytes of packets.
     pub bytes: usize,
-    /// Longest that the oldest packet may have waited when another one comes, and half of it when that is a key
-    /// frame; `None`: as long as the bytes last.
+    /// The longest that the oldest packet may have waited when another one arrives, and half of it
+    /// when that is a key frame; `None`: no limit.
     pub wait: Option<Duration>,
 }
 
-/// What a branch works on, in order.
+/// An item of a branch's work, in order.
 #[derive(Debug)]
 pub enum Item<P = Packet, S = StreamInfo> {
-    /// A stream begins: packets from here on are of it.
+    /// A stream begins: later packets belong to it.
     Stream(Box<S>),
     /// A packet of the stream.
     Packet(P),
-    /// The stream is over; frames held back for reordering are to come out.
+    /// The stream is over; frames held back for reordering are due now.
     End,
 }
 
@@ -48,19 +49,19 @@ impl<P: Queued, S> Item<P, S> {
     }
 }
 
-/// What the queue must know of a packet.
+/// What the queue needs to know of a packet.
 pub trait Queued {
     /// Bytes that it holds.
     fn bytes(&self) -> usize;
     /// Whether decoding can begin with it.
     fn is_key(&self) -> bool;
-    /// Whether it is of sound, which goes with the pictures' runs and is not counted.
+    /// Whether it is sound, which stays with the pictures around it and is not counted.
     fn is_sound(&self) -> bool {
         false
     }
     /// When it arrived (`CLOCK_MONOTONIC`, nanoseconds).
     fn arrival_ns(&self) -> u64;
-    /// Notes that packets before it are missing.
+    /// Marks that packets before it are missing.
     fn mark_discontinuity(&mut self);
 }
 
@@ -86,14 +87,14 @@ impl Queued for Packet {
     }
 }
 
-/// What became of a packet that was pushed, and of those before it.
+/// What happened to a packet that was pushed, and to those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
-    /// Packets dropped because the branch does not keep up.
+    /// Packets dropped because the branch can't keep up.
     pub overload: u64,
     /// Packets dropped because their stream has had no key frame yet.
     pub before_key: u64,
-    /// Packets dropped because nobody wanted what they would be decoded to.
+    /// Packets dropped because there was no demand for their pictures.
     pub idle: u64,
     /// Packets dropped because the queue is closed: its branch has ended.
     pub closed: u64,
@@ -109,13 +110,13 @@ impl Pushed {
     }
 }
 
-/// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key frame, so
-/// that what is decoded is never decoded from half its references.
+/// A bounded queue whose writer never waits. When it is full it drops whole runs, up to a key
+/// frame, so that nothing is decoded with part of its references missing.
 #[derive(Debug)]
 pub struct PacketQueue<P = Packet, S = StreamInfo> {
     inner: Mutex<Inner<P, S>>,
     filled: Condvar,
-    /// For a reader that waits for other things, too.
+    /// For a reader that waits for other events, too.
     wakeup: OnceLock<Arc<Wakeup>>,
 }
 
@@ -126,7 +127,7 @@ struct Inner<P, S> {
     bytes: usize,
     waits_for_key: Option<Gap>,
     parked: bool,
-    /// When it was last unparked: what waited before that waited for nobody.
+    /// When it was last unparked: time spent waiting before that does not count.
     unparked_ns: u64,
     closed: bool,
 }
@@ -162,7 +163,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
             return dropped;
         }
         if inner.parked {
-            // Nobody will ask for a stream that is over.
+            // There can be no demand for a stream that is over.
             dropped.idle = inner.drop_packets();
             inner.items.clear();
         }
@@ -190,7 +191,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         dropped
     }
 
-    /// Adds a packet, or drops it, or drops what is queued in favour of it. Never waits for the reader.
+    /// Adds a packet, drops it, or drops queued packets in its favour. Never waits for the reader.
     pub fn push(&self, mut packet: P) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
@@ -200,8 +201,8 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
         let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
         let full = inner.is_full_for(&packet);
-        // A key frame takes the place of what waits too long, and of all that a parked queue keeps. What a
-        // parked queue can't keep all of is worth nothing.
+        // A key frame replaces packets that wait too long, and all that a parked queue keeps. A run
+        // that a parked queue can't keep whole is worthless.
         let replaces = if packet.is_key() { full || inner.parked } else { full && inner.parked };
         let replaced = if replaces { inner.drop_packets() } else { 0 };
         dropped.count(gap, replaced);
@@ -229,9 +230,10 @@ impl<P: Queued, S> PacketQueue<P, S> {
         dropped
     }
 
-    /// Parks the queue, unless `wanted`: from now on nothing comes out, and packets are kept since the last
-    /// key frame only, those included that wait already: a thread that starts late on a busy machine parks a
-    /// queue that has its first key frame. What was dropped; `None` when it was not parked.
+    /// Parks the queue, unless `wanted`: from now on nothing comes out, and only packets since the
+    /// last key frame are kept, including those that already wait: a thread that starts late on a
+    /// busy machine parks a queue that has its first key frame. Returns what was dropped; `None`
+    /// when it was not parked.
     pub(super) fn park_unless(&self, wanted: impl FnOnce() -> bool) -> Option<Pushed> {
         let mut inner = self.lock();
         // Under the lock. Partner: the store before `unpark` in `Demand::begin`.
@@ -246,7 +248,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         Some(Pushed { idle, ..Pushed::default() })
     }
 
-    /// Lets out what was kept, and what comes.
+    /// Releases what was kept, and what follows.
     pub(super) fn unpark(&self, now_ns: u64) {
         let mut inner = self.lock();
         if std::mem::take(&mut inner.parked) {
@@ -270,7 +272,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
     }
 
-    /// Takes the next item, waiting for it so long, or for as long as it takes. May wait longer.
+    /// Takes the next item, waiting up to `longest`, or without limit. May wait longer.
     pub(super) fn pop_within(&self, longest: Option<Duration>) -> Taken<P, S> {
         let mut inner = self.lock();
         loop {
@@ -296,10 +298,10 @@ impl<P: Queued, S> PacketQueue<P, S> {
         self.lock().take()
     }
 
-    /// Has `wakeup` signalled from now on whenever there may be something to take. The first one stays.
+    /// Signals `wakeup` from now on whenever there may be something to take. The first one stays.
     pub fn wakes(&self, wakeup: &Arc<Wakeup>) {
         let _ = self.wakeup.set(Arc::clone(wakeup));
-        // What came before.
+        // For what came before.
         wakeup.signal();
     }
 
@@ -310,7 +312,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         }
     }
 
-    /// Ends the queue: nothing more comes out, or goes in.
+    /// Ends the queue: nothing more goes in or comes out.
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
@@ -326,14 +328,14 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 }
 
-/// What a reader that does not wait finds.
+/// The result for a reader that does not wait.
 #[derive(Debug)]
 pub enum Taken<P, S> {
-    /// What was next.
+    /// The next item.
     Item(Item<P, S>),
-    /// Nothing waits.
+    /// The queue is empty.
     Nothing,
-    /// The queue is closed, and nothing more comes.
+    /// The queue is closed and yields nothing more.
     Closed,
 }
 
@@ -358,21 +360,22 @@ impl<P: Queued, S> Inner<P, S> {
             _ => None,
         });
         let bytes = self.bytes + packet.bytes();
-        // A lone packet always fits, however large.
+        // A single packet always fits, however large.
         oldest.is_some_and(|oldest| {
             if self.parked {
                 return bytes > MAX_PARKED_BYTES;
             }
             let waited = packet.arrival_ns().saturating_sub(oldest.max(self.unparked_ns));
             let Limits { bytes: most, wait } = self.limits;
-            // With a key frame the reader can begin anew, and is brought up to date at half of it: what it
-            // reads has then waited at most so long, and until the next key frame.
+            // At a key frame the reader can restart, so it is brought up to date at half the limit:
+            // what it reads has then waited at most that long, plus until the next key frame.
             let wait = wait.map(|wait| if packet.is_key() { wait / 2 } else { wait });
             bytes > most || wait.is_some_and(|wait| u128::from(waited) > wait.as_nanos())
         })
     }
 
-    /// Drops the packets and keeps in their order the beginnings and ends of streams that may have begun outside.
+    /// Drops the packets but keeps, in order, the starts and ends of streams that the reader may
+    /// know of.
     fn drop_packets(&mut self) -> u64 {
         let is_picture =
             |item: &&Item<P, S>| matches!(item, Item::Packet(packet) if !packet.is_sound());
@@ -383,7 +386,8 @@ impl<P: Queued, S> Inner<P, S> {
         pictures as u64
     }
 
-    /// Drops what is older than the newest key frame that decoding could begin with, and else all packets.
+    /// Drops what is older than the newest key frame at which decoding could begin, otherwise all
+    /// packets.
     fn keep_last_run(&mut self) -> u64 {
         let is_key = |item: &Item<P, S>| matches!(item, Item::Packet(packet) if packet.is_key());
         let Some(key) = self.items.iter().rposition(is_key) else { return self.drop_packets() };
@@ -397,13 +401,13 @@ impl<P: Queued, S> Inner<P, S> {
             self.items.extend(later);
             return dropped;
         }
-        // Its stream is over: nobody will ask for it.
+        // Its stream is over: there can be no demand for it.
         self.items.extend(later);
         dropped + self.drop_packets()
     }
 
-    /// Drops streams that are over and of which nothing is left: a reader that hangs must not be able to collect
-    /// one for each time that its camera is tried again.
+    /// Drops streams that are over and empty: a reader that hangs must not accumulate one for each
+    /// time that its camera is retried.
     fn drop_empty_streams(&mut self) {
         let mut at = 0;
         while let (Some(one), Some(next)) = (self.items.get(at), self.items.get(at + 1)) {

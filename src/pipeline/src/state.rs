@@ -8,7 +8,7 @@ use vas_status::{DecoderReport, InputState, InputStatus, LossDetection, StreamRe
 
 use super::counters::Counters;
 
-/// The state of an input whose source failed; `played` says that packets had come from it.
+/// The state of an input whose source failed; `played` states whether packets had come from it.
 pub(crate) fn state_after(kind: &SourceErrorKind, played: bool) -> InputState {
     use SourceErrorKind as Kind;
     match kind {
@@ -28,7 +28,7 @@ pub(crate) fn state_after(kind: &SourceErrorKind, played: bool) -> InputState {
     }
 }
 
-/// What is known of a camera's stream, for the status.
+/// A camera's stream properties, for the status.
 pub(crate) fn stream_report(stream: &StreamInfo) -> StreamReport {
     let loss = if stream.knows_loss { LossDetection::Known } else { LossDetection::Unknown };
     StreamReport {
@@ -43,7 +43,7 @@ pub(crate) fn stream_report(stream: &StreamInfo) -> StreamReport {
     }
 }
 
-/// That no decoder could be opened, and why.
+/// The report that no decoder could be opened, and why.
 pub(crate) fn no_decoder(why: Option<String>) -> DecoderReport {
     DecoderReport { why: why.as_deref().map(vas_media::redact), ..DecoderReport::default() }
 }
@@ -58,12 +58,12 @@ pub struct InputStats {
 }
 
 impl InputStats {
-    /// All of it at one moment.
+    /// A snapshot of all of it.
     pub fn status(&self) -> InputStatus {
         let state = self.state.get();
         InputStatus {
             state: state.state,
-            // Whoever set it should have left secrets out; a status that shows one is worse than a mask too many.
+            // Secrets should be masked by now; better to mask twice than to publish one.
             reason: vas_media::redact(&state.reason),
             since_s: state.since.map(|since| since.elapsed().as_secs()),
             stream: state.stream,
@@ -79,7 +79,8 @@ impl InputStats {
     }
 }
 
-/// State, reason, stream and decoder: written by the input's threads at changes, read by the status.
+/// State, reason, stream and decoder: written by the input's threads on changes, read by the
+/// status.
 #[derive(Debug, Default)]
 pub struct StateCell(Mutex<Inner>);
 
@@ -93,7 +94,7 @@ struct Inner {
 }
 
 impl StateCell {
-    /// Changes the state, and says why.
+    /// Changes the state and its reason.
     pub fn set(&self, state: InputState, reason: impl Into<String>) {
         let mut inner = self.lock();
         if inner.state != state || inner.since.is_none() {

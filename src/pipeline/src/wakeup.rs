@@ -11,17 +11,17 @@ pub struct Wakeup(OwnedFd);
 
 impl Wakeup {
     /// # Errors
-    /// When the process has no descriptor left.
+    /// The process has no file descriptor left.
     pub fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Wakes; never waits. A count that is full is readable as it is.
+    /// Wakes; never waits. A count that is full is already readable.
     pub fn signal(&self) {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// Takes the signals that came. What they were for must be looked at afterwards, not before.
+    /// Consumes pending signals. Check what they announced afterwards, not before.
     pub fn clear(&self) {
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }

@@ -1,4 +1,4 @@
-//! The camera's own H.264, as it came.
+//! Sends the camera's own H.264 unchanged.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::stats::ProducerStats;
 use vas_config::Producer;
 use vas_pipeline::{Branch, BranchStats, Limits, Packets, Wakeup};
 
-/// What may wait to be sent: pictures older than that are of no use to viewers of live video.
+/// What may wait to be sent: older pictures are useless to viewers of live video.
 const LIMITS: Limits = Limits { bytes: 16 << 20, wait: Some(Duration::from_secs(2)) };
 
 /// The branch of an input that sends its packets.
@@ -26,7 +26,7 @@ pub struct Copy {
 
 impl Copy {
     /// # Errors
-    /// When the process has no descriptor left.
+    /// The process has no file descriptor left.
     pub fn new(
         camera: &CameraId,
         producer: &Producer,

@@ -1,4 +1,5 @@
-//! The camera's decoded frames, encoded anew: for H.265 and MJPEG, and for pictures that are too large.
+//! Re-encodes the camera's decoded frames: for H.265 and MJPEG, and for pictures that are too
+//! large.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,10 +26,10 @@ use vas_status::{NotProduced, ProducerState};
 
 /// What may wait to be sent. An encoder's rate control keeps pictures far below this.
 const LIMITS: Limits = Limits { bytes: 8 << 20, wait: Some(Duration::from_secs(2)) };
-/// Least from a key frame that was asked for to the next.
+/// The shortest time from a requested key frame to the next.
 const KEY_SPACING_NS: u64 = 150_000_000;
 
-/// The stream that comes out of an encoder: it brings its parameter sets with it.
+/// The stream of an encoder, which carries its parameter sets in band.
 pub(super) struct Encoded;
 
 impl Beginning for Encoded {
@@ -43,7 +44,7 @@ impl Beginning for Encoded {
 
 type Encodings = PacketQueue<Packet, Encoded>;
 
-/// Takes references to decoded frames. Owns the encoder's and the sender's thread, which end with it.
+/// Takes references to decoded frames. Owns the threads of encoder and sender, which end with it.
 pub struct Encode {
     frames: Arc<Frames>,
     queue: Arc<Encodings>,
@@ -52,7 +53,7 @@ pub struct Encode {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Which stream of the camera's is decoded, and how many pictures a second it states.
+/// Which stream of the camera is decoded, and the frame rate that it states.
 #[derive(Debug)]
 struct Rate {
     stream: AtomicU64,
@@ -63,7 +64,7 @@ impl Encode {
     /// Starts the threads.
     ///
     /// # Errors
-    /// When the system has no thread or descriptor to give.
+    /// The system has no thread or file descriptor to give.
     pub fn start(
         camera: &CameraId,
         producer: &Producer,
@@ -143,7 +144,7 @@ impl Drop for Encode {
         self.frames.close();
         self.queue.close();
         for thread in self.threads.drain(..) {
-            // A panic was caught and told in the thread itself.
+            // A panic was caught and logged in the thread itself.
             let _ = thread.join();
         }
     }
@@ -159,7 +160,7 @@ struct Encoding {
     wanted: Arc<KeyWanted>,
     keys: KeyFrames,
     encoder: Option<Open>,
-    /// The stream that the last frame was of, and that frame's time.
+    /// The stream of the last frame, and that frame's time.
     stream: u64,
     pts_ns: i64,
 }
@@ -175,7 +176,7 @@ impl Encoding {
         while let Some(Numbered { mut frame, stream }) = self.frames.next(parker) {
             if stream != self.stream {
                 self.stream = stream;
-                // Its time line is another one, which an encoder would take for a pause or a step back.
+                // Its timeline differs, which an encoder would take for a pause or a step back.
                 self.encoder = None;
                 let _ = self.queue.push_stream(Encoded);
             }
@@ -189,7 +190,7 @@ impl Encoding {
 
     fn encode(&mut self, frame: &mut Frame) -> Result<(), EncodeError> {
         let now_ns = monotonic_ns();
-        // A camera's first pictures may have none.
+        // A camera's first pictures may have no PTS.
         let pts_ns = frame.pts_ns().unwrap_or(self.pts_ns);
         self.pts_ns = pts_ns;
         if self.wanted.take() {
@@ -213,7 +214,7 @@ impl Encoding {
         let pushed = self.queue.push(packet);
         self.stats.dropped(pushed);
         if pushed.overload > 0 {
-            // What waited was dropped, and viewers go on with the next key frame.
+            // Queued pictures were dropped; viewers go on with the next key frame.
             self.keys.want();
         }
         Ok(())

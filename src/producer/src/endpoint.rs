@@ -1,5 +1,5 @@
-//! What a producer holds on to for as long as its camera is in the config, whatever becomes of the process that
-//! sends.
+//! What a producer keeps for as long as its camera is in the config, even if the sending process
+//! dies.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,8 +9,8 @@ use super::sockets::RtpSockets;
 use super::stream_state::StreamState;
 use vas_config::Producer;
 
-/// Sockets, and where the stream stands. Viewers see one stream as long as both stay the same: a
-/// PlainTransport with comedia hears the first address that it was sent something from, and no other.
+/// Sockets and stream state. Viewers see one stream as long as both stay the same: a PlainTransport
+/// with comedia accepts only the first address from which it receives.
 #[derive(Clone, Debug)]
 pub struct RtpEndpoint {
     pub(super) sockets: Arc<RtpSockets>,
@@ -18,10 +18,10 @@ pub struct RtpEndpoint {
 }
 
 impl RtpEndpoint {
-    /// A new one.
+    /// Creates an endpoint.
     ///
     /// # Errors
-    /// When the system gives no socket, no memory or no random numbers.
+    /// The system gives no socket, no memory or no random numbers.
     pub fn take(producer: &Producer) -> io::Result<Self> {
         Ok(Self {
             sockets: Arc::new(RtpSockets::bind(producer)?),
@@ -29,17 +29,17 @@ impl RtpEndpoint {
         })
     }
 
-    /// Second descriptors of all of it, for another process.
+    /// Duplicates all its descriptors, for another process.
     ///
     /// # Errors
-    /// When the process has no descriptor left.
+    /// The process has no file descriptor left.
     pub fn share(&self) -> io::Result<Vec<OwnedFd>> {
         let mut files = vec![self.stream_state.share()?];
         files.extend(self.sockets.share()?);
         Ok(files)
     }
 
-    /// One that another process has [shared](Self::share); `None` when files are missing.
+    /// An endpoint that another process has [shared](Self::share); `None` when files are missing.
     pub fn of(files: impl IntoIterator<Item = OwnedFd>) -> Option<Self> {
         let mut files = files.into_iter();
         let stream_state = StreamState::of(files.next()?);

@@ -6,24 +6,24 @@ use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::sync::{Parker, Unparker};
 use vas_media::Frame;
 
-/// How many frames may wait: a decoder gives out some at once where pictures were reordered. More would only
-/// be older: an encoder that is too slow stays so.
+/// How many frames may wait: a decoder outputs several at once where pictures were reordered. More
+/// would only add delay: an encoder that is too slow stays too slow.
 const WAITING: usize = 4;
-/// Decoded pictures that an encoder holds at a time: those that wait, and the one that it works on.
+/// Decoded pictures that an encoder holds at a time: those that wait, and the one being encoded.
 pub const HELD_PICTURES: u32 = WAITING as u32 + 1;
 
-/// The queue. Full is full: a new frame finds no place, rather than pushing out one that waits, because
-/// letting go of a frame may cost the decode thread a call into a GPU's driver.
+/// The queue. When it is full, a new frame is dropped rather than a waiting one, because releasing
+/// a frame may cost the decode thread a call into a GPU's driver.
 #[derive(Debug)]
 pub(super) struct Frames {
     waiting: ArrayQueue<Numbered>,
-    /// Handles without a picture, for the next.
+    /// Frames without a picture, for reuse.
     spare: ArrayQueue<Frame>,
     closed: AtomicBool,
     unparker: Unparker,
 }
 
-/// A frame, and which stream of the camera's it is of.
+/// A frame, and the stream of the camera that it belongs to.
 #[derive(Debug)]
 pub(super) struct Numbered {
     pub(super) frame: Frame,
@@ -38,14 +38,14 @@ impl Frames {
             closed: AtomicBool::new(false),
             unparker: parker.unparker().clone(),
         };
-        // One is in the encoder's hands.
+        // One more is being encoded.
         for _ in 0..=WAITING {
             let _ = frames.spare.push(Frame::new());
         }
         frames
     }
 
-    /// Adds a reference to `frame`; `false` when it found no place.
+    /// Adds a reference to `frame`; `false` when the queue is full.
     pub(super) fn share(&self, frame: &Frame, stream: u64) -> bool {
         if self.waiting.is_full() {
             return false;
@@ -73,7 +73,7 @@ impl Frames {
         }
     }
 
-    /// Gives a handle back. Its picture is let go of here, on the encoder's thread.
+    /// Gives a frame back. Its picture is released here, on the encoder's thread.
     pub(super) fn done(&self, mut frame: Frame) {
         frame.clear();
         let _ = self.spare.push(frame);

@@ -1,10 +1,11 @@
 //! The producer: a camera's video as RTP to a MediaSoup PlainTransport.
 //!
-//! What is sent, and when, is decided in `vas-rtp`. Here are its sockets, its threads and its queues:
+//! `vas-rtp` decides what is sent and when. This crate has the sockets, threads and queues:
 //!
 //! - `copy`: one thread, a branch of the camera's input; packets go out as they came.
-//! - `h264`: a taker at the decode boundary puts references to frames into a queue of four; a thread encodes
-//!   them, another one sends. Neither ever holds up the decode thread: what finds no place is left out.
+//! - `h264`: a sink at the decode boundary puts references to frames into a queue of four; one thread
+//!   encodes them, another one sends. Neither ever holds up the decode thread: a frame that finds the
+//!   queue full is dropped.
 //!
 //! Nothing here depends on whether frames are exported (contract V3).
 

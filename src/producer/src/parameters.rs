@@ -1,11 +1,11 @@
-//! What MediaSoup must be told: the argument of `plainTransport.produce()`.
+//! Parameters for MediaSoup: the argument of `plainTransport.produce()`.
 
 use serde_json::{Value, json};
 use vas_config::Producer;
 use vas_frame::CameraId;
 use vas_rtp::{Identity, Profile, ProfileLevelId};
 
-/// Whose stream it is, as `vas producer-parameters` tells MediaSoup.
+/// The stream's identity, as `vas producer-parameters` reports it to MediaSoup.
 pub fn identity(camera: &CameraId, producer: &Producer) -> Identity {
     Identity {
         ssrc: producer.ssrc,
@@ -28,7 +28,7 @@ pub fn produce(identity: &Identity, profile: ProfileLevelId) -> Value {
                     "profile-level-id": profile.to_string(),
                     "level-asymmetry-allowed": 1,
                 },
-                // What we answer to; no retransmission (`nack`) among it.
+                // The feedback that we answer, which excludes retransmission (`nack`).
                 "rtcpFeedback": [
                     { "type": "nack", "parameter": "pli" },
                     { "type": "ccm", "parameter": "fir" },
@@ -40,10 +40,11 @@ pub fn produce(identity: &Identity, profile: ProfileLevelId) -> Value {
     })
 }
 
-/// What the router must list for this profile; `None` when every router with H.264 has it.
+/// The codec that the router must list for this profile; `None` when every router with H.264 has
+/// it.
 pub fn router_codec(profile: ProfileLevelId) -> Option<String> {
     match profile.profile() {
-        // MediaSoup's own example of H.264, 42e01f, is this one.
+        // Equals 42e01f, MediaSoup's own example of H.264.
         Some(Profile::ConstrainedBaseline) => None,
         Some(name) => Some(format!(
             "the camera sends {name} ({profile}): the router must list it among its mediaCodecs, as \
@@ -52,7 +53,7 @@ pub fn router_codec(profile: ProfileLevelId) -> Option<String> {
              'level-asymmetry-allowed': 1 }} }}"
         )),
         None => Some(format!(
-            "the camera sends a profile that WebRTC has no name for ({profile}), and MediaSoup will refuse \
+            "the camera sends a profile that WebRTC does not define ({profile}), and MediaSoup will refuse \
              it; set Baseline, Main or High in the camera, or `video = \"h264\"` here"
         )),
     }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_router_is_told_of_but_for_the_usual_profile() {
+    fn the_router_needs_an_entry_except_for_the_usual_profile() {
         assert_eq!(router_codec(ProfileLevelId([0x42, 0xc0, 0x1f])), None);
         let main = router_codec(ProfileLevelId([0x4d, 0x00, 0x1f])).unwrap();
         assert!(main.contains("Main (4d001f)") && main.contains("mediaCodecs"), "{main}");

@@ -1,8 +1,9 @@
-//! Where packets go when the config has a name for it, or an address that can't be reached yet. A name is looked up
-//! on a thread of its own, again when that fails, and again when nobody is there any more. No clock, no socket.
+//! The destination of packets when the config names a host, or an address that can't be reached
+//! yet. A name is looked up on a thread of its own, and again when that fails or the peer is gone.
+//! No clock, no socket.
 //!
-//! The C library's look-up can't be interrupted. A thread that hangs in it is waited for and never joined by a
-//! second one, so that there is at most one a producer.
+//! The C library's look-up can't be interrupted. A hanging thread is waited for and never joined by
+//! a second one, so a producer has at most one.
 
 use std::fmt;
 use std::io;
@@ -12,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vas_config::{Destination, Producer};
 use vas_pipeline::Wakeup;
 
-/// How long a look-up may take before it is said that there is no answer.
+/// How long a look-up may take before it is reported as unanswered.
 const LIMIT_NS: u64 = 10_000_000_000;
-/// How long after one that failed there is the next.
+/// The delay before the retry of a failed look-up.
 const RETRY_NS: u64 = 5_000_000_000;
-/// How long nobody is at an address before the name is looked up again.
+/// How long a peer must be gone before its name is looked up again.
 const GONE_NS: u64 = 10_000_000_000;
 
 /// Finds the addresses of a name and a port.
@@ -26,33 +27,33 @@ type Answer = Result<Vec<Peer>, String>;
 /// The addresses of RTP and, if it has one of its own, of RTCP.
 pub(super) type Peer = (SocketAddr, Option<SocketAddr>);
 
-/// What there is to do.
+/// What the sender has to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Advance {
     Nothing,
     Found(Peer),
-    /// There is no address, and why. It is tried again.
+    /// There is no address, for this reason. It is retried.
     Failed(String),
 }
 
-/// The peers of a producer whose transport has a name, or is not connected to yet.
+/// The peers of a producer whose transport has a name, or is not connected yet.
 pub(super) struct Peers {
     rtp: Destination,
     rtcp: Option<Destination>,
     look: Arc<Look>,
     state: State,
-    /// Which one is sent to.
+    /// The peer in use.
     current: Option<SocketAddr>,
-    /// Whether there was a way to it.
+    /// Whether it could be connected to.
     is_connected: bool,
-    /// Since when nobody is there.
+    /// Since when it is gone.
     gone_ns: Option<u64>,
-    /// Signalled when an answer comes.
+    /// Signalled when an answer arrives.
     wakeup: Arc<Wakeup>,
 }
 
 enum State {
-    /// A look-up is to begin, not before this time.
+    /// A look-up is due, not before this time.
     Due(u64),
     Asked {
         since_ns: u64,
@@ -63,7 +64,8 @@ enum State {
 }
 
 impl Peers {
-    /// `connected`: what is sent to already, found by whoever had the sockets before. `None` when there is nothing
+    /// `connected`: the peer that the sockets' previous owner found. `None` when there is nothing
+    /// to look up: an address that is connected stays as it is.
     /// to be found: an address that is connected to stays what it is.
     pub(super) fn of(
         producer: &Producer,
@@ -99,11 +101,11 @@ impl Peers {
         is_name(&self.rtp) || self.rtcp.as_ref().is_some_and(is_name)
     }
 
-    /// What is to be done at `now_ns`; `gone` says that nobody is at the current peer's address.
-    pub(super) fn advance(&mut self, now_ns: u64, gone: bool) -> Told {
+    /// What to do at `now_ns`; `gone` states that the current peer is gone.
+    pub(super) fn advance(&mut self, now_ns: u64, gone: bool) -> Advance {
         let has_name = self.has_name();
         match &mut self.state {
-            State::Due(from_ns) if now_ns < *from_ns => Told::Nothing,
+            State::Due(from_ns) if now_ns < *from_ns => Advance::Nothing,
             State::Due(_) if !has_name => {
                 match look_up(&self.rtp, self.rtcp.as_ref(), &*self.look) {
                     Ok(peers) => self.choose(&peers, now_ns),
@@ -113,11 +115,12 @@ impl Peers {
             State::Due(_) => match self.ask() {
                 Ok(answer) => {
                     self.state = State::Asked { since_ns: now_ns, answer, is_late: false };
-                    Told::Nothing
+                    Advance::Nothing
                 }
-                Err(error) => {
-                    self.failed(format!("no thread to look {} up: {error}", self.rtp), now_ns)
-                }
+                Err(error) => self.failed(
+                    format!("can't start a thread to look up {}: {error}", self.rtp),
+                    now_ns,
+                ),
             },
             State::Asked { since_ns, answer, is_late } => {
                 let came = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -127,16 +130,16 @@ impl Peers {
                     None if !*is_late && now_ns.saturating_sub(*since_ns) >= LIMIT_NS => {
                         *is_late = true;
                         let seconds = LIMIT_NS / 1_000_000_000;
-                        let words = "no answer to the look-up of";
-                        Told::Failed(format!(
-                            "{words} {} within {seconds} s; waiting for it",
+                        let words = "the name server has not answered for";
+                        Advance::Failed(format!(
+                            "{words} {} within {seconds} s; still waiting",
                             self.rtp
                         ))
                     }
-                    None => Told::Nothing,
+                    None => Advance::Nothing,
                 }
             }
-            State::Known if !has_name => Told::Nothing,
+            State::Known if !has_name => Advance::Nothing,
             State::Known => {
                 let since_ns = *self.gone_ns.get_or_insert(now_ns);
                 if !gone {
@@ -144,12 +147,12 @@ impl Peers {
                 } else if now_ns.saturating_sub(since_ns) >= GONE_NS {
                     self.state = State::Due(0);
                 }
-                Told::Nothing
+                Advance::Nothing
             }
         }
     }
 
-    /// When there is something to be done without anything having happened.
+    /// When the next step is due, if no event comes first.
     pub(super) fn next_ns(&self) -> Option<u64> {
         match &self.state {
             State::Due(from_ns) => Some(*from_ns),
@@ -161,19 +164,19 @@ impl Peers {
         }
     }
 
-    /// There is no way to the address that was found last: the next one is taken, or the same again.
-    pub(super) fn not_reached(&mut self, words: String, now_ns: u64) -> Told {
+    /// The last address can't be reached: the next one is taken, or the same again.
+    pub(super) fn not_reached(&mut self, words: String, now_ns: u64) -> Advance {
         self.is_connected = false;
         self.failed(words, now_ns)
     }
 
-    fn failed(&mut self, words: String, now_ns: u64) -> Told {
+    fn failed(&mut self, words: String, now_ns: u64) -> Advance {
         self.state = State::Due(now_ns.saturating_add(RETRY_NS));
-        Told::Failed(words)
+        Advance::Failed(words)
     }
 
-    /// The first address, or the one behind the current one, at which nobody is.
-    fn choose(&mut self, peers: &[Peer], now_ns: u64) -> Told {
+    /// The first address, or the one after the current one, which is gone.
+    fn choose(&mut self, peers: &[Peer], now_ns: u64) -> Advance {
         let current = peers.iter().position(|peer| Some(peer.0) == self.current);
         let next = current.map_or(0, |at| (at + 1) % peers.len());
         let Some(&peer) = peers.get(next) else {
@@ -182,8 +185,8 @@ impl Peers {
         (self.state, self.gone_ns) = (State::Known, None);
         let before = self.current.replace(peer.0);
         match std::mem::replace(&mut self.is_connected, true) && before == Some(peer.0) {
-            true => Told::Nothing,
-            false => Told::Found(peer),
+            true => Advance::Nothing,
+            false => Advance::Found(peer),
         }
     }
 
@@ -205,14 +208,14 @@ fn look_up(rtp: &Destination, rtcp: Option<&Destination>, look: &Look) -> Answer
     let all = |to: &Destination| match to {
         Destination::Address(address) => Ok(vec![*address]),
         Destination::Name { host, port } => {
-            look(host, *port).map_err(|error| format!("can't look {host} up: {error}"))
+            look(host, *port).map_err(|error| format!("can't look up {host}: {error}"))
         }
     };
     let mut found = all(rtp)?;
     found.dedup();
     let Some(rtcp) = rtcp else { return Ok(found.into_iter().map(|rtp| (rtp, None)).collect()) };
     let beside = |rtp: SocketAddr, others: &[SocketAddr]| {
-        // On the same host where that is one, otherwise at least reachable from the same socket.
+        // On the same host if there is one, otherwise one that the same socket can reach.
         let same = others.iter().find(|other| other.ip() == rtp.ip());
         same.or(others.iter().find(|other| other.is_ipv4() == rtp.is_ipv4()))
             .or(others.first())
@@ -243,7 +246,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Peers of a name whose look-ups answer what is sent to them.
+    /// Peers of a name, with look-ups that answer what is sent to them.
     struct Fixture {
         peers: Peers,
         wakeup: Arc<Wakeup>,
@@ -265,8 +268,8 @@ mod tests {
             Self { peers, wakeup, answers }
         }
 
-        /// Answers the look-up that runs; what is told at `now_ns`.
-        fn answer(&mut self, answer: io::Result<Vec<SocketAddr>>, now_ns: u64) -> Told {
+        /// Answers the running look-up; returns the step at `now_ns`.
+        fn answer(&mut self, answer: io::Result<Vec<SocketAddr>>, now_ns: u64) -> Advance {
             self.answers.send(answer).unwrap();
             poll(&mut [PollFd::new(&*self.wakeup, PollFlags::IN)], None).unwrap();
             self.wakeup.clear();
@@ -277,58 +280,60 @@ mod tests {
     #[test]
     fn a_name_is_looked_up_and_again_when_that_fails() {
         let mut fixture = Fixture::new(None);
-        assert_eq!(fixture.peers.advance(S, false), Told::Nothing);
-        let told = fixture.answer(Err(io::Error::other("no such name")), 2 * S);
-        assert_eq!(told, Told::Failed("can't look sfu up: no such name".into()));
+        assert_eq!(fixture.peers.advance(S, false), Advance::Nothing);
+        let step = fixture.answer(Err(io::Error::other("no such name")), 2 * S);
+        assert_eq!(step, Advance::Failed("can't look up sfu: no such name".into()));
         assert_eq!(fixture.peers.next_ns(), Some(7 * S));
-        assert_eq!(fixture.peers.advance(7 * S, false), Told::Nothing);
-        let told = fixture.answer(Ok(vec![]), 8 * S);
-        assert_eq!(told, Told::Failed("sfu:40000 has no address".into()));
+        assert_eq!(fixture.peers.advance(7 * S, false), Advance::Nothing);
+        let step = fixture.answer(Ok(vec![]), 8 * S);
+        assert_eq!(step, Advance::Failed("sfu:40000 has no address".into()));
         fixture.peers.advance(13 * S, false);
         let found = address("10.0.0.2:40000");
-        assert_eq!(fixture.answer(Ok(vec![found]), 14 * S), Told::Found((found, None)));
+        assert_eq!(fixture.answer(Ok(vec![found]), 14 * S), Advance::Found((found, None)));
         assert_eq!(fixture.peers.next_ns(), None);
     }
 
     #[test]
-    fn a_look_up_that_hangs_is_told_once_and_taken_when_it_ends() {
+    fn a_look_up_that_hangs_is_reported_once_and_taken_when_it_ends() {
         let mut fixture = Fixture::new(None);
         fixture.peers.advance(0, false);
         assert_eq!(fixture.peers.next_ns(), Some(10 * S));
-        let Told::Failed(words) = fixture.peers.advance(10 * S, false) else { panic!("not told") };
-        assert!(words.contains("no answer") && words.contains("sfu:40000"), "{words}");
+        let Advance::Failed(words) = fixture.peers.advance(10 * S, false) else {
+            panic!("no failure")
+        };
+        assert!(words.contains("has not answered for sfu:40000"), "{words}");
         for seconds in [11, 100, 1000] {
-            assert_eq!(fixture.peers.advance(seconds * S, false), Told::Nothing);
+            assert_eq!(fixture.peers.advance(seconds * S, false), Advance::Nothing);
         }
         let found = address("10.0.0.2:40000");
-        assert_eq!(fixture.answer(Ok(vec![found]), 2000 * S), Told::Found((found, None)));
+        assert_eq!(fixture.answer(Ok(vec![found]), 2000 * S), Advance::Found((found, None)));
     }
 
     #[test]
-    fn where_nobody_is_any_more_the_name_is_looked_up_again() {
+    fn a_peer_that_is_gone_is_looked_up_again() {
         let mut fixture = Fixture::new(None);
         fixture.peers.advance(0, false);
         let (first, second) = (address("10.0.0.2:40000"), address("10.0.0.3:40000"));
-        assert_eq!(fixture.answer(Ok(vec![first]), S), Told::Found((first, None)));
-        // A moment is none.
+        assert_eq!(fixture.answer(Ok(vec![first]), S), Advance::Found((first, None)));
+        // A moment does not count.
         fixture.peers.advance(20 * S, true);
         fixture.peers.advance(25 * S, false);
         assert_eq!(fixture.peers.next_ns(), None);
         for seconds in [30, 40, 41] {
-            assert_eq!(fixture.peers.advance(seconds * S, true), Told::Nothing);
+            assert_eq!(fixture.peers.advance(seconds * S, true), Advance::Nothing);
         }
         // It moved.
-        assert_eq!(fixture.answer(Ok(vec![second]), 42 * S), Told::Found((second, None)));
+        assert_eq!(fixture.answer(Ok(vec![second]), 42 * S), Advance::Found((second, None)));
         for seconds in [50, 60, 61] {
             fixture.peers.advance(seconds * S, true);
         }
-        // Of several, the next.
-        assert_eq!(fixture.answer(Ok(vec![second, first]), 62 * S), Told::Found((first, None)));
+        // The next of several.
+        assert_eq!(fixture.answer(Ok(vec![second, first]), 62 * S), Advance::Found((first, None)));
         for seconds in [70, 80, 81] {
             fixture.peers.advance(seconds * S, true);
         }
-        // It is still the one that there is.
-        assert_eq!(fixture.answer(Ok(vec![first]), 82 * S), Told::Nothing);
+        // There is still no other.
+        assert_eq!(fixture.answer(Ok(vec![first]), 82 * S), Advance::Nothing);
         assert_eq!(fixture.peers.next_ns(), None);
     }
 
@@ -338,14 +343,14 @@ mod tests {
         fixture.peers.advance(0, false);
         let (first, second) = (address("[2001:db8::2]:40000"), address("10.0.0.3:40000"));
         let both = || Ok(vec![first, second]);
-        assert_eq!(fixture.answer(both(), S), Told::Found((first, None)));
-        let told = fixture.peers.not_reached("no route".into(), S);
-        assert_eq!(told, Told::Failed("no route".into()));
+        assert_eq!(fixture.answer(both(), S), Advance::Found((first, None)));
+        let step = fixture.peers.not_reached("no route".into(), S);
+        assert_eq!(step, Advance::Failed("no route".into()));
         fixture.peers.advance(6 * S, false);
-        assert_eq!(fixture.answer(both(), 6 * S), Told::Found((second, None)));
+        assert_eq!(fixture.answer(both(), 6 * S), Advance::Found((second, None)));
         fixture.peers.not_reached("no route".into(), 6 * S);
         fixture.peers.advance(11 * S, false);
-        assert_eq!(fixture.answer(Ok(vec![second]), 11 * S), Told::Found((second, None)));
+        assert_eq!(fixture.answer(Ok(vec![second]), 11 * S), Advance::Found((second, None)));
 
         let to = Destination::Address(second);
         let producer = crate::sockets::tests::producer(to, None);
@@ -353,12 +358,12 @@ mod tests {
         assert!(Peers::of(&producer, Some(second), &wakeup).is_none(), "nothing is to be found");
         let mut peers = Peers::of(&producer, None, &wakeup).unwrap();
         for seconds in [0, 5] {
-            assert_eq!(peers.advance(seconds * S, false), Told::Found((second, None)));
+            assert_eq!(peers.advance(seconds * S, false), Advance::Found((second, None)));
             peers.not_reached("no route".into(), seconds * S);
-            assert_eq!(peers.advance((seconds + 4) * S, false), Told::Nothing);
+            assert_eq!(peers.advance((seconds + 4) * S, false), Advance::Nothing);
         }
-        assert_eq!(peers.advance(10 * S, false), Told::Found((second, None)));
-        assert_eq!((peers.advance(99 * S, true), peers.next_ns()), (Told::Nothing, None));
+        assert_eq!(peers.advance(10 * S, false), Advance::Found((second, None)));
+        assert_eq!((peers.advance(99 * S, true), peers.next_ns()), (Advance::Nothing, None));
     }
 
     #[test]
@@ -369,11 +374,11 @@ mod tests {
         fixture.peers.advance(0, false);
         fixture.answers.send(Ok(vec![two, one])).unwrap();
         let others = vec![address("10.0.0.2:40001"), address("10.0.0.3:40001")];
-        let told = fixture.answer(Ok(others.clone()), S);
-        assert_eq!(told, Told::Found((two, Some(others[1]))));
+        let step = fixture.answer(Ok(others.clone()), S);
+        assert_eq!(step, Advance::Found((two, Some(others[1]))));
         let fixed = address("10.0.0.9:7");
         let mut fixture = Fixture::new(Some(Destination::Address(fixed)));
         fixture.peers.advance(0, false);
-        assert_eq!(fixture.answer(Ok(vec![one]), S), Told::Found((one, Some(fixed))));
+        assert_eq!(fixture.answer(Ok(vec![one]), S), Advance::Found((one, Some(fixed))));
     }
 }

@@ -1,5 +1,5 @@
-//! The thread that sends: it waits for pictures, for the moment when a packet is due, and for RTCP, all at
-//! once.
+//! The sending thread: it waits for pictures, for the time when a packet is due, and for RTCP, all
+//! at once.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use vas_rtp::{AccessUnit, Continuity, Framing, NalCodec, Now, Poll, Refusal, Sen
 
 use super::endpoint::RtpEndpoint;
 use super::parameters::identity;
-use super::peers::{Peers, Told};
-use super::sockets::{Heard, NotSent, RtpSockets};
+use super::peers::{Advance, Peers};
+use super::sockets::{NotSent, Received, RtpSockets};
 use super::stats::{Counted, ProducerStats};
 use super::stream_state::StreamState;
 use vas_config::Producer;
 use vas_pipeline::{Item, PacketQueue, Taken, Wakeup};
 use vas_status::{NotProduced, ProducerState};
 
-/// The largest datagram of RTCP that is read; what is longer is cut and then refused.
+/// The largest RTCP datagram that is read; a longer one is cut and then rejected.
 const MAX_RTCP: usize = 2048;
-/// Most datagrams that are read at once: who floods us must not keep us from sending.
-const MAX_HEARD: usize = 32;
-/// How long no picture may come before that is said.
+/// Most datagrams that are read at once: a flood must not keep us from sending.
+const MAX_RECEIVED: usize = 32;
+/// How long without a picture until that is reported.
 const QUIET_NS: u64 = 2_000_000_000;
-/// How long after the last word that nobody is there packets that leave are believed to arrive. Such words answer
-/// some packets only: the kernel limits their rate.
+/// How long after the last ICMP error packets are assumed to arrive. Only some packets are answered
+/// by one: the kernel limits their rate.
 const GONE_NS: u64 = 3_000_000_000;
 
-/// What the queue says at the beginning of a stream.
+/// The queue's item at the start of a stream.
 pub(super) trait Beginning {
-    /// Parameter sets beside the stream.
+    /// Parameter sets from outside the stream.
     fn configuration(&self) -> &[u8];
     /// Why it can't be sent at all.
     fn refusal(&self) -> Option<String>;
@@ -47,14 +47,14 @@ impl Beginning for StreamInfo {
     fn refusal(&self) -> Option<String> {
         (self.codec != Codec::H264).then(|| {
             format!(
-                "the camera sends {}, which WebRTC does not take; encode it anew with `video = \"h264\"`",
+                "the camera sends {}, which WebRTC does not take; re-encode it with `video = \"h264\"`",
                 self.codec.name()
             )
         })
     }
 }
 
-/// A viewer lost its picture and asks for a key frame; the encoder takes the request.
+/// Passes a viewer's request for a key frame to the encoder.
 #[derive(Debug, Default)]
 pub(super) struct KeyWanted(AtomicBool);
 
@@ -73,9 +73,9 @@ pub(super) struct Sending<S> {
     sender: Sender<Packet>,
     queue: Arc<PacketQueue<Packet, S>>,
     sockets: Arc<RtpSockets>,
-    /// Where the config has names.
+    /// Set where the config has names.
     peers: Option<Peers>,
-    /// Why it is not known where to send to, as it was logged last.
+    /// Why there is no destination, as last logged.
     no_peer: String,
     stream_state: Arc<StreamState>,
     stats: Arc<ProducerStats>,
@@ -86,7 +86,7 @@ pub(super) struct Sending<S> {
     refused: Option<String>,
     state: ProducerState,
     last_picture_ns: u64,
-    /// When it was last said that nobody is there.
+    /// When the peer was last reported gone.
     refused_ns: u64,
 }
 
@@ -107,7 +107,7 @@ impl<S: Beginning> Sending<S> {
         }
         // It was written before it came here.
         let from = stream_state.load().unwrap_or_else(|error| {
-            tracing::error!("can't read where the stream stands, so viewers see a jump: {error}");
+            tracing::error!("can't read the stream state, so viewers see a jump: {error}");
             Continuity::beginning(0, 0)
         });
         let sender = Sender::new(identity(camera, producer), from);
@@ -136,20 +136,20 @@ impl<S: Beginning> Sending<S> {
         loop {
             self.wakeup.clear();
             self.find_peer();
-            self.hear();
+            self.receive();
             let Some(until_ns) = self.send() else { return };
             let peers_ns = self.peers.as_ref().and_then(Peers::next_ns);
             self.wait(until_ns.into_iter().chain(peers_ns).min());
         }
     }
 
-    /// Goes on with looking up where to send to, and sends there once it is known.
+    /// Continues the look-up, and connects once it has an address.
     fn find_peer(&mut self) {
         let Some(peers) = &mut self.peers else { return };
         let now_ns = monotonic_ns();
-        let mut told = peers.advance(now_ns, self.state == ProducerState::PeerGone);
-        if let Told::Found(peer) = told {
-            told = match self.sockets.connect(peer) {
+        let mut step = peers.advance(now_ns, self.state == ProducerState::PeerGone);
+        if let Advance::Found(peer) = step {
+            step = match self.sockets.connect(peer) {
                 Ok(()) => {
                     tracing::info!("the transport's address is {}", peer.0);
                     self.stats.set_from(self.sockets.local());
@@ -157,12 +157,14 @@ impl<S: Beginning> Sending<S> {
                     if self.state != ProducerState::Refused {
                         self.set_state(ProducerState::Waiting, "");
                     }
-                    Told::Nothing
+                    Advance::Nothing
                 }
-                Err(error) => peers.not_reached(format!("no way to {}: {error}", peer.0), now_ns),
+                Err(error) => {
+                    peers.not_reached(format!("can't connect to {}: {error}", peer.0), now_ns)
+                }
             };
         }
-        if let Told::Failed(words) = told {
+        if let Advance::Failed(words) = step {
             let words = format!("{words}; trying again");
             if words != self.no_peer {
                 tracing::warn!("{words}");
@@ -174,7 +176,7 @@ impl<S: Beginning> Sending<S> {
         }
     }
 
-    /// Sends what is due; when there will be more, or `None` when the queue is closed.
+    /// Sends what is due. Returns when the next packet is due, or `None` when the queue is closed.
     fn send(&mut self) -> Option<Option<u64>> {
         loop {
             if self.sender.is_idle() && !self.next_picture() {
@@ -183,9 +185,10 @@ impl<S: Beginning> Sending<S> {
             let now = now();
             match self.sender.poll(now) {
                 Poll::Rtp(packet, continuity) => {
-                    // Memory that is there can be written; if not, a successor would repeat numbers.
+                    // Existing memory can be written; if this still fails, a successor would repeat
+                    // numbers.
                     if let Err(error) = self.stream_state.store(continuity) {
-                        tracing::debug!("can't keep where the stream stands: {error}");
+                        tracing::debug!("can't store the stream state: {error}");
                     }
                     let sent = self.sockets.send_rtp(packet);
                     self.stats.count(Counted::Packets, 1);
@@ -193,7 +196,7 @@ impl<S: Beginning> Sending<S> {
                     self.note(sent);
                 }
                 Poll::Rtcp(report) => {
-                    // What is wrong with the way out the media tell.
+                    // A fault of the route shows in the media's sends.
                     let _ = self.sockets.send_rtcp(report);
                 }
                 Poll::Wait(until_ns) => {
@@ -202,7 +205,7 @@ impl<S: Beginning> Sending<S> {
                     }
                     let quiet_ns = self.last_picture_ns + QUIET_NS;
                     if self.state == ProducerState::Sending && now.monotonic_ns >= quiet_ns {
-                        self.set_state(ProducerState::Waiting, "no picture comes from the camera");
+                        self.set_state(ProducerState::Waiting, "the camera delivers no pictures");
                     }
                     let quiet_ns = (self.state == ProducerState::Sending).then_some(quiet_ns);
                     return Some(until_ns.into_iter().chain(quiet_ns).min());
@@ -211,7 +214,7 @@ impl<S: Beginning> Sending<S> {
         }
     }
 
-    /// Begins the next picture that can be sent, if there is one; `false` when the queue is closed.
+    /// Begins the next picture that can be sent, if any; `false` when the queue is closed.
     fn next_picture(&mut self) -> bool {
         loop {
             match self.queue.try_pop() {
@@ -235,7 +238,7 @@ impl<S: Beginning> Sending<S> {
         if !configuration.is_empty()
             && let Err(refusal) = self.sender.learn(configuration)
         {
-            tracing::debug!("the stream's configuration is of no use: {refusal}");
+            tracing::debug!("can't use the stream's configuration: {refusal}");
         }
         self.refused = stream.refusal();
         if let Some(reason) = self.refused.clone() {
@@ -243,7 +246,7 @@ impl<S: Beginning> Sending<S> {
         }
     }
 
-    /// Whether the picture is being sent now.
+    /// Whether the picture is now being sent.
     fn picture(&mut self, packet: Packet) -> bool {
         if self.refused.is_some() {
             self.stats.lose(NotProduced::Refused, 1);
@@ -284,7 +287,7 @@ impl<S: Beginning> Sending<S> {
 
     fn refuse(&mut self, reason: String) {
         if self.state != ProducerState::Refused {
-            tracing::warn!("the producer sends nothing: {reason}");
+            tracing::warn!("the producer can't send this stream: {reason}");
         }
         self.set_state(ProducerState::Refused, reason);
     }
@@ -294,7 +297,7 @@ impl<S: Beginning> Sending<S> {
         self.stats.set_state(state, reason);
     }
 
-    /// Takes note of how a packet left.
+    /// Records the result of sending a packet.
     fn note(&mut self, sent: Result<(), NotSent>) {
         match sent {
             Ok(()) if self.state == ProducerState::Sending => {}
@@ -304,16 +307,16 @@ impl<S: Beginning> Sending<S> {
                 self.set_state(ProducerState::Sending, "");
             }
             Err(NotSent::Full) => self.stats.lose(NotProduced::SocketFull, 1),
-            // Which was told by whoever looks it up.
+            // The look-up has logged why.
             Err(NotSent::NoPeer) => self.stats.lose(NotProduced::NotSent, 1),
             Err(NotSent::PeerGone) => {
                 self.stats.lose(NotProduced::PeerGone, 1);
                 self.refused_ns = monotonic_ns();
                 if self.state != ProducerState::PeerGone {
-                    tracing::warn!("nobody is at the transport's address (ICMP)");
+                    tracing::warn!("nothing listens at the transport's address (ICMP)");
                     self.set_state(
                         ProducerState::PeerGone,
-                        "nobody is at the transport's address (ICMP)",
+                        "nothing listens at the transport's address (ICMP)",
                     );
                 }
             }
@@ -330,23 +333,23 @@ impl<S: Beginning> Sending<S> {
         }
     }
 
-    /// Whether nobody was there a moment ago.
+    /// Whether the peer was gone a moment ago.
     fn is_gone(&self) -> bool {
         self.state == ProducerState::PeerGone
             && monotonic_ns() < self.refused_ns.saturating_add(GONE_NS)
     }
 
     /// Reads what the transport sends back.
-    fn hear(&mut self) {
+    fn receive(&mut self) {
         let mut buffer = [0; MAX_RTCP];
-        for _ in 0..MAX_HEARD {
+        for _ in 0..MAX_RECEIVED {
             let datagram = match self.sockets.receive(&mut buffer) {
-                Heard::Datagram(datagram) => datagram,
-                Heard::Refused => {
+                Received::Datagram(datagram) => datagram,
+                Received::Refused => {
                     self.note(Err(NotSent::PeerGone));
                     continue;
                 }
-                Heard::Nothing => return,
+                Received::Nothing => return,
             };
             let feedback = self.sender.receive(datagram);
             self.stats.count(Counted::Pli, feedback.pli.into());
@@ -360,19 +363,19 @@ impl<S: Beginning> Sending<S> {
         }
     }
 
-    /// Sleeps until `until_ns`, a picture or RTCP comes. While a picture is being sent the next one is no
-    /// reason to wake.
+    /// Sleeps until `until_ns`, or until a picture or RTCP arrives. While a picture is being sent
+    /// the next one is no reason to wake.
     fn wait(&self, until_ns: Option<u64>) {
         let (rtp, rtcp) = self.sockets.descriptors();
         let queue = self.sender.is_idle().then(|| self.wakeup.as_fd());
-        // A place that has nothing to wait for waits for RTP once more.
+        // An entry without a descriptor of its own watches RTP once more.
         let watched = [rtp, rtcp.unwrap_or(rtp), queue.unwrap_or(rtp)];
         let mut fds = watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         let timeout = until_ns.map(|until_ns| {
             let ns = until_ns.saturating_sub(monotonic_ns());
             Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
         });
-        // Interrupted or not: what there is to do is looked at again.
+        // Interrupted or not, the loop checks everything again.
         let _ = poll(&mut fds, timeout.as_ref());
     }
 }

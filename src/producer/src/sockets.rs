@@ -1,4 +1,4 @@
-//! The sockets of a producer: bound once, connected to the transport, never waited for.
+//! The sockets of a producer: bound once, connected to the transport, never blocking.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -10,44 +10,44 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use super::peers::Peer;
 use vas_config::{Destination, Producer};
 
-/// Where a producer's packets go out. Connected, so that the kernel lets in what comes from the transport
-/// and nothing else, and tells when nobody is there (ICMP).
+/// The sockets that a producer sends from. They are connected, so that the kernel accepts packets
+/// from the transport only and reports when nothing listens there (ICMP).
 #[derive(Debug)]
 pub(crate) struct RtpSockets {
     rtp: UdpSocket,
     /// `None`: RTCP goes over the first.
     rtcp: Option<UdpSocket>,
-    /// Whether it is known where to send to.
+    /// Whether the destination is known.
     connected: AtomicBool,
 }
 
-/// What the transport sent back.
+/// What was received from the transport.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard<'a> {
+pub(crate) enum Received<'a> {
     Datagram(&'a [u8]),
-    /// Nobody is there for what was sent over RTP before. Who is told so is not told again by the next sending.
+    /// Nothing listened for an earlier RTP packet. Reading this error clears it for the next send.
     Refused,
     Nothing,
 }
 
-/// Why a datagram did not leave.
+/// Why a datagram was not sent.
 #[derive(Debug)]
 pub(crate) enum NotSent {
     /// The socket's buffer is full.
     Full,
-    /// It is not known yet where to.
+    /// The destination is not known yet.
     NoPeer,
-    /// Nobody is at the other end.
+    /// Nothing listens at the other end.
     PeerGone,
     Failed(io::Error),
 }
 
 impl RtpSockets {
-    /// Binds to ports that the system chooses. What has a name is connected once that was looked up, and what
-    /// can't be reached yet (a host that has no network while it boots) once it can.
+    /// Binds to ports that the system chooses. Names are connected once looked up, and addresses
+    /// that can't be reached yet (a host without network while it boots) once they can.
     ///
     /// # Errors
-    /// When the system gives no socket.
+    /// The system gives no socket.
     pub(crate) fn bind(producer: &Producer) -> io::Result<Self> {
         let (rtp, rtcp) = (&producer.rtp, producer.rtcp.as_ref());
         let addresses = match (rtp, rtcp) {
@@ -71,7 +71,7 @@ impl RtpSockets {
                 rtcp: rtcp.map(bind).transpose()?,
                 connected: AtomicBool::new(false),
             };
-            // Who sends tries again, and says why.
+            // The sending thread retries and logs why.
             let _ = sockets.connect((rtp, rtcp));
             return Ok(sockets);
         }
@@ -87,10 +87,10 @@ impl RtpSockets {
         Self { rtp, rtcp: rtcp.map(Into::into), connected }
     }
 
-    /// Sends to this peer from here on, and hears nobody else. For all processes that have the sockets.
+    /// Sends to this peer and receives from no other, in all processes that have the sockets.
     ///
     /// # Errors
-    /// When there is no way to it.
+    /// It can't be reached.
     pub(super) fn connect(&self, (rtp, rtcp): Peer) -> io::Result<()> {
         let connect = |socket: &UdpSocket, peer: SocketAddr| {
             let peer = match (socket.local_addr()?, peer) {
@@ -105,7 +105,7 @@ impl RtpSockets {
         if let Some((socket, peer)) = self.rtcp.as_ref().zip(rtcp) {
             connect(socket, peer)?;
         }
-        // What strangers sent before is of nobody.
+        // Discard what strangers sent before.
         while [Some(&self.rtp), self.rtcp.as_ref()]
             .into_iter()
             .flatten()
@@ -115,18 +115,18 @@ impl RtpSockets {
         Ok(())
     }
 
-    /// Whom packets are sent to; `None` before its name was looked up.
+    /// The peer; `None` before its name was looked up.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         self.rtp.peer_addr().ok().map(canonical)
     }
 
-    /// Second descriptors of the sockets.
+    /// Duplicates the descriptors of the sockets.
     pub(super) fn share(&self) -> io::Result<Vec<OwnedFd>> {
         let sockets = [Some(&self.rtp), self.rtcp.as_ref()];
         sockets.into_iter().flatten().map(|socket| Ok(socket.try_clone()?.into())).collect()
     }
 
-    /// The address that packets come from, as a transport without comedia must be told.
+    /// The address that packets come from, which a transport without comedia needs.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
         self.peer().and_then(|_| self.rtp.local_addr().ok()).map(canonical)
     }
@@ -145,37 +145,37 @@ impl RtpSockets {
         send(self.rtcp.as_ref().unwrap_or(&self.rtp), packet)
     }
 
-    /// The next thing that came.
-    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Heard<'a> {
+    /// Receives the next datagram or error.
+    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Received<'a> {
         let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
         let length = match (self.rtp.recv(buffer), &self.rtcp) {
             (Ok(length), _) => length,
-            (Err(error), _) if refused(&error) => return Heard::Refused,
-            (Err(_), None) => return Heard::Nothing,
-            // What is wrong with RTCP's way out the media tell.
+            (Err(error), _) if refused(&error) => return Received::Refused,
+            (Err(_), None) => return Received::Nothing,
+            // A fault of RTCP's route shows in the media's sends.
             (Err(_), Some(rtcp)) => match rtcp.recv(buffer) {
                 Ok(length) => length,
                 Err(error) if refused(&error) => match rtcp.recv(buffer) {
                     Ok(length) => length,
-                    Err(_) => return Heard::Nothing,
+                    Err(_) => return Received::Nothing,
                 },
-                Err(_) => return Heard::Nothing,
+                Err(_) => return Received::Nothing,
             },
         };
         match self.connected.load(Ordering::Relaxed) {
-            true => Heard::Datagram(&buffer[..length]),
-            // Of a stranger.
-            false => Heard::Datagram(&[]),
+            true => Received::Datagram(&buffer[..length]),
+            // From a stranger.
+            false => Received::Datagram(&[]),
         }
     }
 
-    /// What becomes readable when something comes.
+    /// The descriptors to poll for reading.
     pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
         (self.rtp.as_fd(), self.rtcp.as_ref().map(AsFd::as_fd))
     }
 }
 
-/// A socket for a peer of either family: IPv4 in IPv6 where the system has that.
+/// A socket for a peer of either family: IPv4 in IPv6 where the system supports that.
 fn bind_for_any() -> io::Result<UdpSocket> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let both = || {
@@ -199,7 +199,7 @@ fn send(socket: &UdpSocket, packet: &[u8]) -> Result<(), NotSent> {
     let mut refused = false;
     loop {
         return match socket.send(packet) {
-            // The refusal of an earlier packet: this one was not sent, and the socket is clear again.
+            // The error of an earlier packet: this one was not sent, and the error is now cleared.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused && !refused => {
                 refused = true;
                 continue;
@@ -263,8 +263,8 @@ pub(super) mod tests {
         assert_eq!(&buffer[..length], b"report");
         rtcp.0.send_to(b"feedback", from).unwrap();
         until_readable(sockets.descriptors().1.unwrap());
-        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
-        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+        assert_eq!(sockets.receive(&mut buffer), Received::Datagram(b"feedback"));
+        assert_eq!(sockets.receive(&mut buffer), Received::Nothing);
     }
 
     #[test]
@@ -275,25 +275,25 @@ pub(super) mod tests {
         assert_eq!((sockets.peer(), sockets.local()), (None, None));
         let mut buffer = [0; 100];
         let (one, two) = (peer(), peer());
-        // A stranger, who is not heard, then or later.
+        // A stranger, whose packets are never received.
         let port = sockets.rtp.local_addr().unwrap().port();
         two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
         until_readable(sockets.descriptors().0);
-        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(&[]));
+        assert_eq!(sockets.receive(&mut buffer), Received::Datagram(&[]));
         two.0.send_to(b"pli", (Ipv4Addr::LOCALHOST, port)).unwrap();
         until_readable(sockets.descriptors().0);
         for (socket, address) in [&one, &two] {
             sockets.connect((*address, None)).unwrap();
-            assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+            assert_eq!(sockets.receive(&mut buffer), Received::Nothing);
             assert_eq!(sockets.peer(), Some(*address));
             sockets.send_rtp(b"media").unwrap();
             let (length, from) = socket.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..length], Some(from)), (&b"media"[..], sockets.local()));
             socket.send_to(b"feedback", from).unwrap();
             until_readable(sockets.descriptors().0);
-            assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"feedback"));
+            assert_eq!(sockets.receive(&mut buffer), Received::Datagram(b"feedback"));
         }
-        // Whoever is given the sockets goes on.
+        // A process that is given the sockets goes on.
         let mut files = sockets.share().unwrap().into_iter();
         let other = RtpSockets::of(files.next().unwrap(), files.next());
         assert_eq!(other.peer(), Some(two.1));
@@ -302,7 +302,7 @@ pub(super) mod tests {
 
     #[test]
     fn who_can_not_be_reached_yet_is_connected_to_later() {
-        // Not without SO_BROADCAST.
+        // Fails without SO_BROADCAST.
         let nowhere = Destination::Address("255.255.255.255:5000".parse().unwrap());
         let sockets = RtpSockets::bind(&producer(nowhere, None)).unwrap();
         assert!(matches!(sockets.send_rtp(b"1"), Err(NotSent::NoPeer)));
@@ -323,20 +323,20 @@ pub(super) mod tests {
         known.0.send_to(b"pli of the peer", (Ipv4Addr::LOCALHOST, port)).unwrap();
         let mut buffer = [0; 100];
         until_readable(sockets.descriptors().0);
-        assert_eq!(sockets.receive(&mut buffer), Heard::Datagram(b"pli of the peer"));
-        assert_eq!(sockets.receive(&mut buffer), Heard::Nothing);
+        assert_eq!(sockets.receive(&mut buffer), Received::Datagram(b"pli of the peer"));
+        assert_eq!(sockets.receive(&mut buffer), Received::Nothing);
     }
 
     #[test]
-    fn a_peer_that_is_gone_is_told_and_may_come_back() {
+    fn a_peer_that_is_gone_is_reported_and_may_come_back() {
         let (socket, address) = peer();
         let sockets = RtpSockets::bind(&producer(Destination::Address(address), None)).unwrap();
         drop(socket);
         sockets.send_rtp(b"1").unwrap();
-        // Over loopback the refusal is there when the call returns.
+        // Over loopback the ICMP error has arrived when the call returns.
         assert!(matches!(sockets.send_rtp(b"2"), Err(NotSent::PeerGone)));
-        // Whoever asks first is told, and the other is not.
-        assert_eq!(sockets.receive(&mut [0; 9]), Heard::Refused);
+        // Whichever call comes first gets the error, and the other does not.
+        assert_eq!(sockets.receive(&mut [0; 9]), Received::Refused);
         sockets.send_rtp(b"2").unwrap();
         let back = UdpSocket::bind(address).unwrap();
         let _ = sockets.send_rtp(b"3");

@@ -1,4 +1,4 @@
-//! What a producer shows of itself.
+//! A producer in the status.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use vas_config::Producer;
 use vas_pipeline::{BranchStats, Pushed};
 use vas_status::{DropCounters, NotProduced, ProducerReport, ProducerState};
 
-/// Counters, which only rise, and what is so at the moment. Written by the producer's threads.
+/// Counters, which only rise, and the current state. Written by the producer's threads.
 #[derive(Debug)]
 pub struct ProducerStats {
     producer: Producer,
@@ -30,7 +30,7 @@ pub(crate) enum Counted {
     Pli,
     Fir,
     Encoded,
-    /// How many there are.
+    /// The number of counters.
     Last,
 }
 
@@ -45,7 +45,7 @@ struct Words {
 }
 
 impl ProducerStats {
-    /// Of a producer that has not started.
+    /// The stats of a producer that has not started.
     pub fn new(producer: &Producer) -> Self {
         Self {
             producer: producer.clone(),
@@ -65,13 +65,13 @@ impl ProducerStats {
 
     pub(crate) fn set_state(&self, state: ProducerState, reason: impl Into<String>) {
         let mut words = self.words();
-        // What failed stays so, whatever comes after.
+        // A failed producer stays failed.
         if words.state != ProducerState::Failed {
             (words.state, words.reason) = (state, reason.into());
         }
     }
 
-    /// It stays off: what it needs could not be had when its camera started.
+    /// The producer stays off: its resources were unavailable when its camera started.
     pub fn cannot_start(&self, error: &io::Error) {
         self.set_state(ProducerState::Failed, format!("can't start: {error}"));
     }
@@ -92,7 +92,7 @@ impl ProducerStats {
         self.words().reception = Some(reception);
     }
 
-    /// All of it at one moment.
+    /// A snapshot of all of it.
     pub fn report(&self) -> ProducerReport {
         let words = self.words().clone();
         let counted = |what: Counted| self.counted[what as usize].load(Ordering::Relaxed);

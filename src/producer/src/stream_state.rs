@@ -1,4 +1,4 @@
-//! Where a stream stands, for whoever goes on with it.
+//! A stream's state, for the process that continues it.
 
 use std::fs::File;
 use std::io;
@@ -9,8 +9,8 @@ use rustix::fs::MemfdFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
 use vas_rtp::Continuity;
 
-/// Keeps a stream's [`Continuity`] in memory that outlives the process that writes it: a file without a name,
-/// of which the supervisor holds a second descriptor.
+/// Keeps a stream's [`Continuity`] in memory that outlives the writing process: a file without a
+/// name, of which the supervisor holds a second descriptor.
 #[derive(Debug)]
 pub(crate) struct StreamState(File);
 
@@ -18,7 +18,7 @@ impl StreamState {
     /// A stream that begins at random numbers (RFC 3550, 5.1).
     ///
     /// # Errors
-    /// When the system has none, or no memory.
+    /// The system has none, or no memory.
     pub(crate) fn beginning() -> io::Result<Self> {
         let mut random = [0; 6];
         getrandom(&mut random, GetRandomFlags::empty())?;
@@ -30,12 +30,12 @@ impl StreamState {
         Ok(stream_state)
     }
 
-    /// A page that another process has made.
+    /// A page that another process created.
     pub(crate) fn of(file: OwnedFd) -> Self {
         Self(file.into())
     }
 
-    /// A second descriptor of it.
+    /// Duplicates its descriptor.
     pub(crate) fn share(&self) -> io::Result<OwnedFd> {
         Ok(self.0.try_clone()?.into())
     }
@@ -46,7 +46,7 @@ impl StreamState {
         Ok(Continuity::from_bytes(bytes))
     }
 
-    /// One write of a few bytes to memory: whole or not at all, should the process be killed in it.
+    /// One write of a few bytes to memory: all or nothing, even if the process is killed during it.
     pub(crate) fn store(&self, continuity: Continuity) -> io::Result<()> {
         self.0.write_all_at(&continuity.to_bytes(), 0)
     }

@@ -14,7 +14,7 @@ use vas_config::Video;
 use vas_pipeline::{Branch, Packets};
 use vas_status::ProducerState;
 
-/// What came at the transport.
+/// Receives as the transport does.
 struct Peer {
     socket: UdpSocket,
     producer: vas_config::Producer,
@@ -23,7 +23,7 @@ struct Peer {
 impl Peer {
     fn new() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // Only for a test that fails.
+        // Only reached when a test fails.
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let producer = vas_config::Producer {
             rtp: vas_config::Destination::Address(socket.local_addr().unwrap()),
@@ -39,7 +39,7 @@ impl Peer {
         Self { socket, producer }
     }
 
-    /// The next RTP packet's sequence number, timestamp and marker; reports are passed over.
+    /// The next RTP packet's sequence number, timestamp and marker; skips reports.
     fn next(&self) -> (u16, u32, bool) {
         let mut buffer = [0; 2000];
         loop {
@@ -64,7 +64,7 @@ impl Peer {
     }
 }
 
-/// A branch that runs.
+/// A running branch.
 struct Running {
     packets: Arc<Packets>,
     stats: Arc<ProducerStats>,
@@ -131,7 +131,7 @@ fn one_stream_across_connections_and_processes() {
     let endpoint = RtpEndpoint::take(&peer.producer).unwrap();
     let mut seen = Vec::new();
     for _ in 0..2 {
-        // As another process would have it: by descriptors of its own.
+        // As another process would get it: by descriptors of its own.
         let files = endpoint.share().unwrap();
         let running = Running::start(&peer, RtpEndpoint::of(files).unwrap());
         for _ in 0..2 {
@@ -152,7 +152,8 @@ fn one_stream_across_connections_and_processes() {
     }
     for pair in seen.windows(2) {
         let step = pair[1][0].1.wrapping_sub(pair[0][0].1);
-        // 20 ms within a stream; from one to the next what passed, and a minute would be a jump.
+        // 20 ms within a stream; between streams the time that passed, and a minute would be a
+        // jump.
         assert!((1..60 * 90_000).contains(&step), "{step}");
     }
 }
@@ -178,7 +179,7 @@ fn requests_for_key_frames_are_counted() {
 }
 
 #[test]
-fn what_viewers_could_not_show_is_refused_in_words() {
+fn what_viewers_can_not_show_is_refused_with_a_reason() {
     let peer = Peer::new();
     let refused = |arguments: &[&str]| {
         let (stream, packets) = clip(arguments);
@@ -213,7 +214,7 @@ fn a_peer_that_is_gone_is_said_and_found_again() {
     peer.socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     play(&running, &stream, &packets);
     peer.picture();
-    // Once nothing has been heard of its absence for a while.
+    // Once no ICMP error has come for a while.
     while running.stats.report().state != ProducerState::Sending {
         play(&running, &stream, &packets);
         std::thread::sleep(Duration::from_millis(100));
@@ -226,8 +227,8 @@ fn a_peer_that_is_gone_is_said_and_found_again() {
 fn a_full_socket_is_counted_and_holds_up_no_picture() {
     let (stream, packets) = clip(&BASELINE);
     let peer = Peer::new();
-    // UDP on loopback is never full, the kernel drops at the receiver. A local socket is, once its buffer holds
-    // what nobody reads.
+    // UDP on loopback is never full: the kernel drops at the receiver. A local socket is, once its
+    // buffer holds enough unread data.
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     rustix::net::sockopt::set_socket_send_buffer_size(&ours, 8192).unwrap();
@@ -237,7 +238,7 @@ fn a_full_socket_is_counted_and_holds_up_no_picture() {
     const ROUNDS: u64 = 5;
     for round in 1..=ROUNDS {
         play(&running, &stream, &packets);
-        // Every picture goes its way, or this waits for ever.
+        // Every picture is sent or dropped, or this would wait for ever.
         while running.stats.report().pictures < round * packets.len() as u64 {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -1,4 +1,4 @@
-//! A camera's folder: whose it is, what is in it, and new files.
+//! A camera's folder: its lock, its contents, and new files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -13,16 +13,16 @@ use super::error::RecordError;
 use super::mend::whole;
 use super::name::Name;
 
-/// The file that says by its lock that somebody records here.
+/// The file whose lock marks a folder as being recorded into.
 pub(super) const LOCK: &str = ".recorder";
 const FOLDER_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
 
-/// The folder of a camera's recordings, which is ours alone as long as this exists.
+/// The folder of a camera's recordings, locked by us as long as this exists.
 #[derive(Debug)]
 pub(super) struct CameraDir {
     dir: PathBuf,
-    /// Its lock goes with it, also when the process dies.
+    /// The lock is released with it, also when the process dies.
     lock: File,
 }
 
@@ -34,8 +34,8 @@ pub(super) struct Found {
 }
 
 impl CameraDir {
-    /// Takes the folder of `camera` in `dir`, which must be there: a disk that is not mounted must not have its
-    /// recordings on another.
+    /// Locks the folder of `camera` in `dir`, which must exist: recordings for a disk that is not
+    /// mounted must not end up on another.
     pub(super) fn take(dir: &Path, camera: &CameraId) -> Result<Self, RecordError> {
         if !dir.is_dir() {
             return Err(RecordError::NoFolder { dir: dir.into() });
@@ -61,17 +61,18 @@ impl CameraDir {
         &self.dir
     }
 
-    /// Whether the folder's path still leads to the folder that was taken.
+    /// Whether the folder's path still leads to the folder that was locked.
     pub(super) fn is_there(&self) -> bool {
         is_same(&self.lock, &self.dir.join(LOCK))
     }
 
-    /// All closed recordings, by name. What was left open is closed first: nobody but us can be writing it.
+    /// All closed recordings, by name. Unfinished files are closed first: only we can be writing
+    /// them.
     pub(super) fn list(&self) -> Result<Vec<Found>, RecordError> {
         let mut found = Vec::new();
         for day in names(&self.dir).map_err(RecordError::io("read", &self.dir))? {
             let folder = self.dir.join(&day);
-            // No links: what is deleted later must lie here.
+            // No links: what is deleted later must lie in this folder.
             if !fs::symlink_metadata(&folder).is_ok_and(|meta| meta.is_dir()) {
                 continue;
             }
@@ -94,7 +95,7 @@ impl CameraDir {
         Ok(found)
     }
 
-    /// Gives what is whole of an unfinished file its name; `None` when nothing is.
+    /// Gives the complete part of an unfinished file its name; `None` when nothing is complete.
     pub(super) fn mend(&self, name: Name) -> Result<Option<Name>, RecordError> {
         let path = self.dir.join(name.unfinished());
         let mut file = OpenOptions::new()
@@ -106,7 +107,7 @@ impl CameraDir {
         let whole = whole(&mut file).map_err(RecordError::io("read", &path))?;
         if whole.fragments == 0 {
             fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
-            tracing::info!("removed {}: nothing in it can be played", path.display());
+            tracing::info!("removed {}: it has no playable part", path.display());
             return Ok(None);
         }
         file.set_len(whole.bytes).map_err(RecordError::io("shorten", &path))?;
@@ -116,7 +117,7 @@ impl CameraDir {
         Ok(Some(name))
     }
 
-    /// Creates a file for a recording that began at `began`, under a name that nothing has.
+    /// Creates a file for a recording that began at `began`, under an unused name.
     pub(super) fn create(&self, began: Timestamp) -> Result<(Name, File), RecordError> {
         let mut name = Name::of(began).ok_or(RecordError::NoName)?;
         make_folder(&self.dir.join(name.day()))?;
@@ -136,12 +137,12 @@ impl CameraDir {
         }
     }
 
-    /// Whether `file` is still what its name leads to.
+    /// Whether the name still leads to `file`.
     pub(super) fn still_has(&self, file: &File, name: Name) -> bool {
         is_same(file, &self.dir.join(name.unfinished()))
     }
 
-    /// Puts a file on the disk and gives it its name, or the next one that is free.
+    /// Syncs a file and gives it its name, or the next free one.
     pub(super) fn close(&self, file: &File, mut name: Name) -> Result<Name, RecordError> {
         let from = self.dir.join(name.unfinished());
         file.sync_data().map_err(RecordError::io("write", &from))?;
@@ -153,7 +154,7 @@ impl CameraDir {
                 Err(error) => return Err(RecordError::io("rename", &from)(error)),
             }
         }
-        // The name is on the disk when its folder is.
+        // The name is durable once its folder is synced.
         let folder = self.dir.join(name.day());
         let synced = File::open(&folder).and_then(|folder| folder.sync_all());
         synced.map_err(RecordError::io("write", &folder))?;
@@ -174,8 +175,8 @@ fn make_folder(path: &Path) -> Result<(), RecordError> {
     }
 }
 
-/// Renames without ever replacing. Where the file system can't do that in one step, what makes it safe is that
-/// nobody else creates files here.
+/// Renames without ever replacing. Where the file system can't do that in one step, it is safe
+/// because no other process creates files here.
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, renameat_with};
     use rustix::io::Errno;
@@ -188,7 +189,7 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// What a folder holds, as far as it can be ours: names that are text.
+/// The entries of a folder that can be ours: those whose names are text.
 pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,27 +1,27 @@
-//! Why a camera is not recorded just now.
+//! Why a camera is not being recorded.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use vas_media::MuxError;
 
-/// What failed, with what, and what to do. Recording is tried again after each.
+/// What failed, with what, and what to do. Recording is retried after each.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecordError {
     #[error("there is no folder {}; make it, or mount its disk (`[record] dir`)", dir.display())]
     NoFolder { dir: PathBuf },
     #[error(
-        "another process records into {}; each camera needs a folder that nobody else records into",
+        "another process records into {}; each camera needs a folder of its own",
         dir.display()
     )]
     Taken { dir: PathBuf },
-    #[error("no room on the disk of {}; waiting for some", path.display())]
+    #[error("no room on the disk of {}; waiting until there is", path.display())]
     Full { path: PathBuf },
     #[error("can't {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("{} was removed or replaced while it was written", path.display())]
     Gone { path: PathBuf },
-    #[error("the system's clock is outside of the years that a name can state")]
+    #[error("the system's clock is outside the years 0 to 9999 that a file name can state")]
     NoName,
     #[error("{0}")]
     Mux(MuxError),
@@ -37,7 +37,7 @@ impl RecordError {
         }
     }
 
-    /// What the muxer reports of a file.
+    /// Converts a muxer error on a file.
     pub(super) fn mux(path: &Path, error: MuxError) -> Self {
         match error {
             MuxError::Write(source) => Self::io("write", path)(source),

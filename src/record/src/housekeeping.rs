@@ -1,4 +1,4 @@
-//! Deletes the oldest recordings, as the config keeps them and as disks have room.
+//! Deletes the oldest recordings, by the config's limits and the disks' free space.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,14 +17,15 @@ use super::index::RecordingIndex;
 use super::neighbors::{self, Trust};
 use super::retention::{Holding, Kept, expired, now_ns};
 
-/// How often to look for expired recordings. A second's recording is a fragment: `keep_free` should be many times
+/// How often to look for expired recordings. One second of recording is a fragment: `keep_free`
+/// should be many times what all cameras record in this time.
 /// what all cameras record in this time.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// The recordings of this process, and whether room is needed.
 #[derive(Debug, Default)]
 pub(super) struct Housekeeping {
-    /// One for each recorder that lives.
+    /// One for each live recorder.
     indexes: Mutex<Vec<Weak<RecordingIndex>>>,
     room_needed: AtomicBool,
     /// The housekeeper, once it has been started.
@@ -32,17 +33,17 @@ pub(super) struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// The thread that runs this, to be woken.
+    /// Sets the thread that runs this, so that it can be woken.
     pub(super) fn is_run_by(&self, thread: &Thread) {
         let _ = self.thread.set(thread.clone());
     }
 
-    /// Looks after these recordings, too, as long as they are there.
+    /// Also maintains these recordings, as long as they exist.
     pub(super) fn add(&self, index: &Arc<RecordingIndex>) {
         self.indexes().push(Arc::downgrade(index));
     }
 
-    /// Asks for room on a disk soon.
+    /// Requests room on a disk soon.
     pub(super) fn need_room(&self) {
         self.room_needed.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.get() {
@@ -50,11 +51,12 @@ impl Housekeeping {
         }
     }
 
-    /// What the thread does.
+    /// The thread's loop.
     pub(super) fn run(&self, stop: &StopRequest) {
         let mut trust = Trust::default();
         loop {
-            // Whoever needs room or stops us unparks after saying so: a park that follows ends at once.
+            // Requests for room and stop requests unpark after they are set, so a park that follows
+            // returns at once.
             let until = Instant::now() + EVERY;
             while !stop.is_made() && !self.room_needed.load(Ordering::SeqCst) {
                 let left = until.saturating_duration_since(Instant::now());
@@ -82,16 +84,17 @@ impl Housekeeping {
     }
 }
 
-/// What is done about cameras that other processes record on the same disks.
+/// How cameras that other processes record on the same disks are taken into account.
 #[derive(Debug)]
 pub(super) enum Neighbors<'a> {
-    /// Each is trusted to delete its oldest recording, if that is older than ours, as long as it does.
+    /// Each is trusted to delete its oldest recording, if that is older than ours, as long as it
+    /// does so.
     Heed(&'a mut Trust),
-    /// A disk is full: there is no time for that.
+    /// A disk is full: there is no time to wait for others.
     Ignore,
 }
 
-/// Deletes what is to go at `now_ns`.
+/// Deletes what has expired at `now_ns`.
 pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neighbors<'_>) {
     let mut disks = Disks::default();
     let (mut ours, mut holdings) = (Vec::new(), Vec::new());
@@ -106,7 +109,7 @@ pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neig
         holdings.extend(foreign);
     }
     let counts = expired(&holdings, &disks.free_bytes, now_ns);
-    // What neighbors are to delete comes last, and is theirs.
+    // The neighbors' recordings come last; they delete those themselves.
     for ((index, dir), count) in ours.into_iter().zip(counts) {
         for _ in 0..count {
             let Some(name) = index.first() else { break };
@@ -120,15 +123,15 @@ pub(super) fn tidy(indexes: &[Arc<RecordingIndex>], now_ns: i64, neighbors: Neig
                 }
             }
             if index.removed(name) {
-                // Fails, as it should, when something else is in it.
+                // Fails, as it should, when the folder holds anything else.
                 let _ = fs::remove_dir(dir.join(name.day()));
             }
         }
     }
 }
 
-/// The oldest recordings of cameras that other processes record beside `ours`, as if they asked for as much
-/// room as we do; of those that are trusted to delete them where room is short.
+/// The oldest recordings of cameras that other processes record beside `ours`, as if they asked for
+/// as much room as we do; only of those that are trusted to delete them where room is short.
 fn foreign(
     ours: &[PathBuf],
     holdings: &[Holding],
@@ -146,7 +149,7 @@ fn foreign(
     let mut foreign = Vec::new();
     let mut short = Vec::new();
     for (root, (disk, asked_bytes)) in asked {
-        // Nobody has anything to delete while there is room.
+        // Nothing is deleted while there is room.
         let free = disk.and_then(|disk| free_bytes.get(disk));
         if free.is_none_or(|free| *free >= asked_bytes) {
             continue;
@@ -165,7 +168,7 @@ fn foreign(
     foreign
 }
 
-/// Disks, by their device numbers.
+/// Disks, by device number.
 #[derive(Debug, Default)]
 struct Disks {
     places: BTreeMap<u64, usize>,
@@ -173,7 +176,7 @@ struct Disks {
 }
 
 impl Disks {
-    /// The disk that `dir` lies on; `None` when the system does not say how much is free there.
+    /// The disk that holds `dir`; `None` when the system does not report its free space.
     fn of(&mut self, dir: &Path) -> Option<usize> {
         let device = fs::metadata(dir).ok()?.dev();
         if let Some(&place) = self.places.get(&device) {

@@ -1,4 +1,4 @@
-//! What there is of one camera's recordings, in the order in which they were made.
+//! One camera's recordings, in the order in which they were made.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use vas_config::Keep;
 
 /// Written by the camera's recorder, read and shortened by the housekeeper.
 ///
-/// The wall clock is believed once, when a folder is read; from then on recordings age by a clock that nobody
-/// sets, and what was recorded later is younger, whatever its name says.
+/// The wall clock is used once, when a folder is read; from then on recordings age by a clock that
+/// is never set, and what was recorded later is younger, whatever its name says.
 #[derive(Debug)]
 pub(super) struct RecordingIndex {
     pub(super) keep: Keep,
@@ -22,7 +22,7 @@ pub(super) struct RecordingIndex {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// `None` while the folder is not ours: nothing in it is touched then.
+    /// `None` while the folder is not ours: it is then not touched.
     dir: Option<PathBuf>,
     recordings: Vec<(Name, Kept)>,
 }
@@ -32,7 +32,8 @@ impl RecordingIndex {
         Self { keep, inner: Mutex::default() }
     }
 
-    /// Takes up what a folder holds that was taken, at `now_ns`, which the wall clock calls `now`.
+    /// Loads the contents of a folder that was locked, at `now_ns`, which is `now` by the wall
+    /// clock.
     pub(super) fn fill(
         &self,
         camera_dir: &CameraDir,
@@ -44,7 +45,7 @@ impl RecordingIndex {
         let known = std::mem::take(&mut inner.recordings);
         let began_ns = |name: Name| match known.iter().find(|(known, _)| *known == name) {
             Some((_, kept)) => kept.began_ns,
-            // What lies ahead has no age yet.
+            // A recording in the future has no age yet.
             None => now_ns.saturating_sub(name.age_ns(now).max(0)),
         };
         inner.recordings = found
@@ -60,12 +61,12 @@ impl RecordingIndex {
         self.lock().recordings.push((name, kept));
     }
 
-    /// The folder is no longer ours. What is known of it stays known.
+    /// The folder is no longer ours. What is known of it is kept.
     pub(super) fn leave(&self) {
         self.lock().dir = None;
     }
 
-    /// The folder, and what is in it; `None` while it is not ours.
+    /// The folder and its contents; `None` while it is not ours.
     pub(super) fn look(&self) -> Option<(PathBuf, Vec<Kept>)> {
         let inner = self.lock();
         Some((inner.dir.clone()?, inner.recordings.iter().map(|(_, kept)| *kept).collect()))
@@ -76,7 +77,7 @@ impl RecordingIndex {
         self.lock().recordings.first().map(|(name, _)| *name)
     }
 
-    /// Notes that the oldest, of this name, is gone; whether nothing else is left of its day.
+    /// Removes the oldest, which has this name; returns whether its day is now empty.
     pub(super) fn removed(&self, name: Name) -> bool {
         let mut inner = self.lock();
         if inner.recordings.first().is_some_and(|(first, _)| *first == name) {

@@ -12,7 +12,7 @@ use super::index::RecordingIndex;
 use super::recorder::Recorder;
 use super::stats::RecorderStats;
 
-/// Starts recorders, and deletes what they need no longer keep.
+/// Starts recorders, and deletes recordings that need not be kept.
 #[derive(Debug, Default)]
 pub struct Library {
     housekeeping: Arc<Housekeeping>,
@@ -21,10 +21,10 @@ pub struct Library {
 }
 
 impl Library {
-    /// A recorder for a camera, and what it shows.
+    /// Makes a camera's recorder and its stats.
     ///
     /// # Errors
-    /// When the system has no thread to give for the housekeeper.
+    /// The system has no thread for the housekeeper.
     pub fn recorder(
         &self,
         camera: &CameraId,

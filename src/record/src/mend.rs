@@ -1,23 +1,24 @@
-//! How much of a file that was not closed can be played. Pure but for reading.
+//! How much of an unclosed file can be played. Pure except for reading.
 //!
-//! A fragmented MP4 file is a list of boxes (ISO/IEC 14496-12, 4.2): what a player must know (`ftyp`, `moov`),
-//! then for each fragment its index (`moof`) and its data (`mdat`). Up to the last whole pair it is a file.
+//! A fragmented MP4 file is a list of boxes (ISO/IEC 14496-12, 4.2): what a player must know
+//! (`ftyp`, `moov`), then for each fragment its index (`moof`) and its data (`mdat`). It is
+//! playable up to its last complete pair.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// What is whole of a file.
+/// The complete part of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Whole {
-    /// From its start.
+    /// Length from its start.
     pub(super) bytes: u64,
-    /// In these.
+    /// Fragments in that length.
     pub(super) fragments: u64,
 }
 
 /// Walks the boxes of a file.
 ///
 /// # Errors
-/// Those of reading; a file that ends early is none.
+/// Those of reading; a truncated file is none.
 pub(super) fn whole(file: &mut (impl Read + Seek)) -> io::Result<Whole> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut whole = Whole::default();
@@ -32,7 +33,7 @@ pub(super) fn whole(file: &mut (impl Read + Seek)) -> io::Result<Whole> {
                 indexed = false;
                 whole = Whole { bytes: end, fragments: whole.fragments + 1 };
             }
-            // The index over all fragments, which a closed file ends with.
+            // The index over all fragments, with which a closed file ends.
             b"mfra" if !indexed => whole.bytes = end,
             _ => {}
         }
@@ -41,8 +42,8 @@ pub(super) fn whole(file: &mut (impl Read + Seek)) -> io::Result<Whole> {
     Ok(whole)
 }
 
-/// The kind and size of the box at `at`; `None` when no whole box is there. Zeros, which a file can end with
-/// after a power cut, are none either.
+/// The kind and size of the box at `at`; `None` if no complete box is there. Zeros, with which a
+/// file can end after a power cut, are no box either.
 fn header(
     file: &mut (impl Read + Seek),
     at: u64,

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// What a file's name ends with until it is closed.
+/// The suffix of a file's name until it is closed.
 const UNFINISHED: &str = ".part";
 
-/// When a recording began, to the second, and which of those that began then it is. Names sort as they
-/// were given, as text too.
+/// When a recording began, to the second, and its number among those of that second. Names sort in
+/// the order in which they were given, as text too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     began: DateTime,
@@ -18,24 +18,25 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// The first recording of this second. `None` outside of the years that have four digits.
+    /// The first recording of this second. `None` outside of years with four digits.
     pub(super) fn of(began: Timestamp) -> Option<Self> {
         let began = TimeZone::UTC.to_datetime(began);
         let began = began.with().subsec_nanosecond(0).build().ok()?;
         (0..=9999).contains(&began.year()).then_some(Self { began, nth: 0 })
     }
 
-    /// The next one of the same second: what is there is never written over, also when a clock was put back.
+    /// The next one of the same second: an existing file is never overwritten, even when a clock
+    /// was put back.
     pub(super) fn next(self) -> Self {
         Self { nth: self.nth + 1, ..self }
     }
 
-    /// The folder, in that of the camera.
+    /// The folder, within the camera's.
     pub(super) fn day(self) -> String {
         self.began.strftime("%Y-%m-%d").to_string()
     }
 
-    /// The file, in that of the camera.
+    /// The file, within the camera's folder.
     pub(super) fn path(self) -> PathBuf {
         self.in_day("")
     }
@@ -47,25 +48,25 @@ impl Name {
 
     fn in_day(self, end: &str) -> PathBuf {
         let time = self.began.strftime("%H-%M-%S");
-        // An underscore, which sorts behind the dot of the first one.
+        // An underscore, which sorts after the dot of the first one.
         let nth = if self.nth == 0 { String::new() } else { format!("_{}", self.nth) };
         PathBuf::from(self.day()).join(format!("{time}{nth}.mp4{end}"))
     }
 
-    /// The moment, as RFC 3339 writes it.
+    /// The moment in RFC 3339 format.
     pub(super) fn rfc3339(self) -> String {
         self.began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// How long before `now` it began, in nanoseconds; negative when it lies ahead.
+    /// How long before `now` it began, in nanoseconds; negative if it lies ahead.
     pub(super) fn age_ns(self, now: Timestamp) -> i64 {
         let now = TimeZone::UTC.to_datetime(now);
         let age = now.duration_since(self.began).as_nanos();
         i64::try_from(age).unwrap_or(if age < 0 { i64::MIN } else { i64::MAX })
     }
 
-    /// Reads the names of a folder and a file in it; whether the file was closed, too. `None` for what no
-    /// recorder named.
+    /// Parses the names of a folder and a file in it; also whether the file was closed. `None` for
+    /// names that no recorder gave.
     pub(super) fn parse(day: &str, file: &str) -> Option<(Self, bool)> {
         let (stem, finished) = match file.strip_suffix(UNFINISHED) {
             Some(rest) => (rest.strip_suffix(".mp4")?, false),
@@ -77,7 +78,7 @@ impl Name {
         };
         let began = DateTime::strptime("%Y-%m-%dT%H-%M-%S", format!("{day}T{time}")).ok()?;
         let name = Self { began, nth };
-        // Only what we would write ourselves: no other spelling of the same moment.
+        // Only our own spelling of a moment is accepted.
         let path = if finished { name.path() } else { name.unfinished() };
         (path == PathBuf::from(day).join(file)).then_some((name, finished))
     }

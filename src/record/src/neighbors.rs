@@ -1,7 +1,7 @@
-//! Cameras whose recordings another process keeps: other shards of this service, or another service.
+//! Cameras recorded by another process: other shards of this service, or another service.
 //!
-//! `keep_free` is to take the oldest recording of all cameras on a disk, and a process deletes its own only.
-//! Without a look at the others the one that looks first would make all the room, each time.
+//! `keep_free` takes the oldest recording of all cameras on a disk, but a process deletes only its
+//! own. If none looked at the others, the one that checks first would make all the room, each time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use super::camera_dir::{LOCK, names};
 use super::name::Name;
 
-/// How long the oldest recording of a neighbor may stay while room is short before it is no longer believed to go:
-/// twice as long as a service takes from one look to the next, and some.
+/// How long a neighbor's oldest recording may stay while room is short before we stop expecting its
+/// deletion: twice a service's check interval, and some.
 const PATIENCE_NS: i64 = 12_000_000_000;
 
 /// The oldest recording of a camera that another process records.
@@ -26,18 +26,19 @@ pub(super) struct Oldest {
     pub(super) bytes: u64,
 }
 
-/// The oldest of each camera in `dir` that is not among `ours` and that somebody records now. What can't be
-/// read is left out: then there is one that we don't wait for.
+/// The oldest recording of each camera in `dir` that is not among `ours` and is being recorded now.
+/// Unreadable ones are left out: we don't wait for those.
 pub(super) fn oldest(dir: &Path, ours: &[PathBuf]) -> Vec<Oldest> {
     let cameras = names(dir).unwrap_or_default().into_iter().map(|name| dir.join(name));
     let foreign = cameras.filter(|camera| !ours.contains(camera) && is_recorded(camera));
     foreign.filter_map(|camera| oldest_of(&camera)).collect()
 }
 
-/// Whether somebody holds the lock of a camera's folder.
+/// Whether a camera's folder is locked.
 fn is_recorded(camera: &Path) -> bool {
     let Ok(lock) = File::open(camera.join(LOCK)) else { return false };
-    // Let go at once, with the file: who comes at this very moment finds it taken, and tries again.
+    // Released at once, with the file: a recorder that comes at this very moment finds it locked
+    // and retries.
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
 }
 
@@ -54,16 +55,17 @@ fn oldest_of(camera: &Path) -> Option<Oldest> {
     })
 }
 
-/// Which neighbors delete their oldest recordings where room is short. One that asks for less room than we do, for
-/// none at all, or that hangs, does not; whoever waited for it would have the disk fill up.
+/// Which neighbors delete their oldest recordings where room is short. One that asks for less room
+/// than we do, or for none, or that hangs, does not; waiting for it would let the disk fill up.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
-    /// For each camera's folder its oldest recording, and since when that has been the oldest while room was short.
+    /// For each camera's folder its oldest recording, and since when it has been the oldest while
+    /// room was short.
     stayed: BTreeMap<PathBuf, (Name, i64)>,
 }
 
 impl Trust {
-    /// Whether this one is likely to be deleted by its owner, now that room is short.
+    /// Whether its owner is likely to delete this one, now that room is short.
     pub(super) fn deserves(&mut self, oldest: &Oldest, now_ns: i64) -> bool {
         let seen = self.stayed.entry(oldest.camera.clone()).or_insert((oldest.name, now_ns));
         if seen.0 != oldest.name {
@@ -72,7 +74,7 @@ impl Trust {
         now_ns.saturating_sub(seen.1) < PATIENCE_NS
     }
 
-    /// Forgets all but these: those whose disk has room again are not to be blamed for anything.
+    /// Forgets all but these: the others' disks have room again, so they had nothing to delete.
     pub(super) fn keep_only(&mut self, cameras: &[PathBuf]) {
         self.stayed.retain(|camera, _| cameras.contains(camera));
     }

@@ -1,4 +1,4 @@
-//! The recorder branch: packets to files, a file a segment.
+//! The recorder branch: packets to files, one file for each segment.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,16 +24,16 @@ use vas_config::Record;
 use vas_pipeline::{Branch, BranchStats, Item, Limits, Packets};
 use vas_status::{NotRecorded, RecorderState};
 
-/// What may wait while a disk is slow: 40 s at 6 Mbit/s. Nothing is gained by letting go earlier.
+/// What may wait while a disk is slow: 40 s at 6 Mbit/s. Dropping earlier gains nothing.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: None };
-/// What a crash costs at most.
+/// The most that a crash loses.
 const FRAGMENT: Duration = Duration::from_secs(1);
-/// How long after a failure it is tried again, at the next key frame.
+/// The delay before a retry, which begins at the next key frame.
 const RETRY_NS: u64 = 2_000_000_000;
-/// A file that has been open for so many times the length of a segment ends, whatever its time line says: a camera
-/// whose timestamps stand still would else never have a closed one.
+/// A file that has been open for this many segment lengths ends, whatever its timeline says: a
+/// camera whose timestamps stand still would otherwise never have a closed file.
 const MOST_OPEN: u32 = 2;
-/// How often is looked whether the file is still there.
+/// How often to check whether the file still exists.
 const CHECK_NS: u64 = 1_000_000_000;
 
 /// All that the thread needs.
@@ -47,7 +47,7 @@ pub struct Recorder {
     camera_dir: Option<CameraDir>,
     stream: Option<Stream>,
     open: Option<Segment>,
-    /// Nothing is tried before.
+    /// No retry before this time.
     retry_ns: u64,
 }
 
@@ -56,12 +56,12 @@ pub struct Recorder {
 struct Stream {
     info: StreamInfo,
     line: Timeline,
-    /// The first packets, as long as their times are not known.
+    /// The first packets, until their times are known.
     lead: Option<Vec<Packet>>,
     sets: Option<ParameterSets>,
-    /// The parameter sets that count now, where packets have them.
+    /// The parameter sets in effect, where packets carry them.
     current: Option<Vec<u8>>,
-    /// The time line began anew since the last key frame.
+    /// The timeline restarted since the last key frame.
     jumped: bool,
 }
 
@@ -72,10 +72,10 @@ struct Segment {
     file: Arc<File>,
     mp4: Mp4Writer,
     began_ns: i64,
-    /// Of its first packet.
+    /// Where its first packet lies.
     first: Placed,
     sets: Option<Vec<u8>>,
-    /// Where sound goes, if there is any.
+    /// Places sound, if there is any.
     sound: Option<SoundLine>,
     checked_ns: u64,
 }
@@ -113,7 +113,8 @@ impl Branch for Recorder {
     }
 
     fn run(mut self: Box<Self>, packets: Arc<Packets>) {
-        // At once: what a crash left open gets its name, and what is too old goes, camera or not.
+        // At once: files that a crash left open get their names, and expired ones are deleted, with
+        // or without a camera.
         if let Err(error) = self.take_camera_dir() {
             self.failed(&error);
         }
@@ -145,7 +146,7 @@ impl Recorder {
     fn begin(&mut self, info: StreamInfo) {
         self.end();
         let sets = ParameterSets::of(&info.parameters).unwrap_or_else(|error| {
-            // The stream's own description must do.
+            // Fall back to the stream's own description.
             tracing::warn!("can't read parameter sets from packets: {error}");
             None
         });
@@ -155,7 +156,7 @@ impl Recorder {
         self.stream = Some(Stream { info, line, lead, sets, current: None, jumped: false });
     }
 
-    /// What is done with sound; said in the log, too, where it is left out.
+    /// The status word for sound; a reason for leaving it out is also logged.
     fn words_on_sound(&self, sound: &Sound) -> String {
         match sound {
             Sound::Comes(sound) => sound.codec.to_owned(),
@@ -181,7 +182,8 @@ impl Recorder {
         }
     }
 
-    /// Puts sound into the file at hand. There is none before the first key frame, nor while none can be written.
+    /// Adds sound to the open file. There is none before the first key frame, or while none can be
+    /// written.
     fn sound(&mut self, packet: &Packet) {
         let Some(open) = &mut self.open else { return };
         let Some(line) = &mut open.sound else { return };
@@ -209,7 +211,7 @@ impl Recorder {
         self.lead(lead);
     }
 
-    /// Records the packets that a stream began with.
+    /// Records the packets with which a stream began.
     fn lead(&mut self, lead: Vec<Packet>) {
         let Some(stream) = &self.stream else { return };
         let mut times: Vec<_> = lead.iter().map(Packet::raw_times).collect();
@@ -285,7 +287,7 @@ impl Recorder {
         if let Some(stream) = &self.stream {
             Mp4Writer::takes(&stream.info.codec).map_err(RecordError::Mux)?;
         }
-        // It may have gone and come back, or another disk is mounted there, while no file was open.
+        // While no file was open, the folder may have been replaced, or another disk mounted there.
         if self.camera_dir.as_ref().is_some_and(|camera_dir| !camera_dir.is_there()) {
             self.leave_camera_dir();
         }
@@ -295,7 +297,7 @@ impl Recorder {
         let (Some(camera_dir), Some(stream)) = (&self.camera_dir, &self.stream) else {
             return Ok(());
         };
-        // When it arrived, by the wall clock as it is now.
+        // Its time of arrival, by the wall clock's current setting.
         let waited = monotonic_ns().saturating_sub(packet.arrival_ns());
         let waited = SignedDuration::from_nanos(i64::try_from(waited).unwrap_or(0));
         let began = Timestamp::now().checked_sub(waited).map_err(|_| RecordError::NoName)?;
@@ -309,7 +311,7 @@ impl Recorder {
         let mp4 = match mp4 {
             Ok(mp4) => mp4,
             Err(error) => {
-                // Nothing is in it yet. What can't be removed is found at the next start.
+                // The file is still empty. If it can't be removed, the next start finds it.
                 let _ = std::fs::remove_file(&path);
                 return Err(RecordError::mux(&path, error));
             }
@@ -354,7 +356,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Closes the open file, whole.
+    /// Closes the open file properly.
     fn close(&mut self) {
         let Some(Segment { name, file, mp4, began_ns, .. }) = self.open.take() else { return };
         let Some(camera_dir) = &self.camera_dir else { return };
@@ -369,15 +371,15 @@ impl Recorder {
         }
     }
 
-    /// Ends the open file where it is.
+    /// Ends the open file as it is.
     fn abandon(&mut self) {
         let Some(Segment { name, mp4, began_ns, .. }) = self.open.take() else { return };
         drop(mp4);
         self.mend(name, began_ns);
     }
 
-    /// Keeps what is whole of a file that could not be written to its end. If that fails too, the folder is
-    /// taken anew, which tries it again.
+    /// Keeps the complete part of a file that could not be written to its end. If that fails too,
+    /// the folder is locked again, which retries it.
     fn mend(&mut self, name: Name, began_ns: i64) {
         let Some(camera_dir) = &self.camera_dir else { return };
         match camera_dir.mend(name) {
@@ -404,7 +406,7 @@ impl Recorder {
         self.index.add(name, Kept { began_ns, bytes });
     }
 
-    /// Says what failed, and when it is tried again.
+    /// Reports the failure and schedules a retry.
     fn failed(&mut self, error: &RecordError) {
         self.retry_ns = monotonic_ns().saturating_add(RETRY_NS);
         let state = if error.is_full() { RecorderState::Full } else { RecorderState::Failed };
@@ -417,14 +419,14 @@ impl Recorder {
     }
 }
 
-/// When a packet is, by all clocks that are known.
+/// A packet's time, by all clocks that are known.
 fn moment(packet: &Packet) -> Moment {
     let (pts_ns, wall_clock_ns) = (packet.pts_ns(), packet.wall_clock_ns());
     Moment { pts_ns, wall_clock_ns, arrival_ns: packet.arrival_ns() }
 }
 
 impl Stream {
-    /// Notes the parameter sets of a key frame that has them.
+    /// Reads the parameter sets of a key frame that has them.
     fn read_sets(&mut self, packet: &Packet) {
         let Some(sets) = &mut self.sets else { return };
         match sets.read(packet) {

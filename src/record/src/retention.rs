@@ -1,29 +1,29 @@
-//! Which recordings are to go. Pure: time, listing and free space are arguments.
+//! Which recordings expire. Pure: time, listing and free space are arguments.
 
 use vas_config::Keep;
 
-/// A closed recording, as far as this decision goes.
+/// A closed recording, as far as this decision needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
-    /// When it began, on a clock that nobody sets.
+    /// When it began, on a clock that is never set.
     pub(super) began_ns: i64,
     pub(super) bytes: u64,
 }
 
-/// What there is of one camera.
+/// One camera's recordings.
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
     pub(super) keep: Keep,
-    /// The disk that it lies on, by its place in the list of disks; `None`: not known.
+    /// Index of its disk in the list of disks; `None`: not known.
     pub(super) disk: Option<usize>,
     /// In the order of recording.
     pub(super) recordings: Vec<Kept>,
 }
 
-/// How many of each holding's oldest are to be deleted, at `now_ns`, when the disks have so many bytes free.
+/// How many of each holding's oldest to delete at `now_ns`, given the free bytes of each disk.
 ///
-/// Age and bytes concern each camera for itself. Where too little is free, the oldest of all cameras that ask
-/// for more goes first, wherever it is.
+/// Limits on age and bytes apply to each camera separately. Where too little is free, the oldest of
+/// all cameras that ask for more goes first, wherever it is.
 pub(super) fn expired(holdings: &[Holding], free_bytes: &[u64], now_ns: i64) -> Vec<usize> {
     let mut counts: Vec<usize> = holdings.iter().map(|holding| too_many(holding, now_ns)).collect();
     let mut free_bytes = free_bytes.to_vec();
@@ -47,7 +47,7 @@ pub(super) fn expired(holdings: &[Holding], free_bytes: &[u64], now_ns: i64) -> 
     }
 }
 
-/// How many of the oldest are too old, or too much.
+/// How many of the oldest exceed the limits on age or bytes.
 fn too_many(holding: &Holding, now_ns: i64) -> usize {
     let Holding { keep, recordings, .. } = holding;
     let too_old = keep.time.map_or(0, |time| {
@@ -65,7 +65,7 @@ fn too_many(holding: &Holding, now_ns: i64) -> usize {
     count
 }
 
-/// `CLOCK_MONOTONIC`, signed: what began before the machine did lies below zero.
+/// `CLOCK_MONOTONIC`, signed: what began before the machine booted is negative.
 pub(super) fn now_ns() -> i64 {
     i64::try_from(vas_media::monotonic_ns()).unwrap_or(i64::MAX)
 }
@@ -79,7 +79,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
     const NOTHING: Keep = Keep { time: None, bytes: None, free_bytes: 0 };
 
-    /// Recordings of 10 bytes that began so many seconds ago.
+    /// Recordings of 10 bytes, given how many seconds ago they began.
     fn holding(keep: Keep, ages: &[i64]) -> Holding {
         let recordings =
             ages.iter().map(|age| Kept { began_ns: -age * SECOND, bytes: 10 }).collect();
@@ -95,7 +95,7 @@ mod tests {
     fn what_is_too_old_goes() {
         let keep = Keep { time: Some(Duration::from_secs(60)), ..NOTHING };
         assert_eq!(expired(&[holding(keep, &[120, 61, 60, 5])], &[0], 0), [2]);
-        // What began ahead of now, since the clock was put back, is not old.
+        // What began in the future, since the clock was put back, is not old.
         assert_eq!(expired(&[holding(keep, &[-500, 120])], &[0], 0), [0]);
     }
 
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(expired(&[holding(keep, &[1, 4, 3])], &[0], 0), [1]);
         let keep = Keep { bytes: Some(1), ..NOTHING };
         assert_eq!(expired(&[holding(keep, &[1])], &[0], 0), [1]);
-        // What age takes counts.
+        // What the age limit deletes counts.
         let keep = Keep { time: Some(Duration::from_secs(3)), bytes: Some(20), ..NOTHING };
         assert_eq!(expired(&[holding(keep, &[9, 8, 2, 1])], &[0], 0), [2]);
     }

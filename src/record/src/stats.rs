@@ -1,4 +1,4 @@
-//! What a camera's recorder shows of itself.
+//! A camera's recorder in the status.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use vas_status::{DropCounters, NotRecorded, RecorderReport, RecorderState};
 #[derive(Debug, Default)]
 pub struct RecorderStats {
     activity: Mutex<Activity>,
-    /// What is done with sound, in words.
+    /// What is done with sound, as the status words it.
     sound: Mutex<String>,
     files: AtomicU64,
     written_bytes: AtomicU64,
@@ -18,18 +18,18 @@ pub struct RecorderStats {
     dropped: DropCounters<NotRecorded>,
 }
 
-/// What it does at the moment.
+/// What it is doing now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Activity {
     state: RecorderState,
-    /// Why; empty when there is nothing to say.
+    /// Why; empty when there is nothing to report.
     reason: String,
     /// The file that is being written.
     file: Option<String>,
 }
 
 impl RecorderStats {
-    /// All of it at one moment; `input` is the input that is recorded.
+    /// A snapshot of all of it; `input` is the input that is recorded.
     pub fn report(&self, input: String) -> RecorderReport {
         let activity = self.lock().clone();
         RecorderReport {
@@ -45,7 +45,7 @@ impl RecorderStats {
         }
     }
 
-    /// Says what is done from now on; true when that is news.
+    /// Sets the state; returns whether it is new.
     pub(crate) fn set_state(
         &self,
         state: RecorderState,
@@ -67,7 +67,8 @@ impl RecorderStats {
         words.clone_into(&mut self.sound.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What is done with sound: `aac`, `opus`, `none` or `left out: `, and why; empty before a stream came.
+    /// What is done with sound: `aac`, `opus`, `none` or `left out: ` and why; empty before the
+    /// first stream.
     pub(crate) fn sound(&self) -> String {
         self.sound.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -77,12 +78,12 @@ impl RecorderStats {
         self.files.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The system took so many bytes.
+    /// The system accepted this many bytes.
     pub(crate) fn wrote(&self, bytes: usize) {
         self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// A packet was given to a file.
+    /// A packet was written to a file.
     pub(crate) fn recorded_packet(&self) {
         self.packets.fetch_add(1, Ordering::Relaxed);
     }

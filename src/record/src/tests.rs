@@ -31,7 +31,7 @@ fn boxed(kind: &[u8; 4], body: usize) -> Vec<u8> {
     [&u32::try_from(8 + body).unwrap().to_be_bytes()[..], kind, &vec![7; body]].concat()
 }
 
-/// A playable file, as far as its boxes go, of `fragments`.
+/// A file of `fragments` that is playable as far as its boxes go.
 fn mp4(fragments: usize) -> Vec<u8> {
     let fragment = [boxed(b"moof", 10), boxed(b"mdat", 50)].concat();
     [boxed(b"ftyp", 8), boxed(b"moov", 30), fragment.repeat(fragments)].concat()
@@ -43,7 +43,7 @@ fn put(dir: &Path, path: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// All files in the camera's folder but the lock.
+/// All files in the camera's folder except the lock.
 fn files(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![dir.join("gate")];
@@ -63,7 +63,7 @@ fn files(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The camera's folder with what is on it, at a time.
+/// The camera's folder and its contents, at a time.
 fn index(dir: &Path, keep: Keep, now: &str) -> (CameraDir, Arc<RecordingIndex>) {
     let camera_dir = CameraDir::take(dir, &camera()).unwrap();
     let index = Arc::new(RecordingIndex::new(keep));
@@ -100,7 +100,7 @@ fn what_a_crash_left_open_gets_its_name_up_to_its_last_fragment() {
     put(dir.path(), "2026-11-25/10-00-00.mp4.part", &three[..three.len() - 1]);
     put(dir.path(), "2026-11-25/10-01-00.mp4.part", &mp4(0));
     put(dir.path(), "2026-11-25/10-02-00.mp4.part", b"");
-    // A name that was given meanwhile is not written over.
+    // A name that is taken by now is not overwritten.
     put(dir.path(), "2026-11-25/10-03-00.mp4.part", &two);
     put(dir.path(), "2026-11-25/10-03-00.mp4", b"mine");
     put(dir.path(), "notes.txt", b"mine");
@@ -168,11 +168,11 @@ fn the_oldest_files_go_and_nothing_else_does() {
         "2026-11-25/09-00-00.mp4",
     ];
     assert_eq!(files(dir.path()), left);
-    // Two hours on, by a clock that nobody sets; and an emptied day goes.
+    // Two hours on, by a clock that is never set; and an empty day's folder goes.
     tidy(&[Arc::clone(&index)], 2 * 3600 * SECOND, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
     assert!(!dir.path().join("gate/2026-11-24").exists());
-    // A folder that is no longer ours is left alone.
+    // A folder that is no longer ours is not touched.
     index.leave();
     tidy(&[index], 9_000_000 * SECOND, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), [left[0], left[1], left[3]]);
@@ -211,9 +211,9 @@ fn a_neighbour_whose_recording_is_older_makes_room_first() {
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
     let theirs = dir.path().join("yard/2020-01-01");
     fs::create_dir_all(&theirs).unwrap();
-    // Of long ago, also by the real clock. A hole: no other writer of this disk changes as much.
+    // Long ago, also by the real clock. A hole: no other writer of this disk changes as much.
     fs::File::create(theirs.join("09-00-00.mp4")).unwrap().set_len(1 << 40).unwrap();
-    // More than is there, by less than what the neighbor has.
+    // More than there is, by less than the neighbor holds.
     let stat = rustix::fs::statvfs(dir.path()).unwrap();
     let free_bytes = stat.f_bavail * stat.f_frsize + (1 << 39);
     let keep = Keep { free_bytes, ..KEEP };
@@ -221,7 +221,7 @@ fn a_neighbour_whose_recording_is_older_makes_room_first() {
     let neighbour = CameraDir::take(dir.path(), &CameraId::new("yard").unwrap()).unwrap();
     tidy(&[Arc::clone(&index)], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), ["2026-11-25/10-00-00.mp4"]);
-    // Nobody records there any more, so that nobody else makes room.
+    // Nothing records there any more, so nothing else makes room.
     drop(neighbour);
     tidy(&[index], 0, Neighbors::Heed(&mut Trust::default()));
     assert_eq!(files(dir.path()), Vec::<String>::new());
@@ -255,7 +255,7 @@ fn what_cannot_be_deleted_is_left_and_tried_again() {
     put(dir.path(), "2026-11-25/10-00-00.mp4", &mp4(1));
     let keep = Keep { bytes: Some(1), ..KEEP };
     let (_home, index) = index(dir.path(), keep, "2026-11-25T10:00:00Z");
-    // A folder in its place can't be removed as a file, whoever asks.
+    // A folder in its place can't be removed as a file, not even by root.
     let path = dir.path().join("gate/2026-11-25/10-00-00.mp4");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The ages of the last minute, out of counts that only rise.
+//! The ages of the last minute, computed from counts that only rise.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use crate::ages::{AgeCounts, Ages};
 use crate::report::AgeReport;
 
-/// How far back is looked.
+/// The length of the window.
 const SPAN: Duration = Duration::from_secs(60);
-/// How often the counts are kept to look back to: what is "the last minute" is 45 to 60 s.
+/// How often counts are saved: the window's real length is 45 to 60 s.
 const STEP: Duration = Duration::from_secs(15);
 
-/// Counts of before, the oldest first.
+/// Earlier counts, the oldest first.
 #[derive(Debug, Default)]
 pub struct AgeWindow(VecDeque<(Instant, AgeCounts)>);
 
 impl AgeWindow {
-    /// What `ages` say at `now`.
+    /// The report on `ages` at `now`.
     pub fn report(&mut self, ages: &Ages, now: Instant) -> AgeReport {
         let counts = ages.counts();
         let recent = self.recent(&counts, now);

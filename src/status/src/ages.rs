@@ -1,7 +1,8 @@
 //! How old frames are when they are published: a histogram of fixed size without a lock.
 //!
-//! Log-linear: each doubling from 1 ms to 65,536 ms has 16 buckets of equal width, and so has the first
-//! millisecond. What is read off it is at most 6.25 % more than it was, or 62.5 us where that is more.
+//! Log-linear: each doubling from 1 ms to 65,536 ms has 16 buckets of equal width, and so has the
+//! first millisecond. A reported age exceeds the true one by at most 6.25 %, or 62.5 us where that
+//! is more.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ const UNIT_NS: u64 = 62_500;
 /// Buckets of a doubling, as a power of two.
 const LINEAR_BITS: u8 = 4;
 const LINEAR: usize = 1 << LINEAR_BITS;
-/// Doublings from 1 ms on.
+/// Doublings above 1 ms.
 const DOUBLINGS: usize = 16;
 /// Units up to 65,536 ms. All that is older is counted as this, in the first bucket of one more doubling.
 const OLDER: u64 = (LINEAR as u64) << DOUBLINGS;
@@ -23,7 +24,7 @@ const CONFIG: Config = match Config::new(LINEAR_BITS, LINEAR_BITS + DOUBLINGS as
     Err(_) => panic!("the powers make no histogram"),
 };
 
-/// A frame's age falls into one of these, which all count since the camera was added.
+/// A histogram of frame ages, since the camera was added.
 pub struct Ages {
     buckets: AtomicHistogram,
     sum_ns: AtomicU64,
@@ -44,7 +45,7 @@ impl Ages {
         AgeCounts(self.buckets.load())
     }
 
-    /// Nanoseconds of all ages together.
+    /// The sum of all ages in nanoseconds.
     pub fn sum_ns(&self) -> u64 {
         self.sum_ns.load(Ordering::Relaxed)
     }
@@ -62,12 +63,12 @@ impl fmt::Debug for Ages {
     }
 }
 
-/// How many frames were of which age.
+/// How many frames had which age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgeCounts(Histogram);
 
 impl AgeCounts {
-    /// The upper bounds of [`cumulative`](Self::cumulative) but its last, in milliseconds.
+    /// The upper bounds of [`cumulative`](Self::cumulative) except the last, in milliseconds.
     pub fn bounds_ms() -> impl Iterator<Item = u64> {
         (0..=DOUBLINGS).map(|doubling| 1 << doubling)
     }
@@ -83,12 +84,12 @@ impl AgeCounts {
         chunks.scan(0, running).collect()
     }
 
-    /// How many frames.
+    /// The number of frames.
     pub fn total(&self) -> u64 {
         self.0.as_slice().iter().sum()
     }
 
-    /// Those that came after `earlier`.
+    /// The frames recorded after `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
         for (count, then) in since.0.as_mut_slice().iter_mut().zip(earlier.0.as_slice()) {

@@ -1,4 +1,4 @@
-//! docs/ref/status.md says what the files hold, and nothing else.
+//! Checks that docs/ref/status.md documents exactly what the files hold.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     table.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn codes(cell: &str) -> impl Iterator<Item = String> + '_ {
     cell.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// Paths of all values that are no table or list themselves.
+/// Paths of all values that are neither table nor list.
 fn leaves(path: &str, value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) if path.ends_with(".dropped") => {
@@ -142,8 +142,8 @@ fn every_state_is_documented() {
     assert_eq!(documented, words);
 }
 
-/// Whoever reads the files relies on their bytes: names, order, numbers. These were written before the types of the
-/// status became a crate.
+/// Readers of the files rely on their bytes: names, order, numbers. These were written before the
+/// types of the status became a crate.
 #[test]
 fn the_files_are_the_same_to_the_byte() {
     let mut status = full_status();

@@ -1,4 +1,4 @@
-//! What was dropped, and why. Nothing is dropped under another heading, or under none.
+//! What was dropped, and why. Every drop has exactly one reason.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -6,60 +6,61 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// The reasons of one part of the service, each with its word in the status.
+/// The drop reasons of one part of the service, each with its word in the status.
 pub trait Reason: Copy + VariantArray + Into<&'static str> {
-    /// Its place in [`VariantArray::VARIANTS`].
+    /// Its index in [`VariantArray::VARIANTS`].
     fn index(self) -> usize;
 }
 
-/// Why a packet or a frame of a camera did not get to readers.
+/// Why a packet or a frame of a camera did not reach readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray, IntoStaticStr, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum DropReason {
     /// Packet: it came before the first key frame of a stream.
     BeforeKey,
-    /// Packet: decode did not keep up; dropped to the next key frame.
+    /// Packet: decoding did not keep up; dropped up to the next key frame.
     Overload,
-    /// Packet: nobody wanted frames, and so it was not decoded.
+    /// Packet: not decoded, since nothing wanted frames.
     Idle,
     /// Packet: the decoder could not decode it.
     Undecodable,
     /// Packet: the camera's `decode_frames` leaves it out.
     LeftOut,
-    /// Frame: nobody was there to read it.
+    /// Frame: no reader was attached.
     NoReader,
-    /// Frame: it had arrived before its readers came, and was decoded for those that followed.
+    /// Frame: it had arrived before its readers attached, and was decoded only for those that
+    /// followed.
     BeforeReader,
     /// Frame: the camera's own maximum rate was reached.
     MaxFps,
-    /// Frame: nobody wants so many.
+    /// Frame: no reader wants so high a rate.
     NotDemanded,
-    /// Frame: memory for its size was being made ready.
+    /// Frame: memory for its size was being prepared.
     EpochOpening,
     /// Frame: there is no export for it (no memory, another writer); the status says why.
     NoExport,
-    /// Frame: the copies before it were not done yet.
+    /// Frame: too many earlier copies were unfinished.
     InFlight,
-    /// Frame: it lies in other memory than those before it, whose copies were not done yet.
+    /// Frame: it lies in other memory than earlier ones, whose copies were unfinished.
     EngineChange,
     /// Frame: its GPU is lost.
     GpuLost,
-    /// Frame: every slot was still promised to readers.
+    /// Frame: every slot was still leased to readers.
     Lease,
-    /// Frame: of a size or kind that can't be exported.
+    /// Frame: its size or format can't be exported.
     Unsupported,
     /// Frame: its copy failed.
     CopyFailed,
 }
 
 impl DropReason {
-    /// Whether packets are dropped for it, and not frames.
+    /// Whether this reason applies to packets rather than frames.
     pub fn is_of_packets(self) -> bool {
         use DropReason::{BeforeKey, Idle, LeftOut, Overload, Undecodable};
         matches!(self, BeforeKey | Overload | Idle | Undecodable | LeftOut)
     }
 
-    /// Whether nobody wanted what is dropped for it, so that it is no loss.
+    /// Whether what is dropped for it was unwanted, and so is no loss.
     pub fn is_unwanted(self) -> bool {
         use DropReason::{BeforeReader, Idle, MaxFps, NoReader, NotDemanded};
         matches!(self, Idle | NoReader | BeforeReader | MaxFps | NotDemanded)
@@ -76,13 +77,13 @@ impl Reason for DropReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotRecorded {
-    /// The recorder did not keep up; dropped to the next key frame.
+    /// The recorder did not keep up; dropped up to the next key frame.
     Overload,
     /// No key frame had come yet.
     BeforeKey,
     /// No file could be written.
     Unwritable,
-    /// MP4 has no place for it.
+    /// MP4 can't hold it.
     Unsupported,
     /// The recorder had ended.
     Ended,
@@ -94,23 +95,23 @@ impl Reason for NotRecorded {
     }
 }
 
-/// Why a picture or a packet did not go out to the producer's transport.
+/// Why a picture or a packet was not sent to the producer's transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotProduced {
     /// Picture: no key frame had come yet.
     BeforeKey,
-    /// Picture: the ones before it were not sent yet.
+    /// Picture: too many earlier ones were unsent.
     Overload,
     /// Picture: the stream can't be passed on; the reason says why.
     Refused,
-    /// Frame: the ones before it were not encoded yet.
+    /// Frame: too many earlier ones were not encoded yet.
     Encoder,
     /// Frame: it could not be encoded.
     NotEncoded,
     /// Packet: the socket's buffer was full.
     SocketFull,
-    /// Packet: nobody was at the other end.
+    /// Packet: nothing listened at the other end.
     PeerGone,
     /// Packet: the system did not send it; the reason says why.
     NotSent,
@@ -122,7 +123,7 @@ impl Reason for NotProduced {
     }
 }
 
-/// A counter for each reason. Each only rises and is exact; a set of them read together is not one moment.
+/// A counter for each reason. Each only rises and is exact; a set read together is no snapshot.
 #[derive(Debug)]
 pub struct DropCounters<R> {
     counts: Box<[AtomicU64]>,
@@ -130,7 +131,7 @@ pub struct DropCounters<R> {
 }
 
 impl<R: Reason> DropCounters<R> {
-    /// Counts `count` more that were dropped. Waits for nothing and allocates nothing.
+    /// Adds `count` drops. Never waits or allocates.
     pub fn add(&self, why: R, count: u64) {
         self.counts[why.index()].fetch_add(count, Ordering::Relaxed);
     }
@@ -140,7 +141,7 @@ impl<R: Reason> DropCounters<R> {
         self.counts[why.index()].load(Ordering::Relaxed)
     }
 
-    /// All of them by the reasons' words, in the order of the reasons, those that are 0 included.
+    /// All counts by the reasons' words, in the order of the reasons, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         R::VARIANTS.iter().map(|why| ((*why).into(), self.get(*why)))
     }

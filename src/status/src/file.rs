@@ -1,4 +1,4 @@
-//! The files in `run_dir`, replaced as a whole and removed at the end.
+//! The files in `run_dir`, replaced atomically and removed at the end.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct StatusFiles {
     prometheus: PathBuf,
     service: Service,
     started: Instant,
-    /// What writing last failed for, so that it is told once.
+    /// Why writing last failed, so that each failure is logged once.
     failing: Option<io::ErrorKind>,
 }
 
@@ -27,7 +27,7 @@ impl StatusFiles {
     /// Prepares `run_dir`; `frame_export` says whether `AI_FRAME_EXPORT_ENABLED` is true.
     ///
     /// # Errors
-    /// When it can't be made or written to.
+    /// It can't be created or written to.
     pub fn create(run_dir: &Path, frame_export: bool) -> io::Result<Self> {
         std::fs::create_dir_all(run_dir)?;
         let service = Service {
@@ -41,7 +41,7 @@ impl StatusFiles {
         Ok(files)
     }
 
-    /// Writes the status. A failure is told and does not stop the service.
+    /// Writes the status. A failure is logged and does not stop the service.
     pub fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>) {
         match self.replace(shards) {
             Ok(()) => self.failing = None,
@@ -62,9 +62,9 @@ impl StatusFiles {
     }
 }
 
-/// Whoever opens the file finds it whole, as it was or as it is.
+/// Replaces the file atomically: a reader finds the old or the new contents, complete.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // Not `.prom` at the end: node_exporter reads every file of that name.
+    // The name must not end in `.prom`: node_exporter reads every such file.
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     std::fs::write(&temporary, text)?;
@@ -73,7 +73,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 impl Drop for StatusFiles {
     fn drop(&mut self) {
-        // A status without a service would be a lie.
+        // A status must not outlive its service.
         for path in [&self.json, &self.prometheus] {
             if let Err(error) = std::fs::remove_file(path) {
                 tracing::warn!("can't remove {}: {error}", path.display());

@@ -1,4 +1,4 @@
-//! Reading `status.json` as others do, and judging whether somebody still writes it.
+//! Reads `status.json` as other programs do, and checks that it is still being written.
 
 use std::fmt;
 use std::io;
@@ -10,11 +10,11 @@ use serde::Deserialize;
 use super::file::STATUS;
 use super::report::{SCHEMA, ServiceStatus};
 
-/// Why there is no status to be read.
+/// Why no status can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NoStatus {
     #[error(
-        "no service writes {}: none runs, or one whose `[service] run_dir` is another",
+        "no service writes {}: none runs, or it has another `[service] run_dir`",
         path.display()
     )]
     /// No service writes there.
@@ -27,15 +27,15 @@ pub enum NoStatus {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// What it holds is no status.
+    /// The file holds no status.
     #[error("{} is no status: {source}", path.display())]
     Nonsense {
         /// The file.
         path: PathBuf,
-        /// Where it goes wrong.
+        /// Where parsing failed.
         source: serde_json::Error,
     },
     #[error(
@@ -55,18 +55,18 @@ pub enum NoStatus {
 /// The file as it was read.
 #[derive(Debug)]
 pub struct StatusRead {
-    /// The file.
+    /// Its path.
     pub path: PathBuf,
-    /// As it is.
+    /// Its contents.
     pub text: String,
-    /// What it says.
+    /// The parsed status.
     pub status: ServiceStatus,
 }
 
 /// Reads the status in `run_dir`.
 ///
 /// # Errors
-/// There is none, or none that this program understands.
+/// There is none, or none that this program can parse.
 pub fn read(run_dir: &Path) -> Result<StatusRead, NoStatus> {
     let path = run_dir.join(STATUS);
     let text = match std::fs::read_to_string(&path) {
@@ -83,7 +83,7 @@ pub fn read(run_dir: &Path) -> Result<StatusRead, NoStatus> {
     }
 }
 
-/// The status, or its schema if that is another.
+/// The status, or its schema if it is another one.
 fn parse(text: &str) -> serde_json::Result<Result<ServiceStatus, u32>> {
     #[derive(Deserialize)]
     struct Head {
@@ -95,7 +95,7 @@ fn parse(text: &str) -> serde_json::Result<Result<ServiceStatus, u32>> {
     }
 }
 
-/// A status that nobody has written anew for too long.
+/// A status that has not been updated for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
     /// `None`: it was written before this machine started.
@@ -106,12 +106,12 @@ pub struct Stale {
 }
 
 impl ServiceStatus {
-    /// How old it is at `now_ns` of `CLOCK_MONOTONIC`; `None`: from before this machine started.
+    /// Its age at `now_ns` of `CLOCK_MONOTONIC`; `None`: from before this machine started.
     fn age(&self, now_ns: u64) -> Option<Duration> {
         now_ns.checked_sub(self.written_ns).map(Duration::from_nanos)
     }
 
-    /// Its age at `now_ns`, unless that is more than `most`. `writer_runs` is asked only then.
+    /// Its age at `now_ns`, unless that exceeds `most`. Only then is `writer_runs` called.
     ///
     /// # Errors
     /// It is older.
@@ -141,10 +141,10 @@ impl fmt::Display for Stale {
             None => f.write_str("the status was written before this machine started")?,
         }
         if self.writer_runs {
-            write!(f, "; process {} runs and does not write it", self.pid)
+            write!(f, "; process {} runs but does not write it", self.pid)
         } else {
-            // In another container it can't be seen; that it does not write is certain.
-            write!(f, "; process {}, which wrote it, is not to be seen", self.pid)
+            // In another container it is invisible; what is certain is that it does not write.
+            write!(f, "; process {}, which wrote it, is gone or in another container", self.pid)
         }
     }
 }
@@ -167,7 +167,7 @@ mod tests {
             (
                 7_100_000_000,
                 true,
-                "written 2.1 s ago, more than 2.0 s; process PID runs and does not",
+                "written 2.1 s ago, more than 2.0 s; process PID runs but does not",
             ),
             (
                 9_000_000_000,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_told() {
+    fn an_unreadable_status_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let words = || read(dir.path()).unwrap_err().to_string();
         assert!(words().contains("no service writes"), "{}", words());

@@ -1,4 +1,4 @@
-//! Whether the service, or one of its cameras, is healthy: for the probes of containers.
+//! Whether the service or one of its cameras is healthy: for container probes.
 
 use std::time::Duration;
 
@@ -6,48 +6,49 @@ use super::freshness::Stale;
 use super::report::{CameraReport, ServiceStatus};
 use super::state::{InputState, ShardState};
 
-/// Why something is not healthy.
+/// Why something is unhealthy.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Unhealthy {
-    /// Nothing can be said of it.
+    /// The status can't be read.
     #[error("{0}")]
     Unknown(String),
-    /// Nobody has written the status for too long.
+    /// The status has not been updated for too long.
     #[error("{0}")]
     Stale(Stale),
     /// No camera has been reported yet.
     #[error("the service has no camera yet")]
     Starting,
-    /// A shard is given up.
-    #[error("shard {shard} is given up until a restart: {reason}")]
+    /// A shard has been given up.
+    #[error("shard {shard} has been given up until a restart: {reason}")]
     Shard {
         /// Its number.
         shard: u32,
-        /// What was said of it last.
+        /// What was last reported of it.
         reason: String,
     },
-    /// The camera that was asked for does not stream.
+    /// The requested camera does not stream.
     #[error("camera {camera} is {state}{}{reason}", if reason.is_empty() { "" } else { ": " })]
     Camera {
         /// Its id.
         camera: String,
-        /// What it does instead.
+        /// Its state.
         state: InputState,
         /// Why.
         reason: String,
     },
     /// There is no such camera.
-    #[error("no camera {camera}; there are {known}")]
+    #[error("no camera {camera}; known are {known}")]
     NoCamera {
-        /// The id that was asked for.
+        /// The requested id.
         camera: String,
-        /// Ids that there are, the first few.
+        /// Known ids, the first few.
         known: String,
     },
 }
 
-/// Judges a status that was written `age` ago: a camera by its state; the service by whether anything is
-/// given up that only its restart would bring back. A camera that is away is no fault of the service.
+/// Judges a status that was written `age` ago: a camera by its state; the service by whether
+/// anything has been given up that only a restart would bring back. A camera that is away is no
+/// fault of the service.
 ///
 /// # Errors
 /// What is wrong.
@@ -114,7 +115,7 @@ mod tests {
             "camera gate is streaming; written 0.4 s ago"
         );
         assert_eq!(words(&status, Some("yard")).unwrap_err(), "camera yard is waiting: refused");
-        assert_eq!(words(&status, Some("x")).unwrap_err(), "no camera x; there are gate, yard");
+        assert_eq!(words(&status, Some("x")).unwrap_err(), "no camera x; known are gate, yard");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! The status of the service: the types of `status.json` and `vas.prom`, the files themselves, and their judgement.
+//! The status of the service: the types of `status.json` and `vas.prom`, the files themselves, and
+//! health checks.
 //!
-//! These types lie below all parts of the service: each part fills its own ([`ExportReport`], [`RecorderReport`], ...),
-//! a process with cameras sends a [`ShardReport`], and [`StatusFiles`] merges the reports of all shards and writes them
-//! once a second. `vas status` and `vas health` read them back ([`read`], [`judge`]). docs/ref/status.md explains each
-//! key.
+//! All parts of the service depend on these types: each part fills its own ([`ExportReport`],
+//! [`RecorderReport`], ...), a process with cameras sends a [`ShardReport`], and [`StatusFiles`]
+//! merges the reports of all shards and writes them once a second. `vas status` and `vas health`
+//! read them back ([`read`], [`judge`]). docs/ref/status.md explains each key.
 
 #![forbid(unsafe_code)]
 

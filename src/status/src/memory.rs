@@ -1,8 +1,8 @@
-//! What this process takes of memory.
+//! The memory that this process uses.
 
 use std::fs;
 
-/// Bytes of RAM that are this process's own (`RssAnon` of proc_pid_status(5)).
+/// Bytes of anonymous memory resident in RAM (`RssAnon` of proc_pid_status(5)).
 pub fn rss_anon_bytes() -> Option<u64> {
     rss_anon_in(&fs::read_to_string("/proc/self/status").ok()?)
 }

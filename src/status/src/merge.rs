@@ -1,10 +1,10 @@
-//! From the reports of shards to the status of the service.
+//! Merges the reports of shards into the status of the service.
 
 use super::report::{SCHEMA, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus};
 
 impl ServiceStatus {
-    /// What `shards` say together, `uptime_s` after the start of the service. A shard whose process is gone
-    /// goes on with its last report.
+    /// The combined status of `shards`, `uptime_s` after the start of the service. A shard whose
+    /// process is gone keeps its last report.
     pub fn merge(service: Service, uptime_s: u64, shards: Vec<(ShardHealth, ShardReport)>) -> Self {
         let status = |(health, report): &(ShardHealth, ShardReport)| ShardStatus {
             shard: report.shard,

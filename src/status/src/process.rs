@@ -1,4 +1,4 @@
-//! Which process it is: its id, and when it began, since ids are used again.
+//! Identifies a process by its id and start time, since ids are reused.
 
 use std::fs;
 
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct ProcessId {
     /// Its process id.
     pub pid: u32,
-    /// Its start, in clock ticks since boot (`/proc/PID/stat`); `None` where `/proc` does not say.
+    /// Its start, in clock ticks since boot (`/proc/PID/stat`); `None` if `/proc` does not state
+    /// it.
     pub start_ticks: Option<u64>,
 }
 
@@ -20,7 +21,8 @@ impl ProcessId {
         Self { pid, start_ticks: start_ticks(pid) }
     }
 
-    /// Whether it still runs, as far as this process can see. One of another container can't be seen.
+    /// Whether it still runs, as far as this process can see. One in another container is
+    /// invisible.
     pub fn runs(self) -> bool {
         match start_ticks(self.pid) {
             Some(now) => self.start_ticks.is_none_or(|then| then == now),

@@ -1,8 +1,9 @@
-//! The documents: what a process says of its cameras, and what the service's files say.
+//! The documents: a process's report on its cameras, and the service's status.
 //!
-//! Plain values without behaviour: a process with cameras makes a [`ShardReport`], the process that writes
-//! the files merges them into a [`ServiceStatus`], `vas status` and `vas health` read that. A field that is
-//! `None` belongs to a part that is not there or says nothing. docs/ref/status.md explains each key.
+//! Plain values without behaviour: a process with cameras makes a [`ShardReport`], the process that
+//! writes the files merges them into a [`ServiceStatus`], `vas status` and `vas health` read that.
+//! A field is `None` where its part does not exist or reports nothing. docs/ref/status.md explains
+//! each key.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use super::state::{
     RecorderState, ShardState,
 };
 
-/// Version of `status.json`. It rises when a key changes its meaning or goes; keys are added without.
+/// Version of `status.json`. It rises when a key changes its meaning or is removed, not when one is
+/// added.
 pub(crate) const SCHEMA: u32 = 1;
 
 /// `status.json`.
@@ -25,11 +27,12 @@ pub struct ServiceStatus {
     /// What stays the same as long as the service runs.
     #[serde(flatten)]
     pub service: Service,
-    /// When this was written: `CLOCK_MONOTONIC`, which processes of a host share and nobody sets.
+    /// When this was written: `CLOCK_MONOTONIC`, which all processes of a host share and nothing
+    /// sets.
     pub written_ns: u64,
     /// Seconds since the service started.
     pub uptime_s: u64,
-    /// The processes that have cameras; they are one, the service itself, when nothing divides it.
+    /// The processes that have cameras; without sharding one, the service itself.
     pub shards: Vec<ShardStatus>,
     /// All cameras, in the order of the config within each shard.
     pub cameras: Vec<CameraReport>,
@@ -38,7 +41,7 @@ pub struct ServiceStatus {
 /// What stays the same as long as the service runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// Of the program.
+    /// Version of the program.
     pub version: String,
     /// The supervisor.
     #[serde(flatten)]
@@ -47,73 +50,74 @@ pub struct Service {
     pub frame_export: bool,
 }
 
-/// A process with cameras, as the files show it.
+/// A process with cameras, as in the files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShardStatus {
     /// Its number, from 0.
     pub shard: u32,
-    /// What the supervisor knows of it.
+    /// The supervisor's view of it.
     #[serde(flatten)]
     pub health: ShardHealth,
-    /// What it takes of memory.
+    /// The memory that it uses.
     pub memory: MemoryReport,
-    /// Panics in threads of the frame path that it got over.
+    /// Panics that its frame path's threads survived.
     #[serde(default)]
     pub frame_path_panics: u64,
     /// How many cameras it has.
     pub cameras: usize,
 }
 
-/// What whoever looks after a shard knows of it.
+/// The supervisor's view of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardHealth {
-    /// `None`: no process is there.
+    /// `None`: it has no process.
     pub pid: Option<u32>,
-    /// Whether its process is there.
+    /// The state of its process.
     pub state: ShardState,
     /// Why it is not running; empty when it is.
     pub reason: String,
-    /// How often its process was started again.
+    /// How often its process was restarted.
     pub restarts: u64,
 }
 
-/// What a process says of itself and of its cameras, each second.
+/// What a process reports of itself and its cameras, each second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShardReport {
-    /// The shard that has it.
+    /// Its shard.
     pub shard: u32,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// What it takes of memory.
+    /// The memory that it uses.
     pub memory: MemoryReport,
-    /// Panics in threads of the frame path that it got over.
+    /// Panics that its frame path's threads survived.
     pub frame_path_panics: u64,
     /// Its cameras.
     pub cameras: Vec<CameraReport>,
 }
 
-/// What a process takes of memory, in bytes.
+/// The memory that a process uses, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryReport {
-    /// Memory of its own in RAM (`RssAnon`); `None` where `/proc` does not say.
+    /// Anonymous memory in RAM (`RssAnon`); `None` if `/proc` does not state it.
     pub rss_anon_bytes: Option<u64>,
-    /// Rings, those among them that are retired and wait to be freed included.
+    /// Rings, including retired ones that wait to be freed.
     pub ring_bytes: u64,
     /// Of these, pinned for a GPU.
     pub pinned_bytes: Option<u64>,
 }
 
-/// One camera. State, stream and packets are those of the input whose role is `export`, or of its first.
+/// One camera. State, stream and packets are those of the input whose role is `export`, or of its
+/// first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CameraReport {
     /// Its id in the config.
     pub id: String,
-    /// The shard that has it.
+    /// Its shard.
     pub shard: u32,
     /// The input whose role is `export`, or the first.
     #[serde(flatten)]
     pub input: InputStatus,
-    /// Every input, that one among them.
+    /// Every input, including that one.
     pub inputs: Vec<InputReport>,
     /// `None` while nothing is decoded.
     pub decoder: Option<DecoderReport>,
@@ -123,7 +127,7 @@ pub struct CameraReport {
     pub marked: u64,
     /// Frames published to readers.
     pub exported: u64,
-    /// Packets and frames that went no further, by reason.
+    /// Packets and frames that were dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// `None` when frames are not exported.
     pub export: Option<ExportReport>,
@@ -136,19 +140,19 @@ pub struct CameraReport {
 /// One of a camera's inputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InputReport {
-    /// What it is for: its roles, such as `record, producer`.
+    /// Its roles, such as `record, producer`.
     pub input: String,
-    /// How it does.
+    /// Its state and counters.
     #[serde(flatten)]
     pub status: InputStatus,
 }
 
-/// How an input does.
+/// State and counters of an input.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InputStatus {
     /// What it is doing.
     pub state: InputState,
-    /// Why, for people; empty when there is nothing to say. Without secrets.
+    /// Why, for people; empty when there is nothing to report. Without secrets.
     pub reason: String,
     /// How long it has been in this state.
     pub since_s: Option<u64>,
@@ -158,27 +162,27 @@ pub struct InputStatus {
     pub received: u64,
     /// Bytes of these packets.
     pub received_bytes: u64,
-    /// Connections lost and tried again.
+    /// Connections lost and retried.
     pub reconnects: u64,
 }
 
 /// What a camera sends.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamReport {
-    /// Its codec in small letters, such as `h264`.
+    /// Its codec in lower case, such as `h264`.
     pub codec: String,
-    /// Pixels of a row; `None` before a picture says so.
+    /// Width in pixels; `None` until a picture states it.
     pub width: Option<u32>,
-    /// Rows; `None` before a picture says so.
+    /// Height in pixels; `None` until a picture states it.
     pub height: Option<u32>,
-    /// As it states it.
+    /// As the stream states it.
     pub fps: Option<f64>,
-    /// How packets come.
+    /// How packets are carried.
     pub over: String,
-    /// What speaks RTSP: `retina` or `ffmpeg`; `None` for a source that is no camera.
+    /// The RTSP client: `retina` or `ffmpeg`; `None` for a source that is no camera.
     #[serde(default)]
     pub client: Option<String>,
-    /// Why it is not retina, where `rtsp_client` is `auto`.
+    /// Why the client is not retina, where `rtsp_client` is `auto`.
     #[serde(default)]
     pub client_why: Option<String>,
     /// Whether lost packets are noticed.
@@ -210,52 +214,52 @@ pub struct ExportReport {
     pub slots: u32,
     /// Bytes of the ring that is open.
     pub ring_bytes: u64,
-    /// How long a frame is promised to readers, in milliseconds.
+    /// How long a frame is leased to readers, in milliseconds.
     pub lease_ms: u64,
-    /// Bytes of rings of before that wait to be freed.
+    /// Bytes of retired rings that wait to be freed.
     pub retired_bytes: u64,
     /// Bytes of the ring that are pinned for a GPU; `None` when no GPU writes into it.
     pub pinned_bytes: Option<u64>,
-    /// Whether somebody reads.
+    /// Whether a reader is attached.
     pub readers: bool,
-    /// What readers ask for.
+    /// What readers request.
     pub demand: DemandReport,
     /// How old frames were when they were published.
     pub age: AgeReport,
-    /// How frames come into the ring.
+    /// How frames get into the ring.
     pub download: Option<DownloadReport>,
 }
 
-/// What readers ask for. Readers of the same rate can't be told apart.
+/// What readers request. Readers of the same rate are counted as one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DemandReport {
-    /// Whether somebody wants every frame.
+    /// Whether a reader wants every frame.
     pub every_frame: bool,
-    /// The rates that readers state, ascending; empty when somebody wants every frame.
+    /// The rates that readers request, ascending; empty when one wants every frame.
     pub max_fps: Vec<f64>,
 }
 
 /// Ages of frames at their publication, from the arrival of their first packet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgeReport {
-    /// Of the frames of the last minute; `None` when there was none.
+    /// For frames of the last minute; `None` without any.
     pub p50_ms: Option<f64>,
     /// The same for 99 of 100 frames.
     pub p99_ms: Option<f64>,
-    /// Of all frames since the camera started, as that of a Prometheus histogram.
+    /// The sum over all frames since the camera started, as in a Prometheus histogram.
     pub sum_s: f64,
     /// Frames no older than 1, 2, 4, ... 65,536 ms, and all.
     pub buckets: Vec<u64>,
 }
 
-/// How frames come into the ring.
+/// How frames get into the ring.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DownloadReport {
     /// What copies frames.
     pub engine: DownloadEngine,
     /// Longest time from a frame's decode to its publication, since the last report.
     pub longest_ms: Option<f64>,
-    /// Why it is not a better one, or what it lacks.
+    /// Why it is not a better one, or what is missing.
     pub why: Option<String>,
 }
 
@@ -264,20 +268,20 @@ pub struct DownloadReport {
 pub struct RecorderReport {
     /// What it is doing.
     pub state: RecorderState,
-    /// Why; empty when there is nothing to say.
+    /// Why; empty when there is nothing to report.
     pub reason: String,
     /// The input that is recorded.
     pub input: String,
     /// The file that is being written.
     pub file: Option<String>,
-    /// `aac`, `opus`, `none` or `left out: `, and why; empty before a stream came.
+    /// `aac`, `opus`, `none` or `left out: ` and why; empty before the first stream.
     #[serde(default)]
     pub sound: String,
     /// Files closed under their own name.
     pub files: u64,
-    /// Bytes that the system took.
+    /// Bytes that the system accepted.
     pub written_bytes: u64,
-    /// Packets that were given to a file.
+    /// Packets that were written to a file.
     pub packets: u64,
     /// Packets that are in no file, by reason.
     pub dropped: BTreeMap<String, u64>,
@@ -288,25 +292,25 @@ pub struct RecorderReport {
 pub struct ProducerReport {
     /// What it is doing.
     pub state: ProducerState,
-    /// Why; empty when there is nothing to say.
+    /// Why; empty when there is nothing to report.
     pub reason: String,
     /// `copy` or `h264`.
     pub video: String,
     /// The transport's address.
     pub to: String,
-    /// Ours.
+    /// Our address.
     pub from: Option<String>,
     /// Synchronisation source (RFC 3550).
     pub ssrc: u32,
     /// RTP payload type.
     pub payload_type: u8,
-    /// Of what is sent; `None` before the first key frame.
+    /// Of the stream that is sent; `None` before the first key frame.
     pub profile_level_id: Option<String>,
-    /// What encodes, to which size and rate; `None` when nothing is encoded.
+    /// The encoder, its size and rate; `None` when nothing is encoded.
     pub encoder: Option<String>,
     /// Pictures encoded.
     pub encoded: u64,
-    /// Pictures that were sent, key frames among them.
+    /// Pictures that were sent, including key frames.
     pub pictures: u64,
     /// Of these, key frames.
     pub key_frames: u64,
@@ -314,12 +318,12 @@ pub struct ProducerReport {
     pub packets: u64,
     /// RTP headers included.
     pub sent_bytes: u64,
-    /// Pictures and packets that did not go out, by reason.
+    /// Pictures and packets that were not sent, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Requests for a key frame by the receiver. With `copy` they can't be met.
     pub pli: u64,
     /// The same by Full Intra Request (RFC 5104).
     pub fir: u64,
-    /// Packets that the receiver says it has lost.
+    /// Packets that the receiver reports as lost.
     pub receiver_lost: Option<u32>,
 }

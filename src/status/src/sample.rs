@@ -1,4 +1,4 @@
-//! A status in which every part is there, for tests.
+//! A status in which every part is present, for tests.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::ages::Ages;
 use crate::drops::{DropCounters, DropReason, NotProduced};
 use strum::VariantArray as _;
 
-/// One shard with one camera that has everything.
+/// One shard with one camera that has every part.
 pub fn full_status() -> ServiceStatus {
     let service =
         Service { version: "1.2.3".into(), process: ProcessId::own(), frame_export: true };
@@ -29,7 +29,7 @@ pub fn full_status() -> ServiceStatus {
     ServiceStatus::merge(service, 3600, vec![(health, report)])
 }
 
-/// A camera that has everything.
+/// A camera that has every part.
 pub fn full_camera(id: &str) -> CameraReport {
     let stream = StreamReport {
         codec: "h264".into(),

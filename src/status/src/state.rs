@@ -20,32 +20,32 @@ use strum::{Display, IntoStaticStr, VariantArray};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum InputState {
-    /// Being connected to.
+    /// Connecting.
     #[default]
     Connecting,
     /// Delivering packets.
     Streaming,
-    /// Waiting before it is tried again, for none of the reasons below; the reason says what failed.
+    /// Waiting before a retry, for none of the reasons below; the reason states what failed.
     Waiting,
-    /// Nothing came any more. As with all states up to `Garbage`, it is tried again.
+    /// Packets stopped. As in all states up to `Garbage`, it is retried.
     Silent,
-    /// It answers or sends something, but no whole picture comes.
+    /// It answers or sends something, but no complete picture arrives.
     Stalled,
     /// It refused the login.
     Refused,
-    /// There is no way to it, or nobody answers there.
+    /// It can't be reached, or nothing answers there.
     Unreachable,
     /// It has no video under this path, or none that can be decoded.
     #[serde(rename = "no video")]
     #[strum(serialize = "no video")]
     NoVideo,
-    /// What it sends makes no sense.
+    /// It sends data that can't be parsed.
     Garbage,
     /// A file that was played to its end.
     Ended,
-    /// Given up until a restart; the reason says why.
+    /// Given up until a restart; the reason states why.
     Failed,
-    /// Its camera crashes shards, and is not started for a while (docs/design/shards.md).
+    /// Its camera crashes shards and is quarantined for a while (docs/design/shards.md).
     #[serde(rename = "set apart")]
     #[strum(serialize = "set apart")]
     SetApart,
@@ -75,9 +75,9 @@ pub enum DecodedBy {
     None,
     /// The processor.
     Software,
-    /// A GPU of NVIDIA.
+    /// An NVIDIA GPU.
     Nvdec,
-    /// A GPU by VA-API.
+    /// A GPU through VA-API.
     Vaapi,
 }
 
@@ -86,16 +86,16 @@ pub enum DecodedBy {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ExportState {
-    /// There is no ring yet: it comes with the first reader.
+    /// There is no ring yet: it is opened with the first reader.
     #[default]
     Opening,
     /// There is a ring.
     Open,
-    /// There is none for now; the detail says why.
+    /// There is none for now; the detail states why.
     Refused,
 }
 
-/// What brings decoded pictures into the ring.
+/// What copies decoded pictures into the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -114,14 +114,14 @@ pub enum DownloadEngine {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RecorderState {
-    /// Nothing comes that could be recorded.
+    /// Nothing arrives that could be recorded.
     #[default]
     Waiting,
     /// A file is being written.
     Recording,
-    /// The disk has no room; it goes on when there is some.
+    /// The disk is full; recording resumes when there is room.
     Full,
-    /// Something else keeps it from recording; it is tried again.
+    /// Another fault prevents recording; it is retried.
     Failed,
 }
 
@@ -133,27 +133,27 @@ pub enum ProducerState {
     /// No picture has come from the camera, or none for a while.
     #[default]
     Waiting,
-    /// RTP goes out.
+    /// RTP is being sent.
     Sending,
-    /// Nobody is at the other end, or there is no way to it.
+    /// Nothing listens at the other end, or it can't be reached.
     PeerGone,
-    /// The camera's video can't go out like this.
+    /// The camera's video can't be sent as it is.
     Refused,
     /// It stays off until a restart.
     Failed,
 }
 
-/// Whether a shard's process is there.
+/// The state of a shard's process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ShardState {
-    /// It was started, and has not reported yet.
+    /// It was started and has not reported yet.
     #[default]
     Starting,
     /// It reports.
     Running,
-    /// Ended, and waiting to be started again.
+    /// It has ended and waits to be restarted.
     Waiting,
     /// Given up until a restart of the service.
     Failed,

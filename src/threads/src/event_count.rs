@@ -1,10 +1,10 @@
-//! Where workers sleep until there is work, and how one of them is woken by at most one system call.
+//! Where workers sleep until there is work; waking one takes at most one system call.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread::Thread;
 
-/// Workers that are asleep, as bits. A waker takes one bit and unparks that worker; nobody is woken
+/// Sleeping workers, as bits. A waker clears one bit and unparks that worker; no worker is woken
 /// twice for one job, and no lock is taken.
 #[derive(Debug, Default)]
 pub struct EventCount {
@@ -13,15 +13,15 @@ pub struct EventCount {
 }
 
 impl EventCount {
-    /// Most workers.
+    /// The maximum number of workers.
     pub const MAX: usize = 16;
 
-    /// Lets worker `index` be woken. Called by it before it first sleeps.
+    /// Registers worker `index` to be woken. Each worker calls it before it first sleeps.
     pub fn enrol(&self, index: usize) {
         let _ = self.threads[index].set(std::thread::current());
     }
 
-    /// Sleeps until woken, unless `has_work` says otherwise. May return early.
+    /// Sleeps until woken, unless `has_work`. May return early.
     pub fn sleep(&self, index: usize, has_work: impl FnOnce() -> bool) {
         let bit = 1 << index;
         self.asleep.fetch_or(bit, Ordering::SeqCst);
@@ -33,7 +33,7 @@ impl EventCount {
         self.asleep.fetch_and(!bit, Ordering::SeqCst);
     }
 
-    /// Wakes one sleeper, if there is one. Call it after the work can be seen.
+    /// Wakes one sleeper, if any. Call it after the work has become visible.
     pub fn wake_one(&self) {
         // Partner: the fence in `sleep`.
         fence(Ordering::SeqCst);
@@ -58,7 +58,7 @@ impl EventCount {
         }
     }
 
-    /// Wakes them all.
+    /// Wakes all sleepers.
     pub fn wake_all(&self) {
         self.threads.iter().filter_map(OnceLock::get).for_each(Thread::unpark);
     }

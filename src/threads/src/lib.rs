@@ -1,7 +1,8 @@
-//! Threads of the service: each has an owner and a name, is woken by at most one system call, and is stopped and joined.
+//! The service's threads: each has an owner and a name, is woken by at most one system call, and is
+//! stopped and joined.
 //!
 //! - [`OwnedThread`] is a thread that ends with its owner.
-//! - [`EventCount`] is where workers sleep until there is work.
+//! - [`EventCount`] lets workers sleep until there is work.
 
 #![forbid(unsafe_code)]
 

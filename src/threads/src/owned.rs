@@ -12,7 +12,7 @@ pub struct OwnedThread {
     stop: StopRequest,
 }
 
-/// What a thread looks at to learn that it is to stop.
+/// Tells the thread whether it is to stop.
 #[derive(Clone, Debug, Default)]
 pub struct StopRequest(Arc<AtomicBool>);
 
@@ -24,11 +24,11 @@ impl StopRequest {
 }
 
 impl OwnedThread {
-    /// Starts a thread, of whose name the kernel keeps 15 bytes. `run` is to return soon after `stop` was
-    /// [made](StopRequest::is_made).
+    /// Starts a thread; the kernel keeps 15 bytes of its name. `run` must return soon after `stop`
+    /// was [made](StopRequest::is_made).
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// The system has no thread to give.
     pub fn spawn(
         name: impl Into<String>,
         run: impl FnOnce(StopRequest) + Send + 'static,
@@ -40,10 +40,10 @@ impl OwnedThread {
         Ok(Self { thread: Some(thread), stop })
     }
 
-    /// The thread, to unpark it.
+    /// The thread's handle, for unparking it.
     ///
     /// # Panics
-    /// Never: the thread is there until this is dropped.
+    /// Never: the thread exists until this is dropped.
     pub fn thread(&self) -> &Thread {
         self.thread.as_ref().expect("the thread is there until drop").thread()
     }

@@ -1,4 +1,4 @@
-//! `AI_FRAME_EXPORT_ENABLED`: the one switch over the whole frame path (contract F1 to F3).
+//! `AI_FRAME_EXPORT_ENABLED`: the single switch of the whole frame path (contract F1 to F3).
 
 use std::ffi::OsStr;
 
@@ -14,19 +14,19 @@ pub(crate) enum FrameExport {
     On,
 }
 
-/// Why the service refuses to start: a typing error must not silently mean off, nor on, and nor must a program
-/// that can't do what is asked.
+/// Why the service refuses to start: a typo must not silently mean off or on, nor may a program
+/// start that lacks what is requested.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum FlagError {
-    /// It is neither of the accepted values.
+    /// It is none of the accepted values.
     #[error("{NAME} is {0:?}; expected `true` or `1`, `false` or `0`, or not set at all (off)")]
     Value(String),
-    /// It asks for what was left out of this program.
+    /// It requests what this build lacks.
     #[error("{NAME} is true, but this program was built without the feature `frame-export`")]
     NotBuilt,
 }
 
-/// Reads the flag from the value of its variable, `None` when unset.
+/// Parses the value of the flag's variable, `None` when unset.
 ///
 /// # Errors
 /// Any value but `true`, `false` (in any case), `1` and `0`; the empty string too. `true` in a build without

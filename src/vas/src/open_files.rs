@@ -1,10 +1,10 @@
-//! How many files and sockets a process may have open.
+//! The limit on a process's open files and sockets.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the system allows, for this process and those that it starts. The usual 1024 is for
-/// programs that call select(2), which nobody here does; a camera takes up to some 20, and descriptors on their way
-/// to another process count as well (unix(7), `ETOOMANYREFS`).
+/// Raises the limit as far as the system allows, for this process and those that it starts. The
+/// usual 1024 is for programs that call select(2), which we never do; a camera takes up to about
+/// 20, and descriptors in transit to another process count as well (unix(7), `ETOOMANYREFS`).
 pub(crate) fn allow_many() {
     let Some(raised) = raised(getrlimit(Resource::Nofile)) else { return };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
@@ -12,7 +12,7 @@ pub(crate) fn allow_many() {
     }
 }
 
-/// The limit to ask for; `None` when there is nothing to be gained.
+/// The limit to request; `None` when it can't be raised.
 fn raised(limit: Rlimit) -> Option<Rlimit> {
     let Rlimit { current, maximum } = limit;
     (current != maximum).then_some(Rlimit { current: maximum, maximum })

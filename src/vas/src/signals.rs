@@ -1,4 +1,4 @@
-//! The signals that a process acts on, as something that can be polled.
+//! The signals that a process handles, in a form that can be polled.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -10,15 +10,15 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
-/// What the kernel sends to a shard when the supervisor has died. Not SIGTERM: why a shard ends must be told from
-/// why it was asked to. Until it is caught it ends the process too.
+/// What the kernel sends to a shard when the supervisor has died. Not SIGTERM, so that the two
+/// reasons to end can be distinguished. Until it is caught it ends the process too.
 pub(crate) const ORPHANED: rustix::process::Signal = rustix::process::Signal::USR1;
 
-/// Signals that are caught; the rest keep what they do.
+/// Signals that are caught; the rest keep their actions.
 #[derive(Debug)]
 pub(crate) struct Signals(SignalDelivery<UnixStream, SignalOnly>);
 
-/// What came since the last look.
+/// Signals since the last check.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Came {
     pub(crate) stop: bool,
@@ -28,14 +28,15 @@ pub(crate) struct Came {
 }
 
 impl Signals {
-    /// Those of the supervisor: SIGTERM and SIGINT stop, SIGHUP reloads. SIGCHLD only wakes: whether a process has
-    /// ended is asked of each.
+    /// Those of the supervisor: SIGTERM and SIGINT stop, SIGHUP reloads. SIGCHLD only wakes: each
+    /// process is then checked.
     pub(crate) fn of_supervisor() -> io::Result<Self> {
         Self::catch(&[SIGTERM, SIGINT, SIGHUP, SIGCHLD])
     }
 
-    /// Those of a shard: SIGTERM stops, and [`ORPHANED`] says that the supervisor is gone. SIGINT and SIGHUP, which a
-    /// terminal sends to all processes at once, are the supervisor's business.
+    /// Those of a shard: SIGTERM stops, and [`ORPHANED`] reports that the supervisor is gone.
+    /// SIGINT and SIGHUP, which a terminal sends to all processes at once, are left to the
+    /// supervisor.
     pub(crate) fn of_shard() -> io::Result<Self> {
         for signal in [SIGINT, SIGHUP] {
             signal_hook::flag::register(signal, Arc::<AtomicBool>::default())?;
@@ -48,7 +49,7 @@ impl Signals {
         SignalDelivery::with_pipe(read, write, SignalOnly, signals).map(Self)
     }
 
-    /// Readable when something came.
+    /// Readable when a signal has arrived.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.get_read().as_fd()
     }

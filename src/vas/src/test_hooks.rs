@@ -1,5 +1,6 @@
-//! What exists for tests alone: a second taker of decoded frames, independent of the export flag, so that
-//! decoding with the flag on and off can be compared; a decoder made slow on purpose; and GPUs that the driver lists.
+//! Hooks for tests only: a second sink of decoded frames, independent of the export flag, so that
+//! decoding with the flag on and off can be compared; a decoder made slow on purpose; and a folder
+//! in place of the driver's list of GPUs.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -23,23 +24,23 @@ pub(crate) struct TestHooks {
     /// Spend this long, in milliseconds, on each frame on the decode thread.
     #[arg(long, value_name = "MS", hide = true)]
     test_decode_delay: Option<u64>,
-    /// Look into this folder for what NVIDIA's driver shows in /proc/driver/nvidia.
+    /// Read this folder in place of NVIDIA's /proc/driver/nvidia.
     #[arg(long, value_name = "DIR", hide = true)]
     test_nvidia_proc: Option<PathBuf>,
 }
 
 impl TestHooks {
-    /// What NVIDIA's driver shows of its GPUs.
+    /// Where NVIDIA's driver lists its GPUs.
     pub(crate) fn nvidia_proc(&self) -> &Path {
         self.test_nvidia_proc.as_deref().unwrap_or(Path::new("/proc/driver/nvidia"))
     }
 
-    /// Whether each camera that may be exported is decoded for the sake of a test.
+    /// Whether each camera that may be exported is decoded for a test.
     pub(crate) fn takes_frames(&self) -> bool {
         self.test_frame_log.is_some() || self.test_decode_delay.is_some()
     }
 
-    /// The takers that were asked for.
+    /// The requested sinks.
     pub(crate) fn sinks(&self, camera: &CameraId) -> std::io::Result<Vec<Box<dyn FrameSink>>> {
         let mut sinks: Vec<Box<dyn FrameSink>> = Vec::new();
         if let Some(dir) = &self.test_frame_log {
@@ -53,7 +54,7 @@ impl TestHooks {
     }
 }
 
-/// Writes down what was decoded.
+/// Logs decoded frames.
 struct FrameLog {
     file: BufWriter<File>,
 }
@@ -66,7 +67,7 @@ impl FrameSink for FrameLog {
     fn take(&mut self, frame: &mut Frame) {
         let mut md5 = Md5::new();
         for plane in 0..4 {
-            // Padding between rows included: it is the decoder's memory that is compared.
+            // Including padding between rows: it is the decoder's memory that is compared.
             md5.update(frame.plane(plane));
         }
         let digest = md5.finalize();
@@ -78,7 +79,7 @@ impl FrameSink for FrameLog {
 
 impl FrameLog {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // A test that finds its log short fails.
+        // A test that finds its log too short fails.
         let _ = writeln!(self.file, "{line}").and_then(|()| self.file.flush());
     }
 }
@@ -87,7 +88,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes decoding slow.
+/// Slows decoding down.
 struct Delay(Duration);
 
 impl FrameSink for Delay {

@@ -1,4 +1,5 @@
-//! One camera's export directory, ring, readers and engine, as the ring manager's thread looks after them.
+//! One camera's export directory, ring, readers and engine, as the ring manager's thread maintains
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +20,20 @@ use crate::panics::Panics;
 use crate::resources::Resources;
 use crate::stats::DownloadStats;
 
-/// How soon something that was refused is tried again, and what another process holds.
+/// How soon to retry what was refused or is held by another process.
 const RETRY_NS: u64 = 5_000_000_000;
 const HELD_RETRY_NS: u64 = 1_000_000_000;
-/// How often to look for readers, where there are none and where there are some. Asking costs about half
-/// a microsecond a camera; the first is a part of what a reader waits for its first frame.
+/// How often to check for readers, while there are none and while there are some. A check costs
+/// about half a microsecond a camera; the first interval is part of a reader's wait for its first
+/// frame.
 const ARRIVALS_NS: u64 = 50_000_000;
 const DEPARTURES_NS: u64 = 250_000_000;
-/// When work goes on after a panic.
+/// The delay after a panic.
 pub(super) const AFTER_PANIC_NS: u64 = 1_000_000_000;
-/// Readers learn of a gap when no frame was published for so long.
+/// A gap is published after this long without a frame.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// A camera whose rings are looked after.
+/// A camera whose rings are maintained.
 pub(super) struct ManagedCamera {
     handle: RingHandle,
     export: Option<CameraExport>,
@@ -39,7 +41,7 @@ pub(super) struct ManagedCamera {
     wanted: Option<Wanted>,
     engine_wanted: Option<EngineWanted>,
     claim_at_ns: u64,
-    /// When to look for readers again, and what they wanted when we last did.
+    /// When to check for readers again, and what they requested last time.
     look_at_ns: u64,
     demanded: Demanded,
 }
@@ -80,12 +82,12 @@ impl ManagedCamera {
         self.engine_wanted = Some(engine);
     }
 
-    /// What its directory waited for is there.
+    /// Retries at once: what its directory waited for is available.
     pub(super) fn claim_now(&mut self) {
         self.claim_at_ns = 0;
     }
 
-    /// When there is something to do here, as far as is known.
+    /// When there is next something to do here, as far as is known.
     pub(super) fn next_ns(&self) -> u64 {
         let engine = self.engine_wanted.as_ref().map_or(u64::MAX, |wanted| wanted.at_ns);
         let ring = match (&self.export, &self.wanted) {
@@ -96,7 +98,7 @@ impl ManagedCamera {
         ring.min(engine)
     }
 
-    /// Shows how the export does, and lets go of one whose files somebody removed.
+    /// Updates the stats, and drops an export whose files were removed.
     pub(super) fn housekeep(&mut self, camera: &CameraId, engines: &Engines) {
         self.show_download(engines);
         let Some(export) = &mut self.export else { return };
@@ -105,13 +107,13 @@ impl ManagedCamera {
             self.handle.stats.set(|stats| stats.retired_bytes = retired_bytes);
             return;
         }
-        tracing::warn!(%camera, "somebody removed the export's files: exporting again");
+        tracing::warn!(%camera, "the export's files were removed: exporting again");
         self.export = None;
         self.claim_at_ns = 0;
         self.send(Delivery::Revoked);
     }
 
-    /// After a panic: whatever was half done goes, and the tap asks again for what it needs.
+    /// After a panic: discards all that was half done; the tap asks again for what it needs.
     pub(super) fn start_over(&mut self, camera: &CameraId, panics: &Panics) {
         let export = self.export.take();
         panics.catch("ring manager", Some(camera), || drop(export));
@@ -122,7 +124,7 @@ impl ManagedCamera {
         let _ = self.handle.answers.force_push(EngineAnswer::NotYet);
     }
 
-    /// Looks whether readers came or went. They leave nothing but a lock, so there is nobody to tell us.
+    /// Checks whether readers came or went. They leave nothing but a lock, so nothing notifies us.
     pub(super) fn look_for_readers(&mut self) {
         let now_ns = monotonic_ns();
         let Some(export) = &self.export else { return };
@@ -136,7 +138,7 @@ impl ManagedCamera {
         if demanded != self.demanded {
             self.demanded = demanded.clone();
             self.handle.stats.set(|stats| stats.demanded = demanded.clone());
-            // Before the word that somebody is there: nobody is counted who wants nothing.
+            // Before demand begins: no frame is counted as wanted before the rates are known.
             let _ = self.handle.demanded.force_push(demanded);
         }
         let demand = &self.handle.demand;
@@ -148,7 +150,7 @@ impl ManagedCamera {
         self.look_at_ns = now_ns + if here { DEPARTURES_NS } else { ARRIVALS_NS };
     }
 
-    /// Has the camera's GPU's engine ready, and its ring pinned there.
+    /// Gets the engine of the camera's GPU, and pins its ring there.
     pub(super) fn advance_engine(&mut self, camera: &CameraId, engines: &mut Engines) {
         let now_ns = monotonic_ns();
         let Some(wanted) = self.engine_wanted.take_if(|wanted| now_ns >= wanted.at_ns) else {
@@ -161,7 +163,7 @@ impl ManagedCamera {
                 }
                 EngineAnswer::CopyQueue(copy_queue)
             }
-            // The engines tell of it.
+            // The engines report it themselves.
             Err(NoEngine::Ending | NoEngine::Device(GpuError::DeviceLost { .. })) => {
                 EngineAnswer::NotYet
             }
@@ -172,7 +174,7 @@ impl ManagedCamera {
                     tracing::error!(%camera, "no download from GPU {}: {error}", wanted.device);
                 }
                 self.handle.stats.set(|stats| stats.download = download);
-                // Without the pages: if the ring goes meanwhile, so may its memory.
+                // Without the pages: if the ring is dropped meanwhile, its memory can be freed.
                 let at_ns = now_ns + RETRY_NS;
                 self.engine_wanted =
                     Some(EngineWanted { device: wanted.device, pages: None, at_ns });
@@ -183,7 +185,7 @@ impl ManagedCamera {
     }
 
     fn show_download(&self, engines: &Engines) {
-        // What is said of an engine that can't be had stays until it can.
+        // The reason for a missing engine stays until there is one.
         if self.engine_wanted.is_some() {
             return;
         }
@@ -232,7 +234,8 @@ impl ManagedCamera {
                     self.handle.stats.no_longer_refuse();
                 }
                 Err(error) => {
-                    // Another writer may be about to end: this service's own, before a restart.
+                    // Another writer may be about to end, such as this service's own before a
+                    // restart.
                     let held = matches!(error, ExportError::Held { .. });
                     self.claim_at_ns = now_ns + if held { HELD_RETRY_NS } else { RETRY_NS };
                     self.refuse(camera, &error.to_string());
@@ -258,7 +261,7 @@ impl ManagedCamera {
                 self.send(Delivery::Ring { writer, first_frame_id });
             }
             Ok(OpenRing::NotBefore(at_ns)) => {
-                // A retired ring's memory is free when no GPU has it pinned.
+                // A retired ring's memory is free once no GPU has it pinned.
                 engines.unpin_left();
                 wanted.at_ns = at_ns;
             }
@@ -290,14 +293,14 @@ impl ManagedCamera {
         });
     }
 
-    /// Says why there is no export, in the log only when the words are new.
+    /// Records why there is no export; logs it only when the reason is new.
     fn refuse(&self, camera: &CameraId, words: &str) {
         if self.handle.stats.refuse(words) {
             tracing::error!(%camera, "runs without export: {words}");
         }
     }
 
-    /// A tap that does not look (its camera delivers nothing) finds the latest when it does.
+    /// A tap that is not polling (its camera delivers nothing) finds the latest when it does.
     fn send(&self, delivery: Delivery) {
         let _ = self.handle.deliveries.force_push(delivery);
     }

@@ -18,38 +18,38 @@ use crate::stats::ExportStats;
 /// What the ring manager sends to a tap.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    /// A ring of the geometry that was asked for last.
+    /// A ring of the geometry that was last asked for.
     Ring { writer: RingWriter, first_frame_id: u64 },
-    /// There is none for now; the ring manager goes on trying.
+    /// There is no ring for now; the ring manager keeps trying.
     Refused,
-    /// The ring that was delivered is gone: somebody removed its files.
+    /// The delivered ring is gone: its files were removed.
     Revoked,
 }
 
-/// What becomes of asking for a GPU's engine.
+/// The answer to a request for a GPU's engine.
 #[derive(Debug)]
 pub(crate) enum EngineAnswer {
-    /// The way into it.
+    /// A copy queue in it.
     CopyQueue(CudaCopyQueue),
-    /// There is none for now; the ring manager goes on trying.
+    /// There is no engine for now; the ring manager keeps trying.
     None,
-    /// There is none before all have let go of the GPU. Who has further frames of it asks again.
+    /// There is none until everything releases the GPU. A tap with further frames of it asks again.
     NotYet,
 }
 
-/// A tap's way to the ring manager and back.
+/// A tap's queues to the ring manager and back.
 #[derive(Clone, Debug)]
 pub(crate) struct RingHandle {
     camera: CameraId,
     shared: Arc<Shared>,
     pub(super) deliveries: Arc<ArrayQueue<Delivery>>,
-    /// The latest word on the engine that was asked for.
+    /// The latest answer on the engine that was asked for.
     pub(super) answers: Arc<ArrayQueue<EngineAnswer>>,
     pub(super) in_use: Arc<MemoryInUse>,
     pub(super) completions: Arc<Completions>,
     pub(super) stats: Arc<ExportStats>,
     pub(super) demand: Arc<Demand>,
-    /// What readers want, if that has changed.
+    /// What readers request, if that has changed.
     pub(super) demanded: Arc<ArrayQueue<Demanded>>,
 }
 
@@ -67,7 +67,7 @@ impl RingHandle {
         Self {
             camera,
             shared,
-            // A ring, a word that it is gone and one that there is none: never more wait.
+            // At most a ring, a revocation and a refusal wait.
             deliveries: Arc::new(ArrayQueue::new(4)),
             answers: Arc::new(ArrayQueue::new(1)),
             in_use: Arc::default(),
@@ -86,12 +86,12 @@ impl RingHandle {
         self.deliveries.pop()
     }
 
-    /// What readers want from now on, if that has changed.
+    /// What readers request from now on, if that has changed.
     pub(crate) fn demanded(&self) -> Option<Demanded> {
         self.demanded.pop()
     }
 
-    /// Where engines account for the camera's frames.
+    /// Where engines count the camera's frames.
     pub(crate) fn account(&self) -> Account {
         self.completions.account().clone()
     }
@@ -105,23 +105,23 @@ impl RingHandle {
         Arc::clone(&self.stats)
     }
 
-    /// What became of asking for an engine.
+    /// The answer to a request for an engine.
     pub(crate) fn receive_engine(&self) -> Option<EngineAnswer> {
         self.answers.pop()
     }
 
-    /// Shows which memory frames come from.
+    /// Records which memory frames come from.
     pub(crate) fn in_use(&self) -> Arc<MemoryInUse> {
         Arc::clone(&self.in_use)
     }
 
-    /// Asks for a ring that is filled from this memory; the answer comes by [`receive`](Self::receive).
-    /// `false`: ask again later.
+    /// Asks for a ring that is filled from this memory; the answer comes through
+    /// [`receive`](Self::receive). `false`: ask again later.
     pub(crate) fn ask(&self, geometry: Geometry, fps: Option<Fraction>, from: Memory) -> bool {
         self.request(Request::Ring { camera: self.camera.clone(), geometry, fps, from })
     }
 
-    /// Asks for the engine of a GPU, and for the ring that is open to be pinned there; the answer comes by
+    /// Asks for a GPU's engine, and for the open ring to be pinned there; the answer comes through
     /// [`receive_engine`](Self::receive_engine). `false`: ask again later.
     pub(crate) fn ask_engine(&self, device: usize, pages: Option<RingPages>) -> bool {
         self.request(Request::Engine { camera: self.camera.clone(), device, pages })
@@ -134,7 +134,7 @@ impl RingHandle {
     }
 }
 
-/// What is asked of the ring manager.
+/// A request to the ring manager.
 #[derive(Debug)]
 pub(super) enum Request {
     Camera(RingHandle),
@@ -143,15 +143,15 @@ pub(super) enum Request {
     Engine { camera: CameraId, device: usize, pages: Option<RingPages> },
 }
 
-/// Where requests wait.
+/// Holds waiting requests.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Cameras that come or go, told by the one thread that starts and ends them: it must not wait for a ring manager
-    /// that waits for memory or a driver.
+    /// Cameras that come or go, pushed by the one thread that starts and ends them: it must not
+    /// wait for a ring manager that waits for memory or a driver.
     changes: Mutex<VecDeque<Request>>,
-    /// What taps ask for.
+    /// Requests of taps.
     requests: ArrayQueue<Request>,
-    /// Once it has been started; it ends when it is told to.
+    /// Set once the thread has started; it runs until it is asked to stop.
     thread: OnceLock<Thread>,
 }
 
@@ -164,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// The thread that serves what waits here, to be woken.
+    /// Sets the thread that serves these requests, so that it can be woken.
     pub(super) fn is_run_by(&self, thread: &Thread) {
         let _ = self.thread.set(thread.clone());
     }
@@ -175,7 +175,7 @@ impl Shared {
         }
     }
 
-    /// A camera comes or goes.
+    /// Queues the arrival or departure of a camera.
     pub(super) fn push_change(&self, change: Request) {
         self.changes().push_back(change);
         self.wake();

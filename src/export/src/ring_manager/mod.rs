@@ -1,4 +1,4 @@
-//! The thread that opens rings and looks after them, so that no decode thread ever waits for memory.
+//! The thread that opens and maintains rings, so that no decode thread ever waits for memory.
 
 mod camera;
 mod handle;
@@ -20,7 +20,7 @@ use camera::{AFTER_PANIC_NS, EngineWanted, ManagedCamera, Wanted};
 pub(super) use handle::{Delivery, EngineAnswer, RingHandle};
 use handle::{Request, Shared};
 
-/// How often files are looked after.
+/// How often files are checked.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 
 /// The thread. Stopping it removes the cameras' files.
@@ -33,15 +33,15 @@ pub(super) struct RingManager {
 }
 
 impl RingManager {
-    /// Without its thread; cameras that come wait for it.
+    /// Without its thread; cameras that are added wait for it.
     pub(super) fn new(config: &Export, panics: Arc<Panics>) -> Self {
         Self { shared: Arc::new(Shared::new()), config: config.clone(), panics, thread: None }
     }
 
-    /// Starts the thread, if it is not there.
+    /// Starts the thread, if it does not run.
     ///
     /// # Errors
-    /// When the system has none to give.
+    /// The system has no thread to give.
     pub(super) fn start(&mut self) -> io::Result<()> {
         if self.thread.is_some() {
             return Ok(());
@@ -63,12 +63,12 @@ impl RingManager {
         Ok(())
     }
 
-    /// Whether its thread is there.
+    /// Whether its thread runs.
     pub(super) fn runs(&self) -> bool {
         self.thread.is_some()
     }
 
-    /// Takes a camera on: its directory is made at once, its ring when its tap asks.
+    /// Adds a camera: its directory is made at once, its ring when its tap asks.
     pub(super) fn add(
         &self,
         camera: CameraId,
@@ -81,10 +81,11 @@ impl RingManager {
         handle
     }
 
-    /// Lets a camera go, and removes its files. Its tap is gone, and asks for nothing more.
+    /// Removes a camera and its files. Its tap is gone and asks for nothing more.
     pub(super) fn remove(&self, camera: CameraId) {
         let mut changes = self.shared.changes();
-        // One that was never taken on leaves nothing, and is not to be kept in mind while there is no thread.
+        // A camera that was never added leaves nothing, so do not queue its removal while there is
+        // no thread.
         let waits = |request: &Request| matches!(request, Request::Camera(handle) if *handle.camera() == camera);
         if let Some(at) = changes.iter().rposition(waits) {
             changes.remove(at);
@@ -98,7 +99,7 @@ impl RingManager {
         self.shared.push_change(change);
     }
 
-    /// Says of the cameras that wait for the thread why there is no export.
+    /// Records the reason for all cameras that wait for the thread.
     pub(super) fn refuse_waiting(&self, words: &str) {
         for request in self.shared.changes().iter() {
             if let Request::Camera(handle) = request {
@@ -128,19 +129,20 @@ impl Work {
         let panics = Arc::clone(&self.panics);
         while !stop.is_made() {
             let next_ns = panics.catch("ring manager", None, || self.turn(shared));
-            // After a panic soon, but not at once: it may not be the last one.
+            // Soon after a panic, but not at once: it may recur.
             let next_ns = next_ns.unwrap_or_else(|| monotonic_ns() + AFTER_PANIC_NS);
             let wait = next_ns.saturating_sub(monotonic_ns());
             std::thread::park_timeout(Duration::from_nanos(wait));
         }
-        // While the rings are still there: what is in flight is finished, and then they are unpinned.
+        // While the rings still exist: copies in flight finish, then the rings are unpinned.
         panics.catch("ring manager", None, || self.engines.stop());
     }
 
-    /// Does what there is to do; when there is more.
+    /// Does all that is due; returns when there is more.
     fn turn(&mut self, shared: &Shared) -> u64 {
         loop {
-            // A tap's request is looked at after all that was sent before it: its camera, first of all.
+            // A tap's request is handled after all that was sent before it, its camera's arrival
+            // above all.
             let request = shared.next_request();
             while let Some(change) = shared.next_change() {
                 self.accept(change);

@@ -1,4 +1,5 @@
-//! What every download engine keeps to, run over each of them: the host's pool and that of a simulated GPU.
+//! The checks that every download engine must pass, run on the host's pool and a simulated GPU's
+//! engine.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,26 +25,26 @@ use vas_status::DropReason;
 
 const SIZE: (usize, usize) = (320, 192);
 
-/// An engine with what a test needs to drive it.
+/// An engine, and what a test needs to drive it.
 trait UnderTest {
     type CopyQueue: Download;
 
     fn copy_queue(&mut self, account: Account) -> Self::CopyQueue;
     /// A picture of [`SIZE`].
     fn picture(&mut self) -> Frame;
-    /// No copy of this copy queue ends from now on, or it may again.
+    /// Holds all copies of this copy queue, or lets them end.
     fn hold(&self, copy_queue: &Self::CopyQueue, held: bool);
     /// A picture whose copy into a slot of [`SIZE`] fails.
     fn bad_picture(&mut self) -> Frame;
-    /// Calls of the driver by this thread are misuse, or no longer.
+    /// Whether driver calls by this thread are reported as misuse.
     fn forbid_driver(&self, forbidden: bool);
-    /// Pictures that the decoder has given out and not got back.
+    /// Pictures that the decoder has given out and not yet got back.
     fn pictures_out(&self) -> u64;
     /// Finishes what is in flight.
     fn stop(self);
 }
 
-/// The host's.
+/// The host's engine.
 struct OfHost {
     pool: Pool,
     frame: Frame,
@@ -91,7 +92,7 @@ impl UnderTest for OfHost {
     }
 }
 
-/// A simulated GPU's.
+/// A simulated GPU's engine.
 struct OfGpu {
     simulator: Simulator,
     engines: Engines,
@@ -146,16 +147,16 @@ impl UnderTest for OfGpu {
     }
 }
 
-/// A camera whose frames a test submits itself.
+/// A camera whose frames the test submits itself.
 struct Ring<L> {
     copy_queue: L,
     input_stats: Arc<InputStats>,
     export: CameraExport,
-    /// None while another epoch is opened: its pages may be the same ones.
+    /// `None` while another epoch is opened: its pages may be the same ones.
     writer: Option<RingWriter>,
     next_id: u64,
-    /// Attached before the first frame: a frame that is given up is a gap, and who comes later is given nothing
-    /// from before it.
+    /// Attached before the first frame: a frame that is given up is a gap, and a later reader gets
+    /// nothing from before it.
     early: RefCell<Reader>,
     _dir: tempfile::TempDir,
 }
@@ -195,7 +196,7 @@ impl<L: Download> Ring<L> {
         Self { copy_queue, input_stats, export, writer, next_id: 1, early, _dir: dir }
     }
 
-    /// As a tap does it.
+    /// Submits a frame as a tap does.
     fn submit(&mut self, mut frame: Frame) -> Result<(), DropReason> {
         let permit = self.copy_queue.admit()?;
         let slot: ClaimedSlot = self.writer.as_mut().unwrap().claim(monotonic_ns()).map_err(
@@ -218,7 +219,7 @@ impl<L: Download> Ring<L> {
         }
     }
 
-    /// Published and failed, once all are told of.
+    /// Counts of published and failed frames, once all outcomes are in.
     fn completions(&self, of: u64) -> (u64, u64) {
         let counters = &self.input_stats.counters;
         loop {
@@ -230,7 +231,7 @@ impl<L: Download> Ring<L> {
         }
     }
 
-    /// Ids in the ring, and when each was published.
+    /// Ids in the ring, and the publication time of each.
     fn readable(&self) -> Vec<(u64, u64)> {
         let mut reader = self.early.borrow_mut();
         let mut frames: Vec<(u64, u64)> = Vec::new();
@@ -289,7 +290,7 @@ fn a_copy_that_fails_is_counted_and_leaves_the_older_frames<E: UnderTest>(mut en
         ring.submit(engine.picture()).unwrap();
         ring.drain();
     }
-    // More often than there are slots: each one was given back.
+    // More often than there are slots: each slot was given back.
     for failed in 1..=40 {
         ring.submit(engine.bad_picture()).unwrap();
         ring.drain();
@@ -307,7 +308,8 @@ fn a_change_of_size_waits_for_what_is_in_flight<E: UnderTest>(mut engine: E) {
     engine.hold(&ring.copy_queue, true);
     (0..MAX_IN_FLIGHT).for_each(|_| ring.submit(engine.picture()).unwrap());
     ring.writer = None;
-    // Slots of the old epoch are still written: its pages are nobody else's, whatever opens meanwhile.
+    // Slots of the old epoch are still written: its pages must not be reused, whatever opens
+    // meanwhile.
     let mut next = open(&mut ring.export, (160, 96), 0);
     engine.hold(&ring.copy_queue, false);
     ring.drain();
@@ -316,7 +318,7 @@ fn a_change_of_size_waits_for_what_is_in_flight<E: UnderTest>(mut engine: E) {
         next = open(&mut ring.export, (160, 96), 0);
     }
     drop(next);
-    // And back to what the pictures fit.
+    // And back to the size of the pictures.
     while ring.writer.is_none() {
         ring.writer = open(&mut ring.export, SIZE, 0);
     }
@@ -364,12 +366,12 @@ fn pictures_go_back_to_the_decoder<E: UnderTest>(mut engine: E) {
         ring.submit(engine.bad_picture()).unwrap();
         ring.drain();
     }
-    // FFmpeg itself may hold one more than it did.
+    // FFmpeg itself may hold one more than before.
     assert!(engine.pictures_out() <= before + 1);
     engine.stop();
 }
 
-/// Not even the first hand-over: what is needed is there before.
+/// Not even the first hand-over allocates: all it needs exists by then.
 fn a_hand_over_allocates_nothing_and_calls_no_driver<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
     let mut pictures: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| engine.picture()).collect();
@@ -391,7 +393,7 @@ fn a_hand_over_allocates_nothing_and_calls_no_driver<E: UnderTest>(mut engine: E
     engine.stop();
 }
 
-/// The one that wakes the engine.
+/// The only system call is the one that wakes the engine.
 #[cfg(target_arch = "x86_64")]
 fn a_hand_over_makes_at_most_one_system_call<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);

@@ -1,4 +1,4 @@
-//! The tap with pictures of NVDEC, on simulated devices: nothing here says anything of real GPUs.
+//! The tap with NVDEC pictures, on simulated devices: no result here describes a real GPU.
 
 use std::sync::Arc;
 
@@ -10,12 +10,13 @@ use crate::limits::MAX_IN_FLIGHT;
 use vas_pipeline::FrameSink as _;
 use vas_status::{DownloadEngine, DropReason};
 
-/// What a decode thread must leave to the engine. FFmpeg's own calls there push a context, decode and map.
+/// Calls that a decode thread must leave to the engine. FFmpeg's own calls there push a context,
+/// decode and map.
 const ENGINES_CALLS: &str = "dec:cuStreamCreate,cuStreamDestroy_v2,cuStreamWaitEvent,\
     cuEventCreate,cuEventDestroy_v2,cuEventRecord,cuEventSynchronize,cuMemcpy2DAsync_v2,\
     cuMemHostRegister_v2,cuMemHostUnregister,cuMemAllocHost_v2,cuMemFreeHost,cuCtxSetCurrent";
 
-/// Runs what a decode thread would, by its name.
+/// Runs what a decode thread would, under its name.
 fn on_decode_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("dec:cam0".into());
@@ -34,7 +35,7 @@ fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
         let camera = &mut rig.cameras[0];
         let mut pictures = Pictures::on_gpu(&device, &clip);
         on_decode_thread(|| {
-            // Its ring is pinned before a frame waits for that.
+            // The ring is pinned before a frame waits for that.
             camera.tap.begin(&pictures.stream, pictures.kind());
             camera.tap.take(&mut pictures.next());
             while simulator.level("pinned_bytes") == 0 {
@@ -44,7 +45,7 @@ fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
             camera.warm_up(&mut pictures);
             for _ in 0..2 * PICTURES {
                 let mut frame = pictures.next();
-                // Not FFmpeg's either: taking a frame calls no driver at all.
+                // Nor may FFmpeg: taking a frame calls no driver at all.
                 simulator.forbid_this_thread(true);
                 let before = camera.exported();
                 camera.tap.take(&mut frame);
@@ -58,7 +59,7 @@ fn pictures_come_down_whole_by_one_copy_and_no_call_of_the_decode_threads() {
             }
         });
         assert_eq!(pictures.kind(), DecoderKind::Nvdec);
-        // The visible picture once, and nothing beside it.
+        // The visible picture once, and nothing else.
         let bytes = (322 * 182 * 3 / 2) * camera.exported();
         assert_eq!(simulator.level("copied_bytes"), bytes);
         camera.until_download(DownloadEngine::Cuda, str::is_empty);
@@ -88,7 +89,7 @@ fn decoding_goes_on_while_no_copy_ends() {
         let before = camera.exported();
         simulator.set("hold_copies=1");
         let mut frame = Frame::new();
-        // Each of them decodes, although the copies of the first ones never end.
+        // All of them decode, although the copies of the first ones never end.
         for _ in 0..10 * PICTURES {
             pictures.next_into(&mut frame);
             camera.tap.take(&mut frame);
@@ -125,14 +126,14 @@ fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
             Pictures::on_processor(&clip),
             Pictures::on_gpu(&devices[1], &clip),
         ];
-        // Colours are said by the stream, so that all have the same geometry, and so one ring.
+        // Colours come from the stream, so all pictures have the same geometry and share one ring.
         camera.warm_up(&mut all[0]);
         for (from, to) in [(0, 1), (1, 2), (2, 0), (0, 2), (2, 1), (1, 0)] {
             for pictures in [from, to] {
                 camera.warm_up(&mut all[pictures]);
                 camera.pass(&mut all[pictures]);
             }
-            // While copies of the one are on their way, nothing goes the other's way.
+            // While copies on one GPU are in flight, nothing goes to the other.
             if from != 1 {
                 camera.warm_up(&mut all[from]);
                 simulator.set("hold_copies=1");
@@ -150,8 +151,8 @@ fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
                 }
             }
         }
-        // Who has the ring now has it pinned. The driver refuses to pin what is pinned: the one can have it only
-        // when the other has let go.
+        // The GPU in use has the ring pinned. The driver refuses to pin it twice: one engine can
+        // pin it only after the other has unpinned it.
         for to in [2, 0] {
             loop {
                 camera.warm_up(&mut all[to]);
@@ -170,7 +171,7 @@ fn frames_stay_in_order_from_gpu_to_processor_to_another_gpu_and_back() {
     }) else {
         return;
     };
-    // A GPU may find the ring pinned by the other for a moment: the driver's refusal is noted.
+    // A GPU may briefly find the ring still pinned by the other: the driver's refusal is recorded.
     run.report.assert_clean(&["overlapping_registration"]);
 }
 
@@ -200,7 +201,8 @@ fn a_ring_that_can_not_be_pinned_is_staged_and_says_so() {
     run.report.assert_clean(&[]);
 }
 
-/// A decoder ends with its last surface: not on the thread that publishes other cameras' frames.
+/// A decoder ends with its last surface, but not on the thread that publishes other cameras'
+/// frames.
 #[test]
 fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_on_its_own_thread() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
@@ -220,7 +222,7 @@ fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_on_its_own_thread() {
         while camera.exported() < before + 2 || simulator.level("decoders") > 0 {
             std::thread::yield_now();
         }
-        // The shell is there again, and the next decoder's frames go on.
+        // The empty frame is back, and the next decoder's frames go on.
         let mut pictures = Pictures::on_gpu(&device, &clip);
         camera.warm_up(&mut pictures);
         drop(pictures);
@@ -236,7 +238,7 @@ fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_on_its_own_thread() {
     assert!(!threads.iter().any(|thread| thread.starts_with("vas-reap")), "{threads:?}");
 }
 
-/// Where an engine can fail at a frame, and at which of the calls of that name.
+/// Where an engine can fail for a frame, and at which call of that function.
 const FAILURES: [(&str, u32); 6] = [
     ("cuEventRecord", 1),
     ("cuEventRecord", 2),
@@ -247,7 +249,7 @@ const FAILURES: [(&str, u32); 6] = [
 ];
 
 #[test]
-fn a_call_that_fails_costs_one_frame_and_nobody_else() {
+fn a_call_that_fails_costs_one_frame_of_one_camera() {
     let Some(run) = SimulatedGpu::new().set("seed", 5).in_child(|simulator| {
         let clip = Clip::small();
         let predicted = clip.predicted(5);
@@ -265,7 +267,7 @@ fn a_call_that_fails_costs_one_frame_and_nobody_else() {
             assert_eq!(camera.drops(DropReason::CopyFailed), failed, "{function}, call {at}");
             assert_eq!(camera.exported(), exported);
             assert!(camera.newest() == older, "{function}: the older frame stays");
-            // The next ones are well, and so are other cameras'.
+            // The next frames succeed, and so do other cameras'.
             let exported = other.exported();
             other.pass(&mut pictures[1]);
             assert_eq!(other.exported(), exported + 1);
@@ -299,7 +301,7 @@ fn an_engine_that_can_not_be_had_is_said_and_tried_again() {
         }
         camera.until_download(DownloadEngine::None, |why| why.contains("cuStreamCreate failed"));
         assert_eq!(camera.exported(), 0);
-        // The ring manager goes on by itself.
+        // The ring manager recovers by itself.
         camera.warm_up(&mut pictures);
         camera.until_download(DownloadEngine::Cuda, str::is_empty);
         drop(pictures);
@@ -312,7 +314,7 @@ fn an_engine_that_can_not_be_had_is_said_and_tried_again() {
 }
 
 #[test]
-fn a_lost_gpu_is_told_and_another_goes_on_with_the_ring() {
+fn a_lost_gpu_is_reported_and_another_takes_over_the_ring() {
     let gpu = SimulatedGpu::new().set("devices", 2);
     let Some(run) = gpu.in_child(|simulator| {
         let clip = Clip::small();
@@ -344,11 +346,11 @@ fn a_lost_gpu_is_told_and_another_goes_on_with_the_ring() {
     }) else {
         return;
     };
-    // What a lost device was asked to give back it does not all give back.
+    // A lost device does not give back all that it is asked to.
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
 }
 
-/// A fault that only copies meet with: the driver goes on answering the decoder.
+/// A fault that only copies meet: the driver still answers the decoder.
 #[test]
 fn a_loss_that_only_the_engine_meets_with_ends_the_decoders_and_the_gpu_comes_back() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
@@ -364,7 +366,8 @@ fn a_loss_that_only_the_engine_meets_with_ends_the_decoders_and_the_gpu_comes_ba
         let [camera, other] = &mut rig.cameras[..] else { unreachable!() };
         camera.pass(&mut pictures[0]);
         assert_eq!(camera.drops(DropReason::GpuLost), 1);
-        // It would do what it is told to, and so would its context. Both cameras are to leave it all the same.
+        // The driver and the context would go on working. Both cameras must leave the GPU all the
+        // same.
         for pictures in &mut pictures {
             let words = pictures.failure();
             assert!(words.contains("GPU 0 is lost") && words.contains(error), "{words}");
@@ -373,7 +376,7 @@ fn a_loss_that_only_the_engine_meets_with_ends_the_decoders_and_the_gpu_comes_ba
         assert!(CudaDevice::open(0).is_err(), "held by whom it failed");
         drop((pictures, device));
         let older = camera.newest().0;
-        // The engine has let go of it, by itself, so that it can be had again.
+        // The engine has released it by itself, so that it can be opened again.
         let device = loop {
             match CudaDevice::open(0) {
                 Ok(device) => break device,

@@ -1,4 +1,5 @@
-//! What a frame costs on each engine, and a camera on a GPU, in counts. No times: the GPU is simulated.
+//! What a frame costs on each engine, and a camera on a GPU, in counts. No times: the GPU is
+//! simulated.
 //!
 //! `bench/run.sh download` runs it and keeps the result.
 
@@ -17,7 +18,7 @@ const SIZES: [(usize, usize); 2] = [(640, 360), (1920, 1080)];
 const CAMERAS: [usize; 3] = [1, 4, 16];
 const SETTINGS: &str = "slots = 8\nhold = \"1ms\"";
 
-/// What an engine may call, and what lets go of a surface.
+/// What an engine may call, and what releases a surface.
 const CALLS: [&str; 14] = [
     "cuEventRecord",
     "cuStreamWaitEvent",
@@ -35,7 +36,7 @@ const CALLS: [&str; 14] = [
     "cuCtxSetCurrent",
 ];
 
-/// Where the child leaves its table: the device is in it, and its output is not ours.
+/// Where the child writes its table: the device is in the child, and its output is not ours.
 fn table(pid: u32) -> PathBuf {
     std::env::temp_dir().join(format!("vas-measure-download-{pid}"))
 }
@@ -75,7 +76,7 @@ fn per_frame(out: &mut String, simulator: &Simulator, size: (usize, usize), on_g
         Some(device) => Pictures::on_gpu(device, &clip),
         None => Pictures::on_processor(&clip),
     };
-    // More than there are slots: what is made once is there.
+    // More frames than slots: everything that is made once exists.
     (0..20).for_each(|_| camera.warm_up(&mut pictures));
     let level = |name| simulator.level(name);
     let calls = || CALLS.map(|name| simulator.calls(name));
@@ -105,12 +106,12 @@ fn per_frame(out: &mut String, simulator: &Simulator, size: (usize, usize), on_g
     let engine = if on_gpu { "cuda" } else { "host" };
     let down = (level("copied_bytes") - copied) as f64 / FRAMES as f64;
     writeln!(out, "\nper frame, {engine}, {width}x{height}: visible NV12 {visible} bytes").unwrap();
-    writeln!(out, "  bytes catch the link {down:.0} = {:.2} pictures", down / visible as f64)
+    writeln!(out, "  bytes over the link {down:.0} = {:.2} pictures", down / visible as f64)
         .unwrap();
     let half = FRAMES as f64 / 2.0;
     writeln!(
         out,
-        "  decode thread, hand-catch: allocations {:.2}, system calls {:.2}",
+        "  decode thread, hand-over: allocations {:.2}, system calls {:.2}",
         allocations as f64 / half,
         system_calls as f64 / half
     )
@@ -125,7 +126,7 @@ fn per_frame(out: &mut String, simulator: &Simulator, size: (usize, usize), on_g
     rig.stop();
 }
 
-/// What cameras that run hold.
+/// What running cameras hold.
 fn per_camera(out: &mut String, simulator: &Simulator, size: (usize, usize), cameras: usize) {
     let clip = Clip::encode(size);
     let device = CudaDevice::open(0).unwrap();

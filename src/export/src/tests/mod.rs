@@ -30,7 +30,7 @@ pub(super) struct Rig {
     stats: Arc<ExportStats>,
     demand: Arc<Demand>,
     camera: vas_config::Camera,
-    /// Somebody who reads, so that frames are copied.
+    /// A reader, so that frames are copied.
     present: Option<Reader>,
 }
 
@@ -42,11 +42,11 @@ impl Rig {
     fn with_camera(settings: &str, camera: &str) -> Self {
         let mut rig = Self::unread(settings, camera);
         rig.path.look_after(Instant::now());
-        rig.somebody_comes();
+        rig.attach_reader();
         rig
     }
 
-    /// Without its threads, and nobody reads.
+    /// Without its threads and without a reader.
     fn unread(settings: &str, camera: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let text = format!(
@@ -74,7 +74,7 @@ impl Rig {
         self.stats.get().detail
     }
 
-    /// Offers frames until one is given to a reader that attaches behind it.
+    /// Offers frames until a reader that attaches after it gets one.
     fn until_current(&mut self) {
         self.until_published();
         while self.reader().latest().is_err() {
@@ -82,7 +82,7 @@ impl Rig {
         }
     }
 
-    /// Offers frames of now until one is published.
+    /// Offers current frames until one is published.
     fn until_published(&mut self) {
         let before = self.input_stats.counters.exported();
         while self.input_stats.counters.exported() == before {
@@ -90,7 +90,7 @@ impl Rig {
         }
     }
 
-    fn somebody_comes(&mut self) {
+    fn attach_reader(&mut self) {
         self.present = Some(self.reader());
         while self.demand.since_ns().is_none() {
             std::thread::yield_now();
@@ -117,7 +117,7 @@ impl Rig {
         }
     }
 
-    /// Offers a copy of a frame and waits for what becomes of it.
+    /// Offers a copy of a frame and waits for its outcome.
     fn offer(&mut self, frame: &Frame) {
         let before = self.settled();
         self.tap.take(&mut share(frame));
@@ -138,7 +138,7 @@ impl Rig {
     }
 }
 
-/// The export's directory is there as soon as the ring manager thread has come round to it.
+/// Waits for the export's directory, which the ring manager's thread creates.
 fn open(dir: &Path) -> Reader {
     let camera = CameraId::new("cam").unwrap();
     loop {
@@ -256,7 +256,7 @@ fn a_ring_that_does_not_fit_leaves_the_camera_running_and_says_why() {
 }
 
 #[test]
-fn an_empty_frame_is_counted_and_hurts_nobody() {
+fn an_empty_frame_is_counted_and_does_no_harm() {
     let mut rig = Rig::new("slots = 4");
     rig.tap.take(&mut Frame::new());
     assert_eq!(rig.dropped(), [("unsupported", 1)]);
@@ -266,12 +266,13 @@ fn an_empty_frame_is_counted_and_hurts_nobody() {
 fn a_burst_is_dropped_for_the_lease_and_spares_the_frames_that_readers_hold() {
     let mut rig = Rig::new("slots = 15\nhold = \"60s\"");
     let (mut stream, frames) = decoded("64x64", 1);
-    // A picture a second, each promised for longer than this takes.
+    // A picture a second, each with a lease longer than this test takes.
     stream.fps = vas_media::Fraction::new(1, 1);
     rig.warm_up(&stream, &frames[0]);
     let mut reader = rig.reader();
     let dropped = |rig: &Rig| rig.input_stats.counters.drops().get(DropReason::Lease);
-    // Until the ring is full of promises; offered one at a time, so that nothing else is in the way.
+    // Until every slot is leased; frames are offered one at a time, so that nothing else is in the
+    // way.
     while dropped(&rig) == 0 {
         rig.offer(&frames[0]);
     }
@@ -298,8 +299,8 @@ fn removed_files_are_exported_again() {
     let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
     std::fs::remove_dir_all(rig.dir.path().join("cam")).unwrap();
-    // The ring manager notices within a second; until then frames go where nobody looks. The reader is told that
-    // its writer stopped, and shows itself to the next one.
+    // The ring manager notices within a second; until then nothing reads the frames. The reader
+    // learns that its writer stopped, and attaches to the next one.
     let before = rig.input_stats.counters.exported();
     let mut present = rig.present.take().unwrap();
     let last = present.latest().map_or(0, |frame| frame.meta().frame_id);
@@ -321,8 +322,8 @@ fn nothing_is_copied_for_nobody() {
     assert_eq!(rig.input_stats.counters.drops().get(DropReason::NoReader), 1);
     let mut late = rig.reader();
     assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })), "of any age");
-    rig.somebody_comes();
-    // What arrived before anybody was there is not for them, whenever it is decoded.
+    rig.attach_reader();
+    // What arrived before a reader attached is not for it, whenever it is decoded.
     rig.offer(&frames[0]);
     assert_eq!(rig.input_stats.counters.drops().get(DropReason::BeforeReader), 1);
     assert_eq!(rig.input_stats.counters.exported(), exported);
@@ -366,8 +367,8 @@ fn a_lane_takes_so_many_and_no_more() {
     assert!(copy_queue.admit().is_ok());
 }
 
-/// The promise of the tap's path: once running, offering, copying and publishing a frame allocate
-/// nothing, FFmpeg's `malloc` included. The copy runs on this thread here, so that it is counted.
+/// The tap's promise: once running, offering, copying and publishing a frame allocate nothing,
+/// FFmpeg's `malloc` included. The copy runs on this thread here, so that it is counted.
 #[test]
 fn nothing_is_allocated_per_frame() {
     let mut rig = Rig::new("slots = 256");
@@ -387,8 +388,8 @@ fn nothing_is_allocated_per_frame() {
     assert_eq!(allocations, 0);
 }
 
-/// The promise to the decode thread: a hand-over makes at most one system call, the one that wakes a worker.
-/// What a frame that was held back before is freed with is FFmpeg's, and outside.
+/// The promise to the decode thread: a hand-over makes at most one system call, the one that wakes
+/// a worker. Freeing an earlier frame that was held back is FFmpeg's work and not counted.
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_hand_over_makes_at_most_one_system_call() {
@@ -409,8 +410,8 @@ fn a_hand_over_makes_at_most_one_system_call() {
     assert!(woke > 0, "no worker ever slept: {:?}", rig.dropped());
 }
 
-/// A reader that attaches between two frames of a camera that is to export few is given none from before it, and
-/// the same of every frame that is left out for another reason.
+/// A reader that attaches between two frames of a camera with a low maximum rate gets none from
+/// before it; the same holds for every frame that is left out for another reason.
 #[test]
 fn a_frame_that_is_left_out_is_a_pause() {
     let mut rig = Rig::with_camera("slots = 4", "[camera.export]\nmax_fps = 0.01\n");
@@ -421,7 +422,7 @@ fn a_frame_that_is_left_out_is_a_pause() {
     assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "of any age");
 
     let mut rig = Rig::new("slots = 4");
-    // From after its reader came.
+    // From after its reader attached.
     rig.warm_up(&stream, &decoded("64x64", 1).1[0]);
     rig.tap.take(&mut Frame::new());
     assert_eq!(rig.input_stats.counters.drops().get(DropReason::Unsupported), 1);
@@ -429,7 +430,7 @@ fn a_frame_that_is_left_out_is_a_pause() {
     rig.until_current();
 }
 
-/// Nobody offers anything any more: the camera is away, or whatever is before the tap is stuck.
+/// Nothing is offered any more: the camera is away, or a stage before the tap is stuck.
 #[test]
 fn frames_that_do_not_come_are_a_pause() {
     let mut rig = Rig::new("slots = 4");
@@ -456,7 +457,7 @@ fn a_directory_that_is_not_ours_refuses_the_export_until_it_is() {
     assert!(words.contains("has mode 0777: others may write it"), "{words}");
     mode(0o700);
     assert_eq!(rig.until_state(ExportState::Opening), "", "it is asked for again");
-    rig.somebody_comes();
+    rig.attach_reader();
     rig.until_published();
     assert_eq!(rig.stats.get().state, ExportState::Open);
 }
@@ -473,11 +474,12 @@ fn without_threads_the_export_is_refused_until_they_come() {
     assert_eq!(rig.until_state(ExportState::Refused), "no thread", "one that comes later, too");
     rig.path.look_after(Instant::now());
     rig.until_state(ExportState::Opening);
-    rig.somebody_comes();
+    rig.attach_reader();
     rig.until_published();
 }
 
-/// Each part panics once: what was in its hands is dropped and counted, the panic is counted, and frames come again.
+/// Each part panics once: its work at hand is dropped and counted, the panic is counted, and frames
+/// flow again.
 #[test]
 fn a_panic_costs_the_work_at_hand_and_no_more() {
     for (place, dropped) in [
@@ -490,7 +492,8 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
         let (stream, frames) = decoded("64x64", 1);
         rig.warm_up(&stream, &frames[0]);
         let before = rig.path.panics.count();
-        // A worker that still has the queue would take the frame without beginning anew.
+        // A worker that still holds the queue would take the frame without passing the trip point
+        // again.
         while rig.tap.copy_queue().is_scheduled() {
             std::thread::yield_now();
         }
@@ -499,7 +502,7 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
         assert_eq!(rig.path.panics.count(), before + 1, "{place}");
         let count = rig.dropped().into_iter().find(|(name, _)| *name == dropped);
         assert_eq!(count.map(|(_, count)| count), Some(1), "{place}: {:?}", rig.dropped());
-        // More often than there are places.
+        // More often than there are permits.
         for _ in 0..2 * limits::MAX_IN_FLIGHT {
             rig.until_published();
         }
@@ -512,13 +515,13 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
 
 #[test]
 fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
-    // In the middle of a camera's ring, and with what it does for all.
+    // In one camera's ring, and in the work for all.
     for place in ["ring", "ring manager"] {
         let mut rig = Rig::unread("slots = 4", "");
         rig.path.panics.arm(place);
         rig.path.look_after(Instant::now());
         if place == "ring" {
-            rig.somebody_comes();
+            rig.attach_reader();
             rig.offer(&decoded("64x64", 1).1[0]);
             let words = rig.until_state(ExportState::Refused);
             assert!(words.contains("internal error in the ring manager"), "{words}");
@@ -528,7 +531,7 @@ fn a_panic_of_the_opener_is_worded_and_it_begins_anew() {
         }
         rig.present = None;
         rig.until_state(ExportState::Opening);
-        rig.somebody_comes();
+        rig.attach_reader();
         rig.until_published();
         assert_eq!(rig.path.panics.count(), 1, "{place}");
     }

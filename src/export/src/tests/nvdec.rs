@@ -19,10 +19,10 @@ use vas_status::{DownloadEngine, DropReason};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Pictures of a clip, the first of which needs no other.
+/// Pictures of a clip; the first needs no other to decode.
 pub(super) const PICTURES: usize = 24;
 
-/// H.264 of FFmpeg's moving test picture.
+/// FFmpeg's moving test picture in H.264.
 pub(super) struct Clip {
     _dir: tempfile::TempDir,
     path: PathBuf,
@@ -47,7 +47,7 @@ impl Clip {
         Self::encode((320, 192))
     }
 
-    /// MD5 of each NV12 picture that a device of this seed shows for the clip.
+    /// MD5 of each NV12 picture that a device of this seed produces for the clip.
     pub(super) fn predicted(&self, seed: u64) -> Vec<Vec<u8>> {
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-nostdin", "-i"]).arg(&self.path).stdin(Stdio::null());
@@ -77,7 +77,7 @@ pub(super) fn md5(bytes: &[u8]) -> Vec<u8> {
     Md5::digest(bytes).to_vec()
 }
 
-/// A clip over and over, decoded by a GPU or by the processor.
+/// A clip in a loop, decoded by a GPU or the processor.
 pub(super) struct Pictures {
     pub(super) stream: StreamInfo,
     packets: Vec<Packet>,
@@ -86,7 +86,7 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    /// To be opened when readers are there: pictures that arrived before are not for them.
+    /// To be opened once readers are attached: pictures that arrived before are not for them.
     pub(super) fn on_gpu(device: &Arc<CudaDevice>, clip: &Clip) -> Self {
         Self::new(clip, |stream| {
             vas_media::open_nvdec(stream, device, vas_pipeline::EXTRA_SURFACES).unwrap()
@@ -103,7 +103,7 @@ impl Pictures {
         Self { stream, packets, sent: 0, decoder }
     }
 
-    /// Decode surfaces that the decoder takes.
+    /// Decode surfaces that the decoder uses.
     pub(super) fn surfaces(&self) -> u32 {
         self.decoder.price().map_or(0, |price| price.surfaces)
     }
@@ -120,7 +120,7 @@ impl Pictures {
         }
     }
 
-    /// What the decoder says that it fails with.
+    /// The error that the decoder reports.
     pub(super) fn failure(&mut self) -> String {
         let mut frame = Frame::new();
         loop {
@@ -140,7 +140,7 @@ impl Pictures {
     }
 }
 
-/// A frame path with cameras, each of which somebody reads.
+/// A frame path with cameras, each with a reader.
 pub(super) struct GpuRig {
     pub(super) cameras: Vec<Cam>,
     pub(super) path: FramePath,
@@ -212,7 +212,7 @@ impl Cam {
         self.input_stats.counters.drops().get(why)
     }
 
-    /// Reasons that something was dropped for, but for the time until the first frame.
+    /// Counts of each drop reason, except for the time until the first frame.
     pub(super) fn dropped(&self) -> Vec<(&'static str, u64)> {
         let drops = self.input_stats.counters.drops().iter();
         drops.filter(|(name, count)| *count > 0 && *name != "epoch_opening").collect()
@@ -224,7 +224,7 @@ impl Cam {
         self.exported() + dropped.sum::<u64>()
     }
 
-    /// Offers the next picture and waits for what becomes of it.
+    /// Offers the next picture and waits for its outcome.
     pub(super) fn pass(&mut self, pictures: &mut Pictures) {
         let before = self.settled();
         self.tap.take(&mut pictures.next());
@@ -260,7 +260,7 @@ impl Cam {
         frames
     }
 
-    /// Waits until the status says this of the download.
+    /// Waits until the status reports this download engine and reason.
     pub(super) fn until_download(&self, engine: DownloadEngine, has: impl Fn(&str) -> bool) {
         loop {
             let download = self.stats.get().download;

@@ -1,4 +1,4 @@
-//! What a reader gets is the visible picture, to the byte.
+//! A reader gets exactly the visible picture, to the byte.
 
 use vas_gpu::{Failure, Outcome};
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
@@ -9,7 +9,7 @@ use crate::surface::Shape;
 const SIZES: [(usize, usize); 7] =
     [(1, 1), (2, 2), (33, 17), (64, 64), (187, 101), (318, 238), (640, 362)];
 
-/// The decode stream is behind, so that a copy which does not wait for it finds noise.
+/// The decode stream lags, so that a copy that does not wait for it finds noise.
 const SLOW_DECODE: &str = "fault=cuMemcpyHtoDAsync_v2:1+:slow=3000";
 
 fn pictures_come_down(register: bool) {

@@ -1,4 +1,4 @@
-//! Each call fails once: the frame is dropped and told, older ones stay, the next one works.
+//! Each call fails once: the frame is dropped and reported, older ones stay, the next one works.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,13 +13,13 @@ fn shape() -> Shape {
     Shape::drawn(96, 64, 5)
 }
 
-/// Functions that a frame needs, and at which of its calls they can fail.
+/// Functions that a frame needs, and which of their calls can fail.
 const OF_A_FRAME: [(&str, u32); 6] = [
-    // On the decode stream; behind the copy.
+    // On the decode stream; after the copy.
     ("cuEventRecord", 1),
     ("cuEventRecord", 2),
     ("cuStreamWaitEvent", 1),
-    // Luma; chroma, while luma is on its way.
+    // Luma; chroma, while luma is being copied.
     ("cuMemcpy2DAsync_v2", 1),
     ("cuMemcpy2DAsync_v2", 2),
     ("cuEventSynchronize", 1),
@@ -32,7 +32,7 @@ fn fails_once(simulator: &Simulator, camera: &mut Camera, device: &Device, fault
     simulator.set("clear_faults=");
     let (mut surface, _) = TestSurface::decode(shape(), 40, device.decode);
     device.context.synchronize().unwrap();
-    // What is queued takes a while, so that what gives up too early is caught at it.
+    // Queued work takes a while, so that giving up too early is detected.
     simulator.set("copy_us_per_mib=500000");
     let busy_drops = Arc::new(AtomicU32::new(0));
     surface.busy_drops = Some(Arc::clone(&busy_drops));
@@ -47,7 +47,7 @@ fn fails_once(simulator: &Simulator, camera: &mut Camera, device: &Device, fault
     }
     assert_eq!(busy_drops.load(Ordering::SeqCst), 0, "{fault:?}: given up while copies ran");
     simulator.set("copy_us_per_mib=0");
-    // The slot that was claimed held the oldest at most.
+    // The claimed slot held at most the oldest frame.
     let readable = camera.readable();
     assert!(older.ends_with(&readable) && older.len() - readable.len() <= 1, "{fault:?}");
     assert!(camera.newest() == newest, "{fault:?}: the newest frame changed");
@@ -90,7 +90,7 @@ fn at_what_is_made_for_a_first_frame() {
         let (outcome, _) = camera.pass(&device, shape(), 1);
         assert!(matches!(outcome, Outcome::Failed(Failure::Cuda(_))), "{outcome:?}");
         assert!(is_published(&camera.pass(&device, shape(), 2).0));
-        // A ring that can't be pinned, and no memory of the driver's either, for the first frame.
+        // For the first frame a ring that can't be pinned, and no staging memory either.
         simulator.set("fault=cuMemHostRegister_v2:1:CUDA_ERROR_OUT_OF_MEMORY");
         simulator.set("fault=cuMemAllocHost_v2:1:CUDA_ERROR_OUT_OF_MEMORY");
         let mut staged = Camera::new(&engine, geometry(96, 64));
@@ -133,7 +133,7 @@ fn an_engine_that_can_not_start_leaves_nothing() {
     run.report.assert_clean(&[]);
 }
 
-/// What is given back although the driver says no is told, and nothing else comes of it.
+/// A release that the driver refuses is logged, and has no other effect.
 #[test]
 fn at_each_call_that_gives_back() {
     let faults = [
@@ -153,13 +153,13 @@ fn at_each_call_that_gives_back() {
     }) else {
         return;
     };
-    // The simulated device keeps what it was told to refuse.
+    // The simulated device keeps what it was set to refuse.
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
     assert_eq!(run.report.count("leak"), faults.len());
 }
 
 #[test]
-fn a_lost_device_is_told_once() {
+fn a_lost_device_is_reported_once() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let device = Device::open();
         let engine = device.start_engine().unwrap();
@@ -170,7 +170,7 @@ fn a_lost_device_is_told_once() {
         let frames: Vec<_> =
             (0..4).map(|seed| TestSurface::decode(shape(), seed, device.decode).0).collect();
         device.context.synchronize().unwrap();
-        // Copies are on their way when it is lost.
+        // Copies are in flight when it is lost.
         simulator.set("fault=cuMemcpy2DAsync_v2:1+:slow=3600000000");
         let mut frames = frames.into_iter();
         camera.submit(frames.next().unwrap()).unwrap();
@@ -196,14 +196,15 @@ fn a_lost_device_is_told_once() {
     }) else {
         return;
     };
-    // No call waits for a lost device: its copies, which write no more, may not all have been taken off yet.
+    // No call waits for a lost device: its copies, which write no more, may not all be cancelled
+    // yet.
     let expected = ["leak", "unregister_in_use"];
     let other = run.report.misuses.iter().find(|misuse| !expected.contains(&misuse.kind.as_str()));
     assert_eq!(other, None);
 }
 
 #[test]
-fn a_device_lost_while_nothing_is_in_flight_is_told_by_the_next_frame() {
+fn a_device_lost_while_nothing_is_in_flight_is_found_by_the_next_frame() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let device = Device::open();
         let engine = device.start_engine().unwrap();
@@ -217,7 +218,7 @@ fn a_device_lost_while_nothing_is_in_flight_is_told_by_the_next_frame() {
         camera.submit(second).unwrap();
         assert_eq!(camera.seen.wait(2)[1], (2, Outcome::Failed(Failure::DeviceLost)));
         assert_eq!(camera.copy_queue.admit().unwrap_err(), NotAdmitted::DeviceLost);
-        // Who had been admitted before costs no call of the driver.
+        // A frame that was admitted before costs no driver call.
         let calls = simulator.calls("cuEventRecord");
         camera.submit_admitted(admitted, third);
         assert_eq!(camera.seen.wait(3)[2], (3, Outcome::Failed(Failure::DeviceLost)));
@@ -232,7 +233,7 @@ fn a_device_lost_while_nothing_is_in_flight_is_told_by_the_next_frame() {
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
 }
 
-/// Pages are pinned for the whole process: the lost device must let them go.
+/// Pages are pinned for the whole process: the lost device must unpin them.
 #[test]
 fn another_device_takes_a_camera_over_with_its_ring() {
     let Some(run) = SimulatedGpu::new().set("devices", 2).in_child(|simulator| {
@@ -267,7 +268,7 @@ fn another_device_takes_a_camera_over_with_its_ring() {
     assert!(run.report.misuses.iter().all(|misuse| misuse.kind == "leak"), "{:#?}", run.report);
 }
 
-/// Work that fails on the stream takes the context with it: that is a lost device as well.
+/// Work that fails on the stream breaks the context: that counts as a lost device, too.
 #[test]
 fn a_context_that_comes_to_harm_is_lost() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
@@ -305,7 +306,7 @@ fn a_panic_of_either_thread_costs_its_frame_and_is_told() {
             let (_, outcome) = camera.seen.wait(before + 1)[before];
             match panics {
                 Panics::Planes => assert_eq!(outcome, Outcome::Failed(Failure::Internal)),
-                // By then readers have it.
+                // By then readers can see it.
                 Panics::Drop => assert!(is_published(&outcome), "{outcome:?}"),
             }
             let told = std::mem::take(&mut *device.panics.lock().unwrap());

@@ -1,4 +1,4 @@
-//! Order, bounds, and that whoever hands over never waits.
+//! Order, bounds, and that submitting never waits.
 
 use vas_gpu::NotAdmitted;
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -45,7 +45,7 @@ fn frames_of_each_camera_are_published_in_their_order() {
 }
 
 #[test]
-fn slow_copies_hold_nobody_up() {
+fn slow_copies_delay_no_submitter() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let device = Device::open();
         let engine = device.start_engine().unwrap();
@@ -79,7 +79,7 @@ fn slow_copies_hold_nobody_up() {
         assert!(refused.iter().all(|(why, _)| *why == NotAdmitted::InFlight));
         assert_eq!(camera.copy_queue.in_flight(), IN_FLIGHT);
         assert_eq!(camera.readable(), [1], "the older frame stays");
-        // The hour is not waited for: the process ends, and what is alive are leaks.
+        // Nothing waits for that hour: the process ends, and live objects are leaks.
         camera.remove_files();
         std::mem::forget((engine, camera, refused));
     }) else {
@@ -108,7 +108,7 @@ fn lanes_have_no_more_places_than_the_engine() {
 }
 
 #[test]
-fn in_steady_state_nothing_is_made_anew() {
+fn in_steady_state_nothing_is_created() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let device = Device::open();
         let engine = device.start_engine().unwrap();

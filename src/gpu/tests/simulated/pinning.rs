@@ -1,4 +1,4 @@
-//! Rings are pinned once, unpinned when they are left, and before they are unmapped.
+//! Rings are pinned once, and unpinned when given up and before they are unmapped.
 
 use vas_gpu::Status;
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -46,7 +46,7 @@ fn epochs_on_the_same_pages_share_their_pinning_and_wait_for_copies() {
         let mut camera = Camera::new(&engine, geometry(128, 128));
         assert!(is_published(&camera.pass(&device, Shape::plain(128, 128), 1).0));
         let pages = camera.writer.pages().start();
-        // Frames are on their way as the size changes.
+        // Frames are in flight as the size changes.
         simulator.set("copy_us_per_mib=2000000");
         for seed in 2..4 {
             let shape = Shape::drawn(128, 128, seed);
@@ -54,7 +54,7 @@ fn epochs_on_the_same_pages_share_their_pinning_and_wait_for_copies() {
         }
         let smaller = geometry(100, 120);
         let mut refused = 0;
-        // As the tap: lets its writer go, and asks until there is a ring.
+        // As the tap does: drops its writer, and asks until there is a ring.
         let Camera { mut export, writer, seen, copy_queue, .. } = camera;
         drop(writer);
         let writer = loop {
@@ -100,7 +100,7 @@ fn a_larger_ring_is_pinned_and_the_left_one_is_not_for_long() {
         });
         assert_eq!(engine.status().pinned_bytes, ring_bytes(256, 256));
         assert_eq!(simulator.level("pinned_bytes"), ring_bytes(256, 256) as u64);
-        // A camera that closes leaves its ring too.
+        // A camera that closes gives up its ring, too.
         drop(camera);
         engine.housekeep();
         until(|| engine.status() == Status::default());

@@ -19,7 +19,7 @@ use crate::surface::{Shape, TestSurface, Visible};
 pub(crate) const SLOTS: u32 = 8;
 pub(crate) const IN_FLIGHT: u32 = 3;
 
-/// What became of frames, in the order of the words.
+/// Outcomes of frames, in the order of their reports.
 #[derive(Default)]
 pub(crate) struct Seen {
     outcomes: Mutex<Vec<(u64, Outcome)>>,
@@ -34,7 +34,7 @@ impl Outcomes for Seen {
 }
 
 impl Seen {
-    /// The first `count` words.
+    /// The first `count` outcomes.
     pub(crate) fn wait(&self, count: usize) -> Vec<(u64, Outcome)> {
         let outcomes = self.outcomes.lock().unwrap();
         self.more.wait_while(outcomes, |seen| seen.len() < count).unwrap().clone()
@@ -51,7 +51,7 @@ pub(crate) struct Device {
     pub(crate) decode: CUstream,
     decode_stream: Arc<CudaStream>,
     pub(crate) lost: Arc<AtomicU32>,
-    /// What panics were told.
+    /// Reports of panics.
     pub(crate) panics: Arc<Mutex<Vec<String>>>,
 }
 
@@ -97,8 +97,8 @@ pub(crate) struct Camera {
     pub(crate) seen: Arc<Seen>,
     pub(crate) copy_queue: CopyQueue<TestSurface>,
     next_id: u64,
-    /// Attached before the first frame: a frame that is given up is a gap, and who comes later is given nothing
-    /// from before it.
+    /// Attached before the first frame: a frame that is given up is a gap, and a later reader gets
+    /// nothing from before it.
     early: Mutex<Reader>,
     dir: tempfile::TempDir,
 }
@@ -139,7 +139,7 @@ impl Camera {
         frame_id
     }
 
-    /// Decodes a frame, hands it over and waits for what becomes of it.
+    /// Decodes a frame, submits it and waits for its outcome.
     pub(crate) fn pass(&mut self, device: &Device, shape: Shape, seed: u64) -> (Outcome, Visible) {
         let (surface, visible) = TestSurface::decode(shape, seed, device.decode);
         let before = self.seen.so_far().len();
@@ -149,7 +149,7 @@ impl Camera {
         (seen[before].1, visible)
     }
 
-    /// The newest frame as a reader has it.
+    /// The newest frame as a reader sees it.
     pub(crate) fn newest(&self) -> (u64, Visible) {
         let frame = self.early.lock().unwrap().latest().unwrap();
         let frame_id = frame.meta().frame_id;
@@ -175,7 +175,7 @@ fn id() -> CameraId {
     CameraId::new("cam").unwrap()
 }
 
-/// Opens an epoch; None while something is in the way.
+/// Opens an epoch; `None` while something prevents it.
 pub(crate) fn open(export: &mut CameraExport, geometry: Geometry) -> Option<RingWriter> {
     let options = RingOptions {
         slots: SLOTS,

@@ -39,7 +39,7 @@ fn what_is_in_flight_is_finished() {
 }
 
 #[test]
-fn who_was_admitted_before_the_end_and_comes_after_it_is_told() {
+fn a_frame_admitted_before_the_end_and_submitted_after_it_is_reported() {
     let Some(run) = SimulatedGpu::new().in_child(|_| {
         let device = Device::open();
         let engine = device.start_engine().unwrap();
@@ -64,7 +64,7 @@ fn who_was_admitted_before_the_end_and_comes_after_it_is_told() {
 }
 
 #[test]
-fn who_comes_while_it_ends_is_told() {
+fn a_frame_submitted_during_the_end_is_reported() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let device = Device::open();
         let engine = device.start_engine().unwrap();
@@ -85,7 +85,7 @@ fn who_comes_while_it_ends_is_told() {
             while camera.copy_queue.admit().is_ok() {
                 std::thread::yield_now();
             }
-            // The engine's thread may still take it, or have gone by.
+            // The engine's thread may still take it, or have passed by.
             camera.submit_admitted(permit, second);
             end.join().unwrap();
         });

@@ -1,4 +1,4 @@
-//! Surfaces as a decoder gives them out: padded, cropped, complete on the decode stream only.
+//! Surfaces as a decoder delivers them: padded, cropped, complete only on the decode stream.
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -12,7 +12,7 @@ use vas_sim_gpu::testing::Simulator;
 /// Makes a driver call and asserts that it succeeds.
 macro_rules! ok {
     ($call:expr) => {
-        // SAFETY: the test passes what the call's documents ask for.
+        // SAFETY: the test meets the call's documented requirements.
         assert_eq!(unsafe { $call }, cudarc::driver::sys::CUresult::CUDA_SUCCESS)
     };
 }
@@ -25,7 +25,7 @@ pub(crate) struct Shape {
     pub(crate) pitch: usize,
     /// Rows of luma before chroma begins.
     pub(crate) coded_height: usize,
-    /// Even, as in 4:2:0.
+    /// Even, as 4:2:0 requires.
     pub(crate) crop_left: usize,
     pub(crate) crop_top: usize,
 }
@@ -78,26 +78,26 @@ impl Noise {
     }
 }
 
-/// The visible picture, rows tight.
+/// The visible picture, rows without padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Visible {
     pub(crate) luma: Vec<u8>,
     pub(crate) chroma: Vec<u8>,
 }
 
-/// A picture in device memory. Its drop calls the driver, as unmapping does.
+/// A picture in device memory. Like unmapping, its drop calls the driver.
 pub(crate) struct TestSurface {
     planes: Planes,
     device: CUdeviceptr,
-    /// What it is filled from, pinned.
+    /// The pinned memory that it is filled from.
     host: *mut c_void,
-    /// Counts if copies run as it is dropped: for the only frame in flight.
+    /// Counts drops during which copies run: for the only frame in flight.
     pub(crate) busy_drops: Option<Arc<AtomicU32>>,
-    /// Where it is to panic.
+    /// Where it panics.
     pub(crate) panics: Option<Panics>,
 }
 
-/// What of a surface's panics.
+/// The place where a surface panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Panics {
     /// On the engine's thread.
@@ -110,7 +110,7 @@ pub(crate) enum Panics {
 unsafe impl Send for TestSurface {}
 
 impl TestSurface {
-    /// Queues a picture of noise on `stream`; the current context has it.
+    /// Queues a picture of noise on `stream`, in the current context.
     pub(crate) fn decode(shape: Shape, seed: u64, stream: CUstream) -> (Self, Visible) {
         let mut noise = Noise::new(seed);
         let bytes: Vec<u8> = (0..shape.bytes()).map(|_| (noise.next() >> 56) as u8).collect();

@@ -3,7 +3,6 @@
 //!
 //! Needs `ffmpeg` with libx264 and libx265 in the PATH; a machine without it fails these tests.
 
-#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
 mod camera;

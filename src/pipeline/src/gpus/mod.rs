@@ -1,7 +1,7 @@
-//! The GPUs of this host: asked for when a camera may use one, shared by all that do.
+//! The GPUs of this host: looked up when a camera may use one, shared by all that do.
 //!
-//! Nothing is loaded before the first camera that may decode on a GPU opens its decoder. Nobody here asks
-//! whether frames are exported.
+//! Nothing is loaded before the first camera that may decode on a GPU opens its decoder, whether or
+//! not frames are exported.
 
 mod table;
 
@@ -14,23 +14,23 @@ use table::Table;
 
 use vas_config::GpuChoice;
 
-/// All GPUs, and which cameras are on them.
+/// All GPUs, and the cameras on them.
 #[derive(Debug, Default)]
 pub struct Gpus {
-    /// `None`: nobody has asked, or there was no driver.
+    /// `None`: no camera has needed one, or there was no driver.
     table: Mutex<Option<Table>>,
     preferred: Option<usize>,
     said_absent: AtomicBool,
 }
 
-/// A camera's place on a GPU, as long as this lives.
+/// Counts a camera on a GPU as long as this lives.
 #[derive(Debug)]
 pub struct GpuLease {
     gpus: Arc<Gpus>,
     gpu: usize,
 }
 
-/// The turn of a camera that comes back to a GPU: no other does, as long as this lives.
+/// The right of one camera to retry a GPU: no other may as long as this lives.
 #[derive(Debug)]
 pub struct Turn {
     gpus: Arc<Gpus>,
@@ -38,15 +38,15 @@ pub struct Turn {
 }
 
 impl Gpus {
-    /// Cameras that name no GPU are given `preferred` while it is well.
+    /// Cameras that name no GPU get `preferred` while it is usable.
     pub fn preferring(preferred: Option<usize>) -> Self {
         Self { preferred, ..Self::default() }
     }
 
-    /// Gives a camera a GPU, which it keeps. The first camera of a GPU makes its context.
+    /// Assigns a GPU to a camera, which keeps it. The first camera of a GPU creates its context.
     ///
     /// # Errors
-    /// Why it can be given none.
+    /// Why none can be assigned.
     pub fn lease(
         self: &Arc<Self>,
         choice: GpuChoice,
@@ -55,7 +55,7 @@ impl Gpus {
         let mut refused = Vec::new();
         let mut why = None;
         loop {
-            // Chosen and counted in one go; opened without the lock, for it takes a while.
+            // Chosen and counted under one lock; opened without it, since that takes long.
             let lease = self.with_table(|table| {
                 let gpu = table.choose(choice, &refused, now_ns)?;
                 table.add(gpu);
@@ -72,7 +72,7 @@ impl Gpus {
         }
     }
 
-    /// The turn to come back to the GPU that [`Gpus::lease`] would give; `None` while another camera has it.
+    /// The turn to retry the GPU that [`Gpus::lease`] would assign; `None` while another camera has it.
     ///
     /// # Errors
     /// Why there is no such GPU.
@@ -87,7 +87,7 @@ impl Gpus {
         })
     }
 
-    /// Whether this is the first time that somebody is to say that there is no GPU.
+    /// Whether this is the first report of a missing GPU.
     pub fn first_to_miss_one(&self) -> bool {
         !self.said_absent.swap(true, Ordering::Relaxed)
     }
@@ -120,15 +120,15 @@ impl GpuLease {
         self.gpu
     }
 
-    /// The GPU, made ready if nobody else uses it now.
+    /// The GPU, initialised unless it is in use already.
     ///
     /// # Errors
-    /// Why it can't be used. It is then left alone for a while, by all cameras.
+    /// Why it can't be used. All cameras then avoid it for a while.
     pub fn device(&self, now_ns: u64) -> Result<Arc<CudaDevice>, GpuError> {
         CudaDevice::open(self.gpu).inspect_err(|error| self.failed(error, now_ns))
     }
 
-    /// The GPU is of no use for now.
+    /// The GPU is unusable for now.
     pub fn failed(&self, why: &GpuError, now_ns: u64) {
         self.gpus.change(|table| table.failed(self.gpu, why, now_ns));
     }

@@ -1,4 +1,4 @@
-//! Which GPU a camera is given, and whose turn it is to come back to one. Nothing here knows a driver.
+//! Which GPU a camera gets, and which camera may retry one. Knows no driver.
 
 use vas_media::GpuError;
 
@@ -9,18 +9,18 @@ use vas_config::GpuChoice;
 #[derive(Debug)]
 pub(super) struct Table {
     gpus: Vec<Gpu>,
-    /// Taken before all others.
+    /// Chosen before all others.
     preferred: Option<usize>,
 }
 
 #[derive(Debug, Default)]
 struct Gpu {
     cameras: u32,
-    /// While it lasts no camera is given this GPU.
+    /// While it lasts no camera gets this GPU.
     cooldown: Cooldown,
-    /// What it is left alone for.
+    /// The error that started the cooldown.
     why: Option<GpuError>,
-    /// One camera at a time comes back to a GPU: whether one is about to.
+    /// Whether a camera is retrying this GPU; one at a time may.
     taken: bool,
 }
 
@@ -29,11 +29,11 @@ impl Table {
         Self { gpus: (0..count).map(|_| Gpu::default()).collect(), preferred }
     }
 
-    /// The GPU for one more camera: the preferred one while it is well, otherwise of those that are well the one with
-    /// the fewest, and of those the first.
+    /// The GPU for one more camera: the preferred one while it is usable, otherwise the usable one
+    /// with the fewest cameras, the first of several.
     ///
     /// # Errors
-    /// Why there is none; `refused` said no to this camera already.
+    /// Why there is none; the GPUs in `refused` have rejected this camera already.
     pub(super) fn choose(
         &self,
         choice: GpuChoice,
@@ -74,7 +74,7 @@ impl Table {
         self.gpus.iter().map(|gpu| gpu.cameras).collect()
     }
 
-    /// A GPU is of no use for now. Cameras that tell the same story count once.
+    /// A GPU is unusable for now. The same error from several cameras counts once.
     pub(super) fn failed(&mut self, gpu: usize, why: &GpuError, now_ns: u64) {
         let gpu = &mut self.gpus[gpu];
         if gpu.cooldown.is_over(now_ns) {
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(table.cameras(), [2, 2, 1]);
         assert_eq!(table.choose(Auto, &[], 0), Ok(2));
         assert_eq!(table.choose(Auto, &[2], 0), Ok(0));
-        // What is asked for is given, however full.
+        // A GPU that is named is given, however full.
         assert_eq!(table.choose(Number(1), &[], 0), Ok(1));
     }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_is_told() {
+    fn a_gpu_number_out_of_range_is_reported() {
         let refused = Table::new(2, None).choose(Number(2), &[], 0);
         assert_eq!(refused, Err(GpuError::NoSuchDevice { ordinal: 2, count: 2 }));
         assert!(Table::new(0, None).choose(Auto, &[], 0).is_err());
@@ -153,7 +153,7 @@ mod tests {
         }
         assert_eq!(table.choose(Auto, &[], 1), Ok(1));
         assert_eq!(table.choose(Number(0), &[], 1), Err(lost(0)));
-        // The first wait is over; it fails again, and waits longer.
+        // The first wait is over; it fails again and waits longer.
         let after = 5_000_000_000;
         assert_eq!(table.choose(Number(0), &[], after), Ok(0));
         table.failed(0, &lost(0), after);

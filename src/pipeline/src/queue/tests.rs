@@ -38,7 +38,7 @@ fn packet(id: u32, key: bool) -> Fake {
     Fake { id, key, bytes: 1000, arrival_ms: 0, marked: false }
 }
 
-/// Empties the queue: ids, with a mark behind those that begin after a gap.
+/// Empties the queue: ids, with a mark after those that begin after a gap.
 fn drain(queue: &Queue) -> Vec<String> {
     queue.push_stream("last");
     let mut out = Vec::new();
@@ -94,7 +94,7 @@ fn too_many_bytes_drop_to_the_next_key_frame() {
     for id in 3..6 {
         assert_eq!(queue.push(large(id, false)).overload, 1);
     }
-    // Room again, but its references are gone.
+    // There is room again, but its references are gone.
     queue.pop();
     assert_eq!(queue.push(large(6, false)).overload, 1);
     assert_eq!(queue.push(large(7, true)), Pushed::default());
@@ -124,7 +124,7 @@ fn a_key_frame_brings_a_late_reader_up_to_date_before_anything_is_refused() {
     assert_eq!(drain(&queue), ["3!", "4", "5"]);
 }
 
-/// What it says of age, by a decoder that takes three times as long as a picture lasts.
+/// The age limit, with a decoder that takes three times the duration of a picture.
 #[test]
 fn under_overload_nothing_is_read_later_than_a_group_of_pictures_and_a_second() {
     for gop in [2, 10, 25, 50] {
@@ -133,7 +133,7 @@ fn under_overload_nothing_is_read_later_than_a_group_of_pictures_and_a_second() 
         for n in 0..1000 {
             let now_ms = u64::from(n) * 100;
             queue.push(Fake { arrival_ms: now_ms, ..packet(n, n % gop == 0) });
-            // All that the decoder began before the next picture comes.
+            // All that the decoder begins before the next picture arrives.
             while free_ms < now_ms + 100 && !queue.lock().items.is_empty() {
                 let Some(Item::Packet(next)) = queue.pop() else { panic!("only packets") };
                 let begun_ms = free_ms.max(next.arrival_ms);
@@ -210,7 +210,7 @@ fn a_queue_that_is_parked_late_keeps_the_key_frame_that_waits() {
     assert_eq!(queue.push(packet(6, false)), Pushed::default());
     queue.unpark(0);
     assert_eq!(drain(&queue), ["a", "4!", "5", "6"]);
-    // Of a stream that is over nothing is kept.
+    // Nothing is kept of a stream that is over.
     let queue = Queue::new(LIMITS);
     queue.push_stream("a");
     queue.push(packet(1, true));

@@ -1,7 +1,7 @@
 //! `vas.prom`: the status in Prometheus's text format, for the textfile collector of node_exporter.
 //!
-//! Names and units follow Prometheus's conventions: seconds, bytes, `_total` for what only rises. Reasons
-//! are for people and not labels: each new wording would be a new series.
+//! Names and units follow Prometheus's conventions: seconds, bytes, `_total` for counters. Reasons
+//! are for people and no labels: each new wording would be a new series.
 
 mod text;
 
@@ -163,7 +163,7 @@ fn frames(text: &mut Text, cameras: &[CameraReport]) {
     text.family("vas_decoder_info", Kind::Gauge, "What decodes the camera; always 1.", decoders);
 }
 
-/// A reason that only another version knows is taken for one of frames.
+/// A reason that only another version knows counts as one of frames.
 fn is_of_packets(why: &str) -> bool {
     why.parse().is_ok_and(DropReason::is_of_packets)
 }

@@ -1,7 +1,7 @@
-//! A strict reader of the text format, for tests: what it takes, Prometheus takes.
+//! A strict reader of the text format, for tests: Prometheus accepts all that it accepts.
 //!
-//! Stricter than the format: each family has HELP and TYPE first, its samples stand together, no series
-//! comes twice, counters end in `_total`, and histograms are whole.
+//! Stricter than the format: each family starts with HELP and TYPE, its samples are contiguous, no
+//! series appears twice, counters end in `_total`, and histograms are complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ pub(super) fn parse(text: &str) -> Result<Samples, String> {
     Ok(samples)
 }
 
-/// Buckets rise, end with `+Inf`, and that is the count.
+/// Buckets rise and end with `+Inf`, which equals the count.
 fn histograms_are_whole(samples: &Samples) -> Result<(), String> {
     for name in samples.kinds.iter().filter(|(_, kind)| *kind == "histogram").map(|(name, _)| name)
     {

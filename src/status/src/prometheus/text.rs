@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-/// What a family of samples is.
+/// The type of a family of samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Counter,
@@ -10,12 +10,12 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// The text while it is written.
+/// The text being written.
 #[derive(Debug, Default)]
 pub(super) struct Text(String);
 
 impl Text {
-    /// Heads a family, and adds its samples. A family without samples may have more added, before the next.
+    /// Starts a family and adds its samples. More may be added until the next family starts.
     pub(super) fn family<'a, const LABELS: usize>(
         &mut self,
         name: &str,
@@ -35,7 +35,7 @@ impl Text {
         }
     }
 
-    /// Adds one sample to the family that was headed last.
+    /// Adds one sample to the current family.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let mut text = String::from(name);
         for (n, (label, value)) in labels.iter().enumerate() {

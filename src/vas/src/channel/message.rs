@@ -1,4 +1,4 @@
-//! What is said between supervisor and shard.
+//! The messages between supervisor and shard.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,43 +9,43 @@ use vas_status::ShardReport;
 /// From the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToShard {
-    /// The first message. With it comes the file for a crash's last words.
+    /// The first message, sent with the file for a crash's last words.
     Start(Start),
-    /// Run these cameras and no others. Those that are as before go on undisturbed.
+    /// Run these cameras and no others. Unchanged ones are not interrupted.
     Cameras {
-        /// The config that they stand in.
+        /// The config that contains them.
         given: Given,
         /// Their ids.
         ids: Vec<String>,
     },
-    /// A producer's sockets and where its stream stands, which come with it: for a camera of the next
+    /// A producer's sockets and stream state, which are sent along: for a camera of the next
     /// [`Cameras`](Self::Cameras).
     Endpoint {
         /// Its id.
         camera: String,
-        /// How many files come.
+        /// How many files are sent along.
         files: usize,
     },
-    /// End in order.
+    /// End cleanly.
     Stop,
 }
 
 /// What stays the same as long as the shard runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
-    /// Number of the shard.
+    /// The shard's number.
     pub(crate) shard: u32,
-    /// The GPU that its cameras are given while it is well; otherwise that with the fewest.
+    /// The GPU that its cameras get while it is usable; otherwise the one with the fewest cameras.
     pub(crate) preferred_gpu: Option<usize>,
     /// `AI_FRAME_EXPORT_ENABLED`, as the supervisor read it.
     pub(crate) frame_export: bool,
-    /// `[service]` and `[export]`; its cameras mean nothing.
+    /// `[service]` and `[export]`; its cameras are ignored.
     pub(crate) settings: Given,
     pub(crate) test_hooks: TestHooks,
 }
 
-/// A config in the form in which it was read: the shard makes of it what the supervisor made of it, with the
-/// same code. **Holds the cameras' passwords.**
+/// A config in the form in which it was read: the shard interprets it with the same code as the
+/// supervisor. **Contains the cameras' passwords.**
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Given {
     files: ConfigFiles,
@@ -53,16 +53,16 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// `files`, and as much of the environment as they speak of.
+    /// `files`, and the part of the environment that they refer to.
     pub(crate) fn new(files: ConfigFiles, environment: &Environment) -> Self {
         let environment = environment.only(&files.variables());
         Self { files, environment }
     }
 
-    /// What it means.
+    /// Interprets it.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All problems in it.
     pub(crate) fn understand(&self) -> Result<Config, Problems> {
         understand(&self.files, &self.environment)
     }
@@ -81,11 +81,11 @@ impl std::fmt::Debug for Given {
 /// From the shard.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromShard {
-    /// Each second: it lives, and this is how its cameras do.
+    /// Sent each second: it lives, and this is the state of its cameras.
     Report(ShardReport),
-    /// It can't do its work, and ends.
+    /// It can't work, and ends.
     Failed(String),
-    /// It ends, and these cameras did not.
+    /// It ends, but these cameras did not.
     Hanging(Vec<String>),
 }
 

@@ -1,7 +1,7 @@
-//! The way between supervisor and shard: a pair of connected sockets, made before the shard is.
+//! The channel between supervisor and shard: a pair of connected sockets, created before the shard.
 //!
-//! A message is its length in four bytes and JSON; with it may travel open files. Neither end ever waits in a
-//! call: what can't be written is kept, up to a limit, and what has been read waits until it is whole. The
+//! A message is its length in four bytes and JSON; open files may be sent along. Neither end ever
+//! blocks: unsent data is kept, up to a limit, and received data until its message is complete. The
 //! sockets have no name and never listen (contract V4).
 
 mod message;
@@ -24,13 +24,13 @@ pub(crate) use message::{FromShard, Given, Start, ToShard};
 
 /// Longest message: a report of 4096 cameras takes a third of it.
 const MAX_MESSAGE: usize = 32 << 20;
-/// Most that waits to be sent. Who does not read for so long is not going to.
+/// Most data that waits to be sent. A peer that far behind is assumed dead.
 const MAX_WAITING: usize = 2 * MAX_MESSAGE;
-/// Most open files that travel with one message.
+/// Most open files that are sent with one message.
 const MAX_FILES: usize = 8;
 const LENGTH: usize = size_of::<u32>();
 
-/// Why there is nothing more to be had from the other end, or no way to it.
+/// Why nothing more can be received or sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChannelError {
     #[error("the other end is closed")]
@@ -39,23 +39,23 @@ pub(crate) enum ChannelError {
     TooLong(usize),
     #[error("the other end does not read: {0} bytes wait for it")]
     NotRead(usize),
-    /// Which of those that follow belongs to which message is no longer known.
+    /// It is no longer known which of the following files belong to which message.
     #[error(
         "open files that came with a message were lost; has this process reached its limit of open files?"
     )]
     FilesLost,
-    #[error("a message that makes no sense: {0}")]
+    #[error("a malformed message: {0}")]
     Nonsense(#[from] serde_json::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// One end.
+/// One end of the channel.
 #[derive(Debug)]
 pub(crate) struct Channel {
     socket: UnixStream,
     inbox: Vec<u8>,
-    /// Files that came, in order.
+    /// Files that were received, in order.
     files: VecDeque<OwnedFd>,
     outbox: VecDeque<Outgoing>,
     waiting: usize,
@@ -65,18 +65,18 @@ pub(crate) struct Channel {
 struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
-    /// Go with the first byte.
+    /// Sent with the first byte.
     files: Vec<OwnedFd>,
 }
 
 impl Channel {
-    /// An end, and the socket for the other.
+    /// One end, and the socket for the other.
     pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (own, other) = UnixStream::pair()?;
         Ok((Self::over(own)?, other.into()))
     }
 
-    /// The end of a socket.
+    /// The end on a given socket.
     pub(crate) fn over(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self {
@@ -88,12 +88,12 @@ impl Channel {
         })
     }
 
-    /// Whether something waits to be sent.
+    /// Whether data waits to be sent.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.outbox.is_empty()
     }
 
-    /// Sends a message, as far as the other end takes it; [`flush`](Self::flush) sends the rest.
+    /// Sends as much of a message as the other end accepts; [`flush`](Self::flush) sends the rest.
     ///
     /// # Errors
     /// The other end is gone, or has not read for too long.
@@ -116,7 +116,7 @@ impl Channel {
         self.flush()
     }
 
-    /// Sends what waits, as far as the other end takes it.
+    /// Sends as much of the waiting data as the other end accepts.
     ///
     /// # Errors
     /// The other end is gone.
@@ -147,10 +147,10 @@ impl Channel {
         Ok(())
     }
 
-    /// The next message that is whole, `None` when there is none yet.
+    /// The next complete message, `None` if there is none yet.
     ///
     /// # Errors
-    /// The other end is gone and left no more, or what it sends makes no sense.
+    /// The other end is gone and nothing is left to read, or its message is malformed.
     pub(crate) fn receive<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ChannelError> {
         loop {
             if let Some(message) = self.next()? {
@@ -180,12 +180,12 @@ impl Channel {
         }
     }
 
-    /// A file that came with a message.
+    /// The next file that was sent along.
     pub(crate) fn take_file(&mut self) -> Option<OwnedFd> {
         self.files.pop_front()
     }
 
-    /// Takes a whole message out of the inbox.
+    /// Removes a complete message from the inbox.
     fn next(&mut self) -> Result<Option<Vec<u8>>, ChannelError> {
         let Some(stated) = self.inbox.first_chunk::<LENGTH>() else { return Ok(None) };
         let len = u32::from_le_bytes(*stated) as usize;
@@ -224,7 +224,7 @@ mod tests {
         let (mut one, mut other) = two();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"words").unwrap();
-        // Longer than a socket takes at once.
+        // More than a socket accepts at once.
         let long = "x".repeat(1 << 20);
         one.send(&long, vec![file.into()]).unwrap();
         one.send(&"short", Vec::new()).unwrap();

@@ -1,4 +1,4 @@
-//! `vas check`: is a config right, and what does it mean.
+//! `vas check`: whether a config is valid, and what it means.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -15,8 +15,8 @@ use vas_config::{
 
 /// Check a config file and print what it means, with all defaults filled in
 ///
-/// Nothing is connected to or created. All problems are printed, each with its line; the exit code
-/// is then 2.
+/// Connects to nothing and creates nothing. All problems are printed, each with its line; the exit
+/// code is then 2.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CheckArgs {
@@ -35,7 +35,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     stdout::write(&describe(&config, export))
 }
 
-/// What `config` means, in words.
+/// A description of `config`.
 fn describe(config: &Config, export: FrameExport) -> String {
     let mut text = String::new();
     write_to(&mut text, config, export).expect("a String takes all that is written to it");

@@ -1,4 +1,4 @@
-//! `vas completions`: a script that lets a shell complete `vas`.
+//! `vas completions`: a shell's completion script for `vas`.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -21,7 +21,7 @@ Examples:
   vas completions fish > ~/.config/fish/completions/vas.fish";
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
-    // By way of memory: the generator panics when standard output is closed.
+    // Through memory: the generator panics when standard output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "vas", &mut script);
     stdout::write(&String::from_utf8_lossy(&script))

@@ -1,4 +1,4 @@
-//! How a verb can fail, in words, and the exit code of each way.
+//! How a verb can fail, with the message and exit code of each way.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,47 +19,47 @@ use super::logging::FilterError;
 use super::probe::ProbeError;
 use super::profile::NoParameters;
 
-/// Why a verb did not do what was asked for.
+/// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The config can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The export flag makes no sense.
+    /// The export flag is invalid.
     #[error(transparent)]
     Flag(#[from] FlagError),
-    /// `VAS_LOG` makes no sense.
+    /// `VAS_LOG` is invalid.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A url that was typed can't be completed.
+    /// A variable in a given url can't be replaced.
     #[error(transparent)]
     Substitute(#[from] SubstituteError),
-    /// A url that was typed is none.
+    /// A given url is invalid.
     #[error(transparent)]
     Url(#[from] CameraUrlError),
     /// A camera that was tried does not work.
     #[error(transparent)]
     Probe(#[from] ProbeError),
-    /// MediaSoup can't be told of a camera's stream.
+    /// There are no parameters of a camera's stream for MediaSoup.
     #[error(transparent)]
     NoParameters(#[from] NoParameters),
-    /// A decoded picture could not be made ready to be looked at.
-    #[error("cannot show the picture: {0}")]
+    /// A decoded picture could not be converted for viewing.
+    #[error("cannot convert the picture to RGB: {0}")]
     Convert(#[from] ConvertError),
-    /// The service could not start or go on.
+    /// The service could not start or continue.
     #[error(transparent)]
     Run(RunError),
-    /// A part of the service could not start or go on.
+    /// A shard could not start or continue.
     #[error(transparent)]
     Shard(#[from] ShardError),
     /// A camera's export could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A camera's export has no frame to give.
+    /// A camera's export has no frame.
     #[error(transparent)]
     Read(ReadError),
-    /// The writer went, and no other came in its place.
-    #[error("the writer of camera {camera} is gone, and no other came within {} s", limit.as_secs_f64())]
+    /// The writer is gone, and no other replaced it in time.
+    #[error("the writer of camera {camera} is gone, and no other replaced it within {} s", limit.as_secs_f64())]
     NoNextWriter {
         /// The camera.
         camera: String,
@@ -69,29 +69,29 @@ pub(crate) enum Failure {
     /// A picture could not be written.
     #[error(transparent)]
     Picture(#[from] PngFileError),
-    /// A verb that is a program of its own can't be run.
+    /// A verb that is a separate program can't be run.
     #[error("cannot run {}: {source}; install it beside vas, or somewhere in PATH", program.display())]
     NoProgram {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// There is no status, or none that can be read.
     #[error(transparent)]
     NoStatus(NoStatus),
-    /// Nobody writes the status any more.
+    /// The status is no longer being written.
     #[error("{}: {stale}", path.display())]
     StaleStatus {
         /// The file.
         path: PathBuf,
-        /// How old it is, and what became of its writer.
+        /// Its age, and the state of its writer.
         stale: Stale,
     },
-    /// The service or a camera is not healthy.
+    /// The service or a camera is unhealthy.
     #[error("unhealthy: {0}")]
     Unhealthy(#[from] Unhealthy),
-    /// It is not known where the service keeps its status.
+    /// The folder of the service's status is unknown.
     #[error(
         "neither --run-dir nor --config is given, and XDG_RUNTIME_DIR is not set; expected one of them"
     )]
@@ -99,7 +99,7 @@ pub(crate) enum Failure {
     /// Signals can't be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
-    /// Standard output takes no more.
+    /// Standard output is closed or full.
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
 }
@@ -123,7 +123,7 @@ impl From<RunError> for Failure {
 }
 
 impl Failure {
-    /// Says on standard error what happened and returns the exit code for it.
+    /// Prints the failure on standard error and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let exit = self.exit();
         match self {
@@ -153,7 +153,7 @@ impl Failure {
             | Self::NoParameters(NoParameters::NoCamera { .. })
             | Self::NoStatus(NoStatus::NotThere { .. })
             | Self::StaleStatus { .. } => Exit::NoCamera,
-            // Whoever reads our output has seen enough: `vas watch gate | head`.
+            // The reader of our output has seen enough: `vas watch gate | head`.
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Read(_)
             | Self::Run(_)

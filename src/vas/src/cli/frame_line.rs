@@ -1,4 +1,4 @@
-//! What `vas watch` prints of one frame.
+//! What `vas watch` prints for a frame.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,13 +21,13 @@ pub(super) struct FrameLine<'a> {
     pts_ns: Option<i64>,
     /// When its first packet arrived (`CLOCK_MONOTONIC`, nanoseconds, as all times but `pts_ns`).
     arrival_ns: u64,
-    /// When the decoder gave it out.
+    /// When the decoder output it.
     decoded_ns: u64,
-    /// The time that rate limits are judged on.
+    /// The time that rate limits use.
     gate_ns: u64,
     /// When the frame was published.
     published_ns: u64,
-    /// Nanoseconds from the arrival of the frame's first packet to its being read here.
+    /// Nanoseconds from the arrival of the frame's first packet until it was read here.
     age_ns: u64,
     /// Visible width in pixels.
     width: u32,
@@ -35,18 +35,18 @@ pub(super) struct FrameLine<'a> {
     height: u32,
     /// Whether it is a key frame.
     key: bool,
-    /// Whether the decoder called it damaged.
+    /// Whether the decoder marked it as damaged.
     corrupt: bool,
     /// `no`, `yes` or `unknown`: three answers, so no boolean and no null that reads as false.
     after_loss: &'static str,
     /// What decoded it.
     decoder: String,
-    /// MD5 of the pixels in hexadecimal; null when it was not asked for.
+    /// MD5 of the pixels in hexadecimal; null unless requested.
     md5: Option<String>,
 }
 
 impl<'a> FrameLine<'a> {
-    /// Describes a frame that is `age` old and whose pixels, if they were asked for, are `image`.
+    /// Describes a frame that is `age` old; `image` holds its pixels, if requested.
     pub(super) fn new(
         camera: &'a str,
         meta: &FrameMeta,

@@ -1,6 +1,7 @@
-//! `vas gate`: a program of its own, run in our place.
+//! `vas gate`: a separate program, run in our place.
 //!
-//! It plays recordings to Ruth AI Core, of which this program holds nothing (docs/design/gate.md).
+//! It replays recordings to Ruth AI Core, of which this program contains nothing
+//! (docs/design/gate.md).
 
 use std::env;
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use super::failure::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, disable_help_flag = true)]
 pub(super) struct GateArgs {
-    /// What to do, and with what: see `vas gate --help`.
+    /// The subcommand and its arguments: see `vas gate --help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
 }
@@ -31,13 +32,13 @@ const PROGRAM: &str = "vas-gate";
 
 pub(super) fn run(args: &GateArgs) -> Result<(), Failure> {
     let program = program(env::current_exe().ok().as_deref());
-    // Comes back only if there is nothing to run.
+    // Returns only if the program can't be run.
     let source = Command::new(&program).args(&args.arguments).exec();
     Err(Failure::NoProgram { program, source })
 }
 
-/// The program beside this one; by name alone, as PATH has it, when our own place is not known or it is
-/// not there.
+/// The program beside this one; only its name, to be found in PATH, when our own path is unknown or
+/// it is not there.
 fn program(own: Option<&Path>) -> PathBuf {
     let beside = own.map(|own| own.with_file_name(PROGRAM));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PROGRAM.into())

@@ -1,4 +1,4 @@
-//! `vas health`: the probe of containers.
+//! `vas health`: the probe for containers.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use vas_status::Unhealthy;
 
 /// Say whether the service, or one of its cameras, is healthy
 ///
-/// Looks at status.json and nothing else. Without CAMERA the service is healthy while it writes and
-/// nothing is given up; a camera is while it delivers packets.
+/// Reads only status.json. Without CAMERA, the service is healthy while it writes the file and has
+/// given up on nothing; a camera is healthy while it delivers packets.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct HealthArgs {
@@ -36,7 +36,7 @@ Exit codes: 0 healthy; 1 not healthy; 2 wrong use; 3 no such camera.";
 pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
     let read = vas_status::read(&args.run_dir.resolve()?)
         .map_err(|error| Unhealthy::Unknown(error.to_string()))?;
-    // After the reading: what is written meanwhile is not from the future.
+    // After reading: the status can't then be from the future.
     let now_ns = monotonic_ns();
     let status = &read.status;
     let age = status.fresh(now_ns, args.max_age, || status.service.process.runs());

@@ -1,4 +1,4 @@
-//! Where log lines go, and which.
+//! Where log lines go, and which ones.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -8,10 +8,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// The environment variable that says what to log.
+/// The environment variable for the log filter.
 const VARIABLE: &str = "VAS_LOG";
 
-/// How much to log: `-v` and `-q` stand over `VAS_LOG`, which stands over `info`.
+/// How much to log: `-v` and `-q` override `VAS_LOG`, which overrides `info`.
 #[derive(Debug, Args)]
 pub(crate) struct Verbosity {
     /// Log more: -v debug, -vv trace.
@@ -29,7 +29,7 @@ pub(crate) struct Verbosity {
     log_format: LogFormat,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     #[default]
@@ -40,7 +40,7 @@ enum LogFormat {
 }
 
 impl LogFormat {
-    /// As it is typed.
+    /// As typed on the command line.
     fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -50,7 +50,7 @@ impl LogFormat {
         }
     }
 
-    /// What `auto` is.
+    /// Resolves `auto`.
     fn decided(self, journal_stream: Option<&str>, stderr: Option<(u64, u64)>) -> Self {
         let journald = journal_stream.is_some_and(|stream| is_stream(stream, stderr));
         match self {
@@ -61,8 +61,8 @@ impl LogFormat {
     }
 }
 
-/// Whether `JOURNAL_STREAM`, as device and inode, is this file (systemd.exec(5)). It is inherited by programs
-/// whose standard error was led elsewhere.
+/// Whether `JOURNAL_STREAM`, as device and inode, is this file (systemd.exec(5)). Programs inherit
+/// it even when their standard error is redirected.
 fn is_stream(stream: &str, file: Option<(u64, u64)>) -> bool {
     let mut numbers = stream.split(':').map(|number| number.parse().ok());
     matches!((numbers.next(), numbers.next(), file),
@@ -81,10 +81,10 @@ pub(crate) struct FilterError {
 }
 
 impl Verbosity {
-    /// Sends log lines to standard error from here on.
+    /// Sends log lines to standard error from now on.
     ///
     /// # Errors
-    /// `VAS_LOG` can't be understood.
+    /// `VAS_LOG` is invalid.
     pub(crate) fn start_logging(&self) -> Result<(), FilterError> {
         let variable = env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
         let filter = self.filter(variable.as_deref())?;
@@ -107,7 +107,7 @@ impl Verbosity {
         Ok(())
     }
 
-    /// The options in the form in which they are typed, for another process.
+    /// The options as they are typed, for another process.
     pub(crate) fn to_args(&self) -> Vec<String> {
         let mut args = vec!["--log-format".to_owned(), self.log_format.word().to_owned()];
         args.extend(std::iter::repeat_n("-v".to_owned(), self.verbose.into()));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_can_be_told_the_same() {
+    fn another_process_gets_the_same_options() {
         use clap::Parser as _;
         let typed = ["vas", "-vv", "--log-format", "json", "run", "--config", "x"];
         let args = crate::cli::Cli::try_parse_from(typed).unwrap().verbosity.to_args();

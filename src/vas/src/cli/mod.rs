@@ -61,7 +61,7 @@ Exit codes:
   0  done
   1  failed while running
   2  wrong use, or a config that can't be used
-  3  no such camera, or nobody writes its frames; no service";
+  3  no such camera, or its frames have no writer; no service";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -80,7 +80,7 @@ enum Verb {
 }
 
 impl Cli {
-    /// Does what was asked for.
+    /// Runs the requested verb.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         match &self.verb {
             Verb::Run(args) => run::run(args, &self.verbosity),
@@ -114,17 +114,17 @@ struct ExportArgs {
     /// The export directory: `[export] dir` of the config.
     #[arg(long, value_name = "DIR", default_value = Export::DEFAULT_DIR)]
     dir: PathBuf,
-    /// Wait so long for a service or a camera that is not there yet; without it, that is an error.
+    /// Wait this long for a service or camera that is not there yet; without it, that is an error.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
 }
 
-/// How often a camera is looked for that is not there yet.
+/// How often to look for a camera that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl ExportArgs {
-    /// Opens the camera's export for a reader that wants `max_fps`, once it is there; `None` when `stop` was set
-    /// first.
+    /// Opens the camera's export for a reader that wants `max_fps`, once it exists; `None` when
+    /// `stop` was set first.
     fn open(
         &self,
         max_fps: Option<MaxFps>,
@@ -150,7 +150,7 @@ impl ExportArgs {
     }
 }
 
-/// Whether an export that can't be opened may be there a moment later.
+/// Whether an export that can't be opened may exist a moment later.
 fn may_come(error: &OpenError) -> bool {
     matches!(error, OpenError::NoCamera { .. } | OpenError::NoWriter { .. })
 }
@@ -158,7 +158,7 @@ fn may_come(error: &OpenError) -> bool {
 /// Where the service keeps its status, for the verbs that read it.
 #[derive(Debug, Args)]
 struct RunDirArgs {
-    /// The service's config file; only its `[service] run_dir` is looked at.
+    /// The service's config file; only its `[service] run_dir` is used.
     #[arg(long, short, value_name = "FILE", conflicts_with = "run_dir")]
     config: Option<PathBuf>,
     /// The folder of status.json; without it and --config, that of a config that names none.
@@ -177,12 +177,12 @@ impl RunDirArgs {
     }
 }
 
-/// Reads a duration as the config has it.
+/// Parses a duration as in the config.
 fn duration(typed: &str) -> Result<Duration, vas_config::DurationError> {
     vas_config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
 }
 
-/// Reads a time limit in seconds, whole or not, above zero.
+/// Parses a time limit in seconds above zero, with or without a fraction.
 fn seconds(typed: &str) -> Result<Duration, String> {
     typed
         .parse()

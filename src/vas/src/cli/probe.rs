@@ -1,4 +1,4 @@
-//! Finding out what a source sends: connects, decodes for a moment, measures.
+//! Finds out what a source sends: connects, decodes for a moment, measures.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,20 @@ use vas_media::{
     SourceError, SourceErrorKind, SourceRequest, StopFlag, StreamInfo, monotonic_ns, open_software,
 };
 
-/// What came from a source.
+/// The result of probing a source.
 #[derive(Debug)]
 pub(super) struct Probe {
-    /// What the source says of itself.
+    /// The source's own description.
     pub(super) stream: StreamInfo,
     /// What decoded it.
     pub(super) decoder: DecoderKind,
     /// The newest picture.
     pub(super) newest: Frame,
-    /// Nanoseconds from the arrival of that picture's first packet to its being decoded.
+    /// Nanoseconds from the arrival of that picture's first packet until it was decoded.
     pub(super) age_ns: u64,
-    /// How fast packets came; with every codec here a packet is a picture.
+    /// The rate of packets; with every codec here a packet is a picture.
     pub(super) rate: Rate,
-    /// Packets that did not decode.
+    /// Packets that could not be decoded.
     pub(super) corrupt: u64,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum ProbeError {
     /// The source did not open, or broke off.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// No decoder opened, or it broke down.
+    /// No decoder opened, or it failed.
     #[error("connected, but {0}")]
     Decode(#[from] DecodeError),
     /// Packets came, pictures did not.
@@ -41,11 +41,11 @@ pub(crate) enum ProbeError {
         no_picture_advice(*packets, *keys, *corrupt)
     )]
     NoPicture {
-        /// Packets that came.
+        /// Packets received.
         packets: u64,
-        /// Those of them that did not decode.
+        /// How many of them could not be decoded.
         corrupt: u64,
-        /// Those of them that stand alone.
+        /// How many of them are key frames.
         keys: u64,
         /// Time since the source was open.
         waited: Duration,
@@ -53,23 +53,24 @@ pub(crate) enum ProbeError {
 }
 
 fn no_picture_advice(packets: u64, keys: u64, corrupt: u64) -> &'static str {
-    // Without a key frame a decoder may refuse all, too.
+    // Without a key frame a decoder may reject all, too.
     if keys > 0 && corrupt >= packets {
-        "the decoder refuses all that the camera sends: set another codec, profile or size in it"
+        "the decoder rejects all that the camera sends: set another codec, profile or size in the camera"
     } else {
-        "the camera may send key frames too seldom: set a key frame interval of 1 to 2 s in it, or \
+        "the camera may send key frames too seldom: set a key frame interval of 1 to 2 s in the camera, or \
          a longer --timeout"
     }
 }
 
 impl ProbeError {
-    /// Whether nothing was tried because the URL can't be right.
+    /// Whether nothing was tried because the URL is invalid.
     pub(crate) fn is_bad_url(&self) -> bool {
         matches!(self, Self::Source(SourceError { kind: SourceErrorKind::BadUrl { .. }, .. }))
     }
 }
 
-/// A source that was just opened gives out at once what it was recognised by. That is no rate.
+/// A source that was just opened delivers at once the packets by which it was recognised. They say
+/// nothing of its rate.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Opens a source and decodes it until its rate has been measured for `measure`, or it ends.
@@ -134,7 +135,7 @@ fn probe_once(
     })
 }
 
-/// A decoder and what came out of it so far.
+/// A decoder and its output so far.
 struct Decoding {
     decoder: Box<dyn Decoder>,
     newest: Frame,
@@ -192,7 +193,7 @@ impl Decoding {
         self.newest.take_from(&mut self.next);
     }
 
-    /// Counts a packet that did not decode; the next one may.
+    /// Counts a packet that could not be decoded; the next one may be.
     fn bear(&mut self, outcome: Result<(), DecodeError>) -> Result<(), DecodeError> {
         match outcome {
             Err(error) if error.is_fatal() => Err(error),
@@ -214,7 +215,7 @@ impl Decoding {
     }
 }
 
-/// How often something arrives, from a moment on.
+/// The rate of arrivals after a certain time.
 #[derive(Debug)]
 pub(super) struct Rate {
     from_ns: u64,
@@ -224,7 +225,7 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// Counts what arrives at `from_ns` or later.
+    /// Counts arrivals at `from_ns` or later.
     fn from(from_ns: u64) -> Self {
         Self { from_ns, first_ns: 0, last_ns: 0, arrivals: 0 }
     }
@@ -277,7 +278,7 @@ mod tests {
         assert!(words(0, 0, 0).contains("key frames too seldom"));
         assert!(words(9, 0, 9).contains("key frames too seldom"));
         assert!(words(9, 1, 8).contains("key frames too seldom"));
-        assert!(words(9, 9, 9).contains("the decoder refuses all"));
+        assert!(words(9, 9, 9).contains("the decoder rejects all"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `vas producer-parameters`: what MediaSoup is to be told of a camera's stream.
+//! `vas producer-parameters`: a camera's stream parameters for MediaSoup.
 
 use clap::Args;
 use vas_config::{Camera, Config, Environment, Producer};
@@ -11,8 +11,8 @@ use super::{ConfigArgs, stdout};
 
 /// Print the argument of MediaSoup's plainTransport.produce() for a camera
 ///
-/// Its profile is that of the stream as the running service sends it; without a service, the camera is
-/// connected to. The JSON goes to standard output; what the router must know besides, to standard error.
+/// The profile is that of the running service's stream; without a service, this connects to the
+/// camera. The JSON goes to standard output, and what the router also needs to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProducerParametersArgs {

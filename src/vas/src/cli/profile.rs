@@ -1,4 +1,4 @@
-//! The profile of the H.264 that a camera's producer sends: as a running service sends it, or as the camera gives it.
+//! The H.264 profile that a camera's producer sends, from the running service or from the camera.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use vas_rtp::{ParameterSets, ProfileLevelId};
 
 use super::probe::{ProbeError, probe};
 
-/// How old a status may be that a service still writes.
+/// The largest age of a live service's status.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// Why there are no parameters.
@@ -19,7 +19,7 @@ pub(crate) enum NoParameters {
     NoCamera { camera: String, known: String },
     #[error("camera {camera:?} has no producer; add [camera.producer] with `rtp` to it")]
     NoProducer { camera: String },
-    #[error("the camera sends {codec}, which WebRTC does not take; set `video = \"h264\"`")]
+    #[error("the camera sends {codec}, which WebRTC does not support; set `video = \"h264\"`")]
     NotH264 { codec: String },
     #[error("the camera's stream has no parameter sets (SPS, PPS); is it H.264?")]
     NoParameterSets,
@@ -29,7 +29,7 @@ pub(crate) enum NoParameters {
     Encode(#[from] EncodeError),
 }
 
-/// What a service sends at the moment.
+/// The profile that a service is sending.
 pub(super) fn of_the_service(config: &Config, id: &CameraId) -> Option<ProfileLevelId> {
     let status = vas_status::read(&config.run_dir).ok()?.status;
     status.fresh(monotonic_ns(), MAX_AGE, || status.service.process.runs()).ok()?;
@@ -37,7 +37,7 @@ pub(super) fn of_the_service(config: &Config, id: &CameraId) -> Option<ProfileLe
     ProfileLevelId::parse(camera.producer.as_ref()?.profile_level_id.as_ref()?)
 }
 
-/// What would be sent.
+/// The profile that would be sent.
 pub(super) fn of_the_camera(
     camera: &Camera,
     producer: &Producer,
@@ -60,7 +60,7 @@ pub(super) fn of_the_camera(
         .ok_or(NoParameters::NoParameterSets)
 }
 
-/// The parameter sets that encoding a picture gives.
+/// The parameter sets that result from encoding a picture.
 fn encode(
     frame: &mut Frame,
     producer: &Producer,

@@ -13,9 +13,9 @@ use vas_config::Environment;
 
 /// Run the service until it is told to stop
 ///
-/// Connects to every camera of the config, again and again if need be. Frames are exported only
-/// when AI_FRAME_EXPORT_ENABLED is true. SIGHUP makes it read the config again; SIGINT or SIGTERM
-/// stop it and remove what it exported.
+/// Connects to every camera of the config, and reconnects if need be. Frames are exported only when
+/// AI_FRAME_EXPORT_ENABLED is true. SIGHUP reloads the config; SIGINT or SIGTERM stops the service
+/// and removes what it exported.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArgs {

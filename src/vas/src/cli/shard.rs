@@ -1,4 +1,4 @@
-//! `vas shard`: what `vas run` starts for its cameras; not for people.
+//! `vas shard`: started by `vas run` for its cameras; not for people.
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use crate::shard;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ShardArgs {
-    /// The shard's number, for whoever looks at the list of processes.
+    /// The shard's number, for lists of processes.
     _number: u32,
 }
 

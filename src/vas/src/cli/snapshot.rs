@@ -13,14 +13,14 @@ use crate::picture::{Nv12, SampleRange, write_png};
 
 /// Write the newest frame of a camera to a PNG file
 ///
-/// Colours follow the matrix and range that the camera states; one that states none is taken for
-/// BT.601 below 720 rows and BT.709 from there on, in limited range.
+/// Colours follow the matrix and range that the camera states; if it states none, BT.601 below 720
+/// rows and BT.709 from there on, in limited range.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SnapshotArgs {
     #[command(flatten)]
     export: ExportArgs,
-    /// The file to write; replaced whole if it is there.
+    /// The file to write; an existing one is replaced atomically.
     #[arg(short, long, value_name = "FILE.png")]
     output: PathBuf,
     /// How long to wait for a frame.
@@ -34,7 +34,7 @@ Examples:
   vas snapshot gate -o /tmp/now.png --dir /dev/shm/frames --wait 60 --timeout 30";
 
 pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
-    // Nothing sets it: a signal ends the process.
+    // Never set: a signal ends the process.
     let Some(mut reader) = args.export.open(None, &AtomicBool::new(false))? else { return Ok(()) };
     let mut image = Nv12Image::default();
     let meta = copy_newest(&mut reader, args.timeout, &mut image).map_err(Failure::Read)?;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
 }
 
 /// Copies the newest frame into `image`, waiting up to `timeout` for one. A frame that the writer
-/// takes back meanwhile is given up for a newer one.
+/// overwrites meanwhile is abandoned for a newer one.
 fn copy_newest(
     reader: &mut Reader,
     timeout: Duration,

@@ -6,7 +6,7 @@ use vas_media::{RtspClient, Transport, redact};
 
 use vas_config::{CameraUrl, transport};
 
-/// The variable that stands for a password that was typed.
+/// The variable that replaces a typed password.
 pub(super) const PASSWORD_VARIABLE: &str = "CAMERA_PASSWORD";
 
 /// A `[[camera]]` to paste.
@@ -15,19 +15,19 @@ pub(super) struct Stanza {
     url: String,
     transport: Transport,
     rtsp_client: RtspClient,
-    /// Whether the password was taken out.
+    /// Whether the password was removed.
     pub(super) hides_password: bool,
 }
 
 impl Stanza {
-    /// The stanza for a url that was typed as `typed` and means `url`.
+    /// The stanza for `url`, which was typed as `typed`.
     pub(super) fn new(
         typed: &str,
         url: &CameraUrl,
         transport: Transport,
         rtsp_client: RtspClient,
     ) -> Self {
-        // Somebody who typed a variable has taken care of the secret.
+        // A user who typed a variable has protected the secret.
         let as_typed = typed.contains("${");
         let url = match url {
             CameraUrl::Rtsp(_) if as_typed => typed.to_owned(),
@@ -54,7 +54,7 @@ impl fmt::Display for Stanza {
     }
 }
 
-/// Replaces the password of an RTSP URL by a variable, wherever it stands.
+/// Replaces the password of an RTSP URL by a variable, wherever it is.
 fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -66,8 +66,8 @@ fn without_secrets(url: &str) -> String {
     format!("{scheme}://{authority}{}", without_named_secrets(path))
 }
 
-/// Does the same for `password=` and its like in a path or query: what gets masked in messages is
-/// what has to go.
+/// Does the same for `password=` and the like in a path or query: whatever messages mask must be
+/// removed.
 fn without_named_secrets(path: &str) -> String {
     const MASK: &str = "***";
     match redact(path) {

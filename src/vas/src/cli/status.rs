@@ -1,4 +1,4 @@
-//! `vas status`: what the service and its cameras do.
+//! `vas status`: the state of the service and its cameras.
 
 mod table;
 
@@ -12,9 +12,9 @@ use super::failure::Failure;
 use super::{RunDirArgs, stdout};
 use vas_status::{ServiceStatus, StatusRead};
 
-/// Show what the service and its cameras do
+/// Show the state of the service and its cameras
 ///
-/// Reads status.json, which the service writes each second, twice for the rates.
+/// Reads status.json twice, for the rates; the service writes it each second.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusArgs {
@@ -33,9 +33,9 @@ Examples:
 
 Exit codes: 0 done; 1 the status can't be read; 3 no service runs, or it has stopped writing.";
 
-/// How old a status may be that somebody still writes.
+/// The largest age of a status that is still being written.
 const MAX_AGE: Duration = Duration::from_secs(5);
-/// How long the second reading is tried for, and how often.
+/// How long, and how often, the second reading is tried.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -52,7 +52,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
         stdout::write(&table::render(None, &first.status))?;
         return age.map(|_| ());
     };
-    // Written each second: no use to look before.
+    // Written each second: no use in trying earlier.
     thread::sleep(Duration::from_secs(1).saturating_sub(age));
     let (before, now) = match second(&first.status, read) {
         Some(second) => (Some(&first.status), second),
@@ -61,7 +61,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     stdout::write(&table::render(before, &now))
 }
 
-/// How old a status is.
+/// The age of a status.
 fn age(read: &StatusRead) -> Result<Duration, Failure> {
     let StatusRead { path, status, .. } = read;
     let stale = |stale| Failure::StaleStatus { path: path.clone(), stale };

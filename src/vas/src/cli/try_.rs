@@ -1,4 +1,4 @@
-//! `vas try`: does a camera work, and how is it configured.
+//! `vas try`: whether a camera works, and how to configure it.
 
 use std::env;
 use std::path::PathBuf;
@@ -15,25 +15,25 @@ use super::{seconds, stdout};
 use crate::picture::{Nv12, SampleRange, write_png};
 use vas_config::{CameraUrl, Environment, rtsp_client, transport};
 
-/// Connect to a camera, say what it sends, and print a config stanza for it
+/// Connect to a camera, report what it sends, and print a config stanza for it
 ///
-/// Needs no config and exports nothing. The picture is written to a PNG file to look at.
+/// Needs no config and exports nothing. A picture is written to a PNG file.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TryArgs {
     /// The url as in a config: rtsp://, rtsps://, a file, or testsrc:WIDTHxHEIGHT@FPS. `${NAME}`
     /// is replaced from the environment, which keeps a password out of the process list.
     url: String,
-    /// How packets travel.
+    /// How packets are carried.
     #[arg(long, default_value = "auto", value_parser = transports())]
     transport: Transport,
-    /// What speaks RTSP with the camera.
+    /// Which client speaks RTSP with the camera.
     #[arg(long, default_value = "auto", value_parser = clients())]
     rtsp_client: RtspClient,
     /// How long to wait for the camera, and then for its first picture.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     timeout: Duration,
-    /// Where to write the picture; replaced whole if it is there.
+    /// Where to write the picture; an existing file is replaced atomically.
     #[arg(short, long, value_name = "FILE.png", default_value = "vas-try.png")]
     output: PathBuf,
 }
@@ -100,7 +100,7 @@ fn write_picture(args: &TryArgs, frame: &Frame) -> Result<(), Failure> {
     Ok(write_png(&args.output, &picture)?)
 }
 
-/// What spoke RTSP, and what follows from that.
+/// The RTSP client, and what follows from it.
 fn client(stream: &StreamInfo) -> String {
     let why = stream.client_why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     match stream.client {

@@ -19,8 +19,8 @@ use super::{ExportArgs, seconds};
 
 /// Print a line for each frame that a camera exports
 ///
-/// Begins with the newest frame and follows every one after it, over changes of size and restarts
-/// of the service. Frames that were not seen are said on standard error and counted at the end.
+/// Starts with the newest frame and follows every later one, across changes of size and restarts of
+/// the service. Frames that were missed are reported on standard error and counted at the end.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct WatchArgs {
@@ -38,7 +38,8 @@ pub(super) struct WatchArgs {
     /// Give up when no frame comes for this long; without it, wait for ever.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Take at most this many frames a second, such as 5 or 29.97; the service then need copy no more.
+    /// Take at most this many frames a second, such as 5 or 29.97; the service then need not copy
+    /// more
     #[arg(long, value_name = "FPS")]
     max_fps: Option<Rate>,
 }
@@ -69,7 +70,7 @@ JSON keys:
 Exit codes: 0 after --count frames, Ctrl-C or a closed pipe; 1 when no frame came within --timeout;
 3 when there is no such camera or its writer is dead, also after --wait, or none came in its place within --timeout.";
 
-/// How long one wait may last before signals and the time limit are looked at.
+/// How long one wait may last before signals and the time limit are checked.
 const WAIT: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &WatchArgs) -> Result<(), Failure> {
@@ -80,7 +81,7 @@ pub(super) fn run(args: &WatchArgs) -> Result<(), Failure> {
     Watch::new(args, reader, &mut out, &mut notes).run(&stop)
 }
 
-/// A flag that SIGINT and SIGTERM set; either again ends the process.
+/// A flag that SIGINT and SIGTERM set; a second signal ends the process.
 fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -95,18 +96,18 @@ fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
 struct Watch<'a> {
     args: &'a WatchArgs,
     reader: Reader,
-    /// Takes the lines.
+    /// Receives the lines.
     out: &'a mut dyn Write,
-    /// Takes what else is to be said. Whether that works does not matter.
+    /// Receives all other messages. Failures to write them are ignored.
     notes: &'a mut dyn Write,
     image: Nv12Image,
     /// The last frame taken, for the gate.
     state: State,
     last: Option<Frame>,
-    /// Everything up to this id is done with.
+    /// Everything up to this id is handled.
     last_id: u64,
-    /// When the newest frame came, at first when watching began.
-    heard: Instant,
+    /// When the newest frame arrived, at first when watching began.
+    last_frame_at: Instant,
     began: Instant,
     writer_gone: bool,
     frames: u64,
@@ -131,7 +132,7 @@ impl<'a> Watch<'a> {
             state: State::default(),
             last: None,
             last_id: 0,
-            heard: now,
+            last_frame_at: now,
             began: now,
             writer_gone: false,
             frames: 0,
@@ -140,7 +141,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Follows the camera and says at the end what was seen, unless whoever reads has had enough.
+    /// Follows the camera and prints a summary at the end, unless the output was closed.
     fn run(mut self, stop: &AtomicBool) -> Result<(), Failure> {
         let outcome = self.follow(stop);
         if !matches!(outcome, Err(Failure::Stdout(_))) {
@@ -174,7 +175,7 @@ impl<'a> Watch<'a> {
         Ok(frame)
     }
 
-    /// Leaves out what the ring still holds of the time before.
+    /// Skips what the ring still holds from before.
     fn skip_to_newest(&mut self) -> Result<(), Failure> {
         match self.reader.latest() {
             Ok(newest) => {
@@ -189,7 +190,7 @@ impl<'a> Watch<'a> {
     fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         let meta = *frame.meta();
         let age = meta.age();
-        self.heard = Instant::now();
+        self.last_frame_at = Instant::now();
         self.writer_gone = false;
         self.count_gap(&frame);
         self.last_id = meta.frame_id;
@@ -206,11 +207,11 @@ impl<'a> Watch<'a> {
         writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(Failure::Stdout)
     }
 
-    /// Counts the ids between the last frame and this one. Slots are taken in turn, so while the
-    /// last frame is still in its slot, none that came after it was overwritten: the gap was never
-    /// exported. Another epoch's ids begin anew.
+    /// Counts the ids between the last frame and this one. Slots are used in turn, so while the
+    /// last frame is still in its slot, no later one was overwritten: the gap was never exported.
+    /// Ids start again with each epoch.
     fn count_gap(&mut self, frame: &Frame) {
-        // With a maximum it is not known which of them were wanted.
+        // With a maximum it is unknown which of them were wanted.
         let (Some(last), None) = (&self.last, self.args.max_fps) else { return };
         let id = frame.meta().frame_id;
         let gap = id.saturating_sub(self.last_id + 1);
@@ -242,7 +243,7 @@ impl<'a> Watch<'a> {
         let _ = writeln!(self.notes, "{words}");
     }
 
-    /// Goes on after an error that the next frame may end, within the time limit.
+    /// Continues after an error that the next frame may end, within the time limit.
     fn bear(&mut self, error: ReadError) -> Result<(), Failure> {
         match error {
             ReadError::WriterGone { ref camera, how } => {
@@ -256,7 +257,7 @@ impl<'a> Watch<'a> {
             _ => return Err(Failure::Read(error)),
         }
         match self.args.timeout {
-            Some(limit) if self.heard.elapsed() >= limit => Err(self.gave_up(error, limit)),
+            Some(limit) if self.last_frame_at.elapsed() >= limit => Err(self.gave_up(error, limit)),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Pictures for people: NV12 made visible as PNG.
+//! Pictures for people: NV12 as PNG.
 
 mod png_file;
 mod rgb;

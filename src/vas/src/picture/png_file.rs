@@ -1,4 +1,4 @@
-//! A PNG file that is there whole or not at all.
+//! PNG files that are written completely or not at all.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,19 +11,19 @@ use super::rgb::Nv12;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write picture {}: {source}", path.display())]
 pub(crate) struct PngFileError {
-    /// The file that was asked for.
+    /// The requested file.
     path: PathBuf,
-    /// What went wrong.
+    /// The error.
     source: png::EncodingError,
 }
 
-/// Writes `picture` to `path` as an 8-bit RGB PNG, replacing a file that is there.
+/// Writes `picture` to `path` as an 8-bit RGB PNG, replacing an existing file.
 ///
-/// It is written under another name beside `path` and then renamed, so that nobody finds half a
-/// picture, and a failure leaves the old one.
+/// The file is written under another name beside `path` and then renamed, so that it is never seen
+/// half written, and a failure leaves the old one.
 ///
 /// # Errors
-/// The folder or disk does not take it.
+/// The folder or disk can't be written to.
 pub(crate) fn write_png(path: &Path, picture: &Nv12<'_>) -> Result<(), PngFileError> {
     let failed = |source| PngFileError { path: path.into(), source };
     let part = part_path(path).map_err(|e| failed(e.into()))?;
@@ -32,7 +32,7 @@ pub(crate) fn write_png(path: &Path, picture: &Nv12<'_>) -> Result<(), PngFileEr
         .and_then(|file| encode(file, picture))
         .and_then(|()| Ok(fs::rename(&part, path)?));
     written.map_err(|source| {
-        // Nothing is lost if it is not there; if it stays, its name says what it is.
+        // If it does not exist, nothing is lost; if it stays, its name explains it.
         let _ = fs::remove_file(&part);
         failed(source)
     })

@@ -17,7 +17,7 @@ pub(crate) struct Nv12<'a> {
     pub(crate) luma: &'a [u8],
     /// Bytes from one row of luma to the next.
     pub(crate) luma_stride: usize,
-    /// U and V in turn: rows of the width rounded up to even, without padding.
+    /// U and V alternating: rows of the width rounded up to even, without padding.
     pub(crate) chroma: &'a [u8],
     /// `MatrixCoefficients` (H.273 table 4).
     pub(crate) matrix: u8,
@@ -25,7 +25,7 @@ pub(crate) struct Nv12<'a> {
     pub(crate) range: SampleRange,
 }
 
-/// What the least and greatest sample stand for.
+/// What the least and greatest sample represent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SampleRange {
     /// Luma 16 to 235, chroma 16 to 240.
@@ -48,10 +48,10 @@ impl LumaWeights {
     const FCC: Self = Self { red: 0.30, blue: 0.11 };
     const SMPTE_240M: Self = Self { red: 0.212, blue: 0.087 };
 
-    /// The weights behind a code of H.273 table 4.
+    /// The weights for a code of H.273 table 4.
     ///
-    /// A code that says nothing, or nothing that 4:2:0 can be (0 is RGB itself, which some cameras
-    /// state wrongly), is guessed from the height as Chromium does
+    /// A code that states nothing, or nothing that 4:2:0 can be (0 is RGB itself, which some
+    /// cameras state wrongly), is guessed from the height as Chromium does
     /// (`media/ffmpeg/ffmpeg_common.cc`): BT.601 below 720 rows, BT.709 from there on.
     fn of(matrix: u8, height: u32) -> Self {
         match matrix {
@@ -66,7 +66,7 @@ impl LumaWeights {
     }
 }
 
-/// Bits behind the point of [`Conversion`]'s factors.
+/// Bits after the binary point of [`Conversion`]'s factors.
 const FRACTION_BITS: u32 = 16;
 
 /// Factors from samples to RGB, in fixed point.
@@ -81,7 +81,7 @@ struct Conversion {
 }
 
 impl Conversion {
-    /// Inverts the equations of ITU-R BT.601 (2.5), which BT.709 and BT.2020 share but for their
+    /// Inverts the equations of ITU-R BT.601 (2.5), which BT.709 and BT.2020 share except for their
     /// weights.
     fn new(weights: LumaWeights, range: SampleRange) -> Self {
         let (black, luma_span, chroma_span) = match range {
@@ -116,13 +116,13 @@ impl Conversion {
 }
 
 impl<'a> Nv12<'a> {
-    /// Gives the picture to `take` row by row, each three bytes a pixel: red, green, blue.
+    /// Passes the picture to `take` row by row, each three bytes a pixel: red, green, blue.
     ///
-    /// Each chroma sample colours its two by two pixels: good enough to look at, and no pixel
+    /// Each chroma sample colours its two by two pixels: good enough for viewing, and no pixel
     /// takes colour from outside its block.
     ///
     /// # Errors
-    /// The first one of `take`.
+    /// The first error of `take`.
     pub(crate) fn try_for_each_rgb_row<E>(
         &self,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,

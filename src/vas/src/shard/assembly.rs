@@ -1,4 +1,4 @@
-//! A camera put together: inputs, the branches that they feed, and what shows how it does.
+//! Assembles a camera: inputs, the branches that they feed, and their stats.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,12 +25,12 @@ pub(super) struct Parts {
     library: Library,
     gpus: Arc<Gpus>,
     test_hooks: TestHooks,
-    /// What producers send through, as the supervisor gave it.
+    /// RTP endpoints of producers, from the supervisor.
     endpoints: HashMap<CameraId, RtpEndpoint>,
 }
 
 impl Parts {
-    /// `preferred_gpu` is the one that cameras are given while it is well, if one is.
+    /// `preferred_gpu` is the GPU, if any, that cameras get while it is usable.
     pub(super) fn new(
         exporter: Option<Box<dyn Exporter>>,
         preferred_gpu: Option<usize>,
@@ -41,17 +41,17 @@ impl Parts {
         Self { exporter, library, gpus, test_hooks, endpoints: HashMap::new() }
     }
 
-    /// Keeps what a camera's producer sends through.
+    /// Keeps the RTP endpoint of a camera's producer.
     pub(super) fn endpoint(&mut self, id: CameraId, endpoint: RtpEndpoint) {
         self.endpoints.insert(id, endpoint);
     }
 
-    /// Lets go of the endpoints of all other cameras.
+    /// Drops the endpoints of all other cameras.
     pub(super) fn keep_endpoints(&mut self, of: impl Fn(&CameraId) -> bool) {
         self.endpoints.retain(|id, _| of(id));
     }
 
-    /// Starts a camera. What has started before a failure is to be stopped, too.
+    /// Starts a camera. After a failure, whatever was started must be stopped, too.
     pub(super) fn start(&self, camera: &Camera) -> (Pipeline, CameraStats, io::Result<()>) {
         let mut pipeline = Pipeline::new(camera.id.clone());
         let mut inputs = Vec::new();
@@ -73,12 +73,13 @@ impl Parts {
                     && let Err(error) =
                         self.producer(&camera.id, config, stats, &mut branches, &mut sinks)
                 {
-                    // What is recorded goes on without it. Without a recorder all is tried again soon.
+                    // Recording goes on without it. Without a recorder, the whole camera is retried
+                    // soon.
                     if camera.record.is_none() {
                         return Err(error);
                     }
                     stats.cannot_start(&error);
-                    tracing::error!(camera = %camera.id, "runs without its producer: {error}");
+                    tracing::error!(camera = %camera.id, "can't start its producer; the camera runs without it: {error}");
                 }
                 let mut demand = None;
                 if input.roles.has(Role::Export) {
@@ -93,7 +94,7 @@ impl Parts {
         (pipeline, CameraStats { id, inputs, recorder, export, producer }, started)
     }
 
-    /// Adds what sends the camera to its transport.
+    /// Adds the branch or sink that sends the camera to its transport.
     fn producer(
         &self,
         camera: &CameraId,
@@ -104,7 +105,7 @@ impl Parts {
     ) -> io::Result<()> {
         let endpoint = self.endpoints.get(camera).cloned();
         let endpoint =
-            endpoint.ok_or_else(|| io::Error::other("it was given no socket by the supervisor"))?;
+            endpoint.ok_or_else(|| io::Error::other("the supervisor sent no socket for it"))?;
         match config.video {
             Video::Copy => {
                 branches.push(Box::new(vas_producer::Copy::new(camera, config, endpoint, stats)?));
@@ -116,8 +117,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Adds those who take the frames of the input that is exported; the demand of the tap's readers, if there is
-    /// one.
+    /// Adds the sinks for the exported input; returns the demand of the tap's readers, if there is
+    /// a tap.
     fn export(
         &self,
         camera: &Camera,
@@ -130,12 +131,13 @@ impl Parts {
         let asked = Arc::new(Demand::default());
         let (tap, exported) = exporter.add(camera, stats, &asked);
         *export = Some(exported);
-        // Last: it moves the frame on.
+        // Last, because it moves the frame out.
         sinks.push(tap);
         Ok(Some(asked))
     }
 
-    /// The decode branch, if anybody takes frames; `demand` is that of the tap's readers, if there is a tap.
+    /// The decode branch, if there are sinks; `demand` is that of the tap's readers, if there is a
+    /// tap.
     fn decode(
         &self,
         camera: &Camera,
@@ -144,7 +146,7 @@ impl Parts {
         mut sinks: Vec<Box<dyn FrameSink>>,
         demand: Option<Arc<Demand>>,
     ) -> Option<Box<dyn Branch>> {
-        // What others need, too, does not rest, and is not put off.
+        // A branch that other sinks need, too, neither rests nor is put off.
         let for_tap_alone = sinks.len() == 1 && demand.is_some();
         let demand = demand.filter(|_| for_tap_alone && camera.idle == WhenIdle::Stop);
         let sink = match sinks.len() {
@@ -157,35 +159,35 @@ impl Parts {
         Some(Box::new(if for_tap_alone { decode.put_off() } else { decode }))
     }
 
-    /// Starts what the frame path lacks, and asks again for what could not be had.
+    /// Starts missing parts of the frame path, and retries those that failed.
     pub(super) fn look_after_frame_path(&mut self, now: Instant) {
         if let Some(exporter) = &mut self.exporter {
             exporter.look_after(now);
         }
     }
 
-    /// Says why the frame path is not started.
+    /// Records why the frame path is not started.
     pub(super) fn put_off_frame_path(&mut self, words: &str) {
         if let Some(exporter) = &mut self.exporter {
             exporter.refuse(words);
         }
     }
 
-    /// Panics in the frame path's threads that it got over.
+    /// Panics that the frame path's threads survived.
     pub(super) fn frame_path_panics(&self) -> u64 {
         self.exporter.as_ref().map_or(0, |exporter| exporter.panics())
     }
 
-    /// Takes back what a camera was given, once its threads have ended. It may then be started again.
+    /// Releases a camera's resources, once its threads have ended. It may then be started again.
     pub(super) fn remove(&self, camera: &CameraId) {
         if let Some(exporter) = &self.exporter {
             exporter.remove(camera);
         }
     }
 
-    /// Ends what the cameras shared, once their threads have ended.
+    /// Stops what the cameras shared, once their threads have ended.
     pub(super) fn stop(self) {
-        // First, for the other may wait for a disk that is dead.
+        // First, because the library may wait for a dead disk.
         if let Some(exporter) = self.exporter {
             exporter.stop();
         }
@@ -193,9 +195,9 @@ impl Parts {
     }
 }
 
-/// Pictures that those who take an input's frames may hold at a time. A decoder on a GPU has so many surfaces more:
-/// with fewer, a slow encoder would take those that readers' frames are decoded to, and the other way round.
-/// Whether frames are exported changes nothing of it (contract V3).
+/// Pictures that the sinks of an input may hold at a time. A decoder on a GPU has that many more
+/// surfaces: with fewer, a slow encoder would take those that readers' frames are decoded to, and
+/// vice versa. It does not depend on whether frames are exported (contract V3).
 fn held(camera: &Camera, roles: Roles) -> u32 {
     let encodes = camera.producer.as_ref().is_some_and(|producer| producer.video == Video::H264);
     let encoder =
@@ -203,7 +205,7 @@ fn held(camera: &Camera, roles: Roles) -> u32 {
     EXTRA_SURFACES + encoder
 }
 
-/// What a camera shows that has not started yet.
+/// The stats of a camera that has not started yet.
 pub(super) fn not_started(camera: &Camera) -> CameraStats {
     CameraStats {
         id: camera.id.clone(),

@@ -1,4 +1,4 @@
-//! The cameras of a shard: those that run, those that are to, and those that are about to end.
+//! The cameras of a shard: those that run, those to be started, and those that are ending.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use vas_status::ShardReport;
 use super::assembly::{self, Parts};
 use super::status::{self, CameraStats};
 
-/// When to try again after the system had no thread to give.
+/// The delay after the system had no thread to give.
 const RETRY: Duration = Duration::from_secs(5);
-/// A camera that has not ended after so long is spoken of.
+/// How long a camera may take to end before that is logged.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// All of them. Nothing here waits, but for [`stop`](Self::stop).
+/// All of them. Nothing here waits, except [`stop`](Self::stop).
 #[derive(Debug)]
 pub(super) struct Cameras {
     parts: Parts,
-    /// In the order of the config, each with what it shows at the same index of `stats`.
+    /// In the order of the config; the stats of each are at the same index of `stats`.
     wanted: Vec<Wanted>,
     stats: Vec<CameraStats>,
     leaving: Vec<Leaving>,
-    /// When to ask again for threads that only exports need.
+    /// When to retry the threads that only exports need.
     exports_at: Option<Instant>,
     exports_backoff: Backoff,
 }
@@ -43,7 +43,7 @@ struct Wanted {
 #[derive(Debug)]
 enum Run {
     Running(Pipeline),
-    /// To be started, not before this time and not before its predecessor has ended.
+    /// To be started, but not before this time or before its predecessor has ended.
     From(Option<Instant>),
 }
 
@@ -67,17 +67,17 @@ impl Cameras {
         }
     }
 
-    /// What this process, shard `shard`, has to say.
+    /// The report of this process, shard `shard`.
     pub(super) fn report(&mut self, shard: u32) -> ShardReport {
         status::report(shard, &self.stats, self.parts.frame_path_panics())
     }
 
-    /// Keeps what a camera's producer sends through, for when it starts.
+    /// Keeps the RTP endpoint of a camera's producer for its start.
     pub(super) fn endpoint(&mut self, id: CameraId, endpoint: RtpEndpoint) {
         self.parts.endpoint(id, endpoint);
     }
 
-    /// Runs these and no others from here on. A camera that is as it was is not touched.
+    /// Runs these and no others from now on. Unchanged cameras are not touched.
     pub(super) fn set(&mut self, cameras: Vec<Camera>) {
         self.parts.keep_endpoints(|id| cameras.iter().any(|camera| camera.id == *id));
         let mut before: Vec<_> =
@@ -102,7 +102,7 @@ impl Cameras {
     fn leave(&mut self, Wanted { camera, run, .. }: Wanted) {
         let Run::Running(pipeline) = run else { return };
         pipeline.stop();
-        tracing::info!(camera = %camera.id, "ends: the config changed");
+        tracing::info!(camera = %camera.id, "stopping: the config changed");
         self.leaving.push(Leaving {
             id: camera.id,
             pipeline,
@@ -111,13 +111,13 @@ impl Cameras {
         });
     }
 
-    /// Whether all that run are to run, and no other.
+    /// Whether all wanted cameras run, and no other.
     pub(super) fn is_settled(&self) -> bool {
         self.leaving.is_empty()
             && self.wanted.iter().all(|wanted| matches!(wanted.run, Run::Running(_)))
     }
 
-    /// Starts what is to be started, and lets go of what has ended.
+    /// Starts what is due, and drops what has ended.
     pub(super) fn advance(&mut self, now: Instant) {
         let over = self.leaving.extract_if(.., |leaving| leaving.pipeline.is_over());
         for leaving in over {
@@ -126,7 +126,7 @@ impl Cameras {
         }
         for leaving in self.leaving.iter_mut().filter(|leaving| !leaving.reported) {
             if now.saturating_duration_since(leaving.since) >= PATIENCE {
-                tracing::error!(camera = %leaving.id, "does not end; what replaces it waits");
+                tracing::error!(camera = %leaving.id, "does not end; its replacement waits");
                 leaving.reported = true;
             }
         }
@@ -161,17 +161,16 @@ impl Cameras {
         self.advance_exports(now);
     }
 
-    /// Starts what only exports need, once all that records and produces has its threads.
+    /// Starts what only exports need, once all recorders and producers have their threads.
     fn advance_exports(&mut self, now: Instant) {
-        // Before the supervisor has said which cameras there are, nobody's threads are in place.
+        // Before the supervisor has sent the cameras, none has its threads.
         if self.wanted.is_empty() {
             return;
         }
         if let Some(short) = self.wanted.iter().find(|wanted| wanted.short_of_threads) {
             let id = &short.camera.id;
-            let words = format!(
-                "no thread is left for exports: camera {id} lacks one to record or produce"
-            );
+            let words =
+                format!("no threads for exports: camera {id} still lacks one to record or produce");
             self.parts.put_off_frame_path(&words);
             self.running_put_off().for_each(|(_, stats)| {
                 stats.refuse_export(&words);
@@ -204,7 +203,7 @@ impl Cameras {
         };
     }
 
-    /// Cameras that run, but for what only their export needs.
+    /// Running cameras whose export parts are put off.
     fn running_put_off(&mut self) -> impl Iterator<Item = (&mut Pipeline, &mut CameraStats)> {
         let all = self.wanted.iter_mut().zip(&mut self.stats);
         all.filter_map(|(wanted, stats)| match &mut wanted.run {
@@ -213,8 +212,8 @@ impl Cameras {
         })
     }
 
-    /// Ends them all, and the frame path; which of them did not end in time. All are asked before any is waited
-    /// for: one that hangs in a call delays none of the others.
+    /// Ends them all, and the frame path; returns those that did not end in time. All are asked
+    /// before any is waited for: one that hangs in a call delays none of the others.
     pub(super) fn stop(mut self, within: Duration) -> Vec<String> {
         let until = Instant::now() + within;
         let running = self.wanted.drain(..).filter_map(|wanted| match wanted.run {
@@ -233,7 +232,8 @@ impl Cameras {
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        // Also with a camera that hangs: its files go, and what it holds of them is its own.
+        // Even if a camera hangs: its files are removed, and what it holds of them stays valid for
+        // it.
         self.parts.stop();
         ending.into_iter().map(|(id, _)| id.to_string()).collect()
     }

@@ -1,7 +1,7 @@
-//! A shard: a process of the service that has some of its cameras.
+//! A shard: a process of the service that runs some of its cameras.
 //!
-//! It is told what to run by the supervisor, over a socket that is its standard input when it starts, and says
-//! each second how its cameras do. It ends when it is told to, and when the supervisor is gone.
+//! The supervisor sends it what to run, over a socket that is its standard input at start, and gets
+//! a report on the cameras each second. It ends when asked to, and when the supervisor is gone.
 
 mod assembly;
 mod cameras;
@@ -24,33 +24,34 @@ use vas_producer::RtpEndpoint;
 use assembly::Parts;
 use cameras::Cameras;
 
-/// How often the supervisor hears of us.
+/// How often the supervisor gets a report.
 pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait for the supervisor's first message.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// How often what is about to end is looked at.
+/// How often cameras that are ending are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long cameras have to end. Less than the supervisor gives us, for the files' sake.
+/// How long cameras have to end. Less than the supervisor allows us, to leave time for removing
+/// files.
 const END_WITHIN: Duration = Duration::from_millis(3500);
 
-/// Why a shard could not start or go on.
+/// Why a shard could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShardError {
     #[error("`vas shard` is started by `vas run`, with a socket in place of standard input: {0}")]
     NoSupervisor(io::Error),
-    #[error("the supervisor said nothing for {} s", START_WITHIN.as_secs())]
+    #[error("the supervisor sent nothing for {} s", START_WITHIN.as_secs())]
     NoStart,
-    #[error("the supervisor can't be heard: {0}")]
+    #[error("can't read from the supervisor: {0}")]
     Channel(#[from] ChannelError),
     #[error("can't set up the process: {0}")]
     Process(io::Error),
-    #[error("the config that came is wrong: {0}")]
+    #[error("the supervisor's config is invalid: {0}")]
     Config(#[from] Problems),
 }
 
-/// Runs cameras until it is told to stop.
+/// Runs cameras until it is asked to stop.
 pub(crate) fn run() -> Result<(), ShardError> {
-    // Should the supervisor die in a way that leaves its end of the socket open.
+    // In case the supervisor dies in a way that leaves its end of the socket open.
     rustix::process::set_parent_process_death_signal(Some(ORPHANED))
         .map_err(|error| ShardError::Process(error.into()))?;
     core_files::forbid();
@@ -68,7 +69,7 @@ pub(crate) fn run() -> Result<(), ShardError> {
     serve(start.shard, channel, cameras, signals)
 }
 
-/// The socket that is standard input; nothing is there to be read from it from here on.
+/// Takes the socket from standard input, which is empty from then on.
 fn take_stdin() -> Result<Channel, ShardError> {
     let socket = || {
         let stdin = io::stdin();
@@ -109,7 +110,7 @@ fn set_up(start: &Start, channel: &mut Channel) -> Result<Cameras, ShardError> {
     Ok(Cameras::new(Parts::new(exporter, start.preferred_gpu, start.test_hooks.clone())))
 }
 
-/// The frame path, if the flag is on. A program without it refuses the flag.
+/// The frame path, if the flag is on. A program without it rejects the flag.
 fn exporter(on: bool, config: &Export) -> Option<Box<dyn Exporter>> {
     #[cfg(feature = "frame-export")]
     return on.then(|| Box::new(vas_export::FramePath::new(config)) as Box<dyn Exporter>);
@@ -132,11 +133,11 @@ fn serve(
         cameras.advance(now);
         if now >= report_at {
             report_at = now + REPORT_EVERY;
-            // One that waits is newer than what it would follow.
+            // A report that still waits is sent first.
             if !channel.is_waiting() {
                 let report = FromShard::Report(cameras.report(shard));
                 if let Err(error) = channel.send(&report, Vec::new()) {
-                    say_why_it_ends(&error);
+                    log_end(&error);
                     break;
                 }
             }
@@ -149,12 +150,12 @@ fn serve(
         ];
         wait(&mut fds, next.saturating_duration_since(now))?;
         // The socket first: it says more than a signal that came together with its end.
-        if !hear(&mut channel, &mut cameras) {
+        if !receive(&mut channel, &mut cameras) {
             break;
         }
         let came = signals.take();
         if came.orphaned {
-            say_why_it_ends(&ChannelError::Closed);
+            log_end(&ChannelError::Closed);
             break;
         }
         if came.stop {
@@ -172,22 +173,27 @@ fn serve(
     Ok(())
 }
 
-/// Does what the supervisor says. `false`: to end.
-fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
+/// Handles the supervisor's messages. `false`: end.
+fn receive(channel: &mut Channel, cameras: &mut Cameras) -> bool {
     loop {
         if let Err(error) = channel.flush() {
-            say_why_it_ends(&error);
+            log_end(&error);
             return false;
         }
         match channel.receive() {
             Ok(None) => return true,
             Ok(Some(ToShard::Stop)) => return false,
-            Ok(Some(ToShard::Start(_))) => tracing::error!("told to start twice"),
+            Ok(Some(ToShard::Start(_))) => {
+                tracing::error!("the supervisor sent a second start message")
+            }
             Ok(Some(ToShard::Endpoint { camera, files })) => {
                 let files: Vec<_> = (0..files).map_while(|_| channel.take_file()).collect();
                 match (camera.parse(), RtpEndpoint::of(files)) {
                     (Ok(id), Some(endpoint)) => cameras.endpoint(id, endpoint),
-                    _ => tracing::error!(camera, "what came for its producer is not whole"),
+                    _ => tracing::error!(
+                        camera,
+                        "the supervisor's endpoint for its producer is incomplete"
+                    ),
                 }
             }
             Ok(Some(ToShard::Cameras { given, ids })) => match given.understand() {
@@ -197,23 +203,23 @@ fn hear(channel: &mut Channel, cameras: &mut Cameras) -> bool {
                         wanted.filter(|camera| ids.iter().any(|id| id == camera.id.as_str()));
                     cameras.set(wanted.collect());
                 }
-                // The supervisor has understood the same.
-                Err(problems) => tracing::error!("the config that came is wrong: {problems}"),
+                // The supervisor has interpreted the same config.
+                Err(problems) => tracing::error!("the supervisor's config is invalid: {problems}"),
             },
             Err(error) => {
-                say_why_it_ends(&error);
+                log_end(&error);
                 return false;
             }
         }
     }
 }
 
-/// No shard ends without a word.
-fn say_why_it_ends(error: &ChannelError) {
+/// Logs why the shard ends.
+fn log_end(error: &ChannelError) {
     match error {
         ChannelError::Closed => tracing::warn!("the supervisor is gone: ending"),
         error => {
-            tracing::error!("nothing can be said to the supervisor, or by it: {error}; ending")
+            tracing::error!("lost the channel to the supervisor: {error}; ending")
         }
     }
 }

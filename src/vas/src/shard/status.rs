@@ -1,4 +1,4 @@
-//! What a shard says of its cameras: the reports of their parts, put together.
+//! A shard's report on its cameras, assembled from those of their parts.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use vas_status::{
     CameraReport, InputReport, InputState, MemoryReport, ShardReport, rss_anon_bytes,
 };
 
-/// What the parts of one camera show of themselves.
+/// The stats of one camera's parts.
 #[derive(Debug)]
 pub(super) struct CameraStats {
     pub(super) id: CameraId,
@@ -23,7 +23,8 @@ pub(super) struct CameraStats {
     pub(super) producer: Option<Arc<ProducerStats>>,
 }
 
-/// What this process, shard `shard`, says of itself and of `cameras`; its frame path got over so many `panics`.
+/// The report of this process, shard `shard`, on itself and `cameras`; its frame path survived this
+/// many `panics`.
 pub(super) fn report(shard: u32, cameras: &[CameraStats], panics: u64) -> ShardReport {
     let now = Instant::now();
     let cameras: Vec<_> = cameras.iter().map(|camera| camera.report(shard, now)).collect();
@@ -37,19 +38,19 @@ pub(super) fn report(shard: u32, cameras: &[CameraStats], panics: u64) -> ShardR
 }
 
 impl CameraStats {
-    /// Says why the camera has not started, and that it is tried again.
+    /// Records why the camera has not started; it is retried.
     pub(super) fn set_waiting(&self, words: &str) {
         for (_, stats) in &self.inputs {
             stats.state.set(InputState::Waiting, words);
         }
     }
 
-    /// Says why there is no export; whether that is news.
+    /// Records why there is no export; returns whether the reason is new.
     pub(super) fn refuse_export(&self, words: &str) -> bool {
         self.export.as_ref().is_some_and(|export| export.refuse(words))
     }
 
-    /// What the export was refused for is over.
+    /// Clears the reason for a refused export.
     pub(super) fn no_longer_refuse_export(&self) {
         if let Some(export) = &self.export {
             export.no_longer_refuse();

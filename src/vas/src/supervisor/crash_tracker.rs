@@ -1,17 +1,17 @@
-//! Which cameras crash their shards, and are set apart. Pure: time is an argument.
+//! Which cameras crash their shards and are quarantined. Pure: time is an argument.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use vas_frame::CameraId;
 
-/// So many crashes within this time set a camera apart.
+/// This many crashes within this time quarantine a camera.
 const MOST_CRASHES: usize = 3;
 const WITHIN: Duration = Duration::from_secs(600);
-/// How long it is set apart, unless the config is read again.
+/// How long the quarantine lasts, unless the config is reloaded.
 const APART_FOR: Duration = Duration::from_secs(3600);
 
-/// What is held against cameras.
+/// The crashes of each camera.
 #[derive(Debug, Default)]
 pub(super) struct CrashTracker {
     cameras: HashMap<CameraId, Record>,
@@ -23,11 +23,11 @@ struct Record {
     quarantine: Option<Quarantine>,
 }
 
-/// A camera that is set apart.
+/// A camera's quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Quarantine {
     pub(super) since: Instant,
-    /// What its last crash was.
+    /// How its last crash happened.
     pub(super) how: String,
 }
 
@@ -36,8 +36,8 @@ impl Quarantine {
     pub(super) fn words(&self, now: Instant) -> String {
         let left = (self.since + APART_FOR).saturating_duration_since(now);
         format!(
-            "it crashed its shard {MOST_CRASHES} times within {} minutes ({} at last); tried again in {} \
-             minutes, or when the config is read again",
+            "it crashed its shard {MOST_CRASHES} times within {} minutes (last: {}); next try in {} \
+             minutes, or when the config is reloaded",
             WITHIN.as_secs() / 60,
             self.how,
             left.as_secs().div_ceil(60),
@@ -46,7 +46,7 @@ impl Quarantine {
 }
 
 impl CrashTracker {
-    /// A shard died in a thread of `camera`. `true`: the camera is set apart from now on.
+    /// A shard died in a thread of `camera`. `true`: the camera is quarantined from now on.
     pub(super) fn crashed(&mut self, camera: &CameraId, how: &str, now: Instant) -> bool {
         let record = self.cameras.entry(camera.clone()).or_default();
         record.crashes.retain(|crash| now.saturating_duration_since(*crash) < WITHIN);
@@ -59,12 +59,12 @@ impl CrashTracker {
         true
     }
 
-    /// Whether a camera is set apart.
+    /// A camera's quarantine, if any.
     pub(super) fn quarantine(&self, camera: &CameraId) -> Option<&Quarantine> {
         self.cameras.get(camera)?.quarantine.as_ref()
     }
 
-    /// Cameras whose time is over: they are to be tried again.
+    /// Takes the cameras whose quarantine is over: they are to be started again.
     pub(super) fn take_over(&mut self, now: Instant) -> Vec<CameraId> {
         let mut over = Vec::new();
         for (camera, record) in &mut self.cameras {
@@ -76,7 +76,7 @@ impl CrashTracker {
         over
     }
 
-    /// Forgets everything: the config was read again, and whoever wrote it may have done something about it.
+    /// Forgets everything: the config was reloaded, and may contain a remedy.
     pub(super) fn forgive(&mut self) {
         self.cameras.clear();
     }
@@ -94,20 +94,20 @@ mod tests {
         assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(0)));
         assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(9)));
         assert!(!crash_tracker.crashed(&yard, "SIGSEGV", at(9)));
-        // The first is too long ago.
+        // The first was too long ago.
         assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(10)));
         assert_eq!(crash_tracker.quarantine(&gate), None);
         assert!(crash_tracker.crashed(&gate, "SIGBUS", at(11)));
         assert_eq!(
             crash_tracker.quarantine(&gate).unwrap().words(at(12)),
-            "it crashed its shard 3 times within 10 minutes (SIGBUS at last); tried again in 59 minutes, \
-             or when the config is read again"
+            "it crashed its shard 3 times within 10 minutes (last: SIGBUS); next try in 59 minutes, \
+             or when the config is reloaded"
         );
         assert_eq!(crash_tracker.quarantine(&yard), None);
         assert!(crash_tracker.take_over(at(70)).is_empty());
         assert_eq!(crash_tracker.take_over(at(71)), std::slice::from_ref(&gate));
         assert_eq!(crash_tracker.quarantine(&gate), None);
-        // From the beginning.
+        // Counts from zero again.
         assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(72)));
         assert!(!crash_tracker.crashed(&gate, "SIGSEGV", at(72)));
         assert!(crash_tracker.crashed(&gate, "SIGSEGV", at(72)));

@@ -1,4 +1,5 @@
-//! The sockets of the producers: bound here, once, and handed to each process that comes to send through them.
+//! The sockets of the producers: bound here, once, and passed to each process that is to send
+//! through them.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -9,20 +10,20 @@ use crate::channel::ToShard;
 use vas_config::{Camera, Config, Destination};
 use vas_producer::RtpEndpoint;
 
-/// One for each camera with a producer. A shard that dies takes nothing with it.
+/// One for each camera with a producer. A shard that dies takes none with it.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints(HashMap<CameraId, Held>);
 
 #[derive(Debug)]
 struct Held {
-    /// Where it sends to: RTP, RTCP.
+    /// The destinations of RTP and RTCP.
     to: (Destination, Option<Destination>),
     endpoint: RtpEndpoint,
 }
 
 impl Endpoints {
-    /// What a shard must be given to run a camera; `None` for one without a producer. A seat that can't be
-    /// taken is told: its camera runs without a producer then.
+    /// The endpoint that a shard needs to run a camera; `None` for a camera without a producer. If
+    /// none can be created, that is logged and the camera runs without a producer.
     pub(super) fn of(&mut self, camera: &Camera) -> Option<(ToShard, Vec<OwnedFd>)> {
         let producer = camera.producer.as_ref()?;
         let to = (producer.rtp.clone(), producer.rtcp.clone());
@@ -30,7 +31,7 @@ impl Endpoints {
             match RtpEndpoint::take(producer) {
                 Ok(endpoint) => self.0.insert(camera.id.clone(), Held { to, endpoint }),
                 Err(error) => {
-                    tracing::error!(camera = %camera.id, "no socket for its producer: {error}");
+                    tracing::error!(camera = %camera.id, "can't create the sockets of its producer: {error}");
                     return None;
                 }
             };
@@ -42,13 +43,13 @@ impl Endpoints {
                 Some((message, files))
             }
             Err(error) => {
-                tracing::error!(camera = %camera.id, "can't hand over its producer: {error}");
+                tracing::error!(camera = %camera.id, "can't pass on the sockets of its producer: {error}");
                 None
             }
         }
     }
 
-    /// Gives up the seats of cameras that are no longer there, or send to nobody.
+    /// Drops the endpoints of cameras that were removed or no longer have a producer.
     pub(super) fn keep(&mut self, config: &Config) {
         self.0.retain(|id, _| {
             config.cameras.iter().any(|camera| camera.id == *id && camera.producer.is_some())

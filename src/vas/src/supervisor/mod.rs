@@ -1,7 +1,8 @@
-//! `vas run`: starts the shards that have the cameras, starts them again when they die, tells them what to run,
-//! and says what they say.
+//! `vas run`: starts the shards that run the cameras, restarts them when they die, tells them what
+//! to run, and publishes their reports.
 //!
-//! One thread, one loop, no FFmpeg and no CUDA: what can crash is in the shards (docs/design/shards.md).
+//! One thread, one loop, no FFmpeg and no CUDA: whatever can crash is in the shards
+//! (docs/design/shards.md).
 
 mod crash_tracker;
 mod endpoints;
@@ -41,21 +42,18 @@ use shard::{Event, Shard};
 use systemd::Systemd;
 
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// How long shards have to end: less than 5 s, with what is left to do afterwards.
+/// How long shards have to end: less than 5 s, including what is left to do afterwards.
 const END_WITHIN: Duration = Duration::from_millis(4500);
-/// Variables that mean this process alone.
+/// Variables that are meant only for this process.
 const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// Why the service could not start or go on.
+/// Why the service could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     /// The config can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(
-        "{count} cameras are more than one service takes; expected at most {}",
-        Config::MAX_CAMERAS
-    )]
+    #[error("one service can't run {count} cameras; expected at most {}", Config::MAX_CAMERAS)]
     TooManyCameras { count: usize },
     #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]
     RunDir { path: PathBuf, source: io::Error },
@@ -70,11 +68,11 @@ pub(crate) enum RunError {
     Shard(String),
     #[error("shards had to be killed: {0}")]
     Killed(String),
-    #[error("can't wait for what happens: {0}")]
+    #[error("can't wait for events: {0}")]
     Wait(io::Error),
 }
 
-/// What `vas run` was asked for.
+/// The arguments of `vas run`.
 #[derive(Debug)]
 pub(crate) struct Asked {
     /// The config file.
@@ -82,14 +80,14 @@ pub(crate) struct Asked {
     pub(crate) environment: Environment,
     pub(crate) export: FrameExport,
     pub(crate) test_hooks: TestHooks,
-    /// The options that say how to log, for the shards.
+    /// The logging options, for the shards.
     pub(crate) logging: Vec<String>,
 }
 
 /// Reads the config and runs its cameras until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// A config that can't be used, and what can't be got over.
+/// The config can't be used, or the service can't continue.
 pub(crate) fn run(asked: Asked) -> Result<(), RunError> {
     let (given, config) = read(&asked)?;
     Supervisor::start(asked, given, config)?.run()
@@ -101,18 +99,18 @@ fn read(asked: &Asked) -> Result<(Given, Config), ConfigError> {
     Ok((given, config))
 }
 
-/// The loop's own.
+/// The state of the loop.
 struct Supervisor {
     asked: Asked,
-    /// As the service was started with, for what does not change while it runs.
+    /// The config at the start of the service, for settings that do not change while it runs.
     settings: (Given, Config),
-    /// As it was read last.
+    /// The config as last read.
     cameras: (Given, Config),
     shards: Vec<Shard>,
     endpoints: Endpoints,
     crash_tracker: CrashTracker,
-    /// Cameras that were taken out of the config while a process had them, which removes their files unless it dies
-    /// first.
+    /// Cameras that were removed from the config while a process had them; that process removes
+    /// their files, unless it dies first.
     taken_out: HashSet<CameraId>,
     files: StatusFiles,
     _run_dir: File,
@@ -120,7 +118,7 @@ struct Supervisor {
     systemd: Systemd,
     status_at: Instant,
     stopping: Option<Instant>,
-    /// What the service ends with, after all shards have.
+    /// The service's result, once all shards have ended.
     failed: Option<RunError>,
 }
 
@@ -211,7 +209,7 @@ impl Supervisor {
         self.failed.map_or(Ok(()), Err)
     }
 
-    /// Divides the cameras between the shards, and tells those that are there.
+    /// Divides the cameras between the shards, and informs the running ones.
     fn place(&mut self, now: Instant) {
         let mut places = HashMap::new();
         for (index, shard) in self.shards.iter().enumerate() {
@@ -226,7 +224,7 @@ impl Supervisor {
             self.shards[index].ids = ids;
             self.tell_cameras(index);
             match self.wanted(index).is_empty() {
-                // One that runs already goes on without a camera.
+                // A process that runs already goes on without a camera.
                 true => self.shards[index].want_none(),
                 false => self.shards[index].want_process(now),
             }
@@ -280,7 +278,7 @@ impl Supervisor {
         self.tell_cameras(index);
     }
 
-    /// A shard's process is gone.
+    /// Handles the end of a shard's process.
     fn ended(&mut self, index: usize, ended: &Ended, now: Instant) {
         let shard = &mut self.shards[index];
         if self.stopping.is_some() {
@@ -290,17 +288,17 @@ impl Supervisor {
             return;
         }
         if let Some(words) = &ended.failed {
-            shard.begun_in_vain |= !shard.was_up;
-            // None ever did its work, and would not the next time. Where one does, or may still, the others' cameras
-            // wait.
-            if restarts::all_in_vain(self.shards.iter().map(Shard::beginning)) {
+            shard.failed_at_start |= !shard.was_up;
+            // No shard ever worked, and a retry would not help. If one works, or still may, the
+            // others' cameras wait.
+            if restarts::all_failed(self.shards.iter().map(Shard::beginning)) {
                 self.failed = Some(RunError::Shard(words.clone()));
                 return self.stop(now);
             }
         }
         let shard = &mut self.shards[index];
         let how = ended.failed.as_ref().map_or_else(|| ended.how.clone(), Clone::clone);
-        // What a dying process said is believed only of a camera that it had.
+        // A dying process's words count only for a camera that it had.
         let camera = ended.camera.as_deref();
         let camera =
             camera.and_then(|name| shard.ids.iter().find(|id| id.as_str() == name)).cloned();
@@ -310,7 +308,7 @@ impl Supervisor {
         let wait = shard.again(ended, reason.clone(), now);
         tracing::error!(
             camera = camera.as_ref().map(tracing::field::display),
-            "{reason}; starting it again {}",
+            "{reason}; restarting it {}",
             match wait.is_zero() {
                 true => "now".to_owned(),
                 false => format!("in {:.1} s", wait.as_secs_f32()),
@@ -320,19 +318,19 @@ impl Supervisor {
             && self.crash_tracker.crashed(&camera, &how, now)
             && let Some(quarantine) = self.crash_tracker.quarantine(&camera)
         {
-            tracing::error!(%camera, "set quarantine: {}", quarantine.words(now));
+            tracing::error!(%camera, "set apart: {}", quarantine.words(now));
         }
         if self.wanted(index).is_empty() {
             self.shards[index].want_none();
         }
         if !ended.orderly {
-            self.sweep_what_nobody_has(index);
+            self.sweep_unowned(index);
         }
     }
 
-    /// Removes what a process that died left of cameras that no other is to take over: those that are set apart, and
-    /// those that are no longer in the config.
-    fn sweep_what_nobody_has(&self, index: usize) {
+    /// Removes what a dead process left of cameras that no other will take over: those that are
+    /// quarantined or no longer in the config.
+    fn sweep_unowned(&self, index: usize) {
         let cameras = &self.cameras.1.cameras;
         let gone = self.taken_out.iter();
         let gone = gone.filter(|id| !cameras.iter().any(|camera| camera.id == **id));
@@ -341,13 +339,13 @@ impl Supervisor {
         self.sweep(gone.chain(quarantine).collect());
     }
 
-    /// Gives cameras that were set apart for long enough another try.
+    /// Restarts cameras whose quarantine is over.
     fn try_again(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
         }
         for id in self.crash_tracker.take_over(now) {
-            tracing::info!(camera = %id, "no longer set quarantine: trying it again");
+            tracing::info!(camera = %id, "no longer set apart: starting it again");
             let has = |shard: &Shard| shard.ids.contains(&id);
             if let Some(index) = self.shards.iter().position(has) {
                 self.tell_cameras(index);
@@ -356,7 +354,7 @@ impl Supervisor {
         }
     }
 
-    /// Reads the config again. One that can't be used changes nothing.
+    /// Reloads the config. An invalid one changes nothing.
     fn reload(&mut self, now: Instant) {
         self.systemd.reloading();
         let read = read(&self.asked).map_err(|error| error.to_string()).and_then(|read| {
@@ -367,48 +365,46 @@ impl Supervisor {
             Ok((given, config)) => self.take(given, config, now),
             Err(words) => {
                 for line in words.lines() {
-                    tracing::error!("config not taken: {line}");
+                    tracing::error!("config rejected: {line}");
                 }
-                tracing::error!("the cameras go on by the config that was read before");
+                tracing::error!("the cameras keep running with the previous config");
             }
         }
         self.systemd.reloaded();
     }
 
     fn take(&mut self, given: Given, config: Config, now: Instant) {
-        tracing::info!("config read again: {}", Changed::between(&self.cameras.1, &config));
+        tracing::info!("config reloaded: {}", Changed::between(&self.cameras.1, &config));
         for what in settings::for_a_restart(&self.settings.1, &config) {
-            tracing::warn!(
-                "{what} has changed: that takes effect when the service is started again"
-            );
+            tracing::warn!("{what} has changed: this takes effect when the service is restarted");
         }
         let in_shards = self.cameras.0.files().variables();
         for name in given.files().variables().difference(&in_shards) {
             if std::env::var_os(name).is_some() {
                 tracing::warn!(
-                    "{name} is new in the config: until it is started again, the environment of a shard shows it"
+                    "{name} is new in the config: it stays visible in the environment of a shard until that is restarted"
                 );
             }
         }
         let before = std::mem::replace(&mut self.cameras, (given, config)).1;
         self.crash_tracker.forgive();
         self.endpoints.keep(&self.cameras.1);
-        // Of a shard without a process nobody else takes the files away.
+        // Files of a shard without a process must be removed here.
         let gone = before.cameras.iter().map(|camera| &camera.id);
         let gone = gone.filter(|id| !self.cameras.1.cameras.iter().any(|camera| camera.id == **id));
         let down = |id: &&CameraId| {
             self.shards.iter().any(|shard| shard.process.is_none() && shard.ids.contains(id))
         };
-        let (of_nobody, of_a_process): (Vec<_>, Vec<_>) = gone.partition(down);
-        self.sweep(of_nobody);
-        self.taken_out.extend(of_a_process.into_iter().cloned());
+        let (unowned, owned): (Vec<_>, Vec<_>) = gone.partition(down);
+        self.sweep(unowned);
+        self.taken_out.extend(owned.into_iter().cloned());
         self.place(now);
     }
 
-    /// Asks all to end.
+    /// Asks all shards to end.
     fn stop(&mut self, now: Instant) {
         if self.stopping.is_some() {
-            return tracing::warn!("asked to stop again: still stopping");
+            return tracing::warn!("asked to stop again; already stopping");
         }
         tracing::info!("stopping");
         self.systemd.stopping();
@@ -439,7 +435,7 @@ impl Supervisor {
         self.shards.iter().all(|shard| shard.process.is_none())
     }
 
-    /// Removes what shards that died could not.
+    /// Removes what dead shards could not.
     fn sweep_all(&self) {
         let left = self.shards.iter().filter(|shard| shard.left_files);
         let mut ids: Vec<_> = left.flat_map(|shard| &shard.ids).collect();
@@ -449,7 +445,7 @@ impl Supervisor {
         self.sweep(ids);
     }
 
-    /// Removes what is left of cameras; what belongs to a living process stays.
+    /// Removes what is left of cameras; files of a live process stay.
     fn sweep(&self, ids: Vec<&CameraId>) {
         if self.asked.export == FrameExport::On && !ids.is_empty() {
             #[cfg(feature = "frame-export")]
@@ -457,7 +453,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells everybody how things are.
+    /// Publishes the status and informs systemd.
     fn tell(&mut self, now: Instant) {
         let shards = self.shards.iter().filter(|shard| !shard.ids.is_empty());
         let reports: Vec<_> =
@@ -466,7 +462,7 @@ impl Supervisor {
         let streaming = all().filter(|camera| camera.input.state == InputState::Streaming).count();
         self.systemd.status(format!("{streaming} of {} cameras streaming", all().count()));
         self.files.write(reports);
-        // One that can't begin is told in the status; what runs is not to wait for it.
+        // A shard that can't start is reported in the status; what runs must not wait for it.
         let has_begun = |shard: &Shard| shard.was_up || shard.ids.is_empty() || shard.has_ended();
         if self.stopping.is_none() && self.shards.iter().all(has_begun) {
             self.systemd.ready();
@@ -479,7 +475,7 @@ impl Supervisor {
         }
     }
 
-    /// What a shard said last, with what only we know.
+    /// A shard's last report, with what only the supervisor knows.
     fn report_of(&self, shard: &Shard, now: Instant) -> ShardReport {
         let up = shard.process.as_ref().is_some_and(process::Process::is_up);
         let camera = |id: &CameraId| {
@@ -505,7 +501,7 @@ impl Supervisor {
         ShardReport { cameras, ..shard.report.clone() }
     }
 
-    /// Until something happens or is due.
+    /// Waits until an event arrives or something is due.
     fn wait(&self, now: Instant) -> Result<(), RunError> {
         let mut next = self.status_at;
         next = self.shards.iter().filter_map(Shard::next).fold(next, Instant::min);
@@ -541,7 +537,7 @@ fn set(report: &mut CameraReport, state: InputState, reason: String, since: Opti
     report.decoder = None;
 }
 
-/// Makes the folder of the status ours, by a lock on itself: two services would write over each other's status.
+/// Locks the folder of the status: two services would overwrite each other's status.
 fn take_run_dir(path: &Path) -> Result<File, RunError> {
     let failed = |source| RunError::RunDir { path: path.to_owned(), source };
     std::fs::create_dir_all(path).map_err(failed)?;

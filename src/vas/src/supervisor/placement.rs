@@ -1,4 +1,4 @@
-//! Which shard has which camera, and which GPU. Pure.
+//! Which shard gets which camera, and which GPU. Pure.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -9,33 +9,32 @@ use vas_frame::CameraId;
 /// Where a camera may decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decodes {
-    /// On no GPU: nobody takes its frames, or its config says so.
+    /// On no GPU: nothing takes its frames, or its config rules it out.
     Elsewhere,
     AnyGpu,
     Gpu(usize),
 }
 
-/// Divides `cameras` between shards with these [preferred_gpus]. A camera stays where it is in `now`. A new one that names a
-/// GPU goes to the shard that is at preferred_gpu there; one that may decode on any to the shard on whose preferred_gpu GPU the fewest
-/// may, and of those, like all others, to the one with the fewest cameras.
-///
-/// [preferred_gpus]: preferred_gpus
+/// Divides `cameras` between shards with these [preferred GPUs](preferred_gpus). A camera stays
+/// where it is in `now`. A new one that names a GPU goes to the shard that prefers that GPU; one
+/// that may decode on any, to the shard whose preferred GPU has the fewest such cameras, and among
+/// equals, like all others, to the one with the fewest cameras.
 pub(super) fn place(
     cameras: &[(CameraId, Decodes)],
     now: &HashMap<CameraId, usize>,
     preferred_gpus: &[Option<usize>],
 ) -> Vec<Vec<CameraId>> {
-    let at_home =
+    let shard_preferring =
         |gpu: usize| preferred_gpus.iter().position(|preferred_gpu| *preferred_gpu == Some(gpu));
     let mut sizes = vec![0_usize; preferred_gpus.len()];
-    // For each shard, how many cameras may decode on its preferred_gpu GPU.
+    // For each shard, how many cameras may decode on its preferred GPU.
     let mut loads = vec![0_usize; preferred_gpus.len()];
     let count = |decodes, shard: usize, sizes: &mut Vec<usize>, loads: &mut Vec<usize>| {
         sizes[shard] += 1;
         let loaded = match decodes {
             Decodes::Elsewhere => None,
             Decodes::AnyGpu => preferred_gpus[shard].map(|_| shard),
-            Decodes::Gpu(gpu) => at_home(gpu),
+            Decodes::Gpu(gpu) => shard_preferring(gpu),
         };
         if let Some(loaded) = loaded {
             loads[loaded] += 1;
@@ -56,7 +55,7 @@ pub(super) fn place(
             let shard = match decodes {
                 Decodes::Elsewhere => fewest(false),
                 Decodes::AnyGpu => fewest(true),
-                Decodes::Gpu(gpu) => at_home(*gpu).unwrap_or_else(|| fewest(false)),
+                Decodes::Gpu(gpu) => shard_preferring(*gpu).unwrap_or_else(|| fewest(false)),
             };
             count(*decodes, shard, &mut sizes, &mut loads);
             shard
@@ -66,11 +65,11 @@ pub(super) fn place(
     shards
 }
 
-/// For each shard, the GPU that it is at preferred_gpu on, if it is: the one that its cameras are given while that is
-/// well, so that each GPU has one context and not one for each shard. `gpus` is how many the host has,
-/// `visible` what `CUDA_VISIBLE_DEVICES` says, which renumbers them.
+/// For each shard its preferred GPU, if any: its cameras get that one while it is usable, so that
+/// each GPU has one context and not one for each shard. `gpus` is how many the host has, `visible`
+/// the value of `CUDA_VISIBLE_DEVICES`, which renumbers them.
 ///
-/// Shards whose number is given have no preferred_gpu: whoever divides by hand has reasons of their own.
+/// With a configured number of shards there is no preference: that division has reasons of its own.
 pub(super) fn preferred_gpus(
     configured: Option<NonZeroU32>,
     gpus: usize,
@@ -85,8 +84,8 @@ pub(super) fn preferred_gpus(
     }
 }
 
-/// How many NVIDIA GPUs the host has, by what its driver says in its folder of `/proc`: CUDA is not asked, since
-/// whoever does has a context with threads and memory from then on.
+/// How many NVIDIA GPUs the host has, by the driver's folder in `/proc`. CUDA is not asked: that
+/// would create a context with threads and memory.
 pub(super) fn nvidia_gpus(driver: &Path) -> usize {
     std::fs::read_dir(driver.join("gpus")).map_or(0, |entries| entries.flatten().count())
 }
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_names_a_gpu_goes_to_the_shard_at_home_there() {
+    fn a_camera_that_names_a_gpu_goes_to_the_shard_that_prefers_it() {
         let named = [AnyGpu, Gpu(1), Gpu(1), Gpu(7), AnyGpu];
         let cameras = each(&["a", "b", "c", "d", "e"], named);
         let preferred_gpus = [Some(0), Some(1)];
@@ -135,9 +134,9 @@ mod tests {
         let mixed = [Elsewhere, AnyGpu, Elsewhere, AnyGpu, Elsewhere];
         let first =
             place(&each(&["a", "b", "c", "d", "e"], mixed), &HashMap::new(), &preferred_gpus);
-        // One on each GPU, and as many cameras in each shard as can be.
+        // One on each GPU, and as even a number of cameras as possible.
         assert_eq!(first, [ids(&["a", "c", "d"]), ids(&["b", "e"])]);
-        // Those that came before count as well, by where they decode and not by where they are.
+        // Existing cameras count as well, by where they decode and not by their shard.
         let now = places(first);
         let cameras = each(&["b", "d", "x", "y", "z"], [AnyGpu, Gpu(1), AnyGpu, AnyGpu, Elsewhere]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! One shard's process, from its start to its end.
+//! One shard's process, from start to end.
 
 use std::fs::File;
 use std::io;
@@ -13,13 +13,13 @@ use vas_crash::LastWords;
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
 use vas_status::ShardReport;
 
-/// A process that says nothing for so long hangs. It speaks each second.
+/// A process that is silent this long hangs. It reports each second.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
-/// Its first word takes what it takes to set up FFmpeg, the export and GPUs.
+/// The first report takes as long as setting up FFmpeg, the export and GPUs.
 const FIRST_WORD_WITHIN: Duration = Duration::from_secs(60);
-/// Most messages that are taken at once. A process that says more than it should holds nobody else up.
+/// Most messages that are taken at once, so that a process that sends too many delays no other.
 const MOST_AT_ONCE: usize = 64;
-/// A process whose socket is closed ends.
+/// How long a process may run after its socket was closed.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A process that has been started.
@@ -29,43 +29,44 @@ pub(super) struct Process {
     channel: Channel,
     last_words: File,
     started: Instant,
-    heard: Option<Instant>,
-    /// Said by itself or by us, before its end.
+    last_report: Option<Instant>,
+    /// Reported by itself or set by us, before its end.
     reason: Option<String>,
-    /// The channel is of no more use since then.
-    deaf: Option<Instant>,
+    /// Since when the channel is unusable.
+    channel_lost: Option<Instant>,
     killed: bool,
 }
 
-/// How a process came to its end.
+/// How a process ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) ran: Duration,
     pub(super) how: String,
-    /// The camera in whose thread it died, as it said itself.
+    /// The camera in whose thread it died, from its last words.
     pub(super) camera: Option<String>,
-    /// Why it could not do its work, by its own words.
+    /// Why it could not work, as it reported.
     pub(super) failed: Option<String>,
-    /// In order, as it was told to.
+    /// Cleanly, as it was asked to.
     pub(super) orderly: bool,
 }
 
 /// What to start.
 pub(super) struct Launch<'a> {
     pub(super) start: Start,
-    /// The options that say how to log.
+    /// The logging options.
     pub(super) logging: &'a [String],
-    /// Variables that a shard is not to have in its environment: `/proc` shows it.
+    /// Variables to keep out of a shard's environment, which `/proc` shows.
     pub(super) hidden: &'a [String],
 }
 
 impl Process {
-    /// Starts a shard. The program is that of this process, also when another has taken its place on disk.
+    /// Starts a shard. It runs this process's program, even if that was replaced on disk.
     ///
-    /// To be called on the thread that lives as long as this process: the kernel ends the shard with it.
+    /// Call it on the thread that lives as long as this process: the kernel ends the shard with
+    /// that thread.
     pub(super) fn start(launch: Launch<'_>) -> io::Result<Self> {
         let (mut channel, theirs) = Channel::pair()?;
-        // Neither path nor mapping: nothing is left of it when both have closed it.
+        // Neither a path nor a mapping: nothing is left of it when both have closed it.
         let last_words =
             File::from(rustix::fs::memfd_create("vas-last-words", MemfdFlags::CLOEXEC)?);
         let mut command = Command::new("/proc/self/exe");
@@ -83,9 +84,9 @@ impl Process {
             channel,
             last_words,
             started: Instant::now(),
-            heard: None,
+            last_report: None,
             reason: None,
-            deaf: None,
+            channel_lost: None,
             killed: false,
         };
         if let Err(error) = told {
@@ -98,24 +99,24 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it has said that it does its work.
+    /// Whether it has reported that it works.
     pub(super) fn is_up(&self) -> bool {
-        self.heard.is_some() && self.deaf.is_none() && !self.killed
+        self.last_report.is_some() && self.channel_lost.is_none() && !self.killed
     }
 
-    /// Whether it has more to say, or to be told.
+    /// What to poll its channel for: reading, and writing if data waits.
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        self.deaf.is_none().then(|| (self.channel.as_fd(), self.channel.is_waiting()))
+        self.channel_lost.is_none().then(|| (self.channel.as_fd(), self.channel.is_waiting()))
     }
 
-    /// Tells it something.
+    /// Sends it a message.
     pub(super) fn tell(&mut self, message: &ToShard) {
         self.tell_with(message, Vec::new());
     }
 
-    /// Tells it something, and gives it files.
+    /// Sends it a message with files.
     pub(super) fn tell_with(&mut self, message: &ToShard, files: Vec<OwnedFd>) {
-        if self.deaf.is_none()
+        if self.channel_lost.is_none()
             && let Err(error) = self.channel.send(message, files)
         {
             self.give_up(&error);
@@ -123,9 +124,9 @@ impl Process {
     }
 
     /// Its newest report, if it has sent one.
-    pub(super) fn hear(&mut self, now: Instant) -> Option<ShardReport> {
+    pub(super) fn receive(&mut self, now: Instant) -> Option<ShardReport> {
         let mut newest = None;
-        if self.deaf.is_some() {
+        if self.channel_lost.is_some() {
             return None;
         }
         if let Err(error) = self.channel.flush() {
@@ -135,7 +136,7 @@ impl Process {
             match self.channel.receive() {
                 Ok(None) => break,
                 Ok(Some(FromShard::Report(report))) => {
-                    self.heard = Some(now);
+                    self.last_report = Some(now);
                     newest = Some(report);
                 }
                 Ok(Some(FromShard::Failed(words))) => self.reason = Some(words),
@@ -155,25 +156,29 @@ impl Process {
         if !matches!(error, ChannelError::Closed) && self.reason.is_none() {
             self.reason = Some(error.to_string());
         }
-        self.deaf.get_or_insert_with(Instant::now);
+        self.channel_lost.get_or_insert_with(Instant::now);
     }
 
-    /// Kills it if it should have spoken, or ended, long ago.
+    /// Kills it if its report, or its end, is long overdue.
     pub(super) fn watch(&mut self, now: Instant) {
         let since = |then: Instant| now.saturating_duration_since(then);
-        let words = match (self.deaf, self.heard) {
-            (Some(deaf), _) if since(deaf) >= ENDS_WITHIN => "it closed its socket and did not end",
+        let words = match (self.channel_lost, self.last_report) {
+            (Some(channel_lost), _) if since(channel_lost) >= ENDS_WITHIN => {
+                "it closed its socket but did not end"
+            }
             (Some(_), _) => return,
-            (None, Some(heard)) if since(heard) >= HANGS_AFTER => "it said nothing for 15 s",
+            (None, Some(last_report)) if since(last_report) >= HANGS_AFTER => {
+                "it said nothing for 15 s"
+            }
             (None, None) if since(self.started) >= FIRST_WORD_WITHIN => {
-                "it did not begin within 60 s"
+                "it did not report within 60 s of its start"
             }
             _ => return,
         };
         self.kill(words);
     }
 
-    /// Ends it at once. `false`: it was killed before.
+    /// Kills it at once. `false`: it was killed before.
     pub(super) fn kill(&mut self, why: &str) -> bool {
         if std::mem::replace(&mut self.killed, true) {
             return false;
@@ -185,9 +190,9 @@ impl Process {
         true
     }
 
-    /// Whether it could not be killed: it is stuck in the kernel.
+    /// Whether killing it failed: it is stuck in the kernel.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        let silent = now.saturating_duration_since(self.heard.unwrap_or(self.started));
+        let silent = now.saturating_duration_since(self.last_report.unwrap_or(self.started));
         self.killed && silent >= FIRST_WORD_WITHIN + HANGS_AFTER
     }
 
@@ -200,8 +205,8 @@ impl Process {
                 return None;
             }
         };
-        // What it said last may still be unread.
-        self.hear(now);
+        // Its last messages may still be unread.
+        self.receive(now);
         let words = LastWords::read(&self.last_words).unwrap_or_default();
         let camera = words.map(|words| words.name).filter(|name| !name.is_empty());
         let orderly = status.success() && self.reason.is_none();
@@ -215,7 +220,7 @@ impl Process {
     }
 }
 
-/// A signal by its name, with what we know.
+/// The reason for killing it, the signal's name or the exit code.
 fn words_for(status: ExitStatus, why_killed: Option<&str>) -> String {
     if let Some(why) = why_killed {
         return format!("killed: {why}");

@@ -1,13 +1,13 @@
-//! Whether a shard that ended is started again, and how long to wait before that. Pure.
+//! Whether a shard that ended is restarted, and how long to wait before that. Pure.
 
 use std::time::Duration;
 
 use vas_pipeline::Backoff;
 
-/// A process that ran for so long has got over what ended its predecessor.
+/// A process that ran this long has survived what ended its predecessor.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
-/// What became of a shard's processes lately.
+/// The recent ends of a shard's processes.
 #[derive(Debug)]
 pub(super) struct Restarts {
     has_ended: bool,
@@ -21,23 +21,24 @@ impl Default for Restarts {
     }
 }
 
-/// What came of a shard's first process.
+/// The result of a shard's first process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beginning {
     /// It has no camera, and so needs none.
     NotWanted,
-    /// Nothing yet, or it died without a word.
+    /// Nothing yet, or it died without a report.
     Open,
-    /// It said that it can't do its work.
-    InVain,
+    /// It reported that it can't work.
+    Failed,
     /// It has reported.
     Up,
 }
 
-/// Whether there is no use in going on: every shard with cameras said at its first start that it can't do its work.
-pub(super) fn all_in_vain(shards: impl Iterator<Item = Beginning>) -> bool {
+/// Whether there is no use in going on: every shard with cameras reported at its first start that
+/// it can't work.
+pub(super) fn all_failed(shards: impl Iterator<Item = Beginning>) -> bool {
     let mut wanted = shards.filter(|beginning| *beginning != Beginning::NotWanted).peekable();
-    wanted.peek().is_some() && wanted.all(|beginning| beginning == Beginning::InVain)
+    wanted.peek().is_some() && wanted.all(|beginning| beginning == Beginning::Failed)
 }
 
 impl Restarts {
@@ -46,8 +47,8 @@ impl Restarts {
         self.has_ended
     }
 
-    /// A process ended after it `ran` for so long: the time to wait before the next. The first is not waited for:
-    /// others' cameras are dark meanwhile.
+    /// A process ended after it `ran` this long; returns the wait before the next. There is none
+    /// after the first end, since other cameras are dark meanwhile.
     pub(super) fn ended(&mut self, ran: Duration) -> Duration {
         if ran >= WELL_AFTER || !self.has_ended {
             self.has_ended = true;
@@ -64,12 +65,12 @@ mod tests {
 
     #[test]
     fn a_shard_that_can_not_begin_ends_the_service_only_where_none_can() {
-        use Beginning::{InVain, NotWanted, Open, Up};
-        let in_vain = |shards: &[Beginning]| all_in_vain(shards.iter().copied());
-        assert!(in_vain(&[InVain]) && in_vain(&[InVain, NotWanted]) && in_vain(&[InVain, InVain]));
-        assert!(!in_vain(&[Up, InVain]), "what runs goes on");
-        assert!(!in_vain(&[InVain, Open]), "the other may begin");
-        assert!(!in_vain(&[NotWanted]) && !in_vain(&[]));
+        use Beginning::{Failed, NotWanted, Open, Up};
+        let failed = |shards: &[Beginning]| all_failed(shards.iter().copied());
+        assert!(failed(&[Failed]) && failed(&[Failed, NotWanted]) && failed(&[Failed, Failed]));
+        assert!(!failed(&[Up, Failed]), "what runs goes on");
+        assert!(!failed(&[Failed, Open]), "the other may begin");
+        assert!(!failed(&[NotWanted]) && !failed(&[]));
     }
 
     #[test]

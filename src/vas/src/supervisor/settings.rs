@@ -1,10 +1,10 @@
-//! What a change of the config asks for. Pure.
+//! What differs between two configs. Pure.
 
 use std::collections::HashMap;
 
 use vas_config::Config;
 
-/// Cameras that a change of the config concerns, by number.
+/// The numbers of cameras that a change of the config affects.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     pub(super) added: usize,
@@ -37,7 +37,7 @@ impl std::fmt::Display for Changed {
     }
 }
 
-/// What differs and takes effect only when the service is started again, in words.
+/// The settings that differ but take effect only when the service is restarted.
 pub(super) fn for_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         ("[service] run_dir", old.run_dir != new.run_dir),

@@ -1,4 +1,4 @@
-//! One shard: its cameras, and the process that has them, again and again.
+//! One shard: its cameras, and the processes that run them one after another.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use super::process::{Ended, Launch, Process};
 use super::restarts::{Beginning, Restarts};
 use vas_status::{ShardHealth, ShardReport, ShardState};
 
-/// What happens to a shard between two looks.
+/// An event of a shard.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// Its process ended, though nobody asked it to.
+    /// Its process ended without being asked to.
     Ended(Ended),
-    /// It was time to start a process.
+    /// It is time to start a process.
     Due,
 }
 
@@ -21,22 +21,22 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) number: u32,
-    /// The GPU that it is at preferred_gpu on.
+    /// Its preferred GPU.
     pub(super) preferred_gpu: Option<usize>,
-    /// Its cameras, those that are set apart among them.
+    /// Its cameras, including those in quarantine.
     pub(super) ids: Vec<CameraId>,
     pub(super) process: Option<Process>,
-    /// The newest report of it, or of the process before.
+    /// Its newest report, perhaps from an earlier process.
     pub(super) report: ShardReport,
     restarts: Restarts,
     started: u64,
     start_at: Option<Instant>,
     reason: String,
-    /// Whether a process of it has ever been up.
+    /// Whether one of its processes has ever reported.
     pub(super) was_up: bool,
-    /// Whether its first process said that it can't do its work.
-    pub(super) begun_in_vain: bool,
-    /// Whether a process of it has ended without cleaning up.
+    /// Whether its first process reported that it can't work.
+    pub(super) failed_at_start: bool,
+    /// Whether one of its processes has ended without cleaning up.
     pub(super) left_files: bool,
 }
 
@@ -53,19 +53,19 @@ impl Shard {
             start_at: None,
             reason: String::new(),
             was_up: false,
-            begun_in_vain: false,
+            failed_at_start: false,
             left_files: false,
         }
     }
 
-    /// Asks for a process at `at`, if there is none.
+    /// Requests a process at `at`, if there is none.
     pub(super) fn want_process(&mut self, at: Instant) {
         if self.process.is_none() {
             self.start_at = Some(self.start_at.map_or(at, |before| before.min(at)));
         }
     }
 
-    /// Asks for no process.
+    /// Requests that there be no process.
     pub(super) fn want_none(&mut self) {
         self.start_at = None;
     }
@@ -87,10 +87,10 @@ impl Shard {
         }
     }
 
-    /// Hears what its process says, and whether it has ended.
+    /// Reads its process's messages and checks whether it has ended.
     pub(super) fn advance(&mut self, now: Instant) -> Option<Event> {
         if let Some(process) = &mut self.process {
-            if let Some(report) = process.hear(now) {
+            if let Some(report) = process.receive(now) {
                 self.report = report;
                 self.was_up = true;
                 self.reason.clear();
@@ -104,7 +104,7 @@ impl Shard {
         self.start_at.is_some_and(|at| now >= at).then_some(Event::Due)
     }
 
-    /// Its process is to come again; how long that is to take.
+    /// Schedules the restart of its process; returns the wait.
     pub(super) fn again(&mut self, ended: &Ended, reason: String, now: Instant) -> Duration {
         let wait = self.restarts.ended(ended.ran);
         self.reason = reason;
@@ -112,12 +112,12 @@ impl Shard {
         wait
     }
 
-    /// When to look again, apart from when its process speaks.
+    /// When to check again, if its process sends nothing.
     pub(super) fn next(&self) -> Option<Instant> {
         self.start_at
     }
 
-    /// What the status says of it.
+    /// Its health, for the status.
     pub(super) fn health(&self) -> ShardHealth {
         let state = match &self.process {
             Some(process) if process.is_up() => ShardState::Running,
@@ -133,22 +133,22 @@ impl Shard {
         }
     }
 
-    /// Whether all that should be there is: a process that speaks, or none for a reason.
+    /// Whether it is as it should be: a process that reports, or none for a reason.
     pub(super) fn answers(&self, now: Instant) -> bool {
         self.process.as_ref().is_none_or(|process| !process.is_stuck(now))
     }
 
-    /// What came of its first process.
+    /// The result of its first process.
     pub(super) fn beginning(&self) -> Beginning {
         match self {
             Self { was_up: true, .. } => Beginning::Up,
             _ if self.ids.is_empty() => Beginning::NotWanted,
-            Self { begun_in_vain: true, .. } => Beginning::InVain,
+            Self { failed_at_start: true, .. } => Beginning::Failed,
             _ => Beginning::Open,
         }
     }
 
-    /// Whether a process of it has ended, or could not be started.
+    /// Whether one of its processes has ended, or could not be started.
     pub(super) fn has_ended(&self) -> bool {
         self.restarts.any()
     }

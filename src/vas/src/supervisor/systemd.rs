@@ -1,13 +1,13 @@
-//! What systemd is told, over `NOTIFY_SOCKET` (sd_notify(3)). Without systemd, nothing.
+//! Notifications to systemd, over `NOTIFY_SOCKET` (sd_notify(3)). Without systemd, nothing.
 
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-/// The service manager's ear.
+/// The service's state as reported to systemd.
 #[derive(Debug)]
 pub(super) struct Systemd {
-    /// How often it wants to hear, when it does.
+    /// How often it expects a notification, if it does.
     watchdog: Option<Duration>,
     next: Instant,
     ready: bool,
@@ -16,7 +16,7 @@ pub(super) struct Systemd {
 
 impl Systemd {
     pub(super) fn of_this_process() -> Self {
-        // Half the time after which it kills us, as it advises.
+        // Half of its timeout, as it advises.
         let watchdog = sd_notify::watchdog_enabled().map(|longest| longest / 2);
         Self { watchdog, next: Instant::now(), ready: false, status: String::new() }
     }
@@ -35,18 +35,18 @@ impl Systemd {
         }
     }
 
-    /// The service is up. Once.
+    /// Reports once that the service is up.
     pub(super) fn ready(&mut self) {
         if !std::mem::replace(&mut self.ready, true) {
             tell(&[NotifyState::Ready]);
         }
     }
 
-    /// The config is read again, until [`reloaded`](Self::reloaded).
+    /// The config is being reloaded, until [`reloaded`](Self::reloaded).
     pub(super) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(when) => tell(&[NotifyState::Reloading, when]),
-            Err(error) => tracing::warn!("can't tell systemd the time: {error}"),
+            Err(error) => tracing::warn!("can't read the time for systemd: {error}"),
         }
     }
 
@@ -72,6 +72,6 @@ impl Systemd {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("can't tell systemd: {error}");
+        tracing::warn!("can't notify systemd: {error}");
     }
 }

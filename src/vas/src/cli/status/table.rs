@@ -20,7 +20,7 @@ const HEAD: [&str; 11] = [
     "AGE P50/P99",
     "READERS",
 ];
-/// What is not known, or does not apply.
+/// Unknown, or does not apply.
 const NONE: &str = "-";
 
 /// `now` as a table; with rates if there is a status from `before`.
@@ -48,7 +48,7 @@ pub(super) fn render(before: Option<&ServiceStatus>, now: &ServiceStatus) -> Str
     out
 }
 
-/// A line of its own below a camera.
+/// A separate line below a camera.
 fn indented(note: &str) -> [String; HEAD.len()] {
     let mut cells: [String; HEAD.len()] = Default::default();
     cells[0] = format!("  {note}");
@@ -94,7 +94,7 @@ fn row(
     let earlier = before.and_then(|before| before.cameras.iter().find(|c| c.id == camera.id));
     let rate = |value: &dyn Fn(&CameraReport) -> u64| match (earlier, seconds) {
         (Some(earlier), Some(seconds)) if seconds > 0.0 => {
-            // A counter that fell began anew: its process was started again.
+            // A counter that fell was reset: its process was restarted.
             let rise = value(camera).checked_sub(value(earlier));
             rise.map_or(NONE.into(), |rise| format!("{:.1}", rise as f64 / seconds))
         }
@@ -110,7 +110,7 @@ fn row(
         rate(&|camera| camera.input.received),
         rate(&|camera| camera.decoded),
         rate(&|camera| camera.exported),
-        // What nobody wanted is no loss.
+        // What nothing wanted is no loss.
         rate(&|camera| lost(camera)),
         export.map_or(NONE.into(), ages),
         export.map_or(NONE.into(), readers),

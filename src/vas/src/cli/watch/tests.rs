@@ -28,7 +28,7 @@ impl Export {
         export
     }
 
-    /// Another writer takes the camera.
+    /// Another writer takes over the camera.
     fn start(&mut self) {
         let root = Arc::new(ExportRoot::open(self.dir.path(), Access::default()).unwrap());
         let mut export = CameraExport::claim(&root, &gate(), &self.notifier).unwrap();
@@ -71,7 +71,7 @@ fn gate() -> CameraId {
     "gate".parse().unwrap()
 }
 
-/// What a watch said.
+/// The output of a watch.
 #[derive(Default)]
 struct Said {
     out: Vec<u8>,

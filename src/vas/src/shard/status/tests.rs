@@ -1,4 +1,4 @@
-//! The files as others find them.
+//! The files as other programs see them.
 
 use serde_json::{Value, json};
 use vas_pipeline::InputStats;
