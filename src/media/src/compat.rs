@@ -33,8 +33,7 @@ pub(crate) const GIVE_OUT_SURFACES: c_int = 1 << 3;
 /// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). Who holds too many then meets a picture that cannot be mapped
 /// instead of one that cannot be decoded.
 pub(crate) fn holds_outputs_alone() -> bool {
-    // SAFETY: answers with a constant.
-    (unsafe { ffmpeg_sys_next::avcodec_version() }) >> 16 >= 63
+    ffmpeg_sys_next::LIBAVCODEC_VERSION_MAJOR >= 63
 }
 
 #[cfg(not(ffmpeg_before_7))]

@@ -30,7 +30,7 @@ fn all_in_memory_after(clip: &Clip, extra_surfaces: u32, happens: impl FnOnce())
 }
 
 /// The major version of libavcodec in FFmpeg 9.
-const AVCODEC_OF_FFMPEG_9: u32 = 63;
+const AVCODEC_OF_FFMPEG_9: std::ffi::c_int = 63;
 
 /// Decodes a clip that goes to the GPU whole, with so many extra surfaces.
 fn all_on_the_gpu(clip: &Clip, extra_surfaces: u32) {
@@ -101,8 +101,7 @@ fn making_the_decoder_fails() {
 #[test]
 fn more_surfaces_are_asked_for_than_a_decoder_has() {
     assert_clean(SimulatedGpu::new().in_child(|_| {
-        // SAFETY: answers with a constant.
-        if (unsafe { ffmpeg_sys_next::avcodec_version() } >> 16) >= AVCODEC_OF_FFMPEG_9 {
+        if ffmpeg_sys_next::LIBAVCODEC_VERSION_MAJOR >= AVCODEC_OF_FFMPEG_9 {
             // It asks for no more decode surfaces than NVDEC has, and hands out twice as many.
             return all_on_the_gpu(&Clip::small(), 40);
         }

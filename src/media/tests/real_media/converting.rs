@@ -144,8 +144,7 @@ fn rgb_becomes_limited_range() {
 /// Whether FFmpeg's scaler makes the chroma of RGB of two columns each even where the last has no second: before
 /// FFmpeg 9. That scales odd widths from all columns, and reads nothing behind them.
 fn takes_pairs_at_odd_widths() -> bool {
-    // SAFETY: answers with a constant.
-    (unsafe { ffmpeg_sys_next::swscale_version() } >> 16) < 10
+    ffmpeg_sys_next::LIBSWSCALE_VERSION_MAJOR < 10
 }
 
 /// What ffmpeg makes of pictures of 853x481 with their last column twice: without that it would take for the
