@@ -152,7 +152,7 @@ pub struct Rect {
 /// What the writer knows of a frame when it publishes it: the argument of
 /// [`ClaimedSlot::publish`](crate::ClaimedSlot::publish).
 ///
-/// Times are `CLOCK_MONOTONIC` nanoseconds, as [`monotonic_ns`](crate::monotonic_ns) gives them. Readers get the
+/// Times are `CLOCK_MONOTONIC` nanoseconds, as [`monotonic_ns`] gives them. Readers get the
 /// same values as fields of [`FrameMeta`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stamp {
