@@ -11,7 +11,7 @@ TARGET = $${CARGO_TARGET_DIR:-target}
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: ## install what is missing (Debian 12; uses sudo when not root)
+setup: ## install what is missing (Debian 12 or 13; uses sudo when not root)
 	@scripts/setup.sh test
 
 build: ## build the service
@@ -51,13 +51,15 @@ bench: ## measure; keeps the results in bench/results
 	@scripts/setup.sh bench
 	for name in slot_write wake crowd handover first_frame demand crash cpu idle scale peers gate gate_instructions; do bench/run.sh $$name || exit; done
 
-lint: setup ## format, lints, docs, emoji, dependencies
+lint: ## format, lints, docs, emoji, dependencies
+	@scripts/setup.sh lint
 	cargo fmt --all --check
 	clang-format --dry-run -Werror src/c/*.[ch] src/c/tests/*.c
 	scripts/check-emoji --self-test
 	scripts/check-emoji
 	scripts/check-deps --self-test
 	scripts/check-deps
+	cargo deny --locked check --hide-inclusion-graph -D warnings bans licenses sources
 	scripts/check-tap --self-test
 	scripts/check-tap
 	cargo clippy --locked --workspace --all-targets -- -D warnings

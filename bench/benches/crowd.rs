@@ -9,6 +9,8 @@
 //!
 //!     cargo bench -p vas-bench --bench crowd
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 use vas_bench::{Distribution, Rig, Waiters, cpu_time_of, own_cpu_time, wait_for_frame};

@@ -7,6 +7,8 @@
 //!
 //!     cargo build --release -p vas && cargo bench -p vas-bench --bench demand
 
+#![forbid(unsafe_code)]
+
 use std::process::{Child, Command, Stdio};
 
 use vas_bench::Service;

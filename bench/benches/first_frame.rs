@@ -8,6 +8,8 @@
 //!
 //!     cargo build --release -p vas && cargo bench -p vas-bench --bench first_frame
 
+#![forbid(unsafe_code)]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

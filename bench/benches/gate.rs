@@ -8,6 +8,8 @@
 //!
 //!     cargo bench -p vas-bench --bench gate
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,8 @@
 //! times that were taken in turns, moments apart, mean something. [`Contest`] takes them so, and hands
 //! them to criterion as well.
 
+#![forbid(unsafe_code)]
+
 mod contest;
 mod distribution;
 mod machine;

@@ -1,5 +1,7 @@
 //! Sets `ffmpeg_before_7` for src/compat.rs, by the version of FFmpeg that ffmpeg-sys-next was built for.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 
 fn main() {

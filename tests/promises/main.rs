@@ -1,4 +1,5 @@
 //! The promises made to users, a module each, tried against real parts.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bare;

@@ -27,6 +27,8 @@ from scripted_cameras import Fleet
 BATCH = 16
 # How long frames are waited for, in seconds; longer where a case asks for many. A batch without a fault ends before.
 PATIENCE = 25.0
+# How long words are waited for: a camera may answer for a while before it is known that nothing comes.
+PATIENCE_FOR_WORDS = 60.0
 # Packets of a segment of 3 s at least, where nothing ends it before.
 LEAST_PACKETS = 40
 # How long a batch runs at least, so that recordings have more than one file.
@@ -64,6 +66,14 @@ class Watcher:
                 self.process.kill()
 
 
+def is_done(watcher, case, reasons):
+    """Whether all came that is expected of a case."""
+    if case.streams:
+        return len(watcher.frames) >= case.frames
+    is_told = watcher.camera in reasons and case.words in reasons[watcher.camera]
+    return is_told or case.expected == "told" and bool(watcher.frames)
+
+
 async def run(vas, members):
     """What came of each camera."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="cameras-"))
@@ -79,7 +89,8 @@ async def run(vas, members):
     began = time.monotonic()
     watchers = [Watcher(vas, f"cam-{number}", export) for number in range(len(members))]
     tasks = [asyncio.ensure_future(one.run()) for one in watchers]
-    patience = max(PATIENCE, *(10 + case.frames / camera.fps for case, _, camera in members))
+    patience = max(PATIENCE, *(10 + case.frames / camera.fps if case.streams else PATIENCE_FOR_WORDS
+                               for case, _, camera in members))
     reasons = {}
     while (lasted := time.monotonic() - began) < patience and service.returncode is None:
         await asyncio.sleep(0.2)
@@ -88,9 +99,10 @@ async def run(vas, members):
         except OSError:
             continue
         # A reason is gone while the camera is tried again.
-        reasons.update({one["id"]: one["reason"] for one in latest["cameras"] if one.get("reason")})
-        if lasted > AT_LEAST and all(
-                len(one.frames) >= case.frames or not case.streams for one, (case, _, _) in zip(watchers, members)):
+        # While it is connected to, a reason is about the service.
+        reasons.update({one["id"]: one["reason"] for one in latest["cameras"]
+                        if one.get("reason") and one["state"] != "connecting"})
+        if lasted > AT_LEAST and all(is_done(one, case, reasons) for one, (case, _, _) in zip(watchers, members)):
             break
     try:
         status = json.loads((directory / "run/status.json").read_text())
@@ -107,9 +119,9 @@ async def run(vas, members):
             service.kill()
     rows = []
     states = {one["id"]: one for one in status["cameras"]}
-    for camera, reason in reasons.items():
-        if camera in states and not states[camera].get("exported"):
-            states[camera]["reason"] = states[camera].get("reason") or reason
+    for camera, state in states.items():
+        if not state.get("exported") and (state["state"] == "connecting" or not state.get("reason")):
+            state["reason"] = reasons.get(camera, "")
     for number, ((case, client, camera), watcher) in enumerate(zip(members, watchers)):
         camera.server.close()
         rows.append(judge(case, client, camera, watcher.frames, states.get(f"cam-{number}", {}), began,

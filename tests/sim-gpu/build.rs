@@ -1,5 +1,7 @@
 //! How the shared library is linked.
 
+#![forbid(unsafe_code)]
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // What a program that dlopens `libcuda.so.1` later finds already loaded.

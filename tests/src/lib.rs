@@ -2,6 +2,7 @@
 //!
 //! Everything here is a real part: GStreamer's RTSP server, the `vas` binary, FFmpeg's command line.
 //! Helpers panic with what they saw: a test that can't be set up has failed.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod bare;

@@ -1,5 +1,7 @@
 //! Decides again and again, for callgrind to count: `decisions CASE TIMES`.
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 
 use vas_gate::{Decision, Limit, Stamp, State, decide};

@@ -3,6 +3,8 @@
 //! Each waits for frames and copies them out, as a model's process would. A line on standard input is answered by
 //! a line of JSON, the frames of each camera so far; its end ends the process.
 
+#![forbid(unsafe_code)]
+
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

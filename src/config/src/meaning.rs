@@ -136,8 +136,8 @@ impl Config {
 }
 
 impl Export {
-    /// The folder when the config names none.
-    pub const DEFAULT_DIR: &str = "/dev/shm/vas";
+    /// Folder when the config names none.
+    pub const DEFAULT_DIR: &str = vas_frame::DEFAULT_DIR;
 
     pub(super) const DEFAULT_HOLD: Duration = Duration::from_millis(500);
     pub(super) const HOLD: RangeInclusive<Duration> =

@@ -1,4 +1,5 @@
-//! A host without a driver, with an incomplete driver, without a device: answers, and no panic.
+//! A host without a driver, with half a driver, without a device: answers, and no panic.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;

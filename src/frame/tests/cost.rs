@@ -1,5 +1,6 @@
 //! What reading costs in memory: nothing, once a picture of that size was copied.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

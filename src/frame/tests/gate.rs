@@ -1,5 +1,6 @@
 //! A reader with the gate gets its maximum, whatever the camera's rate, by metadata alone.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

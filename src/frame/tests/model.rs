@@ -3,6 +3,7 @@
 //!
 //!     RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom -p vas-frame --test model
 
+#![forbid(unsafe_code)]
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

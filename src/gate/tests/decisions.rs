@@ -1,4 +1,5 @@
 //! What holds of decisions for any stamps whatever, and for all stamps of a small world.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;

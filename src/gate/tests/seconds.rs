@@ -1,4 +1,5 @@
 //! No second of published time, wherever it begins, holds more than the maximum, however frames come.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::collection::vec;

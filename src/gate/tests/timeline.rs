@@ -1,4 +1,5 @@
 //! What holds of the time line for any camera and any network.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::collection::vec;

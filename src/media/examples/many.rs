@@ -2,6 +2,8 @@
 //!
 //! `many URL COUNT SECONDS retina|ffmpeg tcp|udp`
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

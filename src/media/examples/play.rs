@@ -1,5 +1,7 @@
 //! Plays a source for a number of pictures and says what came: `play URL [auto|tcp|udp] [COUNT]`.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use before_7 as release;
 #[cfg(not(ffmpeg_before_7))]
 use since_7 as release;
 
-pub(crate) use release::{TagCarrier, WrittenBytes, is_interlaced, is_key, lend_surfaces};
+pub(crate) use release::{TagCarrier, WrittenBytes, is_interlaced, is_key};
 
 /// A C `va_list` as a parameter. x86-64's is an array, which C passes as a pointer to its element; elsewhere it is a
 /// structure or a pointer, which bindgen passes by its name.
@@ -23,6 +23,19 @@ pub(crate) type VaList = ffmpeg_sys_next::va_list;
 /// enumeration since.
 pub(crate) const SWS_BILINEAR: c_int = 1 << 1;
 pub(crate) const SWS_BICUBIC: c_int = 1 << 2;
+
+/// AV_HWACCEL_FLAG_UNSAFE_OUTPUT, which FFmpeg 5.1 neither knows nor looks at: a decoder on a GPU gives out its own
+/// surfaces. Since FFmpeg 6 it otherwise copies each picture on the GPU first, so that whoever holds too many cannot stop
+/// it; here the number of surfaces is counted for that.
+pub(crate) const GIVE_OUT_SURFACES: c_int = 1 << 3;
+
+/// Whether a picture that NVDEC gives out keeps its output surface alone, and no longer the one that it was decoded to
+/// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). Who holds too many then meets a picture that cannot be mapped
+/// instead of one that cannot be decoded.
+pub(crate) fn holds_outputs_alone() -> bool {
+    // SAFETY: answers with a constant.
+    (unsafe { ffmpeg_sys_next::avcodec_version() }) >> 16 >= 63
+}
 
 #[cfg(not(ffmpeg_before_7))]
 mod since_7 {
@@ -101,17 +114,6 @@ mod since_7 {
         }
     }
 
-    /// Has a decoder on a GPU give out its own surfaces, as FFmpeg 5.1 does. By default FFmpeg now copies each
-    /// picture to memory of its own on the GPU first, so that whoever holds too many cannot stop the decoder;
-    /// here that is what the number of surfaces is counted for.
-    ///
-    /// # Safety
-    /// `context` is valid and not open yet.
-    pub(crate) unsafe fn lend_surfaces(context: *mut ffi::AVCodecContext) {
-        // SAFETY: valid by contract; a plain number.
-        unsafe { (*context).hwaccel_flags |= ffi::AV_HWACCEL_FLAG_UNSAFE_OUTPUT as c_int };
-    }
-
     /// Whether the decoder says that this is a key frame.
     pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
         frame.flags & ffi::AV_FRAME_FLAG_KEY as c_int != 0
@@ -174,12 +176,6 @@ mod before_7 {
             frame.reordered_opaque
         }
     }
-
-    /// Has a decoder on a GPU give out its own surfaces; these releases know nothing else.
-    ///
-    /// # Safety
-    /// None to keep; FFmpeg 7's way needs it.
-    pub(crate) unsafe fn lend_surfaces(_context: *mut ffi::AVCodecContext) {}
 
     /// Whether the decoder says that this is a key frame.
     pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {

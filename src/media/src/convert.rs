@@ -28,7 +28,7 @@ use crate::frame::Frame;
 /// FFmpeg 5.1 does stand against that, and are done here instead: 8-bit grey of full range and NV12
 /// itself leave the scaler's chroma plane as it was; the chroma of RGB of an odd width is the mean of
 /// its last column and of what lies behind it, for which the last column is taken twice, unless the
-/// codec coded a column there.
+/// codec coded a column there. (FFmpeg 9 scales such chroma from all columns and needs none of that.)
 ///
 /// The scaler writes whole vectors past the end of a row, so it works in a buffer of its own that
 /// is then copied: this is the path for formats that are rare, not a fast one.

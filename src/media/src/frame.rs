@@ -12,7 +12,7 @@ use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel
 use crate::compat::{TagCarrier, is_interlaced, is_key};
 use crate::fraction::Fraction;
 use crate::surface::{
-    DevicePlane, Surface, is_last_of_pool, is_mapped, surface_device, surface_format,
+    Crop, DevicePlane, Surface, is_last_of_pool, is_mapped, surface_device, surface_format,
 };
 
 /// A decoded picture by reference, with what its packet said.
@@ -36,19 +36,6 @@ pub(crate) struct Tags {
     pub(crate) time_base: Option<Fraction>,
     pub(crate) coded: (u32, u32),
     pub(crate) crop: Crop,
-}
-
-/// Pixels that the codec adds around the visible picture, in luma samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Crop {
-    /// Columns left of the picture.
-    pub left: u32,
-    /// Rows above it.
-    pub top: u32,
-    /// Columns right of it.
-    pub right: u32,
-    /// Rows below it.
-    pub bottom: u32,
 }
 
 // SAFETY: a frame's buffers are reference-counted with atomics and tied to no thread; `Frame` is

@@ -42,6 +42,7 @@
 
 mod av;
 mod clock;
+mod codec;
 mod color;
 mod compat;
 mod convert;
@@ -54,6 +55,7 @@ mod frame;
 pub mod log;
 mod mux;
 mod packet;
+mod parameters;
 mod redact;
 mod request;
 mod sound;
@@ -65,6 +67,7 @@ mod unit;
 
 pub use av::{AvError, init};
 pub use clock::monotonic_ns;
+pub use codec::Codec;
 pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};
 pub use cuda::{CudaDevice, GpuError, GpuMemory};
@@ -75,13 +78,14 @@ pub use decode::{
 pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{Cause, EncodeError, SourceError, SourceErrorKind};
 pub use fraction::Fraction;
-pub use frame::{Crop, Frame};
+pub use frame::Frame;
 pub use mux::{Moment, Mp4Writer, MuxError, ParameterSets, Placed, RawTimes, SoundLine, Timeline};
 pub use packet::Packet;
+pub use parameters::CodecParameters;
 pub use redact::redact;
 pub use request::{RtspClient, SourceRequest, Transport};
 pub use sound::{Sound, SoundInfo};
 pub use source::{ClientLadder, Source, open, open_again};
 pub use stop::StopFlag;
-pub use stream::{Carrier, Codec, CodecParameters, StreamInfo};
-pub use surface::{DevicePlane, Surface, SurfaceFormat};
+pub use stream::{Carrier, StreamInfo};
+pub use surface::{Crop, DevicePlane, Surface, SurfaceFormat};

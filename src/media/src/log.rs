@@ -14,7 +14,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ffmpeg_sys_next as ffi;
 use tracing::Level;
 
-use crate::av::to_c_int;
 use crate::compat::VaList;
 use crate::redact::redact;
 
@@ -122,7 +121,7 @@ unsafe extern "C" fn on_line(
                     format,
                     arguments,
                     piece.as_mut_ptr(),
-                    to_c_int(piece.len()),
+                    c_int::try_from(piece.len()).unwrap_or(c_int::MAX),
                     &mut lines.print_prefix,
                 );
                 CStr::from_ptr(piece.as_ptr())

@@ -3,7 +3,7 @@
 use ffmpeg_sys_next::AVCodecID::{AV_CODEC_ID_AAC, AV_CODEC_ID_OPUS};
 
 use crate::fraction::Fraction;
-use crate::stream::CodecParameters;
+use crate::parameters::CodecParameters;
 
 /// What came of the wish for sound.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,19 @@ use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 
 use crate::color::pixel_format;
 use crate::cuda;
-use crate::frame::Crop;
+
+/// Pixels that the codec adds around the visible picture, in luma samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crop {
+    /// Columns left of the picture.
+    pub left: u32,
+    /// Rows above it.
+    pub top: u32,
+    /// Columns right of it.
+    pub right: u32,
+    /// Rows below it.
+    pub bottom: u32,
+}
 
 /// Where a decoded picture lies in device memory.
 ///

@@ -11,8 +11,8 @@ pub struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
-    /// State of the generator; `None` without jitter.
-    random: Option<u64>,
+    /// Gives the jitter; `None` for waits without.
+    random: Option<fastrand::Rng>,
 }
 
 impl Backoff {
@@ -25,7 +25,7 @@ impl Backoff {
     /// the whole. Give things that may fail together different seeds.
     pub const fn jittered(seed: u64) -> Self {
         let mut backoff = Self::new(Duration::from_millis(500), Duration::from_secs(10));
-        backoff.random = Some(seed);
+        backoff.random = Some(fastrand::Rng::with_seed(seed));
         backoff
     }
 
@@ -34,8 +34,7 @@ impl Backoff {
         let most = self.first.saturating_mul(1 << self.failures.min(16)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
         let Some(random) = &mut self.random else { return most };
-        let part = (next_random(random) >> 32) as u32;
-        most / 2 + (most / 2).mul_f64(f64::from(part) / f64::from(u32::MAX))
+        most / 2 + (most / 2).mul_f64(random.f64_inclusive())
     }
 
     /// Records a success: the next failure counts as the first.
@@ -49,17 +48,8 @@ impl Backoff {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-fn next_random(random: &mut u64) -> u64 {
-    *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *random;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// Until when to avoid something that failed: twice as long with each further failure. No clock:
-/// times are arguments, `CLOCK_MONOTONIC` nanoseconds.
+/// Until when something that failed is left alone: twice as long with each further failure. No clock: times are
+/// arguments, `CLOCK_MONOTONIC` nanoseconds.
 #[derive(Debug)]
 pub(crate) struct Cooldown {
     backoff: Backoff,

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vas_frame::CameraId;
 use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
-use vas_rtp::{AccessUnit, Continuity, Framing, Now, Poll, Refusal, Sender};
+use vas_rtp::{AccessUnit, Continuity, Framing, NalCodec, Now, Poll, Refusal, Sender};
 
 use super::endpoint::RtpEndpoint;
 use super::parameters::identity;
@@ -234,7 +234,7 @@ impl<S: Beginning> Sending<S> {
     fn begin(&mut self, stream: &S) {
         self.sender.begin_stream();
         let configuration = stream.configuration();
-        self.framing = Framing::beside(configuration);
+        self.framing = Framing::of(NalCodec::H264, configuration);
         if !configuration.is_empty()
             && let Err(refusal) = self.sender.learn(configuration)
         {

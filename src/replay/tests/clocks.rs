@@ -3,6 +3,7 @@
 //! Recordings of a camera behind a bad network (tests/rig/cadence.py) pass an interval on each time that
 //! could be stored with a frame, the gate, and the throttles that peers have. What a model is given is
 //! judged by publication: frames a second, and the most within any second.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;

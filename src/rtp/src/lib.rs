@@ -33,19 +33,15 @@
 mod continuity;
 mod feedback;
 mod key_frames;
-mod nal;
 mod pace;
 mod packetize;
-mod parameters;
 mod report;
 mod sender;
-mod slice;
 mod timeline;
 
 pub use continuity::Continuity;
 pub use feedback::{Feedback, Reception};
 pub use key_frames::KeyFrames;
-pub use nal::Framing;
 pub use packetize::MAX_PACKET;
-pub use parameters::{ParameterSets, Profile, ProfileLevelId};
 pub use sender::{AccessUnit, Identity, Now, Poll, Refusal, Sender};
+pub use vas_nal::{Framing, NalCodec, ParameterSets, Profile, ProfileLevelId};

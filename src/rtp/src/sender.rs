@@ -3,15 +3,15 @@
 use std::ops::Range;
 
 use rtp_types::RtpPacketBuilder;
+use vas_nal::{
+    Framing, NalCodec, NalHeader, NalKind, ParameterSets, PictureKind, Slice, SliceType, ranges,
+};
 
 use crate::continuity::Continuity;
 use crate::feedback::{Feedback, Reader};
-use crate::nal::{self, Framing};
 use crate::pace::Pacer;
 use crate::packetize::{Cursor, HEADER, MAX_PACKET};
-use crate::parameters::ParameterSets;
 use crate::report::{EVERY_NS, MAX_REPORT, Report};
-use crate::slice;
 use crate::timeline::Timeline;
 
 /// Whose stream it is, as the receiver was told.
@@ -202,22 +202,21 @@ impl<B: AsRef<[u8]>> Sender<B> {
         let data = picture.data.as_ref();
         let (mut has_b, mut has_idr, mut sets) = (false, false, [false; 2]);
         self.units.clear();
-        let (units, parameters) = (&mut self.units, &mut self.parameters);
-        nal::units(data, picture.framing, |place| {
+        for place in ranges(data, picture.framing) {
+            let place = place.map_err(|_| Refusal::Truncated)?;
             let unit = &data[place.clone()];
-            match nal::kind(unit) {
+            match NalHeader::of(NalCodec::H264, unit).map(|header| header.kind) {
                 // Both are noise to a decoder (RFC 6184 asks for neither).
-                nal::DELIMITER | nal::FILLER => return,
-                nal::SPS => sets[0] = true,
-                nal::PPS => sets[1] = true,
-                nal::IDR => has_idr = true,
-                nal::SLICE => has_b |= slice::is_b(unit),
+                Some(NalKind::Delimiter | NalKind::Filler) => continue,
+                Some(NalKind::Sps) => sets[0] = true,
+                Some(NalKind::Pps) => sets[1] = true,
+                Some(NalKind::Slice(PictureKind::Idr)) => has_idr = true,
+                Some(NalKind::Slice(_)) => has_b |= is_b(unit),
                 _ => {}
             }
-            parameters.keep(unit);
-            units.push(Unit::Picture(place));
-        })
-        .map_err(|nal::Truncated| Refusal::Truncated)?;
+            self.parameters.keep(unit);
+            self.units.push(Unit::Picture(place));
+        }
         self.has_b_frames |= has_b;
         if self.has_b_frames {
             return Err(Refusal::BFrames);
@@ -313,6 +312,12 @@ impl<B: AsRef<[u8]>> Sender<B> {
     pub fn receive(&mut self, datagram: &[u8]) -> Feedback {
         self.reader.read(datagram)
     }
+}
+
+/// Whether a NAL unit is a slice of a B picture, which comes after pictures that are shown later: a browser's decoder
+/// gives those out late or not at all.
+fn is_b(unit: &[u8]) -> bool {
+    Slice::of(NalCodec::H264, unit).and_then(|slice| slice.slice_type()) == Some(SliceType::B)
 }
 
 #[cfg(test)]

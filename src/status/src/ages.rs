@@ -7,32 +7,42 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Width of the finest buckets.
+use histogram::{AtomicHistogram, Config, Histogram};
+
+/// Width of the finest buckets. The histogram counts in these.
 const UNIT_NS: u64 = 62_500;
-/// Buckets per doubling, as a power of two.
-const LINEAR_BITS: u32 = 4;
+/// Buckets of a doubling, as a power of two.
+const LINEAR_BITS: u8 = 4;
 const LINEAR: usize = 1 << LINEAR_BITS;
 /// Doublings above 1 ms.
 const DOUBLINGS: usize = 16;
-/// The last bucket is for all older frames.
-const BUCKETS: usize = LINEAR * (1 + DOUBLINGS) + 1;
+/// Units up to 65,536 ms. All that is older is counted as this, in the first bucket of one more doubling.
+const OLDER: u64 = (LINEAR as u64) << DOUBLINGS;
+
+const CONFIG: Config = match Config::new(LINEAR_BITS, LINEAR_BITS + DOUBLINGS as u8 + 1) {
+    Ok(config) => config,
+    Err(_) => panic!("the powers make no histogram"),
+};
 
 /// A histogram of frame ages, since the camera was added.
 pub struct Ages {
-    buckets: [AtomicU64; BUCKETS],
+    buckets: AtomicHistogram,
     sum_ns: AtomicU64,
 }
 
 impl Ages {
-    /// Records one age. Costs a publishing thread two additions.
+    /// Records one age. Two additions: whoever publishes frames can afford it.
     pub fn record(&self, age_ns: u64) {
-        self.buckets[bucket_of(age_ns)].fetch_add(1, Ordering::Relaxed);
+        // Buckets include their upper bound and not their lower one, as Prometheus has it.
+        let units = age_ns.saturating_sub(1) / UNIT_NS;
+        let counted = self.buckets.increment(units.min(OLDER));
+        debug_assert_eq!(counted, Ok(()), "each number up to `OLDER` has a bucket");
         self.sum_ns.fetch_add(age_ns, Ordering::Relaxed);
     }
 
-    /// What was recorded until now. Ages recorded meanwhile may be included or not.
+    /// What was recorded until now. Counts that change meanwhile may be of before or after.
     pub fn counts(&self) -> AgeCounts {
-        AgeCounts(self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect())
+        AgeCounts(self.buckets.load())
     }
 
     /// The sum of all ages in nanoseconds.
@@ -43,7 +53,7 @@ impl Ages {
 
 impl Default for Ages {
     fn default() -> Self {
-        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], sum_ns: AtomicU64::new(0) }
+        Self { buckets: AtomicHistogram::with_config(&CONFIG), sum_ns: AtomicU64::new(0) }
     }
 }
 
@@ -55,7 +65,7 @@ impl fmt::Debug for Ages {
 
 /// How many frames had which age.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgeCounts(Vec<u64>);
+pub struct AgeCounts(Histogram);
 
 impl AgeCounts {
     /// The upper bounds of [`cumulative`](Self::cumulative) except the last, in milliseconds.
@@ -65,8 +75,8 @@ impl AgeCounts {
 
     /// Frames no older than 1, 2, 4, ... 65,536 ms, and all.
     pub fn cumulative(&self) -> Vec<u64> {
-        // The last chunk is the single bucket for all older frames.
-        let chunks = self.0.chunks(LINEAR).map(|chunk| chunk.iter().sum::<u64>());
+        // The last chunk holds those that are older.
+        let chunks = self.0.as_slice().chunks(LINEAR).map(|chunk| chunk.iter().sum::<u64>());
         let running = |sum: &mut u64, count| {
             *sum += count;
             Some(*sum)
@@ -76,48 +86,25 @@ impl AgeCounts {
 
     /// The number of frames.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.as_slice().iter().sum()
     }
 
     /// The frames recorded after `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
-        Self(self.0.iter().zip(&earlier.0).map(|(now, then)| now.saturating_sub(*then)).collect())
+        let mut since = self.clone();
+        for (count, then) in since.0.as_mut_slice().iter_mut().zip(earlier.0.as_slice()) {
+            *count = count.saturating_sub(*then);
+        }
+        since
     }
 
-    /// The age in milliseconds that `per_mille` of 1,000 frames did not exceed, rounded up to the
-    /// end of its bucket; 65,536 for all that is older. `None` without frames.
-    pub fn quantile_ms(&self, per_mille: u64) -> Option<f64> {
-        let rank = (self.total() * per_mille).div_ceil(1000).max(1);
-        let mut sum = 0;
-        let bucket = self.0.iter().position(|count| {
-            sum += count;
-            sum >= rank
-        })?;
-        Some(upper_bound_ns(bucket) as f64 / 1e6)
+    /// The age in milliseconds that `per_mille` of 1,000 frames did not exceed, rounded up to the end of its
+    /// bucket; 65,536 for all that is older. `None` without frames.
+    pub fn quantile_ms(&self, per_mille: u16) -> Option<f64> {
+        let bucket = self.0.quantile_bucket(f64::from(per_mille) / 1000.0).ok()??;
+        let bound_units = (bucket.end() + 1).min(OLDER);
+        Some((bound_units * UNIT_NS) as f64 / 1e6)
     }
-}
-
-/// Buckets include their upper bound and exclude their lower one, as in Prometheus.
-fn bucket_of(age_ns: u64) -> usize {
-    let units = age_ns.saturating_sub(1) / UNIT_NS;
-    // 0 for the first millisecond, 1 for the second, then one for each doubling.
-    let doubling = (u64::BITS - units.leading_zeros()).saturating_sub(LINEAR_BITS);
-    let within = (units >> doubling.saturating_sub(1)) as usize;
-    if doubling == 0 {
-        return within;
-    }
-    (doubling as usize * LINEAR + within - LINEAR).min(BUCKETS - 1)
-}
-
-fn upper_bound_ns(bucket: usize) -> u64 {
-    let (doubling, within) = (bucket / LINEAR, (bucket % LINEAR) as u64);
-    if bucket == BUCKETS - 1 {
-        return (UNIT_NS * LINEAR as u64) << DOUBLINGS;
-    }
-    if doubling == 0 {
-        return (within + 1) * UNIT_NS;
-    }
-    ((within + 1 + LINEAR as u64) * UNIT_NS) << (doubling - 1)
 }
 
 #[cfg(test)]
@@ -126,21 +113,29 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    /// The index of the bucket that `age_ns` falls into.
+    fn bucket_of(age_ns: u64) -> usize {
+        let ages = Ages::default();
+        ages.record(age_ns);
+        ages.counts().0.as_slice().iter().position(|count| *count == 1).unwrap()
+    }
+
     #[test]
     fn every_age_lies_under_the_bound_of_its_bucket_and_above_the_one_before() {
+        let older = LINEAR * (1 + DOUBLINGS);
         let mut last = 0;
-        for bucket in 0..BUCKETS - 1 {
-            let bound_ns = upper_bound_ns(bucket);
-            assert!(bound_ns > last, "{bucket}");
-            assert_eq!((bucket_of(last + 1), bucket_of(bound_ns)), (bucket, bucket));
+        for (index, bucket) in Ages::default().counts().0.iter().take(older).enumerate() {
+            let bound_ns = (bucket.end() + 1) * UNIT_NS;
+            assert!(bound_ns > last, "{index}");
+            assert_eq!((bucket_of(last + 1), bucket_of(bound_ns)), (index, index));
             let width = bound_ns - last;
-            assert!(width <= UNIT_NS.max(bound_ns / LINEAR as u64), "{bucket}: {width}");
+            assert!(width <= UNIT_NS.max(bound_ns / LINEAR as u64), "{index}: {width}");
             last = bound_ns;
         }
         assert_eq!(last, 65_536 * MS);
         assert_eq!(bucket_of(0), 0);
-        assert_eq!(bucket_of(last + 1), BUCKETS - 1);
-        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+        assert_eq!(bucket_of(last + 1), older);
+        assert_eq!(bucket_of(u64::MAX), older);
     }
 
     #[test]

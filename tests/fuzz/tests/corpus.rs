@@ -1,5 +1,6 @@
 //! The corpus that is kept, run as it is: what once led somewhere still breaks no promise.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;

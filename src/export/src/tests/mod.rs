@@ -506,7 +506,10 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
         for _ in 0..2 * limits::MAX_IN_FLIGHT {
             rig.until_published();
         }
-        assert_eq!(rig.tap.copy_queue().in_flight(), 0, "{place}");
+        // A frame is counted before its place is given back. A place that got lost would leave no end here.
+        while rig.tap.copy_queue().in_flight() > 0 {
+            std::thread::yield_now();
+        }
     }
 }
 

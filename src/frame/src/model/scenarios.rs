@@ -18,7 +18,7 @@ use crate::reader::{Mapped, Shape};
 use crate::site::Site;
 use crate::stamp::Stamp;
 use crate::sync::{Ordering, thread};
-use crate::writer::{Bell, Mapping, Notifier, Refused, Ring, RingWriter};
+use crate::writer::{Mapping, Notifier, NotifierHandle, Refused, Ring, RingWriter};
 
 /// All of them, by name.
 pub const ALL: [(&str, fn()); 14] = [
@@ -68,15 +68,15 @@ struct Rig {
 
 impl Rig {
     fn new(slots: u32) -> Self {
-        Self::with_bell(slots, Bell::unheard())
+        Self::with_notifier(slots, NotifierHandle::unheard())
     }
 
-    fn with_bell(slots: u32, bell: Bell) -> Self {
+    fn with_notifier(slots: u32, handle: NotifierHandle) -> Self {
         let geometry = Geometry::new(SIDE, SIDE, Color::default(), 8).unwrap();
         let meta_bytes = size_of::<Header>() + slots as usize * size_of::<Entry>();
         let data_bytes = geometry.slot_stride() as usize * slots as usize;
         let data = Arc::new(Mapping::new(memory(data_bytes)));
-        let ring = Ring::new(memory(meta_bytes), data, nothing(), geometry, slots, 0, bell);
+        let ring = Ring::new(memory(meta_bytes), data, nothing(), geometry, slots, 0, handle);
         ring.header().state.store(STATE_LIVE, Ordering::Relaxed);
         let shape = Shape {
             width: SIDE,
@@ -380,7 +380,7 @@ fn crowded_before() {
 
 fn wake_two(before: bool) {
     let notifier = Notifier::start().unwrap();
-    let rig = Rig::with_bell(1, notifier.bell());
+    let rig = Rig::with_notifier(1, notifier.handle());
     notifier.register(&rig.ring);
     rig.ring.is_crowded.store(before, Ordering::Relaxed);
     let readers = [(); 2].map(|()| {

@@ -13,6 +13,7 @@ mod x86;
 use crate::geometry::Geometry;
 
 /// Bytes written at a time: one cache line.
+#[cfg(any(target_arch = "x86_64", test))]
 const BLOCK: usize = 64;
 
 /// From this many bytes on a picture is written past the cache: 320x240 is. By the time that a slot is written

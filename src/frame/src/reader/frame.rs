@@ -30,8 +30,45 @@ pub struct Overwritten {
 }
 
 impl Frame {
-    pub(super) fn new(ring: Arc<Mapped>, slot: u32, sequence: u64, meta: FrameMeta) -> Self {
+    fn new(ring: Arc<Mapped>, slot: u32, sequence: u64, meta: FrameMeta) -> Self {
         Self { ring, slot, sequence, meta }
+    }
+
+    /// The newest readable frame.
+    pub(crate) fn newest(ring: &Arc<Mapped>) -> Option<Self> {
+        // The head is enough, unless its slot is being written again (rings of one or two slots).
+        if let Some((slot, id)) = ring.head()
+            && let Some(frame) = Self::in_slot(ring, slot)
+            && frame.meta().frame_id >= id
+        {
+            return Some(frame);
+        }
+        let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
+        frames.max_by_key(|frame| frame.meta().frame_id)
+    }
+
+    /// The oldest readable frame above `id` that `wanted` wants. `ended`: the ring was seen to have
+    /// [ended](Mapped::has_ended) before this look.
+    pub(crate) fn oldest_after(
+        ring: &Arc<Mapped>,
+        id: u64,
+        ended: bool,
+        wanted: impl Fn(&Self) -> bool,
+    ) -> Option<Self> {
+        // The head before the entries, and nothing above it while the writer goes on: a frame that is
+        // published during the scan, in a slot already passed, would be skipped for a later one. A writer
+        // that died may have left the head odd, or short of its last frame.
+        let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
+        let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
+        let above = |frame: &Self| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
+        frames
+            .filter(|frame| above(frame) && wanted(frame))
+            .min_by_key(|frame| frame.meta().frame_id)
+    }
+
+    fn in_slot(ring: &Arc<Mapped>, slot: u32) -> Option<Self> {
+        let (sequence, meta) = ring.read_entry(slot)?;
+        Some(Self::new(Arc::clone(ring), slot, sequence, meta))
     }
 
     pub(super) fn ring(&self) -> &Mapped {

@@ -9,13 +9,11 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::frame::Frame;
 use crate::camera_id::CameraId;
 use crate::color::{Color, Range};
 use crate::error::{FormatProblem, OpenError};
@@ -195,38 +193,6 @@ impl Mapped {
         SLOT.still(&self.entry(slot).sequence, sequence)
     }
 
-    /// The newest readable frame.
-    pub(crate) fn newest(ring: &Arc<Self>) -> Option<Frame> {
-        // The head is enough, unless its slot is being written again (rings of one or two slots).
-        if let Some((slot, id)) = ring.head()
-            && let Some(frame) = Self::frame(ring, slot)
-            && frame.meta().frame_id >= id
-        {
-            return Some(frame);
-        }
-        let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        frames.max_by_key(|frame| frame.meta().frame_id)
-    }
-
-    /// The oldest readable frame above `id` that `wanted` wants. `ended`: the ring was seen to have
-    /// [ended](Self::has_ended) before this look.
-    pub(crate) fn oldest_after(
-        ring: &Arc<Self>,
-        id: u64,
-        ended: bool,
-        wanted: impl Fn(&Frame) -> bool,
-    ) -> Option<Frame> {
-        // The head before the entries, and nothing above it while the writer goes on: a frame that is
-        // published during the scan, in a slot already passed, would be skipped for a later one. A writer
-        // that died may have left the head odd, or short of its last frame.
-        let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
-        let frames = (0..ring.shape.slots).filter_map(|slot| Self::frame(ring, slot));
-        let above = |frame: &Frame| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
-        frames
-            .filter(|frame| above(frame) && wanted(frame))
-            .min_by_key(|frame| frame.meta().frame_id)
-    }
-
     /// Slot and id of the newest frame.
     pub(crate) fn head(&self) -> Option<(u32, u64)> {
         let header = self.header();
@@ -235,11 +201,6 @@ impl Mapped {
         let id = header.frame_id.load(Ordering::Relaxed);
         let whole = HEAD.still(&header.head_sequence, sequence);
         (whole && id != 0 && slot < self.shape.slots).then_some((slot, id))
-    }
-
-    fn frame(ring: &Arc<Self>, slot: u32) -> Option<Frame> {
-        let (sequence, meta) = ring.read_entry(slot)?;
-        Some(Frame::new(Arc::clone(ring), slot, sequence, meta))
     }
 
     /// Sequence and content of an entry at rest.

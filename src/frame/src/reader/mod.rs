@@ -158,7 +158,7 @@ impl Reader {
         if self.gone.is_some() {
             return Err(self.nothing_for(None));
         }
-        let newest = self.ring.as_ref().and_then(Mapped::newest);
+        let newest = self.ring.as_ref().and_then(Frame::newest);
         let frame = newest
             .filter(|frame| is_current(frame, self.attached_ns))
             .ok_or_else(|| self.nothing_for(None))?;
@@ -208,7 +208,7 @@ impl Reader {
         let (mut judged, attached_ns) = (self.cursor, self.attached_ns);
         self.wait_for(|ring, _| {
             let frame =
-                Mapped::newest(ring).filter(|f| f.id() > judged && is_current(f, attached_ns))?;
+                Frame::newest(ring).filter(|f| f.id() > judged && is_current(f, attached_ns))?;
             judged = frame.id();
             wanted(frame.meta()).then_some(frame)
         })
@@ -229,7 +229,7 @@ impl Reader {
     pub fn next(&mut self) -> Result<Frame, ReadError> {
         let (cursor, attached_ns) = (self.cursor, self.attached_ns);
         self.wait_for(|ring, ended| {
-            Mapped::oldest_after(ring, cursor, ended, |frame| is_current(frame, attached_ns))
+            Frame::oldest_after(ring, cursor, ended, |frame| is_current(frame, attached_ns))
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::access::check_ours;
 use super::admission;
 use super::exclusion::{self, AdmissionTurn};
 use super::files::Folder;
@@ -17,7 +18,7 @@ use super::pages::Mapping;
 use super::predecessor::LastWords;
 use super::retired::Retired;
 use super::ring::{Ring, RingWriter};
-use super::root::{ExportRoot, check_ours};
+use super::root::ExportRoot;
 use crate::camera_id::CameraId;
 use crate::clock::{boottime_ns, monotonic_ns};
 use crate::demand::Demanded;
@@ -287,7 +288,7 @@ impl CameraExport {
             *geometry,
             options.slots,
             options.lease_ns(),
-            self.notifier.bell(),
+            self.notifier.handle(),
         );
         self.fill_header(&ring, options, inode);
         let current = Current { ring: Arc::new(ring), data_file: Arc::clone(data_file) };

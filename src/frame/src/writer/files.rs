@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::root::Access;
+use super::access::{Access, check_ours};
 use crate::error::{ExportError, OwnerProblem};
 
 /// A directory of the export, open: all of it, or a camera's.
@@ -73,7 +73,7 @@ impl Folder {
             }
             Err(e) => return Err(ExportError::io("open", path, e)),
         };
-        super::root::check_ours(&file, &path)?;
+        check_ours(&file, &path)?;
         Ok(file)
     }
 

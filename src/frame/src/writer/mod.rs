@@ -1,11 +1,13 @@
 //! The writer's side: a directory that is ours, memory that is promised, a ring that never waits.
 
+mod access;
 mod admission;
 mod cgroup;
 mod exclusion;
 mod export;
 mod files;
 mod notifier;
+mod notifier_handle;
 mod options;
 mod pages;
 mod predecessor;
@@ -13,11 +15,12 @@ mod retired;
 mod ring;
 mod root;
 
+pub use access::Access;
 pub use admission::{MemoryLimit, MemoryScope, Shortage};
 pub use export::{CameraExport, OpenRing};
-#[cfg(loom)]
-pub(crate) use notifier::Bell;
 pub use notifier::Notifier;
+#[cfg(loom)]
+pub(crate) use notifier_handle::NotifierHandle;
 pub use options::{FrameRate, RingOptions};
 #[cfg(loom)]
 pub(crate) use pages::Mapping;
@@ -25,4 +28,4 @@ pub use pages::RingPages;
 #[cfg(loom)]
 pub(crate) use ring::Ring;
 pub use ring::{ClaimedSlot, PictureTooSmall, Refused, RingWriter};
-pub use root::{Access, ExportRoot};
+pub use root::ExportRoot;

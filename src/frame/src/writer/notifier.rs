@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
+use super::notifier_handle::NotifierHandle;
 use super::ring::{Ring, WAKE_AT_ONCE};
 use crate::futex;
-use crate::sync::thread::{self, JoinHandle, Thread};
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// Wakes the readers beyond the few that a publisher wakes itself; one thread serves all cameras.
@@ -28,22 +29,6 @@ struct Shared {
     /// Has the thread panic at its next look, for tests.
     #[cfg(test)]
     armed: std::sync::atomic::AtomicBool,
-}
-
-/// What a ring keeps to reach its notifier.
-#[derive(Debug, Clone)]
-pub(crate) struct Bell(Thread);
-
-impl Bell {
-    /// For a ring whose readers are few.
-    #[cfg(loom)]
-    pub(crate) fn unheard() -> Self {
-        Self(thread::current())
-    }
-
-    pub(crate) fn ring(&self) {
-        self.0.unpark();
-    }
 }
 
 impl Notifier {
@@ -70,9 +55,9 @@ impl Notifier {
         PANICS.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    pub(crate) fn bell(&self) -> Bell {
+    pub(crate) fn handle(&self) -> NotifierHandle {
         let thread = self.thread.as_ref().expect("the thread is there until drop").thread();
-        Bell(thread.clone())
+        NotifierHandle::new(thread)
     }
 
     pub(crate) fn register(&self, ring: &Arc<Ring>) {
@@ -165,7 +150,7 @@ mod tests {
         notifier.shared.armed.store(true, Ordering::SeqCst);
         for _ in 0..2 {
             ring.crowd_waits.store(true, Ordering::Relaxed);
-            notifier.bell().ring();
+            notifier.handle().notify();
             while ring.crowd_waits.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use memmap2::MmapRaw;
 
-use super::notifier::Bell;
+use super::notifier_handle::NotifierHandle;
 use super::pages::{Mapping, RingPages};
 use crate::clock::monotonic_ns;
 use crate::futex;
@@ -77,7 +77,7 @@ pub(crate) struct Ring {
     pub(crate) crowd_waits: AtomicBool,
     /// Set by the notifier: it woke many, so that publishers leave all of them to it.
     pub(crate) is_crowded: AtomicBool,
-    bell: Bell,
+    notifier: NotifierHandle,
 }
 
 impl Ring {
@@ -89,7 +89,7 @@ impl Ring {
         geometry: Geometry,
         slots: u32,
         lease_ns: u64,
-        bell: Bell,
+        notifier: NotifierHandle,
     ) -> Self {
         let meta = Meta::new(meta).expect("the meta mapping holds a header");
         assert!(meta.entries() >= slots, "the meta mapping holds its entries");
@@ -110,7 +110,7 @@ impl Ring {
             runs: AtomicBool::new(false),
             crowd_waits: AtomicBool::new(false),
             is_crowded: AtomicBool::new(false),
-            bell,
+            notifier,
         }
     }
 
@@ -500,7 +500,7 @@ impl Ring {
         let woken = if crowded { 0 } else { futex::wake(&self.header().published, WAKE_AT_ONCE) };
         if crowded || woken == WAKE_AT_ONCE as usize {
             self.crowd_waits.store(true, Ordering::Relaxed);
-            self.bell.ring();
+            self.notifier.notify();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use ffmpeg_sys_next as ffi;
 
 use crate::av::check;
-use crate::stream::CodecParameters;
+use crate::parameters::CodecParameters;
 
 /// A codec's parameters with what its parameter sets state.
 pub(crate) struct Stated {

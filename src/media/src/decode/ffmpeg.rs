@@ -15,9 +15,10 @@ use crate::color::PixelLayout;
 use crate::compat::TagCarrier;
 use crate::cuda::GpuError;
 use crate::fraction::Fraction;
-use crate::frame::{Crop, Frame, Tags};
+use crate::frame::{Frame, Tags};
 use crate::packet::Packet;
 use crate::stream::StreamInfo;
+use crate::surface::Crop;
 use crate::surface::surface_format;
 use crate::unit::{Coming, LossTracker, Units};
 
@@ -87,6 +88,11 @@ impl FfmpegDecoder {
                 // to 31 columns too many on the left to keep rows aligned.
                 (*raw).apply_cropping = 0;
                 (*raw).flags |= ffi::AV_CODEC_FLAG_UNALIGNED as c_int;
+                if parameters.codec_id() == ffi::AVCodecID::AV_CODEC_ID_HEVC {
+                    // FFmpeg 9 would keep pictures back whose references are missing; what may be wrong is marked
+                    // here, as with FFmpeg 5.1, whose decoder does not ask.
+                    (*raw).flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
+                }
                 if let Some(nvdec) = &decoder.nvdec {
                     nvdec.attach(raw);
                 }
@@ -141,7 +147,7 @@ impl Decoder for FfmpegDecoder {
         let unit = self.units.look(packet.data(), packet.is_key());
         let kept = match self.frames {
             DecodeFrames::All => true,
-            DecodeFrames::Reference => unit.reference,
+            DecodeFrames::Reference => unit.is_reference,
             DecodeFrames::Key => unit.stands_alone(),
         };
         if !kept {

@@ -3,9 +3,9 @@
 mod describe;
 mod ffmpeg;
 mod nvdec;
+mod open;
 mod price;
 mod records;
-mod software;
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ pub use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::packet::Packet;
 pub(crate) use describe::describe;
-pub use nvdec::{nvdec_takes, open_nvdec};
+pub use nvdec::nvdec_takes;
+pub use open::{open_nvdec, open_software};
 pub use price::SurfacePrice;
-pub use software::open_software;
 
 /// Turns packets into frames, in the order in which they are to be shown.
 ///

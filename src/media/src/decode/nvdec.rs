@@ -9,12 +9,11 @@ use ffmpeg_sys_next::AVPixelFormat::{
     self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P,
 };
 
-use super::ffmpeg::FfmpegDecoder;
+use super::DecodeError;
 use super::price::SurfacePrice;
-use super::{DecodeError, Decoder};
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
-use crate::compat::lend_surfaces;
+use crate::compat::{GIVE_OUT_SURFACES, holds_outputs_alone};
 use crate::cuda::{CudaDevice, GpuError, GpuMemory};
 use crate::log;
 use crate::stream::StreamInfo;
@@ -22,39 +21,16 @@ use crate::stream::StreamInfo;
 /// Pictures that fail in a row before the decoder is given up: a third of a second of most cameras.
 const MAX_FAILURES: u32 = 8;
 
+/// Pictures in a row that find no surface to be given out on, after which it is the GPU that fails and not whoever holds
+/// the others: ten seconds of most cameras.
+const MAX_UNMAPPED: u32 = 250;
+
 /// More decode surfaces than these NVDEC does not take; FFmpeg asks for as many output surfaces.
 const MAX_SURFACES: u32 = 32;
 
 /// What FFmpeg adds to the pool of a codec (FFmpeg 5.1, ff_decode_get_hw_frames_ctx in
 /// libavcodec/decode.c): the surfaces that a caller may always work with.
 const WORK_SURFACES: u32 = 3;
-
-/// Opens a decoder that decodes a stream on a GPU. Its frames stay there
-/// ([`Frame::surface`](crate::Frame::surface)), 8 bits in 4:2:0.
-///
-/// `extra_surfaces` is how many frames the caller may hold at a time beyond the one that it
-/// receives into. What the codec itself needs comes on top; more than 32 in all are refused by the
-/// GPU.
-///
-/// When FFmpeg meets what the GPU does not decode, in the first packet or later, the decoder goes
-/// over to the processor for good and loses no picture by it: [`Decoder::kind`] and
-/// [`Decoder::fallback`] then say so, and frames are in memory.
-///
-/// # Errors
-/// [`DecodeError::Gpu`] when it is known from the start that the GPU does not decode this stream:
-/// another codec, more than 8 bits, another chroma format than 4:2:0, or a device that was lost.
-/// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
-pub fn open_nvdec(
-    stream: &StreamInfo,
-    device: &Arc<CudaDevice>,
-    extra_surfaces: u32,
-) -> Result<Box<dyn Decoder>, DecodeError> {
-    device.health()?;
-    nvdec_takes(stream)?;
-    let state = Mutex::new(State::default());
-    let nvdec = Nvdec { device: Arc::clone(device), extra_surfaces, state };
-    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(Arc::new(nvdec)))?))
-}
 
 /// Whether a stream is one that NVDEC may decode, as far as can be said without a GPU.
 ///
@@ -105,9 +81,15 @@ struct State {
     price: Option<SurfacePrice>,
     fallback: Option<GpuError>,
     failures: u32,
+    /// Pictures in a row that found no surface to be given out on.
+    unmapped: u32,
 }
 
 impl Nvdec {
+    pub(super) fn new(device: &Arc<CudaDevice>, extra_surfaces: u32) -> Self {
+        Self { device: Arc::clone(device), extra_surfaces, state: Mutex::default() }
+    }
+
     /// Has a decoder that is not open yet ask for this GPU.
     ///
     /// # Safety
@@ -119,7 +101,7 @@ impl Nvdec {
             (*context).extra_hw_frames = to_c_int(self.extra_surfaces as usize);
             (*context).get_format = Some(get_format);
             (*context).opaque = std::ptr::from_ref(self).cast_mut().cast();
-            lend_surfaces(context);
+            (*context).hwaccel_flags |= GIVE_OUT_SURFACES;
         }
     }
 
@@ -134,7 +116,8 @@ impl Nvdec {
 
     /// A picture came out, or might have.
     pub(super) fn succeeded(&self) {
-        self.state().failures = 0;
+        let mut state = self.state();
+        (state.failures, state.unmapped) = (0, 0);
     }
 
     /// Calls FFmpeg, whose code and words together tell what happened.
@@ -168,6 +151,13 @@ impl Nvdec {
             return DecodeError::from(lost).into();
         }
         let mut state = self.state();
+        if holds_outputs_alone() && said("cuvidMapVideoFrame") && said("CUDA_ERROR_MAP_FAILED") {
+            // All surfaces are out that a picture could be given out on.
+            state.unmapped += 1;
+            if state.unmapped < MAX_UNMAPPED {
+                return DecodeError::NoSurface.into();
+            }
+        }
         state.failures += 1;
         if state.failures < MAX_FAILURES {
             // What was not mapped is an earlier picture, which does not come out.

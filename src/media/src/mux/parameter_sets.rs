@@ -6,8 +6,9 @@ use ffmpeg_sys_next as ffi;
 use ffmpeg_sys_next::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
 
 use crate::av::{AvError, check};
+use crate::codec::Codec;
 use crate::packet::Packet;
-use crate::stream::{Codec, CodecParameters};
+use crate::parameters::CodecParameters;
 
 /// Reads the parameter sets out of packets (FFmpeg's `extract_extradata` filter).
 pub struct ParameterSets(NonNull<ffi::AVBSFContext>);

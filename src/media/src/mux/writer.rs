@@ -11,10 +11,12 @@ use ffmpeg_sys_next as ffi;
 use super::sink::Sink;
 use super::timeline::Placed;
 use crate::av::{AvError, Options, check, to_c_int};
+use crate::codec::Codec;
 use crate::decode::describe;
 use crate::packet::Packet;
+use crate::parameters::CodecParameters;
 use crate::sound::{Sound, SoundInfo};
-use crate::stream::{Codec, CodecParameters, StreamInfo};
+use crate::stream::StreamInfo;
 
 /// Most bytes of a fragment, however long it lasts: a second of 128 Mbit/s.
 const MAX_FRAGMENT_BYTES: i64 = 16 << 20;

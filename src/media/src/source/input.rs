@@ -12,9 +12,10 @@ use super::watch::{Watch, interrupted};
 use crate::av::{AvError, Options, check};
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::parameters::CodecParameters;
 use crate::request::RtspClient;
 use crate::sound::Sound;
-use crate::stream::{Carrier, CodecParameters, StreamInfo};
+use crate::stream::{Carrier, StreamInfo};
 
 /// Rates outside are what FFmpeg makes of a clock, not of pictures.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;

@@ -5,7 +5,7 @@
 //! came whole and behind which nothing refers to anything before it. Some marked pictures are right by
 //! chance; an unmarked one is right.
 
-use super::kind::{Picture, Unit};
+use vas_nal::{CodedPicture, PictureKind};
 
 /// What became of the packets before and of this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,29 +37,29 @@ impl LossTracker {
     }
 
     /// Whether the picture of this unit may be wrong for what was lost.
-    pub(crate) fn admit(&mut self, unit: Unit, coming: Coming) -> bool {
+    pub(crate) fn admit(&mut self, unit: CodedPicture, coming: Coming) -> bool {
         if coming.gap || coming.damaged || !unit.begins {
             self.spoil();
         }
         if coming.damaged || !unit.begins {
             return true;
         }
-        match unit.picture {
-            Picture::Idr => {
+        match unit.kind {
+            PictureKind::Idr => {
                 *self = Self { dirty: false, rasl_dirty: false };
                 false
             }
-            Picture::Cra => {
+            PictureKind::Cra => {
                 *self = Self { dirty: false, rasl_dirty: self.dirty };
                 false
             }
-            Picture::Bla => {
+            PictureKind::Bla => {
                 *self = Self { dirty: false, rasl_dirty: true };
                 false
             }
-            Picture::Rasl => self.dirty || self.rasl_dirty,
+            PictureKind::Rasl => self.dirty || self.rasl_dirty,
             // A recovery point says when pictures look right, not that they are.
-            Picture::Radl | Picture::RecoveryPoint | Picture::Other => self.dirty,
+            PictureKind::Radl | PictureKind::RecoveryPoint | PictureKind::Other => self.dirty,
         }
     }
 }
@@ -67,25 +67,25 @@ impl LossTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Picture::{Bla, Cra, Idr, Other, Radl, Rasl, RecoveryPoint};
+    use PictureKind::{Bla, Cra, Idr, Other, Radl, Rasl, RecoveryPoint};
 
     const WHOLE: Coming = Coming { gap: false, damaged: false };
     const GAP: Coming = Coming { gap: true, damaged: false };
     const DAMAGED: Coming = Coming { gap: false, damaged: true };
 
-    fn unit(picture: Picture) -> Unit {
-        Unit { picture, begins: true, reference: true }
+    fn unit(kind: PictureKind) -> CodedPicture {
+        CodedPicture { kind, begins: true, is_reference: true }
     }
 
-    fn marks(units: &[(Picture, Coming)]) -> String {
+    fn marks(units: &[(PictureKind, Coming)]) -> String {
         let mut tracker = LossTracker::new();
-        let mark = |(picture, coming): &(Picture, Coming)| {
+        let mark = |(picture, coming): &(PictureKind, Coming)| {
             if tracker.admit(unit(*picture), *coming) { 'x' } else { '.' }
         };
         units.iter().map(mark).collect()
     }
 
-    fn whole(pictures: &[Picture]) -> Vec<(Picture, Coming)> {
+    fn whole(pictures: &[PictureKind]) -> Vec<(PictureKind, Coming)> {
         pictures.iter().map(|picture| (*picture, WHOLE)).collect()
     }
 
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_picture_without_its_first_slice_is_damaged() {
         let mut tracker = LossTracker::new();
-        let torn = Unit { begins: false, ..unit(Idr) };
+        let torn = CodedPicture { begins: false, ..unit(Idr) };
         assert!(tracker.admit(torn, WHOLE));
         assert!(tracker.admit(unit(Other), WHOLE));
         assert!(!tracker.admit(unit(Idr), WHOLE));
@@ -179,8 +179,9 @@ mod tests {
                 (0..5).map(|place| kinds[number / kinds.len().pow(place) % kinds.len()]).collect();
             let expected: String = (0..5)
                 .map(|at| {
-                    let clean_key =
-                        |&(picture, coming): &(Picture, Coming)| picture == Idr && !coming.damaged;
+                    let clean_key = |&(picture, coming): &(PictureKind, Coming)| {
+                        picture == Idr && !coming.damaged
+                    };
                     let since = units[..=at].iter().rposition(clean_key);
                     let spoilt = since.is_none_or(|key| {
                         units[key + 1..=at].iter().any(|(_, coming)| coming.damaged || coming.gap)

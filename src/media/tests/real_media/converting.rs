@@ -131,12 +131,21 @@ fn rgb_becomes_limited_range() {
             });
             let filter = "scale=out_range=limited,format=nv12";
             let reference = match size {
-                "853x481" => widened_reference(&clip, format, filter),
+                "853x481" if takes_pairs_at_odd_widths() => {
+                    widened_reference(&clip, format, filter)
+                }
                 _ => clip.reference(&["-vf", filter]),
             };
             assert_equal(&convert(&clip), &reference, &format!("{format} {size}"));
         }
     }
+}
+
+/// Whether FFmpeg's scaler makes the chroma of RGB of two columns each even where the last has no second: before
+/// FFmpeg 9. That scales odd widths from all columns, and reads nothing behind them.
+fn takes_pairs_at_odd_widths() -> bool {
+    // SAFETY: answers with a constant.
+    (unsafe { ffmpeg_sys_next::swscale_version() } >> 16) < 10
 }
 
 /// What ffmpeg makes of pictures of 853x481 with their last column twice: without that it would take for the

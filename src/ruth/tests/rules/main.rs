@@ -1,4 +1,5 @@
 //! The rules of agents and subscriptions, tried from outside.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cost;

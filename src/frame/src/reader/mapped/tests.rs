@@ -5,10 +5,13 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::clock::monotonic_ns;
 use crate::layout::{ENTRY, Field, HEADER};
 use crate::racing::before_each_load;
+use crate::reader::frame::Frame;
 use crate::reader::{Nv12Image, RawPlane};
 use crate::stamp::Stamp;
 use crate::writer::{Access, CameraExport, ExportRoot, Notifier, OpenRing, RingOptions};
@@ -76,7 +79,7 @@ impl Export {
     fn look(&self) {
         let Some(ring) = self.open() else { return };
         let (newest, oldest) =
-            (Mapped::newest(&ring), Mapped::oldest_after(&ring, 1, false, |_| true));
+            (Frame::newest(&ring), Frame::oldest_after(&ring, 1, false, |_| true));
         newest.iter().chain(&oldest).for_each(check);
     }
 }

@@ -10,6 +10,7 @@ use super::reorder::DecodeTimes;
 use super::{Limit, jpeg};
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
+use crate::codec::Codec;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::mux::RawTimes;
 use crate::packet::Packet;
@@ -20,7 +21,7 @@ use crate::source::failure::{During, Waiting, classify};
 use crate::source::input::Input;
 use crate::source::watch::Watch;
 use crate::stop::StopFlag;
-use crate::stream::{Carrier, Codec, StreamInfo};
+use crate::stream::{Carrier, StreamInfo};
 
 /// The first key frame of a 4K camera arrives as one burst; the kernel's default of 208 KiB loses
 /// part of it. The kernel caps this at net.core.rmem_max.

@@ -15,7 +15,6 @@ mod reorder;
 mod report;
 mod resolve;
 mod retina;
-mod sequence;
 mod sound;
 mod track;
 mod words;

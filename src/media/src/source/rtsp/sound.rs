@@ -10,8 +10,8 @@ use super::track::at_monotonic;
 use crate::av::AvError;
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::parameters::CodecParameters;
 use crate::sound::Sound;
-use crate::stream::CodecParameters;
 
 /// A track of sound whose packets come.
 #[derive(Debug)]

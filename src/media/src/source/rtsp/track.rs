@@ -2,6 +2,9 @@
 //! key frame, presentation and decoding time in ticks of the RTP clock.
 
 use retina::codec::{VideoParameters, VideoParametersCodec};
+use vas_nal::{
+    NalCodec, ProfileLevelId, SequenceParameters, Slice, annex_b, start_codes_over_lengths,
+};
 
 use ffmpeg_sys_next::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
 
@@ -9,21 +12,22 @@ use super::media::{Parameters, Picture};
 use super::outliers::{Outliers, Stamp};
 use super::reorder::DecodeTimes;
 use super::report::CameraClock;
-use super::sequence::Sequence;
 use crate::av::AvError;
 use crate::clock::monotonic_ns;
 use crate::decode::describe;
 use crate::fraction::Fraction;
 use crate::packet::Packet;
+use crate::parameters::CodecParameters;
 use crate::request::RtspClient;
 use crate::sound::Sound;
-use crate::stream::{Carrier, Codec, CodecParameters, StreamInfo};
-use crate::unit::{Units, picture_parameters};
-
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
+use crate::stream::{Carrier, StreamInfo};
+use crate::unit::Units;
 
 /// Rates outside are mistakes of a camera.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
+/// The constrained profiles have it beside their number.
+const FF_PROFILE_H264_CONSTRAINED: i32 = 1 << 9;
 
 /// A packet, and what of its picture retina can't know of or lost.
 pub(super) struct Made {
@@ -35,9 +39,8 @@ pub(super) struct Made {
 /// One video track of a session.
 pub(super) struct Track {
     units: Units,
-    /// NAL units with lengths before them, which become start codes.
-    has_nal_units: bool,
-    codec: Codec,
+    /// Of NAL units with lengths before them, which become start codes.
+    nal_codec: Option<NalCodec>,
     /// In annex B.
     parameter_sets: Vec<u8>,
     /// They changed since the last packet.
@@ -73,9 +76,10 @@ impl Track {
             describe(&bare).map_or((bare, 0), |stated| (stated.parameters, stated.reordered));
         if let Some(VideoParametersCodec::H264 { sps, .. }) =
             stated.map(VideoParameters::codec_params)
-            && let Some(sequence) = Sequence::of(sps)
+            && let Some(sequence) = SequenceParameters::of(sps)
         {
-            known.set_profile(sequence.profile, sequence.level);
+            let (profile, level) = ffmpeg_profile(sequence.profile_level_id);
+            known.set_profile(profile, level);
             reordered = sequence.reordered.unwrap_or(reordered);
         }
         let times = DecodeTimes::new(reordered);
@@ -87,6 +91,7 @@ impl Track {
         let codec = known.codec();
         // Whatever the packets hold is told in annex B here.
         let units = Units::of(&codec, &[]);
+        let nal_codec = codec.nal_codec();
         let stream = StreamInfo {
             profile: known.profile(),
             size: known.size(),
@@ -98,14 +103,12 @@ impl Track {
             client_why: None,
             parameters: known,
             sound: Sound::None,
-            codec: codec.clone(),
+            codec,
         };
-        let has_nal_units = !matches!(units, Units::Opaque);
-        let pps_id = stated.and_then(|stated| pps_id(&codec, stated));
+        let pps_id = stated.and_then(pps_id);
         let track = Self {
             units,
-            has_nal_units,
-            codec,
+            nal_codec,
             parameter_sets,
             changed: false,
             begun: false,
@@ -136,19 +139,20 @@ impl Track {
         if let Some(sets) = is_new {
             self.parameter_sets = sets;
             self.changed = true;
-            self.pps_id = parameters.and_then(|parameters| pps_id(&self.codec, parameters));
+            self.pps_id = parameters.and_then(pps_id);
         }
         let stamped = picture.ticks();
         let arrival_ns = at_monotonic(picture.received());
         let lost = lost || picture.lost();
         let mut data = picture.into_data();
         let mut lacks = None;
-        let mut slices = usize::from(!self.has_nal_units);
-        if self.has_nal_units {
-            let (codec, known) = (&self.codec, self.pps_id);
-            start_codes_for_lengths(&mut data, |nal| {
-                slices += usize::from(picture_parameters::is_slice(codec, nal));
-                let referred = picture_parameters::referred_by(codec, nal);
+        let mut slices = usize::from(self.nal_codec.is_none());
+        if let Some(codec) = self.nal_codec {
+            let known = self.pps_id;
+            start_codes_over_lengths(&mut data, |nal| {
+                let Some(slice) = Slice::of(codec, nal) else { return };
+                slices += 1;
+                let referred = slice.pps_id();
                 if referred.is_some_and(|id| known.is_some_and(|known| known != id)) {
                     lacks = Some("several picture parameter sets in turns");
                 }
@@ -184,13 +188,19 @@ impl Track {
     }
 }
 
-fn pps_id(codec: &Codec, parameters: &VideoParameters) -> Option<u32> {
+fn pps_id(parameters: &VideoParameters) -> Option<u32> {
     match parameters.codec_params() {
-        VideoParametersCodec::H264 { pps, .. } | VideoParametersCodec::H265 { pps, .. } => {
-            picture_parameters::id_of(codec, pps)
-        }
+        VideoParametersCodec::H264 { pps, .. } => vas_nal::pps_id(NalCodec::H264, pps),
+        VideoParametersCodec::H265 { pps, .. } => vas_nal::pps_id(NalCodec::H265, pps),
         _ => None,
     }
+}
+
+/// Profile and level as FFmpeg numbers them.
+fn ffmpeg_profile(ProfileLevelId([profile, constraints, level]): ProfileLevelId) -> (i32, i32) {
+    let constrained = profile == 66 && constraints & 0x40 != 0;
+    let bit = if constrained { FF_PROFILE_H264_CONSTRAINED } else { 0 };
+    (i32::from(profile) | bit, i32::from(level))
 }
 
 fn codec_id(codec: &VideoParametersCodec) -> Option<AVCodecID> {
@@ -208,10 +218,6 @@ fn parameter_sets(parameters: &VideoParameters) -> Vec<u8> {
         VideoParametersCodec::H265 { vps, sps, pps } => annex_b(&[vps, sps, pps]),
         _ => Vec::new(),
     }
-}
-
-fn annex_b(nals: &[&[u8]]) -> Vec<u8> {
-    nals.iter().flat_map(|nal| START_CODE.iter().chain(nal.iter())).copied().collect()
 }
 
 /// The rate that the parameter sets state; retina has it as seconds a picture.
@@ -232,19 +238,6 @@ pub(super) fn measured_rate(pts: &[i64], clock_hz: u32) -> Option<Fraction> {
     let apart = pts.windows(2).map(|pair| pair[1] - pair[0]).filter(|ticks| *ticks > 0).min()?;
     let fps = Fraction::new(clock_hz, u32::try_from(apart).ok()?)?;
     PLAUSIBLE_FPS.contains(&fps.as_f64()).then_some(fps)
-}
-
-/// Writes start codes over the four-byte lengths before NAL units, and shows each unit. A length beyond the end
-/// ends it: what is left is then a last unit cut short.
-fn start_codes_for_lengths(data: &mut [u8], mut show: impl FnMut(&[u8])) {
-    let mut rest = data;
-    while let Some((prefix, behind)) = rest.split_first_chunk_mut::<4>() {
-        let length = u32::from_be_bytes(*prefix) as usize;
-        *prefix = START_CODE;
-        let (nal, next) = behind.split_at_mut(length.min(behind.len()));
-        show(nal);
-        rest = next;
-    }
 }
 
 /// A moment as CLOCK_MONOTONIC has it, which is `Instant`'s clock on Linux.
@@ -281,16 +274,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_become_start_codes() {
-        let mut data = vec![0, 0, 0, 2, 9, 9, 0, 0, 0, 1, 7];
-        let mut units = Vec::new();
-        start_codes_for_lengths(&mut data, |nal| units.push(nal.to_vec()));
-        assert_eq!(data, [0, 0, 0, 1, 9, 9, 0, 0, 0, 1, 7]);
-        assert_eq!(units, [&[9, 9][..], &[7]]);
-        let mut torn = vec![0, 0, 0, 9, 1];
-        start_codes_for_lengths(&mut torn, |_| {});
-        assert_eq!(torn, [0, 0, 0, 1, 1]);
-        start_codes_for_lengths(&mut [0, 0], |_| {});
+    fn profiles_have_ffmpegs_numbers() {
+        assert_eq!(ffmpeg_profile(ProfileLevelId([100, 0, 21])), (100, 21));
+        let constrained = 66 | FF_PROFILE_H264_CONSTRAINED;
+        assert_eq!(ffmpeg_profile(ProfileLevelId([66, 0xc0, 31])), (constrained, 31));
+        assert_eq!(ffmpeg_profile(ProfileLevelId([66, 0x80, 31])), (66, 31));
     }
 
     #[test]
