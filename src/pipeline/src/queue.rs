@@ -1,7 +1,7 @@
 //! Packets on their way from demux to a branch: bounded, and the demux thread never waits.
 //!
 //! Without demand for decoded frames the queue is parked: nothing comes out, and it keeps the
-//! packets since the last key frame, so that decoding can begin at once when demand does.
+//! packets since the last key frame, so that decoding can begin as soon as there is demand.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
