@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(line.place(Some(800), sound(0, None, 100_000_000_000)), Some(0));
         assert_eq!(line.place(Some(960), sound(0, None, 100_700_000_000)), Some(160));
         assert_eq!(line.place(None, sound(0, None, 100_700_000_000)), None);
-        // Its time line begins anew: aligned anew.
+        // Its time line starts over: align it again.
         assert_eq!(line.place(Some(5), sound(0, None, 101_000_000_000)), Some(8000));
         assert_eq!(line.place(Some(165), sound(0, None, 101_500_000_000)), Some(8160));
     }
