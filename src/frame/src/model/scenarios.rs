@@ -14,7 +14,7 @@ use crate::futex;
 use crate::geometry::Geometry;
 use crate::layout::{Entry, Header, STATE_LIVE, STATE_STOPPED};
 use crate::memory::Meta;
-use crate::reader::{Mapped, Shape};
+use crate::reader::{Frame, Mapped, Shape};
 use crate::site::Site;
 use crate::stamp::Stamp;
 use crate::sync::{Ordering, thread};
@@ -129,7 +129,7 @@ impl Viewer {
 
     /// The newest frame's id, if the frame was whole to the end.
     fn look(&mut self) -> Option<u64> {
-        let frame = Mapped::newest(&self.reader)?;
+        let frame = Frame::newest(&self.reader)?;
         let id = frame.meta().frame_id;
         let slots = u64::from(self.reader.slots());
         let pixels = self.meta.pixels(((id - 1) % slots) as u32).load();
@@ -261,7 +261,7 @@ fn headed() {
 
 /// The oldest frame above `id`, for a reader that attached before all of them.
 fn next_after(reader: &Arc<Mapped>, id: u64) -> Option<u64> {
-    Some(Mapped::oldest_after(reader, id, false, |_| true)?.meta().frame_id)
+    Some(Frame::oldest_after(reader, id, false, |_| true)?.meta().frame_id)
 }
 
 /// Every frame of a ring is looked for, in order, while its last ones are published and it is closed.
@@ -324,7 +324,7 @@ fn resumed() {
     let reader = Arc::clone(&rig.reader);
     beside(
         move || {
-            let frame = Mapped::newest(&reader).expect("nothing is written");
+            let frame = Frame::newest(&reader).expect("nothing is written");
             assert!(!reader.runs_since(frame.meta()), "an old frame is shown as current");
         },
         || rig.writer.resume(2),
