@@ -169,7 +169,7 @@ pub enum Fault {
     /// There is no camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
     NoCamera,
-    /// There is no folder for the status.
+    /// No folder for the status is configured.
     #[error(
         "no folder for status.json: XDG_RUNTIME_DIR is not set to an absolute path; set \
          `run_dir` in [service]"

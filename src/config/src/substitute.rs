@@ -22,7 +22,7 @@ pub enum SubstituteError {
     /// `${` without its `}`.
     #[error("`${{` has no closing `}}`; write `${{NAME}}` for a variable, `$$` for a dollar sign")]
     Unclosed,
-    /// The text between the braces is no name of a variable.
+    /// The text between the braces is not a variable name.
     #[error(
         "`${{{name}}}` names no environment variable; expected letters, digits and `_`, not \
          beginning with a digit"

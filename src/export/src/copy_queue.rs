@@ -8,10 +8,10 @@ use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{CameraId, ClaimedSlot, Stamp};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
+use vas_status::DropReason;
 
 use super::download::Account;
 use super::limits::MAX_IN_FLIGHT;
-use vas_status::DropReason;
 
 /// Frames copied before the worker moves on to another camera.
 const TURN: usize = 4;

@@ -12,11 +12,11 @@ use vas_gpu::{
     Surface,
 };
 use vas_media::Frame;
+use vas_status::DropReason;
 
 use super::deferred_drop::DeferredDropHandle;
 use super::download::{Account, Download};
 use super::limits::MAX_IN_FLIGHT;
-use vas_status::DropReason;
 
 /// A camera's copy queue in the engine of one GPU.
 #[derive(Debug)]

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
 use vas_media::{Frame, SurfaceFormat};
+use vas_pipeline::InputStats;
+use vas_status::DropReason;
 
 use super::panics::Panics;
 use super::stats::ExportStats;
-use vas_pipeline::InputStats;
-use vas_status::DropReason;
 
 /// A camera's use of a download engine, by one thread at a time.
 ///

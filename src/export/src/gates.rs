@@ -7,7 +7,6 @@
 
 use vas_frame::{Demanded, MaxFps};
 use vas_gate::{Limit, Stamp, State, decide};
-
 use vas_status::DropReason;
 
 /// The gates of a camera: its own, if the config sets a maximum, and one for each rate that readers

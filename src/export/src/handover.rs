@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Instant;
 
-use super::tests::rig::{Rig, decoded, share};
 use vas_pipeline::FrameSink as _;
+
+use super::tests::rig::{Rig, decoded, share};
 
 const TURNS: usize = 20_000;
 

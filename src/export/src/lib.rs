@@ -30,7 +30,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use vas_config::{Camera, Export, WhenIdle};
 use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
+use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
 
 use copy_queue::CopyQueue;
 use error::FramePathError;
@@ -42,9 +44,6 @@ use ring_manager::RingManager;
 use routes::Routes;
 use stats::ExportStats;
 use tap::{Tap, Wants};
-
-use vas_config::{Camera, Export, WhenIdle};
-use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
 
 /// The parts of the frame path that all cameras share. A part that is missing or fails costs
 /// exports only: this value exists all the same, reports the fault and retries.

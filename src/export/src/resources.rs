@@ -5,11 +5,11 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use vas_config::Export;
 use vas_frame::{Access, ExportError, ExportRoot, Notifier};
+use vas_pipeline::Backoff;
 
 use super::error::FramePathError;
-use vas_config::Export;
-use vas_pipeline::Backoff;
 
 /// Both, or why they are unavailable.
 pub(super) struct Resources {

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use vas_frame::RingWriter;
+use vas_status::DropReason;
 
 use super::cuda::CudaCopyQueue;
 use super::download::{Download as _, Memory, MemoryInUse};
 use super::host::HostCopyQueue;
 use super::ring_manager::{EngineAnswer, RingHandle};
-use vas_status::DropReason;
 
 /// A camera's routes, one of which is in use.
 #[derive(Debug)]

@@ -10,14 +10,14 @@ use vas_frame::{
 };
 use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
+use vas_pipeline::{Demand, FrameSink, InputStats};
+use vas_status::DropReason;
 
 use super::download::{Download, Memory};
 use super::gates::Gates;
 use super::panics::caught;
 use super::ring_manager::{Delivery, RingHandle};
 use super::routes::{Route, Routes};
-use vas_pipeline::{Demand, FrameSink, InputStats};
-use vas_status::DropReason;
 
 /// A camera's export settings.
 #[derive(Clone, Copy, Debug)]

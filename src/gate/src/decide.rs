@@ -149,7 +149,7 @@ pub const fn decide(state: &State, limit: &Limit, stamp: Stamp) -> Decision {
         };
     } else if stamp.published_ns < last.published_ns {
         // By as much as is remembered: the same clock may have been set back, and catches up soon.
-        // By more: it is another, and waiting for it could take for ever.
+        // By more: it is another, and waiting for it could take forever.
         return if last.published_ns - stamp.published_ns < FORGOTTEN_NS {
             Decision::Skip(Skip::TimeWentBack)
         } else {

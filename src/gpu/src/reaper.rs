@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_queue::ArrayQueue;
 use vas_cuda::CudaError;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
-
 use vas_threads::EventCount;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};

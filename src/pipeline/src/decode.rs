@@ -7,7 +7,6 @@ use vas_media::{
     DecodeError, DecodeFrames, Decoder, DecoderKind, Frame, Packet, Received, StreamInfo,
     monotonic_ns,
 };
-
 use vas_status::DropReason;
 
 use super::branch::{Branch, BranchStats, Packets};

@@ -4,17 +4,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use vas_config::Input;
 use vas_media::{
     Carrier, ClientLadder, Packet, RtspClient, Source, SourceError, SourceErrorKind, SourceRequest,
     StopFlag,
 };
-
 use vas_status::InputState;
 
 use super::backoff::Backoff;
 use super::feed::Feed;
 use super::state::{InputStats, state_after, stream_report};
-use vas_config::Input;
 
 /// All that the thread needs.
 pub(super) struct Demux {

@@ -1,10 +1,10 @@
 //! What decodes a camera: the GPU if it can, otherwise what else and until when. It opens nothing
 //! and has no clock: times are arguments, `CLOCK_MONOTONIC` nanoseconds.
 
+use vas_config::Decode;
 use vas_media::GpuError;
 
 use super::backoff::Cooldown;
-use vas_config::Decode;
 
 /// How long a GPU must decode before its next failure counts as the first.
 const STEADY_NS: u64 = 60_000_000_000;

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vas_config::Producer;
 use vas_frame::CameraId;
+use vas_pipeline::{Branch, BranchStats, Limits, Packets, Wakeup};
 
 use super::endpoint::RtpEndpoint;
 use super::sending::Sending;
 use super::stats::ProducerStats;
-use vas_config::Producer;
-use vas_pipeline::{Branch, BranchStats, Limits, Packets, Wakeup};
 
 /// What may wait to be sent: older pictures are useless to viewers of live video.
 const LIMITS: Limits = Limits { bytes: 16 << 20, wait: Some(Duration::from_secs(2)) };

@@ -8,21 +8,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_utils::sync::Parker;
+use vas_config::Producer;
 use vas_frame::CameraId;
 use vas_media::{
     DecoderKind, EncodeError, Encoder, EncoderRequest, Fraction, Frame, Packet, StreamInfo, fit,
     monotonic_ns, open_x264,
 };
+use vas_pipeline::{BranchStats as _, FrameSink, Limits, PacketQueue, Wakeup, spawn};
 use vas_rtp::KeyFrames;
+use vas_status::{NotProduced, ProducerState};
 
 use super::endpoint::RtpEndpoint;
 use super::frames::{Frames, Numbered};
 use super::sending::{Beginning, KeyWanted, Sending};
 use super::stats::Counted;
 use super::stats::ProducerStats;
-use vas_config::Producer;
-use vas_pipeline::{BranchStats as _, FrameSink, Limits, PacketQueue, Wakeup, spawn};
-use vas_status::{NotProduced, ProducerState};
 
 /// What may wait to be sent. An encoder's rate control keeps pictures far below this.
 const LIMITS: Limits = Limits { bytes: 8 << 20, wait: Some(Duration::from_secs(2)) };

@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use vas_config::Producer;
+
 use super::sockets::RtpSockets;
 use super::stream_state::StreamState;
-use vas_config::Producer;
 
 /// Sockets and stream state. Viewers see one stream as long as both stay the same: a PlainTransport
 /// with comedia accepts only the first address from which it receives.

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
+use vas_config::{Destination, Producer};
 
 use super::peers::Peer;
-use vas_config::{Destination, Producer};
 
 /// The sockets that a producer sends from. They are connected, so that the kernel accepts packets
 /// from the transport only and reports when nothing listens there (ICMP).

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use vas_rtp::{ProfileLevelId, Reception};
-
 use vas_config::Producer;
 use vas_pipeline::{BranchStats, Pushed};
+use vas_rtp::{ProfileLevelId, Reception};
 use vas_status::{DropCounters, NotProduced, ProducerReport, ProducerState};
 
 /// Counters, which only rise, and the current state. Written by the producer's threads.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use vas_config::Video;
 use vas_frame::CameraId;
 use vas_media::{Packet, RtspClient, SourceRequest, StopFlag, StreamInfo, Transport};
-
-use super::*;
-use vas_config::Video;
 use vas_pipeline::{Branch, Packets};
 use vas_status::ProducerState;
+
+use super::*;
 
 /// Receives as the transport does.
 struct Peer {
@@ -238,7 +238,7 @@ fn a_full_socket_is_counted_and_holds_up_no_picture() {
     const ROUNDS: u64 = 5;
     for round in 1..=ROUNDS {
         play(&running, &stream, &packets);
-        // Every picture is sent or dropped, or this would wait for ever.
+        // Every picture is sent or dropped, or this would wait forever.
         while running.stats.report().pictures < round * packets.len() as u64 {
             std::thread::sleep(Duration::from_millis(5));
         }

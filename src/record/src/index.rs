@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use vas_config::Keep;
 
 use super::camera_dir::{CameraDir, Found};
 use super::name::Name;
 use super::retention::Kept;
-use vas_config::Keep;
 
 /// Written by the camera's recorder, read and shortened by the housekeeper.
 ///

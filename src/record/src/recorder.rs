@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use vas_config::Record;
 use vas_frame::CameraId;
 use vas_media::monotonic_ns;
 use vas_media::{
     Moment, Mp4Writer, MuxError, Packet, ParameterSets, Placed, RawTimes, Sound, SoundLine,
     StreamInfo, Timeline,
 };
+use vas_pipeline::{Branch, BranchStats, Item, Limits, Packets};
+use vas_status::{NotRecorded, RecorderState};
 
 use super::camera_dir::CameraDir;
 use super::error::RecordError;
@@ -20,9 +23,6 @@ use super::index::RecordingIndex;
 use super::name::Name;
 use super::retention::{Kept, now_ns};
 use super::stats::RecorderStats;
-use vas_config::Record;
-use vas_pipeline::{Branch, BranchStats, Item, Limits, Packets};
-use vas_status::{NotRecorded, RecorderState};
 
 /// What may wait while a disk is slow: 40 s at 6 Mbit/s. Dropping earlier gains nothing.
 const LIMITS: Limits = Limits { bytes: 32 << 20, wait: None };

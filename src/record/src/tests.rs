@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use vas_config::Keep;
 use vas_frame::CameraId;
 
 use super::camera_dir::CameraDir;
@@ -14,7 +15,6 @@ use super::index::RecordingIndex;
 use super::name::Name;
 use super::neighbors::Trust;
 use super::retention::Kept;
-use vas_config::Keep;
 
 const KEEP: Keep = Keep { time: None, bytes: None, free_bytes: 0 };
 const SECOND: i64 = 1_000_000_000;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use strum::VariantArray as _;
 
 use super::drops::{DropReason, NotProduced};
 use super::process::ProcessId;
 use super::prometheus;
 use super::sample::full_status;
 use super::state::InputState;
-use strum::VariantArray as _;
 
 const DOCUMENT: &str = include_str!("../../../docs/ref/status.md");
 

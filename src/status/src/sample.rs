@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use strum::VariantArray as _;
+
 use super::process::ProcessId;
 use super::report::*;
 use super::state::*;
 use crate::ages::Ages;
 use crate::drops::{DropCounters, DropReason, NotProduced};
-use strum::VariantArray as _;
 
 /// One shard with one camera that has every part.
 pub fn full_status() -> ServiceStatus {

@@ -12,7 +12,6 @@ use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 use vas_frame::CameraId;
 use vas_media::{DecoderKind, Frame, StreamInfo};
-
 use vas_pipeline::FrameSink;
 
 /// Options of `vas run` that its help does not show.

@@ -20,7 +20,7 @@ use crate::stats::ExportStats;
 pub(crate) enum Delivery {
     /// A ring of the geometry that was last asked for.
     Ring { writer: RingWriter, first_frame_id: u64 },
-    /// There is no ring for now; the ring manager keeps trying.
+    /// No ring is available yet; the ring manager keeps trying.
     Refused,
     /// The delivered ring is gone: its files were removed.
     Revoked,
@@ -31,7 +31,7 @@ pub(crate) enum Delivery {
 pub(crate) enum EngineAnswer {
     /// A copy queue in it.
     CopyQueue(CudaCopyQueue),
-    /// There is no engine for now; the ring manager keeps trying.
+    /// No engine is available yet; the ring manager keeps trying.
     None,
     /// There is none until everything releases the GPU. A tap with further frames of it asks again.
     NotYet,

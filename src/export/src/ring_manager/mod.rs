@@ -16,7 +16,9 @@ use vas_threads::{OwnedThread, StopRequest};
 use super::engines::Engines;
 use super::panics::Panics;
 use super::resources::Resources;
+
 use camera::{AFTER_PANIC_NS, EngineWanted, ManagedCamera, Wanted};
+
 pub(super) use handle::{Delivery, EngineAnswer, RingHandle};
 use handle::{Request, Shared};
 

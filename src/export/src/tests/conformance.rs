@@ -9,7 +9,9 @@ use vas_frame::{
     OpenRing, Reader, Refused, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
 use vas_media::{CudaDevice, Frame};
+use vas_pipeline::InputStats;
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
+use vas_status::DropReason;
 
 use super::nvdec::{Clip, Pictures};
 use super::{decoded, share};
@@ -20,8 +22,6 @@ use crate::engines::Engines;
 use crate::host::HostCopyQueue;
 use crate::limits::MAX_IN_FLIGHT;
 use crate::pool::Pool;
-use vas_pipeline::InputStats;
-use vas_status::DropReason;
 
 const SIZE: (usize, usize) = (320, 192);
 

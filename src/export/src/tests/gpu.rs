@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use vas_media::{CudaDevice, DecoderKind, Frame};
+use vas_pipeline::FrameSink as _;
 use vas_sim_gpu::testing::SimulatedGpu;
+use vas_status::{DownloadEngine, DropReason};
 
 use super::nvdec::{Cam, Clip, GpuRig, PICTURES, Pictures};
 use crate::limits::MAX_IN_FLIGHT;
-use vas_pipeline::FrameSink as _;
-use vas_status::{DownloadEngine, DropReason};
 
 /// Calls that a decode thread must leave to the engine. FFmpeg's own calls there push a context,
 /// decode and map.

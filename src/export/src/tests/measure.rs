@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use vas_media::CudaDevice;
+use vas_pipeline::FrameSink as _;
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
 use super::nvdec::{Cam, Clip, GpuRig, Pictures};
-use vas_pipeline::FrameSink as _;
 
 const FRAMES: u64 = 100;
 const SIZES: [(usize, usize); 2] = [(640, 360), (1920, 1080)];

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use md5::{Digest as _, Md5};
 use vas_frame::{CameraId, Flags, Nv12Image, ReadError, WriterEnd};
 use vas_media::Frame;
+use vas_status::{DropReason, ExportState};
 
 use super::download::Download as _;
 use super::*;
-use vas_status::{DropReason, ExportState};
 
 mod conformance;
 mod gpu;

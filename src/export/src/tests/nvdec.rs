@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
+use vas_config::{Config, Environment};
 use vas_frame::{Nv12Image, Reader};
 use vas_media::{
     CudaDevice, Decoder, DecoderKind, Frame, Packet, Received, SourceRequest, StopFlag, StreamInfo,
     Transport,
 };
-
-use crate::{ExportStats, FramePath, Tap};
-use vas_config::{Config, Environment};
 use vas_pipeline::{Demand, FrameSink as _, InputStats};
 use vas_status::{DownloadEngine, DropReason};
+
+use crate::{ExportStats, FramePath, Tap};
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -267,7 +267,7 @@ impl Reader {
                 return Ok(frame);
             }
             let followed = self.follow()?;
-            // A new epoch is looked at however late it is, but only this one: they could come for ever.
+            // A new epoch is looked at however late it is, but only this one: they could come forever.
             if followed && let Some(frame) = look(&self.ring, false) {
                 return Ok(frame);
             }

@@ -137,7 +137,7 @@ fn epochs_without_end_do_not_keep_a_reader_past_its_time() {
     assert!(matches!(late, Err(ReadError::TimedOut { .. })), "{late:?}");
 }
 
-/// Opening a FIFO waits for its other end: for ever.
+/// Opening a FIFO waits for its other end: forever.
 #[test]
 fn a_planted_fifo_keeps_neither_reader_nor_writer() {
     let rig = Rig::new();

@@ -27,7 +27,7 @@ pub fn open_software(stream: &StreamInfo, threads: u32) -> Result<Box<dyn Decode
 /// GPU.
 ///
 /// When FFmpeg meets what the GPU does not decode, in the first packet or later, the decoder goes
-/// over to the processor for good and loses no picture by it: [`Decoder::kind`] and
+/// over to the processor permanently, without losing a picture: [`Decoder::kind`] and
 /// [`Decoder::fallback`] then say so, and frames are in memory.
 ///
 /// # Errors

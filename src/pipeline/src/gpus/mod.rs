@@ -8,11 +8,10 @@ mod table;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use vas_config::GpuChoice;
 use vas_media::{CudaDevice, GpuError};
 
 use table::Table;
-
-use vas_config::GpuChoice;
 
 /// All GPUs, and the cameras on them.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! Which GPU a camera gets, and which camera may retry one. Knows no driver.
 
+use vas_config::GpuChoice;
 use vas_media::GpuError;
 
 use crate::backoff::Cooldown;
-use vas_config::GpuChoice;
 
 /// The GPUs of this host, by number.
 #[derive(Debug)]

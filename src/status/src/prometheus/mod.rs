@@ -14,6 +14,7 @@ use super::report::{
 use super::state::{ExportState, InputState, ProducerState, RecorderState, ShardState};
 use crate::ages::AgeCounts;
 use crate::drops::DropReason;
+
 use text::{Kind, Text};
 
 /// The whole file.

@@ -1,10 +1,10 @@
 //! The messages between supervisor and shard.
 
 use serde::{Deserialize, Serialize};
-
-use crate::test_hooks::TestHooks;
 use vas_config::{Config, ConfigFiles, Environment, Problems, understand};
 use vas_status::ShardReport;
+
+use crate::test_hooks::TestHooks;
 
 /// From the supervisor.
 #[derive(Debug, Serialize, Deserialize)]

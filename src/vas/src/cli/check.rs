@@ -4,14 +4,14 @@ use std::env;
 use std::fmt::{self, Write as _};
 
 use clap::Args;
-
-use super::failure::Failure;
-use super::{ConfigArgs, stdout};
-use crate::flag::{self, FrameExport};
 use vas_config::{
     self, Camera, CameraUrl, Config, Decode, DurationWords, Environment, Export, Keep, Producer,
     Record, SizeWords, transport,
 };
+
+use super::failure::Failure;
+use super::{ConfigArgs, stdout};
+use crate::flag::{self, FrameExport};
 
 /// Check a config file and print what it means, with all defaults filled in
 ///

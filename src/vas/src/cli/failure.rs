@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use vas_config::{CameraUrlError, ConfigError, SubstituteError};
 use vas_frame::{OpenError, ReadError};
 use vas_media::ConvertError;
-
-use crate::flag::FlagError;
-use crate::picture::PngFileError;
-use crate::shard::ShardError;
-use crate::supervisor::RunError;
-use vas_config::{CameraUrlError, ConfigError, SubstituteError};
 use vas_status::{NoStatus, Stale, Unhealthy};
 
 use super::logging::FilterError;
 use super::probe::ProbeError;
 use super::profile::NoParameters;
+use crate::flag::FlagError;
+use crate::picture::PngFileError;
+use crate::shard::ShardError;
+use crate::supervisor::RunError;
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]

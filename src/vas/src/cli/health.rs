@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use vas_frame::monotonic_ns;
+use vas_status::Unhealthy;
 
 use super::failure::Failure;
 use super::{RunDirArgs, duration, stdout};
-use vas_status::Unhealthy;
 
 /// Say whether the service, or one of its cameras, is healthy
 ///

@@ -3,13 +3,13 @@
 use std::env;
 
 use clap::Args;
+use vas_config::Environment;
 
 use super::failure::Failure;
 use super::{ConfigArgs, Verbosity};
 use crate::flag;
 use crate::supervisor::{self, Asked};
 use crate::test_hooks::TestHooks;
-use vas_config::Environment;
 
 /// Run the service until it is told to stop
 ///

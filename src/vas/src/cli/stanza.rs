@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use vas_media::{RtspClient, Transport, redact};
-
 use vas_config::{CameraUrl, transport};
+use vas_media::{RtspClient, Transport, redact};
 
 /// The variable that replaces a typed password.
 pub(super) const PASSWORD_VARIABLE: &str = "CAMERA_PASSWORD";

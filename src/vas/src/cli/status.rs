@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 use vas_frame::monotonic_ns;
+use vas_status::{ServiceStatus, StatusRead};
 
 use super::failure::Failure;
 use super::{RunDirArgs, stdout};
-use vas_status::{ServiceStatus, StatusRead};
 
 /// Show the state of the service and its cameras
 ///

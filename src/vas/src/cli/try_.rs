@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use vas_config::{CameraUrl, Environment, rtsp_client, transport};
 use vas_media::{Frame, Nv12Converter, Range, RtspClient, SourceRequest, StreamInfo, Transport};
 
 use super::failure::Failure;
@@ -13,7 +14,6 @@ use super::probe::{Probe, probe};
 use super::stanza::{PASSWORD_VARIABLE, Stanza};
 use super::{seconds, stdout};
 use crate::picture::{Nv12, SampleRange, write_png};
-use vas_config::{CameraUrl, Environment, rtsp_client, transport};
 
 /// Connect to a camera, report what it sends, and print a config stanza for it
 ///

@@ -5,9 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use vas_frame::CameraId;
-
 use vas_config::{Camera, Producer, Role, Roles, Video, WhenIdle};
+use vas_frame::CameraId;
 use vas_pipeline::{
     Branch, Decode, Decoders, Demand, EXTRA_SURFACES, Exported, Exporter, FrameSink, Gpus,
     InputStats, Pipeline,

@@ -3,9 +3,8 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use vas_frame::CameraId;
-
 use vas_config::Camera;
+use vas_frame::CameraId;
 use vas_pipeline::{Backoff, Pipeline};
 use vas_producer::RtpEndpoint;
 use vas_status::ShardReport;

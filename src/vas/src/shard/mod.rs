@@ -13,13 +13,13 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use vas_config::{Export, Problems};
+use vas_pipeline::Exporter;
+use vas_producer::RtpEndpoint;
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
 use crate::core_files;
 use crate::signals::{ORPHANED, Signals};
-use vas_config::{Export, Problems};
-use vas_pipeline::Exporter;
-use vas_producer::RtpEndpoint;
 
 use assembly::Parts;
 use cameras::Cameras;

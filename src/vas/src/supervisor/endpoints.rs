@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
+use vas_config::{Camera, Config, Destination};
 use vas_frame::CameraId;
+use vas_producer::RtpEndpoint;
 
 use crate::channel::ToShard;
-use vas_config::{Camera, Config, Destination};
-use vas_producer::RtpEndpoint;
 
 /// One for each camera with a producer. A shard that dies takes none with it.
 #[derive(Debug, Default)]

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use vas_config::{Camera, Config, ConfigError, ConfigFiles, Decode, Environment, GpuChoice};
 use vas_frame::CameraId;
+use vas_status::{InputState, StatusFiles};
 
 use crate::channel::{Given, Start, ToShard};
 use crate::core_files;
@@ -31,11 +33,10 @@ use crate::flag::FrameExport;
 use crate::open_files;
 use crate::signals::Signals;
 use crate::test_hooks::TestHooks;
-use vas_config::{Camera, Config, ConfigError, ConfigFiles, Decode, Environment, GpuChoice};
-use vas_status::{InputState, StatusFiles};
 
 use crash_tracker::CrashTracker;
 use endpoints::Endpoints;
+
 pub(crate) use error::RunError;
 use placement::Decodes;
 use process::{Ended, Launch};

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
 use vas_crash::LastWords;
+use vas_status::ShardReport;
 
 use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
-use vas_status::ShardReport;
 
 /// A process that is silent this long hangs. It reports each second.
 const HANGS_AFTER: Duration = Duration::from_secs(15);

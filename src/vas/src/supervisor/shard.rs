@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use vas_frame::CameraId;
+use vas_status::{ShardHealth, ShardReport, ShardState};
 
 use super::process::{Ended, Launch, Process};
 use super::restarts::{Beginning, Restarts};
-use vas_status::{ShardHealth, ShardReport, ShardState};
 
 /// An event of a shard.
 #[derive(Debug)]
