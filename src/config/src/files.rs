@@ -227,15 +227,15 @@ mod tests {
     fn places_have_file_line_and_column() {
         let mut files = ConfigFiles::of(Path::new("one"), Path::new("/"), "a\nü=".as_bytes());
         files.add(Path::new("two"), Path::new("/"), b"b\n\ncd".to_vec());
-        let told = |place| {
+        let position = |place| {
             let Position { line, column } = files.position(place);
             (files.at(place).path.to_str().unwrap(), line, column)
         };
-        assert_eq!(told(0), ("one", 1, 1));
-        assert_eq!(told(4), ("one", 2, 2));
-        assert_eq!(told(5), ("one", 2, 3));
-        assert_eq!(told(6), ("two", 1, 1));
-        assert_eq!(told(10), ("two", 3, 2));
-        assert_eq!(told(99), ("two", 3, 3));
+        assert_eq!(position(0), ("one", 1, 1));
+        assert_eq!(position(4), ("one", 2, 2));
+        assert_eq!(position(5), ("one", 2, 3));
+        assert_eq!(position(6), ("two", 1, 1));
+        assert_eq!(position(10), ("two", 3, 2));
+        assert_eq!(position(99), ("two", 3, 3));
     }
 }

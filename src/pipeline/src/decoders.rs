@@ -151,8 +151,8 @@ impl Decoders {
     }
 
     fn tell(&mut self, why: &GpuError, next: Next) {
-        let told = self.why.replace(why.clone());
-        if told.is_some_and(|told| is_same(&told, why)) {
+        let previous = self.why.replace(why.clone());
+        if previous.is_some_and(|previous| is_same(&previous, why)) {
             return;
         }
         let words = words(why);
@@ -210,11 +210,11 @@ impl Decoders {
 }
 
 /// Whether the log would repeat itself.
-fn is_same(told: &GpuError, why: &GpuError) -> bool {
-    match (told, why) {
+fn is_same(previous: &GpuError, why: &GpuError) -> bool {
+    match (previous, why) {
         // The free memory changes all the time.
         (GpuError::NoMemory { ordinal: a, .. }, GpuError::NoMemory { ordinal: b, .. }) => a == b,
-        _ => told == why,
+        _ => previous == why,
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Ages {
 }
 
 impl Ages {
-    /// Records one age. Two additions: whoever publishes frames can afford it.
+    /// Records one age. Costs the publishing thread two additions.
     pub fn record(&self, age_ns: u64) {
         // Buckets include their upper bound and not their lower one, as Prometheus has it.
         let units = age_ns.saturating_sub(1) / UNIT_NS;
@@ -40,7 +40,7 @@ impl Ages {
         self.sum_ns.fetch_add(age_ns, Ordering::Relaxed);
     }
 
-    /// What was recorded until now. Counts that change meanwhile may be of before or after.
+    /// What was recorded until now. An age recorded meanwhile may be included or not.
     pub fn counts(&self) -> AgeCounts {
         AgeCounts(self.buckets.load())
     }

@@ -35,37 +35,37 @@ pub(super) fn parse(text: &str) -> Result<Samples, String> {
     let mut helped = BTreeSet::new();
     let mut family: Option<String> = None;
     for line in text.lines() {
-        let told = |what: &str| format!("{what}: {line:?}");
+        let wrong = |what: &str| format!("{what}: {line:?}");
         if let Some(help) = line.strip_prefix("# HELP ") {
-            let (name, words) = help.split_once(' ').ok_or_else(|| told("no words"))?;
+            let (name, words) = help.split_once(' ').ok_or_else(|| wrong("no words"))?;
             if !is_name(name) || words.is_empty() || !helped.insert(name.to_owned()) {
-                return Err(told("bad or second HELP"));
+                return Err(wrong("bad or second HELP"));
             }
             family = None;
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = kind.split_once(' ').ok_or_else(|| told("no type"))?;
+            let (name, kind) = kind.split_once(' ').ok_or_else(|| wrong("no type"))?;
             let second = samples.kinds.insert(name.to_owned(), kind.to_owned()).is_some();
             if second
                 || !helped.contains(name)
                 || !["counter", "gauge", "histogram"].contains(&kind)
             {
-                return Err(told("bad or second TYPE, or one without HELP"));
+                return Err(wrong("bad or second TYPE, or one without HELP"));
             }
             if (kind == "counter") != name.ends_with("_total") {
-                return Err(told("_total is for counters, and for all of them"));
+                return Err(wrong("_total is for counters, and for all of them"));
             }
             family = Some(name.to_owned());
         } else {
-            let (series, value) = sample(line).ok_or_else(|| told("no sample"))?;
-            let family = family.as_deref().ok_or_else(|| told("a sample of no family"))?;
-            let suffix = series.0.strip_prefix(family).ok_or_else(|| told("another family's"))?;
+            let (series, value) = sample(line).ok_or_else(|| wrong("no sample"))?;
+            let family = family.as_deref().ok_or_else(|| wrong("a sample of no family"))?;
+            let suffix = series.0.strip_prefix(family).ok_or_else(|| wrong("another family's"))?;
             let histogram = samples.kinds[family] == "histogram";
             let suffixes: &[&str] = if histogram { &["_bucket", "_sum", "_count"] } else { &[""] };
             if !suffixes.contains(&suffix) {
-                return Err(told("another family's"));
+                return Err(wrong("another family's"));
             }
             if samples.values.insert(series, value).is_some() {
-                return Err(told("twice"));
+                return Err(wrong("twice"));
             }
         }
     }

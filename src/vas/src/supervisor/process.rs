@@ -78,7 +78,7 @@ impl Process {
         // Nothing may fail between the start and the value that ends it.
         let file = last_words.try_clone()?;
         let child = command.spawn()?;
-        let told = channel.send(&ToShard::Start(launch.start), vec![file.into()]);
+        let sent = channel.send(&ToShard::Start(launch.start), vec![file.into()]);
         let mut process = Self {
             child,
             channel,
@@ -89,7 +89,7 @@ impl Process {
             channel_lost: None,
             killed: false,
         };
-        if let Err(error) = told {
+        if let Err(error) = sent {
             process.give_up(&error);
         }
         Ok(process)
