@@ -3,7 +3,7 @@
 
 An example to copy: `Camera` is the part to keep. The format is docs/ref/frame-format.md.
 Exit codes: 0 done, 1 no frame within --timeout, 2 wrong use, 3 no such camera or no writer."""
-import argparse, fcntl, functools, hashlib, json
+import argparse, ctypes, fcntl, functools, hashlib, json
 import mmap, os, platform, re, signal, struct, sys, time, types
 import numpy as np
 
@@ -27,6 +27,28 @@ def read_lock(file, command, start=0, length=0):
 def open_file(*path):
     return open(os.path.join(*path), "rb", 0, opener=lambda p, f: os.open(p, f | os.O_NOFOLLOW))
 
+# Python's own mmap can't choose an address.
+mmap_at = ctypes.CDLL(None, use_errno=True).mmap
+mmap_at.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+mmap_at.restype = ctypes.c_void_p
+MAP_FIXED = 0x10
+
+def map_aligned(fd, size, huge=2 << 20):
+    """Maps a file read-only, at an address where huge pages can back it."""
+    if size < huge:
+        return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+    if os.fstat(fd).st_size < size:
+        raise ValueError("frame.data is shorter than its slots")
+    # The reservation unmaps all of it when nothing refers to it any more.
+    reserved = np.frombuffer(mmap.mmap(-1, size + huge, mmap.MAP_PRIVATE), np.uint8)
+    start = -reserved.ctypes.data % huge
+    place = reserved.ctypes.data + start
+    if mmap_at(place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, fd, 0) != place:
+        raise OSError(ctypes.get_errno(), "can't map frame.data")
+    pixels = reserved[start:start + size]
+    pixels.flags.writeable = False
+    return pixels
+
 class Ring:
     """One epoch: a frame.meta and its frame.data, checked and mapped read-only."""
     def __init__(self, path):
@@ -48,7 +70,7 @@ class Ring:
             # A crash leaves its files, with pictures of any age; data alone may be a newer epoch's.
             if self.ended() or os.fstat(data.fileno()).st_ino != h.data_inode:
                 raise FileNotFoundError(f"{path}: nothing that is being written")
-            pixels = mmap.mmap(data.fileno(), h.slot_count * h.slot_stride, access=mmap.ACCESS_READ)
+            pixels = map_aligned(data.fileno(), h.slot_count * h.slot_stride)
         self.planes = [
             np.ndarray((h.slot_count, *shape), "u1", pixels, start, (h.slot_stride, h.stride, 1))
             for start, shape in ((0, luma), (h.uv_offset, chroma))]

@@ -30,6 +30,9 @@
 
 /* ---- The layout, as the page's tables have it: offset, bits, name ---- */
 
+/* Bytes of a huge page where small ones have 4096. */
+#define HUGE_PAGE ((size_t)2 << 20)
+
 #define LAYOUT_HASH UINT64_C(0x9b2f1b6f2c7ee1b7)
 
 /* clang-format off */
@@ -312,9 +315,28 @@ static vas_status open_file(const char *path, int *fd, struct stat *about)
 /* NULL, and words, when it can't be mapped. */
 static const void *map(int fd, const char *path, size_t size)
 {
-    void *address = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    char *place = NULL;
+    if (size >= HUGE_PAGE) {
+        /* Huge pages back a mapping only where its address is a multiple of their size: reserve more
+         * than enough, and map the file over the part that begins with one. */
+        char *reserved = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (reserved == MAP_FAILED) {
+            (void)system_error("map", path);
+            return NULL;
+        }
+        place = reserved + (HUGE_PAGE - (uintptr_t)reserved % HUGE_PAGE) % HUGE_PAGE;
+        size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (size_t)(place - reserved);
+        size_t end = (size + page - 1) / page * page;
+        if (before > 0)
+            munmap(reserved, before);
+        munmap(place + end, HUGE_PAGE - before);
+    }
+    int flags = MAP_SHARED | (place != NULL ? MAP_FIXED : 0);
+    void *address = mmap(place, size, PROT_READ, flags, fd, 0);
     if (address != MAP_FAILED)
         return address;
+    if (place != NULL)
+        munmap(place, size);
     (void)system_error("map", path);
     return NULL;
 }

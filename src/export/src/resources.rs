@@ -2,11 +2,12 @@
 //! numbers of readers. Either may be unavailable, at start or later; it is then retried with
 //! back-off.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use vas_config::Export;
-use vas_frame::{Access, ExportError, ExportRoot, Notifier};
+use vas_frame::{Access, CameraId, ExportError, ExportRoot, Notifier, RingPages};
 use vas_pipeline::Backoff;
 
 use super::error::FramePathError;
@@ -19,6 +20,8 @@ pub(super) struct Resources {
     why: String,
     backoff: Backoff,
     at_ns: u64,
+    /// Whether the log says that rings get no huge pages.
+    huge_pages_missed: Cell<bool>,
 }
 
 impl Resources {
@@ -30,6 +33,7 @@ impl Resources {
             why: "the export directory has not been opened yet".into(),
             backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
             at_ns: 0,
+            huge_pages_missed: Cell::new(false),
         }
     }
 
@@ -41,6 +45,21 @@ impl Resources {
         match (&self.root, &self.notifier) {
             (Some(root), Some(notifier)) => Ok((root, notifier)),
             _ => Err(&self.why),
+        }
+    }
+
+    /// Logs the first ring that gets fewer huge pages than it could use.
+    pub(super) fn opened(&self, camera: &CameraId, pages: &RingPages) {
+        let huge = pages.huge();
+        let Some(refused) = huge.refused() else { return };
+        if !self.huge_pages_missed.replace(true) {
+            tracing::warn!(
+                %camera,
+                "its ring has huge pages for {} of {} MiB ({refused}): everything works, but each copy takes up to \
+                 four times as long; docs/guide/operating.md, section Huge pages, lists the causes (logged once)",
+                huge.bytes() >> 20,
+                pages.bytes() >> 20,
+            );
         }
     }
 

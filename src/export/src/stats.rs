@@ -30,6 +30,7 @@ pub(crate) struct ExportSnapshot {
     pub(crate) detail: String,
     pub(crate) slots: u32,
     pub(crate) ring_bytes: u64,
+    pub(crate) huge_bytes: u64,
     pub(crate) lease_ms: u64,
     pub(crate) retired_bytes: u64,
     /// What readers request.
@@ -82,6 +83,7 @@ impl Exported for ExportStats {
             detail: export.detail,
             slots: export.slots,
             ring_bytes: export.ring_bytes,
+            huge_bytes: export.huge_bytes,
             lease_ms: export.lease_ms,
             retired_bytes: export.retired_bytes,
             pinned_bytes: export.download.pins_ring().then_some(export.ring_bytes),
@@ -101,7 +103,7 @@ impl Exported for ExportStats {
         let news = inner.state != ExportState::Refused || inner.detail != words;
         inner.state = ExportState::Refused;
         words.clone_into(&mut inner.detail);
-        (inner.slots, inner.ring_bytes) = (0, 0);
+        (inner.slots, inner.ring_bytes, inner.huge_bytes) = (0, 0, 0);
         news
     }
 

@@ -163,6 +163,7 @@ mod error;
 #[cfg_attr(loom, path = "model/futex.rs")]
 mod futex;
 mod geometry;
+mod huge_pages;
 pub mod layout;
 mod lock;
 #[cfg_attr(loom, path = "model/memory.rs")]
@@ -189,6 +190,7 @@ pub use color::{Color, Range};
 pub use demand::{Demanded, MaxFps};
 pub use error::{ExportError, FormatProblem, OpenError, OwnerProblem, ReadError, WriterEnd};
 pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
+pub use huge_pages::HugePages;
 pub use layout::DEFAULT_DIR;
 pub use reader::{Frame, Nv12Image, Overwritten, RawPlane, RawRow, RawView, Reader, ReaderOptions};
 #[cfg(any(loom, feature = "mutants"))]

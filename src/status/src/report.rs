@@ -214,6 +214,8 @@ pub struct ExportReport {
     pub slots: u32,
     /// Bytes of the ring that is open.
     pub ring_bytes: u64,
+    /// How many of them huge pages back.
+    pub huge_bytes: u64,
     /// How long a frame is leased to readers, in milliseconds.
     pub lease_ms: u64,
     /// Bytes of retired rings that wait to be freed.

@@ -116,6 +116,7 @@ fn full_export() -> ExportReport {
         state: ExportState::Open,
         slots: 13,
         ring_bytes: 1 << 22,
+        huge_bytes: 1 << 22,
         lease_ms: 250,
         pinned_bytes: Some(1 << 22),
         readers: true,

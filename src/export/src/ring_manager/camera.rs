@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vas_frame::{
     CameraExport, CameraId, Demanded, ExportError, FrameRate, Geometry, OpenRing, RingOptions,
-    RingPages, monotonic_ns,
+    RingPages, RingWriter, monotonic_ns,
 };
 use vas_media::{Fraction, GpuError};
 use vas_pipeline::Exported as _;
@@ -252,12 +252,18 @@ impl ManagedCamera {
         self.handle.trip("ring");
         match export.open_ring(wanted.geometry, options) {
             Ok(OpenRing::Ready(writer)) => {
-                let (first_frame_id, geometry) = (export.first_frame_id(), wanted.geometry);
+                let first_frame_id = export.first_frame_id();
                 if let Memory::Cuda(device) = wanted.from {
                     engines.prepare(device, writer.pages());
                 }
                 self.wanted = None;
-                self.opened(camera, geometry, options);
+                resources.opened(camera, &writer.pages());
+                self.opened(
+                    camera,
+                    &writer,
+                    options,
+                    Duration::from_nanos(monotonic_ns() - now_ns),
+                );
                 self.send(Delivery::Ring { writer, first_frame_id });
             }
             Ok(OpenRing::NotBefore(at_ns)) => {
@@ -273,22 +279,27 @@ impl ManagedCamera {
         }
     }
 
-    fn opened(&self, camera: &CameraId, geometry: Geometry, options: RingOptions) {
-        let bytes = CameraExport::price(&geometry, options.slots);
+    fn opened(&self, camera: &CameraId, writer: &RingWriter, options: RingOptions, took: Duration) {
+        let geometry = writer.geometry();
+        let bytes = CameraExport::price(geometry, options.slots);
+        let huge_bytes = writer.pages().huge().bytes();
         let lease_ms = u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             %camera,
-            "exporting {}x{}: {} slots, {:.1} MiB, frames promised for {lease_ms} ms",
+            "exporting {}x{}: {} slots, {:.1} MiB, {} MiB of them on huge pages, frames promised for {lease_ms} ms; opened \
+             in {took:.1?}",
             geometry.width(),
             geometry.height(),
             options.slots,
             bytes as f64 / f64::from(1 << 20),
+            huge_bytes >> 20,
         );
         self.handle.stats.set(|stats| {
             stats.state = ExportState::Open;
             stats.detail.clear();
             stats.slots = options.slots;
             stats.ring_bytes = bytes;
+            stats.huge_bytes = huge_bytes;
             stats.lease_ms = lease_ms;
         });
     }

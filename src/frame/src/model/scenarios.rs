@@ -12,6 +12,7 @@ use super::streaming;
 use crate::color::Color;
 use crate::futex;
 use crate::geometry::Geometry;
+use crate::huge_pages::{AlignedMap, HugePages};
 use crate::layout::{Entry, Header, STATE_LIVE, STATE_STOPPED};
 use crate::memory::Meta;
 use crate::reader::{Frame, Mapped, Shape};
@@ -75,7 +76,7 @@ impl Rig {
         let geometry = Geometry::new(SIDE, SIDE, Color::default(), 8).unwrap();
         let meta_bytes = size_of::<Header>() + slots as usize * size_of::<Entry>();
         let data_bytes = geometry.slot_stride() as usize * slots as usize;
-        let data = Arc::new(Mapping::new(memory(data_bytes)));
+        let data = Arc::new(Mapping::new(pixels(data_bytes), HugePages::default()));
         let ring = Ring::new(memory(meta_bytes), data, nothing(), geometry, slots, 0, handle);
         ring.header().state.store(STATE_LIVE, Ordering::Relaxed);
         let shape = Shape {
@@ -90,7 +91,7 @@ impl Rig {
             bit_depth: 8,
         };
         let meta = ring.meta().clone();
-        let reader = Arc::new(Mapped::new(meta, memory(data_bytes), nothing(), shape));
+        let reader = Arc::new(Mapped::new(meta, pixels(data_bytes), nothing(), shape));
         let ring = Arc::new(ring);
         Self { writer: RingWriter::new(Arc::clone(&ring)), ring, reader }
     }
@@ -98,6 +99,10 @@ impl Rig {
 
 fn memory(bytes: usize) -> MmapRaw {
     MmapOptions::new().len(bytes).map_anon().unwrap().into()
+}
+
+fn pixels(bytes: usize) -> AlignedMap {
+    AlignedMap::zeroed(bytes).unwrap()
 }
 
 fn nothing() -> File {

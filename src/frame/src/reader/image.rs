@@ -1,14 +1,26 @@
 //! A picture of one's own.
 
 use crate::geometry::Geometry;
+use crate::huge_pages::Buffer;
 
 /// A tight NV12 picture in private memory: luma rows, then rows of interleaved chroma, no padding.
 ///
-/// Reused from frame to frame, it allocates only when a picture is larger than any before.
-#[derive(Clone, Debug, Default)]
+/// Reused from frame to frame, it allocates only when a picture is larger than any before. From 2 MiB on it asks for
+/// huge pages, which make a copy into it faster.
+#[derive(Debug, Default)]
 pub struct Nv12Image {
     geometry: Option<Geometry>,
-    data: Vec<u8>,
+    /// As long as the largest picture so far, or longer.
+    buffer: Buffer,
+}
+
+impl Clone for Nv12Image {
+    fn clone(&self) -> Self {
+        let data = self.data();
+        let mut buffer = Buffer::new(data.len());
+        buffer.as_mut_slice()[..data.len()].copy_from_slice(data);
+        Self { geometry: self.geometry, buffer }
+    }
 }
 
 impl Nv12Image {
@@ -33,7 +45,8 @@ impl Nv12Image {
     /// All bytes, in the order that FFmpeg's `framemd5` hashes.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        if self.geometry.is_some() { &self.data } else { &[] }
+        let len = self.geometry.map_or(0, |g| g.tight_bytes());
+        &self.buffer.as_slice()[..len]
     }
 
     /// Luma: `width * height` bytes.
@@ -58,11 +71,12 @@ impl Nv12Image {
 
     /// Makes room for a picture and gives its planes to be filled.
     pub(super) fn reset(&mut self, geometry: &Geometry) -> (&mut [u8], &mut [u8]) {
-        if self.data.len() != geometry.tight_bytes() {
-            self.data.resize(geometry.tight_bytes(), 0);
+        let len = geometry.tight_bytes();
+        if self.buffer.as_slice().len() < len {
+            self.buffer = Buffer::new(len);
         }
         self.geometry = Some(*geometry);
         let luma = self.luma_bytes();
-        self.data.split_at_mut(luma)
+        self.buffer.as_mut_slice()[..len].split_at_mut(luma)
     }
 }

@@ -18,6 +18,7 @@ use crate::camera_id::CameraId;
 use crate::color::{Color, Range};
 use crate::error::{FormatProblem, OpenError};
 use crate::geometry::{Geometry, MAX_SIDE};
+use crate::huge_pages::AlignedMap;
 use crate::layout::{self, DATA_FILE, Entry, Header, META_FILE};
 use crate::lock;
 use crate::memory::Meta;
@@ -56,7 +57,7 @@ enum Pair {
 #[derive(Debug)]
 pub(crate) struct Mapped {
     meta: Meta,
-    data: MmapRaw,
+    data: AlignedMap,
     meta_file: File,
     shape: Shape,
 }
@@ -105,12 +106,12 @@ impl Mapped {
             let problem = FormatProblem::NoSlots { found, expected: need };
             return Err(OpenError::Format { path: data_path, problem });
         }
-        let data = map(&data_file, need, &data_path)?;
+        let data = map_data(&data_file, need, &data_path)?;
         Ok(Pair::Mapped(Self::new(meta, data, meta_file, shape)))
     }
 
     /// Takes mappings that the shape was checked against.
-    pub(crate) fn new(meta: Meta, data: MmapRaw, meta_file: File, shape: Shape) -> Self {
+    pub(crate) fn new(meta: Meta, data: AlignedMap, meta_file: File, shape: Shape) -> Self {
         assert!(shape.slots <= meta.entries(), "the meta mapping holds its entries");
         assert!(
             shape.slot_stride * shape.slots as usize <= data.len(),
@@ -353,6 +354,12 @@ pub(super) fn is_held(dir: &Path) -> bool {
             return false;
         }
     }
+}
+
+/// Maps the slots, where huge pages can back them.
+fn map_data(file: &File, len: u64, path: &Path) -> Result<AlignedMap, OpenError> {
+    let len = usize::try_from(len).map_err(|_| OpenError::io("map", path, Errno::NOMEM))?;
+    AlignedMap::read_only(file, len).map_err(|e| OpenError::io("map", path, e))
 }
 
 /// Maps the bytes that were checked to be there: a length asked for again might be another one.

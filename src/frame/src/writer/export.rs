@@ -241,8 +241,8 @@ impl CameraExport {
             }
             self.admit(promised)?;
         }
-        let (file, map) = self.dir.create(DATA_FILE, need)?;
-        Ok(Pages::Ready(Arc::new(Mapping::new(map)), Arc::new(file)))
+        let (file, mapping) = self.dir.create_data(need)?;
+        Ok(Pages::Ready(Arc::new(mapping), Arc::new(file)))
     }
 
     fn admit(&self, bytes: u64) -> Result<(), ExportError> {
@@ -271,7 +271,7 @@ impl CameraExport {
         let inode = fstat(data_file.as_fd())
             .map_err(|e| ExportError::io("look at", self.dir.at(DATA_FILE), e))?
             .st_ino;
-        let (file, map) = self.dir.create(META_FILE, layout::meta_bytes(options.slots))?;
+        let (file, map) = self.dir.create_meta(layout::meta_bytes(options.slots))?;
         let path = self.dir.at(META_FILE);
         // Before readers can open it: none sees it unlocked while we live, and none is in the way.
         if !lock::try_write_lock(file.as_fd()).map_err(|e| ExportError::io("lock", &path, e))? {

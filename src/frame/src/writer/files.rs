@@ -12,7 +12,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::access::{Access, check_ours};
+use super::pages::Mapping;
 use crate::error::{ExportError, OwnerProblem};
+use crate::huge_pages::{self, AlignedMap};
+use crate::layout::{DATA_FILE, META_FILE};
 
 /// A directory of the export, open: all of it, or a camera's.
 #[derive(Debug)]
@@ -33,11 +36,22 @@ impl Folder {
         is_same(named, fstat(&self.fd))
     }
 
-    /// Creates `name` in full size, its memory allocated and mapped in; not yet under its final name, and
+    /// Creates `frame.meta` in full size, its memory allocated and mapped in; not yet under its final name, and
     /// until then nobody else's to open.
-    ///
-    /// `fallocate` is what turns "no room" into an error here and now instead of SIGBUS at a store.
-    pub(super) fn create(&self, name: &str, bytes: u64) -> Result<(File, MmapRaw), ExportError> {
+    pub(super) fn create_meta(&self, bytes: u64) -> Result<(File, MmapRaw), ExportError> {
+        self.create(META_FILE, |file, path| allocate_meta(file, path, bytes))
+    }
+
+    /// Creates `frame.data` likewise, in huge pages as far as the kernel has them.
+    pub(super) fn create_data(&self, bytes: u64) -> Result<(File, Mapping), ExportError> {
+        self.create(DATA_FILE, |file, path| allocate_data(file, path, bytes))
+    }
+
+    fn create<M>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&File, &Path) -> Result<M, ExportError>,
+    ) -> Result<(File, M), ExportError> {
         let temporary = temporary(name);
         let path = self.at(&temporary);
         // Whoever put something there, it is not ours.
@@ -47,7 +61,7 @@ impl Folder {
         let file: File = openat(&self.fd, &temporary, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|e| ExportError::io("create", &path, e))?
             .into();
-        let filled = fill(&file, &path, bytes);
+        let filled = fill(&file, &path);
         if filled.is_err() {
             self.remove(&temporary);
         }
@@ -103,9 +117,9 @@ fn is_same(one: rustix::io::Result<Stat>, other: rustix::io::Result<Stat>) -> bo
     matches!((one, other), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
-/// Allocates a file's memory and maps it for writing.
-fn fill(file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, ExportError> {
+fn allocate_meta(file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, ExportError> {
     loop {
+        // What turns "no room" into an error here and now instead of SIGBUS at a store.
         match fallocate(file, FallocateFlags::empty(), 0, bytes) {
             Err(Errno::INTR) => {}
             Err(e) => return Err(ExportError::io("allocate", path, e)),
@@ -115,11 +129,21 @@ fn fill(file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, ExportError> {
     // Populated: the first store to a page must not fault on the per-frame path.
     let map = MmapOptions::new().populate().map_raw(file);
     let map = map.map_err(|e| ExportError::io("map", path, e))?;
-    // Pictures are nothing for a core file: they are private, and writing them out holds up the release
-    // of the locks by which readers see that the writer died.
-    map.advise(Advice::DontDump).map_err(|e| ExportError::io("keep out of core files", path, e))?;
+    map.advise(Advice::DontDump).map_err(|e| ExportError::io(NO_DUMP, path, e))?;
     Ok(map)
 }
+
+fn allocate_data(file: &File, path: &Path, bytes: u64) -> Result<Mapping, ExportError> {
+    let len = usize::try_from(bytes).map_err(|_| ExportError::io("map", path, Errno::NOMEM))?;
+    let huge = huge_pages::allocate(file, len).map_err(|e| ExportError::io("allocate", path, e))?;
+    let map = AlignedMap::populated(file, len).map_err(|e| ExportError::io("map", path, e))?;
+    // Pictures are nothing for a core file: they are private, and writing them out holds up the release
+    // of the locks by which readers see that the writer died.
+    map.keep_out_of_core_files().map_err(|e| ExportError::io(NO_DUMP, path, e))?;
+    Ok(Mapping::new(map, huge))
+}
+
+const NO_DUMP: &str = "keep out of core files";
 
 fn temporary(name: &str) -> String {
     format!(".{name}.new")

@@ -3,19 +3,20 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use memmap2::MmapRaw;
+use crate::huge_pages::{AlignedMap, HugePages};
 
 /// A ring's pages, mapped; somebody may wait for its end.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    map: MmapRaw,
+    map: AlignedMap,
+    huge: HugePages,
     /// Behind the mapping: it goes after that.
     mapped: Arc<()>,
 }
 
 impl Mapping {
-    pub(crate) fn new(map: MmapRaw) -> Self {
-        Self { map, mapped: Arc::default() }
+    pub(crate) fn new(map: AlignedMap, huge: HugePages) -> Self {
+        Self { map, huge, mapped: Arc::default() }
     }
 
     pub(super) fn end(&self) -> MappingEnd {
@@ -24,9 +25,9 @@ impl Mapping {
 }
 
 impl Deref for Mapping {
-    type Target = MmapRaw;
+    type Target = AlignedMap;
 
-    fn deref(&self) -> &MmapRaw {
+    fn deref(&self) -> &AlignedMap {
         &self.map
     }
 }
@@ -66,6 +67,12 @@ impl RingPages {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.len()
+    }
+
+    /// How much of them huge pages back.
+    #[must_use]
+    pub fn huge(&self) -> HugePages {
+        self.0.huge
     }
 
     /// Whether no ring, writer or claimed slot has them any more: dropping this unmaps them.

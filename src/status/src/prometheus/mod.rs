@@ -181,6 +181,9 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
     });
     each("vas_ring_slots", "Slots of the ring.", &|export| Some(f64::from(export.slots)));
     each("vas_ring_bytes", "Size of the ring.", &|export| Some(export.ring_bytes as f64));
+    each("vas_ring_huge_bytes", "Of the ring, backed by huge pages.", &|export| {
+        Some(export.huge_bytes as f64)
+    });
     each("vas_ring_retired_bytes", "Rings of before that wait to be freed.", &|export| {
         Some(export.retired_bytes as f64)
     });
