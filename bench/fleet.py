@@ -121,10 +121,10 @@ class Service:
                    lambda cameras: len(cameras) == count and all(map(up, cameras.values())))
         return time.monotonic() - self.started
 
-    def read(self, names):
+    def read(self, names, options=()):
         """Starts a reader for each of these, in one process."""
         self.readers = subprocess.Popen(
-            [TARGET / "readers", self.export, *names],
+            [TARGET / "readers", *options, self.export, *names],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
 

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer
+#   bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer}
+name=${1:?usage: bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer}
 case "$name" in
 handover) command=(cargo test --locked --release -p vas-export -- --ignored --nocapture measure_handover) ;;
 download) command=(cargo test --locked -p vas-export -- --ignored --nocapture measure_download) ;;
 cpu)
-    cargo build --locked --release -p vas
+    cargo build --locked --release -p vas -p vas-bench --bin vas --bin readers
     command=(bench/cpu)
     ;;
 producer_cpu)
-    cargo build --locked --release -p vas
+    cargo build --locked --release -p vas -p vas-bench --bin vas --bin readers
     command=(bench/producer_cpu)
     ;;
 idle)
@@ -35,7 +35,7 @@ hammer) # no bench, but a test that takes minutes
     command+=(--test hammer -- --ignored --nocapture for_minutes)
     ;;
 gate_instructions) command=(bench/gate_instructions.sh) ;;
-slot_write | wake | crowd | gate) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
+slot_write | paced | wake | crowd | gate) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
 first_frame | demand)
     cargo build --locked --release -p vas
     command=(cargo bench --locked -p vas-bench --bench "$name")

@@ -1,4 +1,4 @@
-//! One reader for each of many cameras, in one process: `readers DIR CAMERA...`.
+//! One reader for each of many cameras, in one process: `readers [--max-fps N] DIR CAMERA...`.
 //!
 //! Each waits for frames and copies them out, as a model's process would. A line on standard input is answered by
 //! a line of JSON, the frames of each camera so far; its end ends the process.
@@ -19,14 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let dir = PathBuf::from(arguments.next().expect("usage: readers DIR CAMERA..."));
+    let mut arguments = std::env::args().skip(1).peekable();
+    let max_fps = arguments.next_if_eq("--max-fps").map(|_| {
+        let rate = arguments.next().and_then(|rate| rate.parse().ok());
+        rate.expect("frames a second behind --max-fps")
+    });
+    let dir = PathBuf::from(arguments.next().expect("usage: readers [--max-fps N] DIR CAMERA..."));
     let counts: Vec<_> = arguments
         .map(|camera| {
             let count = Arc::new(AtomicU64::new(0));
             let id = CameraId::new(&camera).expect("an id as in a config");
             let (dir, of_thread) = (dir.clone(), Arc::clone(&count));
-            std::thread::spawn(move || read(&dir, &id, &of_thread));
+            std::thread::spawn(move || read(&dir, &id, max_fps, &of_thread));
             (camera, count)
         })
         .collect();
@@ -40,10 +44,14 @@ fn main() {
     }
 }
 
-fn read(dir: &Path, camera: &CameraId, count: &AtomicU64) {
+fn read(dir: &Path, camera: &CameraId, max_fps: Option<u32>, count: &AtomicU64) {
     let mut image = Nv12Image::default();
     loop {
-        let Ok(mut reader) = Reader::options().dir(dir).timeout(PATIENCE).open(camera) else {
+        let mut options = Reader::options().dir(dir).timeout(PATIENCE);
+        if let Some(rate) = max_fps {
+            options = options.max_fps(rate);
+        }
+        let Ok(mut reader) = options.open(camera) else {
             std::thread::sleep(LOOK_EVERY);
             continue;
         };
