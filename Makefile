@@ -30,6 +30,7 @@ test: setup ## all tests
 	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
 	bench/idle --check
+	bench/instructions
 	scripts/ran cargo test --locked -p vas-frame --features mutants --test hammer mutants::
 	$(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 	tests/fuzz/run.sh short

@@ -14,7 +14,6 @@ use rustix::io::Errno;
 use rustix::mm::{
     Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
 };
-use rustix::param::page_size;
 
 /// Bytes of a huge page, where small ones have [`SMALL_PAGE`] bytes.
 const HUGE_PAGE: usize = 2 << 20;
@@ -235,6 +234,12 @@ fn collapse(file: &File, map: &AlignedMap) -> HugePages {
         huge.bytes += HUGE_PAGE as u64;
     }
     huge
+}
+
+/// Bytes of a page, by libc: rustix asks the auxiliary vector in a way that valgrind does not survive.
+fn page_size() -> usize {
+    // SAFETY: asks for a constant of the system.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(SMALL_PAGE)
 }
 
 fn last_error() -> Errno {

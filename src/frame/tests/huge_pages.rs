@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::thread::disable_transparent_huge_pages;
-use vas_harness::not_tried;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
     Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
 };
+use vas_harness::not_tried;
 
 const HUGE_PAGE: u64 = 2 << 20;
 const CAMERA: &str = "gate";
@@ -132,7 +132,9 @@ fn rings_take_the_memory_that_was_promised_with_and_without_huge_pages() {
             // The writer's mapping and the reader's.
             assert_eq!(mapped("ShmemPmdMapped:"), 2 * whole(bytes));
         }
-        Some(why) => not_tried(&format!("a ring on huge pages ({why})"), "Linux 6.1 and unbroken memory"),
+        Some(why) => {
+            not_tried(&format!("a ring on huge pages ({why})"), "Linux 6.1 and unbroken memory")
+        }
     }
     assert!(image.data().len() as u64 > HUGE_PAGE);
     drop(reader);
