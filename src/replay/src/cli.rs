@@ -136,8 +136,20 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use vas_harness::assert_golden;
 
     use super::*;
+
+    #[test]
+    fn help_texts_are_the_golden_ones() {
+        // Without a width it would be that of the terminal that the test runs in.
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let gate = command.render_long_help();
+        let replay = command.find_subcommand_mut("replay").unwrap().render_long_help();
+        let text = format!("$ vas gate --help\n{gate}\n$ vas gate replay --help\n{replay}");
+        assert_golden("src/golden/help.txt", &text);
+    }
 
     #[test]
     fn the_definition_is_sound() {

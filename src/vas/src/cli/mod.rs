@@ -5,6 +5,8 @@ mod completions;
 mod failure;
 mod frame_line;
 mod gate;
+#[cfg(test)]
+mod golden;
 mod health;
 mod logging;
 mod probe;
