@@ -38,6 +38,7 @@ test: setup ## all tests
 test-long: test ## all tests, and those that take long
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 	scripts/ran cargo test --locked -p vas-media --test rtsp -- --ignored --nocapture churn
+	scripts/test-aarch64
 	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 
 test-mediasoup: ## the producer against MediaSoup; the first time builds its worker (10 minutes)

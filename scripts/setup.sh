@@ -3,8 +3,8 @@
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
 #   scripts/setup.sh demo     the same, ffmpeg and the RTSP server
-#   scripts/setup.sh test     the same, numpy, procps, strace, valgrind, an aarch64 compiler and QEMU for the reader in C, and
-#                             cargo-fuzz, which Cargo builds
+#   scripts/setup.sh test     the same, numpy, procps, strace, valgrind, an aarch64 compiler and QEMU for the reader in C,
+#                             mmdebstrap, and cargo-fuzz, which Cargo builds
 #   scripts/setup.sh lint     what `test` takes from Debian, and cargo-deny, which Cargo builds
 #   scripts/setup.sh bench    the same, and a recording
 #   scripts/setup.sh mediasoup    what `demo` takes, and what MediaSoup's worker is built from and driven with
@@ -15,7 +15,8 @@ build=(build-essential pkg-config clang libclang-dev
 demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 # procps: kill(1), which the tests signal processes with.
-test=(python3-numpy procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format)
+# mmdebstrap: scripts/in-debian, which scripts/test-aarch64 runs in.
+test=(python3-numpy procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format mmdebstrap)
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(opencv-doc)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::nearest::nearest;
 use super::test_pattern::{TestPattern, TestPatternError};
+use vas_toml::nearest;
 
 /// The accepted forms of a url, for messages.
 const KINDS: &str = "rtsp://HOST/PATH, rtsps://HOST/PATH, testsrc:WIDTHxHEIGHT@FPS, file:PATH or \

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::problem::{ConfigError, Position};
+use vas_toml::Position;
+
+use super::problem::ConfigError;
 
 /// The folder beside the config file that holds the rest of it.
 const MORE: &str = "conf.d";
@@ -113,13 +115,7 @@ impl ConfigFiles {
     /// The line and column of a position.
     pub(super) fn position(&self, place: usize) -> Position {
         let file = self.at(place);
-        // If the bytes are not text, those before the fault are.
-        let before = &file.bytes[..(place - file.base).min(file.bytes.len())];
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        Position {
-            line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
-            column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
-        }
+        Position::of(&file.bytes, place - file.base)
     }
 
     /// A position in words, for a message about another one.

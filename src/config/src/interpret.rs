@@ -7,10 +7,10 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use toml::Spanned;
 use vas_frame::CameraId;
 use vas_gate::Rate;
 use vas_media::DecodeFrames;
+use vas_toml::{Fault as TomlFault, Field, Place, Spanned};
 
 use super::camera_url::CameraUrl;
 use super::defaults::{Connection, DEFAULTS, NOT_RECORDED, Recording, Settings};
@@ -21,11 +21,10 @@ use super::files::ConfigFiles;
 use super::group::Group;
 use super::input::{Input, Role, Roles};
 use super::meaning::{Camera, Config, Decode, Export, GpuChoice, SettingError, WhenIdle};
-use super::problem::{Fault, Place};
+use super::problem::{Fault, Finding};
 use super::producer::{self, Producer, Video};
 use super::record::{Keep, Record};
 use super::rtsp_client;
-use super::section::{Field, Finding};
 use super::size;
 use super::transport;
 use super::typed::{
@@ -45,8 +44,8 @@ pub(super) fn interpret(
     let run_dir = interpreter.run_dir(&typed.service.run_dir);
     let shards = interpreter.shards(&typed.service.shards);
     let export = interpreter.export(&typed.export);
-    let record = interpreter.record(&Place::Table("record"), &typed.record, &NOT_RECORDED);
-    let defaults = interpreter.settings(&Place::Table("defaults"), &typed.defaults, DEFAULTS);
+    let record = interpreter.record(&Place::table("record"), &typed.record, &NOT_RECORDED);
+    let defaults = interpreter.settings(&Place::table("defaults"), &typed.defaults, DEFAULTS);
     let cameras: Vec<_> = typed
         .cameras
         .iter()
@@ -55,7 +54,7 @@ pub(super) fn interpret(
     interpreter.refuse_duplicates(&typed.cameras);
     interpreter.refuse_shared_transports(&typed.cameras);
     if typed.cameras.is_empty() && interpreter.findings.is_empty() {
-        interpreter.report(&Place::File, None, Fault::NoCamera);
+        interpreter.report(&Place::FILE, None, Fault::NoCamera);
     }
     Config { run_dir, shards, export, cameras }
 }
@@ -79,19 +78,19 @@ struct Interpreter<'a> {
 
 impl Interpreter<'_> {
     fn run_dir(&mut self, typed: &Field<String>) -> PathBuf {
-        let place = Place::Table("service");
+        let place = Place::table("service");
         if let Some(run_dir) = self.value(&place, "run_dir", typed, absolute_folder) {
             return run_dir;
         }
         let default = self.environment.default_run_dir();
         if matches!(typed, Field::Absent) && default.is_none() {
-            self.report(&Place::File, None, Fault::NoRunDir);
+            self.report(&Place::FILE, None, Fault::NoRunDir);
         }
         default.unwrap_or_default()
     }
 
     fn export(&mut self, typed: &TypedExport) -> Export {
-        let place = Place::Table("export");
+        let place = Place::table("export");
         let groups = &self.environment.groups;
         Export {
             dir: self
@@ -109,7 +108,7 @@ impl Interpreter<'_> {
     }
 
     fn shards(&mut self, field: &Field<i64>) -> Option<NonZeroU32> {
-        let place = Place::Table("service");
+        let place = Place::table("service");
         self.number(&place, "shards", field, Config::SHARDS).and_then(NonZeroU32::new)
     }
 
@@ -219,7 +218,7 @@ impl Interpreter<'_> {
         let inputs = camera.inputs.iter().map(|input| {
             let roles = self.roles(place, input, &mut taken);
             if matches!(input.url, Field::Absent) {
-                let fault = Fault::Missing { key: "url", expected: TypedCamera::URL };
+                let fault = TomlFault::Missing { key: "url", expected: TypedCamera::URL };
                 self.report(place, Some(input.heading.clone()), fault);
             }
             let connection = self.connection(place, &input.connection, defaults);
@@ -275,7 +274,7 @@ impl Interpreter<'_> {
     ) -> Option<Producer> {
         let place = &camera.place;
         if matches!(typed.rtp, Field::Absent) {
-            let fault = Fault::Missing { key: "rtp", expected: TypedProducer::ADDRESS };
+            let fault = TomlFault::Missing { key: "rtp", expected: TypedProducer::ADDRESS };
             self.report(place, Some(camera.heading.clone()), fault);
         }
         let video = self.value(place, "video", &typed.video, Video::from_str).unwrap_or_default();
@@ -415,7 +414,7 @@ impl Interpreter<'_> {
         field: &Field<String>,
     ) {
         if matches!(field, Field::Absent) {
-            let fault = Fault::Missing { key, expected };
+            let fault = TomlFault::Missing { key, expected };
             self.report(&camera.place, Some(camera.heading.clone()), fault);
         }
     }
@@ -449,11 +448,11 @@ impl Interpreter<'_> {
         span: Range<usize>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) {
-        self.report(place, Some(span), Fault::Value { key, source: source.into() });
+        self.report(place, Some(span), TomlFault::Value { key, source: source.into() });
     }
 
-    fn report(&mut self, place: &Place, span: Option<Range<usize>>, fault: Fault) {
-        self.findings.push(Finding { span, place: place.clone(), fault });
+    fn report(&mut self, place: &Place, span: Option<Range<usize>>, fault: impl Into<Fault>) {
+        self.findings.push(Finding { span, place: place.clone(), fault: fault.into() });
     }
 }
 

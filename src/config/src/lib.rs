@@ -16,12 +16,10 @@ mod group;
 mod input;
 mod interpret;
 mod meaning;
-mod nearest;
 mod problem;
 mod producer;
 mod record;
 pub mod rtsp_client;
-mod section;
 mod size;
 mod substitute;
 mod test_pattern;
@@ -42,9 +40,9 @@ pub use record::{Keep, Record};
 pub use size::Words as SizeWords;
 pub use substitute::SubstituteError;
 
-use problem::{Fault, Place, Problem};
-use section::Finding;
+use problem::{Fault, Finding};
 use typed::Typed;
+use vas_toml::Place;
 
 /// Loads the config file at `path`, and `conf.d/*.toml` beside it.
 ///
@@ -64,7 +62,7 @@ pub fn understand(files: &ConfigFiles, environment: &Environment) -> Result<Conf
     let config = typed.map(|typed| interpret::interpret(typed, files, environment, &mut findings));
     match config {
         Some(config) if findings.is_empty() => Ok(config),
-        _ => Err(Problems { list: in_order(findings, files) }),
+        _ => Err(in_order(findings, files)),
     }
 }
 
@@ -78,12 +76,12 @@ pub fn run_dir(path: &Path, environment: &Environment) -> Result<PathBuf, Config
     let mut findings = Vec::new();
     let typed = read(&files, &mut findings);
     if typed.is_some() {
-        findings.retain(|finding| finding.place == Place::Table("service"));
+        findings.retain(|finding| finding.place == Place::table("service"));
     }
     let run_dir = typed.map(|typed| interpret::run_dir(&typed, &files, environment, &mut findings));
     match run_dir {
         Some(run_dir) if findings.is_empty() => Ok(run_dir),
-        _ => Err(Problems { list: in_order(findings, &files) }.into()),
+        _ => Err(in_order(findings, &files).into()),
     }
 }
 
@@ -98,7 +96,7 @@ fn read(files: &ConfigFiles, findings: &mut Vec<Finding>) -> Option<Typed> {
             Err(error) => {
                 let at = file.base + error.valid_up_to();
                 let span = Some(at..at);
-                findings.push(Finding { span, place: Place::File, fault: Fault::NotText });
+                findings.push(Finding { span, place: Place::FILE, fault: Fault::NotText });
                 None
             }
         };
@@ -111,15 +109,8 @@ fn read(files: &ConfigFiles, findings: &mut Vec<Finding>) -> Option<Typed> {
     whole.filter(|_| readable)
 }
 
-/// Turns findings into problems, in the order of the files.
-fn in_order(mut findings: Vec<Finding>, files: &ConfigFiles) -> Vec<Problem> {
-    findings.sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
-    let problem = |Finding { span, place, fault }| {
-        let file = files.at(span.as_ref().map_or(0, |span| span.start)).path.clone();
-        let position = span.map(|span| files.position(span.start));
-        Problem { file, position, place, fault }
-    };
-    findings.into_iter().map(problem).collect()
+fn in_order(findings: Vec<Finding>, files: &ConfigFiles) -> Problems {
+    Problems::new(findings, |at| (files.at(at).path.clone(), files.position(at)))
 }
 
 #[cfg(test)]

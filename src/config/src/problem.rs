@@ -1,9 +1,11 @@
 //! What is wrong with a config file, and where.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
+
+/// All problems of a config, in the order of its files; prints a line for each.
+pub type Problems = vas_toml::Problems<Fault>;
+pub(super) type Finding = vas_toml::Finding<Fault>;
 
 /// A config file that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,93 +23,15 @@ pub enum ConfigError {
     Problems(#[from] Problems),
 }
 
-/// All problems of a config, in the order of its files; prints a line for each.
-#[derive(Debug)]
-pub struct Problems {
-    /// At least one.
-    pub list: Vec<Problem>,
-}
-
-/// One problem.
-#[derive(Debug)]
-pub struct Problem {
-    /// The file as the user named it.
-    pub file: PathBuf,
-    /// Where it begins; `None` when it concerns the whole file.
-    pub position: Option<Position>,
-    /// The table that it is in.
-    pub place: Place,
-    /// The fault.
-    pub fault: Fault,
-}
-
-/// A position in a text. Lines and columns count from 1, columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Line.
-    pub line: usize,
-    /// Column.
-    pub column: usize,
-}
-
-/// A table of the config file, as messages name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Outside all tables.
-    File,
-    /// A table `[name]`.
-    Table(&'static str),
-    /// A camera by the id that was typed.
-    Camera(String),
-    /// A camera without a usable id, by its number in the file from 1.
-    NthCamera(usize),
-}
-
 /// A fault at one position of a config file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The bytes are not text.
     #[error("not valid UTF-8; a config file is UTF-8 text")]
     NotText,
-    /// The text is not TOML.
-    #[error("no valid TOML: {0}")]
-    Syntax(String),
-    /// The key is not valid here.
-    #[error("unknown key `{key}`; {}", hint(*nearest, valid))]
-    UnknownKey {
-        /// The key.
-        key: String,
-        /// The most similar valid key.
-        nearest: Option<&'static str>,
-        /// All keys that are valid here.
-        valid: Vec<&'static str>,
-    },
-    /// The value has another TOML type than expected.
-    #[error("`{key}`: expected {expected}, found {found}")]
-    WrongType {
-        /// The key.
-        key: &'static str,
-        /// What was expected, with an example.
-        expected: &'static str,
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// A required key is missing.
-    #[error("`{key}` is missing; expected {expected}")]
-    Missing {
-        /// The key.
-        key: &'static str,
-        /// What was expected, with an example.
-        expected: &'static str,
-    },
-    /// The value has the right type but is invalid.
-    #[error("`{key}`: {source}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// Why.
-        source: Box<dyn Error + Send + Sync>,
-    },
+    /// One that any file can have.
+    #[error(transparent)]
+    Toml(#[from] vas_toml::Fault),
     /// Two cameras share an id.
     #[error("`id` is taken by the camera at {first}; each camera needs its own")]
     DuplicateId {
@@ -175,46 +99,4 @@ pub enum Fault {
          `run_dir` in [service]"
     )]
     NoRunDir,
-}
-
-fn hint(nearest: Option<&str>, valid: &[&str]) -> String {
-    match nearest {
-        Some(key) => format!("did you mean `{key}`?"),
-        None => format!("valid here: {}", valid.join(", ")),
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.list.iter().enumerate() {
-            let separator = if number == 0 { "" } else { "\n" };
-            write!(f, "{separator}{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl Error for Problems {}
-
-impl fmt::Display for Problem {
-    /// Prints `vas.toml:12:1: camera "gate": unknown key ...`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(Position { line, column }) = self.position {
-            write!(f, "{line}:{column}:")?;
-        }
-        write!(f, " {}{}", self.place, self.fault)
-    }
-}
-
-impl fmt::Display for Place {
-    /// Prints the place and `: `, or nothing for the whole file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File => Ok(()),
-            Self::Table(name) => write!(f, "[{name}]: "),
-            Self::Camera(id) => write!(f, "camera {id:?}: "),
-            Self::NthCamera(number) => write!(f, "camera {number}: "),
-        }
-    }
 }

@@ -1,18 +1,14 @@
 //! What was typed: the structure of a config file, before it is interpreted.
-//!
-//! Read by hand from TOML's spanned tree: deserialising into structs stops at the first problem and
-//! loses the positions of keys, while a user wants all problems of a file at once, each with its
-//! line.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use toml::Spanned;
-use toml::de::DeTable;
+use vas_toml::{Field, Found, Place, Spanned};
 
 use super::files::ConfigFiles;
-use super::problem::{Fault, Place};
-use super::section::{Field, Finding, Section, moved};
+use super::problem::{Fault, Finding};
+
+type Section<'a> = vas_toml::Section<'a, Fault>;
 
 /// A config file by its keys.
 #[derive(Debug)]
@@ -120,30 +116,17 @@ pub(crate) struct TypedSettings {
 }
 
 impl Typed {
-    /// Reads `text`, which begins at position `base` among all texts. Unknown parts are added to
-    /// `findings` and left out. `None` when the text is not TOML: what is missing from it then
-    /// would be a guess.
+    /// Reads `text`, which begins at position `base` among all texts; `None` when it is not TOML.
     pub(crate) fn read(text: &str, base: usize, findings: &mut Vec<Finding>) -> Option<Self> {
-        let (root, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            findings.extend(errors.into_iter().map(|error| Finding {
-                span: error.span().or(Some(0..0)).map(|span| moved(span, base)),
-                place: Place::File,
-                fault: Fault::Syntax(error.message().to_owned()),
-            }));
-            return None;
-        }
-        let tables = root.get_ref().iter().filter(|(_, value)| value.get_ref().is_table());
-        let tables = tables.map(|(key, _)| (key.get_ref().to_string(), moved(key.span(), base)));
-        let tables = tables.collect();
-        let mut root = Section::new(Some(root.get_ref()), Place::File, base, findings);
-        let service = root.table("service", TypedService::read);
-        let export = root.table("export", TypedExport::read);
-        let record = root.table("record", TypedRecord::read);
-        let defaults = root.table("defaults", TypedSettings::read);
-        let cameras = root.cameras("camera", TypedCamera::read);
-        root.finish();
-        Some(Self { service, export, record, defaults, cameras, tables })
+        // A url may hold a password: messages describe values by their type.
+        vas_toml::read(text, base, Found::Kind, findings, |root| Self {
+            service: root.table("service", TypedService::read),
+            export: root.table("export", TypedExport::read),
+            record: root.table("record", TypedRecord::read),
+            defaults: root.table("defaults", TypedSettings::read),
+            cameras: root.tables("camera", "a [[camera]] table for each camera", TypedCamera::read),
+            tables: root.table_names().collect(),
+        })
     }
 
     /// Adds another file's contents: its cameras, and the tables that are not here yet.
@@ -162,7 +145,7 @@ impl Typed {
                 Some(first) => {
                     let first = files.words(first.start, at.start);
                     let fault = Fault::TableTwice { table, first };
-                    findings.push(Finding { span: Some(at), place: Place::File, fault });
+                    findings.push(Finding { span: Some(at), place: Place::FILE, fault });
                 }
                 None => {
                     self.tables.insert(table, at);
@@ -198,7 +181,7 @@ impl TypedRecord {
         Self {
             dir: section.string("dir", "a folder such as \"/var/lib/vas/recordings\""),
             segment: section.string("segment", "a duration such as \"60s\""),
-            sound: section.boolean("sound", "true or false"),
+            sound: section.boolean("sound"),
             keep_for: section.string("keep_for", "a duration such as \"7d\", or \"forever\""),
             keep_bytes: section.string("keep_bytes", "an amount such as \"500GiB\""),
             keep_free: section.string("keep_free", "an amount such as \"1GiB\""),
@@ -212,16 +195,26 @@ impl TypedCamera {
     /// What an `id` is, for messages.
     pub(crate) const ID: &str = "a name such as \"gate\"";
 
-    fn read(section: &mut Section<'_>, heading: Range<usize>) -> Self {
+    fn read(section: &mut Section<'_>) -> Self {
+        let id = section.string("id", Self::ID);
+        if let Field::Given(id) = &id
+            && !id.get_ref().is_empty()
+        {
+            section.set_place(Place::new(format!("camera {:?}", id.get_ref())));
+        }
         Self {
-            id: section.string("id", Self::ID),
+            id,
             url: section.string("url", Self::URL),
             producer: section.inner_table("producer", TypedProducer::read),
-            inputs: section.inner_tables("input", TypedInput::read),
+            inputs: section.inner_tables(
+                "input",
+                "a [[camera.input]] table for each input",
+                TypedInput::read,
+            ),
             record: section.inner_table_unless_false("record", TypedRecord::read),
             settings: TypedSettings::read(section),
             place: section.place().clone(),
-            heading,
+            heading: section.heading(),
         }
     }
 }
@@ -250,12 +243,12 @@ impl TypedProducer {
 }
 
 impl TypedInput {
-    fn read(section: &mut Section<'_>, heading: Range<usize>) -> Self {
+    fn read(section: &mut Section<'_>) -> Self {
         Self {
             url: section.string("url", TypedCamera::URL),
             roles: section.strings("roles", "a list such as [\"record\", \"export\"]"),
             connection: TypedConnection::read(section),
-            heading,
+            heading: section.heading(),
         }
     }
 }

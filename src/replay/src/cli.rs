@@ -12,7 +12,7 @@ use crate::replay::Replay;
 use crate::subscriptions::read_subscriptions;
 use crate::{plot, report};
 
-/// Decide on recorded frames as models' subscriptions would
+/// Apply models' subscriptions to recorded frames
 #[derive(Debug, Parser)]
 #[command(name = "vas-gate", bin_name = "vas gate", version, max_term_width = 100)]
 pub struct Cli {
@@ -25,10 +25,10 @@ enum Verb {
     Replay(ReplayArgs),
 }
 
-/// Show a recording to subscriptions and print what each would have been given
+/// Replay a recording against subscriptions and print what each would receive
 ///
-/// Frames pass the stream agents of Ruth AI Core, and every frame that is allowed counts as dispatched
-/// at once. No frame is read and no export is opened.
+/// Frames pass through the stream agents of Ruth AI Core; every allowed frame counts as dispatched at
+/// once. No frame is read and no export is opened.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 struct ReplayArgs {
@@ -38,7 +38,7 @@ struct ReplayArgs {
     /// The subscriptions (TOML).
     #[arg(long, value_name = "FILE")]
     subscriptions: PathBuf,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     json: bool,
     /// Print a line for each frame and subscription, with the reason, before the summary.
@@ -62,7 +62,7 @@ Subscriptions:
   camera = \"gate\"
   model = \"people\"
   max_fps = 5           # or 12.5, 29.97, \"30000/1001\"; without it, every frame
-  stride = 3            # beside max_fps: nor any of the next two frames
+  stride = 3            # with max_fps: also skip the next two frames
   active = true
 
 JSON keys of a subscription:
@@ -70,14 +70,14 @@ JSON keys of a subscription:
   seen allowed             frames
   skipped                  frames by reason
   mean_fps                 of the allowed frames, first to last; null for fewer than two
-  highest_in_a_second      most that were allowed within any second of gate_ns
-  highest_in_a_second_published   the same of published_ns
+  highest_in_a_second      most frames allowed within any second of gate_ns
+  highest_in_a_second_published   the same for published_ns
 JSON keys of a frame, with --explain:
   camera model epoch frame_id gate_ns
   decision reason          \"allow\" or \"skip\", and why
 
-Exit codes: 0 done; 1 the recording or the plot failed; 2 wrong use, or subscriptions that can't be
-used.";
+Exit codes: 0 done; 1 the recording or the plot failed; 2 invalid usage or
+subscriptions.";
 
 impl Cli {
     /// Does what was asked for.
@@ -136,8 +136,20 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use vas_harness::assert_golden;
 
     use super::*;
+
+    #[test]
+    fn help_texts_are_the_golden_ones() {
+        // Without a width it would be that of the terminal that the test runs in.
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let gate = command.render_long_help();
+        let replay = command.find_subcommand_mut("replay").unwrap().render_long_help();
+        let text = format!("$ vas gate --help\n{gate}\n$ vas gate replay --help\n{replay}");
+        assert_golden("src/golden/help.txt", &text);
+    }
 
     #[test]
     fn the_definition_is_sound() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use strum::VariantArray as _;
+use vas_harness::assert_golden;
 
 use super::drops::{DropReason, NotProduced};
 use super::process::ProcessId;
@@ -145,11 +146,11 @@ fn every_state_is_documented() {
 /// Readers of the files rely on their bytes: names, order, numbers. These were written before the
 /// types of the status became a crate.
 #[test]
-fn the_files_are_the_same_to_the_byte() {
+fn the_files_are_the_golden_ones_to_the_byte() {
     let mut status = full_status();
     status.service.process = ProcessId { pid: 7, start_ticks: Some(8) };
     status.written_ns = 9;
     let json = serde_json::to_string_pretty(&status).unwrap() + "\n";
-    assert_eq!(json, include_str!("golden/status.json"));
-    assert_eq!(prometheus::render(&status), include_str!("golden/vas.prom"));
+    assert_golden("src/golden/status.json", &json);
+    assert_golden("src/golden/vas.prom", &prometheus::render(&status));
 }

@@ -1,21 +1,59 @@
-//! The subscriptions file: read, judged as a whole, all problems told at once with their lines.
-//!
-//! It is checked as the service checks its config: unknown keys are refused, with the one that was
-//! probably meant.
-
-mod problem;
-mod section;
+//! The subscriptions file, checked as the service checks its config: all problems at once, each with its line.
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use ruth_core::{CameraId, Limit, ModelId};
-use toml::de::DeTable;
+use vas_gate::Rate;
+use vas_toml::{Field, Found, Place, Position, Value, text_or_number};
 
-use problem::Finding;
-pub use problem::{Problems, SubscriptionsError};
-use section::{Maximum, Section, Spanned};
+/// All problems of a subscriptions file, in its order; prints a line for each.
+pub type Problems = vas_toml::Problems<Fault>;
+type Finding = vas_toml::Finding<Fault>;
+type Section<'a> = vas_toml::Section<'a, Fault>;
+
+/// A subscriptions file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriptionsError {
+    /// The file could not be read.
+    #[error("cannot read subscriptions file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file was read but has these problems.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// A fault at one position of a subscriptions file.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// One that any file can have.
+    #[error(transparent)]
+    Toml(#[from] vas_toml::Fault),
+    /// A stride without a maximum.
+    #[error("`stride` counts frames, which is no maximum by itself; add `max_fps`")]
+    StrideAlone,
+    /// Two subscriptions of one model to one camera.
+    #[error("model {model} is subscribed to camera {camera} at line {first} already")]
+    Duplicate {
+        /// The model.
+        model: ModelId,
+        /// The camera.
+        camera: CameraId,
+        /// The line of the first.
+        first: usize,
+    },
+    /// There is no subscription.
+    #[error("no subscription; add a [[subscription]] table with `camera`, `model` and `max_fps`")]
+    NoSubscription,
+}
 
 /// One `[[subscription]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,77 +71,74 @@ pub struct Wanted {
 /// Reads the subscriptions file at `path`.
 ///
 /// # Errors
-/// The file can't be read, or something in it is wrong; then all that is wrong.
+/// The file can't be read, or something in it is wrong; the error lists all problems.
 pub fn read_subscriptions(path: &Path) -> Result<Vec<Wanted>, SubscriptionsError> {
     let read = fs::read_to_string(path);
     let text = read.map_err(|source| SubscriptionsError::Read { path: path.to_owned(), source })?;
-    understand(&text).map_err(|findings| Problems::new(path, &text, findings).into())
+    understand(&text).map_err(|findings| problems(path, &text, findings).into())
+}
+
+fn problems(path: &Path, text: &str, findings: Vec<Finding>) -> Problems {
+    Problems::new(findings, |at| (path.to_owned(), Position::of(text.as_bytes(), at)))
 }
 
 fn understand(text: &str) -> Result<Vec<Wanted>, Vec<Finding>> {
-    let (root, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let syntax = |error: toml::de::Error| {
-            Finding::new(error.span(), format!("no valid TOML: {}", error.message()))
-        };
-        return Err(errors.into_iter().map(syntax).collect());
-    }
     let mut findings = Vec::new();
-    let mut root = Section::new(root.get_ref(), String::new(), 0..0, &mut findings);
-    let read = root.tables("subscription", subscription);
-    root.finish();
+    let read = vas_toml::read(text, 0, Found::Value, &mut findings, |root| {
+        root.tables("subscription", "a [[subscription]] table for each", subscription)
+    });
+    let read: Vec<_> = read.into_iter().flatten().flatten().collect();
     refuse_duplicates(&read, text, &mut findings);
-    let wanted: Vec<_> = read.into_iter().flatten().map(|(wanted, _)| wanted).collect();
-    if wanted.is_empty() && findings.is_empty() {
-        findings.push(Finding::new(
-            None,
-            "no subscription; add a [[subscription]] table with `camera`, `model` and `max_fps`",
-        ));
+    if read.is_empty() && findings.is_empty() {
+        findings.push(Finding { span: None, place: Place::FILE, fault: Fault::NoSubscription });
     }
-    if findings.is_empty() { Ok(wanted) } else { Err(findings) }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    Ok(read.into_iter().map(|(wanted, _)| wanted).collect())
 }
 
-/// Reads one table; `None` when something in it, which was reported, is wrong.
-fn subscription(section: &mut Section<'_>) -> Option<(Wanted, Spanned<()>)> {
-    let camera = section.string("camera", "the id of a camera such as \"gate\"");
-    let model = section.string("model", "the id of a model such as \"people\"");
-    let max_fps = section.maximum("max_fps");
-    let stride = section.count("stride", "a whole number of frames from 1 to 65535 such as 3");
-    let active = section.boolean("active");
-    if let (Maximum::Absent, Some(stride)) = (&max_fps, &stride) {
-        section.report(
-            Some(stride.span.clone()),
-            "`stride` counts frames, which is no maximum by itself; add `max_fps`",
-        );
+/// Reads one table, and returns the bytes of its heading with it; `None` when something in it, which was reported, is
+/// wrong.
+fn subscription(section: &mut Section<'_>) -> Option<(Wanted, Range<usize>)> {
+    let camera = section.required_string("camera", "the id of a camera such as \"gate\"");
+    let model = section.required_string("model", "the id of a model such as \"people\"");
+    let rates = "a number above 0 such as 5, 12.5 or \"30000/1001\"";
+    let max_fps =
+        section.field("max_fps", rates, |value| text_or_number(value)?.parse::<Rate>().ok());
+    let strides = "a whole number of frames from 1 to 65535 such as 3";
+    let stride = section.field("stride", strides, count).given();
+    let active = section.boolean("active").given();
+    if let (Field::Absent, Some(stride)) = (&max_fps, &stride) {
+        section.report(Some(stride.span()), Fault::StrideAlone);
     }
-    let camera = section.convert("camera", camera?, CameraId::new);
-    let model = section.convert("model", model?, ModelId::new);
+    let camera = section.convert("camera", camera.given()?, CameraId::new);
+    let model = section.convert("model", model.given()?, ModelId::new);
     let limit = match max_fps {
-        Maximum::Absent => Limit::UNLIMITED,
-        Maximum::Rate(rate) => Limit::at_most(rate),
-        Maximum::Wrong => return None,
+        Field::Absent => Limit::UNLIMITED,
+        Field::Given(rate) => Limit::at_most(rate.into_inner()),
+        Field::Wrong => return None,
     };
-    let limit = stride.map_or(limit, |stride| limit.with_stride(stride.value.into()));
-    let active = active.is_none_or(|active| active.value);
+    let limit = stride.map_or(limit, |stride| limit.with_stride(stride.into_inner().into()));
+    let active = active.is_none_or(|active| active.into_inner());
     Some((Wanted { camera: camera?, model: model?, limit, active }, section.heading()))
 }
 
-fn refuse_duplicates(
-    read: &[Option<(Wanted, Spanned<()>)>],
-    text: &str,
-    findings: &mut Vec<Finding>,
-) {
-    let mut first = HashMap::new();
-    for (wanted, heading) in read.iter().flatten() {
-        let key = (&wanted.camera, &wanted.model);
-        let Some(there) = first.insert(key, heading) else { continue };
-        first.insert(key, there);
-        let line = problem::position_in(text, there.span.start).line;
-        let Wanted { camera, model, .. } = wanted;
-        findings.push(Finding::new(
-            Some(heading.span.clone()),
-            format!("model {model} is subscribed to camera {camera} at line {line} already"),
-        ));
+fn count(value: &Value<'_>) -> Option<u16> {
+    let number = value.as_integer()?;
+    u16::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| *number > 0)
+}
+
+fn refuse_duplicates(read: &[(Wanted, Range<usize>)], text: &str, findings: &mut Vec<Finding>) {
+    let mut firsts = HashMap::new();
+    for (Wanted { camera, model, .. }, heading) in read {
+        let first = *firsts.entry((camera, model)).or_insert(heading.start);
+        if first == heading.start {
+            continue;
+        }
+        let first = Position::of(text.as_bytes(), first).line;
+        let fault = Fault::Duplicate { model: model.clone(), camera: camera.clone(), first };
+        findings.push(Finding { span: Some(heading.clone()), place: Place::FILE, fault });
     }
 }
 

@@ -1,15 +1,15 @@
 use super::*;
 
 fn read(text: &str) -> Vec<Wanted> {
-    understand(text).unwrap_or_else(|findings| panic!("{}", problems(text, findings)))
+    understand(text).unwrap_or_else(|findings| panic!("{}", lines(text, findings)))
 }
 
-fn problems(text: &str, findings: Vec<Finding>) -> String {
-    Problems::new("s.toml".as_ref(), text, findings).to_string()
+fn lines(text: &str, findings: Vec<Finding>) -> String {
+    problems("s.toml".as_ref(), text, findings).to_string()
 }
 
 fn refused(text: &str) -> String {
-    problems(text, understand(text).unwrap_err())
+    lines(text, understand(text).unwrap_err())
 }
 
 const GOOD: &str = "[[subscription]]\ncamera = \"gate\"\nmodel = \"people\"\n";
@@ -82,7 +82,10 @@ fn what_has_to_be_there_is_asked_for() {
         "s.toml:1:1: subscription 1: `camera` is missing; expected the id of a camera such as \"gate\""
     );
     assert!(refused("").starts_with("s.toml: no subscription; add a [[subscription]] table"));
-    assert!(refused("subscription = 1").contains("expected a [[subscription]] table for each"));
+    assert_eq!(
+        refused("subscription = 1"),
+        "s.toml:1:16: `subscription`: expected a [[subscription]] table for each, found 1"
+    );
     assert!(refused("subscription = [1]").contains("expected a [[subscription]] table for each"));
     assert!(refused("x = ").starts_with("s.toml:1:"), "{}", refused("x = "));
     assert!(

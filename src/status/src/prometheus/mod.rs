@@ -55,34 +55,34 @@ fn shards(text: &mut Text, shards: &[ShardStatus]) {
         let samples = samples.iter().map(|(shard, value)| ([("shard", shard.as_str())], value));
         text.family(name, kind, help, samples);
     };
-    each("vas_shard_up", Kind::Gauge, "Whether the process with these cameras runs.", &|shard| {
+    each("vas_shard_up", Kind::Gauge, "Whether the shard's process is running.", &|shard| {
         Some(u64::from(shard.health.state == ShardState::Running))
     });
-    each(
-        "vas_shard_restarts_total",
-        Kind::Counter,
-        "Times that the process was started again.",
-        &|shard| Some(shard.health.restarts),
-    );
-    each("vas_shard_cameras", Kind::Gauge, "Cameras of the process.", &|shard| {
+    each("vas_shard_restarts_total", Kind::Counter, "Restarts of the process.", &|shard| {
+        Some(shard.health.restarts)
+    });
+    each("vas_shard_cameras", Kind::Gauge, "Cameras assigned to the process.", &|shard| {
         Some(shard.cameras as u64)
     });
     each(
         "vas_shard_rss_anon_bytes",
         Kind::Gauge,
-        "Memory of the process's own in RAM (RssAnon).",
+        "Anonymous memory of the process in RAM (RssAnon).",
         &|shard| shard.memory.rss_anon_bytes,
     );
     each(
         "vas_shard_frame_path_panics_total",
         Kind::Counter,
-        "Panics in threads of the frame path that it got over.",
+        "Panics in threads of the frame path from which the process recovered.",
         &|shard| Some(shard.frame_path_panics),
     );
-    each("vas_shard_ring_bytes", Kind::Gauge, "Rings, retired ones included.", &|shard| {
-        Some(shard.memory.ring_bytes)
-    });
-    each("vas_shard_pinned_bytes", Kind::Gauge, "Rings pinned for a GPU.", &|shard| {
+    each(
+        "vas_shard_ring_bytes",
+        Kind::Gauge,
+        "Size of all rings, including retired ones.",
+        &|shard| Some(shard.memory.ring_bytes),
+    );
+    each("vas_shard_pinned_bytes", Kind::Gauge, "Size of the rings pinned for a GPU.", &|shard| {
         shard.memory.pinned_bytes
     });
 }
@@ -108,7 +108,7 @@ fn inputs(text: &mut Text, cameras: &[CameraReport]) {
     each(
         "vas_input_state_age_seconds",
         Kind::Gauge,
-        "How long the input has been in its state.",
+        "Time since the input entered its state.",
         &|input| input.status.since_s,
     );
     each("vas_packets_received_total", Kind::Counter, "Packets received.", &|input| {
@@ -117,7 +117,7 @@ fn inputs(text: &mut Text, cameras: &[CameraReport]) {
     each("vas_received_bytes_total", Kind::Counter, "Bytes of the packets received.", &|input| {
         Some(input.status.received_bytes)
     });
-    each("vas_reconnects_total", Kind::Counter, "Connections lost and tried again.", &|input| {
+    each("vas_reconnects_total", Kind::Counter, "Lost connections that were retried.", &|input| {
         Some(input.status.reconnects)
     });
     let states = all.iter().map(|(id, input)| {
@@ -127,7 +127,7 @@ fn inputs(text: &mut Text, cameras: &[CameraReport]) {
     text.family(
         "vas_input_state",
         Kind::Gauge,
-        "The state that the input is in; always 1.",
+        "State of the input, as a label; always 1.",
         states,
     );
 }
@@ -161,7 +161,12 @@ fn frames(text: &mut Text, cameras: &[CameraReport]) {
         let gpu = decoder.gpu.as_deref().unwrap_or_default();
         Some(([("camera", camera.id.as_str()), ("decoder", decoder.kind.into()), ("gpu", gpu)], 1))
     });
-    text.family("vas_decoder_info", Kind::Gauge, "What decodes the camera; always 1.", decoders);
+    text.family(
+        "vas_decoder_info",
+        Kind::Gauge,
+        "Decoder of the camera, as labels; always 1.",
+        decoders,
+    );
 }
 
 /// A reason that only another version knows counts as one of frames.
@@ -181,31 +186,33 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
     });
     each("vas_ring_slots", "Slots of the ring.", &|export| Some(f64::from(export.slots)));
     each("vas_ring_bytes", "Size of the ring.", &|export| Some(export.ring_bytes as f64));
-    each("vas_ring_huge_bytes", "Of the ring, backed by huge pages.", &|export| {
+    each("vas_ring_huge_bytes", "Part of the ring that huge pages back.", &|export| {
         Some(export.huge_bytes as f64)
     });
-    each("vas_ring_retired_bytes", "Rings of before that wait to be freed.", &|export| {
+    each("vas_ring_retired_bytes", "Retired rings waiting to be freed.", &|export| {
         Some(export.retired_bytes as f64)
     });
-    each("vas_ring_pinned_bytes", "Of the ring, pinned for a GPU.", &|export| {
+    each("vas_ring_pinned_bytes", "Part of the ring that is pinned for a GPU.", &|export| {
         export.pinned_bytes.map(|bytes| bytes as f64)
     });
-    each("vas_ring_lease_seconds", "How long a frame is promised to readers.", &|export| {
-        Some(export.lease_ms as f64 / 1000.0)
-    });
-    each("vas_readers_present", "Whether somebody reads.", &|export| {
+    each(
+        "vas_ring_lease_seconds",
+        "How long a published frame is guaranteed to stay readable.",
+        &|export| Some(export.lease_ms as f64 / 1000.0),
+    );
+    each("vas_readers_present", "Whether any reader is attached.", &|export| {
         Some(f64::from(u8::from(export.readers)))
     });
-    each("vas_readers_every_frame", "Whether some reader wants every frame.", &|export| {
+    each("vas_readers_every_frame", "Whether any reader wants every frame.", &|export| {
         Some(f64::from(u8::from(export.demand.every_frame)))
     });
-    each("vas_readers_max_fps", "The highest rate that readers state.", &|export| {
+    each("vas_readers_max_fps", "Highest rate that a reader requests.", &|export| {
         export.demand.max_fps.last().copied()
     });
     text.family(
         "vas_frame_age_seconds",
         Kind::Histogram,
-        "Age of frames when they were published, from the arrival of their first packet.",
+        "Age of frames at publication, from the arrival of their first packet.",
         iter::empty::<([_; 0], u64)>(),
     );
     all().for_each(|(id, export)| ages(text, id, &export.age));
@@ -237,7 +244,7 @@ fn recorders(text: &mut Text, cameras: &[CameraReport]) {
     each(
         "vas_recorder_files_total",
         Kind::Counter,
-        "Files closed under their name.",
+        "Files completed and given their final name.",
         &|recorder| recorder.files,
     );
     each("vas_recorder_written_bytes_total", Kind::Counter, "Bytes written.", &|recorder| {
@@ -276,7 +283,7 @@ fn producers(text: &mut Text, cameras: &[CameraReport]) {
     each(
         "vas_producer_key_frame_requests_total",
         Kind::Counter,
-        "Key frames that the receiver asked for.",
+        "Key frames requested by the receiver.",
         &|producer| producer.pli + producer.fir,
     );
     let dropped = all().flat_map(|(id, producer)| {
@@ -286,7 +293,7 @@ fn producers(text: &mut Text, cameras: &[CameraReport]) {
     text.family(
         "vas_producer_dropped_total",
         Kind::Counter,
-        "Pictures, frames or packets that did not go out.",
+        "Pictures, frames or packets that were not sent.",
         dropped,
     );
 }

@@ -27,7 +27,7 @@ pub(super) struct CheckArgs {
 const EXAMPLES: &str = "\
 Examples:
   vas check --config cameras.toml
-  CAMERA_PASSWORD=x vas check --config cameras.toml     where the secret is not at hand";
+  CAMERA_PASSWORD=x vas check --config cameras.toml     without the real secret";
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let export = flag::parse(env::var_os(flag::NAME).as_deref())?;

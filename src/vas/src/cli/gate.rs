@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::failure::Failure;
 
-/// Replay recorded frames to models' subscriptions, and see what each would have been given
+/// Replay recorded frames against models' subscriptions and print what each would receive
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, disable_help_flag = true)]
 pub(super) struct GateArgs {

@@ -9,7 +9,7 @@ use vas_status::Unhealthy;
 use super::failure::Failure;
 use super::{RunDirArgs, duration, stdout};
 
-/// Say whether the service, or one of its cameras, is healthy
+/// Check whether the service or one of its cameras is healthy
 ///
 /// Reads only status.json. Without CAMERA, the service is healthy while it writes the file and has
 /// given up on nothing; a camera is healthy while it delivers packets.
@@ -18,7 +18,7 @@ use super::{RunDirArgs, duration, stdout};
 pub(super) struct HealthArgs {
     /// Id of a camera, as in the config.
     camera: Option<String>,
-    /// How old the status may be; it is written each second.
+    /// Maximum age of the status, which is written every second.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     max_age: Duration,
     #[command(flatten)]
@@ -31,7 +31,7 @@ Examples:
   vas health gate --max-age 2s
   vas health --run-dir /run/vas
 
-Exit codes: 0 healthy; 1 not healthy; 2 wrong use; 3 no such camera.";
+Exit codes: 0 healthy; 1 not healthy; 2 invalid usage; 3 no such camera.";
 
 pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
     let read = vas_status::read(&args.run_dir.resolve()?)

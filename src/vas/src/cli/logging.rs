@@ -22,8 +22,8 @@ pub(crate) struct Verbosity {
     #[arg(short, long, global = true, help_heading = "Logging")]
     #[arg(action = ArgAction::Count)]
     quiet: u8,
-    /// How lines look: for people, as JSON, or as journald takes them, with VAS_CAMERA and other
-    /// fields. `auto` is for journald when it listens on standard error, otherwise for people.
+    /// Log format: human-readable, JSON, or journald's own with VAS_CAMERA and other fields. `auto`
+    /// is journald's when standard error is connected to it, otherwise human-readable.
     #[arg(long, global = true, help_heading = "Logging", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t)]
     log_format: LogFormat,

@@ -5,6 +5,8 @@ mod completions;
 mod failure;
 mod frame_line;
 mod gate;
+#[cfg(test)]
+mod golden;
 mod health;
 mod logging;
 mod probe;
@@ -31,7 +33,7 @@ pub(crate) use logging::Verbosity;
 
 use vas_config::{Environment, Export};
 
-/// Takes frames from cameras and shows them to local programs, through shared memory.
+/// Decodes cameras and exports the frames to local programs through shared memory.
 #[derive(Debug, Parser)]
 #[command(name = "vas", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -44,24 +46,24 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  vas try rtsp://10.0.0.2/stream      does this camera work, and how is it configured
-  vas check --config cameras.toml     is this config right, and what does it mean
+  vas try rtsp://10.0.0.2/stream      test a camera and print its config
+  vas check --config cameras.toml     check a config and print what it means
   AI_FRAME_EXPORT_ENABLED=true vas run --config cameras.toml
   vas watch gate                      a line for each frame of camera `gate`
   vas snapshot gate -o gate.png
   vas status                          states, reasons, rates and ages of all cameras
-  vas health gate --max-age 2s        for the probes of containers
+  vas health gate --max-age 2s        for container probes
   vas gate replay --meta gate.jsonl --subscriptions wanted.toml
 
 Environment:
-  AI_FRAME_EXPORT_ENABLED   true or 1: `vas run` exports frames; false, 0 or not set: it does not
+  AI_FRAME_EXPORT_ENABLED   true or 1: `vas run` exports frames; false, 0 or unset: it does not
   VAS_LOG                   what to log, such as `debug` or `ffmpeg=debug,info`
 
 Exit codes:
   0  done
   1  failed while running
-  2  wrong use, or a config that can't be used
-  3  no such camera, or its frames have no writer; no service";
+  2  invalid usage or config
+  3  no such camera, no writer for its frames, or no service";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -114,7 +116,8 @@ struct ExportArgs {
     /// The export directory: `[export] dir` of the config.
     #[arg(long, value_name = "DIR", default_value = Export::DEFAULT_DIR)]
     dir: PathBuf,
-    /// Wait this long for a service or camera that is not there yet; without it, that is an error.
+    /// Wait up to this long for a service or camera that does not exist yet; by default, that is an
+    /// error.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
 }
@@ -161,7 +164,7 @@ struct RunDirArgs {
     /// The service's config file; only its `[service] run_dir` is used.
     #[arg(long, short, value_name = "FILE", conflicts_with = "run_dir")]
     config: Option<PathBuf>,
-    /// The folder of status.json; without it and --config, that of a config that names none.
+    /// The folder of status.json; without this and --config, the default run directory.
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
 }

@@ -11,8 +11,9 @@ use super::{ConfigArgs, stdout};
 
 /// Print the argument of MediaSoup's plainTransport.produce() for a camera
 ///
-/// The profile is that of the running service's stream; without a service, this connects to the
-/// camera. The JSON goes to standard output, and what the router also needs to standard error.
+/// The profile is that of the running service's stream; without a service, the command connects to
+/// the camera. The JSON goes to standard output; a note on what the router also needs goes to
+/// standard error.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProducerParametersArgs {
@@ -27,7 +28,7 @@ Examples:
   vas producer-parameters gate --config cameras.toml
   vas producer-parameters gate -c cameras.toml | jq .rtpParameters.encodings[0].ssrc
 
-docs/guide/mediasoup.md shows where it goes.";
+docs/guide/mediasoup.md shows where to pass it.";
 
 pub(super) fn run(args: &ProducerParametersArgs) -> Result<(), Failure> {
     let config = vas_config::load(&args.config.config, &Environment::of_this_process())?;

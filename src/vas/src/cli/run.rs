@@ -11,7 +11,7 @@ use crate::flag;
 use crate::supervisor::{self, Asked};
 use crate::test_hooks::TestHooks;
 
-/// Run the service until it is told to stop
+/// Run the service until it is stopped
 ///
 /// Connects to every camera of the config, and reconnects if need be. Frames are exported only when
 /// AI_FRAME_EXPORT_ENABLED is true. SIGHUP reloads the config; SIGINT or SIGTERM stops the service
@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   AI_FRAME_EXPORT_ENABLED=true vas run --config /etc/vas/cameras.toml
 
-The least config:
+Minimal config:
   [[camera]]
   id = \"gate\"
   url = \"rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/stream\"";

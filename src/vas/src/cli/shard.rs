@@ -9,13 +9,13 @@ use crate::shard;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ShardArgs {
-    /// The shard's number, for lists of processes.
+    /// The shard's number, which identifies it in process lists.
     _number: u32,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  vas run --config cameras.toml       starts `vas shard 0`, and more if there are GPUs for them";
+  vas run --config cameras.toml       starts `vas shard 0`, and one more for each further GPU";
 
 pub(super) fn run(_args: &ShardArgs) -> Result<(), Failure> {
     Ok(shard::run()?)

@@ -13,8 +13,8 @@ use crate::picture::{Nv12, SampleRange, write_png};
 
 /// Write the newest frame of a camera to a PNG file
 ///
-/// Colours follow the matrix and range that the camera states; if it states none, BT.601 below 720
-/// rows and BT.709 from there on, in limited range.
+/// Colors follow the matrix and range that the camera states. Without them, the matrix is BT.601
+/// below 720 rows and BT.709 otherwise, and the range is limited.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SnapshotArgs {

@@ -14,11 +14,11 @@ use super::{RunDirArgs, stdout};
 
 /// Show the state of the service and its cameras
 ///
-/// Reads status.json twice, for the rates; the service writes it each second.
+/// Reads status.json twice to compute rates; the service writes it every second.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusArgs {
-    /// Print the file as it is (docs/ref/status.md); does not wait for rates.
+    /// Print the file unchanged (docs/ref/status.md), without waiting for rates.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -24,10 +24,10 @@ pub(super) struct TryArgs {
     /// The url as in a config: rtsp://, rtsps://, a file, or testsrc:WIDTHxHEIGHT@FPS. `${NAME}`
     /// is replaced from the environment, which keeps a password out of the process list.
     url: String,
-    /// How packets are carried.
+    /// RTP transport.
     #[arg(long, default_value = "auto", value_parser = transports())]
     transport: Transport,
-    /// Which client speaks RTSP with the camera.
+    /// RTSP client.
     #[arg(long, default_value = "auto", value_parser = clients())]
     rtsp_client: RtspClient,
     /// How long to wait for the camera, and then for its first picture.
@@ -44,7 +44,7 @@ Examples:
   CAMERA_PASSWORD=secret vas try 'rtsp://admin:${CAMERA_PASSWORD}@10.0.0.2/stream' -o gate.png
   vas try testsrc:1280x720@25
 
-The single quotes keep the shell from filling the variable in.";
+The single quotes keep the shell from expanding the variable.";
 
 /// How long pictures are counted to measure their rate.
 const MEASURE: Duration = Duration::from_secs(2);

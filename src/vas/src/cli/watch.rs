@@ -26,7 +26,7 @@ use super::{ExportArgs, seconds};
 pub(super) struct WatchArgs {
     #[command(flatten)]
     export: ExportArgs,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     json: bool,
     /// Copy each frame and print the MD5 of its pixels, as FFmpeg's framemd5 does for nv12.
@@ -35,11 +35,11 @@ pub(super) struct WatchArgs {
     /// Stop after this many frames.
     #[arg(long, value_name = "N")]
     count: Option<NonZeroU64>,
-    /// Give up when no frame comes for this long; without it, wait for ever.
+    /// Give up if no frame arrives for this long; by default, wait forever.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Take at most this many frames a second, such as 5 or 29.97; the service then need not copy
-    /// more
+    /// Take at most this many frames per second, such as 5 or 29.97; the service then copies no
+    /// more than that for this reader
     #[arg(long, value_name = "FPS")]
     max_fps: Option<Rate>,
 }
@@ -53,22 +53,23 @@ Examples:
 
 JSON keys:
   camera        id of the camera
-  epoch         rises with each change of size, format, colour or writer
-  frame_id      rises with each frame; gaps are frames that were not exported
+  epoch         increases with each change of size, format, color or writer
+  frame_id      increases with each frame; gaps are frames that were not exported
   pts_ns        the camera's presentation time, or null when it gave none
-  arrival_ns    when its first packet arrived, on CLOCK_MONOTONIC as all that follow
-  decoded_ns    when the decoder gave it out
-  gate_ns       the time by which frames keep the distance that a maximum asks for
+  arrival_ns    when its first packet arrived, on CLOCK_MONOTONIC, like all times below
+  decoded_ns    when the decoder returned it
+  gate_ns       the time that limits of the frame rate compare
   published_ns  when it was published
-  age_ns        from the arrival of its first packet to its being read here
+  age_ns        from the arrival of its first packet until it was read here
   width height  visible size in pixels
   key corrupt   true or false
   after_loss    \"yes\", \"no\", or \"unknown\" when the source can't tell
   decoder       \"software\", \"vaapi\", \"nvdec\" or \"unknown\"
   md5           of the pixels, or null without --md5
 
-Exit codes: 0 after --count frames, Ctrl-C or a closed pipe; 1 when no frame came within --timeout;
-3 when there is no such camera or its writer is dead, also after --wait, or none came in its place within --timeout.";
+Exit codes: 0 after --count frames, Ctrl-C or a closed pipe; 1 if no frame arrived within --timeout;
+3 if the camera does not exist or its writer is dead, even after --wait, or if no new writer came
+within --timeout.";
 
 /// How long one wait may last before signals and the time limit are checked.
 const WAIT: Duration = Duration::from_millis(100);

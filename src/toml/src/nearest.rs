@@ -5,10 +5,7 @@
 const WORTH_SAYING: f64 = 0.7;
 
 /// Returns the one of `words` most similar to `typed`, if any is similar enough.
-pub(crate) fn nearest<'w>(
-    typed: &str,
-    words: impl IntoIterator<Item = &'w str>,
-) -> Option<&'w str> {
+pub fn nearest<'w>(typed: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     words
         .into_iter()
         .map(|word| (strsim::jaro_winkler(typed, word), word))
