@@ -188,6 +188,4 @@ pub fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId
 }
 
 #[cfg(test)]
-mod handover;
-#[cfg(test)]
 mod tests;

@@ -13,9 +13,8 @@ use super::*;
 
 mod conformance;
 mod gpu;
-mod measure;
 mod nvdec;
-pub(crate) mod rig;
+mod rig;
 
 use rig::{LONG, Rig, decoded, md5_of, share};
 

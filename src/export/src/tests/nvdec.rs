@@ -103,11 +103,6 @@ impl Pictures {
         Self { stream, packets, sent: 0, decoder }
     }
 
-    /// Decode surfaces that the decoder uses.
-    pub(super) fn surfaces(&self) -> u32 {
-        self.decoder.price().map_or(0, |price| price.surfaces)
-    }
-
     pub(super) fn kind(&self) -> DecoderKind {
         self.decoder.kind()
     }
