@@ -16,13 +16,18 @@ use vas_status::DropReason;
 use super::panics::Panics;
 use super::stats::ExportStats;
 
+/// Frames of a camera that may be handed over and not yet published. They hold memory of the
+/// decoder, which [`vas_pipeline::EXTRA_SURFACES`] allows for.
+pub(super) const MAX_IN_FLIGHT: u32 = 3;
+
+const _: () = assert!(MAX_IN_FLIGHT < vas_pipeline::EXTRA_SURFACES);
+
 /// A camera's use of a download engine, by one thread at a time.
 ///
 /// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the
 /// wake-up. Frames are published, and counted, in the order of their submission.
 pub(super) trait Download {
-    /// Permit for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives
-    /// it back.
+    /// Permit for one frame, of [`MAX_IN_FLIGHT`]. Dropping it gives it back.
     type Permit;
 
     /// Takes a permit, before a slot is claimed.

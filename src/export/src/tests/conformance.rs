@@ -14,14 +14,12 @@ use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 use vas_status::DropReason;
 
 use super::nvdec::{Clip, Pictures};
-use super::{decoded, share};
+use super::{decoded, share, until};
 use crate::copy_queue::CopyQueue;
 use crate::cuda::{Completions, CudaCopyQueue};
-use crate::download::{Account, Download};
+use crate::download::{Account, Download, MAX_IN_FLIGHT};
 use crate::engines::Engines;
-use crate::host::HostCopyQueue;
-use crate::limits::MAX_IN_FLIGHT;
-use crate::pool::Pool;
+use crate::host::{HostCopyQueue, Pool};
 
 const SIZE: (usize, usize) = (320, 192);
 
@@ -214,9 +212,7 @@ impl<L: Download> Ring<L> {
     }
 
     fn drain(&self) {
-        while self.copy_queue.in_flight() > 0 {
-            std::thread::yield_now();
-        }
+        until(|| self.copy_queue.in_flight() == 0);
     }
 
     /// Counts of published and failed frames, once all outcomes are in.
@@ -250,9 +246,7 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
     let mut rings = [(); 3].map(|()| Ring::new(&mut engine, 0));
     for _ in 0..16 {
         for ring in &mut rings {
-            while ring.copy_queue.in_flight() == MAX_IN_FLIGHT {
-                std::thread::yield_now();
-            }
+            until(|| ring.copy_queue.in_flight() < MAX_IN_FLIGHT);
             ring.submit(engine.picture()).unwrap();
         }
     }
@@ -268,9 +262,9 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
 
 fn so_many_are_in_flight_and_no_more<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
-    let places: Vec<_> = std::iter::from_fn(|| ring.copy_queue.admit().ok()).collect();
-    assert_eq!(places.len(), MAX_IN_FLIGHT as usize);
-    drop(places);
+    let permits: Vec<_> = std::iter::from_fn(|| ring.copy_queue.admit().ok()).collect();
+    assert_eq!(permits.len(), MAX_IN_FLIGHT as usize);
+    drop(permits);
     assert_eq!(ring.copy_queue.in_flight(), 0, "a permit that is not used comes back");
     engine.hold(&ring.copy_queue, true);
     (0..MAX_IN_FLIGHT).for_each(|_| ring.submit(engine.picture()).unwrap());

@@ -8,7 +8,7 @@ use vas_sim_gpu::testing::SimulatedGpu;
 use vas_status::{DownloadEngine, DropReason};
 
 use super::nvdec::{Cam, Clip, GpuRig, PICTURES, Pictures};
-use crate::limits::MAX_IN_FLIGHT;
+use crate::download::MAX_IN_FLIGHT;
 
 /// Calls that a decode thread must leave to the engine. FFmpeg's own calls there push a context,
 /// decode and map.
