@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
-use vas_frame::{CameraId, ClaimedSlot, Stamp};
+use vas_frame::{CameraId, ClaimedSlot, PublishMeta};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 use vas_status::DropReason;
 
@@ -21,7 +21,7 @@ const TURN: usize = 4;
 pub(super) struct Job {
     pub(super) frame: LoanedFrame,
     pub(super) slot: ClaimedSlot,
-    pub(super) stamp: Stamp,
+    pub(super) meta: PublishMeta,
 }
 
 /// One camera's jobs, shared by its tap and the pool.
@@ -132,12 +132,12 @@ impl CopyQueue {
 
     fn run(&self, job: Job) {
         // `frame` is dropped at the end: the picture is read until then.
-        let Job { frame, mut slot, stamp } = job;
+        let Job { frame, mut slot, meta } = job;
         let copied = self.account.catch("copy", || {
             self.copy(&frame, &mut slot)?;
             self.account.trip("publication");
-            let published_ns = slot.publish(&stamp);
-            self.account.published(&stamp, published_ns);
+            let published_ns = slot.publish(&meta);
+            self.account.published(&meta, published_ns);
             Ok::<_, String>(())
         });
         match copied {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vas_frame::{ClaimedSlot, Stamp};
+use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_gpu::{
     CopyQueue, DevicePlane, Engine, Failure, NoPermits, NotAdmitted, Outcome, Outcomes, Planes,
     Surface,
@@ -83,12 +83,12 @@ impl Download for CudaCopyQueue {
         (mut held, permit): Self::Permit,
         frame: &mut Frame,
         slot: ClaimedSlot,
-        stamp: Stamp,
+        meta: PublishMeta,
     ) {
         // A frame without a surface fits no slot: the engine gives it up and says why.
         let planes = planes_of(frame).unwrap_or(NO_PLANES);
         held.take_from(frame);
-        self.copy_queue.submit(permit, Picture { _held: held, planes }, slot, stamp);
+        self.copy_queue.submit(permit, Picture { _held: held, planes }, slot, meta);
     }
 
     fn in_flight(&self) -> u32 {
@@ -138,11 +138,11 @@ impl Completions {
 }
 
 impl Outcomes for Completions {
-    fn settled(&self, stamp: &Stamp, outcome: Outcome) {
+    fn settled(&self, meta: &PublishMeta, outcome: Outcome) {
         match outcome {
             Outcome::Published { at_ns, staged } => {
                 self.staged.store(staged, Ordering::Relaxed);
-                self.account.published(stamp, at_ns);
+                self.account.published(meta, at_ns);
             }
             // The engine has logged it, once for all cameras.
             Outcome::Failed(Failure::DeviceLost) => self.account.dropped(DropReason::GpuLost),

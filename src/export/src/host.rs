@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 use vas_config::Config;
-use vas_frame::{ClaimedSlot, Stamp};
+use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_media::Frame;
 use vas_status::DropReason;
 use vas_threads::{EventCount, OwnedThread, StopRequest};
@@ -150,9 +150,15 @@ impl Download for HostCopyQueue {
         self.copy_queue.lend().ok_or(DropReason::InFlight)
     }
 
-    fn submit(&self, mut permit: LoanedFrame, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
+    fn submit(
+        &self,
+        mut permit: LoanedFrame,
+        frame: &mut Frame,
+        slot: ClaimedSlot,
+        meta: PublishMeta,
+    ) {
         permit.take_from(frame);
-        if self.copy_queue.submit(Job { frame: permit, slot, stamp }) {
+        if self.copy_queue.submit(Job { frame: permit, slot, meta }) {
             self.submitter.enter(&self.copy_queue);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vas_frame::{
     Access, CameraExport, CameraId, ClaimedSlot, ExportRoot, FrameRate, Geometry, Notifier,
-    OpenRing, Reader, Refused, RingOptions, RingWriter, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, Reader, Refused, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_media::{CudaDevice, Frame};
 use vas_pipeline::InputStats;
@@ -204,9 +204,10 @@ impl<L: Download> Ring<L> {
             },
         )?;
         let now_ns = monotonic_ns();
-        let stamp = Stamp { frame_id: self.next_id, arrival_ns: now_ns, ..Stamp::default() };
+        let meta =
+            PublishMeta { frame_id: self.next_id, arrival_ns: now_ns, ..PublishMeta::default() };
         self.next_id += 1;
-        self.copy_queue.submit(permit, &mut frame, slot, stamp);
+        self.copy_queue.submit(permit, &mut frame, slot, meta);
         assert!(frame.is_empty(), "the picture is taken out");
         Ok(())
     }
@@ -372,12 +373,12 @@ fn a_hand_over_allocates_nothing_and_calls_no_driver<E: UnderTest>(mut engine: E
     engine.hold(&ring.copy_queue, true);
     for frame in &mut pictures {
         let slot = ring.writer.as_mut().unwrap().claim(monotonic_ns()).unwrap();
-        let stamp = Stamp { frame_id: ring.next_id, ..Stamp::default() };
+        let meta = PublishMeta { frame_id: ring.next_id, ..PublishMeta::default() };
         ring.next_id += 1;
         engine.forbid_driver(true);
         let ((), allocations) = vas_malloc_count::count(|| {
             let permit = ring.copy_queue.admit().unwrap();
-            ring.copy_queue.submit(permit, frame, slot, stamp);
+            ring.copy_queue.submit(permit, frame, slot, meta);
         });
         engine.forbid_driver(false);
         assert_eq!(allocations, 0);
@@ -394,11 +395,11 @@ fn a_hand_over_makes_at_most_one_system_call<E: UnderTest>(mut engine: E) {
     for _ in 0..50 {
         let mut frame = engine.picture();
         let mut slot = Some(ring.writer.as_mut().unwrap().claim(monotonic_ns()).unwrap());
-        let stamp = Stamp { frame_id: ring.next_id, ..Stamp::default() };
+        let meta = PublishMeta { frame_id: ring.next_id, ..PublishMeta::default() };
         ring.next_id += 1;
         let calls = vas_syscall_count::list(|| {
             let permit = ring.copy_queue.admit().unwrap();
-            ring.copy_queue.submit(permit, &mut frame, slot.take().unwrap(), stamp);
+            ring.copy_queue.submit(permit, &mut frame, slot.take().unwrap(), meta);
         });
         assert!(calls.is_empty() || calls == [libc::SYS_futex], "{calls:?}");
         ring.drain();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, FrameRate, Geometry, Notifier, Nv12Image,
-    OpenRing, Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_gpu::{
     CopyQueue, Driver, Engine, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
@@ -26,8 +26,8 @@ pub(crate) struct Seen {
 }
 
 impl Outcomes for Seen {
-    fn settled(&self, stamp: &Stamp, outcome: Outcome) {
-        self.outcomes.lock().unwrap().push((stamp.frame_id, outcome));
+    fn settled(&self, meta: &PublishMeta, outcome: Outcome) {
+        self.outcomes.lock().unwrap().push((meta.frame_id, outcome));
         self.more.notify_all();
     }
 }
@@ -175,8 +175,8 @@ impl Camera {
         let slot = self.writer.claim(monotonic_ns()).unwrap();
         let frame_id = self.next_id;
         self.next_id += 1;
-        let stamp = Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() };
-        self.copy_queue.submit(permit, surface, slot, stamp);
+        let meta = PublishMeta { frame_id, arrival_ns: monotonic_ns(), ..PublishMeta::default() };
+        self.copy_queue.submit(permit, surface, slot, meta);
         frame_id
     }
 

@@ -1,6 +1,6 @@
 //! The end, with work in flight and with copy queues that outlive the engine.
 
-use vas_frame::{Stamp, monotonic_ns};
+use vas_frame::{PublishMeta, monotonic_ns};
 use vas_gpu::{Failure, NotAdmitted, Outcome};
 use vas_sim_gpu::testing::SimulatedGpu;
 
@@ -51,7 +51,12 @@ fn a_frame_admitted_before_the_end_and_submitted_after_it_is_reported() {
         engine.prepare(camera.writer.pages());
         engine.stop();
         let slot = camera.writer.claim(monotonic_ns()).unwrap();
-        camera.copy_queue.submit(permit, surface, slot, Stamp { frame_id: 9, ..Stamp::default() });
+        camera.copy_queue.submit(
+            permit,
+            surface,
+            slot,
+            PublishMeta { frame_id: 9, ..PublishMeta::default() },
+        );
         assert_eq!(camera.seen.so_far(), [(9, Outcome::Failed(Failure::Stopped))]);
         assert_eq!(camera.copy_queue.in_flight(), 0);
         // Nothing of the engine holds the ring.
