@@ -6,8 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?usage: bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer}
 case "$name" in
-handover) command=(cargo test --locked --release -p vas-export -- --ignored --nocapture measure_handover) ;;
-download) command=(cargo test --locked -p vas-export -- --ignored --nocapture measure_download) ;;
+download) command=(cargo bench --locked --profile dev -p vas-bench --bench download) ;; # counts, no times
 cpu)
     cargo build --locked --release -p vas -p vas-bench --bin vas --bin readers
     command=(bench/cpu)
@@ -35,7 +34,7 @@ hammer) # no bench, but a test that takes minutes
     command+=(--test hammer -- --ignored --nocapture for_minutes)
     ;;
 gate_instructions) command=(bench/gate_instructions.sh) ;;
-slot_write | paced | wake | crowd | gate) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
+slot_write | paced | wake | crowd | gate | handover) command=(cargo bench --locked -p vas-bench --bench "$name") ;;
 first_frame | demand)
     cargo build --locked --release -p vas
     command=(cargo bench --locked -p vas-bench --bench "$name")

@@ -33,10 +33,10 @@ fn run(count: usize, turns: usize) {
     let before = cpu_time_of("vas-notifier");
     for _ in 0..turns {
         let slot = rig.claim();
-        let stamp = rig.stamp();
+        let meta = rig.meta();
         let (took, times) = readers.wake(|| {
             let before = own_cpu_time();
-            slot.publish(&stamp);
+            slot.publish(&meta);
             publish.add(own_cpu_time() - before);
         });
         back.add(took);
@@ -55,6 +55,6 @@ fn run(count: usize, turns: usize) {
         us(awake.percentile(99)),
     );
     readers.stop();
-    let stamp = rig.stamp();
-    rig.claim().publish(&stamp);
+    let meta = rig.meta();
+    rig.claim().publish(&meta);
 }

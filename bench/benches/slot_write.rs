@@ -139,8 +139,8 @@ impl Way {
                 self.copy(chroma, c);
             }
         }
-        let stamp = rig.stamp();
-        slot.publish(&stamp);
+        let meta = rig.meta();
+        slot.publish(&meta);
     }
 }
 

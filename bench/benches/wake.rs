@@ -59,9 +59,9 @@ fn bench(criterion: &mut Criterion, count: usize) {
     let title = format!("{count} waiting, until the last is awake");
     measure(criterion, &title, &[Way::Vas, Way::Futex], &[Way::Futex], |way| {
         let slot = rig.claim();
-        let stamp = rig.stamp();
+        let meta = rig.meta();
         let (told, (ring, awake)) = match way {
-            Way::Vas => (&mut vas, readers.wake(|| _ = slot.publish(&stamp))),
+            Way::Vas => (&mut vas, readers.wake(|| _ = slot.publish(&meta))),
             Way::Futex => (&mut futex, bare.wake(|| ring_word(word, count))),
         };
         told.ring.add(ring);
@@ -74,8 +74,8 @@ fn bench(criterion: &mut Criterion, count: usize) {
 
     readers.stop();
     bare.stop();
-    let stamp = rig.stamp();
-    rig.claim().publish(&stamp);
+    let meta = rig.meta();
+    rig.claim().publish(&meta);
     ring_word(word, count);
 }
 

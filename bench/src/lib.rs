@@ -16,7 +16,9 @@ mod waiters;
 
 pub use contest::{Contest, measure};
 pub use distribution::Distribution;
-pub use machine::{asleep, cpu_time_of, own_cpu_time, pin_to, thread_id, with_tunables};
+pub use machine::{
+    asleep, cpu_time_of, own_cpu_time, pin_to, thread_id, threads_named, with_tunables,
+};
 pub use pictures::{Memory, Pictures};
 pub use rig::Rig;
 pub use service::Service;

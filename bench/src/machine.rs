@@ -28,17 +28,26 @@ pub fn asleep(thread: Pid) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
 }
 
+/// The threads of this process with this name, of which the kernel keeps 15 bytes.
+#[must_use]
+pub fn threads_named(name: &str) -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a process has threads");
+    let named = tasks.flatten().filter(|task| {
+        let comm = std::fs::read_to_string(task.path().join("comm"));
+        comm.is_ok_and(|comm| comm.trim_end() == name)
+    });
+    let ids = named.filter_map(|task| task.file_name().to_str()?.parse().ok());
+    ids.filter_map(Pid::from_raw).collect()
+}
+
 /// What threads of this process with this name have spent on a processor so far.
 #[must_use]
 pub fn cpu_time_of(name: &str) -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("a process has threads");
-    let spent = tasks.flatten().map(|task| {
-        let read = |file| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
-        if read("comm").trim() != name {
-            return 0;
-        }
-        // The first number of schedstat is nanoseconds on a processor.
-        read("schedstat").split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+    let spent = threads_named(name).into_iter().map(|thread| {
+        let path = format!("/proc/self/task/{}/schedstat", thread.as_raw_nonzero());
+        let schedstat = std::fs::read_to_string(path).unwrap_or_default();
+        // The first number is nanoseconds on a processor.
+        schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
     });
     Duration::from_nanos(spent.sum())
 }

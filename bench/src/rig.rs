@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vas_frame::{
     Access, CameraExport, CameraId, ClaimedSlot, Color, ExportRoot, FrameRate, Geometry, Notifier,
-    OpenRing, Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 
 /// Slots of a camera of 25 frames a second with the default hold of half a second.
@@ -69,10 +69,10 @@ impl Rig {
 
     /// What goes with the next frame.
     #[must_use]
-    pub fn stamp(&mut self) -> Stamp {
-        let stamp = Stamp { frame_id: self.next_id, ..Stamp::default() };
+    pub fn meta(&mut self) -> PublishMeta {
+        let meta = PublishMeta { frame_id: self.next_id, ..PublishMeta::default() };
         self.next_id += 1;
-        stamp
+        meta
     }
 
     /// The export, which stays open as long as the rig.

@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
-use vas_frame::{CameraId, ClaimedSlot, Stamp};
+use vas_frame::{CameraId, ClaimedSlot, PublishMeta};
 use vas_media::{Frame, Nv12Converter, PixelLayout};
 use vas_status::DropReason;
 
-use super::download::Account;
-use super::limits::MAX_IN_FLIGHT;
+use super::download::{Account, MAX_IN_FLIGHT};
+use super::frame_pool::{FramePool, LoanedFrame};
 
 /// Frames copied before the worker moves on to another camera.
 const TURN: usize = 4;
@@ -19,16 +19,16 @@ const TURN: usize = 4;
 /// A frame to be copied, and its slot.
 #[derive(Debug)]
 pub(super) struct Job {
-    frame: Frame,
-    slot: ClaimedSlot,
-    stamp: Stamp,
+    pub(super) frame: LoanedFrame,
+    pub(super) slot: ClaimedSlot,
+    pub(super) meta: PublishMeta,
 }
 
-/// One camera's jobs. Empty frames wait in `spare` for reuse: a job allocates nothing.
+/// One camera's jobs, shared by its tap and the pool.
 pub(super) struct CopyQueue {
     account: Account,
     jobs: ArrayQueue<Job>,
-    spare: ArrayQueue<Frame>,
+    frames: Arc<FramePool>,
     /// Whether the copy queue is in the pool's queue or with a worker; never with two.
     scheduled: AtomicBool,
     /// Locked only by the worker that holds the copy queue.
@@ -44,55 +44,32 @@ impl fmt::Debug for CopyQueue {
     }
 }
 
-/// A frame that is given back on every path, panics included.
-struct OnLoan<'a> {
-    frame: Option<Frame>,
-    copy_queue: &'a CopyQueue,
-}
-
-impl Drop for OnLoan<'_> {
-    fn drop(&mut self) {
-        if let Some(frame) = self.frame.take() {
-            self.copy_queue.give_back(frame);
-        }
-    }
-}
-
 impl CopyQueue {
     pub(super) fn new(account: Account) -> Self {
-        let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
-        while spare.push(Frame::new()).is_ok() {}
         Self {
             account,
             jobs: ArrayQueue::new(MAX_IN_FLIGHT as usize),
-            spare,
+            frames: FramePool::new(None),
             scheduled: AtomicBool::new(false),
             converter: Mutex::new(None),
         }
-    }
-
-    /// An empty frame for one more picture; `None` when the maximum is in flight.
-    pub(super) fn spare(&self) -> Option<Frame> {
-        self.spare.pop()
     }
 
     pub(super) fn camera(&self) -> &CameraId {
         self.account.camera()
     }
 
-    /// Releases a picture and keeps its frame for the next.
-    pub(super) fn give_back(&self, mut frame: Frame) {
-        frame.clear();
-        // The queue has as many slots as there are frames.
-        let _ = self.spare.push(frame);
+    /// An empty frame for one more picture; `None` when the maximum is in flight.
+    pub(super) fn lend(&self) -> Option<LoanedFrame> {
+        self.frames.lend()
     }
 
     /// Adds a job. `true`: the caller must put the copy queue into the pool's queue now.
-    pub(super) fn submit(&self, frame: Frame, slot: ClaimedSlot, stamp: Stamp) -> bool {
+    pub(super) fn submit(&self, job: Job) -> bool {
         // An admitted frame always fits; if it did not, its slot would be released empty.
-        if let Err(job) = self.jobs.push(Job { frame, slot, stamp }) {
+        if let Err(job) = self.jobs.push(job) {
             self.account.dropped(DropReason::InFlight);
-            self.give_back(job.frame);
+            drop(job);
             return false;
         }
         // Partner: the fence in `rest`. Either the worker sees the job, or we see its flag lowered.
@@ -126,7 +103,7 @@ impl CopyQueue {
 
     /// Frames that are neither published nor given up.
     pub(super) fn in_flight(&self) -> u32 {
-        MAX_IN_FLIGHT - u32::try_from(self.spare.len()).unwrap_or(MAX_IN_FLIGHT)
+        self.frames.on_loan()
     }
 
     /// Whether the queue waits for a worker or is with one.
@@ -148,22 +125,19 @@ impl CopyQueue {
         while let Some(Job { frame, slot, .. }) = self.jobs.pop() {
             self.account.dropped(DropReason::CopyFailed);
             drop(slot);
-            self.give_back(frame);
+            drop(frame);
         }
         self.rest()
     }
 
     fn run(&self, job: Job) {
-        let Job { frame, mut slot, stamp } = job;
-        // Goes back to the decoder at the end, on every path: the picture is read until then.
-        let loan = OnLoan { frame: Some(frame), copy_queue: self };
+        // `frame` is dropped at the end: the picture is read until then.
+        let Job { frame, mut slot, meta } = job;
         let copied = self.account.catch("copy", || {
-            if let Some(frame) = &loan.frame {
-                self.copy(frame, &mut slot)?;
-            }
+            self.copy(&frame, &mut slot)?;
             self.account.trip("publication");
-            let published_ns = slot.publish(&stamp);
-            self.account.published(&stamp, published_ns);
+            let published_ns = slot.publish(&meta);
+            self.account.published(&meta, published_ns);
             Ok::<_, String>(())
         });
         match copied {

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_queue::ArrayQueue;
-use vas_frame::{ClaimedSlot, Stamp};
+use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_gpu::{
     CopyQueue, DevicePlane, Engine, Failure, NoPermits, NotAdmitted, Outcome, Outcomes, Planes,
     Surface,
@@ -15,34 +14,15 @@ use vas_media::Frame;
 use vas_status::DropReason;
 
 use super::deferred_drop::DeferredDropHandle;
-use super::download::{Account, Download};
-use super::limits::MAX_IN_FLIGHT;
+use super::download::{Account, Download, MAX_IN_FLIGHT};
+use super::frame_pool::{FramePool, LoanedFrame};
 
 /// A camera's copy queue in the engine of one GPU.
 #[derive(Debug)]
 pub(super) struct CudaCopyQueue {
     device: usize,
     copy_queue: CopyQueue<Picture>,
-    pool: Arc<FramePool>,
-}
-
-/// Holds empty frames for reuse, and drops the last frame of a decoder elsewhere.
-#[derive(Debug)]
-struct FramePool {
-    spare: ArrayQueue<Frame>,
-    deferred_drop: DeferredDropHandle,
-}
-
-/// A permit of the engine, and the empty frame that the picture moves into.
-pub(super) struct Permit {
-    loan: LoanedFrame,
-    permit: vas_gpu::Permit,
-}
-
-/// An empty frame, on loan.
-struct LoanedFrame {
-    frame: Option<Frame>,
-    pool: Arc<FramePool>,
+    frames: Arc<FramePool>,
 }
 
 /// A surface in flight. Holding the frame keeps NVDEC from reusing the surface.
@@ -69,9 +49,7 @@ impl CudaCopyQueue {
         completions: Arc<Completions>,
     ) -> Result<Self, NoPermits> {
         let copy_queue = engine.copy_queue(MAX_IN_FLIGHT, completions)?;
-        let spare = ArrayQueue::new(MAX_IN_FLIGHT as usize);
-        while spare.push(Frame::new()).is_ok() {}
-        Ok(Self { device, copy_queue, pool: Arc::new(FramePool { spare, deferred_drop }) })
+        Ok(Self { device, copy_queue, frames: FramePool::new(Some(deferred_drop)) })
     }
 
     pub(super) fn device(&self) -> usize {
@@ -85,27 +63,32 @@ impl CudaCopyQueue {
 }
 
 impl Download for CudaCopyQueue {
-    type Permit = Permit;
+    /// The empty frame that the picture moves into, and the engine's permit. They are given back in
+    /// this order.
+    type Permit = (LoanedFrame, vas_gpu::Permit);
 
-    fn admit(&self) -> Result<Permit, DropReason> {
+    fn admit(&self) -> Result<Self::Permit, DropReason> {
         let permit = self.copy_queue.admit().map_err(|why| match why {
             NotAdmitted::InFlight => DropReason::InFlight,
             NotAdmitted::DeviceLost => DropReason::GpuLost,
             NotAdmitted::Stopped => DropReason::NoExport,
         })?;
         // A permit guarantees an empty frame: the frame is returned before its permit is.
-        let frame = Some(self.pool.spare.pop().ok_or(DropReason::InFlight)?);
-        Ok(Permit { loan: LoanedFrame { frame, pool: Arc::clone(&self.pool) }, permit })
+        let held = self.frames.lend().ok_or(DropReason::InFlight)?;
+        Ok((held, permit))
     }
 
-    fn submit(&self, permit: Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
-        let Permit { mut loan, permit } = permit;
+    fn submit(
+        &self,
+        (mut held, permit): Self::Permit,
+        frame: &mut Frame,
+        slot: ClaimedSlot,
+        meta: PublishMeta,
+    ) {
         // A frame without a surface fits no slot: the engine gives it up and says why.
         let planes = planes_of(frame).unwrap_or(NO_PLANES);
-        if let Some(held) = &mut loan.frame {
-            held.take_from(frame);
-        }
-        self.copy_queue.submit(permit, Picture { _held: loan, planes }, slot, stamp);
+        held.take_from(frame);
+        self.copy_queue.submit(permit, Picture { _held: held, planes }, slot, meta);
     }
 
     fn in_flight(&self) -> u32 {
@@ -116,20 +99,6 @@ impl Download for CudaCopyQueue {
 impl Surface for Picture {
     fn planes(&self) -> Planes {
         self.planes
-    }
-}
-
-impl Drop for LoanedFrame {
-    /// For a picture this runs on the reaper: unmapping it is short, destroying a decoder is not.
-    fn drop(&mut self) {
-        let Some(mut frame) = self.frame.take() else { return };
-        if frame.is_last_of_decoder() {
-            self.pool.deferred_drop.take(&mut frame);
-        } else {
-            frame.clear();
-        }
-        // The queue has as many slots as there are empty frames.
-        let _ = self.pool.spare.push(frame);
     }
 }
 
@@ -169,11 +138,11 @@ impl Completions {
 }
 
 impl Outcomes for Completions {
-    fn settled(&self, stamp: &Stamp, outcome: Outcome) {
+    fn settled(&self, meta: &PublishMeta, outcome: Outcome) {
         match outcome {
             Outcome::Published { at_ns, staged } => {
                 self.staged.store(staged, Ordering::Relaxed);
-                self.account.published(stamp, at_ns);
+                self.account.published(meta, at_ns);
             }
             // The engine has logged it, once for all cameras.
             Outcome::Failed(Failure::DeviceLost) => self.account.dropped(DropReason::GpuLost),

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vas_frame::{CameraId, ClaimedSlot, Flags, Stamp};
+use vas_frame::{CameraId, ClaimedSlot, Flags, PublishMeta};
 use vas_media::{Frame, SurfaceFormat};
 use vas_pipeline::InputStats;
 use vas_status::DropReason;
@@ -16,13 +16,18 @@ use vas_status::DropReason;
 use super::panics::Panics;
 use super::stats::ExportStats;
 
+/// Frames of a camera that may be handed over and not yet published. They hold memory of the
+/// decoder, which [`vas_pipeline::EXTRA_SURFACES`] allows for.
+pub(super) const MAX_IN_FLIGHT: u32 = 3;
+
+const _: () = assert!(MAX_IN_FLIGHT < vas_pipeline::EXTRA_SURFACES);
+
 /// A camera's use of a download engine, by one thread at a time.
 ///
 /// Nothing here waits, allocates or calls a driver, and a frame costs at most one system call, the
 /// wake-up. Frames are published, and counted, in the order of their submission.
 pub(super) trait Download {
-    /// Permit for one frame, of [`MAX_IN_FLIGHT`](super::limits::MAX_IN_FLIGHT). Dropping it gives
-    /// it back.
+    /// Permit for one frame, of [`MAX_IN_FLIGHT`]. Dropping it gives it back.
     type Permit;
 
     /// Takes a permit, before a slot is claimed.
@@ -32,7 +37,7 @@ pub(super) trait Download {
     fn admit(&self) -> Result<Self::Permit, DropReason>;
 
     /// Takes the picture out of `frame`. In the end the slot holds that picture, or no frame.
-    fn submit(&self, permit: Self::Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp);
+    fn submit(&self, permit: Self::Permit, frame: &mut Frame, slot: ClaimedSlot, meta: PublishMeta);
 
     /// Frames that are neither published nor given up.
     fn in_flight(&self) -> u32;
@@ -77,11 +82,11 @@ impl Account {
     }
 
     /// Readers have the frame.
-    pub(super) fn published(&self, stamp: &Stamp, at_ns: u64) {
+    pub(super) fn published(&self, meta: &PublishMeta, at_ns: u64) {
         let since = |then_ns| at_ns.saturating_sub(then_ns);
-        self.stats.published(since(stamp.arrival_ns), since(stamp.decoded_ns));
+        self.stats.published(since(meta.arrival_ns), since(meta.decoded_ns));
         let marked = Flags::CORRUPT.with(Flags::AFTER_LOSS, true).bits();
-        self.input_stats.counters.exported_frame(stamp.flags.bits() & marked != 0);
+        self.input_stats.counters.exported_frame(meta.flags.bits() & marked != 0);
     }
 
     /// The copy failed. The slot holds no frame; older ones stay readable.

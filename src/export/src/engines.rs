@@ -12,7 +12,7 @@ use vas_media::{CudaDevice, GpuError};
 
 use super::cuda::{Completions, CudaCopyQueue, Picture};
 use super::deferred_drop::DeferredDrop;
-use super::limits::MAX_IN_FLIGHT;
+use super::download::MAX_IN_FLIGHT;
 use super::panics::Panics;
 
 /// Cameras of one GPU: NVDEC decodes some 300 at 25 pictures a second on the largest.

@@ -1,14 +1,32 @@
-//! A camera's copy queue in the host's download engine.
+//! The host's download engine: a bounded pool of threads that copy decoded pictures into slots.
 
+use std::io;
 use std::sync::Arc;
 
-use vas_frame::{ClaimedSlot, Stamp};
+use crossbeam_queue::ArrayQueue;
+use vas_config::Config;
+use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_media::Frame;
 use vas_status::DropReason;
+use vas_threads::{EventCount, OwnedThread, StopRequest};
 
-use super::copy_queue::CopyQueue;
+use super::copy_queue::{CopyQueue, Job};
 use super::download::Download;
-use super::pool::Submitter;
+use super::frame_pool::LoanedFrame;
+use super::panics::Panics;
+
+/// The threads. They live as long as this value.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<OwnedThread>,
+    /// How many workers there should be.
+    wanted: usize,
+}
+
+/// Where taps submit copy queues.
+#[derive(Clone, Debug)]
+pub(super) struct Submitter(Arc<Shared>);
 
 /// What the tap holds: a camera's copy queue and the pool that serves it.
 #[derive(Debug)]
@@ -17,17 +35,98 @@ pub(super) struct HostCopyQueue {
     submitter: Submitter,
 }
 
-/// The empty frame that a picture moves into.
 #[derive(Debug)]
-pub(super) struct Permit {
-    frame: Option<Frame>,
-    copy_queue: Arc<CopyQueue>,
+struct Shared {
+    ready: ArrayQueue<Arc<CopyQueue>>,
+    event_count: EventCount,
+    panics: Arc<Panics>,
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(frame) = self.frame.take() {
-            self.copy_queue.give_back(frame);
+impl Pool {
+    /// A pool of half as many workers as there are processors: a copy is a small part of the cost
+    /// of a decode. None is started yet.
+    pub(super) fn new(panics: Arc<Panics>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Arc::new(Shared {
+            ready: ArrayQueue::new(Config::MAX_CAMERAS),
+            event_count: EventCount::default(),
+            panics,
+        });
+        Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(EventCount::MAX) }
+    }
+
+    /// Starts the missing workers.
+    ///
+    /// # Errors
+    /// The system has no thread to give; the workers that were started still run.
+    pub(super) fn start_missing(&mut self) -> io::Result<()> {
+        for index in self.workers.len()..self.wanted {
+            let shared = Arc::clone(&self.shared);
+            let work = move |stop: StopRequest| shared.work(index, &stop);
+            self.workers.push(OwnedThread::spawn(format!("vas-copy-{index}"), work)?);
+        }
+        Ok(())
+    }
+
+    /// Whether submitted frames are copied.
+    pub(super) fn works(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
+    /// Whether all workers run.
+    pub(super) fn is_whole(&self) -> bool {
+        self.workers.len() >= self.wanted
+    }
+
+    #[cfg(test)]
+    pub(super) fn start() -> io::Result<Self> {
+        let mut pool = Self::new(Arc::default());
+        pool.start_missing()?;
+        Ok(pool)
+    }
+
+    pub(super) fn submitter(&self) -> Submitter {
+        Submitter(Arc::clone(&self.shared))
+    }
+
+    /// Finishes all submitted frames and ends the threads.
+    pub(super) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Submitter {
+    /// Queues a copy queue that has work and wakes a worker: at most one system call.
+    pub(super) fn enter(&self, copy_queue: &Arc<CopyQueue>) {
+        self.0.enter(Arc::clone(copy_queue));
+    }
+}
+
+impl Shared {
+    fn enter(&self, copy_queue: Arc<CopyQueue>) {
+        // Each camera is queued at most once, and the service refuses more than
+        // [`Config::MAX_CAMERAS`].
+        let queued = self.ready.push(copy_queue);
+        debug_assert!(queued.is_ok());
+        self.event_count.wake_one();
+    }
+
+    fn work(&self, index: usize, stop: &StopRequest) {
+        self.event_count.enrol(index);
+        loop {
+            if let Some(copy_queue) = self.ready.pop() {
+                let worked = self
+                    .panics
+                    .catch("copy worker", Some(copy_queue.camera()), || copy_queue.work());
+                if worked.unwrap_or_else(|| copy_queue.give_up()) {
+                    self.enter(copy_queue);
+                }
+            } else if stop.is_made() {
+                return;
+            } else {
+                let has_work = || !self.ready.is_empty() || stop.is_made();
+                self.event_count.sleep(index, has_work);
+            }
         }
     }
 }
@@ -44,17 +143,22 @@ impl HostCopyQueue {
 }
 
 impl Download for HostCopyQueue {
-    type Permit = Permit;
+    /// The empty frame that the picture moves into.
+    type Permit = LoanedFrame;
 
-    fn admit(&self) -> Result<Permit, DropReason> {
-        let frame = Some(self.copy_queue.spare().ok_or(DropReason::InFlight)?);
-        Ok(Permit { frame, copy_queue: Arc::clone(&self.copy_queue) })
+    fn admit(&self) -> Result<LoanedFrame, DropReason> {
+        self.copy_queue.lend().ok_or(DropReason::InFlight)
     }
 
-    fn submit(&self, mut permit: Permit, frame: &mut Frame, slot: ClaimedSlot, stamp: Stamp) {
-        let Some(mut held) = permit.frame.take() else { return };
-        held.take_from(frame);
-        if self.copy_queue.submit(held, slot, stamp) {
+    fn submit(
+        &self,
+        mut permit: LoanedFrame,
+        frame: &mut Frame,
+        slot: ClaimedSlot,
+        meta: PublishMeta,
+    ) {
+        permit.take_from(frame);
+        if self.copy_queue.submit(Job { frame: permit, slot, meta }) {
             self.submitter.enter(&self.copy_queue);
         }
     }

@@ -14,12 +14,10 @@ mod cuda;
 mod deferred_drop;
 mod download;
 mod engines;
-mod error;
+mod frame_pool;
 mod gates;
 mod host;
-mod limits;
 mod panics;
-mod pool;
 mod resources;
 mod ring_manager;
 mod routes;
@@ -35,11 +33,9 @@ use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
 use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
 
 use copy_queue::CopyQueue;
-use error::FramePathError;
-use host::HostCopyQueue;
+use host::{HostCopyQueue, Pool};
 use panics::Panics;
-use pool::Pool;
-use resources::open_root;
+use resources::{FramePathError, open_root};
 use ring_manager::RingManager;
 use routes::Routes;
 use stats::ExportStats;
@@ -187,7 +183,5 @@ pub fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId
     }
 }
 
-#[cfg(test)]
-mod handover;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,14 @@ use vas_config::Export;
 use vas_frame::{Access, CameraId, ExportError, ExportRoot, Notifier, RingPages};
 use vas_pipeline::Backoff;
 
-use super::error::FramePathError;
+/// What the frame path could not get.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FramePathError {
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("can't start a thread of the frame path: {0}")]
+    Thread(#[from] std::io::Error),
+}
 
 /// Both, or why they are unavailable.
 pub(super) struct Resources {

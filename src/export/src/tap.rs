@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use vas_frame::{
-    Color, Crop, Decoder, Flags, Geometry, Range, Refused, RingWriter, Size, Stamp, monotonic_ns,
+    Color, Crop, Decoder, Flags, Geometry, PublishMeta, Range, Refused, RingWriter, Size,
+    monotonic_ns,
 };
 use vas_gate::{Limit, Rate, Timeline};
 use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
@@ -151,10 +152,10 @@ impl Tap {
 
         // One timeline for all epochs: the gates need to know of none. The time of publication is
         // not known yet.
-        let gate_stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
-        self.gates.admit(gate_stamp)?;
+        let stamp = vas_gate::Stamp { epoch: 0, frame_id, gate_ns, published_ns: now_ns };
+        self.gates.admit(stamp)?;
         let coded = frame.coded_size();
-        let stamp = Stamp {
+        let meta = PublishMeta {
             frame_id,
             pts_ns: frame.pts_ns(),
             arrival_ns: frame.arrival_ns(),
@@ -166,7 +167,7 @@ impl Tap {
             crop: Crop { left: frame.crop().left, top: frame.crop().top },
             decoder: self.decoder,
         };
-        let mut handover = Handover { writer, gates: &mut self.gates, gate_stamp, stamp, now_ns };
+        let mut handover = Handover { writer, gates: &mut self.gates, stamp, meta, now_ns };
         match self.routes.chosen() {
             Route::Host(copy_queue) => handover.through(copy_queue, frame),
             Route::Cuda(copy_queue) => handover.through(copy_queue, frame),
@@ -232,8 +233,8 @@ impl Tap {
 struct Handover<'a> {
     writer: &'a mut RingWriter,
     gates: &'a mut Gates,
-    gate_stamp: vas_gate::Stamp,
-    stamp: Stamp,
+    stamp: vas_gate::Stamp,
+    meta: PublishMeta,
     now_ns: u64,
 }
 
@@ -248,15 +249,15 @@ impl Handover<'_> {
             Refused::Lease => DropReason::Lease,
             Refused::InFlight => DropReason::InFlight,
         })?;
-        if self.stamp.flags.contains(Flags::DISCONTINUITY) {
+        if self.meta.flags.contains(Flags::DISCONTINUITY) {
             // Frames are missing before this one.
             self.writer.pause();
         }
         if self.gates.every_frame() {
-            self.writer.resume(self.stamp.frame_id);
+            self.writer.resume(self.meta.frame_id);
         }
-        self.gates.dispatched(self.gate_stamp);
-        copy_queue.submit(permit, frame, slot, self.stamp);
+        self.gates.dispatched(self.stamp);
+        copy_queue.submit(permit, frame, slot, self.meta);
         Ok(())
     }
 }

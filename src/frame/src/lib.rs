@@ -118,7 +118,7 @@
 //! use vas_frame::nv12::{Picture, Plane, StoreKind};
 //! use vas_frame::{
 //!     Access, CameraExport, CameraId, Color, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing, Reader,
-//!     RingOptions, Stamp, monotonic_ns,
+//!     RingOptions, PublishMeta, monotonic_ns,
 //! };
 //!
 //! # let dir = tempfile::tempdir_in("/dev/shm")?;
@@ -138,7 +138,7 @@
 //! let y = Plane { data: &[16; 8], stride: 4 };
 //! let uv = Plane { data: &[128; 4], stride: 4 };
 //! slot.write(&Picture::Nv12 { y, uv }, StoreKind::Auto)?;
-//! slot.publish(&Stamp { frame_id: 7, arrival_ns: monotonic_ns(), ..Stamp::default() });
+//! slot.publish(&PublishMeta { frame_id: 7, arrival_ns: monotonic_ns(), ..PublishMeta::default() });
 //!
 //! let frame = reader.next()?;
 //! let mut image = Nv12Image::default();
@@ -168,6 +168,7 @@ pub mod layout;
 mod lock;
 #[cfg_attr(loom, path = "model/memory.rs")]
 mod memory;
+mod meta;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
@@ -178,7 +179,6 @@ pub mod racing;
 mod reader;
 mod seqlock;
 mod site;
-mod stamp;
 #[cfg(target_arch = "x86_64")]
 mod streams;
 mod sync;
@@ -192,11 +192,11 @@ pub use error::{ExportError, FormatProblem, OpenError, OwnerProblem, ReadError, 
 pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
 pub use huge_pages::HugePages;
 pub use layout::DEFAULT_DIR;
+pub use meta::{Crop, Decoder, Flags, FrameMeta, Loss, PublishMeta, Rect, Size};
 pub use reader::{Frame, Nv12Image, Overwritten, RawPlane, RawRow, RawView, Reader, ReaderOptions};
 #[cfg(any(loom, feature = "mutants"))]
 #[doc(hidden)]
 pub use site::{Site, weaken};
-pub use stamp::{Crop, Decoder, Flags, FrameMeta, Loss, Rect, Size, Stamp};
 pub use writer::{
     Access, CameraExport, ClaimedSlot, ExportRoot, FrameRate, MemoryLimit, MemoryScope, Notifier,
     OpenRing, PictureTooSmall, Refused, RingOptions, RingPages, RingWriter, Shortage,

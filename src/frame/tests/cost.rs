@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
-    Reader, RingOptions, Stamp, monotonic_ns,
+    PublishMeta, Reader, RingOptions, monotonic_ns,
 };
 use vas_malloc_count::count;
 
@@ -28,7 +28,11 @@ fn reading_allocates_nothing() {
     let mut image = Nv12Image::default();
     for frame_id in 1..=100 {
         let slot = writer.claim(monotonic_ns()).unwrap();
-        slot.publish(&Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+        slot.publish(&PublishMeta {
+            frame_id,
+            arrival_ns: monotonic_ns(),
+            ..PublishMeta::default()
+        });
         let (bytes, allocations) = count(|| {
             let frame = match frame_id % 4 {
                 0 => reader.next(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, FrameMeta, FrameRate, Geometry, Notifier,
-    OpenRing, ReadError, Reader, RingOptions, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, ReadError, Reader, RingOptions, monotonic_ns,
 };
 use vas_gate::{Limit, State, decide};
 
@@ -70,7 +70,7 @@ fn readers_with_the_gate_get_their_maximum_each() {
     for id in 1..=60 {
         let slot = writer.claim(monotonic_ns()).unwrap();
         let gate_ns = (id - 1) * 1_000_000_000 / 30;
-        slot.publish(&Stamp { frame_id: id, gate_ns, ..Stamp::default() });
+        slot.publish(&PublishMeta { frame_id: id, gate_ns, ..PublishMeta::default() });
         models.iter_mut().for_each(Model::look);
     }
     let [five, seven, all] = models.map(|model| model.given);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vas_frame::{ClaimedSlot, Stamp};
+use vas_frame::{ClaimedSlot, PublishMeta};
 
 use crate::job::{Job, Surface};
 use crate::outcome::Outcomes;
@@ -59,7 +59,7 @@ impl<S: Surface> CopyQueue<S> {
     /// Hands a frame over. The camera's [`Outcomes`] receive its outcome.
     ///
     /// A camera's frames are submitted in the order of their ids, by one thread at a time.
-    pub fn submit(&self, permit: Permit, surface: S, slot: ClaimedSlot, stamp: Stamp) {
-        self.submitter.enter(Job { surface, slot, stamp, permit });
+    pub fn submit(&self, permit: Permit, surface: S, slot: ClaimedSlot, meta: PublishMeta) {
+        self.submitter.enter(Job { surface, slot, meta, permit });
     }
 }

@@ -11,14 +11,13 @@ use vas_frame::RingPages;
 
 use crate::copy_queue::CopyQueue;
 use crate::cuda::{Gpu, OnLost};
-use crate::error::StartError;
 use crate::guard::{Guard, OnPanic};
 use crate::job::Surface;
 use crate::outcome::Outcomes;
 use crate::permit::NoPermits;
-use crate::status::Status;
+use crate::rings::Status;
 use crate::submitter::Submitter;
-use crate::worker::Parts;
+use crate::worker::{Parts, StartError};
 
 /// What an engine needs to start.
 pub struct Setup {

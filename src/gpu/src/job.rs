@@ -1,6 +1,6 @@
 //! A frame in flight: a surface, the slot that it goes into, and its outcome.
 
-use vas_frame::{ClaimedSlot, Stamp};
+use vas_frame::{ClaimedSlot, PublishMeta};
 
 use crate::guard::Guard;
 use crate::outcome::{Failure, Outcome};
@@ -44,7 +44,7 @@ pub trait Surface: Send {
 pub(crate) struct Job<S> {
     pub(crate) surface: S,
     pub(crate) slot: ClaimedSlot,
-    pub(crate) stamp: Stamp,
+    pub(crate) meta: PublishMeta,
     pub(crate) permit: Permit,
 }
 
@@ -63,9 +63,9 @@ impl<S: Surface> Job<S> {
     /// Publishes the frame, if its picture is in the slot, or gives it up; then nothing reads the
     /// surface or writes the slot any more. Each step runs even if the one before it failed.
     pub(crate) fn settle(self, landed: Result<Landed, Failure>, part: &str, guard: &Guard) {
-        let Self { surface, slot, stamp, permit } = self;
+        let Self { surface, slot, meta, permit } = self;
         let outcome = guard.over(part, || match landed {
-            Ok(Landed { staged }) => Outcome::Published { at_ns: slot.publish(&stamp), staged },
+            Ok(Landed { staged }) => Outcome::Published { at_ns: slot.publish(&meta), staged },
             Err(failure) => {
                 drop(slot);
                 Outcome::Failed(failure)
@@ -73,15 +73,15 @@ impl<S: Surface> Job<S> {
         });
         let outcome = outcome.unwrap_or(Outcome::Failed(Failure::Internal));
         guard.over(part, || drop(surface));
-        guard.over(part, || permit.settle(&stamp, outcome));
+        guard.over(part, || permit.settle(&meta, outcome));
     }
 
     /// Gives the frame up, as [`settle`](Self::settle) does, on a thread that is not the engine's.
     pub(crate) fn give_up(self, failure: Failure) {
-        let Self { surface, slot, stamp, permit } = self;
+        let Self { surface, slot, meta, permit } = self;
         drop(slot);
         drop(surface);
-        permit.settle(&stamp, Outcome::Failed(failure));
+        permit.settle(&meta, Outcome::Failed(failure));
     }
 }
 

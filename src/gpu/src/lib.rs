@@ -15,24 +15,22 @@
 mod copy_queue;
 mod cuda;
 mod engine;
-mod error;
 mod guard;
 mod job;
 mod outcome;
 mod permit;
 mod reaper;
 mod rings;
-mod status;
 mod submitter;
 mod worker;
 
 pub use copy_queue::CopyQueue;
 pub use cudarc::driver::CudaStream;
 pub use engine::{Engine, Setup};
-pub use error::StartError;
 pub use guard::OnPanic;
 pub use job::{DevicePlane, Planes, Surface};
 pub use outcome::{Failure, Outcome, Outcomes};
 pub use permit::{NoPermits, NotAdmitted, Permit};
-pub use status::Status;
+pub use rings::Status;
 pub use vas_cuda::{CudaError, Driver, Unavailable};
+pub use worker::StartError;

@@ -1,7 +1,7 @@
 //! The outcome of a frame.
 
 use vas_cuda::CudaError;
-use vas_frame::Stamp;
+use vas_frame::PublishMeta;
 
 /// Why a frame was given up. Its slot holds no frame; older ones stay readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,6 @@ pub enum Outcome {
 /// Called on the engine's threads, once surface, slot and permit of the frame are free again. Other
 /// cameras wait meanwhile, so it should only count.
 pub trait Outcomes: Send + Sync {
-    /// The frame with this stamp is finished.
-    fn settled(&self, stamp: &Stamp, outcome: Outcome);
+    /// The frame that was submitted with `meta` is finished.
+    fn settled(&self, meta: &PublishMeta, outcome: Outcome);
 }

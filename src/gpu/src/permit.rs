@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vas_frame::Stamp;
+use vas_frame::PublishMeta;
 
 use crate::outcome::{Outcome, Outcomes};
 
@@ -87,10 +87,10 @@ impl fmt::Debug for Permit {
 
 impl Permit {
     /// The frame is finished: returns its permit first, then reports the outcome.
-    pub(crate) fn settle(self, stamp: &Stamp, outcome: Outcome) {
+    pub(crate) fn settle(self, meta: &PublishMeta, outcome: Outcome) {
         let outcomes = Arc::clone(&self.0.outcomes);
         drop(self);
-        outcomes.settled(stamp, outcome);
+        outcomes.settled(meta, outcome);
     }
 }
 

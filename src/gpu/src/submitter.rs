@@ -12,7 +12,7 @@ use vas_threads::EventCount;
 use crate::job::{Job, Surface};
 use crate::outcome::Failure;
 use crate::permit::{NotAdmitted, Semaphore};
-use crate::status::Status;
+use crate::rings::Status;
 
 /// Rings that may wait to be pinned. One that finds the queue full is pinned with its first frame.
 const MAX_TO_PIN: usize = 64;

@@ -1,5 +1,6 @@
 //! The engine's thread: pins rings and queues copies.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -7,17 +8,29 @@ use cudarc::driver::CudaStream;
 use vas_cuda::CudaError;
 
 use crate::cuda::{Event, Gpu, Staging, Stream};
-use crate::error::StartError;
 use crate::guard::Guard;
 use crate::job::{Job, Surface};
 use crate::outcome::Failure;
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
-use crate::rings::Rings;
-use crate::status::Status;
+use crate::rings::{Rings, Status};
 use crate::submitter::Submitter;
 
 /// Its name in reports of panics.
 const PART: &str = "download engine";
+
+/// Why an engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system has no thread for it.
+    #[error("can't start a thread of the download engine: {0}")]
+    Thread(#[from] io::Error),
+    /// The driver refuses a resource that it needs.
+    #[error("can't start the download engine: {0}")]
+    Cuda(#[from] CudaError),
+    /// Its thread ended before it reported anything.
+    #[error("the download engine's thread ended during its start")]
+    Ended,
+}
 
 /// What the engine's thread starts with.
 pub(crate) struct Parts<S> {

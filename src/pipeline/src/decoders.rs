@@ -7,7 +7,7 @@ use vas_media::{DecodeError, Decoder, DecoderKind, GpuError, StreamInfo};
 use vas_status::{DecodedBy, DecoderReport};
 
 use super::ladder::{Ladder, Next, Rung};
-use crate::gpus::{GpuLease, Gpus, Turn};
+use crate::gpus::{GpuAssignment, Gpus, Turn};
 
 /// Threads of a software decoder. One: more would hold frames back, and there are many cameras.
 const DECODER_THREADS: u32 = 1;
@@ -21,7 +21,7 @@ pub struct Decoders {
     held: u32,
     ladder: Ladder,
     /// Kept while the camera rests, and until its GPU fails.
-    lease: Option<GpuLease>,
+    assigned: Option<GpuAssignment>,
     /// Held until it is known whether the GPU decodes.
     turn: Option<Turn>,
     /// Why no GPU decodes, as last logged.
@@ -46,7 +46,7 @@ impl Decoders {
     /// `held` is how many pictures the sinks may hold at a time.
     pub fn new(camera: &Camera, gpus: Arc<Gpus>, held: u32) -> Self {
         let ladder = Ladder::new(camera.decode);
-        Self { choice: camera.gpu, gpus, held, ladder, lease: None, turn: None, why: None }
+        Self { choice: camera.gpu, gpus, held, ladder, assigned: None, turn: None, why: None }
     }
 
     /// Another stream begins.
@@ -78,7 +78,7 @@ impl Decoders {
     /// At a key frame: replaces a decoder on the processor with one on a GPU, when a retry is due
     /// and no other camera is in the middle of one.
     pub(super) fn climb(&mut self, stream: &StreamInfo, now_ns: u64) -> Option<Opened> {
-        if self.lease.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
+        if self.assigned.is_some() || self.ladder.rung(now_ns) != Rung::Gpu {
             return None;
         }
         match self.gpus.turn(self.choice, now_ns) {
@@ -104,18 +104,18 @@ impl Decoders {
     fn open_on_gpu(&mut self, stream: &StreamInfo, now_ns: u64) -> Result<Opened, DecodeError> {
         // A stream that no GPU decodes must not load a driver.
         vas_media::nvdec_takes(stream)?;
-        let kept = self.lease.take().map(|lease| (lease.device(now_ns), lease));
-        let (lease, device) = match kept {
-            Some((Ok(device), lease)) => (lease, device),
-            _ => self.gpus.lease(self.choice, now_ns)?,
+        let kept = self.assigned.take().map(|assignment| (assignment.device(now_ns), assignment));
+        let (assignment, device) = match kept {
+            Some((Ok(device), assignment)) => (assignment, device),
+            _ => self.gpus.assign(self.choice, now_ns)?,
         };
         let opened = vas_media::open_nvdec(stream, &device, self.held);
         let decoder = opened.inspect_err(|error| {
             if let DecodeError::Gpu(why @ GpuError::DeviceLost { .. }) = error {
-                lease.failed(why, now_ns);
+                assignment.failed(why, now_ns);
             }
         })?;
-        self.lease = Some(lease);
+        self.assigned = Some(assignment);
         Ok(Opened { decoder, on_gpu: true })
     }
 
@@ -123,21 +123,21 @@ impl Decoders {
     pub(super) fn decodes(&mut self, now_ns: u64) {
         self.ladder.decodes(now_ns);
         self.turn = None;
-        if let Some(lease) = &self.lease {
-            lease.works();
+        if let Some(assignment) = &self.assigned {
+            assignment.works();
             if self.why.take().is_some() {
-                tracing::info!("decoding on GPU {} again", lease.gpu());
+                tracing::info!("decoding on GPU {} again", assignment.gpu());
             }
         }
     }
 
     /// A decoder on the GPU failed, fell back to the processor, or is no longer usable.
     pub(super) fn fell(&mut self, why: &GpuError, now_ns: u64) {
-        let lease = self.lease.take();
+        let assignment = self.assigned.take();
         self.turn = None;
-        match (why, lease) {
-            (GpuError::DeviceLost { .. }, Some(lease)) => {
-                lease.failed(why, now_ns);
+        match (why, assignment) {
+            (GpuError::DeviceLost { .. }, Some(assignment)) => {
+                assignment.failed(why, now_ns);
                 let next = self.ladder.lost();
                 self.tell(why, next);
             }
@@ -188,7 +188,7 @@ impl Decoders {
     /// What decodes, for the status.
     pub(super) fn report(&self, decoder: &dyn Decoder) -> DecoderReport {
         let on_gpu = decoder.kind() == DecoderKind::Nvdec;
-        let gpu = self.lease.as_ref().filter(|_| on_gpu).map(GpuLease::gpu);
+        let gpu = self.assigned.as_ref().filter(|_| on_gpu).map(GpuAssignment::gpu);
         let why = self.why().filter(|_| !on_gpu);
         DecoderReport {
             kind: decoded_by(decoder.kind()),

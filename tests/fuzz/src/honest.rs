@@ -7,7 +7,7 @@ use std::time::Duration;
 use vas_frame::layout::META_FILE;
 use vas_frame::{
     Access, CameraExport, Color, ExportError, ExportRoot, FrameRate, Geometry, Notifier, OpenRing,
-    RingOptions, RingWriter, Stamp, monotonic_ns,
+    PublishMeta, RingOptions, RingWriter, monotonic_ns,
 };
 
 use crate::files::camera;
@@ -35,7 +35,7 @@ pub(crate) fn open_ring(export: &mut CameraExport) -> Result<RingWriter, ExportE
 /// Publishes a frame of no particular pixels.
 pub(crate) fn publish(writer: &mut RingWriter, frame_id: u64) {
     let slot = writer.claim(monotonic_ns()).unwrap();
-    slot.publish(&Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+    slot.publish(&PublishMeta { frame_id, arrival_ns: monotonic_ns(), ..PublishMeta::default() });
 }
 
 /// The bytes of a `frame.meta` in use: more frames than slots, copied without a pause.

@@ -13,9 +13,8 @@ use vas_pipeline::Exported as _;
 use vas_status::{DownloadEngine, ExportState};
 
 use super::handle::{Delivery, EngineAnswer, RingHandle};
-use crate::download::Memory;
+use crate::download::{MAX_IN_FLIGHT, Memory};
 use crate::engines::{Engines, NoEngine};
-use crate::limits::MAX_IN_FLIGHT;
 use crate::panics::Panics;
 use crate::resources::Resources;
 use crate::stats::DownloadStats;

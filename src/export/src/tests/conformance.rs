@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vas_frame::{
     Access, CameraExport, CameraId, ClaimedSlot, ExportRoot, FrameRate, Geometry, Notifier,
-    OpenRing, Reader, Refused, RingOptions, RingWriter, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, Reader, Refused, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_media::{CudaDevice, Frame};
 use vas_pipeline::InputStats;
@@ -14,14 +14,12 @@ use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 use vas_status::DropReason;
 
 use super::nvdec::{Clip, Pictures};
-use super::{decoded, share};
+use super::{decoded, share, until};
 use crate::copy_queue::CopyQueue;
 use crate::cuda::{Completions, CudaCopyQueue};
-use crate::download::{Account, Download};
+use crate::download::{Account, Download, MAX_IN_FLIGHT};
 use crate::engines::Engines;
-use crate::host::HostCopyQueue;
-use crate::limits::MAX_IN_FLIGHT;
-use crate::pool::Pool;
+use crate::host::{HostCopyQueue, Pool};
 
 const SIZE: (usize, usize) = (320, 192);
 
@@ -206,17 +204,16 @@ impl<L: Download> Ring<L> {
             },
         )?;
         let now_ns = monotonic_ns();
-        let stamp = Stamp { frame_id: self.next_id, arrival_ns: now_ns, ..Stamp::default() };
+        let meta =
+            PublishMeta { frame_id: self.next_id, arrival_ns: now_ns, ..PublishMeta::default() };
         self.next_id += 1;
-        self.copy_queue.submit(permit, &mut frame, slot, stamp);
+        self.copy_queue.submit(permit, &mut frame, slot, meta);
         assert!(frame.is_empty(), "the picture is taken out");
         Ok(())
     }
 
     fn drain(&self) {
-        while self.copy_queue.in_flight() > 0 {
-            std::thread::yield_now();
-        }
+        until(|| self.copy_queue.in_flight() == 0);
     }
 
     /// Counts of published and failed frames, once all outcomes are in.
@@ -250,9 +247,7 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
     let mut rings = [(); 3].map(|()| Ring::new(&mut engine, 0));
     for _ in 0..16 {
         for ring in &mut rings {
-            while ring.copy_queue.in_flight() == MAX_IN_FLIGHT {
-                std::thread::yield_now();
-            }
+            until(|| ring.copy_queue.in_flight() < MAX_IN_FLIGHT);
             ring.submit(engine.picture()).unwrap();
         }
     }
@@ -268,9 +263,9 @@ fn frames_are_published_in_the_order_of_their_ids<E: UnderTest>(mut engine: E) {
 
 fn so_many_are_in_flight_and_no_more<E: UnderTest>(mut engine: E) {
     let mut ring = Ring::new(&mut engine, 0);
-    let places: Vec<_> = std::iter::from_fn(|| ring.copy_queue.admit().ok()).collect();
-    assert_eq!(places.len(), MAX_IN_FLIGHT as usize);
-    drop(places);
+    let permits: Vec<_> = std::iter::from_fn(|| ring.copy_queue.admit().ok()).collect();
+    assert_eq!(permits.len(), MAX_IN_FLIGHT as usize);
+    drop(permits);
     assert_eq!(ring.copy_queue.in_flight(), 0, "a permit that is not used comes back");
     engine.hold(&ring.copy_queue, true);
     (0..MAX_IN_FLIGHT).for_each(|_| ring.submit(engine.picture()).unwrap());
@@ -378,12 +373,12 @@ fn a_hand_over_allocates_nothing_and_calls_no_driver<E: UnderTest>(mut engine: E
     engine.hold(&ring.copy_queue, true);
     for frame in &mut pictures {
         let slot = ring.writer.as_mut().unwrap().claim(monotonic_ns()).unwrap();
-        let stamp = Stamp { frame_id: ring.next_id, ..Stamp::default() };
+        let meta = PublishMeta { frame_id: ring.next_id, ..PublishMeta::default() };
         ring.next_id += 1;
         engine.forbid_driver(true);
         let ((), allocations) = vas_malloc_count::count(|| {
             let permit = ring.copy_queue.admit().unwrap();
-            ring.copy_queue.submit(permit, frame, slot, stamp);
+            ring.copy_queue.submit(permit, frame, slot, meta);
         });
         engine.forbid_driver(false);
         assert_eq!(allocations, 0);
@@ -400,11 +395,11 @@ fn a_hand_over_makes_at_most_one_system_call<E: UnderTest>(mut engine: E) {
     for _ in 0..50 {
         let mut frame = engine.picture();
         let mut slot = Some(ring.writer.as_mut().unwrap().claim(monotonic_ns()).unwrap());
-        let stamp = Stamp { frame_id: ring.next_id, ..Stamp::default() };
+        let meta = PublishMeta { frame_id: ring.next_id, ..PublishMeta::default() };
         ring.next_id += 1;
         let calls = vas_syscall_count::list(|| {
             let permit = ring.copy_queue.admit().unwrap();
-            ring.copy_queue.submit(permit, &mut frame, slot.take().unwrap(), stamp);
+            ring.copy_queue.submit(permit, &mut frame, slot.take().unwrap(), meta);
         });
         assert!(calls.is_empty() || calls == [libc::SYS_futex], "{calls:?}");
         ring.drain();

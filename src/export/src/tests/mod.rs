@@ -13,11 +13,10 @@ use super::*;
 
 mod conformance;
 mod gpu;
-mod measure;
 mod nvdec;
-pub(crate) mod rig;
+mod rig;
 
-use rig::{LONG, Rig, decoded, md5_of, share};
+use rig::{LONG, Rig, decoded, md5_of, share, until};
 
 #[test]
 fn frames_arrive_whole_in_order_with_what_is_known_of_them() {
@@ -169,9 +168,7 @@ fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
         rig.offer(&frames[0]);
         let reader = rig.reader();
         if ready {
-            while rig.stats.get().state != ExportState::Open {
-                std::thread::yield_now();
-            }
+            until(|| rig.stats.get().state == ExportState::Open);
         }
         assert_eq!(rig.stats.get().state == ExportState::Open, ready);
         drop(reader);
@@ -179,17 +176,17 @@ fn a_ring_comes_with_its_first_reader_unless_it_is_to_be_kept_ready() {
 }
 
 #[test]
-fn a_lane_takes_so_many_and_no_more() {
+fn a_copy_queue_takes_so_many_and_no_more() {
     let input_stats = Arc::new(InputStats::default());
     let camera = CameraId::new("cam").unwrap();
     let account = download::Account::new(camera, input_stats, Arc::default(), Arc::default());
     let copy_queue = Arc::new(CopyQueue::new(account));
     let pool = Pool::start().unwrap();
     let copy_queue = HostCopyQueue::new(copy_queue, pool.submitter());
-    let places: Vec<_> = std::iter::from_fn(|| copy_queue.admit().ok()).collect();
-    assert_eq!(places.len(), limits::MAX_IN_FLIGHT as usize);
-    assert_eq!(copy_queue.in_flight(), limits::MAX_IN_FLIGHT);
-    drop(places);
+    let permits: Vec<_> = std::iter::from_fn(|| copy_queue.admit().ok()).collect();
+    assert_eq!(permits.len(), download::MAX_IN_FLIGHT as usize);
+    assert_eq!(copy_queue.in_flight(), download::MAX_IN_FLIGHT);
+    drop(permits);
     assert!(copy_queue.admit().is_ok());
 }
 
@@ -229,9 +226,7 @@ fn a_hand_over_makes_at_most_one_system_call() {
         let calls = vas_syscall_count::list(|| rig.tap.take(&mut frame));
         assert!(calls.is_empty() || calls == [libc::SYS_futex], "{calls:?}");
         woke += calls.len();
-        while rig.settled() == settled {
-            std::thread::yield_now();
-        }
+        until(|| rig.settled() != settled);
     }
     assert!(woke > 0, "no worker ever slept: {:?}", rig.dropped());
 }
@@ -263,9 +258,7 @@ fn frames_that_do_not_come_are_a_pause() {
     let (stream, frames) = decoded("64x64", 1);
     rig.warm_up(&stream, &frames[0]);
     rig.until_current();
-    while rig.reader().latest().is_ok() {
-        std::thread::yield_now();
-    }
+    until(|| rig.reader().latest().is_err());
     rig.until_current();
 }
 
@@ -320,22 +313,18 @@ fn a_panic_costs_the_work_at_hand_and_no_more() {
         let before = rig.path.panics.count();
         // A worker that still holds the queue would take the frame without passing the trip point
         // again.
-        while rig.tap.copy_queue().is_scheduled() {
-            std::thread::yield_now();
-        }
+        until(|| !rig.tap.copy_queue().is_scheduled());
         rig.path.panics.arm(place);
         rig.offer(&frames[0]);
         assert_eq!(rig.path.panics.count(), before + 1, "{place}");
         let count = rig.dropped().into_iter().find(|(name, _)| *name == dropped);
         assert_eq!(count.map(|(_, count)| count), Some(1), "{place}: {:?}", rig.dropped());
         // More often than there are permits.
-        for _ in 0..2 * limits::MAX_IN_FLIGHT {
+        for _ in 0..2 * download::MAX_IN_FLIGHT {
             rig.until_published();
         }
-        // A frame is counted before its place is given back. A place that got lost would leave no end here.
-        while rig.tap.copy_queue().in_flight() > 0 {
-            std::thread::yield_now();
-        }
+        // A frame is counted before its permit is given back. A lost permit would leave no end here.
+        until(|| rig.tap.copy_queue().in_flight() == 0);
     }
 }
 
@@ -352,9 +341,7 @@ fn a_panic_of_the_ring_manager_is_reported_and_it_starts_over() {
             let words = rig.until_state(ExportState::Refused);
             assert!(words.contains("internal error in the ring manager"), "{words}");
         }
-        while rig.path.panics.count() == 0 {
-            std::thread::yield_now();
-        }
+        until(|| rig.path.panics.count() > 0);
         rig.present = None;
         rig.until_state(ExportState::Opening);
         rig.attach_reader();

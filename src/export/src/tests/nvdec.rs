@@ -15,9 +15,8 @@ use vas_media::{
 use vas_pipeline::{Demand, FrameSink as _, InputStats};
 use vas_status::{DownloadEngine, DropReason};
 
+use super::rig::{LONG, open, until};
 use crate::{ExportStats, FramePath, Tap};
-
-const LONG: Duration = Duration::from_secs(60);
 
 /// Pictures of a clip; the first needs no other to decode.
 pub(super) const PICTURES: usize = 24;
@@ -103,11 +102,6 @@ impl Pictures {
         Self { stream, packets, sent: 0, decoder }
     }
 
-    /// Decode surfaces that the decoder uses.
-    pub(super) fn surfaces(&self) -> u32 {
-        self.decoder.price().map_or(0, |price| price.surfaces)
-    }
-
     pub(super) fn kind(&self) -> DecoderKind {
         self.decoder.kind()
     }
@@ -140,10 +134,13 @@ impl Pictures {
     }
 }
 
-/// A frame path with cameras, each with a reader.
+/// A frame path with cameras, each with a reader, and the GPU that decodes for them.
 pub(super) struct GpuRig {
     pub(super) cameras: Vec<Cam>,
-    pub(super) path: FramePath,
+    pub(super) clip: Clip,
+    /// GPU 0, held open beside the decoders and the engine.
+    pub(super) device: Option<Arc<CudaDevice>>,
+    path: FramePath,
     dir: tempfile::TempDir,
 }
 
@@ -156,26 +153,47 @@ pub(super) struct Cam {
 }
 
 impl GpuRig {
-    pub(super) fn new(cameras: usize, settings: &str) -> Self {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let config = config(dir.path(), cameras, settings);
-        let path = FramePath::started(&config.export);
-        let cameras = config.cameras.iter().map(|camera| Cam::new(&path, dir.path(), camera));
-        Self { cameras: cameras.collect(), path, dir }
+    pub(super) fn new(cameras: usize) -> Self {
+        Self::playing(Clip::small(), cameras)
     }
 
-    /// Ends it as the service does, whose decode threads have ended by then.
-    pub(super) fn stop(self) {
-        let Self { cameras, path, dir } = self;
+    pub(super) fn playing(clip: Clip, cameras: usize) -> Self {
+        let device = Some(CudaDevice::open(0).unwrap());
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let config = config(dir.path(), cameras);
+        let path = FramePath::started(&config.export);
+        let cameras = config.cameras.iter().map(|camera| Cam::new(&path, dir.path(), camera));
+        Self { cameras: cameras.collect(), clip, device, path, dir }
+    }
+
+    /// A decoder on GPU 0.
+    pub(super) fn pictures(&self) -> Pictures {
+        Pictures::on_gpu(self.device.as_ref().unwrap(), &self.clip)
+    }
+
+    /// The first camera, and pictures for it, of which one has been published.
+    pub(super) fn camera(&mut self) -> (&mut Cam, Pictures) {
+        let mut pictures = self.pictures();
+        let camera = &mut self.cameras[0];
+        camera.warm_up(&mut pictures);
+        (camera, pictures)
+    }
+
+    /// Ends it as the service does: the decoders go first, the GPU goes last.
+    pub(super) fn stop(self, decoders: impl IntoIterator<Item = Pictures>) {
+        let Self { cameras, device, path, dir, .. } = self;
+        decoders.into_iter().for_each(drop);
         drop(cameras);
         path.end();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a stop leaves nothing");
+        drop(device);
     }
 }
 
-fn config(dir: &Path, cameras: usize, settings: &str) -> Config {
-    let mut text =
-        format!("[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {dir:?}\n{settings}\n");
+fn config(dir: &Path, cameras: usize) -> Config {
+    let mut text = format!(
+        "[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {dir:?}\nslots = 64\nhold = \"1ms\"\n"
+    );
     for index in 0..cameras {
         text += &format!("[[camera]]\nid = \"cam{index}\"\nurl = \"testsrc:64x64@25\"\n");
     }
@@ -190,17 +208,9 @@ impl Cam {
     fn new(path: &FramePath, dir: &Path, camera: &vas_config::Camera) -> Self {
         let (input_stats, demand) = (Arc::new(InputStats::default()), Arc::new(Demand::default()));
         let (tap, stats) = path.tap(camera, &input_stats, &demand);
-        let reader = loop {
-            match Reader::options().dir(dir).open(&camera.id) {
-                Ok(reader) => break reader,
-                Err(vas_frame::OpenError::NoCamera { .. }) => std::thread::yield_now(),
-                Err(error) => panic!("{error}"),
-            }
-        };
+        let reader = open(dir, &camera.id);
         let cam = Self { tap, input_stats, stats, demand, reader };
-        while cam.demand.since_ns().is_none() {
-            std::thread::yield_now();
-        }
+        until(|| cam.demand.since_ns().is_some());
         cam
     }
 
@@ -228,9 +238,7 @@ impl Cam {
     pub(super) fn pass(&mut self, pictures: &mut Pictures) {
         let before = self.settled();
         self.tap.take(&mut pictures.next());
-        while self.settled() == before {
-            std::thread::yield_now();
-        }
+        until(|| self.settled() != before);
     }
 
     /// Offers pictures until one was published.
@@ -262,12 +270,9 @@ impl Cam {
 
     /// Waits until the status reports this download engine and reason.
     pub(super) fn until_download(&self, engine: DownloadEngine, has: impl Fn(&str) -> bool) {
-        loop {
+        until(|| {
             let download = self.stats.get().download;
-            if download.engine == engine && has(download.why.as_deref().unwrap_or("")) {
-                return;
-            }
-            std::thread::yield_now();
-        }
+            download.engine == engine && has(download.why.as_deref().unwrap_or(""))
+        });
     }
 }

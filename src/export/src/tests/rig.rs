@@ -17,6 +17,12 @@ use crate::tap::Tap;
 
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}
+
 /// A frame path with one camera, whose frames the test offers itself.
 pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
@@ -64,9 +70,7 @@ impl Rig {
 
     /// Waits for the export's state.
     pub(crate) fn until_state(&self, state: ExportState) -> String {
-        while self.stats.get().state != state {
-            std::thread::yield_now();
-        }
+        until(|| self.stats.get().state == state);
         self.stats.get().detail
     }
 
@@ -88,20 +92,16 @@ impl Rig {
 
     pub(crate) fn attach_reader(&mut self) {
         self.present = Some(self.reader());
-        while self.demand.since_ns().is_none() {
-            std::thread::yield_now();
-        }
+        until(|| self.demand.since_ns().is_some());
     }
 
     pub(crate) fn everybody_leaves(&mut self) {
         self.present = None;
-        while self.demand.since_ns().is_some() {
-            std::thread::yield_now();
-        }
+        until(|| self.demand.since_ns().is_none());
     }
 
     pub(crate) fn reader(&self) -> Reader {
-        open(self.dir.path())
+        open(self.dir.path(), &self.camera.id)
     }
 
     /// Offers copies of a frame, one at a time, until its ring is open and one was published.
@@ -117,9 +117,7 @@ impl Rig {
     pub(crate) fn offer(&mut self, frame: &Frame) {
         let before = self.settled();
         self.tap.take(&mut share(frame));
-        while self.settled() == before {
-            std::thread::yield_now();
-        }
+        until(|| self.settled() != before);
     }
 
     /// Frames that were published or dropped.
@@ -135,10 +133,9 @@ impl Rig {
 }
 
 /// Waits for the export's directory, which the ring manager's thread creates.
-pub(crate) fn open(dir: &Path) -> Reader {
-    let camera = CameraId::new("cam").unwrap();
+pub(crate) fn open(dir: &Path, camera: &CameraId) -> Reader {
     loop {
-        match Reader::options().dir(dir).open(&camera) {
+        match Reader::options().dir(dir).open(camera) {
             Ok(reader) => return reader,
             Err(vas_frame::OpenError::NoCamera { .. }) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),

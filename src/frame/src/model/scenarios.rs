@@ -15,9 +15,9 @@ use crate::geometry::Geometry;
 use crate::huge_pages::{AlignedMap, HugePages};
 use crate::layout::{Entry, Header, STATE_LIVE, STATE_STOPPED};
 use crate::memory::Meta;
+use crate::meta::PublishMeta;
 use crate::reader::{Frame, Mapped, Shape};
 use crate::site::Site;
-use crate::stamp::Stamp;
 use crate::sync::{Ordering, thread};
 use crate::writer::{Mapping, Notifier, NotifierHandle, Refused, Ring, RingWriter};
 
@@ -109,15 +109,15 @@ fn nothing() -> File {
     File::open("/dev/null").unwrap()
 }
 
-fn stamp(frame_id: u64) -> Stamp {
-    Stamp { frame_id, ..Stamp::default() }
+fn meta(frame_id: u64) -> PublishMeta {
+    PublishMeta { frame_id, ..PublishMeta::default() }
 }
 
 /// Claims, writes and publishes in one thread. Every pixel of a frame is its id.
 fn publish(writer: &mut RingWriter, id: u64) {
     let slot = writer.claim(LATER).unwrap();
     slot.pixels().store(id);
-    slot.publish(&stamp(id));
+    slot.publish(&meta(id));
 }
 
 /// Uses the newest frame in place, as a reader may.
@@ -183,7 +183,7 @@ fn handed_over() {
             let slot = rig.writer.claim(LATER).unwrap();
             let writing = thread::spawn(move || {
                 slot.pixels().store(2);
-                slot.publish(&stamp(2));
+                slot.publish(&meta(2));
             });
             writing.join().unwrap();
         },
@@ -204,7 +204,7 @@ fn written_by_a_device() {
         },
         || {
             let slot = rig.writer.claim(LATER).unwrap();
-            let writing = thread::spawn(move || slot.publish(&stamp(2)));
+            let writing = thread::spawn(move || slot.publish(&meta(2)));
             writing.join().unwrap();
         },
     );
@@ -222,7 +222,7 @@ fn streamed() {
         || {
             let slot = rig.writer.claim(LATER).unwrap();
             streaming::store(&slot, 2);
-            slot.publish(&stamp(2));
+            slot.publish(&meta(2));
         },
     );
     assert_eq!(Viewer::new(&rig).look(), Some(2));
@@ -344,7 +344,7 @@ fn claimed() {
     beside(
         move || assert_eq!(writer.claim(LATER).err(), Some(Refused::InFlight)),
         || {
-            slot.publish(&stamp(1));
+            slot.publish(&meta(1));
         },
     );
     drop(other);
@@ -365,7 +365,7 @@ fn left() {
             let slot = writer.claim(LATER).unwrap();
             let copying = thread::spawn(move || {
                 slot.pixels().store(1);
-                slot.publish(&stamp(1));
+                slot.publish(&meta(1));
             });
             drop(writer);
             copying.join().unwrap();

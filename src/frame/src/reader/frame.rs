@@ -7,7 +7,7 @@ use super::image::Nv12Image;
 use super::mapped::Mapped;
 use super::raw::{RawPlane, RawView};
 use crate::geometry::Geometry;
-use crate::stamp::FrameMeta;
+use crate::meta::FrameMeta;
 
 /// A frame in the ring: its metadata, and where its pixels are for as long as they stay.
 ///

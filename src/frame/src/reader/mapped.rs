@@ -22,9 +22,9 @@ use crate::huge_pages::AlignedMap;
 use crate::layout::{self, DATA_FILE, Entry, Header, META_FILE};
 use crate::lock;
 use crate::memory::Meta;
+use crate::meta::{Crop, Decoder, Flags, FrameMeta, Rect, Size};
 use crate::seqlock::{HEAD, SLOT};
 use crate::site::Site;
-use crate::stamp::{Crop, Decoder, Flags, FrameMeta, Rect, Size};
 use crate::sync::{AtomicU32, ModelU32, Ordering};
 
 /// How often meta and data are opened again when they are found not to belong together. Under a fuzzer they

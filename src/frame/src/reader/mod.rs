@@ -33,7 +33,7 @@ use crate::error::{OpenError, ReadError, WriterEnd};
 use crate::futex;
 use crate::layout::READERS_FILE;
 use crate::lock;
-use crate::stamp::FrameMeta;
+use crate::meta::FrameMeta;
 
 /// Longest wait before the writer's lock is asked about again.
 const LIVENESS_SLICE: Duration = Duration::from_millis(50);

@@ -19,10 +19,10 @@ use crate::futex;
 use crate::geometry::Geometry;
 use crate::layout::{self, Entry, Header};
 use crate::memory::Meta;
+use crate::meta::PublishMeta;
 use crate::nv12::{self, Picture, StoreKind};
 use crate::seqlock::{self, HEAD, SLOT};
 use crate::site::Site;
-use crate::stamp::Stamp;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// Waiters that a publisher wakes itself; waking one costs it about 4.5 us. One more than the four readers
@@ -366,11 +366,11 @@ impl ClaimedSlot {
     /// Makes the frame readable and wakes those who wait. Returns the publication time.
     ///
     /// An engine publishes a camera's frames in the order of their ids.
-    pub fn publish(mut self, stamp: &Stamp) -> u64 {
+    pub fn publish(mut self, meta: &PublishMeta) -> u64 {
         let ring = &*self.ring;
         let now_ns = monotonic_ns();
         SLOT.before_stores();
-        self.fill_entry(stamp, now_ns);
+        self.fill_entry(meta, now_ns);
         self.close();
         self.stage = Stage::Closed;
 
@@ -378,7 +378,7 @@ impl ClaimedSlot {
         let header = ring.header();
         let odd = seqlock::begin_write(&header.head_sequence);
         HEAD.before_stores();
-        header.frame_id.store(stamp.frame_id, Ordering::Relaxed);
+        header.frame_id.store(meta.frame_id, Ordering::Relaxed);
         header.timestamp_ns.store(now_ns, Ordering::Relaxed);
         header.newest_slot.store(self.slot, Ordering::Relaxed);
         HEAD.end_write(&header.head_sequence, odd);
@@ -417,31 +417,31 @@ impl ClaimedSlot {
         self.ring.busy[self.slot as usize].store(false, order);
     }
 
-    fn fill_entry(&self, stamp: &Stamp, now_ns: u64) {
+    fn fill_entry(&self, meta: &PublishMeta, now_ns: u64) {
         let relaxed = Ordering::Relaxed;
         let entry = self.ring.entry(self.slot);
         let geometry = self.ring.geometry();
-        entry.frame_id.store(stamp.frame_id, relaxed);
-        entry.pts_ns.store(stamp.pts_ns.unwrap_or(layout::PTS_UNKNOWN) as u64, relaxed);
-        entry.arrival_ns.store(stamp.arrival_ns, relaxed);
-        entry.decoded_ns.store(stamp.decoded_ns, relaxed);
-        entry.gate_ns.store(stamp.gate_ns, relaxed);
+        entry.frame_id.store(meta.frame_id, relaxed);
+        entry.pts_ns.store(meta.pts_ns.unwrap_or(layout::PTS_UNKNOWN) as u64, relaxed);
+        entry.arrival_ns.store(meta.arrival_ns, relaxed);
+        entry.decoded_ns.store(meta.decoded_ns, relaxed);
+        entry.gate_ns.store(meta.gate_ns, relaxed);
         entry.published_ns.store(now_ns, relaxed);
         entry.reuse_not_before_ns.store(now_ns.saturating_add(self.ring.lease_ns), relaxed);
-        entry.wall_clock_ns.store(stamp.wall_clock_ns.unwrap_or(0) as u64, relaxed);
-        entry.wall_quality.store(u32::from(stamp.wall_clock_ns.is_some()), relaxed);
-        entry.flags.store(stamp.flags.bits(), relaxed);
+        entry.wall_clock_ns.store(meta.wall_clock_ns.unwrap_or(0) as u64, relaxed);
+        entry.wall_quality.store(u32::from(meta.wall_clock_ns.is_some()), relaxed);
+        entry.flags.store(meta.flags.bits(), relaxed);
         entry.width.store(geometry.width(), relaxed);
         entry.height.store(geometry.height(), relaxed);
-        entry.coded_width.store(stamp.coded.width, relaxed);
-        entry.coded_height.store(stamp.coded.height, relaxed);
-        entry.crop_left.store(stamp.crop.left, relaxed);
-        entry.crop_top.store(stamp.crop.top, relaxed);
+        entry.coded_width.store(meta.coded.width, relaxed);
+        entry.coded_height.store(meta.coded.height, relaxed);
+        entry.crop_left.store(meta.crop.left, relaxed);
+        entry.crop_top.store(meta.crop.top, relaxed);
         entry.content_x.store(0, relaxed);
         entry.content_y.store(0, relaxed);
         entry.content_width.store(geometry.width(), relaxed);
         entry.content_height.store(geometry.height(), relaxed);
-        entry.decoder.store(stamp.decoder as u32, relaxed);
+        entry.decoder.store(meta.decoder as u32, relaxed);
     }
 }
 

@@ -110,12 +110,12 @@ pub(crate) fn publish(writer: &mut RingWriter, id: u64, epoch: u64) -> Result<()
     let (luma, chroma) = slot.planes_mut();
     let words = luma.as_chunks_mut().0.iter_mut().chain(chroma.as_chunks_mut().0);
     words.zip(words_of(id, epoch)).for_each(|(word, right)| *word = right);
-    slot.publish(&vas_frame::Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..stamp() });
+    slot.publish(&vas_frame::PublishMeta { frame_id: id, arrival_ns: monotonic_ns(), ..meta() });
     Ok(())
 }
 
-fn stamp() -> vas_frame::Stamp {
-    vas_frame::Stamp::default()
+fn meta() -> vas_frame::PublishMeta {
+    vas_frame::PublishMeta::default()
 }
 
 fn words_of(id: u64, epoch: u64) -> impl Iterator<Item = [u8; 8]> {

@@ -113,7 +113,7 @@ impl Drop for CReader {
 
 /// What the driver prints of a frame, from what the reader in Rust was given.
 pub(crate) fn line(frame: &Frame) -> String {
-    let (m, s, g) = (frame.meta(), frame.meta().stamp(), frame.geometry());
+    let (m, s, g) = (frame.meta(), frame.meta().publish_meta(), frame.geometry());
     let (c, content) = (g.color(), m.content);
     let numbers = [
         ("frame_id", m.frame_id.to_string()),

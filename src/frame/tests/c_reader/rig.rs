@@ -7,7 +7,7 @@ use std::time::Duration;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, Crop, ExportRoot, Flags, FrameRate, Geometry, Notifier,
-    OpenRing, Range, Reader, RingOptions, RingWriter, Size, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, Range, Reader, RingOptions, RingWriter, Size, monotonic_ns,
 };
 
 pub(crate) struct Rig {
@@ -74,8 +74,8 @@ pub(crate) fn pixels(id: u64, geometry: &Geometry) -> Vec<u8> {
 }
 
 /// What the writer says of a frame: a value of its own in every field.
-pub(crate) fn stamp(id: u64) -> Stamp {
-    Stamp {
+pub(crate) fn meta(id: u64) -> PublishMeta {
+    PublishMeta {
         frame_id: id,
         pts_ns: Some(-5 - id as i64),
         arrival_ns: monotonic_ns() - 1000,
@@ -89,7 +89,7 @@ pub(crate) fn stamp(id: u64) -> Stamp {
     }
 }
 
-/// Publishes [`pixels`] with [`stamp`].
+/// Publishes [`pixels`] with [`meta`].
 pub(crate) fn publish(writer: &mut RingWriter, id: u64) {
     let g = *writer.geometry();
     publish_bytes(writer, id, &pixels(id, &g));
@@ -103,5 +103,5 @@ pub(crate) fn publish_bytes(writer: &mut RingWriter, id: u64, nv12: &[u8]) {
     let plane = |data, stride: u32| Plane { data, stride: stride as usize };
     let picture = Picture::Nv12 { y: plane(y, g.width()), uv: plane(uv, g.chroma_row_bytes()) };
     slot.write(&picture, StoreKind::Auto).unwrap();
-    slot.publish(&stamp(id));
+    slot.publish(&meta(id));
 }

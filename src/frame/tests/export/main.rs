@@ -9,8 +9,8 @@ use std::time::Duration;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, Crop, Demanded, ExportError, ExportRoot, Flags, Frame,
-    FrameRate, Geometry, MaxFps, Notifier, Nv12Image, OpenError, OpenRing, Range, ReadError,
-    Reader, Rect, Refused, RingOptions, RingWriter, Size, Stamp, WriterEnd, monotonic_ns,
+    FrameRate, Geometry, MaxFps, Notifier, Nv12Image, OpenError, OpenRing, PublishMeta, Range,
+    ReadError, Reader, Rect, Refused, RingOptions, RingWriter, Size, WriterEnd, monotonic_ns,
 };
 
 mod edges;
@@ -84,7 +84,11 @@ fn publish(writer: &mut RingWriter, id: u64) -> Result<(), Refused> {
     let plane = |stride| Plane { data: &bytes[..], stride };
     let (y, c) = (plane(w), plane(w.div_ceil(2)));
     slot.write(&Picture::Yuv420p { y, u: c, v: c }, StoreKind::Auto).unwrap();
-    slot.publish(&Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+    slot.publish(&PublishMeta {
+        frame_id: id,
+        arrival_ns: monotonic_ns(),
+        ..PublishMeta::default()
+    });
     Ok(())
 }
 
@@ -100,7 +104,7 @@ fn what_is_published_is_what_is_read() {
     let picture =
         Picture::Nv12 { y: Plane { data: &y, stride: 33 }, uv: Plane { data: &uv, stride: 34 } };
     slot.write(&picture, StoreKind::Streaming).unwrap();
-    let stamp = Stamp {
+    let meta = PublishMeta {
         frame_id: 7,
         pts_ns: Some(-5),
         arrival_ns: 11,
@@ -112,10 +116,10 @@ fn what_is_published_is_what_is_read() {
         crop: Crop { left: 1, top: 2 },
         decoder: vas_frame::Decoder::Software,
     };
-    let published = slot.publish(&stamp);
+    let published = slot.publish(&meta);
 
     let frame = reader.latest().unwrap();
-    assert_eq!(frame.meta().stamp(), stamp);
+    assert_eq!(frame.meta().publish_meta(), meta);
     assert_eq!(frame.meta().published_ns, published);
     assert_eq!((frame.meta().width, frame.meta().height), (33, 17));
     assert_eq!(frame.meta().content, Rect { x: 0, y: 0, width: 33, height: 17 });

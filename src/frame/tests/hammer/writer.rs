@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vas_frame::{
-    Access, CameraExport, ExportRoot, FrameRate, Notifier, OpenRing, RingOptions, RingWriter,
-    Stamp, monotonic_ns,
+    Access, CameraExport, ExportRoot, FrameRate, Notifier, OpenRing, PublishMeta, RingOptions,
+    RingWriter, monotonic_ns,
 };
 
 use super::case::{Case, Pinned, Side, camera};
@@ -92,7 +92,11 @@ fn publish(dir: &Path, case: &Case, stop: &AtomicBool) {
 fn write_one(ring: &mut RingWriter, source: &Source, case: &Case, id: u64) {
     let mut slot = ring.claim(monotonic_ns()).unwrap();
     source.write_to(&mut slot, case.stores);
-    slot.publish(&Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+    slot.publish(&PublishMeta {
+        frame_id: id,
+        arrival_ns: monotonic_ns(),
+        ..PublishMeta::default()
+    });
 }
 
 /// Gaps between frames: every other one none, the others as long as a reader may take with a frame.

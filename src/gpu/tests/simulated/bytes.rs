@@ -3,7 +3,7 @@
 use vas_gpu::{Failure, Outcome};
 use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
 
-use crate::rig::{Camera, Device, geometry, is_published};
+use crate::rig::{Rig, geometry};
 use crate::surface::Shape;
 
 const SIZES: [(usize, usize); 7] =
@@ -14,24 +14,20 @@ const SLOW_DECODE: &str = "fault=cuMemcpyHtoDAsync_v2:1+:slow=3000";
 
 fn pictures_come_down(register: bool) {
     let simulator = Simulator::of_this_process();
-    let device = Device::open();
-    let engine = device.start_engine().unwrap();
+    let rig = Rig::new(64, 64);
     simulator.set(SLOW_DECODE);
     if !register {
         simulator.set("fault=cuMemHostRegister_v2:1+:CUDA_ERROR_OUT_OF_MEMORY");
     }
     for (width, height) in SIZES {
-        let mut camera = Camera::new(&engine, geometry(width, height));
+        let mut camera = rig.another_camera(width, height);
         let plain = Shape::plain(width, height);
         let drawn = (1..=6).map(|seed| Shape::drawn(width, height, seed));
         for (i, shape) in std::iter::once(plain).chain(drawn).enumerate() {
-            let (outcome, visible) = camera.pass(&device, shape, 77 + i as u64);
-            assert!(is_published(&outcome), "{shape:?}: {outcome:?}");
+            let visible = camera.publish(&rig.device, shape, 77 + i as u64);
             assert!(camera.newest() == (i as u64 + 1, visible), "{shape:?}: other bytes");
         }
     }
-    engine.stop();
-    device.close();
 }
 
 #[test]
@@ -53,26 +49,15 @@ fn at_any_pitch_padding_and_crop() {
 
 #[test]
 fn through_staging_as_well() {
-    let Some(run) = SimulatedGpu::new().in_child(|_| pictures_come_down(false)) else {
-        return;
-    };
-    run.report.assert_clean(&[]);
+    SimulatedGpu::new().in_clean_child(|_| pictures_come_down(false));
 }
 
 #[test]
 fn a_surface_of_another_size_is_refused() {
-    let Some(run) = SimulatedGpu::new().in_child(|_| {
-        let device = Device::open();
-        let engine = device.start_engine().unwrap();
-        let mut camera = Camera::new(&engine, geometry(64, 64));
-        let (outcome, _) = camera.pass(&device, Shape::plain(64, 62), 1);
+    SimulatedGpu::new().in_clean_child(|_| {
+        let mut rig = Rig::new(64, 64);
+        let (outcome, _) = rig.pass(Shape::plain(64, 62), 1);
         assert_eq!(outcome, Outcome::Failed(Failure::Size(64, 62, 64, 64)));
-        assert!(is_published(&camera.pass(&device, Shape::plain(64, 64), 2).0));
-        drop(camera);
-        engine.stop();
-        device.close();
-    }) else {
-        return;
-    };
-    run.report.assert_clean(&[]);
+        rig.publish(Shape::plain(64, 64), 2);
+    });
 }

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, FrameRate, Geometry, Notifier, Nv12Image,
-    OpenRing, Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_gpu::{
     CopyQueue, Driver, Engine, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
@@ -27,8 +26,8 @@ pub(crate) struct Seen {
 }
 
 impl Outcomes for Seen {
-    fn settled(&self, stamp: &Stamp, outcome: Outcome) {
-        self.outcomes.lock().unwrap().push((stamp.frame_id, outcome));
+    fn settled(&self, meta: &PublishMeta, outcome: Outcome) {
+        self.outcomes.lock().unwrap().push((meta.frame_id, outcome));
         self.more.notify_all();
     }
 }
@@ -48,7 +47,6 @@ impl Seen {
 /// A device as a decoder has it: context and stream.
 pub(crate) struct Device {
     pub(crate) context: Arc<CudaContext>,
-    pub(crate) decode: CUstream,
     decode_stream: Arc<CudaStream>,
     pub(crate) lost: Arc<AtomicU32>,
     /// Reports of panics.
@@ -65,8 +63,23 @@ impl Device {
         Driver::probe().unwrap();
         let context = CudaContext::new(number).unwrap();
         let decode_stream = context.new_stream().unwrap();
-        let decode = decode_stream.cu_stream();
-        Self { context, decode, decode_stream, lost: Arc::default(), panics: Arc::default() }
+        Self { context, decode_stream, lost: Arc::default(), panics: Arc::default() }
+    }
+
+    /// A surface whose picture the decode stream has yet to complete.
+    pub(crate) fn decode(&self, shape: Shape, seed: u64) -> TestSurface {
+        TestSurface::decode(shape, seed, self.decode_stream.cu_stream()).0
+    }
+
+    /// Surfaces with complete pictures, one for each seed.
+    pub(crate) fn decoded<const N: usize>(
+        &self,
+        shape: Shape,
+        seeds: [u64; N],
+    ) -> [TestSurface; N] {
+        let surfaces = seeds.map(|seed| self.decode(shape, seed));
+        self.context.synchronize().unwrap();
+        surfaces
     }
 
     pub(crate) fn start_engine(&self) -> Result<Engine<TestSurface>, StartError> {
@@ -84,9 +97,37 @@ impl Device {
         };
         Engine::start(setup)
     }
+}
 
-    pub(crate) fn close(self) {
-        drop(self);
+/// A device, its engine and a camera on it: what most tests begin with. They are dropped in this
+/// order: the camera leaves, the engine stops, the device closes.
+pub(crate) struct Rig {
+    pub(crate) camera: Camera,
+    pub(crate) engine: Engine<TestSurface>,
+    pub(crate) device: Device,
+}
+
+impl Rig {
+    /// With a ring for pictures of this size.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        let device = Device::open();
+        let engine = device.start_engine().unwrap();
+        Self { camera: Camera::new(&engine, geometry(width, height)), engine, device }
+    }
+
+    /// Another camera on the same engine.
+    pub(crate) fn another_camera(&self, width: usize, height: usize) -> Camera {
+        Camera::new(&self.engine, geometry(width, height))
+    }
+
+    /// Decodes a frame, submits it and waits for its outcome.
+    pub(crate) fn pass(&mut self, shape: Shape, seed: u64) -> (Outcome, Visible) {
+        self.camera.pass(&self.device, shape, seed)
+    }
+
+    /// As [`pass`](Self::pass), for a frame that must be published.
+    pub(crate) fn publish(&mut self, shape: Shape, seed: u64) -> Visible {
+        self.camera.publish(&self.device, shape, seed)
     }
 }
 
@@ -134,19 +175,32 @@ impl Camera {
         let slot = self.writer.claim(monotonic_ns()).unwrap();
         let frame_id = self.next_id;
         self.next_id += 1;
-        let stamp = Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() };
-        self.copy_queue.submit(permit, surface, slot, stamp);
+        let meta = PublishMeta { frame_id, arrival_ns: monotonic_ns(), ..PublishMeta::default() };
+        self.copy_queue.submit(permit, surface, slot, meta);
         frame_id
     }
 
     /// Decodes a frame, submits it and waits for its outcome.
     pub(crate) fn pass(&mut self, device: &Device, shape: Shape, seed: u64) -> (Outcome, Visible) {
-        let (surface, visible) = TestSurface::decode(shape, seed, device.decode);
+        let stream = device.decode_stream.cu_stream();
+        let (surface, visible) = TestSurface::decode(shape, seed, stream);
+        (self.outcome_of(surface), visible)
+    }
+
+    /// As [`pass`](Self::pass), for a frame that must be published.
+    pub(crate) fn publish(&mut self, device: &Device, shape: Shape, seed: u64) -> Visible {
+        let (outcome, visible) = self.pass(device, shape, seed);
+        assert!(is_published(&outcome), "{shape:?}: {outcome:?}");
+        visible
+    }
+
+    /// Submits a surface and waits for its outcome.
+    pub(crate) fn outcome_of(&mut self, surface: TestSurface) -> Outcome {
         let before = self.seen.so_far().len();
         let frame_id = self.submit(surface).unwrap();
-        let seen = self.seen.wait(before + 1);
-        assert_eq!(seen[before].0, frame_id);
-        (seen[before].1, visible)
+        let (settled, outcome) = self.seen.wait(before + 1)[before];
+        assert_eq!(settled, frame_id);
+        outcome
     }
 
     /// The newest frame as a reader sees it.
@@ -188,6 +242,12 @@ pub(crate) fn open(export: &mut CameraExport, geometry: Geometry) -> Option<Ring
             Some(writer)
         }
         OpenRing::NotBefore(_) => None,
+    }
+}
+
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Gpus {
 
 /// Counts a camera on a GPU as long as this lives.
 #[derive(Debug)]
-pub struct GpuLease {
+pub struct GpuAssignment {
     gpus: Arc<Gpus>,
     gpu: usize,
 }
@@ -46,32 +46,32 @@ impl Gpus {
     ///
     /// # Errors
     /// Why none can be assigned.
-    pub fn lease(
+    pub fn assign(
         self: &Arc<Self>,
         choice: GpuChoice,
         now_ns: u64,
-    ) -> Result<(GpuLease, Arc<CudaDevice>), GpuError> {
+    ) -> Result<(GpuAssignment, Arc<CudaDevice>), GpuError> {
         let mut refused = Vec::new();
         let mut why = None;
         loop {
             // Chosen and counted under one lock; opened without it, since that takes long.
-            let lease = self.with_table(|table| {
+            let assignment = self.with_table(|table| {
                 let gpu = table.choose(choice, &refused, now_ns)?;
                 table.add(gpu);
-                Ok(GpuLease { gpus: Arc::clone(self), gpu })
+                Ok(GpuAssignment { gpus: Arc::clone(self), gpu })
             });
-            let lease = lease.map_err(|none| why.take().unwrap_or(none))?;
-            match lease.device(now_ns) {
-                Ok(device) => return Ok((lease, device)),
+            let assignment = assignment.map_err(|none| why.take().unwrap_or(none))?;
+            match assignment.device(now_ns) {
+                Ok(device) => return Ok((assignment, device)),
                 Err(error) => {
-                    refused.push(lease.gpu);
+                    refused.push(assignment.gpu);
                     why = Some(error);
                 }
             }
         }
     }
 
-    /// The turn to retry the GPU that [`Gpus::lease`] would assign; `None` while another camera has it.
+    /// The turn to retry the GPU that [`Gpus::assign`] would assign; `None` while another camera has it.
     ///
     /// # Errors
     /// Why there is no such GPU.
@@ -102,7 +102,7 @@ impl Gpus {
         work(table.get_or_insert_with(|| Table::new(0, None)))
     }
 
-    /// For what was counted before: a lease or a turn exists, so the table does.
+    /// For what was counted before: an assignment or a turn exists, so the table does.
     fn change(&self, change: impl FnOnce(&mut Table)) {
         if let Some(table) = self.lock().as_mut() {
             change(table);
@@ -114,7 +114,7 @@ impl Gpus {
     }
 }
 
-impl GpuLease {
+impl GpuAssignment {
     pub fn gpu(&self) -> usize {
         self.gpu
     }
@@ -138,7 +138,7 @@ impl GpuLease {
     }
 }
 
-impl Drop for GpuLease {
+impl Drop for GpuAssignment {
     fn drop(&mut self) {
         self.gpus.change(|table| table.remove(self.gpu));
     }

@@ -16,6 +16,8 @@ const CHILD: &str = "SIM_GPU_CHILD_TEST";
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedGpu {
     settings: Vec<(String, String)>,
+    /// Kinds of misuse that the test expects.
+    allowed: Vec<&'static str>,
 }
 
 /// Simulated devices in use, with a log, a report and a control file.
@@ -45,6 +47,13 @@ impl SimulatedGpu {
     #[must_use]
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push((format!("SIM_GPU_{}", key.to_uppercase()), value.to_string()));
+        self
+    }
+
+    /// Adds kinds of misuse that [`in_clean_child`](Self::in_clean_child) accepts.
+    #[must_use]
+    pub fn allowing(mut self, kinds: &[&'static str]) -> Self {
+        self.allowed.extend(kinds);
         self
     }
 
@@ -82,6 +91,18 @@ impl SimulatedGpu {
         let report = session.report();
         assert!(report.ran(), "{test} ran without a simulated device\n{out}\n{err}");
         Some(ChildRun { report, calls: session.calls() })
+    }
+
+    /// As [`in_child`](Self::in_child), for a test that asserts all else in `body`: the devices must find no
+    /// misuse but the kinds that are [allowed](Self::allowing).
+    ///
+    /// # Panics
+    /// When the child fails, used no device or misused one.
+    pub fn in_clean_child<F: FnOnce(&Simulator)>(self, body: F) {
+        let allowed = self.allowed.clone();
+        if let Some(run) = self.in_child(body) {
+            run.report.assert_clean(&allowed);
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::*;
 use crate::clock::monotonic_ns;
 use crate::layout::{ENTRY, Field, HEADER};
+use crate::meta::PublishMeta;
 use crate::racing::before_each_load;
 use crate::reader::frame::Frame;
 use crate::reader::{Nv12Image, RawPlane};
-use crate::stamp::Stamp;
 use crate::writer::{Access, CameraExport, ExportRoot, Notifier, OpenRing, RingOptions};
 
 /// Offset and size in `frame.meta`.
@@ -45,7 +45,7 @@ impl Export {
         };
         for frame_id in 1..=3 {
             let slot = writer.claim(monotonic_ns()).unwrap();
-            slot.publish(&Stamp { frame_id, ..Stamp::default() });
+            slot.publish(&PublishMeta { frame_id, ..PublishMeta::default() });
         }
         let dir = root.path().join("gate");
         let open =

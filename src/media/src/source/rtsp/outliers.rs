@@ -16,7 +16,7 @@ const DEFAULT_FPS: i64 = 25;
 
 /// The time of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct PictureTime {
     /// In ticks; RTP's 32 bits are unwrapped.
     pub(super) ticks: i64,
     /// Whether the time was made out of the neighbours', since its own is not believed.
@@ -74,7 +74,7 @@ impl Outliers {
 
     /// The time of the next picture, in decoding order, that is stamped with `raw` (all that counts are its lower
     /// 32 bits) and began to arrive at `arrival_ns`.
-    pub(super) fn next(&mut self, raw: i64, arrival_ns: u64) -> Stamp {
+    pub(super) fn next(&mut self, raw: i64, arrival_ns: u64) -> PictureTime {
         let Some(believed) = self.believed else {
             return self.believe(Seen { ticks: raw, arrival_ns });
         };
@@ -100,7 +100,7 @@ impl Outliers {
             return self.believe(Seen { ticks: unwrapped(raw, believed.ticks), arrival_ns });
         }
         self.doubt = Some(doubt);
-        Stamp { ticks: self.given, guessed: true }
+        PictureTime { ticks: self.given, guessed: true }
     }
 
     /// A moment that was stamped otherwise, as with a sender report, on the scale of the pictures' times.
@@ -121,14 +121,14 @@ impl Outliers {
         Doubt { last: seen, began_ns: seen.arrival_ns, pictures: 1 }
     }
 
-    fn believe(&mut self, seen: Seen) -> Stamp {
+    fn believe(&mut self, seen: Seen) -> PictureTime {
         if let Some(believed) = self.believed.filter(|_| self.doubt.is_none()) {
             self.learn(seen.ticks.saturating_sub(believed.ticks));
         }
         self.believed = Some(seen);
         self.given = seen.ticks;
         self.doubt = None;
-        Stamp { ticks: seen.ticks, guessed: false }
+        PictureTime { ticks: seen.ticks, guessed: false }
     }
 
     /// Whether a picture may come next after another.
@@ -185,21 +185,21 @@ mod tests {
     }
 
     /// The times of pictures that come at 15 a second, stamped `FRAME` ticks apart but for what `off` adds.
-    fn times(off: impl Fn(i64) -> i64, pictures: i64) -> Vec<Stamp> {
+    fn times(off: impl Fn(i64) -> i64, pictures: i64) -> Vec<PictureTime> {
         times_of(&mut outliers(), off, pictures)
     }
 
-    fn times_of(line: &mut Outliers, off: impl Fn(i64) -> i64, pictures: i64) -> Vec<Stamp> {
+    fn times_of(line: &mut Outliers, off: impl Fn(i64) -> i64, pictures: i64) -> Vec<PictureTime> {
         let at = |n: i64| n.unsigned_abs() * FRAME_NS + (n % 3).unsigned_abs() * 5_000_000;
         (0..pictures).map(|n| line.next(n * FRAME + off(n), at(n))).collect()
     }
 
-    fn assert_risen(times: &[Stamp]) {
+    fn assert_risen(times: &[PictureTime]) {
         assert!(times.windows(2).all(|pair| pair[0].ticks < pair[1].ticks), "{times:?}");
     }
 
     /// All pictures but those that are off have their own times, and all times rise.
-    fn assert_others_kept(times: &[Stamp], is_off: impl Fn(i64) -> bool) {
+    fn assert_others_kept(times: &[PictureTime], is_off: impl Fn(i64) -> bool) {
         assert_risen(times);
         for (n, time) in (0..).zip(times) {
             assert_eq!(time.guessed, is_off(n), "{n}: {time:?}");
@@ -219,8 +219,10 @@ mod tests {
             let wrapped = |n| (start + n * FRAME + off(n)) % (1 << 32) - n * FRAME;
             let times = times_of(&mut line, wrapped, 200);
             let first = times[0].ticks;
-            let from_first: Vec<_> =
-                times.iter().map(|time| Stamp { ticks: time.ticks - first, ..*time }).collect();
+            let from_first: Vec<_> = times
+                .iter()
+                .map(|time| PictureTime { ticks: time.ticks - first, ..*time })
+                .collect();
             assert_others_kept(&from_first, is_off);
         }
     }
@@ -275,7 +277,7 @@ mod tests {
         for n in 0..10_i64 {
             let raw = n * 60 * HZ;
             let stamp = line.next(raw, n.unsigned_abs() * 60_000_000_000 + 7_000_000);
-            assert_eq!(stamp, Stamp { ticks: raw, guessed: false });
+            assert_eq!(stamp, PictureTime { ticks: raw, guessed: false });
         }
         // Hours off it is not.
         assert!(line.next(99 * 60 * HZ, 600_000_000_000).guessed);
@@ -286,7 +288,7 @@ mod tests {
     fn what_stands_still_or_goes_back_a_little_is_the_cameras_own() {
         let mut line = outliers();
         for (n, raw) in (0_u64..).zip([0, 3, 1, 2, 6, 4, 5, 5, 5].map(|n| n * FRAME)) {
-            assert_eq!(line.next(raw, n * FRAME_NS), Stamp { ticks: raw, guessed: false });
+            assert_eq!(line.next(raw, n * FRAME_NS), PictureTime { ticks: raw, guessed: false });
         }
     }
 

@@ -9,7 +9,7 @@ use vas_nal::{
 use ffmpeg_sys_next::AVCodecID::{self, AV_CODEC_ID_H264, AV_CODEC_ID_HEVC, AV_CODEC_ID_MJPEG};
 
 use super::media::{Parameters, Picture};
-use super::outliers::{Outliers, Stamp};
+use super::outliers::{Outliers, PictureTime};
 use super::reorder::DecodeTimes;
 use super::report::CameraClock;
 use crate::av::AvError;
@@ -177,7 +177,7 @@ impl Track {
         before.copy_from_slice(sets);
         behind.copy_from_slice(&data);
         packet.set_key(key);
-        let Stamp { ticks, guessed } = self.outliers.next(stamped, arrival_ns);
+        let PictureTime { ticks, guessed } = self.outliers.next(stamped, arrival_ns);
         packet.set_times(ticks, self.times.next(ticks));
         packet.set_arrival(arrival_ns);
         packet.set_lost(lost || lacks.is_some());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, FrameRate, Geometry, Notifier, OpenError,
-    OpenRing, RingOptions, RingWriter, Stamp, monotonic_ns,
+    OpenRing, PublishMeta, RingOptions, RingWriter, monotonic_ns,
 };
 
 use super::*;
@@ -54,7 +54,11 @@ impl Export {
         let y = Plane { data: &[1; 8], stride: 4 };
         let uv = Plane { data: &[2; 4], stride: 4 };
         slot.write(&Picture::Nv12 { y, uv }, StoreKind::Auto).unwrap();
-        slot.publish(&Stamp { frame_id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+        slot.publish(&PublishMeta {
+            frame_id,
+            arrival_ns: monotonic_ns(),
+            ..PublishMeta::default()
+        });
     }
 
     fn reader(&self) -> Reader {

@@ -1,35 +1,43 @@
-//! What a hand-over costs the decode thread, compared with only waking a parked thread.
+//! Question: what does handing a frame over cost the decode thread, against only waking a parked thread?
 //!
-//! The two alternate within one run. Each has its own thread to wake, and is timed from the same
-//! state: the kernel reports both threads asleep. `bench/run.sh handover` runs it and keeps the
-//! result.
+//! The two alternate within one run. Each has its own thread to wake, and is timed from the same state: the kernel
+//! reports both threads asleep.
+//!
+//!     cargo bench -p vas-bench --bench handover
 
-use std::path::PathBuf;
+#![forbid(unsafe_code)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Instant;
 
-use vas_pipeline::FrameSink as _;
+use vas_bench::{asleep, threads_named};
+use vas_media::Frame;
 
-use super::tests::rig::{Rig, decoded, share};
+mod frame_path;
+
+use frame_path::{Export, Pictures};
 
 const TURNS: usize = 20_000;
 
-#[test]
-#[ignore = "a measurement, not a check: see bench/run.sh"]
-fn measure_handover() {
-    let mut rig = Rig::new("slots = 64\nhold = \"1ms\"");
-    let (stream, frames) = decoded("64x64", 1);
-    rig.warm_up(&stream, &frames[0]);
+fn main() {
+    let mut export = Export::start(1, "slots = 64\nhold = \"1ms\"");
+    let camera = &mut export.cameras[0];
+    let mut pictures = Pictures::open("testsrc:64x64@240", None);
+    camera.warm_up(&mut pictures);
+    let picture = pictures.next();
     let parked = Parked::start();
-    let sleepers = [task("vas-copy-0"), task(Parked::NAME)];
+    let sleepers = ["vas-copy-0", Parked::NAME].map(the_thread);
     let (mut bare, mut handed) = (Vec::new(), Vec::new());
     for turn in 0..2 * TURNS {
-        let mut frame = share(&frames[0]);
-        let settled = rig.settled();
+        let mut frame = Frame::new();
+        frame.ref_from(&picture).expect("memory for a reference");
+        let settled = camera.settled();
         let seen = parked.woken.load(Ordering::SeqCst);
-        sleepers.iter().for_each(until_asleep);
+        while !sleepers.iter().all(|thread| asleep(*thread)) {
+            std::thread::yield_now();
+        }
         let start = Instant::now();
         // Alternate which one goes first.
         if turn % 2 == 0 {
@@ -39,9 +47,9 @@ fn measure_handover() {
                 std::hint::spin_loop();
             }
         } else {
-            rig.tap.take(&mut frame);
+            camera.tap.take(&mut frame);
             handed.push(start.elapsed().as_nanos() as u64);
-            while rig.settled() == settled {
+            while camera.settled() == settled {
                 std::hint::spin_loop();
             }
         }
@@ -52,7 +60,9 @@ fn measure_handover() {
         let [ours, bare] = [&handed, &bare].map(|times| percentile(times, per_mille) as f64);
         println!("{name} ratio {:.2}", ours / bare);
     }
-    println!("exported {}, dropped {:?}", rig.input_stats.counters.exported(), rig.dropped());
+    println!("exported {}, dropped {:?}", camera.exported(), camera.dropped());
+    drop((picture, pictures));
+    export.stop();
 }
 
 /// A thread that parks, counts each wake-up and parks again.
@@ -73,26 +83,16 @@ impl Parked {
                 of_thread.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { thread: thread.unwrap().thread().clone(), woken }
+        Self { thread: thread.expect("a thread").thread().clone(), woken }
     }
 }
 
-/// The `stat` file of a thread of this process.
-fn task(name: &str) -> PathBuf {
+/// A new thread names itself only after it has started.
+fn the_thread(name: &str) -> rustix::thread::Pid {
     loop {
-        for task in std::fs::read_dir("/proc/self/task").unwrap() {
-            let task = task.unwrap().path();
-            if std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name) {
-                return task.join("stat");
-            }
+        if let [thread] = threads_named(name)[..] {
+            return thread;
         }
-    }
-}
-
-/// Waits until the kernel reports the thread asleep.
-fn until_asleep(stat: &PathBuf) {
-    while !std::fs::read_to_string(stat).unwrap().contains(") S ") {
-        std::thread::yield_now();
     }
 }
 

@@ -155,7 +155,7 @@ pub struct Rect {
 /// Times are `CLOCK_MONOTONIC` nanoseconds, as [`monotonic_ns`] gives them. Readers get the
 /// same values as fields of [`FrameMeta`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Stamp {
+pub struct PublishMeta {
     /// Rises with every frame of a camera, across epochs and writers; gaps are frames not exported.
     pub frame_id: u64,
     /// Presentation time on the camera's own time line, in nanoseconds; `None` when it gave none.
@@ -229,8 +229,8 @@ impl FrameMeta {
 
     /// What the writer knew of the frame when it published it.
     #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        Stamp {
+    pub fn publish_meta(&self) -> PublishMeta {
+        PublishMeta {
             frame_id: self.frame_id,
             pts_ns: self.pts_ns,
             arrival_ns: self.arrival_ns,
