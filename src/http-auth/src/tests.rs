@@ -1,4 +1,4 @@
-//! The RFCs' own examples, and a camera that checks answers in its own way.
+//! The examples in the RFCs, and a simulated camera that checks answers independently.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ fn answer(offered: &str, who: (&str, &str), uri: &str, body: Option<&[u8]>) -> S
     client.respond(&PasswordParams { username, password, uri, method: "GET", body }).unwrap()
 }
 
-/// The answer to a Digest of a client whose random bytes are known.
+/// The fields of an answer to a Digest challenge, with a fixed cnonce.
 fn fixed(offered: &str, cnonce: &str, who: (&str, &str), uri: &str) -> BTreeMap<String, String> {
     let digest = digest::Digest::new(&parse(offered)[0], cnonce.into()).unwrap();
     let mut client = PasswordClient(Scheme::Digest(Box::new(digest)));
@@ -25,7 +25,7 @@ fn fixed(offered: &str, cnonce: &str, who: (&str, &str), uri: &str) -> BTreeMap<
     fields(&client.respond(&params).unwrap())
 }
 
-/// What an answer says, by the strict grammar: `name=token` or `name="..."`, with ", " between.
+/// The fields of an answer, by the strict grammar: `name=token` or `name="..."`, separated by ", ".
 fn fields(answer: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut rest = answer.strip_prefix("Digest ").expect("a Digest");
@@ -35,14 +35,14 @@ fn fields(answer: &str) -> BTreeMap<String, String> {
         if let Some(quoted) = value.strip_prefix('"') {
             let mut escaped = false;
             let mut at = 0;
-            for (place, sign) in quoted.char_indices() {
-                at = place;
-                match (escaped, sign) {
+            for (index, char) in quoted.char_indices() {
+                at = index;
+                match (escaped, char) {
                     (false, '"') => break,
                     (false, '\\') => escaped = true,
                     _ => {
                         escaped = false;
-                        out.push(sign);
+                        out.push(char);
                     }
                 }
             }
@@ -76,7 +76,7 @@ fn hashed(algorithm: &str, text: &[u8]) -> String {
     }
 }
 
-/// What `response` has to be, by RFC 7616, section 3.4.1, or RFC 2069 where there is no qop.
+/// The expected `response` by RFC 7616, section 3.4.1, or by RFC 2069 without a qop.
 fn right(said: &BTreeMap<String, String>, user: &str, password: &str, body: &[u8]) -> String {
     let algorithm = said.get("algorithm").map_or("MD5", String::as_str);
     let h = |text: String| hashed(algorithm, text.as_bytes());
@@ -114,7 +114,7 @@ fn rfc_7616_section_3_9_1() {
     }
 }
 
-/// As erratum 4897 has it: the RFC's own values are of a SHA-512-256 that never was.
+/// With the values of erratum 4897: those in the RFC are not from SHA-512-256.
 #[test]
 fn rfc_7616_section_3_9_2() {
     let offered = r#"Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256,
@@ -144,7 +144,7 @@ fn rfc_2617_section_3_5() {
     assert!(!said.contains_key("algorithm"), "nobody named one");
 }
 
-/// With the response of erratum 749; the RFC's own is of other values.
+/// With the response of erratum 749: the one in the RFC belongs to other values.
 #[test]
 fn rfc_2069_section_2_4() {
     let offered = r#"Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
@@ -169,7 +169,7 @@ fn rfc_7617() {
 }
 
 #[test]
-fn the_strongest_that_can_be_answered_is_taken() {
+fn the_strongest_supported_challenge_is_answered() {
     let taken = |offered: &str| {
         let said = answer(offered, ("admin", "secret"), "/", Some(b""));
         if said.starts_with("Basic") { said } else { fields(&said)["nonce"].clone() }
@@ -189,14 +189,14 @@ fn the_strongest_that_can_be_answered_is_taken() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_worded() {
+fn errors_say_what_is_not_supported() {
     let words = |offered: &str| PasswordClient::try_from(offered).unwrap_err().to_string();
     let offered = r#"Negotiate, Digest realm="a", nonce="b", algorithm=SHA-1, Digest nonce=c, qop=x, Digest realm=d"#;
     let expected = "the camera offers only Negotiate, Digest (algorithm SHA-1), Digest (qop x), Digest (no nonce); \
-                    Basic can be answered, and Digest with MD5, SHA-256 or SHA-512-256, each with or without -sess, \
+                    supported are Basic, and Digest with MD5, SHA-256 or SHA-512-256, each with or without -sess, \
                     and qop auth, auth-int or none";
     assert_eq!(words(offered), expected);
-    assert!(words(" , ").starts_with("the camera offers no login; Basic can be answered"));
+    assert!(words(" , ").starts_with("the camera offers no login; supported are Basic"));
 
     let fails = |offered, username, uri| {
         let mut client = PasswordClient::try_from(offered).unwrap();
@@ -227,7 +227,7 @@ fn a_nonce_is_counted_and_each_client_has_its_own_cnonce() {
 }
 
 #[test]
-fn cameras_that_bend_the_grammar_are_understood() {
+fn challenges_outside_the_grammar_are_parsed() {
     let is = |text: &str, scheme: &str, parameters: &[(&str, &str)]| {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let parameters = parameters.iter().map(own).collect();
@@ -246,7 +246,7 @@ fn cameras_that_bend_the_grammar_are_understood() {
 /// A name, a value and whether it is quoted.
 fn parameter() -> impl Strategy<Value = (String, String, bool)> {
     ("[a-z][a-z0-9*-]{0,7}", "[ -~]{0,20}", any::<bool>()).prop_map(|(name, value, quote)| {
-        let token = !value.is_empty() && value.chars().all(|sign| !" ,\"=\\".contains(sign));
+        let token = !value.is_empty() && value.chars().all(|char| !" ,\"=\\".contains(char));
         (name, value, quote || !token)
     })
 }
@@ -280,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn a_camera_that_checks_is_content(
+    fn answers_pass_an_independent_check(
         (user, password) in ("\\PC{0,12}", "\\PC{0,12}"),
         (realm, nonce, opaque) in ("[ -~]{0,16}", "[ -~]{1,16}", prop::option::of("[ -~]{1,16}")),
         algorithm in prop::option::of(prop::sample::select(vec![
@@ -323,7 +323,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_a_camera_sends_panics(text in "[ -~\t]{0,80}|(Digest|Basic|[A-Za-z]{1,5}|[ =,\"\\\\]|nonce|x){0,20}") {
+    fn any_challenge_is_read_without_a_panic(text in "[ -~\t]{0,80}|(Digest|Basic|[A-Za-z]{1,5}|[ =,\"\\\\]|nonce|x){0,20}") {
         if let Ok(mut client) = PasswordClient::try_from(text.as_str()) {
             let params = PasswordParams { username: "a", password: "b", uri: "/", method: "GET", body: Some(&[]) };
             let _ = client.respond(&params);
