@@ -1,7 +1,7 @@
-//! What differs between the releases of FFmpeg, and between processors.
+//! Differences between releases of FFmpeg and between processor architectures.
 //!
-//! The crate is written for FFmpeg 7 and later. `before_7` does the same with FFmpeg 5.1 and 6; build.rs decides
-//! which of the two is built. Nothing else in the crate asks for a version.
+//! The crate is written for FFmpeg 7 and later. `before_7` implements the same for FFmpeg 5.1 and 6; build.rs selects
+//! the module. No other part of the crate depends on the version.
 
 use std::ffi::c_int;
 
@@ -12,27 +12,27 @@ use since_7 as release;
 
 pub(crate) use release::{TagCarrier, WrittenBytes, is_interlaced, is_key};
 
-/// A C `va_list` as a parameter. x86-64's is an array, which C passes as a pointer to its element; elsewhere it is a
-/// structure or a pointer, which bindgen passes by its name.
+/// A C `va_list` as a parameter. On x86-64 it is an array, which C passes as a pointer to its element; elsewhere it is
+/// a structure or a pointer, for which bindgen has a type of that name.
 #[cfg(target_arch = "x86_64")]
 pub(crate) type VaList = *mut ffmpeg_sys_next::__va_list_tag;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type VaList = ffmpeg_sys_next::va_list;
 
-/// The scaler's methods (libswscale/swscale.h), which bindgen names differently: constants before FFmpeg 8, an
-/// enumeration since.
+/// Flags of the scaler (libswscale/swscale.h). They are constants before FFmpeg 8 and an enumeration since, so bindgen
+/// names them differently.
 pub(crate) const SWS_BILINEAR: c_int = 1 << 1;
 pub(crate) const SWS_BICUBIC: c_int = 1 << 2;
 
-/// AV_HWACCEL_FLAG_UNSAFE_OUTPUT, which FFmpeg 5.1 neither knows nor looks at: a decoder on a GPU gives out its own
-/// surfaces. Since FFmpeg 6 it otherwise copies each picture on the GPU first, so that whoever holds too many cannot stop
-/// it; here the number of surfaces is counted for that.
-pub(crate) const GIVE_OUT_SURFACES: c_int = 1 << 3;
+/// AV_HWACCEL_FLAG_UNSAFE_OUTPUT: a decoder on a GPU returns its own surfaces. Without it, FFmpeg 6 and later first copy
+/// each picture on the GPU, so that a caller who holds many pictures can't stall the decoder; here the number of
+/// surfaces accounts for those. FFmpeg 5.1 neither defines nor reads the flag.
+pub(crate) const UNSAFE_OUTPUT: c_int = 1 << 3;
 
-/// Whether a picture that NVDEC gives out keeps its output surface alone, and no longer the one that it was decoded to
-/// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). Who holds too many then meets a picture that cannot be mapped
-/// instead of one that cannot be decoded.
-pub(crate) fn holds_outputs_alone() -> bool {
+/// Whether a picture from NVDEC holds only its output surface, and no longer the surface that it was decoded to
+/// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). When too many pictures are held, mapping a picture then fails
+/// instead of decoding one.
+pub(crate) fn pictures_hold_only_outputs() -> bool {
     ffmpeg_sys_next::LIBAVCODEC_VERSION_MAJOR >= 63
 }
 
@@ -44,12 +44,12 @@ mod since_7 {
 
     use ffmpeg_sys_next as ffi;
 
-    /// What an output's callback is given.
+    /// The buffer parameter of an output's write callback.
     pub(crate) type WrittenBytes = *const u8;
 
-    /// Sends packets, each with a tag that comes back on the frame that it begins.
+    /// Sends packets, each with a tag that the decoder copies to the packet's frame.
     ///
-    /// The tag travels as the packet's `opaque`. The caller's packet is shared and not written, so FFmpeg is sent a
+    /// The tag travels as the packet's `opaque`. The caller's packet is shared and must not be written, so this sends a
     /// second reference to its data.
     pub(crate) struct TagCarrier {
         /// Empty between two calls.
@@ -60,12 +60,12 @@ mod since_7 {
     unsafe impl Send for TagCarrier {}
 
     impl TagCarrier {
-        /// Has a decoder pass tags on.
+        /// Makes a decoder pass tags on.
         ///
         /// # Safety
         /// `context` is valid and not open yet.
         pub(crate) unsafe fn new(context: *mut ffi::AVCodecContext) -> Self {
-            // SAFETY: takes nothing; null means no memory.
+            // SAFETY: no arguments; null means out of memory.
             let Some(reference) = NonNull::new(unsafe { ffi::av_packet_alloc() }) else {
                 handle_alloc_error(Layout::new::<ffi::AVPacket>());
             };
@@ -77,7 +77,7 @@ mod since_7 {
         /// Calls `avcodec_send_packet`.
         ///
         /// # Safety
-        /// `context` is the one that `self` was made with, and open; `packet` is valid and its data is counted.
+        /// `context` is open and the one passed to `new`; `packet` is valid and its data is reference-counted.
         pub(crate) unsafe fn send(
             &mut self,
             context: *mut ffi::AVCodecContext,
@@ -85,8 +85,8 @@ mod since_7 {
             tag: i64,
         ) -> c_int {
             let reference = self.reference.as_ptr();
-            // SAFETY: valid by contract; `reference` is ours, empty now and empty again at the end. `opaque` is a
-            // number to us and never followed by FFmpeg.
+            // SAFETY: valid by contract; `reference` is ours, empty before and after. `opaque` holds a number, which
+            // FFmpeg never dereferences.
             unsafe {
                 let referenced = ffi::av_packet_ref(reference, packet);
                 if referenced < 0 {

@@ -105,7 +105,7 @@ impl Pictures {
 
     /// Decode surfaces that the decoder uses.
     pub(super) fn surfaces(&self) -> u32 {
-        self.decoder.price().map_or(0, |price| price.surfaces)
+        self.decoder.surface_memory().map_or(0, |memory| memory.surfaces)
     }
 
     pub(super) fn kind(&self) -> DecoderKind {

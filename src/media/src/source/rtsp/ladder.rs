@@ -198,9 +198,9 @@ mod tests {
     fn a_refused_login_is_not_tried_twice() {
         assert_eq!(ClientLadder::other(&Kind::Refused { status: 401 }), None);
         assert_eq!(ClientLadder::other(&Kind::Refused { status: 403 }), None);
-        assert_eq!(ClientLadder::other(&Kind::Unreachable(Cause::Said("off".into()))), None);
+        assert_eq!(ClientLadder::other(&Kind::Unreachable(Cause::Message("off".into()))), None);
         assert_eq!(ClientLadder::other(&Kind::Stopped), None);
-        assert!(ClientLadder::other(&Kind::Garbage(Cause::Said("x".into()))).is_some());
+        assert!(ClientLadder::other(&Kind::Garbage(Cause::Message("x".into()))).is_some());
     }
 
     #[test]

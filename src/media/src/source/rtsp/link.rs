@@ -77,7 +77,7 @@ impl Link {
     pub(super) fn new() -> Result<Self, SourceErrorKind> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
+        let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::message(&error)))?;
         let group = Arc::default();
         Ok(Self {
             session: None,

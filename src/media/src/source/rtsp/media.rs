@@ -30,7 +30,7 @@ pub(super) enum Media {
 pub(super) struct Packets {
     session: Session<Playing>,
     track: usize,
-    pictures: jpeg::Depacketiser,
+    pictures: jpeg::Depacketizer,
     /// Of the picture given out last.
     size: Option<(u32, u32)>,
     sizeless: u32,
@@ -41,7 +41,7 @@ struct Aac {
     track: usize,
     /// Of an access unit, in ticks.
     duration: u32,
-    units: aac::Depacketiser,
+    units: aac::Depacketizer,
 }
 
 /// What comes next.
@@ -71,9 +71,9 @@ impl Media {
                 return None;
             };
             let duration = stated.frame_length()?.get();
-            Some(Aac { track, duration, units: aac::Depacketiser::default() })
+            Some(Aac { track, duration, units: aac::Depacketizer::default() })
         });
-        let pictures = jpeg::Depacketiser::new();
+        let pictures = jpeg::Depacketizer::new();
         let (size, sizeless) = (None, 0);
         Ok(Self::Packets(Box::new(Packets { session, track, pictures, size, sizeless, sound })))
     }
@@ -185,7 +185,7 @@ impl Packets {
                 return None;
             }
         };
-        Some(Item::Nonsense(Cause::said(&why)))
+        Some(Item::Nonsense(Cause::message(&why)))
     }
 }
 

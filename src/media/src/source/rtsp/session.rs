@@ -18,7 +18,7 @@ pub(super) fn choose(session: &Session<Described>) -> Result<usize, SourceErrorK
     let index = index.ok_or(SourceErrorKind::NoVideo)?;
     let name = streams[index].encoding_name();
     if !["h264", "h265", "jpeg"].contains(&name) {
-        return Err(lacks(format!("the codec {}", Cause::said(&name))));
+        return Err(lacks(format!("the codec {}", Cause::message(&name))));
     }
     if track::has_several_parameter_sets(&String::from_utf8_lossy(session.sdp())) {
         return Err(lacks("several parameter sets of one kind".into()));

@@ -9,7 +9,7 @@ use crate::request::Transport;
 /// A failure while the camera was opened.
 pub(super) fn opening(status: Option<u16>, words: &str, asked: Transport) -> SourceErrorKind {
     use SourceErrorKind as Kind;
-    let cause = Cause::said(&words);
+    let cause = Cause::message(&words);
     match status {
         // No login was sent.
         Some(401) if words.contains("Can't understand WWW-Authenticate") => {
@@ -54,7 +54,7 @@ pub(super) enum Trouble {
 }
 
 pub(super) fn playing(words: &str) -> Trouble {
-    let cause = Cause::said(&words);
+    let cause = Cause::message(&words);
     // RtpPacketError and PacketError alone name a packet.
     if is_again(words) {
         Trouble::Again
@@ -96,15 +96,15 @@ mod tests {
         assert_eq!(kind(404), Kind::NoSuchPath);
         assert!(matches!(kind(302), Kind::Moved { status: 302, .. }));
         assert_eq!(kind(461), Kind::NoTransport { asked: Transport::Tcp });
-        assert_eq!(kind(453), Kind::Rejected(Cause::Said("a".into())));
-        assert_eq!(kind(200), Kind::Garbage(Cause::Said("a".into())));
+        assert_eq!(kind(453), Kind::Rejected(Cause::Message("a".into())));
+        assert_eq!(kind(200), Kind::Garbage(Cause::Message("a".into())));
     }
 
     #[test]
     fn connections() {
         let kind = |words| opening(None, words, Transport::Tcp);
         let refused = "Unable to connect to RTSP server: Connection refused (os error 111)";
-        assert_eq!(kind(refused), Kind::Unreachable(Cause::Said(refused.into())));
+        assert_eq!(kind(refused), Kind::Unreachable(Cause::Message(refused.into())));
         assert!(is_refused(refused) && !is_refused("Unable to connect: No route to host"));
         assert!(matches!(kind("RTSP framing error: x"), Kind::Garbage(_)));
         assert!(matches!(kind("Invalid argument: x"), Kind::BadUrl { .. }));
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn one_bad_packet_does_not_end_a_session() {
         let packet = "wrong ssrc\n\nconn: c\nstream: s\nssrc: 00000001\nseq: 0002\npkt: p";
-        assert_eq!(playing(packet), Trouble::Packet(Cause::Said("wrong ssrc".into())));
+        assert_eq!(playing(packet), Trouble::Packet(Cause::Message("wrong ssrc".into())));
         let read = "Error reading from RTSP peer: reset\n\nconn: c\nmsg: m";
         assert!(matches!(playing(read), Trouble::Session(Kind::Broken(_))));
         let framing = "RTSP framing error: x\n\nconn: c\nmsg: m";

@@ -160,7 +160,7 @@ pub(super) fn has_size(file: &[u8]) -> bool {
 
 /// Puts pictures together.
 #[derive(Debug)]
-pub(super) struct Depacketiser {
+pub(super) struct Depacketizer {
     open: Option<Open>,
     ready: VecDeque<Picture>,
     /// Of the picture before: the next may take them over.
@@ -173,7 +173,7 @@ pub(super) struct Depacketiser {
     last: Option<i64>,
 }
 
-impl Depacketiser {
+impl Depacketizer {
     pub(super) fn new() -> Self {
         Self {
             open: None,
