@@ -109,7 +109,7 @@ mod tests {
     fn frames_find_their_packets_in_any_order() {
         let mut records = Records::new();
         for arrival in [10, 20, 30] {
-            records.keep(said(arrival), false);
+            records.keep(info(arrival), false);
         }
         assert_eq!(records.inherit(1), frame(10, false));
         assert_eq!(records.inherit(3), frame(30, false));
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn a_discontinuity_is_reported_once_on_the_first_frame_after_it() {
         let mut records = Records::new();
-        records.keep(said(10), false);
-        records.keep(said(20), true);
-        records.keep(said(30), false);
+        records.keep(info(10), false);
+        records.keep(info(20), true);
+        records.keep(info(30), false);
         assert_eq!(records.inherit(1), frame(10, false));
         // The marked packet has no frame: the next one carries the mark.
         assert_eq!(records.inherit(3), frame(30, true));
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn a_discontinuity_on_a_skipped_packet_is_reported_on_the_next() {
         let mut records = Records::new();
-        records.keep(said(10), false);
+        records.keep(info(10), false);
         records.skip(true);
-        records.keep(said(30), false);
+        records.keep(info(30), false);
         assert_eq!(records.inherit(1), frame(10, false));
         assert_eq!(records.inherit(2), frame(30, true));
     }
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn two_discontinuities_are_reported_twice() {
         let mut records = Records::new();
-        records.keep(said(10), true);
-        records.keep(said(20), true);
+        records.keep(info(10), true);
+        records.keep(info(20), true);
         assert_eq!(records.inherit(1), frame(10, true));
         assert_eq!(records.inherit(2), frame(20, true));
     }
@@ -152,9 +152,9 @@ mod tests {
         let mut records = Records::new();
         let marked =
             |arrival_ns| PacketInfo { after_loss: true, wall_clock_ns: Some(7), arrival_ns };
-        records.keep(said(10), false);
+        records.keep(info(10), false);
         records.keep(marked(20), false);
-        records.keep(said(30), false);
+        records.keep(info(30), false);
         assert_eq!(records.inherit(1), frame(10, false));
         assert_eq!(records.inherit(3), frame(30, false));
         assert_eq!(records.inherit(2).info, marked(20));
@@ -165,10 +165,10 @@ mod tests {
     #[test]
     fn lost_pictures_are_found_by_tag() {
         let mut records = Records::new();
-        records.keep(said(10), false);
-        records.keep(said(20), true);
+        records.keep(info(10), false);
+        records.keep(info(20), true);
         records.lose_newest();
-        records.keep(said(30), false);
+        records.keep(info(30), false);
         assert_eq!([1, 2, 3].map(|tag| records.is_lost(tag)), [false, true, false]);
         assert!(!records.is_lost(2 + CAPACITY as i64));
         // Its discontinuity is reported on the next frame.
@@ -179,7 +179,7 @@ mod tests {
     fn unknown_tags_fall_back_to_the_newest_packet() {
         let mut records = Records::new();
         for arrival in 0..200 {
-            records.keep(said(arrival), false);
+            records.keep(info(arrival), false);
         }
         for tag in [0, -1, 1, 201, i64::MIN, i64::MAX] {
             assert_eq!(records.inherit(tag), frame(199, false), "{tag}");
