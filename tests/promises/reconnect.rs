@@ -110,7 +110,10 @@ fn a_stop_does_not_wait_for_who_never_answers() {
     for way in WAYS {
         let mut service = service(&url, way);
         let words = reason(&mut service, "unreachable");
-        assert!(words.contains("timed out after 2 s waiting for the camera's answer"), "{way}: {words}");
+        assert!(
+            words.contains("timed out after 2 s waiting for the camera's answer"),
+            "{way}: {words}"
+        );
         assert_eq!(service.stop(), Some(0));
     }
 }
