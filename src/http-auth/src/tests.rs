@@ -77,22 +77,27 @@ fn hashed(algorithm: &str, text: &[u8]) -> String {
 }
 
 /// The expected `response` by RFC 7616, section 3.4.1, or by RFC 2069 without a qop.
-fn right(said: &BTreeMap<String, String>, user: &str, password: &str, body: &[u8]) -> String {
-    let algorithm = said.get("algorithm").map_or("MD5", String::as_str);
+fn expected_response(
+    reply: &BTreeMap<String, String>,
+    user: &str,
+    password: &str,
+    body: &[u8],
+) -> String {
+    let algorithm = reply.get("algorithm").map_or("MD5", String::as_str);
     let h = |text: String| hashed(algorithm, text.as_bytes());
-    let (nonce, uri) = (&said["nonce"], &said["uri"]);
-    let mut a1 = format!("{user}:{}:{password}", said["realm"]);
+    let (nonce, uri) = (&reply["nonce"], &reply["uri"]);
+    let mut a1 = format!("{user}:{}:{password}", reply["realm"]);
     if algorithm.to_ascii_lowercase().ends_with("-sess") {
-        a1 = format!("{}:{nonce}:{}", h(a1), said["cnonce"]);
+        a1 = format!("{}:{nonce}:{}", h(a1), reply["cnonce"]);
     }
-    let Some(qop) = said.get("qop") else {
+    let Some(qop) = reply.get("qop") else {
         return h(format!("{}:{nonce}:{}", h(a1), h(format!("GET:{uri}"))));
     };
     let a2 = match qop.as_str() {
         "auth-int" => format!("GET:{uri}:{}", hashed(algorithm, body)),
         _ => format!("GET:{uri}"),
     };
-    h(format!("{}:{nonce}:{}:{}:{qop}:{}", h(a1), said["nc"], said["cnonce"], h(a2)))
+    h(format!("{}:{nonce}:{}:{}:{qop}:{}", h(a1), reply["nc"], reply["cnonce"], h(a2)))
 }
 
 const RFC_7616: &str = r#"Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=ALG,
@@ -106,11 +111,11 @@ fn rfc_7616_section_3_9_1() {
     ] {
         let offered = RFC_7616.replace("ALG", algorithm).replace('\n', "");
         let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
-        let said = fixed(&offered, cnonce, ("Mufasa", "Circle of Life"), "/dir/index.html");
-        assert_eq!(said["response"], response);
-        assert_eq!((said["algorithm"].as_str(), said["qop"].as_str()), (algorithm, "auth"));
-        assert_eq!((said["nc"].as_str(), said["cnonce"].as_str()), ("00000001", cnonce));
-        assert_eq!(said["opaque"], "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS");
+        let reply = fixed(&offered, cnonce, ("Mufasa", "Circle of Life"), "/dir/index.html");
+        assert_eq!(reply["response"], response);
+        assert_eq!((reply["algorithm"].as_str(), reply["qop"].as_str()), (algorithm, "auth"));
+        assert_eq!((reply["nc"].as_str(), reply["cnonce"].as_str()), ("00000001", cnonce));
+        assert_eq!(reply["opaque"], "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS");
     }
 }
 
@@ -122,16 +127,16 @@ fn rfc_7616_section_3_9_2() {
     let offered = offered.replace('\n', "");
     let cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v";
     let who = ("J\u{e4}s\u{f8}n Doe", "Secret, or not?");
-    let said = fixed(&offered, cnonce, who, "/doe.json");
+    let reply = fixed(&offered, cnonce, who, "/doe.json");
     let response = "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5";
     let userhash = "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b";
-    assert_eq!(said["response"], response);
-    assert_eq!((said["username"].as_str(), said["userhash"].as_str()), (userhash, "true"));
+    assert_eq!(reply["response"], response);
+    assert_eq!((reply["username"].as_str(), reply["userhash"].as_str()), (userhash, "true"));
 
-    let said = fixed(&offered.replace("true", "false"), cnonce, who, "/doe.json");
-    assert_eq!(said["response"], response);
-    assert_eq!(said["username*"], "UTF-8''J%C3%A4s%C3%B8n%20Doe");
-    assert!(!said.contains_key("username") && !said.contains_key("userhash"));
+    let reply = fixed(&offered.replace("true", "false"), cnonce, who, "/doe.json");
+    assert_eq!(reply["response"], response);
+    assert_eq!(reply["username*"], "UTF-8''J%C3%A4s%C3%B8n%20Doe");
+    assert!(!reply.contains_key("username") && !reply.contains_key("userhash"));
 }
 
 #[test]
@@ -139,9 +144,9 @@ fn rfc_2617_section_3_5() {
     let offered = r#"Digest realm="testrealm@host.com", qop="auth,auth-int",
         nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41""#;
     let who = ("Mufasa", "Circle Of Life");
-    let said = fixed(&offered.replace('\n', ""), "0a4f113b", who, "/dir/index.html");
-    assert_eq!(said["response"], "6629fae49393a05397450978507c4ef1");
-    assert!(!said.contains_key("algorithm"), "nobody named one");
+    let reply = fixed(&offered.replace('\n', ""), "0a4f113b", who, "/dir/index.html");
+    assert_eq!(reply["response"], "6629fae49393a05397450978507c4ef1");
+    assert!(!reply.contains_key("algorithm"), "nobody named one");
 }
 
 /// With the response of erratum 749: the one in the RFC belongs to other values.
@@ -149,12 +154,12 @@ fn rfc_2617_section_3_5() {
 fn rfc_2069_section_2_4() {
     let offered = r#"Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
         opaque="5ccc069c403ebaf9f0171e9517f40e41""#;
-    let said =
+    let reply =
         fixed(&offered.replace('\n', ""), "-", ("Mufasa", "CircleOfLife"), "/dir/index.html");
-    assert_eq!(said["response"], "1949323746fe6a43ef61f9606e7febea");
-    assert_eq!(said["opaque"], "5ccc069c403ebaf9f0171e9517f40e41");
+    assert_eq!(reply["response"], "1949323746fe6a43ef61f9606e7febea");
+    assert_eq!(reply["opaque"], "5ccc069c403ebaf9f0171e9517f40e41");
     for absent in ["qop", "nc", "cnonce", "algorithm"] {
-        assert!(!said.contains_key(absent), "{absent}");
+        assert!(!reply.contains_key(absent), "{absent}");
     }
 }
 
@@ -171,8 +176,8 @@ fn rfc_7617() {
 #[test]
 fn the_strongest_supported_challenge_is_answered() {
     let taken = |offered: &str| {
-        let said = answer(offered, ("admin", "secret"), "/", Some(b""));
-        if said.starts_with("Basic") { said } else { fields(&said)["nonce"].clone() }
+        let reply = answer(offered, ("admin", "secret"), "/", Some(b""));
+        if reply.starts_with("Basic") { reply } else { fields(&reply)["nonce"].clone() }
     };
     let of = |offered: &[&str]| taken(&offered.join(", "));
     let basic = r#"Basic realm="b, Digest nonce=x""#;
@@ -215,14 +220,14 @@ fn a_nonce_is_counted_and_each_client_has_its_own_cnonce() {
     let mut client = PasswordClient::try_from(offered).unwrap();
     let params =
         PasswordParams { username: "a", password: "b", uri: "/", method: "GET", body: None };
-    let mut said = Vec::new();
+    let mut reply = Vec::new();
     for count in 1..=17 {
-        said.push(fields(&client.respond(&params).unwrap()));
-        assert_eq!(said[count - 1]["nc"], format!("{count:08x}"));
-        assert_eq!(said[count - 1]["cnonce"], said[0]["cnonce"]);
+        reply.push(fields(&client.respond(&params).unwrap()));
+        assert_eq!(reply[count - 1]["nc"], format!("{count:08x}"));
+        assert_eq!(reply[count - 1]["cnonce"], reply[0]["cnonce"]);
     }
     let other = fields(&answer(offered, ("a", "b"), "/", None));
-    assert_ne!(said[0]["cnonce"], other["cnonce"]);
+    assert_ne!(reply[0]["cnonce"], other["cnonce"]);
     assert_eq!(other["cnonce"].len(), 32);
 }
 
@@ -304,21 +309,21 @@ proptest! {
         }
         let sent = answer(&offered, (&user, &password), "rtsp://h/a?b=\"c\"", Some(&body));
         prop_assert!(sent.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", sent);
-        let said = fields(&sent);
-        prop_assert_eq!(&said["response"], &right(&said, &user, &password, &body), "{}", sent);
-        prop_assert_eq!(&said["realm"], &realm);
-        prop_assert_eq!(&said["nonce"], &nonce);
-        prop_assert_eq!(said.get("opaque"), opaque.as_ref());
-        prop_assert_eq!(said.get("algorithm").map(String::as_str), algorithm.map(|name| name.trim_matches('"')));
+        let reply = fields(&sent);
+        prop_assert_eq!(&reply["response"], &expected_response(&reply, &user, &password, &body), "{}", sent);
+        prop_assert_eq!(&reply["realm"], &realm);
+        prop_assert_eq!(&reply["nonce"], &nonce);
+        prop_assert_eq!(reply.get("opaque"), opaque.as_ref());
+        prop_assert_eq!(reply.get("algorithm").map(String::as_str), algorithm.map(|name| name.trim_matches('"')));
         let expected = qop.map(|qop| if qop == "auth-int" { qop } else { "auth" });
-        prop_assert_eq!(said.get("qop").map(String::as_str), expected);
+        prop_assert_eq!(reply.get("qop").map(String::as_str), expected);
         if userhash {
-            let name = hashed(said.get("algorithm").map_or("MD5", String::as_str), format!("{user}:{realm}").as_bytes());
-            prop_assert_eq!(&said["username"], &name);
-        } else if let Some(name) = said.get("username") {
+            let name = hashed(reply.get("algorithm").map_or("MD5", String::as_str), format!("{user}:{realm}").as_bytes());
+            prop_assert_eq!(&reply["username"], &name);
+        } else if let Some(name) = reply.get("username") {
             prop_assert_eq!(name, &user);
         } else {
-            prop_assert!(said["username*"].starts_with("UTF-8''") && !user.is_ascii());
+            prop_assert!(reply["username*"].starts_with("UTF-8''") && !user.is_ascii());
         }
     }
 

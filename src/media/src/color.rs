@@ -68,7 +68,7 @@ pub struct Color {
 
 impl Color {
     /// # Safety
-    /// `frame` points to a valid frame that nobody writes during the call.
+    /// `frame` points to a valid frame that is not written during the call.
     pub(crate) unsafe fn of(frame: *const ffi::AVFrame) -> Self {
         // SAFETY: valid by contract. The fields are C enums of 32 bits; they are read as numbers
         // because decoders may store any value from a bitstream there (house rule 4).

@@ -99,7 +99,7 @@ mod since_7 {
             }
         }
 
-        /// The tag that came with a frame's packet.
+        /// The tag of a frame's packet.
         pub(crate) fn tag(frame: &ffi::AVFrame) -> i64 {
             frame.opaque.addr() as i64
         }
@@ -113,12 +113,12 @@ mod since_7 {
         }
     }
 
-    /// Whether the decoder says that this is a key frame.
+    /// Whether the decoder marks this as a key frame.
     pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
         frame.flags & ffi::AV_FRAME_FLAG_KEY as c_int != 0
     }
 
-    /// Whether the picture is two fields.
+    /// Whether the picture consists of two fields.
     pub(crate) fn is_interlaced(frame: &ffi::AVFrame) -> bool {
         frame.flags & ffi::AV_FRAME_FLAG_INTERLACED as c_int != 0
     }
@@ -133,7 +133,7 @@ mod before_7 {
     /// What an output's callback is given.
     pub(crate) type WrittenBytes = *mut u8;
 
-    /// Sends packets, each with a tag that comes back on the frame that it begins.
+    /// Sends packets, each with a tag that the decoder copies to the packet's frame.
     ///
     /// The tag travels as the context's `reordered_opaque`, which the decoder copies to the frame that it starts
     /// (FFmpeg 5.1, ff_decode_frame_props in libavcodec/decode.c); the caller receives everything before it sends
@@ -142,7 +142,7 @@ mod before_7 {
 
     impl TagCarrier {
         /// # Safety
-        /// None to keep; FFmpeg 7's way needs it.
+        /// No requirement; `since_7` has one.
         pub(crate) unsafe fn new(_context: *mut ffi::AVCodecContext) -> Self {
             Self
         }
@@ -150,7 +150,7 @@ mod before_7 {
         /// Calls `avcodec_send_packet`.
         ///
         /// # Safety
-        /// `context` is open and used by nobody else; `packet` is valid.
+        /// `context` is open and not used elsewhere; `packet` is valid.
         pub(crate) unsafe fn send(
             &mut self,
             context: *mut ffi::AVCodecContext,
@@ -163,25 +163,25 @@ mod before_7 {
                 (*context).reordered_opaque = tag;
                 let sent = ffi::avcodec_send_packet(context, packet);
                 if sent == -libc::EAGAIN {
-                    // Not taken: an earlier packet still waits inside, to be decoded under its own tag.
+                    // Not accepted: an earlier packet is still queued and must be decoded with its own tag.
                     (*context).reordered_opaque = before;
                 }
                 sent
             }
         }
 
-        /// The tag that came with a frame's packet.
+        /// The tag of a frame's packet.
         pub(crate) fn tag(frame: &ffi::AVFrame) -> i64 {
             frame.reordered_opaque
         }
     }
 
-    /// Whether the decoder says that this is a key frame.
+    /// Whether the decoder marks this as a key frame.
     pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
         frame.key_frame != 0
     }
 
-    /// Whether the picture is two fields.
+    /// Whether the picture consists of two fields.
     pub(crate) fn is_interlaced(frame: &ffi::AVFrame) -> bool {
         frame.interlaced_frame != 0
     }

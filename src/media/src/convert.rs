@@ -234,7 +234,7 @@ impl Scaler {
             options.push((c"src_v_chr_pos", 128));
         }
         for (name, value) in options {
-            // SAFETY: a fresh context of ours, which begins with an AVClass; the name is terminated.
+            // SAFETY: our own new context, which begins with an AVClass; the name is terminated.
             check(unsafe { ffi::av_opt_set_int(raw.cast(), name.as_ptr(), value, 0) })?;
         }
         // SAFETY: all options are set; null filters mean none. The tables that sws_getCoefficients

@@ -134,7 +134,7 @@ impl Frame {
 
     /// Bits in a luma sample.
     pub fn bit_depth(&self) -> u8 {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         let surface = unsafe { surface_format(self.as_ptr()) };
         surface.map_or_else(|| bit_depth(self.format()), |format| format.bit_depth())
     }
@@ -146,7 +146,7 @@ impl Frame {
 
     /// Range, matrix, primaries, transfer and chroma location.
     pub fn color(&self) -> Color {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         unsafe { Color::of(self.as_ptr()) }
     }
 
@@ -181,7 +181,7 @@ impl Frame {
 
     /// The picture in device memory, if it is there.
     pub fn surface(&self) -> Option<Surface> {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         let format = unsafe { surface_format(self.as_ptr()) }?;
         if !is_mapped(self.get()) {
             return None;
@@ -212,7 +212,7 @@ impl Frame {
     /// other pictures are released. For threads that must not block; it misses a decoder that closes right after the
     /// call.
     pub fn is_last_of_decoder(&self) -> bool {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         unsafe { is_last_of_pool(self.as_ptr()) }
     }
 

@@ -21,7 +21,7 @@ impl CodecParameters {
     /// # Safety
     /// `source` points to parameters that are valid during the call.
     pub(crate) unsafe fn copy_of(source: *const ffi::AVCodecParameters) -> Self {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let Some(copy) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
         };
@@ -52,7 +52,7 @@ impl CodecParameters {
     }
 
     fn of(media: ffi::AVMediaType, id: ffi::AVCodecID, extradata: &[u8]) -> Self {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let Some(raw) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
         };
@@ -79,14 +79,14 @@ impl CodecParameters {
 
     /// Sets profile and level, as FFmpeg's numbers.
     pub(crate) fn set_profile(&mut self, profile: i32, level: i32) {
-        // SAFETY: ours, and borrowed by nobody else.
+        // SAFETY: ours, with no other borrow.
         let parameters = unsafe { self.0.as_mut() };
         (parameters.profile, parameters.level) = (profile, level);
     }
 
     /// Sets the visible size in pixels.
     pub(crate) fn set_size(&mut self, width: u32, height: u32) {
-        // SAFETY: ours, and borrowed by nobody else.
+        // SAFETY: ours, with no other borrow.
         let parameters = unsafe { self.0.as_mut() };
         parameters.width = crate::av::to_c_int(width as usize);
         parameters.height = crate::av::to_c_int(height as usize);
@@ -97,7 +97,7 @@ impl CodecParameters {
     /// # Safety
     /// `context` points to a valid codec context that no other thread uses.
     pub(crate) unsafe fn of_context(context: *const ffi::AVCodecContext) -> Option<Self> {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let owned = Self(NonNull::new(unsafe { ffi::avcodec_parameters_alloc() })?);
         // SAFETY: our own parameters, and a context that is valid by this function's contract.
         let code = unsafe { ffi::avcodec_parameters_from_context(owned.0.as_ptr(), context) };

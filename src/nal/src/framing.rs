@@ -75,7 +75,7 @@ impl Iterator for Ranges<'_> {
                     Ok(at..without_trailing_zeros(self.data, at..code.unwrap_or(self.data.len())))
                 }
                 Framing::Lengths(bytes) => {
-                    let found = behind_length(self.data, at, bytes)?;
+                    let found = after_length(self.data, at, bytes)?;
                     self.at = found.as_ref().ok().map(|nal| nal.end);
                     found
                 }
@@ -107,7 +107,7 @@ pub fn nals(data: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
 /// ```
 pub fn start_codes_over_lengths(data: &mut [u8], mut each: impl FnMut(&[u8])) {
     let mut at = 0;
-    while let Some(found) = behind_length(data, at, 4) {
+    while let Some(found) = after_length(data, at, 4) {
         let nal = found.unwrap_or_else(|truncated| truncated.rest);
         let Some(length) = data.get_mut(at..at + START_CODE.len()) else { return };
         length.copy_from_slice(&START_CODE);
@@ -121,8 +121,8 @@ pub fn annex_b(nals: &[&[u8]]) -> Vec<u8> {
     nals.iter().flat_map(|nal| START_CODE.iter().chain(*nal)).copied().collect()
 }
 
-/// The NAL unit behind the length at `at`; `None` where the data ends.
-fn behind_length(data: &[u8], at: usize, bytes: u8) -> Option<Result<Range<usize>, Truncated>> {
+/// The NAL unit after the length at `at`; `None` at the end of the data.
+fn after_length(data: &[u8], at: usize, bytes: u8) -> Option<Result<Range<usize>, Truncated>> {
     let rest = data.get(at..).filter(|rest| !rest.is_empty())?;
     let truncated = |from| Some(Err(Truncated { rest: from..data.len() }));
     let Some((length, rest)) = rest.split_at_checked(usize::from(bytes.clamp(1, 4))) else {

@@ -65,20 +65,21 @@ impl Downloader {
     /// Copies the picture of `frame` to memory in `into`, and waits for the copy.
     pub(crate) fn download(&self, frame: &Frame, into: &mut Frame) -> Result<(), GpuError> {
         let ordinal = self.ordinal();
-        let said = |error: AvError| GpuError::Failed { ordinal, said: format!("FFmpeg: {error}") };
+        let failed =
+            |error: AvError| GpuError::Failed { ordinal, cause: format!("FFmpeg: {error}") };
         let surface = frame.surface().filter(|surface| surface.device == ordinal);
         let surface = surface.ok_or_else(|| GpuError::Failed {
             ordinal,
-            said: format!("this {} frame has no picture on it", frame.format_name()),
+            cause: format!("this {} frame has no picture on it", frame.format_name()),
         })?;
         let format = match surface.format {
             SurfaceFormat::Nv12 => AV_PIX_FMT_NV12,
             SurfaceFormat::P010 => AV_PIX_FMT_P010LE,
         };
-        *into = Frame::with_buffer(format, surface.size.0, surface.size.1).map_err(said)?;
+        *into = Frame::with_buffer(format, surface.size.0, surface.size.1).map_err(failed)?;
         // SAFETY: two valid frames.
         check(unsafe { ffi::av_frame_copy_props(into.as_mut_ptr(), frame.as_ptr()) })
-            .map_err(said)?;
+            .map_err(failed)?;
         into.inherit_tags(frame);
         let functions = self.driver.functions();
         // SAFETY: a context that `device` keeps alive.
@@ -118,7 +119,7 @@ impl Downloader {
         // A failed call may be the first sign of a lost device.
         match self.device.health() {
             Err(lost) => lost,
-            Ok(()) => GpuError::Failed { ordinal: self.ordinal(), said: describe(error) },
+            Ok(()) => GpuError::Failed { ordinal: self.ordinal(), cause: describe(error) },
         }
     }
 }

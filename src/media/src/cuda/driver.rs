@@ -20,7 +20,7 @@ impl Driver {
             Unavailable::NoLibrary => GpuError::NoLibrary { library: "libcuda.so.1" },
             Unavailable::MissingSymbol(symbol) => GpuError::MissingSymbol { symbol },
             Unavailable::NoDevice(error) | Unavailable::Failed(error) => {
-                GpuError::NoDevice { said: describe(&error) }
+                GpuError::NoDevice { cause: describe(&error) }
             }
         })
     }

@@ -24,10 +24,10 @@ pub enum GpuError {
         symbol: &'static str,
     },
     /// The driver is installed and finds no GPU.
-    #[error("the NVIDIA driver finds no GPU ({said})")]
+    #[error("the NVIDIA driver finds no GPU ({cause})")]
     NoDevice {
         /// The driver's error.
-        said: String,
+        cause: String,
     },
     /// There is no GPU with this number.
     #[error("there is no GPU {ordinal}: the driver finds {count}, numbered from 0")]
@@ -44,7 +44,7 @@ pub enum GpuError {
         what: String,
     },
     /// The GPU has too little memory left.
-    #[error("GPU {ordinal} has too little memory left: {free} of {total} bytes are free ({said})")]
+    #[error("GPU {ordinal} has too little memory left: {free} of {total} bytes are free ({cause})")]
     NoMemory {
         /// The GPU.
         ordinal: usize,
@@ -53,41 +53,41 @@ pub enum GpuError {
         /// Total bytes.
         total: usize,
         /// What failed.
-        said: String,
+        cause: String,
     },
     /// The GPU accepts no further decoder, although it has memory.
-    #[error("GPU {ordinal} takes no further decoder although memory is free ({said})")]
+    #[error("GPU {ordinal} takes no further decoder although memory is free ({cause})")]
     SessionsUsedUp {
         /// The GPU.
         ordinal: usize,
         /// What failed.
-        said: String,
+        cause: String,
     },
     /// A call failed for any other reason.
-    #[error("GPU {ordinal}: {said}")]
+    #[error("GPU {ordinal}: {cause}")]
     Failed {
         /// The GPU.
         ordinal: usize,
         /// What failed, and the driver's or FFmpeg's error.
-        said: String,
+        cause: String,
     },
     /// Several pictures in a row failed, although the GPU still works.
-    #[error("NVDEC of GPU {ordinal} failed on {pictures} pictures in a row ({said})")]
+    #[error("NVDEC of GPU {ordinal} failed on {pictures} pictures in a row ({cause})")]
     Failing {
         /// The GPU.
         ordinal: usize,
         /// The number of pictures.
         pictures: u32,
         /// The last failure.
-        said: String,
+        cause: String,
     },
     /// The GPU returns an error from every call; this process can't use it any more.
-    #[error("GPU {ordinal} is lost: {said}; restart the service once the GPU works again")]
+    #[error("GPU {ordinal} is lost: {cause}; restart the service once the GPU works again")]
     DeviceLost {
         /// The GPU.
         ordinal: usize,
         /// The error that it returns.
-        said: String,
+        cause: String,
     },
 }
 

@@ -92,7 +92,7 @@ impl CudaDevice {
             Err(error) if error.code == code::PRIMARY_CONTEXT_ACTIVE => {
                 tracing::warn!(gpu = ordinal, "{}", describe(&error));
             }
-            Err(error) => return Err(GpuError::Failed { ordinal, said: describe(&error) }),
+            Err(error) => return Err(GpuError::Failed { ordinal, cause: describe(&error) }),
         }
         let failed = |call, error: DriverError| failed(ordinal, driver.error(call, error.0 as u32));
         let context = CudaContext::new(ordinal).map_err(|error| failed("context", error))?;
@@ -130,8 +130,8 @@ impl CudaDevice {
 
     /// Marks the device as lost, permanently: calls of other users may still succeed for a while. Decoders on it fail
     /// from now on, and it can't be opened again until all users have dropped it.
-    pub fn mark_lost(&self, said: String) {
-        let _first = self.lost.set(GpuError::DeviceLost { ordinal: self.held.ordinal, said });
+    pub fn mark_lost(&self, cause: String) {
+        let _first = self.lost.set(GpuError::DeviceLost { ordinal: self.held.ordinal, cause });
     }
 
     /// Whether the device is not marked as lost. Makes no driver call.
@@ -196,11 +196,11 @@ impl fmt::Debug for CudaDevice {
 
 /// Classifies a failure to create a context.
 fn failed(ordinal: usize, error: CudaError) -> GpuError {
-    let said = describe(&error);
+    let cause = describe(&error);
     match error.code {
         // Without a context the driver does not report free memory.
-        code::OUT_OF_MEMORY => GpuError::NoMemory { ordinal, free: 0, total: 0, said },
-        _ => GpuError::Failed { ordinal, said },
+        code::OUT_OF_MEMORY => GpuError::NoMemory { ordinal, free: 0, total: 0, cause },
+        _ => GpuError::Failed { ordinal, cause },
     }
 }
 
@@ -238,8 +238,8 @@ impl HardwareDevice {
             log::capture(|| ffi::av_hwdevice_ctx_init(buffer.as_ptr()))
         };
         check(code).map(|_| device).map_err(|error| {
-            let said = format!("FFmpeg: {error} ({})", log::captured().join("; "));
-            GpuError::Failed { ordinal: held.ordinal, said }
+            let cause = format!("FFmpeg: {error} ({})", log::captured().join("; "));
+            GpuError::Failed { ordinal: held.ordinal, cause }
         })
     }
 }

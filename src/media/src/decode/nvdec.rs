@@ -165,7 +165,7 @@ impl Nvdec {
             return Failure { error, picture_lost: !map_failed };
         }
         let (ordinal, pictures) = (self.device.ordinal(), state.failures);
-        DecodeError::from(GpuError::Failing { ordinal, pictures, said: summary(&lines) }).into()
+        DecodeError::from(GpuError::Failing { ordinal, pictures, cause: summary(&lines) }).into()
     }
 
     /// The GPU memory that the decoder's surfaces need.
@@ -212,8 +212,8 @@ impl Nvdec {
         if needed.fits(free) {
             return Ok(());
         }
-        let said = format!("the decoder needs {needed}");
-        Err(GpuError::NoMemory { ordinal: self.device.ordinal(), free, total, said })
+        let cause = format!("the decoder needs {needed}");
+        Err(GpuError::NoMemory { ordinal: self.device.ordinal(), free, total, cause })
     }
 
     /// Why FFmpeg could not set NVDEC up, from its log lines.
@@ -222,27 +222,27 @@ impl Nvdec {
             return lost;
         }
         let (ordinal, lines) = (self.device.ordinal(), log::captured());
-        let said = summary(&lines);
+        let cause = summary(&lines);
         let memory = self.surface_memory();
         if let Some(memory) = memory.filter(|memory| memory.surfaces > MAX_SURFACES) {
-            let what = format!("it needs {memory}, and NVDEC allows {MAX_SURFACES} ({said})");
+            let what = format!("it needs {memory}, and NVDEC allows {MAX_SURFACES} ({cause})");
             return GpuError::Unsupported { what };
         }
-        let any = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+        let any = |texts: &[&str]| texts.iter().any(|text| cause.contains(text));
         if any(&["libnvcuvid", "nvcuvid."]) {
             return GpuError::NoLibrary { library: "libnvcuvid.so.1" };
         }
         if any(&["CUDA_ERROR_OUT_OF_MEMORY"]) {
             let Ok(GpuMemory { free, total }) = self.device.memory() else {
-                return GpuError::Failed { ordinal, said };
+                return GpuError::Failed { ordinal, cause };
             };
             // The driver has one code for both. If the largest possible decoder would fit, memory was
             // not the reason.
             let largest = SurfaceMemory::of(MAX_SURFACES, coded);
             return if largest.fits(free) {
-                GpuError::SessionsUsedUp { ordinal, said }
+                GpuError::SessionsUsedUp { ordinal, cause }
             } else {
-                GpuError::NoMemory { ordinal, free, total, said }
+                GpuError::NoMemory { ordinal, free, total, cause }
             };
         }
         if any(&[
@@ -252,9 +252,9 @@ impl Nvdec {
             "Unsupported chroma format",
             "CUDA_ERROR_NOT_SUPPORTED",
         ]) {
-            return GpuError::Unsupported { what: said };
+            return GpuError::Unsupported { what: cause };
         }
-        GpuError::Failed { ordinal, said }
+        GpuError::Failed { ordinal, cause }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use PictureKind::{Bla, Cra, Idr, Other, Radl, Rasl, RecoveryPoint};
 
-    const WHOLE: Condition = Condition { gap: false, damaged: false };
+    const COMPLETE: Condition = Condition { gap: false, damaged: false };
     const GAP: Condition = Condition { gap: true, damaged: false };
     const DAMAGED: Condition = Condition { gap: false, damaged: true };
 
@@ -85,15 +85,15 @@ mod tests {
         units.iter().map(mark).collect()
     }
 
-    fn whole(pictures: &[PictureKind]) -> Vec<(PictureKind, Condition)> {
-        pictures.iter().map(|picture| (*picture, WHOLE)).collect()
+    fn complete(pictures: &[PictureKind]) -> Vec<(PictureKind, Condition)> {
+        pictures.iter().map(|picture| (*picture, COMPLETE)).collect()
     }
 
     #[test]
     fn no_picture_is_marked_without_loss() {
-        assert_eq!(marks(&whole(&[Idr, Other, Other, Idr, Other])), ".....");
+        assert_eq!(marks(&complete(&[Idr, Other, Other, Idr, Other])), ".....");
         assert_eq!(
-            marks(&whole(&[Idr, Other, Cra, Rasl, Radl, Other, Bla, Radl, Other])),
+            marks(&complete(&[Idr, Other, Cra, Rasl, Radl, Other, Bla, Radl, Other])),
             "........."
         );
     }
@@ -101,75 +101,76 @@ mod tests {
     #[test]
     fn pictures_are_marked_until_a_complete_key_frame() {
         let units = [
-            (Idr, WHOLE),
+            (Idr, COMPLETE),
             (Other, DAMAGED),
-            (Other, WHOLE),
+            (Other, COMPLETE),
             (Idr, DAMAGED),
-            (Other, WHOLE),
-            (Idr, WHOLE),
-            (Other, WHOLE),
+            (Other, COMPLETE),
+            (Idr, COMPLETE),
+            (Other, COMPLETE),
         ];
         assert_eq!(marks(&units), ".xxxx..");
     }
 
     #[test]
     fn a_key_frame_after_a_gap_is_not_marked() {
-        assert_eq!(marks(&[(Idr, WHOLE), (Idr, GAP), (Other, WHOLE), (Other, GAP)]), "...x");
+        assert_eq!(marks(&[(Idr, COMPLETE), (Idr, GAP), (Other, COMPLETE), (Other, GAP)]), "...x");
         // Pictures that refer to earlier ones are.
-        let units = [(Idr, WHOLE), (Cra, GAP), (Rasl, WHOLE), (Radl, WHOLE), (Other, WHOLE)];
+        let units =
+            [(Idr, COMPLETE), (Cra, GAP), (Rasl, COMPLETE), (Radl, COMPLETE), (Other, COMPLETE)];
         assert_eq!(marks(&units), "..x..");
     }
 
     #[test]
     fn rasl_pictures_depend_on_pictures_before_their_cra() {
         let units = [
-            (Idr, WHOLE),
+            (Idr, COMPLETE),
             (Other, DAMAGED),
-            (Cra, WHOLE),
-            (Rasl, WHOLE),
-            (Radl, WHOLE),
-            (Other, WHOLE),
-            (Cra, WHOLE),
-            (Rasl, WHOLE),
+            (Cra, COMPLETE),
+            (Rasl, COMPLETE),
+            (Radl, COMPLETE),
+            (Other, COMPLETE),
+            (Cra, COMPLETE),
+            (Rasl, COMPLETE),
         ];
         assert_eq!(marks(&units), ".x.x....");
         // The references of a BLA picture's RASL pictures are missing.
-        assert_eq!(marks(&whole(&[Idr, Bla, Rasl, Radl, Other])), "..x..");
+        assert_eq!(marks(&complete(&[Idr, Bla, Rasl, Radl, Other])), "..x..");
         // A loss among them lasts until the next key frame.
         let units = [
-            (Cra, WHOLE),
-            (Cra, WHOLE),
+            (Cra, COMPLETE),
+            (Cra, COMPLETE),
             (Rasl, DAMAGED),
-            (Other, WHOLE),
-            (Cra, WHOLE),
-            (Rasl, WHOLE),
+            (Other, COMPLETE),
+            (Cra, COMPLETE),
+            (Rasl, COMPLETE),
         ];
         assert_eq!(marks(&units), "..xx.x");
     }
 
     #[test]
     fn a_start_without_an_idr_picture_counts_as_a_loss() {
-        assert_eq!(marks(&whole(&[Other, Other, Idr, Other])), "xx..");
-        assert_eq!(marks(&whole(&[RecoveryPoint, Other, RecoveryPoint])), "xxx");
-        assert_eq!(marks(&whole(&[Cra, Rasl, Radl, Other])), ".x..");
+        assert_eq!(marks(&complete(&[Other, Other, Idr, Other])), "xx..");
+        assert_eq!(marks(&complete(&[RecoveryPoint, Other, RecoveryPoint])), "xxx");
+        assert_eq!(marks(&complete(&[Cra, Rasl, Radl, Other])), ".x..");
     }
 
     #[test]
     fn a_picture_without_its_first_slice_counts_as_damaged() {
         let mut tracker = LossTracker::new();
         let torn = CodedPicture { begins: false, ..unit(Idr) };
-        assert!(tracker.admit(torn, WHOLE));
-        assert!(tracker.admit(unit(Other), WHOLE));
-        assert!(!tracker.admit(unit(Idr), WHOLE));
+        assert!(tracker.admit(torn, COMPLETE));
+        assert!(tracker.admit(unit(Other), COMPLETE));
+        assert!(!tracker.admit(unit(Idr), COMPLETE));
     }
 
     #[test]
     fn every_sequence_of_five_pictures_follows_the_rule() {
         // Compares all sequences with another formulation of the rule.
         let kinds = [
-            (Idr, WHOLE),
+            (Idr, COMPLETE),
             (Idr, DAMAGED),
-            (Other, WHOLE),
+            (Other, COMPLETE),
             (Other, DAMAGED),
             (Idr, GAP),
             (Other, GAP),

@@ -70,11 +70,11 @@ fn every_picture_fails() {
         let errors = decode(&mut *source, &mut *decoder, |_| ());
         let (last, before) = errors.split_last().unwrap();
         assert!(before.iter().all(|error| matches!(error, DecodeError::Corrupt(_))), "{before:?}");
-        let DecodeError::Gpu(GpuError::Failing { pictures, said, .. }) = last else {
+        let DecodeError::Gpu(GpuError::Failing { pictures, cause, .. }) = last else {
             panic!("{last}")
         };
         assert_eq!(*pictures as usize, errors.len());
-        assert!(said.contains("cuvidDecodePicture: CUDA_ERROR_UNKNOWN"), "{said}");
+        assert!(cause.contains("cuvidDecodePicture: CUDA_ERROR_UNKNOWN"), "{cause}");
         device.health().unwrap();
     }) else {
         return;
@@ -132,11 +132,11 @@ fn a_lost_device_ends_its_decoders() {
             }
         });
         assert_eq!(count, 4);
-        let [DecodeError::Gpu(lost @ GpuError::DeviceLost { ordinal: 1, said })] = &errors[..]
+        let [DecodeError::Gpu(lost @ GpuError::DeviceLost { ordinal: 1, cause })] = &errors[..]
         else {
             panic!("{errors:?}")
         };
-        assert!(said.contains("CUDA_ERROR_ECC_UNCORRECTABLE"), "{said}");
+        assert!(cause.contains("CUDA_ERROR_ECC_UNCORRECTABLE"), "{cause}");
         // The lost device can't be opened again; the other one still works.
         assert_eq!(CudaDevice::open(1).err().as_ref(), Some(lost));
         assert!(open_nvdec(source.stream(), &devices[1], 0).is_err());

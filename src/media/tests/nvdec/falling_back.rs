@@ -60,8 +60,8 @@ fn the_gpu_accepts_no_further_decoder() {
     let gpu = SimulatedGpu::new().set("max_decoders", 0);
     assert_clean(gpu.in_child(|_| {
         let reason = all_in_memory(&Clip::small());
-        let GpuError::SessionsUsedUp { ordinal: 0, said } = &reason else { panic!("{reason}") };
-        assert_eq!(said, "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory");
+        let GpuError::SessionsUsedUp { ordinal: 0, cause } = &reason else { panic!("{reason}") };
+        assert_eq!(cause, "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory");
     }));
 }
 
@@ -70,10 +70,10 @@ fn the_gpu_lacks_memory() {
     let gpu = SimulatedGpu::new().set("memory_mib", 264).set("context_mib", 256);
     assert_clean(gpu.in_child(|simulator| {
         let reason = all_in_memory(&Clip::encode(Codec::H264, (1920, 1080), &["-bf", "2"]));
-        let GpuError::NoMemory { free, total, said, .. } = reason else { panic!("{reason}") };
+        let GpuError::NoMemory { free, total, cause, .. } = reason else { panic!("{reason}") };
         assert_eq!((free, total), (8 << 20, 264 << 20));
         // From the stream's parameter sets: two reference frames, two held back, and FFmpeg's five.
-        assert!(said.starts_with("the decoder needs 2 x "), "{said}");
+        assert!(cause.starts_with("the decoder needs 2 x "), "{cause}");
         // The driver was not asked for a decoder that can't fit.
         assert_eq!(simulator.calls("cuvidCreateDecoder"), 0);
     }));
@@ -93,8 +93,8 @@ fn creating_the_decoder_fails() {
     let gpu = SimulatedGpu::new().set("fault", "cuvidCreateDecoder:1:CUDA_ERROR_UNKNOWN");
     assert_clean(gpu.in_child(|_| {
         let reason = all_in_memory(&Clip::small());
-        let GpuError::Failed { said, .. } = &reason else { panic!("{reason}") };
-        assert!(said.starts_with("cuvidCreateDecoder: CUDA_ERROR_UNKNOWN"), "{said}");
+        let GpuError::Failed { cause, .. } = &reason else { panic!("{reason}") };
+        assert!(cause.starts_with("cuvidCreateDecoder: CUDA_ERROR_UNKNOWN"), "{cause}");
     }));
 }
 

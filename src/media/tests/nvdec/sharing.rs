@@ -100,8 +100,8 @@ fn a_context_that_does_not_fit_is_an_error() {
 fn a_host_without_gpus_is_an_error() {
     let Some(run) = SimulatedGpu::new().set("devices", 0).in_child(|_| {
         let error = CudaDevice::open(0).unwrap_err();
-        let GpuError::NoDevice { said } = &error else { panic!("{error}") };
-        assert_eq!(said, "cuInit: CUDA_ERROR_NO_DEVICE");
+        let GpuError::NoDevice { cause } = &error else { panic!("{error}") };
+        assert_eq!(cause, "cuInit: CUDA_ERROR_NO_DEVICE");
         assert_eq!(CudaDevice::count(), Err(error));
     }) else {
         return;

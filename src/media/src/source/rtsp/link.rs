@@ -143,7 +143,7 @@ impl Link {
         report: impl FnMut(usize, u64, i64),
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
-        let whole = limit;
+        let total = limit;
         let limit = if self.left { limit.at_most(AFTER_BYE) } else { *limit };
         let mut activity = Activity::new(self.begun);
         let tracks = (self.track, self.sound);
@@ -152,7 +152,7 @@ impl Link {
         self.begun |= matches!(played, Ok(Playing::Picture(_)));
         let had_left = std::mem::replace(&mut self.left, matches!(played, Ok(Playing::Left)));
         played.map_err(|kind| match kind {
-            SourceErrorKind::TimedOut { .. } if had_left && !whole.left().is_zero() => {
+            SourceErrorKind::TimedOut { .. } if had_left && !total.left().is_zero() => {
                 SourceErrorKind::Ended
             }
             SourceErrorKind::TimedOut { limit, .. } if activity.any => {

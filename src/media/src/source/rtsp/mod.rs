@@ -34,14 +34,14 @@ use crate::stop::StopFlag;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     /// The limit in the request, for messages.
-    whole: Duration,
+    total: Duration,
     /// `None` if it is too far in the future to be represented.
     until: Option<Instant>,
 }
 
 impl Limit {
     pub(super) fn from_now(limit: Duration) -> Self {
-        Self { whole: limit, until: Instant::now().checked_add(limit) }
+        Self { total: limit, until: Instant::now().checked_add(limit) }
     }
 
     pub(super) fn left(&self) -> Duration {
@@ -50,17 +50,17 @@ impl Limit {
 
     /// At most `part` of the time that is left.
     pub(super) fn at_most(&self, part: Duration) -> Self {
-        Self { whole: self.whole, until: Instant::now().checked_add(part.min(self.left())) }
+        Self { total: self.total, until: Instant::now().checked_add(part.min(self.left())) }
     }
 
     /// An equal share of the time that is left.
     fn share(&self, of: usize) -> Self {
         let part = self.left() / u32::try_from(of.max(1)).unwrap_or(u32::MAX);
-        Self { whole: self.whole, until: Instant::now().checked_add(part) }
+        Self { total: self.total, until: Instant::now().checked_add(part) }
     }
 
     pub(super) fn passed(&self, what: &'static str) -> SourceErrorKind {
-        SourceErrorKind::TimedOut { what, limit: self.whole }
+        SourceErrorKind::TimedOut { what, limit: self.total }
     }
 }
 
