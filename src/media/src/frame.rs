@@ -241,7 +241,7 @@ impl Frame {
         self.tags.arrival_ns
     }
 
-    /// Whether there is a packet marked as a discontinuity between the last frame and this one.
+    /// Whether this is the first frame since a packet was marked as a discontinuity.
     pub fn discontinuity(&self) -> bool {
         self.tags.discontinuity
     }

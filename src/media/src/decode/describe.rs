@@ -31,8 +31,7 @@ pub(crate) fn describe(parameters: &CodecParameters) -> Option<Description> {
         check(ffi::avcodec_parameters_to_context(raw, parameters.as_ptr())).ok()?;
         (*raw).thread_count = 1;
         check(ffi::avcodec_open2(raw, codec, ptr::null_mut())).ok()?;
-        // With the parameter sets alone, some decoders don't know the picture's size; then there is
-        // no description.
+        // Before the first picture, a decoder may not know its size and format, which are then unset.
         let parameters = CodecParameters::of_context(raw)?;
         let reordered = usize::try_from((*raw).has_b_frames).unwrap_or(0);
         Some(Description { parameters, reordered })

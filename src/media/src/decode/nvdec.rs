@@ -21,8 +21,8 @@ use crate::surface::SurfaceMemory;
 /// Failed pictures in a row after which the decoder is abandoned: a third of a second with most cameras.
 const MAX_FAILURES: u32 = 8;
 
-/// Pictures in a row without an output surface after which the GPU counts as failing, rather than the readers that hold
-/// surfaces: ten seconds with most cameras.
+/// Pictures in a row without an output surface after which the GPU, and not the holders of surfaces, counts as the cause:
+/// ten seconds with most cameras.
 const MAX_UNMAPPED: u32 = 250;
 
 /// The most decode surfaces that NVDEC accepts; FFmpeg requests as many output surfaces.
