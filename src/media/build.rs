@@ -1,4 +1,4 @@
-//! Sets `ffmpeg_before_7` for src/compat.rs, by the version of FFmpeg that ffmpeg-sys-next was built for.
+//! Sets `ffmpeg_before_7` for src/compat.rs if ffmpeg-sys-next was built for an FFmpeg older than 7.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use std::env;
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(ffmpeg_before_7)");
     println!("cargo::rerun-if-env-changed=DEP_FFMPEG_FFMPEG_7_0");
-    // Stated for each build, empty with an older FFmpeg.
+    // ffmpeg-sys-next always sets it; it is empty with an older FFmpeg.
     let is_7 = env::var("DEP_FFMPEG_FFMPEG_7_0")
         .expect("ffmpeg-sys-next states `ffmpeg_7_0` to its direct dependents");
     if is_7 != "true" {

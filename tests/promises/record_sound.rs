@@ -98,7 +98,7 @@ fn what_has_no_place_is_left_out_in_words() {
             "ffmpeg",
             "left out: pcm_mulaw can't go into MP4 as it is; set the camera to AAC",
         ),
-        (",opus", "retina", "left out: retina can't take opus apart"),
+        (",opus", "retina", "left out: retina can't depacketize opus"),
     ] {
         let (pictures, said, service) = pictures(codec, client, "");
         assert!(said.starts_with(words), "{client}: {said}");

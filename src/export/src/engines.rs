@@ -151,7 +151,7 @@ fn start(device: usize, panics: &Arc<Panics>) -> Result<Running, NoEngine> {
         decode_stream: opened.shared_decode_stream(),
         permits: MAX_CAMERAS * MAX_IN_FLIGHT,
         // Decoders on it fail from now on, whatever the driver still answers them.
-        on_lost: Box::new(move |error| of_engine.tell_lost(error.to_string())),
+        on_lost: Box::new(move |error| of_engine.mark_lost(error.to_string())),
         on_panic: Box::new(move |part, words| panics.note(part, None, words)),
     })?;
     tracing::info!("downloading from GPU {device} ({})", opened.name());

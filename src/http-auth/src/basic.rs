@@ -1,4 +1,4 @@
-//! Basic (RFC 7617): the user and the password in UTF-8, as base64.
+//! Basic (RFC 7617): user name and password in UTF-8, as base64.
 
 use crate::{Error, PasswordParams};
 
@@ -17,8 +17,8 @@ fn base64(bytes: &[u8]) -> String {
     for group in bytes.chunks(3) {
         let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
         for at in 0..4 {
-            let sign = ALPHABET[(bits >> (18 - 6 * at)) as usize & 63];
-            text.push(if at <= group.len() { char::from(sign) } else { '=' });
+            let digit = ALPHABET[(bits >> (18 - 6 * at)) as usize & 63];
+            text.push(if at <= group.len() { char::from(digit) } else { '=' });
         }
     }
     text

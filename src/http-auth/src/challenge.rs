@@ -1,9 +1,9 @@
-//! What a `WWW-Authenticate` field offers (RFC 9110, section 11).
+//! Parses the challenges of a `WWW-Authenticate` field (RFC 9110, section 11).
 //!
-//! Takes more than the grammar allows, as cameras send it: parameters without commas between them, values
-//! without quotes that are no tokens, a quoted string without an end. There is no input that it refuses.
+//! Accepts more than the grammar, since cameras send it: parameters without commas between them, unquoted values that
+//! are not tokens, a quoted string without an end. No input is an error.
 
-/// A scheme and its parameters, whose names are in lower case here.
+/// A scheme and its parameters, whose names are converted to lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Challenge {
     pub(crate) scheme: String,
@@ -17,7 +17,7 @@ impl Challenge {
         named.next().map(|(_, value)| value.as_str())
     }
 
-    /// The first parameter of this name that says something.
+    /// The first parameter of this name that is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut named = self.parameters.iter().filter(|(known, _)| known == name);
         named.find(|(_, value)| !value.is_empty()).map(|(_, value)| value.as_str())
@@ -26,7 +26,7 @@ impl Challenge {
 
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// The challenges of one field value, or of several that were joined by commas.
+/// The challenges of one field value, or of several joined by commas.
 pub(crate) fn parse(header: &str) -> Vec<Challenge> {
     let mut found: Vec<Challenge> = Vec::new();
     let mut rest = header;
@@ -43,18 +43,18 @@ pub(crate) fn parse(header: &str) -> Vec<Challenge> {
                 challenge.parameters.push((word.to_ascii_lowercase(), value));
             }
         } else if word.is_empty() {
-            // A quoted string that belongs to nothing.
+            // A quoted string without a name.
             rest = take_value(rest).1;
         } else {
             found.push(Challenge { scheme: word.to_owned(), parameters: Vec::new() });
-            // The two known schemes have no token68, but may have a parameter whose value is empty.
+            // The two known schemes have no token68, but may have a parameter with an empty value.
             let known = ["digest", "basic"].iter().any(|known| word.eq_ignore_ascii_case(known));
             rest = if known { behind } else { skip_token68(behind) };
         }
     }
 }
 
-/// What is before the first of `ends`, and the rest.
+/// Splits before the first of `ends`.
 fn split<'a>(text: &'a str, ends: &[char]) -> (&'a str, &'a str) {
     text.split_at(text.find(ends).unwrap_or(text.len()))
 }
@@ -66,19 +66,19 @@ fn take_value(text: &str) -> (String, &str) {
     };
     let mut value = String::new();
     let mut left = quoted.chars();
-    while let Some(sign) = left.next() {
-        match sign {
+    while let Some(char) = left.next() {
+        match char {
             '"' => break,
             '\\' => value.extend(left.next()),
-            sign => value.push(sign),
+            char => value.push(char),
         }
     }
     (value, left.as_str())
 }
 
-/// What is behind a scheme's token68, or all where there is none.
+/// What follows a scheme's token68; all of `text` if there is none.
 fn skip_token68(text: &str) -> &str {
-    let is_part = |sign: char| sign.is_ascii_alphanumeric() || "-._~+/".contains(sign);
+    let is_part = |char: char| char.is_ascii_alphanumeric() || "-._~+/".contains(char);
     let token = text.trim_start_matches(BLANK);
     let behind = token.trim_start_matches(is_part).trim_start_matches('=');
     let next = behind.trim_start_matches(BLANK);

@@ -1,21 +1,24 @@
-//! Digest: RFC 7616, and what it took over from RFC 2617 and RFC 2069.
+//! Digest (RFC 7616), including the older forms of RFC 2617 and RFC 2069.
 
 use std::fmt::Write as _;
 
+use md5::Md5;
+use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::{Digest as _, Sha256, Sha512_256};
+
 use crate::challenge::Challenge;
-use crate::hash::Hash;
 use crate::{Error, PasswordParams};
 
-/// A challenge that can be answered.
+/// A supported challenge, with the state to answer it.
 #[derive(Debug)]
 pub(crate) struct Digest {
     realm: String,
     nonce: String,
     opaque: Option<String>,
     hash: Hash,
-    /// `-sess`: the secret is bound to nonce and cnonce.
+    /// `-sess`: the secret includes nonce and cnonce.
     session: bool,
-    /// The algorithm as the camera writes it, where it names one.
+    /// The algorithm as the camera writes it, if it names one.
     algorithm: Option<String>,
     qop: Option<Qop>,
     userhash: bool,
@@ -32,7 +35,7 @@ struct Qop {
 
 impl Digest {
     /// # Errors
-    /// What is not known of the challenge, in words.
+    /// The part of the challenge that is not supported, for a message.
     pub(crate) fn new(challenge: &Challenge, cnonce: String) -> Result<Self, String> {
         let text = |name| challenge.get(name).map(str::to_owned);
         let algorithm = text("algorithm");
@@ -53,10 +56,10 @@ impl Digest {
             }
         };
         Ok(Self {
-            // A challenge must have a realm; FFmpeg answers those without, so this does, too.
+            // A challenge must have a realm, but FFmpeg answers those without one, so this does, too.
             realm: text("realm").unwrap_or_default(),
             nonce: text("nonce").ok_or("no nonce")?,
-            // Returned unchanged, an empty one too (3.4).
+            // Returned unchanged, even if empty (3.4).
             opaque: challenge.first("opaque").map(str::to_owned),
             hash,
             session: plain.is_some(),
@@ -68,7 +71,7 @@ impl Digest {
         })
     }
 
-    /// Which of several challenges is to be answered: more is better. Basic has 0.
+    /// Ranks challenges: the one with the highest rank is answered. Basic has 0.
     pub(crate) fn strength(&self) -> u8 {
         if self.hash == Hash::Md5 { 1 } else { 2 }
     }
@@ -95,8 +98,8 @@ impl Digest {
             None => h(&[&secret, &self.nonce, &action]),
         };
 
-        // The parameters stand in the order of FFmpeg's client, which every camera has seen, and are quoted or
-        // not as RFC 7616, section 3.4, has it.
+        // The parameters are in the order of FFmpeg's client, which cameras are known to accept, and quoted as RFC
+        // 7616, section 3.4, requires.
         let mut answer = format!(
             "Digest {}, realm={}, nonce={}, uri={}, response=\"{response}\"",
             self.user(params.username),
@@ -127,14 +130,14 @@ impl Digest {
         Ok(answer)
     }
 
-    /// The parameter that names the user, in the one of three forms that fits.
+    /// The parameter with the user name: hashed, quoted or encoded.
     fn user(&self, name: &str) -> String {
         if self.userhash {
             format!("username=\"{}\"", self.hash.of(&[name, &self.realm]))
         } else if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             format!("username={}", quoted(name))
         } else {
-            // RFC 8187; a header that retina sends holds nothing but ASCII.
+            // RFC 8187, since retina sends only ASCII in headers.
             let mut text = String::from("username*=UTF-8''");
             for byte in name.bytes() {
                 let _ = match byte {
@@ -149,4 +152,48 @@ impl Digest {
 
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The hash of a Digest algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hash {
+    Md5,
+    Sha256,
+    Sha512_256,
+}
+
+impl Hash {
+    /// The hash with this name, in lower case and without `-sess`.
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "md5" => Some(Self::Md5),
+            "sha-256" => Some(Self::Sha256),
+            "sha-512-256" => Some(Self::Sha512_256),
+            _ => None,
+        }
+    }
+
+    /// H(a:b:...) of RFC 7616, in lower-case hexadecimal digits.
+    fn of(self, parts: &[&str]) -> String {
+        self.of_bytes(parts.join(":").as_bytes())
+    }
+
+    fn of_bytes(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Md5 => hex(&Md5::digest(bytes)),
+            Self::Sha256 => hex(&Sha256::digest(bytes)),
+            Self::Sha512_256 => hex(&Sha512_256::digest(bytes)),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 128 random bits in hexadecimal digits, for a cnonce.
+pub(crate) fn random() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    let got = rustix::io::retry_on_intr(|| getrandom(&mut bytes, GetRandomFlags::empty()));
+    if got == Ok(bytes.len()) { Ok(hex(&bytes)) } else { Err(Error::NoRandom) }
 }

@@ -1,9 +1,8 @@
-//! Answers to logins by Digest (RFC 7616, 2617, 2069) and Basic (RFC 7617), in place of the crates.io package
-//! `http-auth` in retina, because that one answers SHA-256 without `qop` and `auth-int` wrongly.
+//! Digest (RFC 7616, 2617, 2069) and Basic (RFC 7617) authentication, in place of the crates.io package `http-auth` in
+//! retina, because that one answers SHA-256 without `qop` and `auth-int` wrongly.
 //!
-//! Written from the RFCs; it has what retina uses and no more. Of several challenges (RFC 9110, section 11) the
-//! strongest that can be answered is taken: Digest before Basic, SHA-256 and SHA-512-256 before MD5, otherwise
-//! the first.
+//! Written from the RFCs; it has what retina uses and no more. Of several challenges (RFC 9110, section 11) it answers
+//! the strongest that it supports: Digest before Basic, SHA-256 and SHA-512-256 before MD5, otherwise the first.
 //!
 //! ```
 //! let offered = r#"Basic realm="cam", Digest realm="cam", nonce="4f2a", algorithm=SHA-256, qop="auth""#;
@@ -24,11 +23,10 @@
 mod basic;
 mod challenge;
 mod digest;
-mod hash;
 
 use std::fmt;
 
-/// One login: the challenge that is answered, and how often its nonce was used.
+/// One login: the challenge to answer, and how often its nonce was used.
 #[derive(Debug)]
 pub struct PasswordClient(Scheme);
 
@@ -38,31 +36,31 @@ enum Scheme {
     Digest(Box<digest::Digest>),
 }
 
-/// What an answer is made of.
+/// Everything that an answer depends on besides the challenge.
 #[derive(Clone, Copy)]
 pub struct PasswordParams<'a> {
-    /// As typed: neither quoted nor encoded.
+    /// The plain user name, neither quoted nor encoded.
     pub username: &'a str,
-    /// As typed.
+    /// The plain password.
     pub password: &'a str,
-    /// As it stands in the request line.
+    /// The URI in the request line.
     pub uri: &'a str,
-    /// As it stands in the request line.
+    /// The method in the request line.
     pub method: &'a str,
-    /// The request's body, which only `qop=auth-int` needs; empty where there is none.
+    /// The request's body, which only `qop=auth-int` needs; empty if the request has none.
     pub body: Option<&'a [u8]>,
 }
 
 impl TryFrom<&str> for PasswordClient {
     type Error = Error;
 
-    /// Chooses from the value of a `WWW-Authenticate` field, or of several joined by commas.
+    /// Chooses a challenge from the value of a `WWW-Authenticate` field, or of several joined by commas.
     fn try_from(header: &str) -> Result<Self, Error> {
         let mut best: Option<(u8, Scheme)> = None;
         let mut refused = Vec::new();
         for offered in challenge::parse(header) {
             let (rank, scheme) = if offered.scheme.eq_ignore_ascii_case("Digest") {
-                match digest::Digest::new(&offered, hash::random()?) {
+                match digest::Digest::new(&offered, digest::random()?) {
                     Ok(digest) => (digest.strength(), Scheme::Digest(Box::new(digest))),
                     Err(reason) => {
                         refused.push(format!("Digest ({reason})"));
@@ -85,10 +83,10 @@ impl TryFrom<&str> for PasswordClient {
 }
 
 impl PasswordClient {
-    /// The value of the `Authorization` field for one request: printable ASCII, so that it can stand in a header.
+    /// The value of the `Authorization` field for one request, in printable ASCII.
     ///
     /// # Errors
-    /// What the login or the request has that this scheme can't carry.
+    /// The login or the request has something that the scheme can't carry.
     pub fn respond(&mut self, params: &PasswordParams<'_>) -> Result<String, Error> {
         let answer = match &mut self.0 {
             Scheme::Basic => basic::answer(params)?,
@@ -105,20 +103,20 @@ impl PasswordClient {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// No challenge is one of those known here.
+    /// No challenge is supported.
     NoneKnown {
-        /// The schemes, with what is not known of a Digest.
+        /// The offered schemes; for a Digest, also what is not supported in it.
         offered: String,
     },
-    /// Basic ends the name at its first colon and has no place for control characters.
+    /// Basic can't carry a colon in the user name, or control characters.
     NotForBasic,
     /// `qop=auth-int`, and the body is not known.
     NoBody,
-    /// A value has a character that no header field may have.
+    /// A value has a character that a header field can't have.
     Unprintable,
     /// The nonce was used 2^32 - 1 times.
     UsedUp,
-    /// The system gave no random bytes.
+    /// The system returned no random bytes.
     NoRandom,
 }
 
@@ -133,23 +131,23 @@ impl fmt::Display for Error {
                 };
                 write!(
                     f,
-                    "the camera offers {some}{what}; Basic can be answered, and Digest with MD5, SHA-256 or \
+                    "the camera offers {some}{what}; supported are Basic, and Digest with MD5, SHA-256 or \
                      SHA-512-256, each with or without -sess, and qop auth, auth-int or none"
                 )
             }
             Self::NotForBasic => f.write_str(
-                "the camera offers only Basic, whose user name can't have a colon, and neither it nor the \
-                 password a control character; choose others",
+                "the camera offers only Basic, which allows no colon in the user name and no control characters; \
+                 choose another user name or password",
             ),
             Self::NoBody => {
-                f.write_str("the camera offers only qop=auth-int, and the body of the request is not known")
+                f.write_str("the camera requires qop=auth-int, and the body of the request is not known")
             }
             Self::Unprintable => f.write_str(
-                "the camera's challenge or the request's URI has a character other than printable ASCII, which \
-                 an answer can't repeat",
+                "the camera's challenge or the request's URI has characters other than printable ASCII, which \
+                 an answer can't carry",
             ),
-            Self::UsedUp => f.write_str("the camera's nonce was used 2^32 - 1 times; log in anew"),
-            Self::NoRandom => f.write_str("the system gave no random bytes for a login"),
+            Self::UsedUp => f.write_str("the camera's nonce was used 2^32 - 1 times; log in again"),
+            Self::NoRandom => f.write_str("the system returned no random bytes for a login"),
         }
     }
 }

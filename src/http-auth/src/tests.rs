@@ -1,4 +1,4 @@
-//! The RFCs' own examples, and a camera that checks answers in its own way.
+//! The examples in the RFCs, and a simulated camera that checks answers independently.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ fn answer(offered: &str, who: (&str, &str), uri: &str, body: Option<&[u8]>) -> S
     client.respond(&PasswordParams { username, password, uri, method: "GET", body }).unwrap()
 }
 
-/// The answer to a Digest of a client whose random bytes are known.
+/// The fields of an answer to a Digest challenge, with a fixed cnonce.
 fn fixed(offered: &str, cnonce: &str, who: (&str, &str), uri: &str) -> BTreeMap<String, String> {
     let digest = digest::Digest::new(&parse(offered)[0], cnonce.into()).unwrap();
     let mut client = PasswordClient(Scheme::Digest(Box::new(digest)));
@@ -25,7 +25,7 @@ fn fixed(offered: &str, cnonce: &str, who: (&str, &str), uri: &str) -> BTreeMap<
     fields(&client.respond(&params).unwrap())
 }
 
-/// What an answer says, by the strict grammar: `name=token` or `name="..."`, with ", " between.
+/// The fields of an answer, by the strict grammar: `name=token` or `name="..."`, separated by ", ".
 fn fields(answer: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut rest = answer.strip_prefix("Digest ").expect("a Digest");
@@ -35,14 +35,14 @@ fn fields(answer: &str) -> BTreeMap<String, String> {
         if let Some(quoted) = value.strip_prefix('"') {
             let mut escaped = false;
             let mut at = 0;
-            for (place, sign) in quoted.char_indices() {
-                at = place;
-                match (escaped, sign) {
+            for (index, char) in quoted.char_indices() {
+                at = index;
+                match (escaped, char) {
                     (false, '"') => break,
                     (false, '\\') => escaped = true,
                     _ => {
                         escaped = false;
-                        out.push(sign);
+                        out.push(char);
                     }
                 }
             }
@@ -76,23 +76,28 @@ fn hashed(algorithm: &str, text: &[u8]) -> String {
     }
 }
 
-/// What `response` has to be, by RFC 7616, section 3.4.1, or RFC 2069 where there is no qop.
-fn right(said: &BTreeMap<String, String>, user: &str, password: &str, body: &[u8]) -> String {
-    let algorithm = said.get("algorithm").map_or("MD5", String::as_str);
+/// The expected `response` by RFC 7616, section 3.4.1, or by RFC 2069 without a qop.
+fn expected_response(
+    reply: &BTreeMap<String, String>,
+    user: &str,
+    password: &str,
+    body: &[u8],
+) -> String {
+    let algorithm = reply.get("algorithm").map_or("MD5", String::as_str);
     let h = |text: String| hashed(algorithm, text.as_bytes());
-    let (nonce, uri) = (&said["nonce"], &said["uri"]);
-    let mut a1 = format!("{user}:{}:{password}", said["realm"]);
+    let (nonce, uri) = (&reply["nonce"], &reply["uri"]);
+    let mut a1 = format!("{user}:{}:{password}", reply["realm"]);
     if algorithm.to_ascii_lowercase().ends_with("-sess") {
-        a1 = format!("{}:{nonce}:{}", h(a1), said["cnonce"]);
+        a1 = format!("{}:{nonce}:{}", h(a1), reply["cnonce"]);
     }
-    let Some(qop) = said.get("qop") else {
+    let Some(qop) = reply.get("qop") else {
         return h(format!("{}:{nonce}:{}", h(a1), h(format!("GET:{uri}"))));
     };
     let a2 = match qop.as_str() {
         "auth-int" => format!("GET:{uri}:{}", hashed(algorithm, body)),
         _ => format!("GET:{uri}"),
     };
-    h(format!("{}:{nonce}:{}:{}:{qop}:{}", h(a1), said["nc"], said["cnonce"], h(a2)))
+    h(format!("{}:{nonce}:{}:{}:{qop}:{}", h(a1), reply["nc"], reply["cnonce"], h(a2)))
 }
 
 const RFC_7616: &str = r#"Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=ALG,
@@ -106,15 +111,15 @@ fn rfc_7616_section_3_9_1() {
     ] {
         let offered = RFC_7616.replace("ALG", algorithm).replace('\n', "");
         let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
-        let said = fixed(&offered, cnonce, ("Mufasa", "Circle of Life"), "/dir/index.html");
-        assert_eq!(said["response"], response);
-        assert_eq!((said["algorithm"].as_str(), said["qop"].as_str()), (algorithm, "auth"));
-        assert_eq!((said["nc"].as_str(), said["cnonce"].as_str()), ("00000001", cnonce));
-        assert_eq!(said["opaque"], "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS");
+        let reply = fixed(&offered, cnonce, ("Mufasa", "Circle of Life"), "/dir/index.html");
+        assert_eq!(reply["response"], response);
+        assert_eq!((reply["algorithm"].as_str(), reply["qop"].as_str()), (algorithm, "auth"));
+        assert_eq!((reply["nc"].as_str(), reply["cnonce"].as_str()), ("00000001", cnonce));
+        assert_eq!(reply["opaque"], "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS");
     }
 }
 
-/// As erratum 4897 has it: the RFC's own values are of a SHA-512-256 that never was.
+/// With the values of erratum 4897: those in the RFC are not from SHA-512-256.
 #[test]
 fn rfc_7616_section_3_9_2() {
     let offered = r#"Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256,
@@ -122,16 +127,16 @@ fn rfc_7616_section_3_9_2() {
     let offered = offered.replace('\n', "");
     let cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v";
     let who = ("J\u{e4}s\u{f8}n Doe", "Secret, or not?");
-    let said = fixed(&offered, cnonce, who, "/doe.json");
+    let reply = fixed(&offered, cnonce, who, "/doe.json");
     let response = "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5";
     let userhash = "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b";
-    assert_eq!(said["response"], response);
-    assert_eq!((said["username"].as_str(), said["userhash"].as_str()), (userhash, "true"));
+    assert_eq!(reply["response"], response);
+    assert_eq!((reply["username"].as_str(), reply["userhash"].as_str()), (userhash, "true"));
 
-    let said = fixed(&offered.replace("true", "false"), cnonce, who, "/doe.json");
-    assert_eq!(said["response"], response);
-    assert_eq!(said["username*"], "UTF-8''J%C3%A4s%C3%B8n%20Doe");
-    assert!(!said.contains_key("username") && !said.contains_key("userhash"));
+    let reply = fixed(&offered.replace("true", "false"), cnonce, who, "/doe.json");
+    assert_eq!(reply["response"], response);
+    assert_eq!(reply["username*"], "UTF-8''J%C3%A4s%C3%B8n%20Doe");
+    assert!(!reply.contains_key("username") && !reply.contains_key("userhash"));
 }
 
 #[test]
@@ -139,22 +144,22 @@ fn rfc_2617_section_3_5() {
     let offered = r#"Digest realm="testrealm@host.com", qop="auth,auth-int",
         nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41""#;
     let who = ("Mufasa", "Circle Of Life");
-    let said = fixed(&offered.replace('\n', ""), "0a4f113b", who, "/dir/index.html");
-    assert_eq!(said["response"], "6629fae49393a05397450978507c4ef1");
-    assert!(!said.contains_key("algorithm"), "nobody named one");
+    let reply = fixed(&offered.replace('\n', ""), "0a4f113b", who, "/dir/index.html");
+    assert_eq!(reply["response"], "6629fae49393a05397450978507c4ef1");
+    assert!(!reply.contains_key("algorithm"), "nobody named one");
 }
 
-/// With the response of erratum 749; the RFC's own is of other values.
+/// With the response of erratum 749: the one in the RFC belongs to other values.
 #[test]
 fn rfc_2069_section_2_4() {
     let offered = r#"Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
         opaque="5ccc069c403ebaf9f0171e9517f40e41""#;
-    let said =
+    let reply =
         fixed(&offered.replace('\n', ""), "-", ("Mufasa", "CircleOfLife"), "/dir/index.html");
-    assert_eq!(said["response"], "1949323746fe6a43ef61f9606e7febea");
-    assert_eq!(said["opaque"], "5ccc069c403ebaf9f0171e9517f40e41");
+    assert_eq!(reply["response"], "1949323746fe6a43ef61f9606e7febea");
+    assert_eq!(reply["opaque"], "5ccc069c403ebaf9f0171e9517f40e41");
     for absent in ["qop", "nc", "cnonce", "algorithm"] {
-        assert!(!said.contains_key(absent), "{absent}");
+        assert!(!reply.contains_key(absent), "{absent}");
     }
 }
 
@@ -169,10 +174,10 @@ fn rfc_7617() {
 }
 
 #[test]
-fn the_strongest_that_can_be_answered_is_taken() {
+fn the_strongest_supported_challenge_is_answered() {
     let taken = |offered: &str| {
-        let said = answer(offered, ("admin", "secret"), "/", Some(b""));
-        if said.starts_with("Basic") { said } else { fields(&said)["nonce"].clone() }
+        let reply = answer(offered, ("admin", "secret"), "/", Some(b""));
+        if reply.starts_with("Basic") { reply } else { fields(&reply)["nonce"].clone() }
     };
     let of = |offered: &[&str]| taken(&offered.join(", "));
     let basic = r#"Basic realm="b, Digest nonce=x""#;
@@ -189,14 +194,14 @@ fn the_strongest_that_can_be_answered_is_taken() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_worded() {
+fn errors_say_what_is_not_supported() {
     let words = |offered: &str| PasswordClient::try_from(offered).unwrap_err().to_string();
     let offered = r#"Negotiate, Digest realm="a", nonce="b", algorithm=SHA-1, Digest nonce=c, qop=x, Digest realm=d"#;
     let expected = "the camera offers only Negotiate, Digest (algorithm SHA-1), Digest (qop x), Digest (no nonce); \
-                    Basic can be answered, and Digest with MD5, SHA-256 or SHA-512-256, each with or without -sess, \
+                    supported are Basic, and Digest with MD5, SHA-256 or SHA-512-256, each with or without -sess, \
                     and qop auth, auth-int or none";
     assert_eq!(words(offered), expected);
-    assert!(words(" , ").starts_with("the camera offers no login; Basic can be answered"));
+    assert!(words(" , ").starts_with("the camera offers no login; supported are Basic"));
 
     let fails = |offered, username, uri| {
         let mut client = PasswordClient::try_from(offered).unwrap();
@@ -215,19 +220,19 @@ fn a_nonce_is_counted_and_each_client_has_its_own_cnonce() {
     let mut client = PasswordClient::try_from(offered).unwrap();
     let params =
         PasswordParams { username: "a", password: "b", uri: "/", method: "GET", body: None };
-    let mut said = Vec::new();
+    let mut reply = Vec::new();
     for count in 1..=17 {
-        said.push(fields(&client.respond(&params).unwrap()));
-        assert_eq!(said[count - 1]["nc"], format!("{count:08x}"));
-        assert_eq!(said[count - 1]["cnonce"], said[0]["cnonce"]);
+        reply.push(fields(&client.respond(&params).unwrap()));
+        assert_eq!(reply[count - 1]["nc"], format!("{count:08x}"));
+        assert_eq!(reply[count - 1]["cnonce"], reply[0]["cnonce"]);
     }
     let other = fields(&answer(offered, ("a", "b"), "/", None));
-    assert_ne!(said[0]["cnonce"], other["cnonce"]);
+    assert_ne!(reply[0]["cnonce"], other["cnonce"]);
     assert_eq!(other["cnonce"].len(), 32);
 }
 
 #[test]
-fn cameras_that_bend_the_grammar_are_understood() {
+fn challenges_outside_the_grammar_are_parsed() {
     let is = |text: &str, scheme: &str, parameters: &[(&str, &str)]| {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let parameters = parameters.iter().map(own).collect();
@@ -246,7 +251,7 @@ fn cameras_that_bend_the_grammar_are_understood() {
 /// A name, a value and whether it is quoted.
 fn parameter() -> impl Strategy<Value = (String, String, bool)> {
     ("[a-z][a-z0-9*-]{0,7}", "[ -~]{0,20}", any::<bool>()).prop_map(|(name, value, quote)| {
-        let token = !value.is_empty() && value.chars().all(|sign| !" ,\"=\\".contains(sign));
+        let token = !value.is_empty() && value.chars().all(|char| !" ,\"=\\".contains(char));
         (name, value, quote || !token)
     })
 }
@@ -280,7 +285,7 @@ proptest! {
     }
 
     #[test]
-    fn a_camera_that_checks_is_content(
+    fn answers_pass_an_independent_check(
         (user, password) in ("\\PC{0,12}", "\\PC{0,12}"),
         (realm, nonce, opaque) in ("[ -~]{0,16}", "[ -~]{1,16}", prop::option::of("[ -~]{1,16}")),
         algorithm in prop::option::of(prop::sample::select(vec![
@@ -304,26 +309,26 @@ proptest! {
         }
         let sent = answer(&offered, (&user, &password), "rtsp://h/a?b=\"c\"", Some(&body));
         prop_assert!(sent.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", sent);
-        let said = fields(&sent);
-        prop_assert_eq!(&said["response"], &right(&said, &user, &password, &body), "{}", sent);
-        prop_assert_eq!(&said["realm"], &realm);
-        prop_assert_eq!(&said["nonce"], &nonce);
-        prop_assert_eq!(said.get("opaque"), opaque.as_ref());
-        prop_assert_eq!(said.get("algorithm").map(String::as_str), algorithm.map(|name| name.trim_matches('"')));
+        let reply = fields(&sent);
+        prop_assert_eq!(&reply["response"], &expected_response(&reply, &user, &password, &body), "{}", sent);
+        prop_assert_eq!(&reply["realm"], &realm);
+        prop_assert_eq!(&reply["nonce"], &nonce);
+        prop_assert_eq!(reply.get("opaque"), opaque.as_ref());
+        prop_assert_eq!(reply.get("algorithm").map(String::as_str), algorithm.map(|name| name.trim_matches('"')));
         let expected = qop.map(|qop| if qop == "auth-int" { qop } else { "auth" });
-        prop_assert_eq!(said.get("qop").map(String::as_str), expected);
+        prop_assert_eq!(reply.get("qop").map(String::as_str), expected);
         if userhash {
-            let name = hashed(said.get("algorithm").map_or("MD5", String::as_str), format!("{user}:{realm}").as_bytes());
-            prop_assert_eq!(&said["username"], &name);
-        } else if let Some(name) = said.get("username") {
+            let name = hashed(reply.get("algorithm").map_or("MD5", String::as_str), format!("{user}:{realm}").as_bytes());
+            prop_assert_eq!(&reply["username"], &name);
+        } else if let Some(name) = reply.get("username") {
             prop_assert_eq!(name, &user);
         } else {
-            prop_assert!(said["username*"].starts_with("UTF-8''") && !user.is_ascii());
+            prop_assert!(reply["username*"].starts_with("UTF-8''") && !user.is_ascii());
         }
     }
 
     #[test]
-    fn nothing_that_a_camera_sends_panics(text in "[ -~\t]{0,80}|(Digest|Basic|[A-Za-z]{1,5}|[ =,\"\\\\]|nonce|x){0,20}") {
+    fn any_challenge_is_read_without_a_panic(text in "[ -~\t]{0,80}|(Digest|Basic|[A-Za-z]{1,5}|[ =,\"\\\\]|nonce|x){0,20}") {
         if let Ok(mut client) = PasswordClient::try_from(text.as_str()) {
             let params = PasswordParams { username: "a", password: "b", uri: "/", method: "GET", body: Some(&[]) };
             let _ = client.respond(&params);

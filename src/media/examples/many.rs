@@ -1,4 +1,4 @@
-//! What many cameras cost that are received and not decoded.
+//! Measures the cost of receiving many cameras without decoding them.
 //!
 //! `many URL COUNT SECONDS retina|ffmpeg tcp|udp`
 
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Processor time of this process so far.
+/// Processor time that this process has used.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

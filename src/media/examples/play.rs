@@ -1,4 +1,4 @@
-//! Plays a source for a number of pictures and says what came: `play URL [auto|tcp|udp] [COUNT]`.
+//! Decodes a number of pictures from a source and prints statistics: `play URL [auto|tcp|udp] [COUNT]`.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,9 @@
-//! Codecs of video.
+//! Video codecs.
 
 use std::ffi::CStr;
 
 use ffmpeg_sys_next as ffi;
+use vas_nal::NalCodec;
 
 /// A video codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +12,9 @@ pub enum Codec {
     H264,
     /// H.265, HEVC.
     H265,
-    /// Pictures that were never compressed, such as a test picture.
+    /// Uncompressed pictures, such as a test picture.
     Raw,
-    /// Any other, by FFmpeg's name.
+    /// Any other codec, by FFmpeg's name.
     Other(String),
 }
 
@@ -40,6 +41,15 @@ impl Codec {
                 let name = unsafe { CStr::from_ptr(ffi::avcodec_get_name(other)) };
                 Self::Other(name.to_string_lossy().into_owned())
             }
+        }
+    }
+
+    /// The codec, if its streams consist of NAL units.
+    pub(crate) fn nal_codec(&self) -> Option<NalCodec> {
+        match self {
+            Self::H264 => Some(NalCodec::H264),
+            Self::H265 => Some(NalCodec::H265),
+            Self::Raw | Self::Other(_) => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the samples of a decoded frame mean: pixel layout and colour.
+//! Pixel layout and color of a decoded frame.
 
 use std::ffi::{CStr, c_int};
 
@@ -9,19 +9,19 @@ use ffmpeg_sys_next::AVPixelFormat::{
     AV_PIX_FMT_YUVJ444P,
 };
 
-/// How a frame's samples lie in memory.
+/// How a frame's samples are laid out in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelLayout {
-    /// 8 bits, three planes Y, U, V, chroma halved both ways. FFmpeg's `yuvj420p` is this with
-    /// full range.
+    /// 8 bits, three planes Y, U, V, chroma halved in both dimensions. FFmpeg's `yuvj420p` is this
+    /// with full range.
     Yuv420p,
-    /// 8 bits, a Y plane and a plane of U and V in turn, chroma halved both ways.
+    /// 8 bits, a Y plane and a plane of interleaved U and V, chroma halved in both dimensions.
     Nv12,
-    /// As `Yuv420p` with 10 bits in the low part of little-endian 16-bit words.
+    /// Like `Yuv420p`, with 10 bits in the low part of little-endian 16-bit words.
     Yuv420p10,
     /// In an NVIDIA GPU's memory; see [`Frame::surface`](crate::Frame::surface).
     Cuda,
-    /// Anything else; [`Nv12Converter`](crate::Nv12Converter) is for it.
+    /// Anything else; convert it with [`Nv12Converter`](crate::Nv12Converter).
     Other,
 }
 
@@ -49,29 +49,29 @@ pub enum Range {
     Full = 2,
 }
 
-/// The colour of a frame. Matrix, primaries and transfer are the numbers of ITU-T H.273, which
+/// The color of a frame. Matrix, primaries and transfer are the numbers of ITU-T H.273, which
 /// FFmpeg's AVCOL constants share; 2 is unspecified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color {
     /// Sample range.
     pub range: Range,
-    /// Colour primaries (H.273 table 2).
+    /// Color primaries (H.273 table 2).
     pub primaries: u8,
     /// Transfer characteristics (H.273 table 3).
     pub transfer: u8,
     /// Matrix coefficients (H.273 table 4).
     pub matrix: u8,
-    /// FFmpeg's AVCHROMA_LOC number: 0 is unspecified, otherwise H.273's chroma sample location
+    /// FFmpeg's AVCHROMA_LOC number: 0 if unspecified, otherwise H.273's chroma sample location
     /// type plus one.
     pub chroma_location: u8,
 }
 
 impl Color {
     /// # Safety
-    /// `frame` points to a valid frame that nobody writes during the call.
+    /// `frame` points to a valid frame that is not written during the call.
     pub(crate) unsafe fn of(frame: *const ffi::AVFrame) -> Self {
         // SAFETY: valid by contract. The fields are C enums of 32 bits; they are read as numbers
-        // because decoders may leave any value from a bitstream there (house rule 4).
+        // because decoders may store any value from a bitstream there (house rule 4).
         let (format, range, primaries, transfer, matrix, chroma) = unsafe {
             (
                 (*frame).format,
@@ -99,7 +99,7 @@ impl Color {
     }
 }
 
-/// FFmpeg's old way to say full range: a pixel format of its own.
+/// Whether a pixel format implies full range, which is FFmpeg's old way to state it.
 fn is_full_range_by_format(format: c_int) -> bool {
     matches!(
         pixel_format(format),
@@ -113,18 +113,18 @@ fn is_full_range_by_format(format: c_int) -> bool {
     )
 }
 
-/// The number in `AVFrame.format` as FFmpeg's enum; None for AV_PIX_FMT_NONE and nonsense.
+/// The number in `AVFrame.format` as FFmpeg's enum; `None` for AV_PIX_FMT_NONE and invalid numbers.
 pub(crate) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
     let known = 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int;
-    // SAFETY: bindgen made the enum from this FFmpeg's header, where the formats are numbered
-    // from 0 to AV_PIX_FMT_NB without a gap, in an int; the range was just checked.
+    // SAFETY: bindgen generated the enum from this FFmpeg's header, which numbers the formats from 0
+    // to AV_PIX_FMT_NB without a gap, in an int; the range was just checked.
     known.contains(&format).then(|| unsafe { std::mem::transmute(format) })
 }
 
-/// What FFmpeg knows about a pixel format.
+/// FFmpeg's descriptor of a pixel format.
 pub(crate) fn descriptor(format: c_int) -> Option<&'static ffi::AVPixFmtDescriptor> {
     let format = pixel_format(format)?;
-    // SAFETY: looks a number up in a static table; null when it is not in it.
+    // SAFETY: looks a number up in a static table; null if it is not there.
     unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn format_name(format: c_int) -> &'static str {
     name.unwrap_or("none")
 }
 
-/// Bits of a sample: of luma, or of the first colour.
+/// Bits in a sample of the first component, which is luma in YUV.
 pub(crate) fn bit_depth(format: c_int) -> u8 {
     descriptor(format).map_or(0, |d| u8::try_from(d.comp[0].depth).unwrap_or(0))
 }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_format_number_has_a_descriptor() {
-        // The transmute in `pixel_format` needs numbers without a gap.
+        // The transmute in `pixel_format` requires numbers without a gap.
         for format in 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int {
             assert!(descriptor(format).is_some(), "{format}");
         }

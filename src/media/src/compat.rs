@@ -1,7 +1,7 @@
-//! What differs between the releases of FFmpeg, and between processors.
+//! Differences between releases of FFmpeg and between processor architectures.
 //!
-//! The crate is written for FFmpeg 7 and later. `before_7` does the same with FFmpeg 5.1 and 6; build.rs decides
-//! which of the two is built. Nothing else in the crate asks for a version.
+//! The crate is written for FFmpeg 7 and later. `before_7` implements the same for FFmpeg 5.1 and 6; build.rs selects
+//! the module. No other part of the crate depends on the version.
 
 use std::ffi::c_int;
 
@@ -12,27 +12,27 @@ use since_7 as release;
 
 pub(crate) use release::{TagCarrier, WrittenBytes, is_interlaced, is_key};
 
-/// A C `va_list` as a parameter. x86-64's is an array, which C passes as a pointer to its element; elsewhere it is a
-/// structure or a pointer, which bindgen passes by its name.
+/// A C `va_list` as a parameter. On x86-64 it is an array, which C passes as a pointer to its element; elsewhere it is
+/// a structure or a pointer, for which bindgen has a type of that name.
 #[cfg(target_arch = "x86_64")]
 pub(crate) type VaList = *mut ffmpeg_sys_next::__va_list_tag;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type VaList = ffmpeg_sys_next::va_list;
 
-/// The scaler's methods (libswscale/swscale.h), which bindgen names differently: constants before FFmpeg 8, an
-/// enumeration since.
+/// Flags of the scaler (libswscale/swscale.h). They are constants before FFmpeg 8 and an enumeration since, so bindgen
+/// names them differently.
 pub(crate) const SWS_BILINEAR: c_int = 1 << 1;
 pub(crate) const SWS_BICUBIC: c_int = 1 << 2;
 
-/// AV_HWACCEL_FLAG_UNSAFE_OUTPUT, which FFmpeg 5.1 neither knows nor looks at: a decoder on a GPU gives out its own
-/// surfaces. Since FFmpeg 6 it otherwise copies each picture on the GPU first, so that whoever holds too many cannot stop
-/// it; here the number of surfaces is counted for that.
-pub(crate) const GIVE_OUT_SURFACES: c_int = 1 << 3;
+/// AV_HWACCEL_FLAG_UNSAFE_OUTPUT: a decoder on a GPU returns its own surfaces. Without it, FFmpeg 6 and later first copy
+/// each picture on the GPU, so that a caller who holds many pictures can't stall the decoder; here the number of
+/// surfaces accounts for those. FFmpeg 5.1 neither defines nor reads the flag.
+pub(crate) const UNSAFE_OUTPUT: c_int = 1 << 3;
 
-/// Whether a picture that NVDEC gives out keeps its output surface alone, and no longer the one that it was decoded to
-/// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). Who holds too many then meets a picture that cannot be mapped
-/// instead of one that cannot be decoded.
-pub(crate) fn holds_outputs_alone() -> bool {
+/// Whether a picture from NVDEC holds only its output surface, and no longer the surface that it was decoded to
+/// (FFmpeg 9, nvdec_retrieve_data in libavcodec/nvdec.c). When too many pictures are held, mapping a picture then fails
+/// instead of decoding one.
+pub(crate) fn pictures_hold_only_outputs() -> bool {
     ffmpeg_sys_next::LIBAVCODEC_VERSION_MAJOR >= 63
 }
 
@@ -44,12 +44,12 @@ mod since_7 {
 
     use ffmpeg_sys_next as ffi;
 
-    /// What an output's callback is given.
+    /// The buffer parameter of an output's write callback.
     pub(crate) type WrittenBytes = *const u8;
 
-    /// Sends packets, each with a tag that comes back on the frame that it begins.
+    /// Sends packets, each with a tag that the decoder copies to the packet's frame.
     ///
-    /// The tag travels as the packet's `opaque`. The caller's packet is shared and not written, so FFmpeg is sent a
+    /// The tag travels as the packet's `opaque`. The caller's packet is shared and must not be written, so this sends a
     /// second reference to its data.
     pub(crate) struct TagCarrier {
         /// Empty between two calls.
@@ -60,12 +60,12 @@ mod since_7 {
     unsafe impl Send for TagCarrier {}
 
     impl TagCarrier {
-        /// Has a decoder pass tags on.
+        /// Makes a decoder pass tags on.
         ///
         /// # Safety
         /// `context` is valid and not open yet.
         pub(crate) unsafe fn new(context: *mut ffi::AVCodecContext) -> Self {
-            // SAFETY: takes nothing; null means no memory.
+            // SAFETY: no arguments; null means out of memory.
             let Some(reference) = NonNull::new(unsafe { ffi::av_packet_alloc() }) else {
                 handle_alloc_error(Layout::new::<ffi::AVPacket>());
             };
@@ -77,7 +77,7 @@ mod since_7 {
         /// Calls `avcodec_send_packet`.
         ///
         /// # Safety
-        /// `context` is the one that `self` was made with, and open; `packet` is valid and its data is counted.
+        /// `context` is open and the one passed to `new`; `packet` is valid and its data is reference-counted.
         pub(crate) unsafe fn send(
             &mut self,
             context: *mut ffi::AVCodecContext,
@@ -85,8 +85,8 @@ mod since_7 {
             tag: i64,
         ) -> c_int {
             let reference = self.reference.as_ptr();
-            // SAFETY: valid by contract; `reference` is ours, empty now and empty again at the end. `opaque` is a
-            // number to us and never followed by FFmpeg.
+            // SAFETY: valid by contract; `reference` is ours, empty before and after. `opaque` holds a number, which
+            // FFmpeg never dereferences.
             unsafe {
                 let referenced = ffi::av_packet_ref(reference, packet);
                 if referenced < 0 {
@@ -99,7 +99,7 @@ mod since_7 {
             }
         }
 
-        /// The tag that came with a frame's packet.
+        /// The tag of a frame's packet.
         pub(crate) fn tag(frame: &ffi::AVFrame) -> i64 {
             frame.opaque.addr() as i64
         }
@@ -113,12 +113,12 @@ mod since_7 {
         }
     }
 
-    /// Whether the decoder says that this is a key frame.
+    /// Whether the decoder marks this as a key frame.
     pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
         frame.flags & ffi::AV_FRAME_FLAG_KEY as c_int != 0
     }
 
-    /// Whether the picture is two fields.
+    /// Whether the picture consists of two fields.
     pub(crate) fn is_interlaced(frame: &ffi::AVFrame) -> bool {
         frame.flags & ffi::AV_FRAME_FLAG_INTERLACED as c_int != 0
     }
@@ -133,7 +133,7 @@ mod before_7 {
     /// What an output's callback is given.
     pub(crate) type WrittenBytes = *mut u8;
 
-    /// Sends packets, each with a tag that comes back on the frame that it begins.
+    /// Sends packets, each with a tag that the decoder copies to the packet's frame.
     ///
     /// The tag travels as the context's `reordered_opaque`, which the decoder copies to the frame that it starts
     /// (FFmpeg 5.1, ff_decode_frame_props in libavcodec/decode.c); the caller receives everything before it sends
@@ -142,7 +142,7 @@ mod before_7 {
 
     impl TagCarrier {
         /// # Safety
-        /// None to keep; FFmpeg 7's way needs it.
+        /// No requirement; `since_7` has one.
         pub(crate) unsafe fn new(_context: *mut ffi::AVCodecContext) -> Self {
             Self
         }
@@ -150,7 +150,7 @@ mod before_7 {
         /// Calls `avcodec_send_packet`.
         ///
         /// # Safety
-        /// `context` is open and used by nobody else; `packet` is valid.
+        /// `context` is open and not used elsewhere; `packet` is valid.
         pub(crate) unsafe fn send(
             &mut self,
             context: *mut ffi::AVCodecContext,
@@ -163,25 +163,25 @@ mod before_7 {
                 (*context).reordered_opaque = tag;
                 let sent = ffi::avcodec_send_packet(context, packet);
                 if sent == -libc::EAGAIN {
-                    // Not taken: an earlier packet still waits inside, to be decoded under its own tag.
+                    // Not accepted: an earlier packet is still queued and must be decoded with its own tag.
                     (*context).reordered_opaque = before;
                 }
                 sent
             }
         }
 
-        /// The tag that came with a frame's packet.
+        /// The tag of a frame's packet.
         pub(crate) fn tag(frame: &ffi::AVFrame) -> i64 {
             frame.reordered_opaque
         }
     }
 
-    /// Whether the decoder says that this is a key frame.
+    /// Whether the decoder marks this as a key frame.
     pub(crate) fn is_key(frame: &ffi::AVFrame) -> bool {
         frame.key_frame != 0
     }
 
-    /// Whether the picture is two fields.
+    /// Whether the picture consists of two fields.
     pub(crate) fn is_interlaced(frame: &ffi::AVFrame) -> bool {
         frame.interlaced_frame != 0
     }

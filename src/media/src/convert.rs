@@ -1,4 +1,4 @@
-//! Any software format to NV12, by FFmpeg's scaler.
+//! Converts software formats to NV12 with FFmpeg's scaler.
 
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -15,41 +15,42 @@ use crate::compat::SWS_BICUBIC;
 pub use crate::error::ConvertError;
 use crate::frame::Frame;
 
-/// Converts frames of unusual formats to NV12; keeps FFmpeg's scaler from one frame to the next.
+/// Converts frames to NV12 from formats that have no fast path. Keeps FFmpeg's scaler between frames.
 ///
-/// The range is kept, never squeezed: full range in, full range out. The samples equal those of
-/// `ffmpeg -vf scale=in_range=R:out_range=R,format=nv12` byte for byte, R being the frame's range
-/// (limited when unspecified). RGB becomes limited range with the frame's matrix, or BT.601 where
-/// the frame states none; [`output_color`](Self::output_color) says what came out. Formats of more
-/// than 8 bits are brought to 10 bits 4:2:0 first, then each sample `x` to `min(255, (x + 2) >> 2)`.
-/// Alpha is ignored. Grey has neutral chroma, 128. Mosaics of a sensor (Bayer) and XYZ are refused.
+/// The range is preserved: full range stays full range. The samples equal those of
+/// `ffmpeg -vf scale=in_range=R:out_range=R,format=nv12` byte for byte, where R is the frame's range
+/// (limited if unspecified). RGB becomes limited range with the frame's matrix, or with BT.601 if
+/// the frame states none; [`output_color`](Self::output_color) returns the resulting color. Formats of
+/// more than 8 bits are first converted to 10 bits 4:2:0, and then each sample `x` to
+/// `min(255, (x + 2) >> 2)`. Alpha is ignored. Gray gets neutral chroma, 128. Sensor mosaics (Bayer) and
+/// XYZ are refused.
 ///
-/// Every byte is the frame's own, whatever memory lies around its samples. Three things that
-/// FFmpeg 5.1 does stand against that, and are done here instead: 8-bit grey of full range and NV12
-/// itself leave the scaler's chroma plane as it was; the chroma of RGB of an odd width is the mean of
-/// its last column and of what lies behind it, for which the last column is taken twice, unless the
-/// codec coded a column there. (FFmpeg 9 scales such chroma from all columns and needs none of that.)
+/// Every output byte depends only on the frame's samples, never on the memory around them. FFmpeg 5.1
+/// violates this in three cases, which are handled here instead: for full-range 8-bit gray and for NV12 itself
+/// it does not write the chroma plane, and for RGB of an odd width it averages the last column with the
+/// bytes after it. For the latter the last column is duplicated, unless the codec coded another column
+/// there. (FFmpeg 9 computes such chroma from all columns and does not need this.)
 ///
-/// The scaler writes whole vectors past the end of a row, so it works in a buffer of its own that
-/// is then copied: this is the path for formats that are rare, not a fast one.
+/// The scaler writes whole vectors past the end of a row, so it writes to a buffer of its own that
+/// is then copied. This path is for rare formats and is not fast.
 #[derive(Default)]
 pub struct Nv12Converter {
     scaler: Option<Scaler>,
 }
 
 impl Nv12Converter {
-    /// A converter that has not seen a frame; allocates nothing yet.
+    /// A converter without a scaler; allocates nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Writes `frame` as NV12. Both planes have rows `stride` bytes apart.
+    /// Writes `frame` as NV12. The rows of both planes are `stride` bytes apart.
     ///
     /// With width `w` and height `h`, `y` has `h` rows of `w` bytes and `uv` has `ceil(h / 2)` rows
     /// of `2 * ceil(w / 2)` bytes. Bytes between rows are not touched.
     ///
     /// # Errors
-    /// [`ConvertError`]; `y` and `uv` are then as they were.
+    /// [`ConvertError`]; `y` and `uv` are then unchanged.
     pub fn convert(
         &mut self,
         frame: &Frame,
@@ -81,7 +82,7 @@ impl Nv12Converter {
         Ok(())
     }
 
-    /// The colour of what [`convert`](Self::convert) makes of `frame`.
+    /// The color of [`convert`](Self::convert)'s output for `frame`.
     pub fn output_color(frame: &Frame) -> Color {
         let color = frame.color();
         if is_rgb(frame.format()) {
@@ -93,19 +94,19 @@ impl Nv12Converter {
     }
 }
 
-/// The chroma of grey, in either range.
+/// The chroma of gray, in either range.
 const NEUTRAL: u8 = 128;
 
-/// H.273's number of the matrix that FFmpeg's scaler takes by default (SMPTE 170M).
+/// H.273's number of the matrix that FFmpeg's scaler uses by default (SMPTE 170M).
 const BT601: u8 = 6;
 
-/// The matrix, if it is one to make YUV with and known to the scaler.
+/// The matrix, if it converts to YUV and the scaler supports it.
 fn yuv_matrix(matrix: u8) -> Option<u8> {
     matches!(matrix, 1 | 4 | 5 | 6 | 7 | 9 | 10).then_some(matrix)
 }
 
 fn is_rgb(format: c_int) -> bool {
-    // Palettes are RGB without the flag (libswscale's isAnyRGB says the same).
+    // Palettes are RGB without the flag (as in libswscale's isAnyRGB).
     let rgb_like = (ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL) as u64;
     descriptor(format).is_some_and(|descriptor| descriptor.flags & rgb_like != 0)
 }
@@ -114,15 +115,15 @@ fn is_grey_or_nv12(format: c_int) -> bool {
     matches!(pixel_format(format), Some(AV_PIX_FMT_GRAY8 | AV_PIX_FMT_NV12))
 }
 
-/// Whether FFmpeg's converters read beyond a picture of odd sides, or memory of their own that they
-/// have not written. No camera sends these.
+/// Whether the format is one for which FFmpeg reads past a picture with odd sides, or reads memory that it
+/// has not written. No camera sends these.
 fn is_mosaic_or_xyz(format: c_int) -> bool {
     let mosaic = u64::from(ffi::AV_PIX_FMT_FLAG_BAYER.unsigned_abs());
     let xyz = matches!(pixel_format(format), Some(AV_PIX_FMT_XYZ12LE | AV_PIX_FMT_XYZ12BE));
     xyz || descriptor(format).is_some_and(|descriptor| descriptor.flags & mosaic != 0)
 }
 
-/// The numbers of an NV12 picture.
+/// The dimensions of an NV12 picture.
 struct Shape {
     width: usize,
     height: usize,
@@ -150,7 +151,7 @@ impl Shape {
     }
 }
 
-/// What a scaler is made for.
+/// The kind of frame that a scaler is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     format: c_int,
@@ -187,23 +188,23 @@ impl Key {
     }
 }
 
-/// FFmpeg's scaler for one kind of frame, and where it writes.
+/// FFmpeg's scaler for one kind of frame, with its buffers.
 struct Scaler {
     context: NonNull<ffi::SwsContext>,
     key: Key,
-    /// Where the picture is brought first, if the scaler looks at what lies behind its rows.
+    /// Where the picture is copied first if the scaler reads past the end of rows.
     widened: Option<Widened>,
     output: Frame,
 }
 
-// SAFETY: a scaler may be used from any thread, by one at a time; this is its only handle.
+// SAFETY: a scaler may be used from any thread, one at a time; this is its only handle.
 unsafe impl Send for Scaler {}
 
 impl Scaler {
     fn new(key: Key) -> Result<Self, AvError> {
         let format = if key.is_deep { AV_PIX_FMT_YUV420P10LE } else { AV_PIX_FMT_NV12 };
         let output = Frame::with_buffer(format, key.width, key.height)?;
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let context = NonNull::new(unsafe { ffi::sws_alloc_context() });
         let context = context.ok_or(AvError::new(-libc::ENOMEM))?;
         let widened = Widened::needed_for(key)?;
@@ -212,7 +213,7 @@ impl Scaler {
         Ok(scaler)
     }
 
-    /// Sets what the `scale` filter of FFmpeg 5.1's command line sets (libavfilter/vf_scale.c).
+    /// Sets the same options as the `scale` filter of FFmpeg 5.1 (libavfilter/vf_scale.c).
     fn configure(&self, output_format: c_int) -> Result<(), AvError> {
         let key = &self.key;
         let raw = self.context.as_ptr();
@@ -229,11 +230,11 @@ impl Scaler {
             (c"sws_flags", i64::from(SWS_BICUBIC)),
         ];
         if key.format == AV_PIX_FMT_YUV420P as c_int {
-            // The filter places chroma halfway between rows for this one format.
+            // The filter places chroma halfway between rows only for this format.
             options.push((c"src_v_chr_pos", 128));
         }
         for (name, value) in options {
-            // SAFETY: a fresh context of ours, which begins with an AVClass; the name is terminated.
+            // SAFETY: our own new context, which begins with an AVClass; the name is terminated.
             check(unsafe { ffi::av_opt_set_int(raw.cast(), name.as_ptr(), value, 0) })?;
         }
         // SAFETY: all options are set; null filters mean none. The tables that sws_getCoefficients
@@ -243,7 +244,7 @@ impl Scaler {
             check(ffi::sws_init_context(raw, ptr::null_mut(), ptr::null_mut()))?;
             let table = ffi::sws_getCoefficients(c_int::from(key.matrix));
             let range = c_int::from(key.is_full);
-            // Answers -1 where there is nothing to set, which is no failure.
+            // Returns -1 if there is nothing to set, which is not a failure.
             ffi::sws_setColorspaceDetails(raw, table, range, table, range, 0, 1 << 16, 1 << 16);
         }
         Ok(())
@@ -251,14 +252,14 @@ impl Scaler {
 
     fn scale(&mut self, frame: &Frame) -> Result<&Frame, ConvertError> {
         let source = match &mut self.widened {
-            // Where the codec has cut a column off, that is what is read, as FFmpeg does.
-            Some(widened) if frame.crop().right == 0 => widened.take(frame)?.as_ptr(),
+            // If the codec coded another column, the scaler reads that one, as it does in FFmpeg.
+            Some(widened) if frame.crop().right == 0 => widened.fill(frame)?.as_ptr(),
             _ => frame.as_ptr(),
         };
         let target = self.output.as_mut_ptr();
-        // SAFETY: `source` is of the format and at least the size that the context was made for, so its
-        // planes are what the scaler reads, in FFmpeg's padded buffers; the output is ours, of its own format
-        // and size, with FFmpeg's padding for the vectors that end past a row.
+        // SAFETY: `source` has the format and at least the size that the context was made for, so the scaler
+        // reads within its planes, in FFmpeg's padded buffers; the output is ours and has the format and size of
+        // the context, with FFmpeg's padding for vectors that end past a row.
         let rows = check(unsafe {
             ffi::sws_scale(
                 self.context.as_ptr(),
@@ -285,7 +286,7 @@ impl Drop for Scaler {
     }
 }
 
-/// A picture of an odd width whose last column stands in it twice.
+/// A copy of a picture of odd width, with its last column duplicated.
 struct Widened {
     picture: Frame,
     /// Bytes from one pixel to the next, in each plane.
@@ -293,8 +294,8 @@ struct Widened {
 }
 
 impl Widened {
-    /// For RGB of an odd width: the scaler takes the mean of two columns for chroma. Palettes, and pixels that are
-    /// no whole bytes, it does not take in pairs.
+    /// Needed for RGB of odd width, where the scaler averages two columns for chroma. It does not do so for palettes
+    /// and for pixels that are not whole bytes.
     fn needed_for(key: Key) -> Result<Option<Self>, AvError> {
         let Some((format, descriptor)) = pixel_format(key.format).zip(descriptor(key.format))
         else {
@@ -314,8 +315,8 @@ impl Widened {
         Ok(Some(Self { picture, steps }))
     }
 
-    /// Copies the picture of a frame, of the format and the height that this was made for.
-    fn take(&mut self, frame: &Frame) -> Result<&Frame, ConvertError> {
+    /// Copies the picture of a frame, which has the format and height that this was made for.
+    fn fill(&mut self, frame: &Frame) -> Result<&Frame, ConvertError> {
         for plane in (0..4).filter(|&plane| self.steps[plane] > 0) {
             let (step, row_bytes) = (self.steps[plane], self.steps[plane] * frame.width() as usize);
             let (stride, from_stride) = (self.picture.stride(plane), frame.stride(plane));
@@ -330,7 +331,7 @@ impl Widened {
     }
 }
 
-/// A plane whose rows are at least `row_bytes` long.
+/// A plane, checked to have rows of at least `row_bytes`.
 fn rows(frame: &Frame, plane: usize, row_bytes: usize) -> Result<&[u8], ConvertError> {
     let samples = frame.plane(plane);
     if samples.len() < row_bytes || row_bytes == 0 {
@@ -340,7 +341,7 @@ fn rows(frame: &Frame, plane: usize, row_bytes: usize) -> Result<&[u8], ConvertE
     Ok(samples)
 }
 
-/// Writes grey or NV12 as NV12.
+/// Writes gray or NV12 as NV12.
 fn copy(
     frame: &Frame,
     shape: &Shape,
@@ -387,7 +388,7 @@ fn write_10_bit(from: &Frame, shape: &Shape, y: &mut [u8], uv: &mut [u8], stride
     }
 }
 
-/// The one rule for 10 bits to 8 (docs/design: the same on every path).
+/// Converts 10 bits to 8, by the same rule on every path.
 fn to_8_bit(sample: &[u8]) -> u8 {
     let value = u16::from_le_bytes([sample[0], sample[1]]);
     u8::try_from(value.saturating_add(2) >> 2).unwrap_or(u8::MAX)
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_memory_is_refused() {
+    fn empty_frames_and_gpu_surfaces_are_refused() {
         let mut converter = Nv12Converter::new();
         let error = converter.convert(&Frame::new(), &mut [], &mut [], 0).unwrap_err();
         assert!(matches!(error, ConvertError::Empty));

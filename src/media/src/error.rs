@@ -1,4 +1,4 @@
-//! What can go wrong, in kinds that a caller matches on and words that an operator can act on.
+//! Errors: variants that callers match on, with messages that operators can act on.
 
 use std::time::Duration;
 
@@ -9,43 +9,43 @@ use crate::av::AvError;
 use crate::cuda::GpuError;
 use crate::request::Transport;
 
-/// A source could not be opened or read.
+/// Failure to open or read a source.
 #[derive(Debug, Error)]
 #[error("{url}: {kind}")]
 pub struct SourceError {
     /// The source, without its credentials.
     pub url: String,
-    /// What happened.
+    /// What failed.
     pub kind: SourceErrorKind,
 }
 
-/// Most characters that are told of what something says.
-const MAX_SAID: usize = 300;
+/// Most characters that are kept of a message from outside this program.
+const MAX_MESSAGE: usize = 300;
 
-/// What lay beneath a failure, in the words of whatever found it.
+/// The underlying cause of a failure.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// FFmpeg's code.
+    /// FFmpeg's error code.
     #[error(transparent)]
     FFmpeg(#[from] AvError),
-    /// What the RTSP client or the system says.
+    /// A message of the RTSP client or of the system.
     #[error("{0}")]
-    Said(Box<str>),
+    Message(Box<str>),
 }
 
 impl Cause {
-    /// The first line of what something says of itself: the rest is dumps for its developers. A camera's own words
-    /// may stand in it, which can be of any length and hold anything.
-    pub(crate) fn said(words: &impl std::fmt::Display) -> Self {
-        let words = words.to_string();
-        let line = words.lines().next().unwrap_or_default().trim_end();
+    /// Keeps the first line of a message; the others are dumps for developers. The line may quote the camera, so it is
+    /// truncated, and control characters are replaced.
+    pub(crate) fn message(message: &impl std::fmt::Display) -> Self {
+        let message = message.to_string();
+        let line = message.lines().next().unwrap_or_default().trim_end();
         let visible = |c: char| if c.is_control() { ' ' } else { c };
-        let mut said: String = line.chars().take(MAX_SAID).map(visible).collect();
-        if said.len() < line.len() {
-            said.push_str(" ...");
+        let mut kept: String = line.chars().take(MAX_MESSAGE).map(visible).collect();
+        if kept.len() < line.len() {
+            kept.push_str(" ...");
         }
-        Self::Said(said.into())
+        Self::Message(kept.into())
     }
 }
 
@@ -53,7 +53,7 @@ impl Cause {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceErrorKind {
-    /// The URL cannot be used; nothing was tried.
+    /// The URL is invalid; nothing was tried.
     #[error("this URL cannot be used: {reason}")]
     BadUrl {
         /// What is wrong with it.
@@ -70,10 +70,10 @@ pub enum SourceErrorKind {
     UnknownHost {
         /// The name in the URL.
         host: String,
-        /// The resolver's words.
+        /// The resolver's message.
         reason: String,
     },
-    /// No connection to the camera.
+    /// There is no connection to the camera.
     #[error("cannot be reached: {0}; check address and port, and that the camera is on")]
     Unreachable(Cause),
     /// The camera refused the login.
@@ -90,57 +90,57 @@ pub enum SourceErrorKind {
     NoSuchPath,
     /// The camera answered a request with another RTSP error.
     #[error(
-        "the camera refused the request ({0}); it may be busy, or serve no more clients at once"
+        "the camera refused the request ({0}); it may be busy or have reached its limit of clients"
     )]
     Rejected(Cause),
-    /// The camera sends its clients to another place, which can't be asked.
+    /// The camera redirects its clients, and the redirect can't be followed.
     #[error(
-        "the camera sends its clients elsewhere (RTSP {status}), and {why}; set the URL of that place"
+        "the camera redirects its clients (RTSP {status}), and {why}; set the URL that it redirects to"
     )]
     Moved {
-        /// The answer, 300 to 399.
+        /// The RTSP status, 300 to 399.
         status: u16,
-        /// Why it was not followed.
+        /// Why the redirect was not followed.
         why: &'static str,
     },
-    /// Neither RTSP client can take the stream apart rightly.
-    #[error("its stream can't be played rightly: {what}")]
+    /// Neither RTSP client can parse the stream correctly.
+    #[error("its stream can't be played correctly: {what}")]
     Unplayable {
-        /// What it is, and what to set in the camera.
+        /// The problem, and what to set in the camera.
         what: &'static str,
     },
-    /// The camera serves RTP over none of the transports that were asked for.
-    #[error("the camera does not serve {asked:?} transport (RTSP 461); set another one")]
+    /// The camera serves RTP over none of the requested transports.
+    #[error("the camera does not support {asked:?} transport (RTSP 461); set another one")]
     NoTransport {
         /// The transport of the request.
         asked: Transport,
     },
-    /// The RTSP client that was asked for can't do what this camera takes.
+    /// The requested RTSP client does not support what this camera needs.
     #[error(
-        "the RTSP client retina lacks {what}; `rtsp_client = \"ffmpeg\"` may do it, and `\"auto\"` tries that"
+        "the RTSP client retina lacks {what}; `rtsp_client = \"ffmpeg\"` may support it, and `\"auto\"` tries that"
     )]
     ClientLacks {
-        /// What it lacks.
+        /// The missing feature.
         what: String,
     },
-    /// Nothing came in time.
-    #[error("waited {} s for {what} in vain", limit.as_secs_f64())]
+    /// Nothing arrived in time.
+    #[error("timed out after {} s waiting for {what}", limit.as_secs_f64())]
     TimedOut {
-        /// What was waited for.
+        /// What was expected.
         what: &'static str,
         /// The limit from the request.
         limit: Duration,
     },
-    /// The camera still answers, but no whole picture came in time.
+    /// The camera still responds, but no complete picture arrived in time.
     #[error(
-        "no whole picture came for {} s, though the camera still answers{}",
+        "no complete picture arrived for {} s, although the camera still responds{}",
         limit.as_secs_f64(),
-        last.as_ref().map(|last| format!("; the last trouble: {last}")).unwrap_or_default()
+        last.as_ref().map(|last| format!("; the last error: {last}")).unwrap_or_default()
     )]
     Stalled {
         /// The limit from the request.
         limit: Duration,
-        /// What was wrong with what came last, if anything came.
+        /// The last error in the data, if any data arrived.
         last: Option<Cause>,
     },
     /// The source has no video track.
@@ -152,13 +152,13 @@ pub enum SourceErrorKind {
         /// FFmpeg's name for the codec.
         codec: String,
     },
-    /// What came is not what the protocol or the container promises.
-    #[error("what it sends makes no sense: {0}")]
+    /// The data violates the protocol or the container format.
+    #[error("it sends invalid data: {0}")]
     Garbage(Cause),
-    /// A camera ended its stream.
+    /// The camera ended its stream.
     #[error("the camera ended the stream")]
     Ended,
-    /// The connection or the file broke.
+    /// Reading from the connection or the file failed.
     #[error("reading failed: {0}")]
     Broken(Cause),
     /// The stop flag was set.
@@ -166,7 +166,7 @@ pub enum SourceErrorKind {
     Stopped,
 }
 
-/// A packet or a decoder failed.
+/// Failure of a packet or of a decoder.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -184,25 +184,25 @@ pub enum DecodeError {
         /// FFmpeg's reason.
         cause: AvError,
     },
-    /// This packet did not decode; the next ones may.
+    /// This packet did not decode; later ones may.
     #[error("a packet did not decode: {0}")]
     Corrupt(AvError),
-    /// The decoder holds frames that must be received before it takes another packet.
+    /// Frames must be received before the decoder accepts another packet.
     #[error("the decoder is full: receive until it needs a packet, then send this one again")]
     Full,
     /// Every surface of a hardware decoder is held; this packet's picture is lost.
-    #[error("a picture is lost: all surfaces of the decoder are held; let go of frames earlier")]
+    #[error("a picture is lost: all surfaces of the decoder are held; release frames earlier")]
     NoSurface,
-    /// The GPU does not decode this stream, or no longer.
+    /// The GPU can't decode this stream, or no longer can.
     #[error(transparent)]
     Gpu(#[from] GpuError),
-    /// The decoder is of no more use.
+    /// The decoder can't be used any more.
     #[error("the decoder failed: {0}; open a new one")]
     Fatal(AvError),
 }
 
 impl DecodeError {
-    /// Whether the decoder must be given up. Otherwise it goes on with the next packet.
+    /// Whether the decoder can't be used any more. Otherwise it continues with the next packet.
     pub fn is_fatal(&self) -> bool {
         !matches!(self, Self::Corrupt(_) | Self::Full | Self::NoSurface)
     }
@@ -211,29 +211,29 @@ impl DecodeError {
         match code.errno() {
             Some(libc::EAGAIN) => Self::Full,
             Some(libc::ENOMEM | libc::EINVAL) => Self::Fatal(code),
-            // A feature that FFmpeg never implemented does not come with the next packet.
+            // FFmpeg does not implement the feature, so the next packet will fail as well.
             None if code.code() == ffi::AVERROR_PATCHWELCOME => Self::Fatal(code),
             _ => Self::Corrupt(code),
         }
     }
 }
 
-/// A frame could not be converted to NV12.
+/// Failure to convert a frame to NV12.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// There is no picture in the frame.
+    /// The frame has no picture.
     #[error("the frame is empty; receive one from a decoder first")]
     Empty,
-    /// The pixel format is not in memory, unknown to FFmpeg's scaler, or one that it does not convert whole.
-    #[error("no conversion from {format} to NV12; expected YUV, grey, RGB or a palette, in memory")]
+    /// The pixels are not in memory, or FFmpeg's scaler does not convert the format completely.
+    #[error("no conversion from {format} to NV12; expected YUV, gray, RGB or a palette, in memory")]
     Unsupported {
         /// FFmpeg's name for the pixel format.
         format: &'static str,
     },
-    /// The rows of a plane do not lie in the frame's memory from top to bottom.
+    /// The rows of a plane are not in the frame's memory in top-down order.
     #[error(
-        "plane {plane} of the {format} picture is not in memory as expected: whole rows, the top one first"
+        "plane {plane} of the {format} picture is not in memory as expected: complete rows, the top one first"
     )]
     NotInMemory {
         /// FFmpeg's name for the pixel format.
@@ -250,9 +250,9 @@ pub enum ConvertError {
         width: u32,
         /// Visible height in pixels.
         height: u32,
-        /// What was passed.
+        /// Bytes passed.
         got: usize,
-        /// What is needed.
+        /// Bytes needed.
         need: usize,
     },
     /// FFmpeg's scaler failed.
@@ -265,7 +265,7 @@ pub enum ConvertError {
     },
 }
 
-/// A frame could not be encoded.
+/// Failure to encode a frame.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -275,7 +275,7 @@ pub enum EncodeError {
         /// FFmpeg's name for the encoder.
         name: &'static str,
     },
-    /// The encoder refused what was asked of it.
+    /// The encoder refused the request.
     #[error("{name} did not open for {}x{}: {cause}", size.0, size.1)]
     Open {
         /// FFmpeg's name for the encoder.
@@ -285,10 +285,10 @@ pub enum EncodeError {
         /// FFmpeg's reason.
         cause: AvError,
     },
-    /// The frame did not come down from its device.
-    #[error("a frame did not come down from its GPU: {0}")]
+    /// The frame could not be downloaded from its GPU.
+    #[error("can't download a frame from its GPU: {0}")]
     Download(GpuError),
-    /// The frame could not be brought to the encoder's size and format.
+    /// The frame could not be converted to the encoder's size and format.
     #[error("FFmpeg's scaler failed on {format}: {cause}")]
     Scale {
         /// FFmpeg's name for the pixel format.
@@ -302,7 +302,7 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
-    /// Whether the encoder must be given up. Otherwise it goes on with the next frame.
+    /// Whether the encoder can't be used any more. Otherwise it continues with the next frame.
     pub fn is_fatal(&self) -> bool {
         !matches!(self, Self::Download(_) | Self::Scale { .. })
     }
@@ -313,13 +313,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_any_length_become_one_line() {
-        let said = |words: &str| Cause::said(&words).to_string();
-        assert_eq!(said("a\u{1b}[2J\u{fc} \n\nconn: b"), "a [2J\u{fc}");
+    fn messages_become_one_line_of_limited_length() {
+        let message = |message: &str| Cause::message(&message).to_string();
+        assert_eq!(message("a\u{1b}[2J\u{fc} \n\nconn: b"), "a [2J\u{fc}");
         let long = format!("Unparseable Session header {}", "\u{fc}".repeat(1 << 20));
-        assert_eq!(said(&long).chars().count(), MAX_SAID + 4);
-        assert!(said(&long).ends_with("\u{fc} ..."));
-        assert_eq!(said(&"x".repeat(MAX_SAID)), "x".repeat(MAX_SAID));
+        assert_eq!(message(&long).chars().count(), MAX_MESSAGE + 4);
+        assert!(message(&long).ends_with("\u{fc} ..."));
+        assert_eq!(message(&"x".repeat(MAX_MESSAGE)), "x".repeat(MAX_MESSAGE));
     }
 
     #[test]
@@ -334,10 +334,10 @@ mod tests {
     }
 
     #[test]
-    fn limits_show_in_seconds() {
+    fn limits_are_in_seconds() {
         let kind =
             SourceErrorKind::TimedOut { what: "a packet", limit: Duration::from_millis(2500) };
-        assert_eq!(kind.to_string(), "waited 2.5 s for a packet in vain");
+        assert_eq!(kind.to_string(), "timed out after 2.5 s waiting for a packet");
     }
 
     #[test]

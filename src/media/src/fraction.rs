@@ -17,7 +17,7 @@ impl Fraction {
     /// One.
     pub const ONE: Self = Self { num: 1, den: 1 };
 
-    /// None when either part is zero.
+    /// `None` if either part is zero.
     pub const fn new(num: u32, den: u32) -> Option<Self> {
         if num == 0 || den == 0 { None } else { Some(Self { num, den }) }
     }
@@ -51,13 +51,13 @@ impl Fraction {
         Self::new(num, scale).map(Self::reduced)
     }
 
-    /// One tick count of this time base, in nanoseconds; None when it leaves the range of `i64`.
+    /// Converts ticks of this time base to nanoseconds; `None` if the result exceeds `i64`.
     pub(crate) fn ticks_to_ns(self, ticks: i64) -> Option<i64> {
         let ns = i128::from(ticks) * i128::from(self.num) * NS_PER_S / i128::from(self.den);
         i64::try_from(ns).ok()
     }
 
-    /// The length of one frame in nanoseconds, when this is a frame rate.
+    /// The duration of one frame in nanoseconds, if this is a frame rate.
     pub(crate) fn frame_ns(self) -> u64 {
         u64::from(self.den) * 1_000_000_000 / u64::from(self.num)
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Fraction {
     }
 }
 
-/// `u32::from_str` takes a leading plus sign, which no rate has.
+/// Parses digits only: `u32::from_str` would also accept a leading plus sign.
 fn parse_digits(text: &str) -> Option<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_exactly() {
+    fn rates_are_parsed_exactly() {
         assert_eq!(Fraction::parse("25"), Some(fraction(25, 1)));
         assert_eq!(Fraction::parse("12.5"), Some(fraction(25, 2)));
         assert_eq!(Fraction::parse("30000/1001"), Some(fraction(30000, 1001)));

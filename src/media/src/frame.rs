@@ -15,18 +15,18 @@ use crate::surface::{
     Crop, DevicePlane, Surface, is_last_of_pool, is_mapped, surface_device, surface_format,
 };
 
-/// A decoded picture by reference, with what its packet said.
+/// A reference to a decoded picture, with information from its packet.
 ///
-/// One `Frame` is made once and reused: [`Decoder::receive`](crate::Decoder::receive) refills it,
-/// [`take_from`](Self::take_from) moves a picture on without allocating. Dropping or
-/// [`clear`](Self::clear)ing it gives the memory back to the decoder's pool. For a picture in device
-/// memory that means calls into the driver, and work that uses it must have ended.
+/// A `Frame` is meant to be reused: [`Decoder::receive`](crate::Decoder::receive) refills it, and
+/// [`take_from`](Self::take_from) moves a picture without allocating. Dropping or
+/// [`clear`](Self::clear)ing it returns the memory to the decoder's pool. For a picture in device
+/// memory this makes driver calls, and all work that uses the picture must have ended.
 pub struct Frame {
     raw: NonNull<ffi::AVFrame>,
     tags: Tags,
 }
 
-/// What a frame knows beside what FFmpeg keeps in it.
+/// What a frame stores in addition to FFmpeg's fields.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tags {
     pub(crate) arrival_ns: u64,
@@ -45,14 +45,14 @@ unsafe impl Send for Frame {}
 impl Frame {
     /// An empty frame: no picture, width and height 0.
     pub fn new() -> Self {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let Some(raw) = NonNull::new(unsafe { ffi::av_frame_alloc() }) else {
             handle_alloc_error(Layout::new::<ffi::AVFrame>());
         };
         Self { raw, tags: Tags::default() }
     }
 
-    /// A frame with memory of its own, whose rows are padded as FFmpeg's scaler needs them.
+    /// A frame with memory of its own, with rows padded for FFmpeg's scaler.
     pub(crate) fn with_buffer(
         format: ffi::AVPixelFormat,
         width: u32,
@@ -74,29 +74,29 @@ impl Frame {
     pub fn take_from(&mut self, other: &mut Frame) {
         self.clear();
         // SAFETY: two different valid frames (both are borrowed mutably); `self` was just emptied,
-        // as av_frame_move_ref asks.
+        // as av_frame_move_ref requires.
         unsafe { ffi::av_frame_move_ref(self.as_mut_ptr(), other.as_mut_ptr()) };
         self.tags = std::mem::take(&mut other.tags);
     }
 
-    /// Refers to the picture of `other` as well; the samples are not copied.
+    /// Makes `self` refer to the picture of `other`, without copying samples.
     ///
     /// # Errors
-    /// When there is no memory for the reference; `self` is then empty.
+    /// Out of memory; `self` is then empty.
     pub fn ref_from(&mut self, other: &Frame) -> Result<(), AvError> {
         self.clear();
         if other.is_empty() {
             return Ok(());
         }
-        // SAFETY: two different valid frames; `self` was just emptied, as av_frame_ref asks.
+        // SAFETY: two different valid frames; `self` was just emptied, as av_frame_ref requires.
         check(unsafe { ffi::av_frame_ref(self.as_mut_ptr(), other.as_ptr()) })?;
         self.tags = other.tags;
         Ok(())
     }
 
-    /// Lets go of the picture.
+    /// Releases the picture.
     pub fn clear(&mut self) {
-        // SAFETY: a valid frame of ours; unreferencing an empty one does nothing.
+        // SAFETY: our own valid frame; unreferencing an empty one does nothing.
         unsafe { ffi::av_frame_unref(self.as_mut_ptr()) };
         self.tags = Tags::default();
     }
@@ -116,45 +116,45 @@ impl Frame {
         u32::try_from(self.get().height).unwrap_or(0)
     }
 
-    /// Width and height as the codec codes them, in pixels; at least the visible size.
+    /// Coded width and height in pixels; at least the visible size.
     pub fn coded_size(&self) -> (u32, u32) {
         let (width, height) = self.tags.coded;
         (width.max(self.width()), height.max(self.height()))
     }
 
-    /// What was cut from the coded picture. The planes begin at the visible picture already.
+    /// What was cropped from the coded picture. The planes begin at the visible picture.
     pub fn crop(&self) -> Crop {
         self.tags.crop
     }
 
-    /// How the samples lie in memory.
+    /// How the samples are laid out in memory.
     pub fn layout(&self) -> PixelLayout {
         PixelLayout::of(self.format())
     }
 
-    /// Bits of a luma sample.
+    /// Bits in a luma sample.
     pub fn bit_depth(&self) -> u8 {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         let surface = unsafe { surface_format(self.as_ptr()) };
         surface.map_or_else(|| bit_depth(self.format()), |format| format.bit_depth())
     }
 
-    /// FFmpeg's name for the pixel format, such as `yuv420p`; `none` when empty.
+    /// FFmpeg's name for the pixel format, such as `yuv420p`; `none` if empty.
     pub fn format_name(&self) -> &'static str {
         format_name(self.format())
     }
 
     /// Range, matrix, primaries, transfer and chroma location.
     pub fn color(&self) -> Color {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         unsafe { Color::of(self.as_ptr()) }
     }
 
     /// The samples of a plane, from the first visible one to the last.
     ///
     /// Row `r` begins at `r * stride(plane)`; the last row ends with its last visible sample, so
-    /// the slice is `stride * (rows - 1) + bytes of a row` long. Empty when the frame has no such
-    /// plane in memory: none there, a hardware surface, or rows stored bottom up.
+    /// the slice has `stride * (rows - 1) + bytes of a row` bytes. It is empty if the frame has no such
+    /// plane, if the picture is a hardware surface, or if rows are stored bottom up.
     pub fn plane(&self, plane: usize) -> &[u8] {
         let Some(PlaneSize { row_bytes, rows }) = self.plane_size(plane) else { return &[] };
         let frame = self.get();
@@ -164,24 +164,24 @@ impl Frame {
         }
         let length = stride * (rows - 1) + row_bytes;
         let data = frame.data[plane];
-        // The call wants a mutable frame but only looks for the buffer that holds the pointer.
-        // SAFETY: a valid frame; the answer is null or a buffer that lives as long as the frame.
+        // The call takes a mutable frame but only searches for the buffer that contains the pointer.
+        // SAFETY: a valid frame; the result is null or a buffer that lives as long as the frame.
         let buffer =
             unsafe { ffi::av_frame_get_plane_buffer(self.raw.as_ptr(), to_c_int(plane)).as_ref() };
         let Some(buffer) = buffer else { return &[] };
-        // Where the decoder's arithmetic and ours disagree, nothing is shown.
+        // If the decoder's arithmetic and ours disagree, expose nothing.
         if data.addr() + length > buffer.data.addr() + buffer.size {
             return &[];
         }
-        // SAFETY: `data` is not null and lies in `buffer` (av_frame_get_plane_buffer found it
+        // SAFETY: `data` is not null and points into `buffer` (av_frame_get_plane_buffer found it
         // there), `length` bytes from it end within the buffer, which this frame keeps alive and
-        // which no decoder writes after it has given the frame out.
+        // which no decoder writes after it has output the frame.
         unsafe { std::slice::from_raw_parts(data, length) }
     }
 
-    /// The picture in device memory, when it lies there.
+    /// The picture in device memory, if it is there.
     pub fn surface(&self) -> Option<Surface> {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         let format = unsafe { surface_format(self.as_ptr()) }?;
         if !is_mapped(self.get()) {
             return None;
@@ -208,15 +208,15 @@ impl Frame {
         })
     }
 
-    /// Whether letting go of this picture destroys the decoder on a GPU that gave it out: that is closed, and
-    /// all its other pictures are gone. Meant for who must not be held up; a decoder that closes just after
-    /// the answer is not seen.
+    /// Whether releasing this picture destroys the GPU decoder that made it, because the decoder is closed and all its
+    /// other pictures are released. For threads that must not block; it misses a decoder that closes right after the
+    /// call.
     pub fn is_last_of_decoder(&self) -> bool {
-        // SAFETY: a valid frame of ours, borrowed for the call.
+        // SAFETY: our own valid frame, borrowed for the call.
         unsafe { is_last_of_pool(self.as_ptr()) }
     }
 
-    /// Bytes from one row of a plane to the next; 0 where [`plane`](Self::plane) is empty.
+    /// Bytes from one row of a plane to the next; 0 if the frame has no such plane in memory.
     pub fn stride(&self, plane: usize) -> usize {
         if self.plane_size(plane).is_none() {
             return 0;
@@ -224,8 +224,8 @@ impl Frame {
         usize::try_from(self.get().linesize[plane]).unwrap_or(0)
     }
 
-    /// When the picture is to be shown, in nanoseconds on the source's own scale: the PTS, or
-    /// FFmpeg's best effort where the stream has none.
+    /// The presentation time in nanoseconds on the source's time line: the PTS, or FFmpeg's best
+    /// effort if the stream has none.
     pub fn pts_ns(&self) -> Option<i64> {
         let frame = self.get();
         let ticks = match frame.best_effort_timestamp {
@@ -235,47 +235,47 @@ impl Frame {
         if ticks == ffi::AV_NOPTS_VALUE { None } else { self.tags.time_base?.ticks_to_ns(ticks) }
     }
 
-    /// When the frame's packet arrived, in nanoseconds of CLOCK_MONOTONIC; see
+    /// The arrival of the frame's packet, in nanoseconds of CLOCK_MONOTONIC; see
     /// [`Packet::arrival_ns`](crate::Packet::arrival_ns).
     pub fn arrival_ns(&self) -> u64 {
         self.tags.arrival_ns
     }
 
-    /// Whether this is the first frame after a packet that was marked as a discontinuity.
+    /// Whether this is the first frame since a packet was marked as a discontinuity.
     pub fn discontinuity(&self) -> bool {
         self.tags.discontinuity
     }
 
-    /// Whether the picture may be wrong because something was lost before it: true from a loss, a gap
-    /// or a decoder's failure on, until a key frame that came whole. Where the source
-    /// [knows of loss](crate::StreamInfo::knows_loss), a frame without this mark is right.
+    /// Whether the picture may be wrong because of an earlier loss: true from a loss, a gap or a
+    /// decoder failure on, until a complete key frame. If the source
+    /// [detects loss](crate::StreamInfo::knows_loss), a frame without this mark is correct.
     pub fn after_loss(&self) -> bool {
         self.tags.after_loss
     }
 
-    /// When the camera took the picture by its own clock; see
+    /// The capture time by the camera's clock; see
     /// [`Packet::wall_clock_ns`](crate::Packet::wall_clock_ns).
     pub fn wall_clock_ns(&self) -> Option<i64> {
         self.tags.wall_clock_ns
     }
 
-    /// Whether the decoder says that this is a key frame.
+    /// Whether the decoder marks this as a key frame.
     pub fn is_key(&self) -> bool {
         is_key(self.get())
     }
 
-    /// Whether the decoder knows that the picture is damaged. It does not see every damage.
+    /// Whether the decoder has detected damage in the picture. It does not detect all damage.
     pub fn is_corrupt(&self) -> bool {
         let frame = self.get();
         frame.flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || frame.decode_error_flags != 0
     }
 
-    /// Whether the picture is two fields.
+    /// Whether the picture consists of two fields.
     pub fn interlaced(&self) -> bool {
         is_interlaced(self.get())
     }
 
-    /// The tag that came with the frame's packet.
+    /// The tag of the frame's packet.
     pub(crate) fn tag(&self) -> i64 {
         TagCarrier::tag(self.get())
     }
@@ -296,30 +296,30 @@ impl Frame {
         self.tags = tags;
     }
 
-    /// Takes over what `other`'s packet said.
+    /// Copies the tags of `other`.
     pub(crate) fn inherit_tags(&mut self, other: &Frame) {
         self.tags = other.tags;
     }
 
-    /// Says that the samples are of limited range.
+    /// Marks the samples as limited range.
     pub(crate) fn set_limited_range(&mut self) {
-        // SAFETY: a valid frame of ours; a value of the enum's own.
+        // SAFETY: our own valid frame; a value of the enum.
         unsafe { (*self.as_mut_ptr()).color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG };
     }
 
-    /// As [`plane`](Self::plane), to be written. Empty, too, where somebody else refers to the memory.
+    /// Like [`plane`](Self::plane), but writable. Also empty if the memory has other references.
     pub(crate) fn plane_mut(&mut self, plane: usize) -> &mut [u8] {
         let length = self.plane(plane).len();
-        // SAFETY: a valid frame of ours.
+        // SAFETY: our own valid frame.
         if length == 0 || unsafe { ffi::av_frame_is_writable(self.as_mut_ptr()) } == 0 {
             return &mut [];
         }
-        // SAFETY: the bytes that `plane` has found in a buffer of this frame's, to which nobody else
-        // refers; borrowed as mutably as the frame.
+        // SAFETY: the bytes that `plane` has found in a buffer of this frame, which has no other
+        // reference; borrowed as mutably as the frame.
         unsafe { std::slice::from_raw_parts_mut(self.get().data[plane], length) }
     }
 
-    /// Bytes of a plane's visible samples in a row.
+    /// Bytes of the visible samples in a row of a plane.
     #[cfg(test)]
     pub(crate) fn plane_row_bytes(&self, plane: usize) -> usize {
         self.plane_size(plane).map_or(0, |size| size.row_bytes)
@@ -335,7 +335,7 @@ impl Frame {
             return None;
         }
         let format = pixel_format(frame.format)?;
-        // SAFETY: both compute from numbers and static tables.
+        // SAFETY: both only compute from numbers and static tables.
         let (planes, row_bytes) = unsafe {
             (
                 ffi::av_pix_fmt_count_planes(format),
@@ -354,8 +354,7 @@ impl Frame {
 
     fn get(&self) -> &ffi::AVFrame {
         // SAFETY: owned, valid until drop, not written while `self` is borrowed. The enum fields
-        // behind this reference are read through `Color::of` only (house rule 4); `pict_type` is
-        // not read at all.
+        // of the frame are read only through `Color::of` (house rule 4); `pict_type` is never read.
         unsafe { self.raw.as_ref() }
     }
 }
@@ -374,7 +373,7 @@ impl Default for Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         let mut pointer = self.raw.as_ptr();
-        // SAFETY: ours, freed once; drops this handle's count on the picture.
+        // SAFETY: ours, freed once; drops this handle's reference to the picture.
         unsafe { ffi::av_frame_free(&mut pointer) };
     }
 }
@@ -398,7 +397,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_frame_shows_nothing() {
+    fn an_empty_frame_has_no_picture() {
         let frame = Frame::new();
         assert!(frame.is_empty());
         assert_eq!((frame.width(), frame.height(), frame.format_name()), (0, 0, "none"));
@@ -424,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_moves_and_is_shared() {
+    fn pictures_are_moved_and_shared_without_a_copy() {
         let mut first = Frame::with_buffer(AV_PIX_FMT_NV12, 64, 32).unwrap();
         first.set_tags(Tags { arrival_ns: 7, ..Tags::default() });
         let address = first.plane(0).as_ptr();
@@ -441,7 +440,7 @@ mod tests {
     #[test]
     fn rows_stored_bottom_up_are_refused() {
         let mut frame = Frame::with_buffer(AV_PIX_FMT_NV12, 64, 32).unwrap();
-        // SAFETY: our own frame; a negative row length is legal in FFmpeg.
+        // SAFETY: our own frame; FFmpeg allows a negative stride.
         unsafe { (*frame.as_mut_ptr()).linesize[0] *= -1 };
         assert!(frame.plane(0).is_empty());
         assert_eq!(frame.stride(0), 0);
@@ -450,7 +449,7 @@ mod tests {
     #[test]
     fn a_plane_that_leaves_its_buffer_is_refused() {
         let mut frame = Frame::with_buffer(AV_PIX_FMT_NV12, 64, 32).unwrap();
-        // SAFETY: our own frame, whose numbers are made wrong on purpose.
+        // SAFETY: our own frame, with a height that is wrong on purpose.
         unsafe { (*frame.as_mut_ptr()).height = 1 << 20 };
         assert!(frame.plane(0).is_empty());
     }

@@ -1,11 +1,11 @@
 //! Camera sources, packets, decoders and decoded frames, on FFmpeg 5.1 and later.
 //!
-//! A [`Source`] gives the compressed packets of one camera, file or test picture; a [`Decoder`]
-//! turns them into [`Frame`]s, on the processor or on an NVIDIA GPU ([`CudaDevice`]), where they stay
-//! as [`Surface`]s; an [`Nv12Converter`] brings the unusual software formats to NV12. An [`Mp4Writer`]
-//! records packets as they are.
-//! Nothing here reconnects, queues or starts a thread: each object is driven by the thread that
-//! holds it, and a [`StopFlag`] makes whatever blocks return.
+//! A [`Source`] reads the packets of one camera, file or test picture; a [`Decoder`] decodes them
+//! to [`Frame`]s, on the processor or on an NVIDIA GPU ([`CudaDevice`]), whose frames stay in GPU
+//! memory as [`Surface`]s; an [`Nv12Converter`] converts less common software formats to NV12. An
+//! [`Mp4Writer`] records packets unchanged.
+//! Nothing here reconnects, queues or starts a thread: each object runs on the thread that holds it,
+//! and a [`StopFlag`] makes blocking calls return.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -72,8 +72,8 @@ pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};
 pub use cuda::{CudaDevice, GpuError, GpuMemory};
 pub use decode::{
-    DecodeError, DecodeFrames, Decoder, DecoderKind, Received, SurfacePrice, nvdec_takes,
-    open_nvdec, open_software,
+    DecodeError, DecodeFrames, Decoder, DecoderKind, Received, nvdec_takes, open_nvdec,
+    open_software,
 };
 pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{Cause, EncodeError, SourceError, SourceErrorKind};
@@ -88,4 +88,4 @@ pub use sound::{Sound, SoundInfo};
 pub use source::{ClientLadder, Source, open, open_again};
 pub use stop::StopFlag;
 pub use stream::{Carrier, StreamInfo};
-pub use surface::{Crop, DevicePlane, Surface, SurfaceFormat};
+pub use surface::{Crop, DevicePlane, Surface, SurfaceFormat, SurfaceMemory};

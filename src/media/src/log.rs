@@ -1,11 +1,11 @@
-//! FFmpeg's log lines as `tracing` events.
+//! Forwards FFmpeg's log lines to `tracing`.
 //!
-//! Target `ffmpeg`, field `camera`: the id that [`name_thread`] gave to the thread on which FFmpeg
-//! spoke. Lines that FFmpeg writes in pieces are put together, a line that repeats is counted
-//! instead of shown, and no line shows a URL's credentials (see [`redact`](crate::redact())).
+//! Events have the target `ffmpeg` and a field `camera`: the id that [`name_thread`] assigned to the
+//! thread on which FFmpeg logged. Pieces of a line are joined, repeated lines are counted instead of
+//! logged, and credentials in URLs are removed (see [`redact`](crate::redact())).
 //!
-//! FFmpeg's levels are shifted down by one: what is an error to it (a damaged picture) is a warning
-//! to a service that goes on, and its information is our debugging.
+//! FFmpeg's levels are shifted down by one: an FFmpeg error, such as a damaged picture, is a warning
+//! in a service that goes on, and FFmpeg's info is the service's debug.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -17,30 +17,30 @@ use tracing::Level;
 use crate::compat::VaList;
 use crate::redact::redact;
 
-/// FFmpeg cuts its own lines at this length.
+/// FFmpeg truncates its lines at this length.
 const LINE_LEN: usize = 1024;
-/// Lines that [`heard`] gives at most.
-const MAX_HEARD: usize = 8;
-/// A line that never ends is let go at this length.
+/// Most lines that [`captured`] returns.
+const MAX_CAPTURED: usize = 8;
+/// A line without an end is logged when it reaches this length.
 const MAX_ASSEMBLED: usize = 4 * LINE_LEN;
 
 thread_local! {
     static CAMERA: RefCell<String> = const { RefCell::new(String::new()) };
-    static LISTENING: Cell<bool> = const { Cell::new(false) };
-    static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static CAPTURING: Cell<bool> = const { Cell::new(false) };
+    static CAPTURED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Assembler> = const { RefCell::new(Assembler::new()) };
 }
 
-/// Names this thread's camera, in FFmpeg's log lines and should the thread crash, until the guard is dropped.
+/// Names this thread's camera, for FFmpeg's log lines and for crash reports, until the guard is dropped.
 ///
-/// Threads that FFmpeg starts by itself (decoding with several threads) speak without a name.
+/// Threads that FFmpeg starts (decoding with several threads) have no name.
 pub fn name_thread(camera_id: &str) -> ThreadName {
     let previous = CAMERA.with_borrow_mut(|name| std::mem::replace(name, camera_id.to_owned()));
     ThreadName { previous, _of_crashes: vas_crash::name_thread(camera_id) }
 }
 
-/// Puts back the name that the thread had before; see [`name_thread`].
-#[must_use = "the name is taken off when the guard is dropped"]
+/// Restores the thread's previous name when dropped; see [`name_thread`].
+#[must_use = "dropping the guard removes the name"]
 #[derive(Debug)]
 pub struct ThreadName {
     previous: String,
@@ -50,48 +50,48 @@ pub struct ThreadName {
 impl Drop for ThreadName {
     fn drop(&mut self) {
         let previous = std::mem::take(&mut self.previous);
-        // While the thread itself ends its storage may be gone, and nobody is left to mislead.
+        // Thread-local storage may be gone while the thread ends; the name no longer matters then.
         let _ = CAMERA.try_with(|name| name.replace(previous));
     }
 }
 
-/// Calls FFmpeg and keeps what it says on this thread of warnings and errors, for [`heard`]: the
-/// reasons of its hardware code are in its log alone.
-pub(crate) fn listen<T>(call: impl FnOnce() -> T) -> T {
-    HEARD.with_borrow_mut(Vec::clear);
-    let before = LISTENING.replace(true);
+/// Calls FFmpeg and captures the warnings and errors that it logs on this thread, for [`captured`]:
+/// its hardware code reports reasons only in the log.
+pub(crate) fn capture<T>(call: impl FnOnce() -> T) -> T {
+    CAPTURED.with_borrow_mut(Vec::clear);
+    let before = CAPTURING.replace(true);
     let result = call();
-    LISTENING.set(before);
+    CAPTURING.set(before);
     result
 }
 
-/// What FFmpeg has said since [`listen`] began, a line each, without the speaker's name.
-pub(crate) fn heard() -> Vec<String> {
-    HEARD.with_borrow(Clone::clone)
+/// The lines that FFmpeg logged during the last [`capture`], without the prefix that names an object.
+pub(crate) fn captured() -> Vec<String> {
+    CAPTURED.with_borrow(Clone::clone)
 }
 
-fn hear(shown: Shown, line: &str) {
-    if !shown.is_heard() {
+fn keep_captured(severity: Severity, line: &str) {
+    if !severity.is_captured() {
         return;
     }
-    let _ = HEARD.try_with(|heard| {
-        let Ok(mut heard) = heard.try_borrow_mut() else { return };
-        if heard.len() < MAX_HEARD {
-            heard.push(redact(without_speaker(line)));
+    let _ = CAPTURED.try_with(|captured| {
+        let Ok(mut captured) = captured.try_borrow_mut() else { return };
+        if captured.len() < MAX_CAPTURED {
+            captured.push(redact(without_prefix(line)));
         }
     });
 }
 
-/// FFmpeg begins a line with the object that speaks: `[h264 @ 0x55...] `.
-fn without_speaker(line: &str) -> &str {
+/// FFmpeg begins a line with the object that logs it: `[h264 @ 0x55...] `.
+fn without_prefix(line: &str) -> &str {
     let rest = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
-    rest.map_or(line, |(_, words)| words)
+    rest.map_or(line, |(_, message)| message)
 }
 
-/// Makes [`on_line`] FFmpeg's log callback.
+/// Sets [`on_line`] as FFmpeg's log callback.
 pub(crate) fn install() {
-    // SAFETY: `on_line` has the signature that FFmpeg asks for, is callable from any thread, never
-    // unwinds and lives as long as the program.
+    // SAFETY: `on_line` has the signature that FFmpeg requires, is callable from any thread, never
+    // unwinds and is static.
     unsafe { ffi::av_log_set_callback(Some(on_line)) };
 }
 
@@ -102,18 +102,18 @@ unsafe extern "C" fn on_line(
     format: *const c_char,
     arguments: VaList,
 ) {
-    let Some(shown) = Shown::from_av(level) else { return };
-    // A panic must not cross into C. The assembler may be left with half a line, which is harmless.
+    let Some(severity) = Severity::from_av(level) else { return };
+    // A panic must not unwind into C. It may leave half a line in the assembler, which is harmless.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if !shown.is_enabled() && !shown.is_heard() {
+        if !severity.is_enabled() && !severity.is_captured() {
             return;
         }
-        // Gone only while the thread ends; borrowed only if the subscriber itself calls FFmpeg.
+        // This fails only while the thread ends, or if the subscriber itself calls FFmpeg.
         let _ = LINES.try_with(|lines| {
             let Ok(mut lines) = lines.try_borrow_mut() else { return };
             let mut piece = [0 as c_char; LINE_LEN];
-            // SAFETY: context, format and arguments are those of this very call, passed on once;
-            // the buffer is ours with its real size, and FFmpeg terminates what it writes.
+            // SAFETY: context, format and arguments are those of this call, passed on once; the buffer
+            // is ours with its real size, and FFmpeg terminates what it writes.
             let piece = unsafe {
                 ffi::av_log_format_line2(
                     context,
@@ -126,14 +126,14 @@ unsafe extern "C" fn on_line(
                 );
                 CStr::from_ptr(piece.as_ptr())
             };
-            lines.push(shown, &piece.to_string_lossy(), emit);
+            lines.push(severity, &piece.to_string_lossy(), emit);
         });
     }));
 }
 
-/// The level at which a line of FFmpeg's is shown.
+/// The level at which a line of FFmpeg is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
+enum Severity {
     Error,
     Warn,
     Info,
@@ -141,13 +141,13 @@ enum Shown {
     Trace,
 }
 
-impl Shown {
-    /// None for AV_LOG_QUIET.
+impl Severity {
+    /// `None` for AV_LOG_QUIET.
     fn from_av(level: c_int) -> Option<Self> {
         if level < 0 {
             return None;
         }
-        // The bits above the level are a colour for terminals (AV_LOG_C).
+        // The bits above the level are a terminal color (AV_LOG_C).
         let level = level & 0xff;
         Some(if level <= ffi::AV_LOG_FATAL {
             Self::Error
@@ -162,10 +162,10 @@ impl Shown {
         })
     }
 
-    /// Whether [`listen`] keeps it.
-    fn is_heard(self) -> bool {
+    /// Whether [`capture`] is active and keeps this level.
+    fn is_captured(self) -> bool {
         let serious = matches!(self, Self::Error | Self::Warn | Self::Info);
-        serious && LISTENING.try_with(Cell::get).unwrap_or(false)
+        serious && CAPTURING.try_with(Cell::get).unwrap_or(false)
     }
 
     fn is_enabled(self) -> bool {
@@ -179,21 +179,21 @@ impl Shown {
     }
 }
 
-fn emit(shown: Shown, line: &str) {
+fn emit(severity: Severity, line: &str) {
     let line = redact(line);
     let camera = CAMERA.try_with(|name| name.borrow().clone()).unwrap_or_default();
-    match shown {
-        Shown::Error => tracing::error!(target: "ffmpeg", camera, "{line}"),
-        Shown::Warn => tracing::warn!(target: "ffmpeg", camera, "{line}"),
-        Shown::Info => tracing::info!(target: "ffmpeg", camera, "{line}"),
-        Shown::Debug => tracing::debug!(target: "ffmpeg", camera, "{line}"),
-        Shown::Trace => tracing::trace!(target: "ffmpeg", camera, "{line}"),
+    match severity {
+        Severity::Error => tracing::error!(target: "ffmpeg", camera, "{line}"),
+        Severity::Warn => tracing::warn!(target: "ffmpeg", camera, "{line}"),
+        Severity::Info => tracing::info!(target: "ffmpeg", camera, "{line}"),
+        Severity::Debug => tracing::debug!(target: "ffmpeg", camera, "{line}"),
+        Severity::Trace => tracing::trace!(target: "ffmpeg", camera, "{line}"),
     }
 }
 
-/// Puts the pieces of one thread's lines together and counts repeats.
+/// Joins the pieces of one thread's lines and counts repetitions.
 struct Assembler {
-    /// FFmpeg's own note whether the next piece begins a line.
+    /// FFmpeg's state: whether the next piece begins a line.
     print_prefix: c_int,
     line: String,
     last: String,
@@ -205,7 +205,7 @@ impl Assembler {
         Self { print_prefix: 1, line: String::new(), last: String::new(), repeats: 0 }
     }
 
-    fn push(&mut self, shown: Shown, piece: &str, mut emit: impl FnMut(Shown, &str)) {
+    fn push(&mut self, severity: Severity, piece: &str, mut emit: impl FnMut(Severity, &str)) {
         self.line.push_str(piece);
         if !piece.ends_with(['\n', '\r']) && self.line.len() < MAX_ASSEMBLED {
             return;
@@ -215,16 +215,16 @@ impl Assembler {
         if line.is_empty() {
             return;
         }
-        hear(shown, line);
+        keep_captured(severity, line);
         if line == self.last {
             self.repeats += 1;
             return;
         }
         if self.repeats > 0 {
-            emit(shown, &format!("the last message came {} times more", self.repeats));
+            emit(severity, &format!("the last message was repeated {} times", self.repeats));
             self.repeats = 0;
         }
-        emit(shown, line);
+        emit(severity, line);
         self.last.clear();
         self.last.push_str(line);
     }
@@ -238,52 +238,52 @@ mod tests {
         let mut assembler = Assembler::new();
         let mut out = Vec::new();
         for piece in pieces {
-            assembler.push(Shown::Info, piece, |_, line| out.push(line.to_owned()));
+            assembler.push(Severity::Info, piece, |_, line| out.push(line.to_owned()));
         }
         out
     }
 
     #[test]
-    fn pieces_become_one_line() {
+    fn pieces_are_joined() {
         assert_eq!(lines(&["[h264] ", "size ", "4\n", "next\n"]), ["[h264] size 4", "next"]);
     }
 
     #[test]
-    fn what_is_said_while_listening_is_kept_and_repeats_too() {
-        listen(|| lines(&["[h264 @ 0x1] no [b] c\n", "[h264 @ 0x1] no [b] c\n"]));
+    fn lines_are_captured_including_repetitions() {
+        capture(|| lines(&["[h264 @ 0x1] no [b] c\n", "[h264 @ 0x1] no [b] c\n"]));
         lines(&["later\n"]);
-        assert_eq!(heard(), ["no [b] c", "no [b] c"]);
-        listen(|| ());
-        assert!(heard().is_empty());
+        assert_eq!(captured(), ["no [b] c", "no [b] c"]);
+        capture(|| ());
+        assert!(captured().is_empty());
     }
 
     #[test]
-    fn repeats_are_counted() {
+    fn repetitions_are_counted() {
         assert_eq!(
             lines(&["a\n", "a\n", "a\n", "b\n"]),
-            ["a", "the last message came 2 times more", "b"]
+            ["a", "the last message was repeated 2 times", "b"]
         );
     }
 
     #[test]
-    fn empty_lines_are_left_out_and_endless_ones_cut() {
+    fn empty_lines_are_skipped_and_endless_ones_split() {
         assert!(lines(&["\n", "  \n"]).is_empty());
         assert_eq!(lines(&["x".repeat(MAX_ASSEMBLED).as_str()]).len(), 1);
     }
 
     #[test]
     fn levels_are_shifted_down() {
-        assert_eq!(Shown::from_av(ffi::AV_LOG_QUIET), None);
-        assert_eq!(Shown::from_av(ffi::AV_LOG_PANIC), Some(Shown::Error));
-        assert_eq!(Shown::from_av(ffi::AV_LOG_ERROR), Some(Shown::Warn));
-        assert_eq!(Shown::from_av(ffi::AV_LOG_WARNING), Some(Shown::Info));
-        assert_eq!(Shown::from_av(ffi::AV_LOG_INFO), Some(Shown::Debug));
-        assert_eq!(Shown::from_av(ffi::AV_LOG_TRACE), Some(Shown::Trace));
-        assert_eq!(Shown::from_av(ffi::AV_LOG_ERROR | 0x8600), Some(Shown::Warn));
+        assert_eq!(Severity::from_av(ffi::AV_LOG_QUIET), None);
+        assert_eq!(Severity::from_av(ffi::AV_LOG_PANIC), Some(Severity::Error));
+        assert_eq!(Severity::from_av(ffi::AV_LOG_ERROR), Some(Severity::Warn));
+        assert_eq!(Severity::from_av(ffi::AV_LOG_WARNING), Some(Severity::Info));
+        assert_eq!(Severity::from_av(ffi::AV_LOG_INFO), Some(Severity::Debug));
+        assert_eq!(Severity::from_av(ffi::AV_LOG_TRACE), Some(Severity::Trace));
+        assert_eq!(Severity::from_av(ffi::AV_LOG_ERROR | 0x8600), Some(Severity::Warn));
     }
 
     #[test]
-    fn a_name_is_taken_off_again() {
+    fn dropping_the_guard_restores_the_name() {
         let current = || CAMERA.with_borrow(String::clone);
         let outer = name_thread("front");
         {

@@ -1,4 +1,4 @@
-//! A compressed packet.
+//! A packet of coded video or sound.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
@@ -11,17 +11,16 @@ use crate::av::{AvError, check, to_c_int};
 use crate::fraction::Fraction;
 use crate::mux::RawTimes;
 
-/// One packet: of the video stream, where with every codec here it is one coded picture, or of sound, where that
-/// was asked for.
+/// One packet: one coded picture of the video stream, or a packet of sound if that was requested.
 ///
-/// A handle: a clone refers to the same data, and allocates nothing. What this crate fills in it fills in before
-/// there is a clone; the mark of a discontinuity is each handle's own.
+/// A clone refers to the same data and allocates nothing. The data and all fields are set before the first clone,
+/// except for the discontinuity mark, which each handle has for itself.
 #[derive(Clone)]
 pub struct Packet {
     raw: Arc<Raw>,
     time_base: Fraction,
     arrival_ns: u64,
-    /// Set when the packet's buffer only refers to a picture of this many bytes.
+    /// The size of the picture, if the packet only contains a reference to it.
     referred_bytes: Option<usize>,
     discontinuity: bool,
     lost: bool,
@@ -34,14 +33,14 @@ struct Raw(NonNull<ffi::AVPacket>);
 
 // SAFETY: a packet's buffers are reference-counted with atomics and tied to no thread.
 unsafe impl Send for Raw {}
-// SAFETY: it is written through `Packet::as_mut_ptr` only, which takes the one handle that there is. What several
-// handles are for, reading the fields and av_packet_ref, writes nothing but the buffers' atomic counts.
+// SAFETY: only `Packet::as_mut_ptr` allows writing, and it requires that there is a single handle. Reading fields and
+// av_packet_ref, which several handles may do, write nothing but the buffers' atomic counts.
 unsafe impl Sync for Raw {}
 
 impl Drop for Raw {
     fn drop(&mut self) {
         let mut pointer = self.0.as_ptr();
-        // SAFETY: ours, freed once; drops this packet's count on the data.
+        // SAFETY: ours, freed once; drops this packet's reference to the data.
         unsafe { ffi::av_packet_free(&mut pointer) };
     }
 }
@@ -49,7 +48,7 @@ impl Drop for Raw {
 impl Packet {
     /// An empty packet for a demuxer to fill.
     pub(crate) fn empty(time_base: Fraction, referred_bytes: Option<usize>) -> Self {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let Some(raw) = NonNull::new(unsafe { ffi::av_packet_alloc() }) else {
             handle_alloc_error(Layout::new::<ffi::AVPacket>());
         };
@@ -70,16 +69,16 @@ impl Packet {
         let mut packet = Self::empty(time_base, None);
         // SAFETY: a blank packet; FFmpeg checks the size and pads what it allocates.
         check(unsafe { ffi::av_new_packet(packet.as_mut_ptr(), to_c_int(size)) })?;
-        // SAFETY: the packet was just given `size` bytes, which nobody else has seen.
+        // SAFETY: the packet just got `size` bytes, to which nothing else refers.
         unsafe { (*packet.as_mut_ptr()).data.write_bytes(0, size) };
         Ok(packet)
     }
 
-    /// What it holds, to be filled in; empty where other handles may see it.
+    /// The data, writable; empty if it has other references.
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         let raw = self.as_mut_ptr();
-        // SAFETY: a valid packet. Its data may be written while its buffer has this one user, and
-        // `self` is borrowed for as long as the slice; `with_size` initialised every byte.
+        // SAFETY: a valid packet. Its data may be written while its buffer has no other reference, and
+        // `self` is borrowed as long as the slice; `with_size` initialized every byte.
         unsafe {
             if (*raw).buf.is_null() || ffi::av_buffer_is_writable((*raw).buf) == 0 {
                 return &mut [];
@@ -88,7 +87,7 @@ impl Packet {
         }
     }
 
-    /// States when the picture is shown and decoded, in ticks of its time base.
+    /// Sets the times of presentation and decoding, in ticks of the time base.
     pub(crate) fn set_times(&mut self, pts: i64, dts: Option<i64>) {
         // SAFETY: ours.
         unsafe {
@@ -108,22 +107,19 @@ impl Packet {
     }
 
     /// # Panics
-    /// When there is another handle: what is shared is no longer written.
+    /// If there is another handle: shared packets must not be written.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVPacket {
-        Arc::get_mut(&mut self.raw)
-            .expect("packets are filled in before they are shared")
-            .0
-            .as_ptr()
+        Arc::get_mut(&mut self.raw).expect("packets are written before they are shared").0.as_ptr()
     }
 
     pub(crate) fn set_arrival(&mut self, arrival_ns: u64) {
         self.arrival_ns = arrival_ns;
     }
 
-    /// Sets both time stamps; there is no reordering.
+    /// Sets both timestamps to the same time, for streams without reordering.
     pub(crate) fn set_ticks(&mut self, ticks: Option<i64>) {
         let ticks = ticks.unwrap_or(ffi::AV_NOPTS_VALUE);
-        // SAFETY: a valid packet of ours; both fields are plain numbers.
+        // SAFETY: our own valid packet; both fields are plain numbers.
         unsafe {
             (*self.as_mut_ptr()).pts = ticks;
             (*self.as_mut_ptr()).dts = ticks;
@@ -134,47 +130,47 @@ impl Packet {
         self.get().stream_index
     }
 
-    /// A packet of its own with the same data, which is not copied: for what takes packets apart.
+    /// An unshared packet that refers to the same data, for FFmpeg calls that consume packets.
     ///
     /// # Errors
-    /// When there is no memory for it.
+    /// Out of memory.
     pub(crate) fn detached(&self) -> Result<Self, AvError> {
         let mut other = Self { raw: Self::empty(self.time_base, None).raw, ..self.clone() };
-        // SAFETY: both are valid packets, `other` is blank, and `self`'s data is counted because
-        // av_read_frame and av_new_packet hand out nothing else.
+        // SAFETY: both are valid packets, `other` is blank, and `self`'s data is reference-counted, as
+        // av_read_frame and av_new_packet always return it.
         check(unsafe { ffi::av_packet_ref(other.as_mut_ptr(), self.as_ptr()) })?;
         Ok(other)
     }
 
-    /// Bytes of memory that the packet keeps; for a test picture those of the picture.
+    /// Bytes of memory that the packet holds; for a test picture, those of the picture.
     pub fn size(&self) -> usize {
         self.referred_bytes.unwrap_or_else(|| usize::try_from(self.get().size).unwrap_or(0))
     }
 
-    /// The coded picture; of a test picture there is none.
+    /// The coded data; empty for a test picture, which is never coded.
     pub fn data(&self) -> &[u8] {
         let packet = self.get();
         let Ok(length) = usize::try_from(packet.size) else { return &[] };
         if packet.data.is_null() || self.referred_bytes.is_some() {
             return &[];
         }
-        // SAFETY: FFmpeg's packet holds `size` bytes at `data` until it is freed, and nobody writes them
-        // while this handle is borrowed: its buffer is shared only among readers.
+        // SAFETY: FFmpeg's packet holds `size` bytes at `data` until it is freed, and nothing writes them
+        // while this handle is borrowed: its buffer is shared only with readers.
         unsafe { std::slice::from_raw_parts(packet.data, length) }
     }
 
-    /// Whether it is of sound, and not of the video stream.
+    /// Whether it is a packet of sound rather than of the video stream.
     pub fn is_sound(&self) -> bool {
         self.sound
     }
 
-    /// Marks it as one of sound, whose times are in ticks of `time_base`.
+    /// Marks it as a packet of sound, with times in ticks of `time_base`.
     pub(crate) fn set_sound(&mut self, time_base: Fraction) {
         self.sound = true;
         self.time_base = time_base;
     }
 
-    /// How long it lasts in ticks, where the source knows it.
+    /// Its duration in ticks, if the source knows it.
     pub fn duration_ticks(&self) -> Option<i64> {
         Some(self.get().duration).filter(|ticks| *ticks > 0)
     }
@@ -184,48 +180,48 @@ impl Packet {
         unsafe { (*self.as_mut_ptr()).duration = ticks };
     }
 
-    /// Whether decoding of pictures can begin here; never with sound.
+    /// Whether decoding of video can begin here; always false for sound.
     pub fn is_key(&self) -> bool {
         !self.sound && self.get().flags & ffi::AV_PKT_FLAG_KEY != 0
     }
 
-    /// Whether the demuxer knows that the data is damaged.
+    /// Whether the demuxer has detected damage in the data.
     pub fn corrupt(&self) -> bool {
         self.get().flags & ffi::AV_PKT_FLAG_CORRUPT != 0
     }
 
-    /// When the picture is to be shown, in nanoseconds on the source's own scale.
+    /// The presentation time in nanoseconds on the source's time line.
     pub fn pts_ns(&self) -> Option<i64> {
         self.time(self.get().pts)
     }
 
-    /// When the picture is to be decoded, in nanoseconds on the source's own scale.
+    /// The decoding time in nanoseconds on the source's time line.
     pub fn dts_ns(&self) -> Option<i64> {
         self.time(self.get().dts)
     }
 
-    /// When its first bytes arrived, in nanoseconds of CLOCK_MONOTONIC
+    /// The arrival of its first bytes, in nanoseconds of CLOCK_MONOTONIC
     /// ([`monotonic_ns`](crate::monotonic_ns)).
     ///
-    /// Of a camera's first few packets, which were read ahead while it was opened, it states a moment up
-    /// to some tenths of a second late; of what waited in a socket's buffer, when it was read from
-    /// there. For a file or a test picture it is the moment when the packet was due and let go.
+    /// For a camera's first few packets, which are read ahead while the source is opened, it can be some
+    /// tenths of a second late. For data that waited in a socket's buffer it is the time of reading. For
+    /// a file or a test picture it is the time at which the packet was due.
     pub fn arrival_ns(&self) -> u64 {
         self.arrival_ns
     }
 
-    /// Whether packets before this one are missing, as the caller marked it.
+    /// Whether the caller has marked that packets before this one are missing.
     pub fn discontinuity(&self) -> bool {
         self.discontinuity
     }
 
-    /// Marks that packets before this one are missing; the first decoded frame that is not before
-    /// this packet carries the mark.
+    /// Marks that packets before this one are missing. The first frame from this packet or a later one
+    /// carries the mark.
     pub fn set_discontinuity(&mut self, discontinuity: bool) {
         self.discontinuity = discontinuity;
     }
 
-    /// Its times as the source gave them, in ticks of its stream's time base.
+    /// Its times from the source, in ticks of its stream's time base.
     pub fn raw_times(&self) -> RawTimes {
         let known = |ticks| (ticks != ffi::AV_NOPTS_VALUE).then_some(ticks);
         RawTimes { pts: known(self.get().pts), dts: known(self.get().dts) }
@@ -235,7 +231,7 @@ impl Packet {
         self.time_base
     }
 
-    /// Whether the source knows that something was lost on the way just before this packet, or of it.
+    /// Whether the source has detected a loss in this packet or just before it.
     pub fn lost(&self) -> bool {
         self.lost
     }
@@ -244,8 +240,8 @@ impl Packet {
         self.lost = lost;
     }
 
-    /// When the picture was taken by the camera's own clock, in nanoseconds of Unix time; known once
-    /// the camera has sent an RTCP sender report.
+    /// The capture time by the camera's clock, in nanoseconds of Unix time; known once the camera has
+    /// sent an RTCP sender report.
     pub fn wall_clock_ns(&self) -> Option<i64> {
         self.wall_clock_ns
     }
@@ -259,8 +255,8 @@ impl Packet {
     }
 
     fn get(&self) -> &ffi::AVPacket {
-        // SAFETY: valid as long as a handle is; nobody writes it while there is another, nor while the only one is
-        // borrowed. AVPacket has no enum fields of its own.
+        // SAFETY: valid as long as a handle exists; it is not written while there is another handle, nor while the only
+        // one is borrowed. AVPacket has no enum fields.
         unsafe { self.raw.0.as_ref() }
     }
 }

@@ -1,4 +1,4 @@
-//! What a decoder or a muxer must know of a stream: FFmpeg's codec parameters, owned.
+//! FFmpeg's codec parameters, which describe a stream to decoders and muxers.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -9,26 +9,26 @@ use ffmpeg_sys_next as ffi;
 use crate::av::{AvError, check, to_c_int};
 use crate::codec::Codec;
 
-/// What a decoder needs to know before the first packet: codec, size, parameter sets.
+/// Codec, size and parameter sets of a stream, which a decoder needs before the first packet.
 pub struct CodecParameters(NonNull<ffi::AVCodecParameters>);
 
-// SAFETY: owned memory without ties to a thread.
+// SAFETY: owned memory that is not tied to a thread.
 unsafe impl Send for CodecParameters {}
-// SAFETY: written through `&mut` alone, so shared reads do not race.
+// SAFETY: written only through `&mut`, so shared reads do not race.
 unsafe impl Sync for CodecParameters {}
 
 impl CodecParameters {
     /// # Safety
-    /// `source` points to valid parameters for the length of the call.
+    /// `source` points to parameters that are valid during the call.
     pub(crate) unsafe fn copy_of(source: *const ffi::AVCodecParameters) -> Self {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let Some(copy) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
         };
         let owned = Self(copy);
         // SAFETY: `copy` is ours, `source` is valid by this function's contract.
         if check(unsafe { ffi::avcodec_parameters_copy(copy.as_ptr(), source) }).is_err() {
-            // Copying extradata is the only thing that can fail, and only for want of memory.
+            // Only copying the extradata can fail, and only when out of memory.
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
         }
         owned
@@ -42,7 +42,7 @@ impl CodecParameters {
     /// Parameters of an audio stream with this extradata, at `rate_hz`.
     pub(crate) fn audio(id: ffi::AVCodecID, extradata: &[u8], rate_hz: u32, channels: u16) -> Self {
         let mut owned = Self::of(ffi::AVMediaType::AVMEDIA_TYPE_AUDIO, id, extradata);
-        // SAFETY: ours, and borrowed by nobody else; the layout is blank and needs no memory of its own.
+        // SAFETY: ours, with no other borrow; the channel layout is blank and allocates no memory.
         unsafe {
             let parameters = owned.0.as_mut();
             parameters.sample_rate = to_c_int(rate_hz as usize);
@@ -52,14 +52,14 @@ impl CodecParameters {
     }
 
     fn of(media: ffi::AVMediaType, id: ffi::AVCodecID, extradata: &[u8]) -> Self {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let Some(raw) = NonNull::new(unsafe { ffi::avcodec_parameters_alloc() }) else {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<ffi::AVCodecParameters>());
         };
         let owned = Self(raw);
         let padded = extradata.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
-        // SAFETY: fresh parameters of ours; what is allocated is zeroed, holds the copy and its
-        // padding, and is freed with the parameters.
+        // SAFETY: our own new parameters; the allocation is zeroed, holds the copy and its padding, and
+        // is freed with the parameters.
         unsafe {
             let raw = raw.as_ptr();
             (*raw).codec_type = media;
@@ -77,41 +77,41 @@ impl CodecParameters {
         owned
     }
 
-    /// States FFmpeg's numbers for profile and level.
+    /// Sets profile and level, as FFmpeg's numbers.
     pub(crate) fn set_profile(&mut self, profile: i32, level: i32) {
-        // SAFETY: ours, and borrowed by nobody else.
+        // SAFETY: ours, with no other borrow.
         let parameters = unsafe { self.0.as_mut() };
         (parameters.profile, parameters.level) = (profile, level);
     }
 
-    /// States the visible size in pixels.
+    /// Sets the visible size in pixels.
     pub(crate) fn set_size(&mut self, width: u32, height: u32) {
-        // SAFETY: ours, and borrowed by nobody else.
+        // SAFETY: ours, with no other borrow.
         let parameters = unsafe { self.0.as_mut() };
         parameters.width = crate::av::to_c_int(width as usize);
         parameters.height = crate::av::to_c_int(height as usize);
     }
 
-    /// What an opened decoder makes of the extradata: size, pixel format, profile, level.
+    /// The parameters of an open decoder: size, pixel format, profile and level come from the extradata.
     ///
     /// # Safety
-    /// `context` points to a codec context that is used by nobody else.
+    /// `context` points to a valid codec context that no other thread uses.
     pub(crate) unsafe fn of_context(context: *const ffi::AVCodecContext) -> Option<Self> {
-        // SAFETY: takes nothing; null means no memory.
+        // SAFETY: no arguments; null means out of memory.
         let owned = Self(NonNull::new(unsafe { ffi::avcodec_parameters_alloc() })?);
-        // SAFETY: ours, and a context that is valid by this function's contract.
+        // SAFETY: our own parameters, and a context that is valid by this function's contract.
         let code = unsafe { ffi::avcodec_parameters_from_context(owned.0.as_ptr(), context) };
         check(code).ok().map(|_| owned)
     }
 
-    /// Parameter sets or a decoder configuration record, as the container has them.
+    /// Parameter sets or a decoder configuration record, as in the container.
     pub(crate) fn extradata(&self) -> &[u8] {
         let parameters = self.get();
         let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
         if parameters.extradata.is_null() || size == 0 {
             return &[];
         }
-        // SAFETY: not null, so `extradata_size` bytes, which nobody writes while `self` lives.
+        // SAFETY: not null, so it has `extradata_size` bytes, which are not written while `self` lives.
         unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
     }
 
@@ -119,7 +119,7 @@ impl CodecParameters {
         self.0.as_ptr()
     }
 
-    /// Samples a second and channels, of sound.
+    /// Samples per second and channels, for sound.
     pub(crate) fn sampling(&self) -> (u32, u16) {
         let parameters = self.get();
         let channels = u16::try_from(parameters.ch_layout.nb_channels).unwrap_or(0);
@@ -134,34 +134,27 @@ impl CodecParameters {
         Codec::from_av(self.codec_id())
     }
 
-    /// What stands beside the stream: parameter sets, as SDP or container gave them (FFmpeg's extradata).
+    /// Out-of-band parameter sets from SDP or container (FFmpeg's extradata).
     pub fn configuration(&self) -> &[u8] {
-        let parameters = self.get();
-        let length = usize::try_from(parameters.extradata_size).unwrap_or(0);
-        if parameters.extradata.is_null() || length == 0 {
-            return &[];
-        }
-        // SAFETY: FFmpeg keeps `extradata_size` bytes at `extradata`, which are not written while `self`
-        // lives.
-        unsafe { std::slice::from_raw_parts(parameters.extradata, length) }
+        self.extradata()
     }
 
-    /// How many pictures the codec holds back for reordering, as far as the source knows it.
+    /// How many pictures the codec holds back for reordering, if the source knows; otherwise 0.
     pub fn reorder_delay(&self) -> usize {
         usize::try_from(self.get().video_delay).unwrap_or(0)
     }
 
-    /// Gives `parameters` another extradata.
+    /// Replaces the extradata of `parameters`.
     ///
     /// # Safety
-    /// `parameters` is valid, and nobody else uses it.
+    /// `parameters` is valid and not used elsewhere.
     pub(crate) unsafe fn set_extradata(
         parameters: *mut ffi::AVCodecParameters,
         extradata: &[u8],
     ) -> Result<(), AvError> {
         let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
-        // SAFETY: the old one is FFmpeg's own or null, the new one is as long as it says and zeroed beyond,
-        // as parsers that read ahead need it.
+        // SAFETY: the old extradata is FFmpeg's or null; the new one has the stated length and zeroed padding,
+        // which parsers that read ahead need.
         unsafe {
             ffi::av_freep((&raw mut (*parameters).extradata).cast());
             (*parameters).extradata_size = 0;
@@ -178,7 +171,7 @@ impl CodecParameters {
 
     pub(crate) fn profile(&self) -> Option<&'static str> {
         let parameters = self.get();
-        // SAFETY: looks a number up in static tables; null when it knows no name.
+        // SAFETY: looks a number up in static tables; null if there is no name.
         let name = unsafe { ffi::avcodec_profile_name(parameters.codec_id, parameters.profile) };
         if name.is_null() {
             return None;
@@ -194,20 +187,20 @@ impl CodecParameters {
         (width > 0 && height > 0).then_some((width, height))
     }
 
-    /// The pixel format that the stream is said to decode to, when something is said.
+    /// The pixel format that the stream decodes to, if stated.
     pub(crate) fn format(&self) -> Option<std::ffi::c_int> {
         let format = self.get().format;
         crate::color::pixel_format(format).map(|_| format)
     }
 
-    /// The bytes of one uncompressed picture, for pictures that travel by reference.
+    /// The size in bytes of one uncompressed picture, for packets that only refer to pictures.
     pub(crate) fn wrapped_picture_size(&self) -> Option<usize> {
         let parameters = self.get();
         if parameters.codec_id != ffi::AVCodecID::AV_CODEC_ID_WRAPPED_AVFRAME {
             return None;
         }
         let format = crate::color::pixel_format(parameters.format)?;
-        // SAFETY: computes from numbers; an unusable format gives a negative result.
+        // SAFETY: only computes from numbers; the result is negative for an unusable format.
         let size = unsafe {
             ffi::av_image_get_buffer_size(format, parameters.width, parameters.height, 1)
         };
@@ -215,9 +208,9 @@ impl CodecParameters {
     }
 
     fn get(&self) -> &ffi::AVCodecParameters {
-        // SAFETY: owned, valid until drop and never written while `self` lives. Its enum fields
-        // that are read here (codec_type, codec_id) are written by this same FFmpeg from its own
-        // header; the colour fields, which may come from a bitstream, are never read.
+        // SAFETY: owned, valid until drop and not written while borrowed. The enum fields that are
+        // read here (codec_type, codec_id) are written by FFmpeg itself with values from its header;
+        // the color fields, which may come from a bitstream, are never read.
         unsafe { self.0.as_ref() }
     }
 }

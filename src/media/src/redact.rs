@@ -1,15 +1,15 @@
-//! Takes secrets out of text before it is logged or shown.
+//! Removes secrets from text before it is logged or reported.
 
 const MASK: &str = "***";
 
-/// Query keys under which cameras take their password, compared in lower case.
+/// Query keys with which cameras accept their password, compared in lower case.
 const SECRET_KEYS: [&str; 6] = ["password=", "passwd=", "pass=", "pwd=", "token=", "secret="];
 
-/// Replaces what is secret in a URL, or in a log line that holds URLs.
+/// Masks the secrets in a URL, or in a log line that contains URLs.
 ///
-/// That is the userinfo of every `scheme://user:pass@host`, the values of keys such as
-/// `password=`, and all that follows `Authorization:`. When in doubt more is hidden rather than
-/// less: a password with an unescaped `/` or `@` goes too.
+/// These are the userinfo of every `scheme://user:pass@host`, the values of keys such as
+/// `password=`, and everything after `Authorization:`. In doubt it masks more rather than less:
+/// a password with an unescaped `/` or `@` is masked too.
 ///
 /// ```
 /// assert_eq!(vas_media::redact("rtsp://admin:12@cam/live"), "rtsp://***@cam/live");
@@ -31,15 +31,15 @@ pub fn redact(text: &str) -> String {
     mask_authorization(mask_keys(out))
 }
 
-/// How many bytes before the `@` to hide, in what follows `://`.
+/// How many bytes before the `@` to mask, in the text after `://`.
 fn userinfo_len(word: &str) -> usize {
     let Some(last_at) = word.rfind('@') else { return 0 };
     let authority = &word[..word.find(['/', '?', '#']).unwrap_or(word.len())];
     if authority.contains('@') {
         return last_at;
     }
-    // The `@` stands behind the authority. `host:554/a@b` is a path; `user:pa/ss@host` is a
-    // password that should have been percent-encoded.
+    // The `@` comes after the authority. In `host:554/a@b` it is part of the path; in
+    // `user:pa/ss@host` it follows a password that should have been percent-encoded.
     match authority.rsplit_once(':') {
         Some((_, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => {
             if authority.starts_with('[') && authority.ends_with(']') { 0 } else { last_at }
@@ -94,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn userinfo_is_hidden() {
-        for (text, shown) in [
+    fn userinfo_is_masked() {
+        for (text, masked) in [
             ("rtsp://u:p@h/a", "rtsp://***@h/a"),
             ("rtsp://u@h:554/a", "rtsp://***@h:554/a"),
             ("rtsp://u:p@ss@h/a", "rtsp://***@h/a"),
@@ -105,12 +105,12 @@ mod tests {
             ("a rtsp://u:p@h then http://x:y@z.", "a rtsp://***@h then http://***@z."),
             ("'rtsp://u:p@h'", "'rtsp://***@h'"),
         ] {
-            assert_eq!(redact(text), shown);
+            assert_eq!(redact(text), masked);
         }
     }
 
     #[test]
-    fn what_is_not_secret_stays() {
+    fn text_without_secrets_is_unchanged() {
         for text in [
             "",
             "no url @ all",
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_in_queries_are_hidden() {
+    fn secrets_in_queries_are_masked() {
         assert_eq!(
             redact("rtsp://h/user=a&password=b&channel=1"),
             "rtsp://h/user=a&password=***&channel=1"
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_headers_are_hidden() {
+    fn credentials_in_headers_are_masked() {
         assert_eq!(redact("Authorization: Basic dTpw"), "Authorization: ***");
     }
 
     #[test]
-    fn other_alphabets_survive() {
+    fn other_alphabets_are_preserved() {
         assert_eq!(redact("Kamera Süd rtsp://ü:ß@h/ä"), "Kamera Süd rtsp://***@h/ä");
     }
 }

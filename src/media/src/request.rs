@@ -1,4 +1,4 @@
-//! What a caller asks for, and what the URL in it means.
+//! Requests for a source, and the parser of their URL.
 
 use std::time::Duration;
 
@@ -6,59 +6,59 @@ use crate::fraction::Fraction;
 
 const RTSP_PORT: u16 = 554;
 const RTSPS_PORT: u16 = 322;
-/// Larger test pictures would only test memory.
+/// Largest side of a test picture; larger ones would only test memory.
 const MAX_TEST_SIDE: u32 = 8192;
 const MIN_TEST_SIDE: u32 = 16;
 
 /// A source to open.
 ///
 /// `url` is one of
-/// - `rtsp://` or `rtsps://`, with `user:password@` before the host where the camera wants it
-///   (percent-encoded when it holds `/ ? # @ :`),
-/// - a path or a `file:` URL (no percent-decoding): played once, in real time,
-/// - `testsrc:WIDTHxHEIGHT@FPS`, even sizes: an endless moving test picture, in real time.
+/// - `rtsp://` or `rtsps://`, with `user:password@` before the host if the camera requires it
+///   (percent-encoded if it contains `/ ? # @ :`),
+/// - a path or a `file:` URL (not percent-decoded): played once, in real time,
+/// - `testsrc:WIDTHxHEIGHT@FPS` with even sizes: an endless moving test picture, in real time.
 #[derive(Clone, Debug)]
 pub struct SourceRequest {
-    /// Where the video comes from.
+    /// The source's URL.
     pub url: String,
-    /// How RTP travels; cameras only.
+    /// The transport of RTP; cameras only.
     pub transport: Transport,
-    /// What speaks RTSP; cameras only.
+    /// The RTSP client; cameras only.
     pub client: RtspClient,
-    /// Limit for everything up to knowing the stream, looking the name up included; cameras only.
+    /// Time limit for opening, including the name look-up, until the stream is known; cameras only.
     pub connect_timeout: Duration,
-    /// Limit for the wait for one packet of video; cameras only.
+    /// Time limit for each packet of video; cameras only.
     pub read_timeout: Duration,
-    /// Whether sound is wanted, too; cameras only. What came of it says [`StreamInfo::sound`](crate::StreamInfo).
+    /// Whether to request sound; cameras only. [`StreamInfo::sound`](crate::StreamInfo) has the result.
     pub sound: bool,
 }
 
-/// How RTP is to travel from a camera.
+/// The transport of RTP from a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Transport {
-    /// TCP, and UDP when the camera refuses TCP (RTSP 461).
+    /// TCP, or UDP if the camera refuses TCP (RTSP 461).
     #[default]
     Auto,
     /// Interleaved in the RTSP connection.
     Tcp,
-    /// UDP, with receivers' ports of our own.
+    /// UDP to ports of this host.
     Udp,
 }
 
-/// What speaks RTSP with a camera.
+/// The implementation of RTSP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RtspClient {
-    /// retina; FFmpeg's where retina can't or does badly, as [`ClientLadder`](crate::ClientLadder) has it.
+    /// retina, or FFmpeg where retina fails, as decided by [`ClientLadder`](crate::ClientLadder).
     #[default]
     Auto,
-    /// The crate retina: knows of loss and of the camera's clock.
+    /// The crate retina, which detects loss and reads the camera's clock.
     Retina,
     /// FFmpeg's RTSP demuxer.
     Ffmpeg,
 }
 
 impl RtspClient {
-    /// As a config has it: `auto`, `retina`, `ffmpeg`.
+    /// The name in the config: `auto`, `retina`, `ffmpeg`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -68,7 +68,7 @@ impl RtspClient {
     }
 }
 
-/// What a URL means.
+/// A parsed URL.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Location {
     Camera { host: String, port: u16, tls: bool },
@@ -77,14 +77,13 @@ pub(crate) enum Location {
 }
 
 impl Location {
-    /// Reads a URL; the error is what is wrong with it, in words that quote nothing of it that
-    /// could be a password.
+    /// Parses a URL. The error message quotes no part of it that could be a password.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         if url.is_empty() {
             return Err("it is empty".into());
         }
         if url.contains('\0') {
-            return Err("it holds a NUL byte".into());
+            return Err("it contains a NUL byte".into());
         }
         if let Some(rest) = strip_scheme(url, "rtsp://") {
             return parse_camera(rest, false);
@@ -107,7 +106,7 @@ impl Location {
     }
 }
 
-/// Schemes are compared without regard to case (RFC 3986, 3.1).
+/// Schemes are case-insensitive (RFC 3986, 3.1).
 fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
     let head = url.get(..scheme.len())?;
     head.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])
@@ -115,7 +114,7 @@ fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
 
 fn parse_camera(rest: &str, tls: bool) -> Result<Location, String> {
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("it holds a space or a control character; percent-encode it".into());
+        return Err("it contains a space or a control character; percent-encode it".into());
     }
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let host_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -135,7 +134,7 @@ fn parse_camera(rest: &str, tls: bool) -> Result<Location, String> {
         digits => match digits.parse() {
             Ok(port) if port > 0 => port,
             _ => {
-                return Err("its port is not a number from 1 to 65535; if the password holds \
+                return Err("its port is not a number from 1 to 65535; if the password contains \
                             / ? # @ or :, percent-encode them"
                     .into());
             }
@@ -169,8 +168,8 @@ fn parse_test_picture(rest: &str) -> Result<Location, String> {
         ));
     }
     if width % 2 != 0 || height % 2 != 0 {
-        // FFmpeg's testsrc2 would round them down without a word: chroma is halved.
-        return Err(format!("{width}x{height} is not even both ways"));
+        // Chroma is halved, so FFmpeg's testsrc2 would silently round them down.
+        return Err(format!("{width}x{height} is odd; expected an even width and height"));
     }
     let fps = Fraction::parse(fps).ok_or_else(form)?;
     if fps.as_f64() > 1000.0 {
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_urls_are_refused_in_words() {
+    fn bad_urls_are_refused_with_a_reason() {
         for (url, word) in [
             ("", "empty"),
             ("http://h/x", "scheme"),
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_password_is_not_quoted() {
+    fn errors_do_not_quote_passwords() {
         let words = Location::parse("rtsp://user:hun/ter2@host/x").unwrap_err();
         assert!(!words.contains("hun") && !words.contains("ter2"), "{words}");
     }

@@ -1,22 +1,22 @@
-//! Sound beside a video stream: what of it can be copied into a recording.
+//! The sound of a camera, and whether it can be copied to a recording.
 
 use ffmpeg_sys_next::AVCodecID::{AV_CODEC_ID_AAC, AV_CODEC_ID_OPUS};
 
 use crate::fraction::Fraction;
 use crate::parameters::CodecParameters;
 
-/// What came of the wish for sound.
+/// The result of a request for sound.
 #[derive(Clone, Debug, Default)]
 pub enum Sound {
-    /// There is none, or none was asked for.
+    /// There is no sound, or none was requested.
     #[default]
     None,
-    /// There is some, and its packets do not come.
+    /// There is sound, but the source omits its packets.
     LeftOut {
         /// Why, and what to do.
         why: String,
     },
-    /// Its packets come between those of the pictures.
+    /// The source returns packets of sound between those of video.
     Comes(SoundInfo),
 }
 
@@ -25,22 +25,22 @@ pub enum Sound {
 pub struct SoundInfo {
     /// `aac` or `opus`.
     pub codec: &'static str,
-    /// Seconds a tick of its packets' timestamps.
+    /// Seconds per tick of its packets' timestamps.
     pub time_base: Fraction,
-    /// Whether its timestamps and those of the pictures count from the same moment.
+    /// Whether its timestamps and those of the video share an origin.
     pub same_scale: bool,
     pub(crate) parameters: CodecParameters,
 }
 
 impl Sound {
-    /// What can be made of a stream with these parameters.
+    /// Whether a stream with these parameters can be recorded.
     pub(crate) fn of(parameters: CodecParameters, time_base: Fraction, same_scale: bool) -> Self {
         let (rate_hz, channels) = parameters.sampling();
         let (codec, parameters) = match parameters.codec_id() {
-            // Without its configuration (AudioSpecificConfig) nobody can play it.
+            // AAC can't be played without its configuration (AudioSpecificConfig).
             AV_CODEC_ID_AAC if !parameters.configuration().is_empty() => ("aac", parameters),
             AV_CODEC_ID_AAC => {
-                let why = "the camera does not state how its aac is to be decoded".into();
+                let why = "the camera does not state how to decode its aac".into();
                 return Self::LeftOut { why };
             }
             AV_CODEC_ID_OPUS => {
@@ -52,14 +52,14 @@ impl Sound {
         Self::Comes(SoundInfo { codec, time_base, same_scale, parameters })
     }
 
-    /// Sound of a codec that recordings have no place for.
+    /// Sound in a codec that recordings do not support.
     pub(crate) fn unfit(codec: &str) -> Self {
         let why = format!("{codec} can't go into MP4 as it is; set the camera to AAC");
         Self::LeftOut { why }
     }
 }
 
-/// The header that RTP leaves out (RFC 7845, 5.1), for one or two channels: nothing to skip, no gain.
+/// The header that RTP omits (RFC 7845, 5.1), for one or two channels, without pre-skip and gain.
 fn opus_head(rate_hz: u32, channels: u16) -> Vec<u8> {
     let channels = if channels == 1 { 1 } else { 2 };
     let mut head = b"OpusHead".to_vec();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn aac_and_opus_come_and_the_rest_is_worded() {
+    fn aac_and_opus_are_recorded_and_other_codecs_have_a_reason() {
         assert!(matches!(of(AV_CODEC_ID_AAC, &[0x11, 0x90]), Sound::Comes(_)));
         let Sound::Comes(opus) = of(AV_CODEC_ID_OPUS, &[]) else { panic!() };
         assert_eq!(opus.parameters.configuration().len(), 19);

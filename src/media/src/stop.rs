@@ -1,4 +1,4 @@
-//! The flag that makes blocking calls of this crate return.
+//! The stop flag, which makes blocking calls of this crate return.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,24 +7,24 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Asks whatever runs on behalf of one camera to return soon.
+/// Tells everything that runs for one camera to return soon.
 ///
-/// Clones share the flag. Once stopped it stays stopped. FFmpeg's network calls look at it about
-/// ten times a second; a paced source sleeps on it and wakes at once.
+/// Clones share the flag. Once set it stays set. FFmpeg's network calls check it about ten times a
+/// second; a paced source waits on it and wakes at once.
 #[derive(Clone, Default)]
 pub struct StopFlag(Arc<State>);
 
 #[derive(Default)]
 struct State {
     stopped: AtomicBool,
-    /// Held while `stopped` is set, so that a waiter between its check and its sleep is not missed.
-    gate: Mutex<Listeners>,
+    /// Held while setting `stopped`, so that a waiter between its check and its sleep is not missed.
+    futures: Mutex<Futures>,
     wake: Condvar,
 }
 
-/// The futures that wait, at most one waker each.
+/// The waiting futures, with at most one waker each.
 #[derive(Default)]
-struct Listeners {
+struct Futures {
     next_id: u64,
     wakers: Vec<(u64, Waker)>,
 }
@@ -35,27 +35,27 @@ impl StopFlag {
         Self::default()
     }
 
-    /// Sets the flag and wakes those that sleep on it.
+    /// Sets the flag and wakes all waiters.
     pub fn stop(&self) {
-        let mut gate = self.gate();
-        // Release: what the caller wrote before is seen by who reads `true` in `is_stopped`.
+        let mut futures = self.futures();
+        // Release: a thread that reads `true` in `is_stopped` sees the caller's earlier writes.
         self.0.stopped.store(true, Ordering::Release);
-        let wakers = std::mem::take(&mut gate.wakers);
-        drop(gate);
+        let wakers = std::mem::take(&mut futures.wakers);
+        drop(futures);
         self.0.wake.notify_all();
         wakers.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// A future that is done when the flag is set.
+    /// A future that completes when the flag is set.
     pub(crate) fn stopped(&self) -> Stopped {
-        let mut gate = self.gate();
-        gate.next_id += 1;
-        Stopped { flag: self.clone(), id: gate.next_id }
+        let mut futures = self.futures();
+        futures.next_id += 1;
+        Stopped { flag: self.clone(), id: futures.next_id }
     }
 
-    /// A panic in a thread that held it left the list as it was.
-    fn gate(&self) -> MutexGuard<'_, Listeners> {
-        self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Poisoning is ignored: no panic can leave the list inconsistent.
+    fn futures(&self) -> MutexGuard<'_, Futures> {
+        self.0.futures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether [`stop`](Self::stop) was called.
@@ -64,28 +64,28 @@ impl StopFlag {
         self.0.stopped.load(Ordering::Acquire)
     }
 
-    /// Sleeps for `duration` or until stopped, whichever is first; true when stopped.
+    /// Sleeps for `duration` or until stopped, whichever comes first; returns whether it is stopped.
     pub fn wait_for(&self, duration: Duration) -> bool {
         let Some(until) = Instant::now().checked_add(duration) else {
             return self.is_stopped();
         };
-        let mut gate = self.gate();
+        let mut futures = self.futures();
         while !self.is_stopped() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            gate = match self.0.wake.wait_timeout(gate, left) {
-                Ok((gate, _)) => gate,
+            futures = match self.0.wake.wait_timeout(futures, left) {
+                Ok((futures, _)) => futures,
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        drop(gate);
+        drop(futures);
         self.is_stopped()
     }
 }
 
-/// Waits for a [`StopFlag`].
+/// The future of [`StopFlag::stopped`].
 pub(crate) struct Stopped {
     flag: StopFlag,
     id: u64,
@@ -95,13 +95,13 @@ impl Future for Stopped {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut gate = self.flag.gate();
+        let mut futures = self.flag.futures();
         if self.flag.is_stopped() {
             return Poll::Ready(());
         }
-        match gate.wakers.iter_mut().find(|(id, _)| *id == self.id) {
+        match futures.wakers.iter_mut().find(|(id, _)| *id == self.id) {
             Some((_, waker)) => waker.clone_from(context.waker()),
-            None => gate.wakers.push((self.id, context.waker().clone())),
+            None => futures.wakers.push((self.id, context.waker().clone())),
         }
         Poll::Pending
     }
@@ -109,7 +109,7 @@ impl Future for Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        self.flag.gate().wakers.retain(|(id, _)| *id != self.id);
+        self.flag.futures().wakers.retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -133,18 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeper_is_woken() {
+    fn a_stop_wakes_waiting_threads() {
         let flag = StopFlag::new();
-        let sleeper = std::thread::spawn({
+        let waiter = std::thread::spawn({
             let flag = flag.clone();
             move || flag.wait_for(Duration::from_secs(3600))
         });
         flag.stop();
-        assert!(sleeper.join().unwrap());
+        assert!(waiter.join().unwrap());
     }
 
     #[test]
-    fn futures_are_woken_and_leave_nothing() {
+    fn a_stop_wakes_futures_and_dropped_futures_leave_no_waker() {
         let flag = StopFlag::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for _ in 0..3 {
@@ -157,7 +157,7 @@ mod tests {
                 .await;
             });
         }
-        assert!(flag.gate().wakers.is_empty());
+        assert!(flag.futures().wakers.is_empty());
         let waiter = std::thread::spawn({
             let flag = flag.clone();
             move || runtime.block_on(flag.stopped())
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_without_a_stop() {
+    fn waiting_times_out_without_a_stop() {
         assert!(!StopFlag::new().wait_for(Duration::from_millis(1)));
     }
 }

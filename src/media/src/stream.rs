@@ -1,4 +1,4 @@
-//! What is known of a source's video stream.
+//! The description of a source's video stream.
 
 use std::fmt;
 
@@ -10,32 +10,32 @@ use crate::sound::Sound;
 
 /// The video stream of a source.
 ///
-/// Displays like `h264 (Main) 1920x1080 25 fps`; what is unknown is left out.
+/// Displays like `h264 (Main) 1920x1080 25 fps`, without unknown parts.
 #[derive(Clone, Debug)]
 pub struct StreamInfo {
     /// The codec.
     pub codec: Codec,
     /// FFmpeg's name for the profile, such as `Main`.
     pub profile: Option<&'static str>,
-    /// Visible width and height in pixels. None when no parameter sets came while the source was
-    /// opened; the decoded frames always know.
+    /// Visible width and height in pixels. `None` if no parameter sets arrived while the source was
+    /// opened; decoded frames always have a size.
     pub size: Option<(u32, u32)>,
-    /// The nominal frame rate. Cameras state it wrongly often enough: use it for estimates.
+    /// The nominal frame rate. Cameras often state a wrong one: use it only for estimates.
     pub fps: Option<Fraction>,
-    /// Seconds a tick of the packets' timestamps.
+    /// Seconds per tick of the packets' timestamps.
     pub time_base: Fraction,
-    /// How the packets come here.
+    /// How the packets are transported.
     pub carrier: Carrier,
-    /// Whether the source can say that packets were lost on the way. FFmpeg's RTSP demuxer cannot; the
-    /// RTSP client retina can.
+    /// Whether the source detects lost packets. FFmpeg's RTSP demuxer does not; the RTSP client retina
+    /// does.
     pub knows_loss: bool,
-    /// What speaks RTSP with the camera: retina or FFmpeg; `None` for other sources.
+    /// The RTSP client: retina or FFmpeg; `None` for other sources.
     pub client: Option<RtspClient>,
-    /// Why it is not retina, where that was asked for first.
+    /// Why the client is not retina, if the request allowed both.
     pub client_why: Option<String>,
-    /// What a decoder needs to begin.
+    /// What a decoder needs before the first packet.
     pub parameters: CodecParameters,
-    /// What came of the wish for sound.
+    /// The result of the request for sound.
     pub sound: Sound,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for StreamInfo {
     }
 }
 
-/// How a source's packets come here.
+/// How a source's packets are transported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// RTP interleaved in the RTSP connection.
@@ -64,7 +64,7 @@ pub enum Carrier {
     Udp,
     /// Read from a file.
     File,
-    /// Made in this process.
+    /// Generated in this process.
     Generated,
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn parameters() -> CodecParameters {
-        // SAFETY: fresh parameters from FFmpeg, freed after they were copied.
+        // SAFETY: new parameters from FFmpeg, freed after they were copied.
         unsafe {
             let mut raw = ffi::avcodec_parameters_alloc();
             (*raw).codec_id = ffi::AVCodecID::AV_CODEC_ID_H264;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn it_displays_what_is_known() {
+    fn unknown_parts_are_not_displayed() {
         let parameters = parameters();
         let mut stream = StreamInfo {
             codec: parameters.codec(),

@@ -1,6 +1,7 @@
 //! Pictures in device memory.
 
 use std::ffi::c_int;
+use std::fmt;
 
 use ffmpeg_sys_next as ffi;
 use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
@@ -8,7 +9,7 @@ use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 use crate::color::pixel_format;
 use crate::cuda;
 
-/// Pixels that the codec adds around the visible picture, in luma samples.
+/// Margins of the coded picture around the visible one, in luma samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crop {
     /// Columns left of the picture.
@@ -21,27 +22,26 @@ pub struct Crop {
     pub bottom: u32,
 }
 
-/// Where a decoded picture lies in device memory.
+/// The location of a decoded picture in device memory.
 ///
-/// The numbers are good as long as the [`Frame`](crate::Frame) that gave them holds its picture,
-/// and readable in stream order after
-/// [`CudaDevice::decode_stream`](crate::CudaDevice::decode_stream).
+/// It is valid as long as its [`Frame`](crate::Frame) holds the picture, and readable in stream
+/// order after [`CudaDevice::decode_stream`](crate::CudaDevice::decode_stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Surface {
-    /// The GPU that has it: [`CudaDevice::ordinal`](crate::CudaDevice::ordinal).
+    /// The GPU's number: [`CudaDevice::ordinal`](crate::CudaDevice::ordinal).
     pub device: usize,
-    /// How the samples lie.
+    /// The format of the samples.
     pub format: SurfaceFormat,
     /// The Y plane, from the first visible sample.
     pub luma: DevicePlane,
-    /// The plane of U and V in turn, from the first visible pair. Where it lies follows from
-    /// nothing else: rows that nobody sees are between the planes.
+    /// The plane of interleaved U and V, from the first visible pair. Its location can't be derived
+    /// from the Y plane, because there are invisible rows between the planes.
     pub chroma: DevicePlane,
     /// Visible width and height in pixels.
     pub size: (u32, u32),
-    /// Width and height as the codec codes them.
+    /// Coded width and height.
     pub coded_size: (u32, u32),
-    /// What was cut from the coded picture; the planes begin behind it already.
+    /// What was cropped from the coded picture. The planes begin at the visible picture.
     pub crop: Crop,
 }
 
@@ -52,7 +52,7 @@ pub struct DevicePlane {
     pub address: u64,
     /// Bytes from one row to the next.
     pub pitch: usize,
-    /// Bytes of a row's visible samples.
+    /// Bytes of the visible samples in a row.
     pub row_bytes: usize,
     /// Visible rows.
     pub rows: usize,
@@ -61,9 +61,9 @@ pub struct DevicePlane {
 /// The sample formats of surfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SurfaceFormat {
-    /// 8 bits; Y, then U and V in turn, chroma halved both ways.
+    /// 8 bits; Y, then interleaved U and V, chroma halved in both dimensions.
     Nv12,
-    /// As `Nv12` with 10 bits in the high part of little-endian 16-bit words.
+    /// Like `Nv12`, with 10 bits in the high part of little-endian 16-bit words.
     P010,
 }
 
@@ -76,7 +76,7 @@ impl SurfaceFormat {
         }
     }
 
-    /// Bits of a sample.
+    /// Bits in a sample.
     pub fn bit_depth(self) -> u8 {
         match self {
             Self::Nv12 => 8,
@@ -84,7 +84,7 @@ impl SurfaceFormat {
         }
     }
 
-    /// Bytes of a sample.
+    /// Bytes in a sample.
     pub fn sample_bytes(self) -> usize {
         match self {
             Self::Nv12 => 1,
@@ -99,19 +99,52 @@ impl SurfaceFormat {
     }
 }
 
-/// Whether the device has a picture for this frame: the end of the second buffer is what unmaps it
-/// (FFmpeg 5.1, nvdec_retrieve_data in libavcodec/nvdec.c). Without, `data` is no device address.
+/// The number of surfaces of a decoder on a GPU, and the memory that they need at least.
+///
+/// Displays like `2 x 12 surfaces of 1920x1088, 75202560 bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SurfaceMemory {
+    /// The number of surfaces. There are two of each: one to decode to and one to output.
+    pub surfaces: u32,
+    /// Width and height of each in pixels.
+    pub size: (u32, u32),
+    /// Bytes of all surfaces, without padding that the driver may add.
+    pub bytes: u64,
+}
+
+impl SurfaceMemory {
+    /// The memory for surfaces with 8 bits in 4:2:0.
+    pub(crate) fn of(surfaces: u32, size: (u32, u32)) -> Self {
+        let pixels = u64::from(size.0) * u64::from(size.1);
+        Self { surfaces, size, bytes: 2 * u64::from(surfaces) * pixels * 3 / 2 }
+    }
+
+    /// Whether `free` bytes may be enough. Fewer than `bytes` certainly are not.
+    pub(crate) fn fits(&self, free: usize) -> bool {
+        self.bytes <= free as u64
+    }
+}
+
+impl fmt::Display for SurfaceMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { surfaces, size: (width, height), bytes } = self;
+        write!(f, "2 x {surfaces} surfaces of {width}x{height}, {bytes} bytes")
+    }
+}
+
+/// Whether the device has mapped a picture for this frame: freeing the second buffer unmaps it
+/// (FFmpeg 5.1, nvdec_retrieve_data in libavcodec/nvdec.c). Without it, `data` is not a device address.
 pub(crate) fn is_mapped(frame: &ffi::AVFrame) -> bool {
     !frame.buf[1].is_null()
 }
 
-/// The format of a frame's surface; None when its pixels are in memory.
+/// The format of a frame's surface; `None` if its pixels are in host memory.
 ///
 /// # Safety
-/// `frame` points to a valid frame that nobody writes during the call.
+/// `frame` points to a valid frame that is not written during the call.
 pub(crate) unsafe fn surface_format(frame: *const ffi::AVFrame) -> Option<SurfaceFormat> {
     // SAFETY: valid by contract; the buffer of `hw_frames_ctx` holds an AVHWFramesContext, which
-    // is not written after it was initialised. Its format is read as a number (house rule 4).
+    // is not written after initialization. Its format is read as a number (house rule 4).
     let format = unsafe {
         if pixel_format((*frame).format) != Some(ffi::AVPixelFormat::AV_PIX_FMT_CUDA) {
             return None;
@@ -122,29 +155,30 @@ pub(crate) unsafe fn surface_format(frame: *const ffi::AVFrame) -> Option<Surfac
     SurfaceFormat::of(format)
 }
 
-/// The GPU that a frame's surface is on.
+/// The number of the GPU that a frame's surface is on.
 ///
 /// # Safety
-/// As for [`surface_format`], which has found a format.
+/// As for [`surface_format`], which must have returned a format.
 pub(crate) unsafe fn surface_device(frame: *const ffi::AVFrame) -> Option<usize> {
-    // SAFETY: valid by contract; the pool keeps its device, which `CudaDevice` alone makes here and neither
-    // FFmpeg nor we write after that.
+    // SAFETY: valid by contract; the pool keeps its device alive. Only `CudaDevice` creates devices, and they are not
+    // written after that.
     unsafe {
         let pool = (*frame).hw_frames_ctx.as_ref()?.data.cast::<ffi::AVHWFramesContext>();
         cuda::ordinal_of((*pool).device_ctx)
     }
 }
 
-/// Whether nobody but this frame and NVDEC's decoder has the pool of its surface: FFmpeg's codec, which has
-/// it while it is open, is closed, and the decoder goes with the frame.
+/// Whether only this frame and NVDEC's decoder refer to the pool of its surface. FFmpeg's codec, which holds a reference
+/// while it is open, is then closed, and releasing the frame destroys the decoder.
 ///
 /// # Safety
-/// `frame` points to a valid frame that nobody writes during the call.
+/// `frame` points to a valid frame that is not written during the call.
 pub(crate) unsafe fn is_last_of_pool(frame: *const ffi::AVFrame) -> bool {
     // SAFETY: valid by contract; the count is read as an atomic.
     unsafe {
         let pool = (*frame).hw_frames_ctx;
-        // Ours, and that of FFmpeg's NVDECDecoder. Where it keeps none this is true too often, not too seldom.
+        // Our reference and that of FFmpeg's NVDECDecoder. If the latter keeps none, this is true too often rather
+        // than too rarely.
         !pool.is_null() && ffi::av_buffer_get_ref_count(pool) <= 2
     }
 }
@@ -154,7 +188,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_of_whole_chroma_pairs() {
+    fn surface_memory_counts_every_sample() {
+        let memory = SurfaceMemory::of(12, (1920, 1088));
+        assert_eq!(memory.bytes, 24 * 1920 * 1088 * 3 / 2);
+        assert!(memory.fits(75_202_560) && !memory.fits(75_202_559));
+        assert_eq!(memory.to_string(), "2 x 12 surfaces of 1920x1088, 75202560 bytes");
+    }
+
+    #[test]
+    fn offsets_are_multiples_of_chroma_pairs() {
         let (nv12, p010) = (SurfaceFormat::Nv12, SurfaceFormat::P010);
         assert_eq!(nv12.offset(0, 512, 6, 4), 4 * 512 + 6);
         assert_eq!(nv12.offset(1, 512, 6, 4), 2 * 512 + 6);

@@ -1,13 +1,13 @@
-//! The payload of a NAL unit, bit by bit.
+//! Reads the payload of a NAL unit bit by bit.
 
-/// Bytes of a NAL unit without emulation prevention, which is a `03` after `00 00` (7.4.1).
+/// The bytes of a NAL unit without emulation prevention bytes: each `03` after `00 00` (7.4.1).
 pub fn unescaped(nal: &[u8]) -> impl Iterator<Item = u8> {
     Unescaped { bytes: nal.iter(), zeros: 0 }
 }
 
 struct Unescaped<'a> {
     bytes: std::slice::Iter<'a, u8>,
-    /// How many zeros come before the next byte, as far as it matters.
+    /// Zeros before the next byte; counts to 2.
     zeros: u8,
 }
 
@@ -25,11 +25,11 @@ impl Iterator for Unescaped<'_> {
     }
 }
 
-/// Fixed and Exp-Golomb codes out of a NAL unit's payload.
+/// Reads single bits and Exp-Golomb codes from a NAL unit's payload.
 pub(crate) struct Bits<'a> {
     bytes: Unescaped<'a>,
     byte: u8,
-    /// How many bits of `byte` are left.
+    /// Bits of `byte` that are not read yet.
     left: u8,
 }
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn emulation_prevention_is_left_out() {
+    fn emulation_prevention_is_removed() {
         // 00 00 [03] 01 would be 23 zeros before the first one.
         let mut bits = Bits::new(&[0, 0, 3, 1, 0xff, 0xff, 0xff]);
         let expected = (1 << 23 | 0x7f_ffff) - 1;
@@ -92,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_escaped_comes_back(plain in prop::collection::vec(0u8..5, 0..64)) {
+        fn unescaping_reverses_escaping(plain in prop::collection::vec(0u8..5, 0..64)) {
             let mut escaped = Vec::new();
             for &byte in &plain {
                 if byte <= 3 && escaped.ends_with(&[0, 0]) {

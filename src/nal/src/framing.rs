@@ -1,4 +1,4 @@
-//! Access units taken apart into their NAL units.
+//! Splits access units into NAL units.
 
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -7,21 +7,20 @@ use crate::header::NalCodec;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
-/// How NAL units follow each other in an access unit.
+/// What separates the NAL units of an access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// Each after a start code (annex B): from RTSP and raw files.
+    /// A start code before each (annex B): RTSP and raw files.
     AnnexB,
-    /// Each after its length, big-endian in so many bytes (ISO/IEC 14496-15): from MP4. 1 to 4; any other number
-    /// counts as the nearest of these.
+    /// A big-endian length of this many bytes before each (ISO/IEC 14496-15): MP4. Clamped to 1 to 4.
     Lengths(u8),
 }
 
 impl Framing {
-    /// How access units are framed beside this configuration (FFmpeg's extradata): a decoder configuration record
-    /// (avcC, hvcC) begins with its version 1, parameter sets in Annex B with a start code.
+    /// The framing of a stream with this configuration (FFmpeg's extradata). A decoder configuration record (avcC,
+    /// hvcC) begins with its version, 1; parameter sets in Annex B begin with a start code.
     pub fn of(codec: NalCodec, configuration: &[u8]) -> Self {
-        // lengthSizeMinusOne, the last two bits of its byte.
+        // The byte whose last two bits are lengthSizeMinusOne.
         let length_at = match codec {
             NalCodec::H264 => 4,
             NalCodec::H265 => 21,
@@ -37,15 +36,15 @@ impl Framing {
 
 /// An access unit that ends within a NAL unit, or within a length.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the access unit ends within a NAL unit; bytes {} to {} are all there is of it", rest.start, rest.end)]
+#[error("the access unit ends within a NAL unit, of which only bytes {} to {} are present", rest.start, rest.end)]
 pub struct Truncated {
-    /// Where the part of the NAL unit is that is there.
+    /// The bytes of the NAL unit that are present.
     pub rest: Range<usize>,
 }
 
-/// Where the NAL units of an access unit are, in order, without what frames them. Those that are empty are left out.
+/// The byte ranges of an access unit's NAL units, in order, without start codes or lengths. Skips empty NAL units.
 ///
-/// With lengths, the last item may be [`Truncated`]. Annex B states no lengths, so there a missing end can't be seen.
+/// With lengths, the last item may be [`Truncated`]. Annex B states no lengths, so a missing end can't be detected.
 pub fn ranges(data: &[u8], framing: Framing) -> Ranges<'_> {
     let at = match framing {
         Framing::AnnexB => start_code(data, 0).map(|code| code + 3),
@@ -54,12 +53,12 @@ pub fn ranges(data: &[u8], framing: Framing) -> Ranges<'_> {
     Ranges { data, framing, at }
 }
 
-/// The iterator of [`ranges`].
+/// The iterator that [`ranges`] returns.
 #[derive(Clone, Debug)]
 pub struct Ranges<'a> {
     data: &'a [u8],
     framing: Framing,
-    /// Where the next NAL unit begins, or its length; `None` at the end.
+    /// Where the next NAL unit or its length begins; `None` at the end.
     at: Option<usize>,
 }
 
@@ -76,7 +75,7 @@ impl Iterator for Ranges<'_> {
                     Ok(at..without_trailing_zeros(self.data, at..code.unwrap_or(self.data.len())))
                 }
                 Framing::Lengths(bytes) => {
-                    let found = behind_length(self.data, at, bytes)?;
+                    let found = after_length(self.data, at, bytes)?;
                     self.at = found.as_ref().ok().map(|nal| nal.end);
                     found
                 }
@@ -90,16 +89,16 @@ impl Iterator for Ranges<'_> {
 
 impl FusedIterator for Ranges<'_> {}
 
-/// The NAL units of an access unit, in order, without what frames them. One that is [`Truncated`] is given out as far
-/// as it goes.
+/// The NAL units of an access unit, in order, without start codes or lengths. Of one that is [`Truncated`], returns
+/// the bytes that are present.
 pub fn nals(data: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
     ranges(data, framing)
         .map(|range| &data[range.unwrap_or_else(|truncated| truncated.rest)])
         .filter(|nal| !nal.is_empty())
 }
 
-/// Writes start codes over the four-byte lengths before NAL units, and calls `each` with every unit. A length beyond
-/// the end ends at the end: what is left is then a last unit cut short.
+/// Replaces the four-byte lengths before NAL units by start codes, and calls `each` with every unit. If a length
+/// exceeds what follows, the rest of the data is the last unit.
 ///
 /// ```
 /// let mut data = [0, 0, 0, 2, 9, 0xf0, 0, 0, 0, 1, 7];
@@ -108,7 +107,7 @@ pub fn nals(data: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
 /// ```
 pub fn start_codes_over_lengths(data: &mut [u8], mut each: impl FnMut(&[u8])) {
     let mut at = 0;
-    while let Some(found) = behind_length(data, at, 4) {
+    while let Some(found) = after_length(data, at, 4) {
         let nal = found.unwrap_or_else(|truncated| truncated.rest);
         let Some(length) = data.get_mut(at..at + START_CODE.len()) else { return };
         length.copy_from_slice(&START_CODE);
@@ -117,13 +116,13 @@ pub fn start_codes_over_lengths(data: &mut [u8], mut each: impl FnMut(&[u8])) {
     }
 }
 
-/// NAL units in Annex B, each with a start code of four bytes.
+/// Joins NAL units in Annex B, each after a start code of four bytes.
 pub fn annex_b(nals: &[&[u8]]) -> Vec<u8> {
     nals.iter().flat_map(|nal| START_CODE.iter().chain(*nal)).copied().collect()
 }
 
-/// The NAL unit behind the length at `at`; `None` where the data ends.
-fn behind_length(data: &[u8], at: usize, bytes: u8) -> Option<Result<Range<usize>, Truncated>> {
+/// The NAL unit after the length at `at`; `None` at the end of the data.
+fn after_length(data: &[u8], at: usize, bytes: u8) -> Option<Result<Range<usize>, Truncated>> {
     let rest = data.get(at..).filter(|rest| !rest.is_empty())?;
     let truncated = |from| Some(Err(Truncated { rest: from..data.len() }));
     let Some((length, rest)) = rest.split_at_checked(usize::from(bytes.clamp(1, 4))) else {
@@ -138,13 +137,13 @@ fn behind_length(data: &[u8], at: usize, bytes: u8) -> Option<Result<Range<usize
 }
 
 /// Where a NAL unit ends. Zeros before a start code belong to the code (zero_byte, trailing_zero_8bits): a NAL unit
-/// ends in rbsp_trailing_bits or cabac_zero_words with emulation prevention, never in a byte of zero (7.4.1).
+/// ends with rbsp_trailing_bits or with cabac_zero_words and emulation prevention, never with a zero byte (7.4.1).
 fn without_trailing_zeros(data: &[u8], nal: Range<usize>) -> usize {
     let last = data[nal.clone()].iter().rposition(|byte| *byte != 0);
     last.map_or(nal.start, |last| nal.start + last + 1)
 }
 
-/// Where the next `00 00 01` begins, from `from` on. Looks at every third byte where it can.
+/// Where the first `00 00 01` at or after `from` begins. Skips two bytes of three where it can.
 fn start_code(data: &[u8], from: usize) -> Option<usize> {
     let mut at = from + 2;
     while let Some(&byte) = data.get(at) {
@@ -166,8 +165,7 @@ mod tests {
         nals(data, framing).collect()
     }
 
-    /// Those that are whole.
-    fn found(data: &[u8], framing: Framing) -> Vec<Vec<u8>> {
+    fn complete(data: &[u8], framing: Framing) -> Vec<Vec<u8>> {
         ranges(data, framing).map(|range| data[range.unwrap()].to_vec()).collect()
     }
 
@@ -178,18 +176,18 @@ mod tests {
     #[test]
     fn start_codes_of_three_and_four_bytes() {
         let data = [0, 0, 0, 1, 0x67, 9, 0, 0, 1, 0x68, 0, 0, 0, 1, 0x65, 1, 0, 2];
-        // The zero of a longer start code is no part of the unit before it.
+        // The first zero of a four-byte start code is not part of the unit before it.
         assert_eq!(list(&data, Framing::AnnexB), [&[0x67, 9][..], &[0x68], &[0x65, 1, 0, 2]]);
         assert!(list(&[7, 7, 7], Framing::AnnexB).is_empty());
         let data = [0, 0, 0, 1, 9, 0x10, 0, 0, 1, 5, 1, 2, 0, 0, 0, 0, 1, 6, 7, 0, 0];
-        assert_eq!(found(&data, Framing::AnnexB), [vec![9, 0x10], vec![5, 1, 2], vec![6, 7]]);
-        assert!(found(&[], Framing::AnnexB).is_empty());
-        assert!(found(&[0, 0, 1], Framing::AnnexB).is_empty());
-        assert!(found(&[1, 2, 3, 4], Framing::AnnexB).is_empty(), "no start code, no unit");
+        assert_eq!(complete(&data, Framing::AnnexB), [vec![9, 0x10], vec![5, 1, 2], vec![6, 7]]);
+        assert!(complete(&[], Framing::AnnexB).is_empty());
+        assert!(complete(&[0, 0, 1], Framing::AnnexB).is_empty());
+        assert!(complete(&[1, 2, 3, 4], Framing::AnnexB).is_empty(), "no start code, no unit");
     }
 
     #[test]
-    fn every_place_of_a_start_code_is_found() {
+    fn start_codes_are_found_at_every_alignment() {
         for before in 0..9 {
             let mut data = vec![0, 0, 1, 9];
             data.extend(std::iter::repeat_n(5, before));
@@ -204,12 +202,12 @@ mod tests {
         assert_eq!(list(&data, Framing::Lengths(4)), [&[0x65, 1][..], &[0x41]]);
         assert_eq!(list(&[1, 7, 1, 8], Framing::Lengths(1)), [[7], [8]]);
         assert!(list(&[0, 0], Framing::Lengths(4)).is_empty());
-        assert_eq!(found(&[2, 5, 6, 0, 1, 7], Framing::Lengths(1)), [vec![5, 6], vec![7]]);
-        assert_eq!(found(&[0, 0, 0, 1, 5], Framing::Lengths(4)), [vec![5]]);
+        assert_eq!(complete(&[2, 5, 6, 0, 1, 7], Framing::Lengths(1)), [vec![5, 6], vec![7]]);
+        assert_eq!(complete(&[0, 0, 0, 1, 5], Framing::Lengths(4)), [vec![5]]);
     }
 
     #[test]
-    fn an_end_within_a_unit_is_seen() {
+    fn truncated_units_are_reported() {
         assert_eq!(end(&[0, 0, 0, 1, 5], Framing::Lengths(4)), Ok(()));
         let unit = Truncated { rest: 4..5 };
         assert_eq!(end(&[0, 0, 0, 9, 5], Framing::Lengths(4)), Err(unit.clone()));
@@ -218,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_says_which() {
+    fn framing_follows_the_configuration() {
         let h264 = |configuration: &[u8]| Framing::of(NalCodec::H264, configuration);
         assert_eq!(h264(&[]), Framing::AnnexB);
         assert_eq!(h264(&[0, 0, 0, 1, 0x67]), Framing::AnnexB);
@@ -248,7 +246,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_units_within_them(data: Vec<u8>, width: u8) {
+        fn ranges_stay_within_any_data(data: Vec<u8>, width: u8) {
             let framing = if width == 0 { Framing::AnnexB } else { Framing::Lengths(width - 1) };
             let mut end = 0;
             for range in ranges(&data, framing) {
@@ -263,13 +261,13 @@ mod tests {
         }
 
         #[test]
-        fn units_come_back(units in prop::collection::vec(prop::collection::vec(1u8..4, 1..9), 0..9)) {
+        fn splitting_reverses_joining(units in prop::collection::vec(prop::collection::vec(1u8..4, 1..9), 0..9)) {
             let mut data = Vec::new();
             for unit in &units {
                 data.extend_from_slice(&[0, 0, 1]);
                 data.extend_from_slice(unit);
             }
-            prop_assert_eq!(found(&data, Framing::AnnexB), units);
+            prop_assert_eq!(complete(&data, Framing::AnnexB), units);
         }
 
         #[test]
@@ -279,9 +277,9 @@ mod tests {
             let length = |unit: &Vec<u8>| u32::try_from(unit.len()).unwrap().to_be_bytes();
             let mut data: Vec<u8> =
                 units.iter().flat_map(|unit| [&length(unit)[..], unit].concat()).collect();
-            prop_assert_eq!(found(&data, Framing::Lengths(4)), units.clone());
+            prop_assert_eq!(complete(&data, Framing::Lengths(4)), units.clone());
             start_codes_over_lengths(&mut data, |_| {});
-            prop_assert_eq!(found(&data, Framing::AnnexB), units);
+            prop_assert_eq!(complete(&data, Framing::AnnexB), units);
         }
     }
 }

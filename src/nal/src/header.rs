@@ -1,4 +1,4 @@
-//! What a NAL unit is, from its header.
+//! NAL unit headers.
 
 /// The codecs whose streams consist of NAL units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,7 +10,7 @@ pub enum NalCodec {
 }
 
 impl NalCodec {
-    /// Bytes of a NAL unit's header.
+    /// Length of a NAL unit's header in bytes.
     pub const fn header_len(self) -> usize {
         match self {
             Self::H264 => 1,
@@ -22,50 +22,50 @@ impl NalCodec {
 /// The header of a NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NalHeader {
-    /// What it is.
+    /// What the NAL unit holds.
     pub kind: NalKind,
     /// `nuh_layer_id`; 0, the base layer, in H.264.
     pub layer: u8,
-    /// Whether other pictures may refer to the slice. H.265 states it within a sub-layer only: `false`
-    /// means not at all for pictures of the highest one.
+    /// Whether other pictures may refer to the slice. H.265 states this only for pictures of the same sub-layer, so
+    /// `false` is certain only in the highest sub-layer.
     pub is_reference: bool,
 }
 
-/// A coded picture by what may be decoded before and after it.
+/// The kind of a coded picture: whether decoding can begin at it, and what it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PictureKind {
-    /// Decoding may begin here, and nothing behind refers to anything before: an IDR picture, or any picture
-    /// of a codec without references.
+    /// Decoding can begin here, and no later picture refers to an earlier one: an IDR picture, or any picture of a
+    /// codec without references.
     Idr,
-    /// H.265: decoding may begin here; the RASL pictures behind refer to what was before.
+    /// H.265: decoding can begin here, but the RASL pictures that follow refer to earlier pictures.
     Cra,
-    /// H.265: like CRA, and what its RASL pictures refer to is not there.
+    /// H.265: like CRA, but the pictures that its RASL pictures refer to are missing.
     Bla,
-    /// H.265: shown before its CRA or BLA picture, and may refer to what was before that.
+    /// H.265: output before its CRA or BLA picture, and may refer to pictures before that one.
     Rasl,
-    /// H.265: shown before its CRA, BLA or IDR picture, and refers to nothing before that.
+    /// H.265: output before its CRA, BLA or IDR picture, and refers to no picture before that one.
     Radl,
-    /// H.264: a decoder may begin here, and is right some pictures later (recovery point SEI).
+    /// H.264: decoding can begin here; its output is correct some pictures later (recovery point SEI).
     RecoveryPoint,
     /// Any other.
     Other,
 }
 
 impl PictureKind {
-    /// Whether it decodes without any other picture (H.265: IRAP).
+    /// Whether the picture decodes without any other (H.265: IRAP).
     pub fn is_irap(self) -> bool {
         matches!(self, Self::Idr | Self::Cra | Self::Bla)
     }
 }
 
-/// `nal_unit_type`, as far as it makes a difference here.
+/// `nal_unit_type`, reduced to the kinds that this crate distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NalKind {
     /// A slice, or slice segment, of a picture of this kind.
     Slice(PictureKind),
     /// H.264: slice data partition A, which holds the slice's header. Only the Extended profile has it.
     PartitionA,
-    /// Supplemental enhancement information; H.265's prefix and suffix alike.
+    /// Supplemental enhancement information; in H.265 both prefix and suffix SEI.
     Sei,
     /// H.265: video parameter set.
     Vps,
@@ -82,7 +82,7 @@ pub enum NalKind {
 }
 
 impl NalHeader {
-    /// Reads the header of a NAL unit; `None` when it is shorter than that.
+    /// Reads the header of a NAL unit; `None` if the unit is shorter than a header.
     pub fn of(codec: NalCodec, nal: &[u8]) -> Option<Self> {
         match (codec, nal) {
             // 7.3.1: forbidden bit, 2 of nal_ref_idc, 5 of type.
@@ -121,7 +121,7 @@ fn h264_kind(number: u8) -> NalKind {
     }
 }
 
-/// H.265, table 7-1. Reserved types count as slices below 16, where a non-IRAP picture's are.
+/// H.265, table 7-1. Reserved types below 16, the range of non-IRAP pictures, count as slices.
 fn h265_kind(number: u8) -> NalKind {
     match number {
         6 | 7 => NalKind::Slice(PictureKind::Radl),

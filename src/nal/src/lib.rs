@@ -1,16 +1,16 @@
-//! NAL units of H.264 and H.265: how a stream frames them, what each one is, and what slice headers and
-//! parameter sets say. Pure functions over bytes: no FFmpeg, no socket, no clock.
+//! NAL units of H.264 and H.265: their framing in a stream, their kinds, slice headers and parameter sets. Pure
+//! functions over bytes: no FFmpeg, no socket, no clock.
 //!
-//! - [`ranges`] and [`nals`] split an access unit, whether start codes or lengths frame its NAL units
-//!   ([`Framing`]); [`start_codes_over_lengths`] turns the second into the first in place.
-//! - [`NalHeader`] says what a NAL unit is ([`NalKind`]), [`unescaped`] removes emulation prevention.
-//! - [`Slice`] reads the fields of a slice header that need no parameter set, and [`CodedPicture`] says what kind of
-//!   picture an access unit holds.
-//! - [`ParameterSets`] keeps the parameter sets of an H.264 stream; [`SequenceParameters`] and [`ProfileLevelId`]
+//! - [`ranges`] and [`nals`] split an access unit whose NAL units are separated by start codes or by lengths
+//!   ([`Framing`]); [`start_codes_over_lengths`] converts lengths to start codes in place.
+//! - [`NalHeader`] reads what a NAL unit holds ([`NalKind`]); [`unescaped`] removes emulation prevention.
+//! - [`Slice`] reads the fields of a slice header that need no parameter set; [`CodedPicture`] classifies the picture
+//!   of an access unit.
+//! - [`ParameterSets`] collects the parameter sets of an H.264 stream; [`SequenceParameters`] and [`ProfileLevelId`]
 //!   read them.
 //!
-//! Only [`annex_b`], [`ParameterSets`] and [`SequenceParameters`] allocate, none of which is needed for each picture.
-//! Whatever the bytes are, nothing panics.
+//! Only [`annex_b`], [`ParameterSets`] and [`SequenceParameters`] allocate, and none of them is needed for every
+//! picture. No input makes any function panic.
 //!
 //! ```
 //! use vas_nal::{CodedPicture, Framing, NalCodec, NalHeader, NalKind, ParameterSets, PictureKind, nals};
@@ -24,24 +24,24 @@
 //! let kinds: Vec<_> = kinds.map(|header| header.kind).collect();
 //! assert_eq!(kinds, [NalKind::Sps, NalKind::Pps, NalKind::Slice(PictureKind::Idr)]);
 //!
-//! let picture = CodedPicture::of(NalCodec::H264, Framing::AnnexB, &unit).expect("it has a slice");
+//! let picture = CodedPicture::of(NalCodec::H264, Framing::AnnexB, &unit).expect("the unit has a slice");
 //! assert!(picture.begins && picture.is_key());
 //!
-//! let sets = ParameterSets::of(&unit).expect("it ends with a whole NAL unit");
-//! assert_eq!(sets.profile_level_id().expect("it has an SPS").to_string(), "42c01f");
+//! let sets = ParameterSets::of(&unit).expect("no NAL unit is truncated");
+//! assert_eq!(sets.profile_level_id().expect("the unit has an SPS").to_string(), "42c01f");
 //! ```
 //!
 //! # Sources
-//! Clauses are those of ITU-T H.264 (08/2021) and ITU-T H.265 (08/2021): byte stream format, annex B of both; NAL
+//! Clause numbers refer to ITU-T H.264 (08/2021) and ITU-T H.265 (08/2021): byte stream format, annex B of both; NAL
 //! unit header, H.264 7.3.1 and H.265 7.3.1.2; kinds, table 7-1 of both; slice header, H.264 7.3.3 and H.265 7.3.6.1;
-//! Exp-Golomb codes, 9.1 and 9.2. Lengths and configuration records (avcC, hvcC) are those of ISO/IEC 14496-15, the
-//! profiles of WebRTC those of RFC 6184.
+//! Exp-Golomb codes, H.264 9.1 and H.265 9.2. Lengths and configuration records (avcC, hvcC) follow ISO/IEC 14496-15,
+//! the profiles of WebRTC follow RFC 6184.
 //!
 //! # Why not h264-reader alone
-//! It reads sequence parameter sets here. Its splitter pushes to a handler and keeps state between calls, where a
-//! packet holds a whole access unit; its slice header needs the parameter sets in a context; its bit reader formats
-//! a message for each invalid byte sequence, on a path that must not allocate; its reader of avcC panics on an empty
-//! set; and it has no H.265.
+//! This crate uses it to read sequence parameter sets. Its splitter pushes to a handler and keeps state between
+//! calls, although a packet holds a whole access unit; its slice header needs a context with the parameter sets; its
+//! bit reader formats a message for each invalid byte sequence, on a path that must not allocate; its avcC reader
+//! panics on an empty set; and it does not support H.265.
 #![forbid(unsafe_code)]
 
 mod bits;

@@ -1,4 +1,4 @@
-//! Parameter sets: kept, so that they can go before each key frame.
+//! Collects parameter sets, to be sent before each key frame.
 
 use crate::bits::Bits;
 use crate::framing::{Framing, nals};
@@ -12,11 +12,11 @@ pub fn pps_id(codec: NalCodec, pps: &[u8]) -> Option<u32> {
 
 /// The id of an H.264 sequence parameter set, a NAL unit with its header.
 fn sps_id(sps: &[u8]) -> Option<u32> {
-    // profile_idc, constraint flags and level_idc stand before it (7.3.2.1.1).
+    // It follows profile_idc, the constraint flags and level_idc (7.3.2.1.1).
     Bits::new(sps.get(4..)?).unsigned()
 }
 
-/// The parameter sets of an H.264 stream, the newest of each id.
+/// The parameter sets of an H.264 stream: the latest of each id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParameterSets {
     sequence: Vec<(u32, Vec<u8>)>,
@@ -24,12 +24,12 @@ pub struct ParameterSets {
 }
 
 impl ParameterSets {
-    /// Most ids of each kind that are kept. H.264 has 32 and 256; cameras use one or two.
+    /// Most ids kept of each kind. H.264 allows 32 SPS and 256 PPS; cameras use one or two.
     const MOST: usize = 16;
 
-    /// Those in `configuration`: FFmpeg's extradata, "avcC" or Annex B.
+    /// Reads the parameter sets in `configuration`: FFmpeg's extradata, either avcC or Annex B.
     ///
-    /// `None` when it ends within one.
+    /// `None` if it ends within a set.
     pub fn of(configuration: &[u8]) -> Option<Self> {
         let mut sets = Self::default();
         match Framing::of(NalCodec::H264, configuration) {
@@ -39,7 +39,7 @@ impl ParameterSets {
         Some(sets)
     }
 
-    /// AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1); `None` where it ends within a set.
+    /// Reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1); `None` if it ends within a set.
     fn keep_record(&mut self, record: &[u8]) -> Option<()> {
         let mut rest = record.get(5..)?;
         for mask in [0x1f, 0xff] {
@@ -56,7 +56,7 @@ impl ParameterSets {
         Some(())
     }
 
-    /// Keeps a NAL unit if it is a parameter set, in place of the one with its id.
+    /// Keeps a NAL unit if it is a parameter set, and replaces the set with the same id.
     pub fn keep(&mut self, nal: &[u8]) {
         let (sets, id) = match NalHeader::of(NalCodec::H264, nal).map(|header| header.kind) {
             Some(NalKind::Sps) => (&mut self.sequence, sps_id(nal)),
@@ -65,30 +65,30 @@ impl ParameterSets {
         };
         let Some(id) = id else { return };
         match sets.iter().position(|(known, _)| *known == id) {
-            Some(place) if sets[place].1 == nal => {}
-            Some(place) => nal.clone_into(&mut sets[place].1),
+            Some(index) if sets[index].1 == nal => {}
+            Some(index) => nal.clone_into(&mut sets[index].1),
             None if sets.len() < Self::MOST => sets.push((id, nal.to_vec())),
             None => {}
         }
     }
 
-    /// Whether a decoder could begin with them.
+    /// Whether there is at least one set of each kind, as a decoder needs to begin.
     pub fn are_complete(&self) -> bool {
         !self.sequence.is_empty() && !self.picture.is_empty()
     }
 
-    /// How many sets [`unit`](Self::unit) knows.
+    /// The number of sets.
     pub fn count(&self) -> usize {
         self.sequence.len() + self.picture.len()
     }
 
-    /// A set by its place in the order in which they are sent; empty beyond [`count`](Self::count).
-    pub fn unit(&self, place: usize) -> &[u8] {
+    /// The set at `index` in sending order; empty from [`count`](Self::count) on.
+    pub fn unit(&self, index: usize) -> &[u8] {
         let mut all = self.sequence.iter().chain(&self.picture);
-        all.nth(place).map_or(&[], |(_, unit)| unit)
+        all.nth(index).map_or(&[], |(_, unit)| unit)
     }
 
-    /// What the first sequence parameter set says of profile and level.
+    /// Profile and level, from the first sequence parameter set.
     pub fn profile_level_id(&self) -> Option<ProfileLevelId> {
         let (_, sps) = self.sequence.first()?;
         ProfileLevelId::of(sps)
@@ -105,7 +105,7 @@ mod tests {
     const PPS: &[u8] = &[0x68, 0xce, 0x3c, 0x80];
 
     #[test]
-    fn both_kinds_of_configuration_say_the_same() {
+    fn avcc_and_annex_b_give_the_same_sets() {
         let record = [&[1, 0x42, 0xc0, 0x1f, 0xff, 0xe1, 0, 5][..], SPS, &[1, 0, 4], PPS].concat();
         let sets = ParameterSets::of(&record).unwrap();
         assert_eq!(Some(&sets), ParameterSets::of(&annex_b(&[SPS, PPS])).as_ref());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_an_id_is_kept() {
+    fn the_latest_set_of_an_id_is_kept() {
         let mut sets = ParameterSets::of(&annex_b(&[SPS, PPS])).unwrap();
         let other = [0x67, 0x4d, 0x00, 0x28, 0x95];
         sets.keep(&other);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn picture_parameter_sets_have_ids() {
+    fn ids_of_picture_parameter_sets() {
         assert_eq!(pps_id(NalCodec::H264, &[0x68, 0b0101_0000]), Some(1));
         assert_eq!(pps_id(NalCodec::H265, &[34 << 1, 1, 0b1000_0000]), Some(0));
         assert_eq!(pps_id(NalCodec::H265, &[34 << 1]), None);
@@ -140,7 +140,7 @@ mod tests {
                 *version = 1;
             }
             if let Some(sets) = ParameterSets::of(&data) {
-                prop_assert!((0..sets.count()).all(|place| !sets.unit(place).is_empty()));
+                prop_assert!((0..sets.count()).all(|index| !sets.unit(index).is_empty()));
                 prop_assert!(sets.unit(sets.count()).is_empty());
                 let _ = sets.profile_level_id();
             }

@@ -1,4 +1,4 @@
-//! What kind of picture an access unit holds.
+//! Classifies the picture of an access unit.
 
 use crate::bits::unescaped;
 use crate::framing::{Framing, nals};
@@ -8,16 +8,16 @@ use crate::slice::Slice;
 /// The picture of an access unit, from its first slice and what comes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodedPicture {
-    /// What it is.
+    /// Its kind.
     pub kind: PictureKind,
-    /// Whether the picture's first slice is there.
+    /// Whether the picture's first slice is present.
     pub begins: bool,
     /// Whether other pictures may refer to it ([`NalHeader::is_reference`]).
     pub is_reference: bool,
 }
 
 impl CodedPicture {
-    /// Looks at an access unit as far as its first slice of the base layer; `None` when it has none.
+    /// Reads an access unit up to its first slice of the base layer; `None` if it has none.
     pub fn of(codec: NalCodec, framing: Framing, access_unit: &[u8]) -> Option<Self> {
         let mut recovery_point = false;
         for nal in nals(access_unit, framing) {
@@ -34,7 +34,7 @@ impl CodedPicture {
         None
     }
 
-    /// Whether it decodes without any other.
+    /// Whether the picture decodes without any other.
     pub fn stands_alone(self) -> bool {
         self.kind.is_irap()
     }
@@ -52,7 +52,7 @@ fn has_recovery_point(nal: &[u8]) -> bool {
         return false;
     }
     let mut bytes = unescaped(&nal[1..]);
-    // A number in which 255 says that it goes on.
+    // A sum of bytes, up to and including the first that is not 255.
     fn number(bytes: &mut impl Iterator<Item = u8>) -> Option<u32> {
         let mut sum = 0u32;
         loop {
@@ -82,11 +82,11 @@ mod tests {
     use PictureKind::{Bla, Cra, Idr, Other, Radl, Rasl, RecoveryPoint};
     use proptest::prelude::*;
 
-    fn look264(nals: &[&[u8]]) -> Option<CodedPicture> {
+    fn picture264(nals: &[&[u8]]) -> Option<CodedPicture> {
         CodedPicture::of(NalCodec::H264, Framing::AnnexB, &annex_b(nals))
     }
 
-    fn look265(kind: u8, first_slice: bool) -> CodedPicture {
+    fn picture265(kind: u8, first_slice: bool) -> CodedPicture {
         let slice = [kind << 1, 1, u8::from(first_slice) << 7];
         let unit = annex_b(&[&[35 << 1, 1, 0x50], &slice]);
         CodedPicture::of(NalCodec::H265, Framing::AnnexB, &unit).unwrap()
@@ -96,17 +96,17 @@ mod tests {
     fn h264_pictures() {
         let unit = |kind, begins, is_reference| Some(CodedPicture { kind, begins, is_reference });
         let (aud, sps) = (&[9, 0xf0][..], &[0x67, 66][..]);
-        assert_eq!(look264(&[aud, sps, &[0x65, 0x88]]), unit(Idr, true, true));
-        assert_eq!(look264(&[&[0x65, 0x08]]), unit(Idr, false, true));
-        assert_eq!(look264(&[aud, &[0x41, 0x9a]]), unit(Other, true, true));
-        assert_eq!(look264(&[&[0x01, 0x9e]]), unit(Other, true, false));
-        assert_eq!(look264(&[aud, sps]), None);
+        assert_eq!(picture264(&[aud, sps, &[0x65, 0x88]]), unit(Idr, true, true));
+        assert_eq!(picture264(&[&[0x65, 0x08]]), unit(Idr, false, true));
+        assert_eq!(picture264(&[aud, &[0x41, 0x9a]]), unit(Other, true, true));
+        assert_eq!(picture264(&[&[0x01, 0x9e]]), unit(Other, true, false));
+        assert_eq!(picture264(&[aud, sps]), None);
         // User data of 2 bytes, then the recovery point.
         let sei = &[6, 5, 2, 7, 7, 6, 1, 0xc4, 0x80][..];
-        assert_eq!(look264(&[sei, &[0x41, 0x9a]]), unit(RecoveryPoint, true, true));
+        assert_eq!(picture264(&[sei, &[0x41, 0x9a]]), unit(RecoveryPoint, true, true));
         let other = &[6, 5, 2, 6, 1, 0x80][..];
-        assert_eq!(look264(&[other, &[0x41, 0x9a]]).unwrap().kind, Other);
-        assert_eq!(look264(&[&[6, 255], &[0x41, 0x9a]]).unwrap().kind, Other);
+        assert_eq!(picture264(&[other, &[0x41, 0x9a]]).unwrap().kind, Other);
+        assert_eq!(picture264(&[&[6, 255], &[0x41, 0x9a]]).unwrap().kind, Other);
     }
 
     #[test]
@@ -120,34 +120,34 @@ mod tests {
             (vec![21], Cra),
         ] {
             for kind in kinds {
-                assert_eq!(look265(kind, true).kind, picture, "{kind}");
-                assert!(!look265(kind, false).begins, "{kind}");
+                assert_eq!(picture265(kind, true).kind, picture, "{kind}");
+                assert!(!picture265(kind, false).begins, "{kind}");
             }
         }
-        assert!(look265(1, true).is_reference && !look265(0, true).is_reference);
-        assert!(look265(9, true).is_reference && !look265(8, true).is_reference);
-        assert!(look265(16, true).is_reference, "BLA");
+        assert!(picture265(1, true).is_reference && !picture265(0, true).is_reference);
+        assert!(picture265(9, true).is_reference && !picture265(8, true).is_reference);
+        assert!(picture265(16, true).is_reference, "BLA");
     }
 
     #[test]
-    fn keys_are_where_decoding_can_begin() {
+    fn key_pictures_of_h265() {
         for kind in [16, 18, 19, 20, 21] {
-            assert!(look265(kind, true).is_key(), "{kind}");
+            assert!(picture265(kind, true).is_key(), "{kind}");
         }
         for kind in [0, 1, 6, 8] {
-            assert!(!look265(kind, true).is_key(), "{kind}");
+            assert!(!picture265(kind, true).is_key(), "{kind}");
         }
     }
 
     #[test]
-    fn another_layer_is_no_picture() {
+    fn slices_of_other_layers_are_skipped() {
         let unit = annex_b(&[&[1 << 1, 0b1001, 0x80], &[35 << 1, 1, 0x50]]);
         assert_eq!(CodedPicture::of(NalCodec::H265, Framing::AnnexB, &unit), None);
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_looked_at_without_a_panic(data: Vec<u8>, width in 0u8..5) {
+        fn any_bytes_are_read_without_a_panic(data: Vec<u8>, width in 0u8..5) {
             let framing = if width == 0 { Framing::AnnexB } else { Framing::Lengths(width) };
             for codec in [NalCodec::H264, NalCodec::H265] {
                 let _ = CodedPicture::of(codec, framing, &data);

@@ -1,13 +1,13 @@
-//! Profile and level of an H.264 stream, as SDP and WebRTC name them.
+//! Profile and level of an H.264 stream, as named in SDP and WebRTC.
 
 use std::fmt;
 
-/// profile_idc, constraint flags and level_idc, as SDP's `profile-level-id` has them (RFC 6184, 8.1);
-/// displays as six hexadecimal digits.
+/// profile_idc, constraint flags and level_idc, as in SDP's `profile-level-id` (RFC 6184, 8.1). Its `Display` writes
+/// six hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProfileLevelId(pub [u8; 3]);
 
-/// The profiles that WebRTC knows (RFC 6184, table 5).
+/// The profiles of WebRTC (RFC 6184, table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Constrained Baseline, which every browser decodes.
@@ -23,9 +23,9 @@ pub enum Profile {
 }
 
 impl ProfileLevelId {
-    /// That of a sequence parameter set, a NAL unit with its header; `None` when it is too short to be one.
+    /// Reads a sequence parameter set, a NAL unit with its header; `None` if it is too short.
     pub fn of(sps: &[u8]) -> Option<Self> {
-        // 7.3.2.1.1: three whole bytes behind the header.
+        // 7.3.2.1.1: the three bytes after the header.
         Some(Self(*sps.get(1..)?.first_chunk()?))
     }
 
@@ -36,7 +36,7 @@ impl ProfileLevelId {
         Some(Self(bytes))
     }
 
-    /// Its profile; `None` for one that WebRTC has no name for.
+    /// The profile; `None` if WebRTC does not name it.
     pub fn profile(self) -> Option<Profile> {
         let [profile, flags, _] = self.0;
         match (profile, flags) {

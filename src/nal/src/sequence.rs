@@ -1,21 +1,22 @@
-//! What an H.264 sequence parameter set states of the whole sequence.
+//! Reads H.264 sequence parameter sets.
 
 use h264_reader::nal::sps::{PicOrderCntType, SeqParameterSet};
 use h264_reader::nal::{Nal as _, RefNal};
 
 use crate::profile::ProfileLevelId;
 
-/// An H.264 sequence parameter set, as far as it makes a difference here.
+/// The fields of an H.264 sequence parameter set that the service uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceParameters {
     /// Profile, constraint flags and level.
     pub profile_level_id: ProfileLevelId,
-    /// How many pictures are shown later than one that is decoded after them; `None` where that is not stated.
+    /// Most pictures that precede any picture in decoding order and follow it in output order
+    /// (`max_num_reorder_frames`); `None` if not stated.
     pub reordered: Option<usize>,
 }
 
 impl SequenceParameters {
-    /// Reads a parameter set, a NAL unit with its header. `None` when it is too short to be one.
+    /// Reads a parameter set, a NAL unit with its header; `None` if it is too short.
     pub fn of(sps: &[u8]) -> Option<Self> {
         Some(Self { profile_level_id: ProfileLevelId::of(sps)?, reordered: reordered(sps) })
     }
@@ -23,7 +24,7 @@ impl SequenceParameters {
 
 fn reordered(sps: &[u8]) -> Option<usize> {
     let sps = SeqParameterSet::from_bits(RefNal::new(sps, &[], true).rbsp_bits()).ok()?;
-    // Baseline has no B slices, and with order count type 2 output order is decoding order (8.2.1.3).
+    // Baseline has no B slices, and with pic_order_cnt_type 2 output order is decoding order (8.2.1.3).
     let profile: u8 = sps.profile_idc.into();
     if profile == 66 || matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo) {
         return Some(0);
@@ -37,14 +38,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Of x264: High profile at level 2.1, B-frames that are referred to.
+    /// From x264: High profile, level 2.1, with B-frames that other pictures refer to.
     const HIGH: [u8; 24] = [
         0x67, 0x64, 0x00, 0x15, 0xac, 0xd9, 0x41, 0x41, 0x9b, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00,
         0x10, 0x00, 0x00, 0x06, 0x40, 0xf1, 0x62, 0xd9, 0x60,
     ];
 
     #[test]
-    fn profile_and_level_come_from_a_prefix() {
+    fn profile_and_level_need_only_the_first_bytes() {
         let profile_level_id = ProfileLevelId([100, 0, 21]);
         let high = SequenceParameters { profile_level_id, reordered: Some(2) };
         assert_eq!(SequenceParameters::of(&HIGH), Some(high));
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_states_nothing() {
+    fn an_unreadable_set_states_no_reordering() {
         assert_eq!(SequenceParameters::of(&[0x67, 77, 0, 31, 0]).unwrap().reordered, None);
     }
 

@@ -1,12 +1,12 @@
-//! The beginning of a slice header: the fields that need no parameter set.
+//! Reads the fields at the beginning of a slice header, which need no parameter set.
 
 use crate::bits::Bits;
 use crate::header::{NalCodec, NalHeader, NalKind, PictureKind};
 
 /// A slice of a base-layer picture (H.265: a slice segment).
 ///
-/// Each field is read when it is asked for, and no byte behind it. What follows these fields can only be read with
-/// the parameter sets that the slice refers to, H.265's `dependent_slice_segment_flag` included.
+/// Each method reads up to its field and no further. The fields that follow these, including H.265's
+/// `dependent_slice_segment_flag`, can be read only with the parameter sets that the slice refers to.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {
     codec: NalCodec,
@@ -19,9 +19,9 @@ pub struct Slice<'a> {
 /// `slice_type` (H.264, table 7-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SliceType {
-    /// Predicted from one picture a block at most.
+    /// Each block is predicted from at most one picture.
     P,
-    /// Predicted from two pictures a block at most, which may be shown later.
+    /// Each block is predicted from at most two pictures, which may follow in output order.
     B,
     /// Not predicted from other pictures.
     I,
@@ -32,7 +32,7 @@ pub enum SliceType {
 }
 
 impl<'a> Slice<'a> {
-    /// A NAL unit as a slice, if it is one of a base-layer picture; of slice data partitions, only A.
+    /// Reads a NAL unit as a slice; `None` unless it is a slice, or slice data partition A, of a base-layer picture.
     pub fn of(codec: NalCodec, nal: &'a [u8]) -> Option<Self> {
         let NalHeader { kind, layer, is_reference } = NalHeader::of(codec, nal)?;
         let picture = match kind {
@@ -44,33 +44,33 @@ impl<'a> Slice<'a> {
         Some(Self { codec, picture, is_reference, payload })
     }
 
-    /// What its picture is, as far as the NAL unit's type says. Never [`PictureKind::RecoveryPoint`], which an SEI
-    /// message before the slice states.
+    /// The kind of its picture, from the NAL unit's type. Never [`PictureKind::RecoveryPoint`], which an SEI message
+    /// before the slice states.
     pub fn picture(&self) -> PictureKind {
         self.picture
     }
 
-    /// As [`NalHeader::is_reference`].
+    /// The same as [`NalHeader::is_reference`].
     pub fn is_reference(&self) -> bool {
         self.is_reference
     }
 
-    /// Whether it is the first of its picture.
+    /// Whether the slice is the first of its picture.
     pub fn begins_picture(&self) -> bool {
         // H.264 7.3.3: first_mb_in_slice, and the Exp-Golomb code of 0 is a single bit 1 (9.1).
         // H.265 7.3.6.1: first_slice_segment_in_pic_flag.
         Bits::new(self.payload).bit() == Some(true)
     }
 
-    /// H.264: its type. `None` in H.265, where extra bits come before it whose number the picture parameter set
-    /// states, and where the slice ends before it.
+    /// The slice's type in H.264. `None` if the slice ends before it, and in H.265, where the picture parameter set
+    /// states how many extra bits precede it.
     pub fn slice_type(&self) -> Option<SliceType> {
         if self.codec != NalCodec::H264 {
             return None;
         }
         let mut bits = Bits::new(self.payload);
         let _first_mb_in_slice = bits.unsigned()?;
-        // 5 to 9 say that all slices of the picture are alike.
+        // 5 to 9 mean that all slices of the picture have the same type.
         Some(match bits.unsigned()? % 5 {
             0 => SliceType::P,
             1 => SliceType::B,
@@ -80,7 +80,7 @@ impl<'a> Slice<'a> {
         })
     }
 
-    /// The id of the picture parameter set that it refers to; `None` where it ends before that.
+    /// The id of the picture parameter set that the slice refers to; `None` if the slice ends before it.
     pub fn pps_id(&self) -> Option<u32> {
         let mut bits = Bits::new(self.payload);
         match self.codec {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn h264_slices_name_their_set() {
+    fn h264_slices_refer_to_a_pps() {
         let referred_by = |nal| referred_by(NalCodec::H264, nal);
         // first_mb 0 (1), slice_type 7 (0001000), pps 0 (1) and 2 (011).
         assert_eq!(referred_by(&[0x65, 0b1000_1000, 0b1000_0000]), Some(0));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn h265_slices_name_their_set() {
+    fn h265_slices_refer_to_a_pps() {
         let referred_by = |nal| referred_by(NalCodec::H265, nal);
         // IDR: first 1, no_output 0, pps 1 (010); trailing: first 0, pps 0 (1).
         assert_eq!(referred_by(&[19 << 1, 1, 0b1001_0000]), Some(1));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_slices() {
+    fn slice_types() {
         let slice_type = |nal| Slice::of(NalCodec::H264, nal).and_then(|slice| slice.slice_type());
         // first_mb 0 (1), then slice_type: P 0 (1), B 1 (010), P 5 (00110), B 6 (00111), I 7 (0001000).
         assert_eq!(slice_type(&[0x41, 0b1100_0000]), Some(SliceType::P));

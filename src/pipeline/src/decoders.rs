@@ -193,7 +193,7 @@ impl Decoders {
         DecoderReport {
             kind: decoded_by(decoder.kind()),
             gpu: gpu.map(|gpu| gpu.to_string()),
-            gpu_bytes: decoder.price().map(|price| price.bytes),
+            gpu_bytes: decoder.surface_memory().map(|memory| memory.bytes),
             why: why.as_deref().map(vas_media::redact),
         }
     }

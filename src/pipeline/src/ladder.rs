@@ -97,21 +97,21 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn failing() -> GpuError {
-        GpuError::Failing { ordinal: 0, pictures: 8, said: String::new() }
+        GpuError::Failing { ordinal: 0, pictures: 8, cause: String::new() }
     }
 
     fn kinds() -> Vec<GpuError> {
-        let said = String::new;
+        let cause = String::new;
         vec![
             GpuError::NoLibrary { library: "libcuda.so.1" },
             GpuError::MissingSymbol { symbol: "cuInit" },
-            GpuError::NoDevice { said: said() },
+            GpuError::NoDevice { cause: cause() },
             GpuError::NoSuchDevice { ordinal: 1, count: 1 },
-            GpuError::NoMemory { ordinal: 0, free: 0, total: 0, said: said() },
-            GpuError::SessionsUsedUp { ordinal: 0, said: said() },
-            GpuError::Failed { ordinal: 0, said: said() },
+            GpuError::NoMemory { ordinal: 0, free: 0, total: 0, cause: cause() },
+            GpuError::SessionsUsedUp { ordinal: 0, cause: cause() },
+            GpuError::Failed { ordinal: 0, cause: cause() },
             failing(),
-            GpuError::DeviceLost { ordinal: 0, said: said() },
+            GpuError::DeviceLost { ordinal: 0, cause: cause() },
         ]
     }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(ladder.lost(), Next::AnotherGpu);
         assert_eq!(ladder.rung(1), Rung::Gpu);
         // There is none.
-        let lost = GpuError::DeviceLost { ordinal: 0, said: String::new() };
+        let lost = GpuError::DeviceLost { ordinal: 0, cause: String::new() };
         ladder.failed(&lost, 1);
         assert_eq!(ladder.rung(2), Rung::Processor);
     }

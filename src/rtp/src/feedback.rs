@@ -1,37 +1,37 @@
-//! What the receiver sends back: requests for key frames, and how much arrived.
+//! RTCP from the receiver: requests for key frames and reception reports.
 
 use rtcp_types::{
     Compound, Fir, Packet, PayloadFeedback, Pli, ReceiverReport, ReportBlock, SenderReport,
 };
 
-/// What one datagram of RTCP asked for and reported.
+/// The requests and reports in one RTCP datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
     /// Picture loss indications (RFC 4585, 6.3.1).
     pub pli: u32,
-    /// Full intra requests (RFC 5104, 4.3.1) that are no repetition.
+    /// Full intra requests (RFC 5104, 4.3.1), without repetitions.
     pub fir: u32,
-    /// How much arrived, when it says so.
+    /// The reception report, if there is one.
     pub reception: Option<Reception>,
 }
 
-/// A receiver's report on us.
+/// A receiver's report on the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reception {
-    /// Packets lost since the receiver began.
+    /// Packets lost since reception began.
     pub lost: u32,
-    /// Of the last packets, how many of 256 were lost.
+    /// Share of packets lost since the last report, in 256ths.
     pub fraction_lost: u8,
 }
 
 impl Feedback {
-    /// Whether a key frame is asked for.
+    /// Whether the receiver requests a key frame.
     pub fn wants_key_frame(&self) -> bool {
         self.pli + self.fir > 0
     }
 }
 
-/// Reads RTCP about one SSRC.
+/// Reads the RTCP that concerns one SSRC.
 #[derive(Debug)]
 pub(crate) struct Reader {
     ssrc: u32,
@@ -43,7 +43,7 @@ impl Reader {
         Self { ssrc, last_fir: None }
     }
 
-    /// Reads a datagram; what is not understood is left out, as RFC 3550 6.1 asks.
+    /// Reads a datagram. Ignores unknown packet types, as RFC 3550 6.1 requires.
     pub(crate) fn read(&mut self, datagram: &[u8]) -> Feedback {
         let mut feedback = Feedback::default();
         let Ok(compound) = Compound::parse(datagram) else { return feedback };
@@ -60,14 +60,14 @@ impl Reader {
 
     fn payload(&mut self, payload: &PayloadFeedback<'_>, feedback: &mut Feedback) {
         if payload.parse_fci::<Pli<'_>>().is_ok() {
-            // Some senders leave the media's SSRC at 0; the socket has one stream only.
+            // Some receivers leave the media SSRC at 0; the socket carries only one stream.
             if payload.media_ssrc() == self.ssrc || payload.media_ssrc() == 0 {
                 feedback.pli += 1;
             }
             return;
         }
         let Ok(fir) = payload.parse_fci::<Fir<'_>>() else { return };
-        // RFC 5104, 4.3.1.2: the header's media SSRC is 0, and each entry has its own.
+        // RFC 5104, 4.3.1.2: the header's media SSRC is 0; each entry names its SSRC.
         for entry in fir.entries().filter(|entry| entry.ssrc() == self.ssrc) {
             if self.last_fir != Some(entry.sequence()) {
                 self.last_fir = Some(entry.sequence());
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rtcp_types::prelude::*;
-    use rtcp_types::{FirBuilder, ReportBlockBuilder, RtcpWriteError};
+    use rtcp_types::{FirBuilder, RtcpWriteError};
 
     const SSRC: u32 = 0x1234_5678;
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_for_us_or_for_nobody_else() {
+    fn only_picture_losses_of_this_stream_count() {
         let mut reader = Reader::new(SSRC);
         assert_eq!(reader.read(&pli(SSRC)).pli, 1);
         assert_eq!(reader.read(&pli(0)).pli, 1);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_intra_request_names_us_itself_and_is_counted_once() {
+    fn full_intra_requests_for_this_stream_count_once() {
         let mut reader = Reader::new(SSRC);
         assert_eq!(reader.read(&fir(&[(5, 0)])).fir, 0);
         assert_eq!(reader.read(&fir(&[(5, 0), (SSRC, 0)])).fir, 1);
@@ -138,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn a_compound_is_read_whole() {
-        let block = ReportBlockBuilder::default_for(SSRC);
+    fn every_packet_of_a_compound_is_read() {
+        let block = ReportBlock::builder(SSRC).cumulative_lost(3).fraction_lost(64);
         let report = bytes(&ReceiverReport::builder(9).add_report_block(block)).unwrap();
         let datagram = [report, pli(SSRC), pli(SSRC)].concat();
         let feedback = Reader::new(SSRC).read(&datagram);
@@ -148,22 +148,12 @@ mod tests {
         assert!(feedback.wants_key_frame());
     }
 
-    trait ForTests {
-        fn default_for(ssrc: u32) -> ReportBlockBuilder;
-    }
-
-    impl ForTests for ReportBlockBuilder {
-        fn default_for(ssrc: u32) -> ReportBlockBuilder {
-            ReportBlock::builder(ssrc).cumulative_lost(3).fraction_lost(64)
-        }
-    }
-
     proptest! {
         #[test]
-        fn any_datagram_is_borne(datagram: Vec<u8>, kind in 200u8..208) {
+        fn any_datagram_is_read_without_a_panic(datagram: Vec<u8>, kind in 200u8..208) {
             let mut reader = Reader::new(SSRC);
             reader.read(&datagram);
-            // The same with a header that makes sense.
+            // The same with a valid header.
             let mut datagram = datagram;
             datagram.resize(datagram.len().div_ceil(4) * 4 + 4, 0);
             let words = u16::try_from(datagram.len() / 4 - 1).unwrap().to_be_bytes();

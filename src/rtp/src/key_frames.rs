@@ -1,7 +1,7 @@
-//! When an encoder is made to begin anew.
+//! Decides when an encoder makes a key frame.
 
-/// Decides on key frames: at an interval, and when one is asked for, though not too often. Many viewers
-/// that come at once ask once each.
+/// Decides which pictures become key frames: one at each interval, and one on request, with a minimum spacing because
+/// each of many viewers that join at once sends a request.
 #[derive(Clone, Debug)]
 pub struct KeyFrames {
     interval_ns: u64,
@@ -17,27 +17,27 @@ struct Latest {
 }
 
 impl KeyFrames {
-    /// One at least each `interval_ns` of the pictures' own time, and never two within `spacing_ns` of
-    /// real time because they were asked for.
+    /// A key frame at least every `interval_ns` of presentation time. A request is met no sooner than `spacing_ns` of
+    /// real time after the latest key frame.
     pub fn new(interval_ns: u64, spacing_ns: u64) -> Self {
         Self { interval_ns, spacing_ns, latest: None, wanted: false }
     }
 
-    /// One is asked for. It is not forgotten when it comes too early.
+    /// Requests a key frame. A request that comes too early is kept until it can be met.
     pub fn want(&mut self) {
         self.wanted = true;
     }
 
-    /// Whether the picture at `pts_ns` is to be a key frame.
+    /// Whether the picture at `pts_ns` has to become a key frame.
     pub fn is_due(&self, pts_ns: i64, now_ns: u64) -> bool {
         let Some(latest) = self.latest else { return true };
         let age_ns = i128::from(pts_ns) - i128::from(latest.pts_ns);
-        // A time line that runs backwards is another one.
+        // Timestamps that run backwards belong to a new time line.
         let is_old = age_ns < 0 || age_ns >= i128::from(self.interval_ns);
         is_old || self.wanted && now_ns.saturating_sub(latest.at_ns) >= self.spacing_ns
     }
 
-    /// A key frame was made of the picture at `pts_ns`.
+    /// Records that the picture at `pts_ns` became a key frame.
     pub fn made(&mut self, pts_ns: i64, now_ns: u64) {
         self.latest = Some(Latest { pts_ns, at_ns: now_ns });
         self.wanted = false;
@@ -50,13 +50,13 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// The pictures of 25 a second, of 4 s, that become key frames; `asked` at those.
-    fn run(asked: &[usize]) -> Vec<usize> {
+    /// Which pictures become key frames in 4 s at 25 a second, with requests at the pictures `requests`.
+    fn run(requests: &[usize]) -> Vec<usize> {
         let mut keys = KeyFrames::new(2_000 * MS, 300 * MS);
         let mut made = Vec::new();
         for picture in 0..100 {
             let now_ns = 1_000_000 * MS + picture as u64 * 40 * MS;
-            if asked.contains(&picture) {
+            if requests.contains(&picture) {
                 keys.want();
             }
             if keys.is_due(picture as i64 * 40 * MS as i64, now_ns) {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_then_each_interval() {
+    fn the_first_picture_and_then_one_each_interval() {
         assert_eq!(run(&[]), [0, 50]);
     }
 
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn many_requests_are_met_by_few_and_none_is_lost() {
+    fn requests_are_spaced_and_none_is_lost() {
         assert_eq!(run(&[20, 21, 22, 23]), [0, 20, 28, 78]);
     }
 
     #[test]
-    fn a_new_time_line_begins_with_one() {
+    fn a_new_time_line_begins_with_a_key_frame() {
         let mut keys = KeyFrames::new(2_000 * MS, 300 * MS);
         keys.made(5_000 * MS as i64, 0);
         assert!(keys.is_due(0, 0));

@@ -1,8 +1,8 @@
-//! H.264 over RTP (RFC 6184, packetization mode 1), as a MediaSoup PlainTransport takes it: one stream of
-//! one SSRC that goes on across cameras that reconnect and processes that come and go.
+//! H.264 over RTP (RFC 6184, packetization mode 1) for a MediaSoup PlainTransport: one stream with one SSRC that
+//! continues when the camera reconnects and when the sending process restarts.
 //!
-//! Nothing here has a socket, a clock or a thread. A [`Sender`] is given access units and the time, and
-//! says which bytes are to leave, and when; what it must know after a restart is a [`Continuity`].
+//! Nothing here has a socket, a clock or a thread. A [`Sender`] takes access units and the time, and returns which
+//! bytes to send and when. The state that it needs after a restart is a [`Continuity`].
 //!
 //! ```
 //! use vas_rtp::{AccessUnit, Continuity, Framing, Identity, Now, Poll, Sender};
@@ -25,7 +25,7 @@
 //!     assert!(packet.len() <= vas_rtp::MAX_PACKET);
 //!     sent += 1;
 //! }
-//! assert_eq!(sent, 1, "parameter sets and picture in one packet");
+//! assert_eq!(sent, 1, "parameter sets and picture fit in one packet");
 //! # Ok::<(), vas_rtp::Refusal>(())
 //! ```
 #![forbid(unsafe_code)]

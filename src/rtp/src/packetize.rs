@@ -1,9 +1,9 @@
-//! NAL units to RTP payloads: single, aggregated (STAP-A) or in fragments (FU-A), RFC 6184 5.6 to 5.8.
+//! Packs NAL units into RTP payloads: single, aggregated (STAP-A) or fragmented (FU-A), RFC 6184 5.6 to 5.8.
 
-/// Most bytes of an RTP packet. MediaSoup keeps nothing above 1500 for retransmission, and WebRTC's own
-/// limit is 1200.
+/// Most bytes in an RTP packet. MediaSoup keeps no packet above 1500 for retransmission, and WebRTC's own limit is
+/// 1200.
 pub const MAX_PACKET: usize = 1200;
-/// Bytes of an RTP header without extension or contributing sources.
+/// Length of an RTP header without extension or contributing sources.
 pub(crate) const HEADER: usize = 12;
 const MAX_PAYLOAD: usize = MAX_PACKET - HEADER;
 
@@ -19,7 +19,7 @@ const IMPORTANCE: u8 = 0xe0;
 pub(crate) struct Cursor {
     /// The next unit.
     unit: usize,
-    /// Bytes of it that have gone in fragments.
+    /// Bytes of it that have been sent in fragments.
     sent: usize,
 }
 
@@ -29,8 +29,8 @@ impl Cursor {
         self.unit >= count
     }
 
-    /// Writes the next payload behind the header's place in `packet`; its length. `unit` gives the NAL
-    /// unit of a place, none of them empty, and there are `count` of them.
+    /// Writes the next payload into `packet`, after the space for the header, and returns its length. `unit` returns
+    /// one of `count` NAL units by its index; none is empty.
     pub(crate) fn next<'a>(
         &mut self,
         count: usize,
@@ -50,8 +50,8 @@ impl Cursor {
         }
         let mut at = 1;
         let mut importance = 0;
-        for place in self.unit..self.unit + fits {
-            let unit = unit(place);
+        for index in self.unit..self.unit + fits {
+            let unit = unit(index);
             importance = importance.max(unit[0] & IMPORTANCE);
             let length = u16::try_from(unit.len()).unwrap_or(u16::MAX).to_be_bytes();
             payload[at..at + 2].copy_from_slice(&length);
@@ -66,15 +66,15 @@ impl Cursor {
     /// How many units from the next one on fit into one packet.
     fn aggregate<'a>(&self, count: usize, unit: &impl Fn(usize) -> &'a [u8]) -> usize {
         let mut bytes = 1;
-        let fitting = (self.unit..count).take_while(|place| {
-            bytes += 2 + unit(*place).len();
+        let fitting = (self.unit..count).take_while(|index| {
+            bytes += 2 + unit(*index).len();
             bytes <= MAX_PAYLOAD
         });
         fitting.count().max(1)
     }
 
     fn fragment(&mut self, unit: &[u8], payload: &mut [u8]) -> usize {
-        // The NAL unit's own header is not sent; each fragment's two bytes stand for it.
+        // The NAL unit's header is not sent; two bytes in each fragment replace it.
         let body = &unit[1..];
         let left = &body[self.sent..];
         let length = left.len().min(MAX_PAYLOAD - 2);
@@ -98,7 +98,7 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a receiver makes of payloads; panics where RFC 6184 is broken.
+    /// The NAL units that a receiver reads from payloads. Panics on a violation of RFC 6184.
     pub(crate) fn depacketize(payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut units: Vec<Vec<u8>> = Vec::new();
         let mut open = false;
@@ -137,7 +137,7 @@ pub(crate) mod tests {
         let mut packet = [0; MAX_PACKET];
         let mut payloads = Vec::new();
         while !cursor.is_past(units.len()) {
-            let length = cursor.next(units.len(), |place| &units[place], &mut packet);
+            let length = cursor.next(units.len(), |index| &units[index], &mut packet);
             payloads.push(packet[HEADER..HEADER + length].to_vec());
         }
         payloads
@@ -148,7 +148,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn small_units_go_together_and_large_ones_in_parts() {
+    fn small_units_are_aggregated_and_large_ones_fragmented() {
         let units = [unit(0x67, 20), unit(0x68, 4), unit(0x65, 3000)];
         let payloads = packetize(&units);
         assert_eq!(payloads.iter().map(|p| p[0] & 0x1f).collect::<Vec<_>>(), [24, 28, 28, 28]);
@@ -156,7 +156,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn at_the_edges_of_a_packet() {
+    fn units_close_to_the_packet_size() {
         for length in [MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * (MAX_PAYLOAD - 2) + 1] {
             let units = [unit(0x41, length)];
             let payloads = packetize(&units);
@@ -167,7 +167,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sent_is_what_arrives(
+        fn depacketizing_reverses_packetizing(
             shapes in prop::collection::vec((1u8..24, 0u8..4, 1usize..4000), 1..12)
         ) {
             let units: Vec<_> =

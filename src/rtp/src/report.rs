@@ -1,18 +1,18 @@
-//! Our sender reports (RFC 3550, 6.4.1), with the name that goes with them.
+//! Writes sender reports (RFC 3550, 6.4.1) with the CNAME that must accompany them.
 
 use rtcp_types::prelude::*;
 use rtcp_types::{Compound, RtcpWriteError, Sdes, SdesChunk, SdesItem, SenderReport};
 
-/// From one report to the next. RFC 3550 asks for 5 s of a whole session's members; a receiver can place
-/// our pictures in time only after the first, and asks for key frames only once there was one.
+/// Time between reports. RFC 3550 asks for 5 s in a whole session, but a receiver needs the first report before it
+/// can synchronize pictures or request key frames.
 pub(crate) const EVERY_NS: u64 = 1_000_000_000;
-/// Bytes of a report with the longest name that SDES has.
+/// Length of a report with the longest CNAME that SDES allows.
 pub(crate) const MAX_REPORT: usize = 28 + 12 + 256;
 
-/// Seconds from 1900, where NTP counts from, to 1970.
+/// Seconds from 1900, NTP's epoch, to 1970.
 const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
-/// What a report says.
+/// The contents of a report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report<'a> {
     pub(crate) ssrc: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Writes it as a compound packet; its length.
+    /// Writes the report as a compound packet and returns its length.
     pub(crate) fn write(&self, into: &mut [u8]) -> Result<usize, RtcpWriteError> {
         let report = SenderReport::builder(self.ssrc)
             .ntp_timestamp(ntp(self.unix_ns))
@@ -37,7 +37,7 @@ impl Report<'_> {
     }
 }
 
-/// NTP's 32.32 bits; its era is left out, as everywhere.
+/// An NTP timestamp of 32.32 bits, which omits the era.
 fn ntp(unix_ns: u64) -> u64 {
     let seconds = unix_ns / 1_000_000_000 + NTP_TO_UNIX_S;
     let fraction = ((unix_ns % 1_000_000_000) << 32) / 1_000_000_000;
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_reads_back() {
+    fn a_report_parses() {
         let report = Report {
             ssrc: 7,
             cname: "vas-gate",

@@ -1,4 +1,4 @@
-//! The stream itself: access units in, datagrams out, when they are due.
+//! The sender: takes access units and returns datagrams when they are due.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::packetize::{Cursor, HEADER, MAX_PACKET};
 use crate::report::{EVERY_NS, MAX_REPORT, Report};
 use crate::timeline::Timeline;
 
-/// Whose stream it is, as the receiver was told.
+/// What identifies the stream to the receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Synchronisation source.
@@ -30,17 +30,17 @@ pub struct Identity {
 pub struct AccessUnit<B> {
     /// Its NAL units.
     pub data: B,
-    /// How they lie in it.
+    /// What separates them.
     pub framing: Framing,
     /// Whether decoding can begin with it.
     pub is_key: bool,
-    /// When it is to be shown, in nanoseconds on its source's own scale.
+    /// Its presentation time in nanoseconds, on its source's own time line.
     pub pts_ns: Option<i64>,
-    /// When it arrived (`CLOCK_MONOTONIC`, nanoseconds).
+    /// Its arrival (`CLOCK_MONOTONIC`, nanoseconds).
     pub arrival_ns: u64,
 }
 
-/// What time it is.
+/// The current time on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// `CLOCK_MONOTONIC`, nanoseconds.
@@ -55,7 +55,7 @@ pub enum Refusal {
     /// It ends within a NAL unit.
     #[error("it ends within a NAL unit")]
     Truncated,
-    /// No key frame has come since the stream began or pictures were left out.
+    /// There was no key frame since the stream began or since a gap.
     #[error("no key frame has come yet")]
     BeforeKey,
     /// The stream has sent no parameter sets.
@@ -63,25 +63,25 @@ pub enum Refusal {
     NoParameterSets,
     /// The stream has pictures that are coded out of order.
     #[error(
-        "the stream has B-frames, which WebRTC viewers do not show; switch them off in the camera, or \
-         encode anew with `video = \"h264\"`"
+        "the stream has B-frames, which WebRTC viewers can't play; switch them off in the camera, or encode \
+         the video again with `video = \"h264\"`"
     )]
     BFrames,
 }
 
-/// What is to be done next.
+/// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Poll<'a> {
-    /// Send this over RTP. Keep where the stream stands with it first: a successor may leave a number out,
-    /// but never use one twice.
+    /// Send this over RTP, after storing the stream's state: a successor may skip a sequence number but must never
+    /// reuse one.
     Rtp(&'a [u8], Continuity),
     /// Send this over RTCP.
     Rtcp(&'a [u8]),
-    /// Nothing before this moment (`CLOCK_MONOTONIC`, nanoseconds); `None`: until a picture comes.
+    /// Nothing before this time (`CLOCK_MONOTONIC`, nanoseconds), or with `None` until the next picture.
     Wait(Option<u64>),
 }
 
-/// One RTP stream. Give it one access unit at a time, while it [is idle](Self::is_idle).
+/// One RTP stream. Push one access unit at a time, while it [is idle](Self::is_idle).
 #[derive(Debug)]
 pub struct Sender<B> {
     identity: Identity,
@@ -103,14 +103,14 @@ pub struct Sender<B> {
     report: [u8; MAX_REPORT],
 }
 
-/// Where the bytes of a NAL unit are.
+/// Where the bytes of a NAL unit are: which parameter set, or which part of the picture.
 #[derive(Clone, Debug)]
 enum Unit {
     Parameters(usize),
     Picture(Range<usize>),
 }
 
-/// The picture that reports count from.
+/// The picture from which reports derive their timestamp.
 #[derive(Clone, Copy, Debug)]
 struct Latest {
     media_ns: u64,
@@ -118,7 +118,7 @@ struct Latest {
 }
 
 impl<B: AsRef<[u8]>> Sender<B> {
-    /// A sender that goes on from where another one was.
+    /// A sender that continues from the state of another one.
     pub fn new(identity: Identity, from: Continuity) -> Self {
         Self {
             reader: Reader::new(identity.ssrc),
@@ -139,7 +139,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
         }
     }
 
-    /// A connection to the source begins: nothing of the one before holds.
+    /// Begins a new connection to the source: forgets parameter sets, B-frames and the old time line.
     pub fn begin_stream(&mut self) {
         self.timeline.begin_stream();
         self.parameters = ParameterSets::default();
@@ -147,31 +147,31 @@ impl<B: AsRef<[u8]>> Sender<B> {
         self.has_b_frames = false;
     }
 
-    /// Learns parameter sets from beside the stream (SDP, MP4).
+    /// Takes parameter sets that came out of band (SDP, MP4).
     ///
     /// # Errors
-    /// [`Refusal::Truncated`]; nothing is learnt.
+    /// [`Refusal::Truncated`]; the parameter sets stay as they were.
     pub fn learn(&mut self, configuration: &[u8]) -> Result<(), Refusal> {
         self.parameters = ParameterSets::of(configuration).ok_or(Refusal::Truncated)?;
         Ok(())
     }
 
-    /// Pictures are missing: the next one must be a key frame.
+    /// Reports missing pictures: the next one must be a key frame.
     pub fn gap(&mut self) {
         self.waits_for_key = true;
     }
 
-    /// Whether the last access unit is done, so that another may come.
+    /// Whether the last access unit is sent, so that the next can be pushed.
     pub fn is_idle(&self) -> bool {
         self.sending.is_none()
     }
 
-    /// The parameter sets that were seen.
+    /// The stream's parameter sets so far.
     pub fn parameters(&self) -> &ParameterSets {
         &self.parameters
     }
 
-    /// Where the stream stands.
+    /// The state from which another sender can continue.
     pub fn continuity(&self) -> Continuity {
         self.state
     }
@@ -179,7 +179,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
     /// Begins to send an access unit.
     ///
     /// # Errors
-    /// [`Refusal`]; it is left out, and of those after it all until the next key frame.
+    /// [`Refusal`]; the access unit is skipped, and so is every later one until the next key frame.
     pub fn push(&mut self, picture: AccessUnit<B>) -> Result<(), Refusal> {
         let outcome = self.prepare(&picture);
         if outcome.is_err() {
@@ -197,7 +197,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
         Ok(())
     }
 
-    /// Lists the NAL units to be sent.
+    /// Lists the NAL units to send.
     fn prepare(&mut self, picture: &AccessUnit<B>) -> Result<(), Refusal> {
         let data = picture.data.as_ref();
         let (mut has_b, mut has_idr, mut sets) = (false, false, [false; 2]);
@@ -206,7 +206,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
             let place = place.map_err(|_| Refusal::Truncated)?;
             let unit = &data[place.clone()];
             match NalHeader::of(NalCodec::H264, unit).map(|header| header.kind) {
-                // Both are noise to a decoder (RFC 6184 asks for neither).
+                // No decoder needs these, and RFC 6184 does not ask for them.
                 Some(NalKind::Delimiter | NalKind::Filler) => continue,
                 Some(NalKind::Sps) => sets[0] = true,
                 Some(NalKind::Pps) => sets[1] = true,
@@ -229,15 +229,15 @@ impl<B: AsRef<[u8]>> Sender<B> {
             return Err(Refusal::BeforeKey);
         }
         if is_key && sets != [true; 2] {
-            // A viewer that comes now has nothing but this picture to begin with. Those that the picture
-            // brings itself are kept already and so the same; the decoder takes them twice.
+            // A viewer that joins now has only this picture to begin with. Sets that the picture already contains are
+            // sent twice; they are the same, so the decoder accepts them.
             let missing = (0..self.parameters.count()).map(Unit::Parameters);
             self.units.splice(0..0, missing);
         }
         Ok(())
     }
 
-    /// What is to be done at this moment. Call it again until it says to wait.
+    /// Returns what to do now. Call it until it returns [`Poll::Wait`].
     pub fn poll(&mut self, now: Now) -> Poll<'_> {
         if let Some(latest) = self.latest
             && now.monotonic_ns >= self.next_report_ns
@@ -294,7 +294,7 @@ impl<B: AsRef<[u8]>> Sender<B> {
         HEADER + octets
     }
 
-    /// A report says which timestamp a picture of this moment would have.
+    /// Writes a report that states the timestamp a picture would have now.
     fn write_report(&mut self, latest: Latest, now: Now) -> usize {
         let since_ns = now.monotonic_ns.saturating_sub(latest.arrival_ns);
         let report = Report {
@@ -314,8 +314,8 @@ impl<B: AsRef<[u8]>> Sender<B> {
     }
 }
 
-/// Whether a NAL unit is a slice of a B picture, which comes after pictures that are shown later: a browser's decoder
-/// gives those out late or not at all.
+/// Whether a NAL unit is a B slice. B pictures follow pictures that are displayed after them; a browser's decoder
+/// outputs such pictures late or never.
 fn is_b(unit: &[u8]) -> bool {
     Slice::of(NalCodec::H264, unit).and_then(|slice| slice.slice_type()) == Some(SliceType::B)
 }

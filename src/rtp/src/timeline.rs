@@ -1,22 +1,22 @@
-//! From the timestamps of a source, which begin anew with each connection, to one that never jumps.
+//! Maps the timestamps of a source, which restart with each connection, to a time line that never jumps.
 
-/// Longest that pictures may run ahead of their arrival before their timestamps count as a jump. A camera
-/// may send what it kept since its last key frame at once.
+/// How far timestamps may run ahead of the time between arrivals before they count as a jump. A camera may send
+/// everything since its last key frame at once.
 const MAX_AHEAD_NS: u64 = 10_000_000_000;
-/// Least from a picture to the next.
+/// Least time between two pictures.
 const STEP_NS: u64 = 1_000_000;
 
-/// Places pictures on `CLOCK_MONOTONIC`, by their own timestamps from an anchor on.
+/// Maps pictures to `CLOCK_MONOTONIC` by their timestamps, relative to an anchor.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// The latest picture's place; 0 before the first of all.
+    /// The time of the latest picture; 0 before the first.
     latest_ns: u64,
     anchor: Option<Anchor>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
-    /// Place less timestamp.
+    /// Time on `CLOCK_MONOTONIC` minus timestamp.
     offset_ns: i128,
     last_pts_ns: i64,
     last_arrival_ns: u64,
@@ -27,12 +27,12 @@ impl Timeline {
         Self { latest_ns, anchor: None }
     }
 
-    /// A connection begins: its timestamps have nothing to do with those before.
+    /// Begins a new connection, whose timestamps are unrelated to earlier ones.
     pub(crate) fn begin_stream(&mut self) {
         self.anchor = None;
     }
 
-    /// The place of the next picture. It never lies before that of the last.
+    /// The time of the next picture, always after that of the last.
     pub(crate) fn place(&mut self, pts_ns: Option<i64>, arrival_ns: u64) -> u64 {
         let earliest_ns = if self.latest_ns == 0 { 0 } else { self.latest_ns + STEP_NS };
         let by_arrival_ns = arrival_ns.max(earliest_ns);
@@ -55,7 +55,7 @@ impl Timeline {
 }
 
 impl Anchor {
-    /// Whether a picture goes on where the last one was, rather than jumping.
+    /// Whether a picture's timestamp continues from the last one without a jump.
     fn holds(&self, pts_ns: i64, arrival_ns: u64) -> bool {
         let step_ns = i128::from(pts_ns) - i128::from(self.last_pts_ns);
         let waited_ns = arrival_ns.saturating_sub(self.last_arrival_ns);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_keep_their_own_distances() {
+    fn pictures_keep_their_spacing() {
         let mut timeline = Timeline::after(0);
         assert_eq!(ms(&mut timeline, 5_000, 1_000), 1_000);
         assert_eq!(ms(&mut timeline, 5_040, 1_055), 1_040, "arrival jitter is not passed on");
@@ -83,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_at_the_start_is_no_jump() {
+    fn a_burst_at_the_start_is_not_a_jump() {
         let mut timeline = Timeline::after(0);
         ms(&mut timeline, 0, 1_000);
         assert_eq!(ms(&mut timeline, 2_000, 1_001), 3_000);
     }
 
     #[test]
-    fn a_new_connection_goes_on_with_the_time_that_passed() {
+    fn a_new_connection_continues_after_the_time_that_passed() {
         let mut timeline = Timeline::after(0);
         ms(&mut timeline, 90_000, 1_000);
         timeline.begin_stream();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_that_jump_count_from_their_arrival() {
+    fn timestamps_that_jump_restart_at_their_arrival() {
         let mut timeline = Timeline::after(0);
         ms(&mut timeline, 90_000, 1_000);
         assert_eq!(ms(&mut timeline, 10, 1_040), 1_040, "back");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_timestamps_arrival_counts() {
+    fn pictures_without_timestamps_take_their_arrival() {
         let mut timeline = Timeline::after(0);
         assert_eq!(timeline.place(None, S), S);
         assert_eq!(timeline.place(None, S), S + STEP_NS);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_after_another_sender() {
+    fn times_continue_after_another_sender() {
         let mut timeline = Timeline::after(10 * S);
         assert_eq!(timeline.place(Some(3), 9 * S), 10 * S + STEP_NS, "never back");
     }

@@ -1,17 +1,17 @@
-//! Every pixel format that FFmpeg knows is refused, or makes a picture of which each byte is the frame's.
+//! Tests that every pixel format is either refused or converted from the frame's samples alone.
 
 use super::*;
 use crate::color::descriptor;
 
-/// Two kinds of memory that is not the frame's. They have no colour in common that could hide what is made of
-/// them: grey and white, say, have the same chroma.
+/// Two ways to fill memory that does not belong to the picture. Their colors have nothing in common that could hide
+/// a dependence on this memory: gray and white, for example, have the same chroma.
 #[derive(Clone, Copy)]
-enum Stranger {
+enum Foreign {
     Zeros,
     Noise,
 }
 
-impl Stranger {
+impl Foreign {
     const ALL: [Self; 2] = [Self::Zeros, Self::Noise];
 
     fn fill(self, memory: &mut [u8]) {
@@ -21,10 +21,10 @@ impl Stranger {
         }
     }
 
-    /// Puts it into all memory of a frame, rows, padding and all.
+    /// Fills all memory of a frame, including padding.
     fn fill_buffers(self, frame: &mut Frame) {
         for index in 0..4 {
-            // SAFETY: the buffers of a frame of ours, which nobody else refers to.
+            // SAFETY: the buffers of our own frame, to which nothing else refers.
             unsafe {
                 if let Some(buffer) = (*frame.as_mut_ptr()).buf[index].as_ref() {
                     self.fill(std::slice::from_raw_parts_mut(buffer.data, buffer.size));
@@ -59,21 +59,21 @@ const SIZES: [(u32, u32); 12] = [
     (854, 18),
 ];
 
-/// The formats, by FFmpeg's own list.
+/// All formats in FFmpeg's table.
 fn formats() -> impl Iterator<Item = ffi::AVPixelFormat> {
-    // SAFETY: walks a static table from its start, or on from an entry of it.
+    // SAFETY: iterates over a static table, from its start or from one of its entries.
     let next = |last| unsafe { ffi::av_pix_fmt_desc_next(last).as_ref() };
     std::iter::successors(next(ptr::null()), move |last| next(*last))
         // SAFETY: an entry of the table.
         .map(|descriptor| unsafe { ffi::av_pix_fmt_desc_get_id(descriptor) })
 }
 
-/// A frame with noise in each sample, the same at each call, and a stranger in all memory around them.
+/// A frame with the same noise in its samples at each call, and foreign memory around them.
 fn frame(
     format: ffi::AVPixelFormat,
     size: (u32, u32),
     range: u32,
-    around: Stranger,
+    around: Foreign,
 ) -> Option<Frame> {
     let mut frame = Frame::with_buffer(format, size.0, size.1).ok().filter(|f| !f.is_empty())?;
     around.fill_buffers(&mut frame);
@@ -97,22 +97,21 @@ fn frame(
     Some(frame)
 }
 
-/// What a converter makes of the frame, with a stranger in all memory that it writes. What lies between rows
-/// must stay as it was.
-fn convert(frame: &Frame, there: Stranger) -> Option<Vec<u8>> {
+/// Converts the frame into memory filled with `foreign` bytes. Checks that bytes between rows stay unchanged.
+fn convert(frame: &Frame, foreign: Foreign) -> Option<Vec<u8>> {
     let (width, height) = (frame.width() as usize, frame.height() as usize);
     let row = width.next_multiple_of(2);
     let stride = row + 6;
     let (mut y, mut uv) = (vec![0; stride * height], vec![0; stride * height.div_ceil(2)]);
     let mut converter = Nv12Converter::new();
-    // The first picture makes the scaler.
+    // The first picture creates the scaler.
     converter.convert(frame, &mut y, &mut uv, stride).ok()?;
     if let Some(scaler) = &mut converter.scaler {
-        there.fill_buffers(&mut scaler.output);
-        scaler.widened.iter_mut().for_each(|widened| there.fill_buffers(&mut widened.picture));
+        foreign.fill_buffers(&mut scaler.output);
+        scaler.widened.iter_mut().for_each(|widened| foreign.fill_buffers(&mut widened.picture));
     }
-    there.fill(&mut y);
-    there.fill(&mut uv);
+    foreign.fill(&mut y);
+    foreign.fill(&mut uv);
     let before = (y.clone(), uv.clone());
     converter.convert(frame, &mut y, &mut uv, stride).unwrap();
     let mut picture = Vec::new();
@@ -126,15 +125,15 @@ fn convert(frame: &Frame, there: Stranger) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn each_byte_of_a_picture_is_the_frames_own() {
+fn output_depends_on_the_frames_samples_alone() {
     let (mut converted, mut refused, mut wrong) = (0, Vec::new(), Vec::new());
     for format in formats() {
         let name = format_name(format as c_int);
         let mut refusals = 0;
         for (size, range) in SIZES.into_iter().flat_map(|size| [0, 1, 2].map(|range| (size, range)))
         {
-            let made = Stranger::ALL
-                .map(|stranger| convert(&frame(format, size, range, stranger)?, stranger));
+            let made =
+                Foreign::ALL.map(|foreign| convert(&frame(format, size, range, foreign)?, foreign));
             let what = format!("{name} {}x{} range {range}", size.0, size.1);
             match made {
                 [Some(first), Some(second)] => {
@@ -145,7 +144,7 @@ fn each_byte_of_a_picture_is_the_frames_own() {
                     }
                 }
                 [None, None] => refusals += 1,
-                _ => wrong.push(format!("{what}: refused by chance")),
+                _ => wrong.push(format!("{what}: refused inconsistently")),
             }
         }
         match refusals {

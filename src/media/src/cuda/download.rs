@@ -1,7 +1,7 @@
-//! A way down from a GPU for those who need a picture in memory, on their own thread and stream.
+//! Copies pictures from a GPU to memory, on the caller's thread and on a stream of its own.
 //!
-//! The decode stream is all cameras': a copy that is queued there, as FFmpeg's own `av_hwframe_transfer_data`
-//! does, stands before the pictures of every decoder on the GPU, and so does the wait for it.
+//! All cameras share the decode stream. A copy queued there, as by FFmpeg's `av_hwframe_transfer_data`, and the wait
+//! for it would delay the pictures of every decoder on the GPU.
 
 use std::ptr::{self, null_mut};
 use std::sync::Arc;
@@ -11,29 +11,29 @@ use ffmpeg_sys_next as ffi;
 use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 use vas_cuda::{CudaError, Functions};
 
-use super::driver::{Driver, words};
+use super::driver::{Driver, describe};
 use super::{CudaDevice, GpuError};
 use crate::av::{AvError, check};
 use crate::frame::Frame;
 use crate::surface::{DevicePlane, Surface, SurfaceFormat};
 
-/// `CU_STREAM_NON_BLOCKING`: no order with the default stream.
+/// `CU_STREAM_NON_BLOCKING`: not ordered with the default stream.
 const NON_BLOCKING: u32 = 1;
-/// `CU_EVENT_BLOCKING_SYNC`, so that who waits sleeps, and `CU_EVENT_DISABLE_TIMING`.
-const BLOCKING_WITHOUT_TIME: u32 = 1 | 2;
+/// `CU_EVENT_BLOCKING_SYNC`, so that waiting threads sleep, and `CU_EVENT_DISABLE_TIMING`.
+const BLOCKING_WITHOUT_TIMING: u32 = 1 | 2;
 
-/// A copy stream of its own on one GPU. Holds the device.
+/// A stream for copies on one GPU. Keeps the device open.
 pub(crate) struct Downloader {
     driver: Driver,
     device: Arc<CudaDevice>,
     stream: CUstream,
-    /// Stands for what the decoders have queued when a copy begins.
+    /// Marks what the decoders have queued before a copy.
     decoded: CUevent,
-    /// Stands for a copy's end.
+    /// Marks the end of a copy.
     done: CUevent,
 }
 
-// SAFETY: the driver takes streams and events from any thread; this is their only handle.
+// SAFETY: streams and events may be used from any thread; this is their only handle.
 unsafe impl Send for Downloader {}
 
 impl Downloader {
@@ -44,16 +44,16 @@ impl Downloader {
         let context = this.device.context().cu_ctx();
         let functions = driver.functions();
         let create = || {
-            // SAFETY: writes handles to places of ours, with the context current. What was made before a call
-            // that fails is destroyed with `this`.
+            // SAFETY: writes handles to our own fields, with the context current. Dropping `this` destroys what was
+            // created before a call that fails.
             unsafe {
                 functions.cuStreamCreate(&mut this.stream, NON_BLOCKING)?;
-                functions.cuEventCreate(&mut this.decoded, BLOCKING_WITHOUT_TIME)?;
-                functions.cuEventCreate(&mut this.done, BLOCKING_WITHOUT_TIME)
+                functions.cuEventCreate(&mut this.decoded, BLOCKING_WITHOUT_TIMING)?;
+                functions.cuEventCreate(&mut this.done, BLOCKING_WITHOUT_TIMING)
             }
         };
         // SAFETY: a context that `device` keeps alive.
-        unsafe { driver.within(context, create) }.map_err(|error| this.failed(&error))?;
+        unsafe { driver.with_context(context, create) }.map_err(|error| this.failed(&error))?;
         Ok(this)
     }
 
@@ -62,34 +62,36 @@ impl Downloader {
         self.device.ordinal()
     }
 
-    /// Makes `into` the picture of `frame`, in memory; waits until it is there.
-    pub(crate) fn bring(&self, frame: &Frame, into: &mut Frame) -> Result<(), GpuError> {
+    /// Copies the picture of `frame` to memory in `into`, and waits for the copy.
+    pub(crate) fn download(&self, frame: &Frame, into: &mut Frame) -> Result<(), GpuError> {
         let ordinal = self.ordinal();
-        let said = |error: AvError| GpuError::Failed { ordinal, said: format!("FFmpeg: {error}") };
+        let failed =
+            |error: AvError| GpuError::Failed { ordinal, cause: format!("FFmpeg: {error}") };
         let surface = frame.surface().filter(|surface| surface.device == ordinal);
         let surface = surface.ok_or_else(|| GpuError::Failed {
             ordinal,
-            said: format!("a {} frame without a picture on it", frame.format_name()),
+            cause: format!("this {} frame has no picture on it", frame.format_name()),
         })?;
         let format = match surface.format {
             SurfaceFormat::Nv12 => AV_PIX_FMT_NV12,
             SurfaceFormat::P010 => AV_PIX_FMT_P010LE,
         };
-        *into = Frame::with_buffer(format, surface.size.0, surface.size.1).map_err(said)?;
+        *into = Frame::with_buffer(format, surface.size.0, surface.size.1).map_err(failed)?;
         // SAFETY: two valid frames.
         check(unsafe { ffi::av_frame_copy_props(into.as_mut_ptr(), frame.as_ptr()) })
-            .map_err(said)?;
+            .map_err(failed)?;
         into.inherit_tags(frame);
         let functions = self.driver.functions();
         // SAFETY: a context that `device` keeps alive.
         unsafe {
-            self.driver
-                .within(self.device.context().cu_ctx(), || self.copy(functions, &surface, into))
+            self.driver.with_context(self.device.context().cu_ctx(), || {
+                self.copy(functions, &surface, into)
+            })
         }
         .map_err(|error| self.failed(&error))
     }
 
-    /// With the context current.
+    /// Called with the context current.
     fn copy(
         &self,
         functions: &Functions,
@@ -97,11 +99,11 @@ impl Downloader {
         into: &mut Frame,
     ) -> Result<(), CudaError> {
         let planes = [(0, surface.luma), (1, surface.chroma)];
-        let copies = planes.map(|(plane, from)| rows_down(from, into, plane));
-        // SAFETY: stream and events are ours and alive, the decode stream is the device's. The rows lie within
-        // the surface, which `surface` has checked and its frame keeps, and within planes of `into` that are of
-        // the same picture. None of it goes before the wait below says that the copies have ended; if that
-        // fails, the context is dead and nothing of it runs.
+        let copies = planes.map(|(plane, from)| plane_copy(from, into, plane));
+        // SAFETY: stream and events are ours and alive, the decode stream is the device's. The rows are within
+        // the surface, whose bounds `Frame::surface` has checked and whose frame is held, and within planes of `into` of
+        // the same size. Both stay until the wait below has seen the copies end; if the wait fails, the context is
+        // dead and none of its work runs.
         unsafe {
             functions.cuEventRecord(self.decoded, self.device.decode_stream())?;
             functions.cuStreamWaitEvent(self.stream, self.decoded, 0)?;
@@ -114,10 +116,10 @@ impl Downloader {
     }
 
     fn failed(&self, error: &CudaError) -> GpuError {
-        // A call that fails may be the first sign of a lost device.
+        // A failed call may be the first sign of a lost device.
         match self.device.health() {
             Err(lost) => lost,
-            Ok(()) => GpuError::Failed { ordinal: self.ordinal(), said: words(error) },
+            Ok(()) => GpuError::Failed { ordinal: self.ordinal(), cause: describe(error) },
         }
     }
 }
@@ -126,7 +128,7 @@ impl Drop for Downloader {
     fn drop(&mut self) {
         let functions = self.driver.functions();
         let destroy = || {
-            // SAFETY: handles of ours, destroyed once, with nothing queued: each copy was waited for.
+            // SAFETY: our own handles, destroyed once, with nothing queued: `copy` waits for each copy.
             unsafe {
                 let events = [self.decoded, self.done].into_iter().filter(|event| !event.is_null());
                 let events = events.map(|event| functions.cuEventDestroy_v2(event));
@@ -138,17 +140,18 @@ impl Drop for Downloader {
             }
         };
         // SAFETY: a context that `device` keeps alive.
-        let destroyed = unsafe { self.driver.within(self.device.context().cu_ctx(), destroy) };
+        let destroyed =
+            unsafe { self.driver.with_context(self.device.context().cu_ctx(), destroy) };
         if let Err(error) = destroyed
             && self.device.known_health().is_ok()
         {
-            tracing::warn!(gpu = self.ordinal(), "{}", words(&error));
+            tracing::warn!(gpu = self.ordinal(), "{}", describe(&error));
         }
     }
 }
 
-/// The rows of a plane, to the same plane of a frame in memory.
-fn rows_down(from: DevicePlane, into: &mut Frame, plane: usize) -> CUDA_MEMCPY2D {
+/// The parameters of a copy of a plane to the same plane of a frame in memory.
+fn plane_copy(from: DevicePlane, into: &mut Frame, plane: usize) -> CUDA_MEMCPY2D {
     let to = into.plane_mut(plane).as_mut_ptr();
     CUDA_MEMCPY2D {
         srcXInBytes: 0,

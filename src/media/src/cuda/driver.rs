@@ -1,4 +1,4 @@
-//! What decoding asks of the driver, in the words of [`GpuError`].
+//! The driver calls that decoding needs.
 
 use std::ffi::c_uint;
 use std::ptr;
@@ -8,34 +8,34 @@ use vas_cuda::{CudaError, Functions, Unavailable, code};
 
 use super::GpuError;
 
-/// The driver, initialised.
+/// The driver, loaded and initialized.
 #[derive(Clone, Copy)]
 pub(super) struct Driver(vas_cuda::Driver);
 
 impl Driver {
-    /// Loads and initialises the driver, once a process; until that succeeds each call tries anew.
+    /// Loads and initializes the driver once in a process; after a failure the next call tries again.
     pub(super) fn get() -> Result<Self, GpuError> {
         let found = vas_cuda::Driver::probe();
         found.map(Self).map_err(|missing| match missing {
             Unavailable::NoLibrary => GpuError::NoLibrary { library: "libcuda.so.1" },
             Unavailable::MissingSymbol(symbol) => GpuError::MissingSymbol { symbol },
             Unavailable::NoDevice(error) | Unavailable::Failed(error) => {
-                GpuError::NoDevice { said: words(&error) }
+                GpuError::NoDevice { cause: describe(&error) }
             }
         })
     }
 
-    /// How many GPUs there are.
+    /// The number of GPUs.
     pub(super) fn count(self) -> usize {
         self.0.devices() as usize
     }
 
-    /// Has threads that wait for a GPU sleep instead of spinning. Before its context is made.
+    /// Makes threads that wait for a GPU sleep instead of spinning. Must come before its context is created.
     pub(super) fn set_blocking_sync(self, ordinal: usize) -> Result<(), CudaError> {
         const BLOCKING_SYNC: c_uint = sys::CUctx_flags_enum::CU_CTX_SCHED_BLOCKING_SYNC as c_uint;
         let mut device = 0;
         let number = crate::av::to_c_int(ordinal);
-        // SAFETY: writes one int; then a device handle of the driver's and flags of cuda.h.
+        // SAFETY: writes one int; then takes the driver's device handle and flags of cuda.h.
         unsafe {
             self.functions().cuDeviceGet(&mut device, number)?;
             self.functions().cuDevicePrimaryCtxSetFlags_v2(device, BLOCKING_SYNC)
@@ -49,13 +49,13 @@ impl Driver {
     pub(super) unsafe fn memory(self, context: CUcontext) -> Result<(usize, usize), CudaError> {
         let (mut free, mut total) = (0, 0);
         // SAFETY: writes two numbers; a context is current.
-        let ask = || unsafe { self.functions().cuMemGetInfo_v2(&mut free, &mut total) };
+        let query = || unsafe { self.functions().cuMemGetInfo_v2(&mut free, &mut total) };
         // SAFETY: alive by this function's contract.
-        unsafe { self.within(context, ask) }?;
+        unsafe { self.with_context(context, query) }?;
         Ok((free, total))
     }
 
-    /// Asks a stream of the context how it is: an error of the context is sticky and shows here.
+    /// Queries a stream of the context, which returns the context's sticky error if it has one.
     ///
     /// # Safety
     /// `context` and `stream` are alive and belong together.
@@ -65,24 +65,24 @@ impl Driver {
         stream: CUstream,
     ) -> Result<(), CudaError> {
         // SAFETY: alive by this function's contract; its context is current.
-        let ask = || unsafe { self.functions().cuStreamQuery(stream) };
+        let query = || unsafe { self.functions().cuStreamQuery(stream) };
         // SAFETY: as above.
-        match unsafe { self.within(context, ask) } {
+        match unsafe { self.with_context(context, query) } {
             Err(CudaError { function: "cuStreamQuery", code: code::NOT_READY, .. }) => Ok(()),
             other => other,
         }
     }
 
-    /// What it means that a call of cudarc's was answered so.
+    /// The error for a code that one of cudarc's calls returned.
     pub(super) fn error(self, call: &'static str, code: c_uint) -> CudaError {
         self.functions().error(call, code)
     }
 
-    /// Calls with the context current, and puts back what was current before.
+    /// Calls `call` with the context current, and restores the previous one.
     ///
     /// # Safety
     /// `context` is alive.
-    pub(super) unsafe fn within(
+    pub(super) unsafe fn with_context(
         self,
         context: CUcontext,
         call: impl FnOnce() -> Result<(), CudaError>,
@@ -91,7 +91,7 @@ impl Driver {
         unsafe { self.functions().cuCtxPushCurrent_v2(context) }?;
         let answer = call();
         let mut popped = ptr::null_mut();
-        // SAFETY: takes off what was just put on. It fails only as the call itself did.
+        // SAFETY: pops the context that was just pushed. It fails only with the error of `call`.
         let _same = unsafe { self.functions().cuCtxPopCurrent_v2(&mut popped) };
         answer
     }
@@ -101,8 +101,8 @@ impl Driver {
     }
 }
 
-/// What failed, and the driver's name for it.
-pub(super) fn words(error: &CudaError) -> String {
+/// The function that failed, and the driver's name for the error.
+pub(super) fn describe(error: &CudaError) -> String {
     match error.name {
         Some(name) => format!("{}: {name}", error.function),
         None => format!("{}: CUDA error {}", error.function, error.code),

@@ -1,20 +1,20 @@
-//! Why a GPU does not decode.
+//! Errors of GPUs and of NVDEC.
 
 use thiserror::Error;
 
-/// Why a GPU cannot be used, or NVDEC does not decode a stream.
+/// Why a GPU can't be used, or why NVDEC does not decode a stream.
 ///
-/// The kinds are the steps at which a caller goes on without it; the words are for an operator.
+/// Callers match on the variants to decide how to continue; the messages are for operators.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GpuError {
-    /// A library of the driver is not there.
+    /// A library of the driver is missing.
     #[error(
         "{library} cannot be loaded: install NVIDIA's driver; a container needs NVIDIA's container \
          toolkit and NVIDIA_DRIVER_CAPABILITIES with compute and video"
     )]
     NoLibrary {
-        /// Its name.
+        /// The library's file name.
         library: &'static str,
     },
     /// The driver is older than this program needs.
@@ -23,71 +23,71 @@ pub enum GpuError {
         /// The function.
         symbol: &'static str,
     },
-    /// The driver is there and finds no GPU.
-    #[error("the NVIDIA driver finds no GPU ({said})")]
+    /// The driver is installed and finds no GPU.
+    #[error("the NVIDIA driver finds no GPU ({cause})")]
     NoDevice {
-        /// The driver's words.
-        said: String,
+        /// The driver's error.
+        cause: String,
     },
-    /// There is no GPU of this number.
+    /// There is no GPU with this number.
     #[error("there is no GPU {ordinal}: the driver finds {count}, numbered from 0")]
     NoSuchDevice {
-        /// What was asked for.
+        /// The requested number.
         ordinal: usize,
-        /// How many there are.
+        /// The number of GPUs.
         count: usize,
     },
-    /// Codec, profile, depth or size is not decoded by this GPU, by FFmpeg on it, or by us.
+    /// This GPU, FFmpeg or this service does not support the stream's codec, profile, bit depth or size.
     #[error("NVDEC does not decode this stream: {what}")]
     Unsupported {
         /// What is not supported.
         what: String,
     },
     /// The GPU has too little memory left.
-    #[error("GPU {ordinal} has too little memory left: {free} of {total} bytes are free ({said})")]
+    #[error("GPU {ordinal} has too little memory left: {free} of {total} bytes are free ({cause})")]
     NoMemory {
         /// The GPU.
         ordinal: usize,
-        /// Bytes that are free.
+        /// Free bytes.
         free: usize,
-        /// Bytes that it has.
+        /// Total bytes.
         total: usize,
         /// What failed.
-        said: String,
+        cause: String,
     },
-    /// The GPU takes no further decoder, although it has memory.
-    #[error("GPU {ordinal} takes no further decoder although memory is free ({said})")]
+    /// The GPU accepts no further decoder, although it has memory.
+    #[error("GPU {ordinal} takes no further decoder although memory is free ({cause})")]
     SessionsUsedUp {
         /// The GPU.
         ordinal: usize,
         /// What failed.
-        said: String,
+        cause: String,
     },
-    /// A call failed, for a reason that is none of the others.
-    #[error("GPU {ordinal}: {said}")]
+    /// A call failed for any other reason.
+    #[error("GPU {ordinal}: {cause}")]
     Failed {
         /// The GPU.
         ordinal: usize,
-        /// What failed, and the driver's or FFmpeg's words.
-        said: String,
+        /// What failed, and the driver's or FFmpeg's error.
+        cause: String,
     },
-    /// Picture after picture fails, while the GPU answers.
-    #[error("NVDEC of GPU {ordinal} failed on {pictures} pictures in a row ({said})")]
+    /// Several pictures in a row failed, although the GPU still works.
+    #[error("NVDEC of GPU {ordinal} failed on {pictures} pictures in a row ({cause})")]
     Failing {
         /// The GPU.
         ordinal: usize,
-        /// How many.
+        /// The number of pictures.
         pictures: u32,
         /// The last failure.
-        said: String,
+        cause: String,
     },
-    /// The GPU answers every call with an error; in this process it is of no more use.
-    #[error("GPU {ordinal} is lost: {said}; restart the service when it is well again")]
+    /// The GPU returns an error from every call; this process can't use it any more.
+    #[error("GPU {ordinal} is lost: {cause}; restart the service once the GPU works again")]
     DeviceLost {
         /// The GPU.
         ordinal: usize,
-        /// What it answers.
-        said: String,
+        /// The error that it returns.
+        cause: String,
     },
 }
 
@@ -96,9 +96,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_absent_library_is_worded_with_its_remedy() {
-        let words = GpuError::NoLibrary { library: "libnvcuvid.so.1" }.to_string();
-        assert!(words.starts_with("libnvcuvid.so.1 cannot be loaded"), "{words}");
-        assert!(words.contains("NVIDIA_DRIVER_CAPABILITIES"), "{words}");
+    fn a_missing_library_is_reported_with_a_remedy() {
+        let message = GpuError::NoLibrary { library: "libnvcuvid.so.1" }.to_string();
+        assert!(message.starts_with("libnvcuvid.so.1 cannot be loaded"), "{message}");
+        assert!(message.contains("NVIDIA_DRIVER_CAPABILITIES"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: what is there, and one context a GPU that FFmpeg's decoders and others share.
+//! NVIDIA GPUs: finds them, and opens one context for each, which FFmpeg's decoders and downloads share.
 
 mod download;
 mod driver;
@@ -14,25 +14,25 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError};
 use ffmpeg_sys_next as ffi;
 use vas_cuda::{CudaError, code};
 
-use self::driver::{Driver, words};
+use self::driver::{Driver, describe};
 use crate::av::{check, init};
 use crate::log;
 pub(crate) use download::Downloader;
 pub use error::GpuError;
 
-/// A GPU in use: its primary context, and the stream on which NVDEC hands its pictures over.
+/// A GPU in use: its primary context, and the stream on which NVDEC outputs its pictures.
 ///
-/// A process has one for each GPU, however many decoders and downloads it serves. The context lives
-/// as long as this or any frame that was decoded with it.
+/// A process has one for each GPU, shared by all decoders and downloads. The context lives as long as
+/// this and every frame that was decoded with it.
 pub struct CudaDevice {
     held: Arc<Held>,
     /// FFmpeg's view of the same context and stream.
     hardware: HardwareDevice,
-    /// What was answered when it was found lost, by whomever.
+    /// The error with which the device was first found lost.
     lost: OnceLock<GpuError>,
 }
 
-/// What FFmpeg's objects keep alive as well.
+/// The part that FFmpeg's objects also keep alive.
 struct Held {
     ordinal: usize,
     name: String,
@@ -40,17 +40,17 @@ struct Held {
     context: Arc<CudaContext>,
 }
 
-/// Memory of a GPU in bytes.
+/// A GPU's memory in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuMemory {
-    /// What nobody uses.
+    /// Free bytes.
     pub free: usize,
-    /// What there is.
+    /// Total bytes.
     pub total: usize,
 }
 
 impl CudaDevice {
-    /// How many GPUs there are.
+    /// The number of GPUs.
     ///
     /// # Errors
     /// [`GpuError::NoLibrary`], [`GpuError::MissingSymbol`], [`GpuError::NoDevice`].
@@ -58,15 +58,15 @@ impl CudaDevice {
         Driver::get().map(Driver::count)
     }
 
-    /// The GPU of a number, from 0 in the driver's order (`CUDA_VISIBLE_DEVICES` applies).
+    /// Opens a GPU by its number, from 0 in the driver's order (`CUDA_VISIBLE_DEVICES` applies).
     ///
-    /// The first call makes the context (hundreds of MiB of device memory); further calls share it
-    /// until the last user has let go.
+    /// The first call creates the context (hundreds of MiB of device memory); further calls share it
+    /// until the last user drops it.
     ///
     /// # Errors
     /// Those of [`count`](Self::count), [`GpuError::NoSuchDevice`], [`GpuError::NoMemory`],
-    /// [`GpuError::DeviceLost`] while others still hold a device that was lost,
-    /// [`GpuError::Unsupported`] when this FFmpeg was built without CUDA, [`GpuError::Failed`].
+    /// [`GpuError::DeviceLost`] while a lost device is still held,
+    /// [`GpuError::Unsupported`] if this FFmpeg was built without CUDA, [`GpuError::Failed`].
     pub fn open(ordinal: usize) -> Result<Arc<Self>, GpuError> {
         static OPEN: Mutex<BTreeMap<usize, Weak<CudaDevice>>> = Mutex::new(BTreeMap::new());
         let count = Self::count()?;
@@ -88,16 +88,16 @@ impl CudaDevice {
         let driver = Driver::get()?;
         match driver.set_blocking_sync(ordinal) {
             Ok(()) => {}
-            // Somebody else in the process was first: it works, but waiting threads may spin.
+            // The process already has a context. It works, but waiting threads may spin.
             Err(error) if error.code == code::PRIMARY_CONTEXT_ACTIVE => {
-                tracing::warn!(gpu = ordinal, "{}", words(&error));
+                tracing::warn!(gpu = ordinal, "{}", describe(&error));
             }
-            Err(error) => return Err(GpuError::Failed { ordinal, said: words(&error) }),
+            Err(error) => return Err(GpuError::Failed { ordinal, cause: describe(&error) }),
         }
         let failed = |call, error: DriverError| failed(ordinal, driver.error(call, error.0 as u32));
         let context = CudaContext::new(ordinal).map_err(|error| failed("context", error))?;
-        // SAFETY: whoever shares device memory between streams orders them by events itself, as
-        // `context` tells its callers.
+        // SAFETY: callers that share device memory between streams order the streams by events, as
+        // `context` requires.
         unsafe { context.disable_event_tracking() };
         let name = context.name().map_err(|error| failed("cuDeviceGetName", error))?;
         let decode_stream =
@@ -107,17 +107,17 @@ impl CudaDevice {
         Ok(Self { held, hardware, lost: OnceLock::new() })
     }
 
-    /// Its number.
+    /// The GPU's number.
     pub fn ordinal(&self) -> usize {
         self.held.ordinal
     }
 
-    /// What the driver calls it.
+    /// The driver's name for it.
     pub fn name(&self) -> &str {
         &self.held.name
     }
 
-    /// Its memory now.
+    /// Its memory, as of now.
     ///
     /// # Errors
     /// [`GpuError::DeviceLost`].
@@ -128,13 +128,13 @@ impl CudaDevice {
         answer.map(|(free, total)| GpuMemory { free, total }).map_err(|error| self.lost(&error))
     }
 
-    /// Says of a device that it is lost, for who met with it first: not everybody's calls fail at once. It stays
-    /// lost. Decoders on it fail from now on, and it is not opened again before all have let go of it.
-    pub fn tell_lost(&self, said: String) {
-        let _first = self.lost.set(GpuError::DeviceLost { ordinal: self.held.ordinal, said });
+    /// Marks the device as lost, permanently: calls of other users may still succeed for a while. Decoders on it fail
+    /// from now on, and it can't be opened again until all users have dropped it.
+    pub fn mark_lost(&self, cause: String) {
+        let _first = self.lost.set(GpuError::DeviceLost { ordinal: self.held.ordinal, cause });
     }
 
-    /// Whether somebody has found it lost. Asks no driver.
+    /// Whether the device is not marked as lost. Makes no driver call.
     ///
     /// # Errors
     /// [`GpuError::DeviceLost`].
@@ -142,10 +142,10 @@ impl CudaDevice {
         self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
-    /// Whether it still works.
+    /// Queries whether the device still works, and marks it as lost otherwise.
     ///
     /// # Errors
-    /// [`GpuError::DeviceLost`]: an error of the context sticks to it, and every call has it.
+    /// [`GpuError::DeviceLost`]: errors of a context are sticky, and every call returns them.
     pub fn health(&self) -> Result<(), GpuError> {
         self.known_health()?;
         let driver = Driver::get()?;
@@ -154,34 +154,34 @@ impl CudaDevice {
         answer.map_err(|error| self.lost(&error))
     }
 
-    /// Its primary context, made with blocking waits. cudarc's event tracking is off: whoever uses
-    /// memory in more than one stream orders the streams by events.
+    /// Its primary context, created with blocking waits. cudarc's event tracking is off: callers that
+    /// use memory in more than one stream must order the streams by events.
     pub fn context(&self) -> &Arc<CudaContext> {
         &self.held.context
     }
 
-    /// The stream on which decoded surfaces become readable. Work of another stream on a surface
-    /// waits for an event that is recorded here after the frame was received; nothing else is to
-    /// be queued here, for decoding would wait for it.
+    /// The stream on which decoded surfaces become readable. Before another stream uses a surface, it
+    /// must wait for an event that is recorded here after the frame was received. Queue nothing else
+    /// here: decoding would wait for it.
     pub fn decode_stream(&self) -> CUstream {
         self.held.decode_stream.cu_stream()
     }
 
-    /// The same stream, for whoever is to hold it.
+    /// The same stream, as a shared handle.
     pub fn shared_decode_stream(&self) -> Arc<CudaStream> {
         Arc::clone(&self.held.decode_stream)
     }
 
-    /// A reference for a decoder, which owns it.
+    /// A new reference, owned by the caller's decoder.
     pub(crate) fn hardware_ref(&self) -> *mut ffi::AVBufferRef {
-        // SAFETY: a valid reference, whose count is atomic; null for want of memory, which FFmpeg's
-        // decoders take as no device.
+        // SAFETY: a valid reference with an atomic count; null when out of memory, which FFmpeg's
+        // decoders treat as no device.
         unsafe { ffi::av_buffer_ref(self.hardware.0.as_ptr()) }
     }
 
     fn lost(&self, error: &CudaError) -> GpuError {
-        self.tell_lost(words(error));
-        self.known_health().expect_err("was just told")
+        self.mark_lost(describe(error));
+        self.known_health().expect_err("was just marked as lost")
     }
 }
 
@@ -194,13 +194,13 @@ impl fmt::Debug for CudaDevice {
     }
 }
 
-/// A failure on the way to a context.
+/// Classifies a failure to create a context.
 fn failed(ordinal: usize, error: CudaError) -> GpuError {
-    let said = words(&error);
+    let cause = describe(&error);
     match error.code {
-        // Without a context the driver does not say how much is free.
-        code::OUT_OF_MEMORY => GpuError::NoMemory { ordinal, free: 0, total: 0, said },
-        _ => GpuError::Failed { ordinal, said },
+        // Without a context the driver does not report free memory.
+        code::OUT_OF_MEMORY => GpuError::NoMemory { ordinal, free: 0, total: 0, cause },
+        _ => GpuError::Failed { ordinal, cause },
     }
 }
 
@@ -208,16 +208,16 @@ fn failed(ordinal: usize, error: CudaError) -> GpuError {
 struct HardwareDevice(NonNull<ffi::AVBufferRef>);
 
 // SAFETY: the count is atomic and the device is not written after `new`; FFmpeg's decoders and
-// frames use one from any thread.
+// frames use it from any thread.
 unsafe impl Send for HardwareDevice {}
-// SAFETY: as above; the only thing done through a shared reference is to count another one.
+// SAFETY: as above; a shared reference is only used to create another reference.
 unsafe impl Sync for HardwareDevice {}
 
 impl HardwareDevice {
-    /// Shows FFmpeg the context and the stream. It never destroys them; it holds `held` until its
-    /// last decoder, frame pool and frame are gone.
+    /// Passes the context and the stream to FFmpeg. FFmpeg never destroys them, and holds `held` until
+    /// its last decoder, frame pool and frame are freed.
     fn new(held: &Arc<Held>) -> Result<Self, GpuError> {
-        // SAFETY: takes a number; null when this FFmpeg does not know CUDA, or for want of memory.
+        // SAFETY: takes a number; null if this FFmpeg was built without CUDA or memory is exhausted.
         let buffer =
             unsafe { ffi::av_hwdevice_ctx_alloc(ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_CUDA) };
         let Some(buffer) = NonNull::new(buffer) else {
@@ -225,21 +225,21 @@ impl HardwareDevice {
             return Err(GpuError::Unsupported { what });
         };
         let device = Self(buffer);
-        // SAFETY: the buffer of a fresh device holds an AVHWDeviceContext, whose `hwctx` is an
-        // AVCUDADeviceContext for this type. The fields are set before it is initialised, as FFmpeg
-        // asks; the count behind `user_opaque` is given back by `let_go`, which FFmpeg calls once.
+        // SAFETY: the buffer of a new device holds an AVHWDeviceContext, whose `hwctx` is an
+        // AVCUDADeviceContext for this type. The fields are set before initialization, as FFmpeg
+        // requires; `release` drops the Arc in `user_opaque`, and FFmpeg calls it once.
         let code = unsafe {
             let raw = (*buffer.as_ptr()).data.cast::<ffi::AVHWDeviceContext>();
             let cuda = (*raw).hwctx.cast::<ffi::AVCUDADeviceContext>();
             (*cuda).cuda_ctx = held.context.cu_ctx().cast();
             (*cuda).stream = held.decode_stream.cu_stream().cast();
             (*raw).user_opaque = Arc::into_raw(Arc::clone(held)).cast_mut().cast();
-            (*raw).free = Some(let_go);
-            log::listen(|| ffi::av_hwdevice_ctx_init(buffer.as_ptr()))
+            (*raw).free = Some(release);
+            log::capture(|| ffi::av_hwdevice_ctx_init(buffer.as_ptr()))
         };
         check(code).map(|_| device).map_err(|error| {
-            let said = format!("FFmpeg: {error} ({})", log::heard().join("; "));
-            GpuError::Failed { ordinal: held.ordinal, said }
+            let cause = format!("FFmpeg: {error} ({})", log::captured().join("; "));
+            GpuError::Failed { ordinal: held.ordinal, cause }
         })
     }
 }
@@ -247,23 +247,23 @@ impl HardwareDevice {
 impl Drop for HardwareDevice {
     fn drop(&mut self) {
         let mut pointer = self.0.as_ptr();
-        // SAFETY: our own count, given back once.
+        // SAFETY: our own reference, dropped once.
         unsafe { ffi::av_buffer_unref(&mut pointer) };
     }
 }
 
-/// The number of a device that FFmpeg knows by [`HardwareDevice::new`].
+/// The number of a device that [`HardwareDevice::new`] created.
 ///
 /// # Safety
-/// `device` is null or such a device, alive.
+/// `device` is null or such a device, and alive.
 pub(crate) unsafe fn ordinal_of(device: *const ffi::AVHWDeviceContext) -> Option<usize> {
-    // SAFETY: what `HardwareDevice::new` put there lives until `let_go`, with the device's last user.
+    // SAFETY: what `HardwareDevice::new` stored there lives until `release`, after the device's last user.
     unsafe { Some(device.as_ref()?.user_opaque.cast::<Held>().as_ref()?.ordinal) }
 }
 
-/// FFmpeg frees the device: nothing of it uses the context any more.
-unsafe extern "C" fn let_go(device: *mut ffi::AVHWDeviceContext) {
-    // SAFETY: the pointer that `HardwareDevice::new` made from an Arc, once. Its drop makes driver
-    // calls, whose failures cudarc records; it does not unwind.
+/// FFmpeg calls this when it frees the device and no longer uses the context.
+unsafe extern "C" fn release(device: *mut ffi::AVHWDeviceContext) {
+    // SAFETY: the pointer comes from an Arc in `HardwareDevice::new` and is converted back once. Dropping it
+    // makes driver calls, whose failures cudarc records; it does not unwind.
     drop(unsafe { Arc::from_raw((*device).user_opaque.cast::<Held>().cast_const()) });
 }

@@ -1,4 +1,4 @@
-//! FFmpeg's decoders, driven the same way whether a GPU stands behind them or not.
+//! FFmpeg's decoders, driven the same way with and without a GPU.
 
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -7,8 +7,7 @@ use std::sync::Arc;
 use ffmpeg_sys_next as ffi;
 
 use super::nvdec::{Failure, Nvdec};
-use super::price::SurfacePrice;
-use super::records::{Records, Said};
+use super::records::{PacketInfo, Records};
 use super::{DecodeError, DecodeFrames, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
 use crate::color::PixelLayout;
@@ -18,11 +17,10 @@ use crate::fraction::Fraction;
 use crate::frame::{Frame, Tags};
 use crate::packet::Packet;
 use crate::stream::StreamInfo;
-use crate::surface::Crop;
-use crate::surface::surface_format;
-use crate::unit::{Coming, LossTracker, Units};
+use crate::surface::{Crop, SurfaceMemory, surface_format};
+use crate::unit::{Condition, LossTracker, Units};
 
-/// A decoder of FFmpeg's, on the processor or with NVDEC behind it.
+/// An FFmpeg decoder, on the processor or with NVDEC.
 pub(super) struct FfmpegDecoder {
     context: NonNull<ffi::AVCodecContext>,
     time_base: Fraction,
@@ -31,20 +29,20 @@ pub(super) struct FfmpegDecoder {
     units: Units,
     loss: LossTracker,
     frames: DecodeFrames,
-    /// With [`DecodeFrames::Key`]: the last packet was sent, and it is drained after each.
+    /// With [`DecodeFrames::Key`]: the decoder was drained, which happens after each packet.
     drained: bool,
-    /// The caller has said that no more packets come.
+    /// [`finish`](Decoder::finish) was called.
     ending: bool,
-    /// FFmpeg calls it through the context's `opaque`.
+    /// FFmpeg's callbacks reach it through the context's `opaque`.
     nvdec: Option<Arc<Nvdec>>,
 }
 
-// SAFETY: a codec context may be used from any thread, by one at a time; this is its only handle
+// SAFETY: a codec context may be used from any thread, one at a time; this is its only handle
 // and is not `Sync`.
 unsafe impl Send for FfmpegDecoder {}
 
 impl FfmpegDecoder {
-    /// Opens FFmpeg's decoder for a stream; with `nvdec`, that GPU is asked first.
+    /// Opens FFmpeg's decoder for a stream; with `nvdec`, it tries that GPU first.
     ///
     /// # Errors
     /// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
@@ -56,7 +54,7 @@ impl FfmpegDecoder {
         init();
         let parameters = &stream.parameters;
         let name = || parameters.codec().name().to_owned();
-        // SAFETY: looks an id up in a static table; null when this build has no decoder for it.
+        // SAFETY: looks an id up in a static table; null if this build has no decoder for it.
         let codec = unsafe { ffi::avcodec_find_decoder(parameters.codec_id()) };
         if codec.is_null() {
             return Err(DecodeError::NoDecoder { codec: name() });
@@ -67,7 +65,7 @@ impl FfmpegDecoder {
             return Err(DecodeError::Open { codec: name(), cause: AvError::new(-libc::ENOMEM) });
         };
         let time_base = stream.time_base;
-        // SAFETY: a fresh context, not open yet.
+        // SAFETY: a new context, not open yet.
         let tags = unsafe { TagCarrier::new(context.as_ptr()) };
         let units = Units::of(&parameters.codec(), parameters.extradata());
         let (records, loss) = (Records::new(), LossTracker::new());
@@ -76,21 +74,21 @@ impl FfmpegDecoder {
         let decoder =
             Self { context, time_base, tags, records, units, loss, frames, drained, ending, nvdec };
         let raw = context.as_ptr();
-        // SAFETY: `raw` is a fresh context that `decoder` owns and frees on every way out; the
-        // parameters are valid; all fields are set before it is opened, as FFmpeg asks. `decoder`
-        // holds the `Nvdec` as long as the context.
+        // SAFETY: `raw` is a new context that `decoder` owns and frees on every return; the parameters
+        // are valid; all fields are set before it is opened, as FFmpeg requires. `decoder` holds the
+        // `Nvdec` as long as the context.
         let opened = unsafe {
             check(ffi::avcodec_parameters_to_context(raw, parameters.as_ptr())).and_then(|_| {
                 (*raw).pkt_timebase = time_base.to_av();
                 (*raw).thread_count = to_c_int(threads.max(1) as usize);
                 (*raw).thread_type = ffi::FF_THREAD_SLICE;
-                // Cropping is ours (`crop_frame`), exact to the sample: FFmpeg's own would show up
-                // to 31 columns too many on the left to keep rows aligned.
+                // `crop_frame` crops exactly to the sample. FFmpeg's own cropping would leave up to 31
+                // extra columns on the left to keep rows aligned.
                 (*raw).apply_cropping = 0;
                 (*raw).flags |= ffi::AV_CODEC_FLAG_UNALIGNED as c_int;
                 if parameters.codec_id() == ffi::AVCodecID::AV_CODEC_ID_HEVC {
-                    // FFmpeg 9 would keep pictures back whose references are missing; what may be wrong is marked
-                    // here, as with FFmpeg 5.1, whose decoder does not ask.
+                    // FFmpeg 9 would otherwise discard pictures whose references are missing. They are output and
+                    // marked here, as with FFmpeg 5.1, whose decoder ignores this flag.
                     (*raw).flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
                 }
                 if let Some(nvdec) = &decoder.nvdec {
@@ -108,26 +106,26 @@ impl Decoder for FfmpegDecoder {
     fn send(&mut self, packet: &Packet) -> Result<(), DecodeError> {
         let raw = self.context.as_ptr();
         if std::mem::take(&mut self.drained) {
-            // SAFETY: an open context that was drained; what it refers to is let go.
+            // SAFETY: an open context that was drained; this drops its references.
             unsafe { ffi::avcodec_flush_buffers(raw) };
         }
         let tag = self.records.next_tag();
         let Self { nvdec, tags, .. } = self;
-        // SAFETY: an open context, the one that the tags were made with, used by nobody else; a valid packet, whose
-        // data is counted.
+        // SAFETY: an open context, the one that `tags` was made with, used by this thread alone; a valid packet with
+        // reference-counted data.
         match call(nvdec.as_deref(), || unsafe { tags.send(raw, packet.as_ptr(), tag) }) {
             Err(Failure { error: DecodeError::Full, .. }) => Err(DecodeError::Full),
             other => {
                 let unit = self.units.look(packet.data(), packet.is_key());
-                let said = Said {
+                let info = PacketInfo {
                     arrival_ns: packet.arrival_ns(),
                     wall_clock_ns: packet.wall_clock_ns(),
-                    after_loss: self.loss.admit(unit, coming(packet)),
+                    after_loss: self.loss.admit(unit, condition(packet)),
                 };
-                self.records.keep(said, packet.discontinuity());
-                self.note(other)?;
+                self.records.keep(info, packet.discontinuity());
+                self.record_failure(other)?;
                 if self.frames == DecodeFrames::Key {
-                    // Otherwise it would wait inside for those that it may be shown after.
+                    // Otherwise the decoder would hold the picture back for reordering.
                     self.drained = true;
                     return self.drain();
                 }
@@ -151,9 +149,9 @@ impl Decoder for FfmpegDecoder {
             DecodeFrames::Key => unit.stands_alone(),
         };
         if !kept {
-            // What was lost of it, or before it, is missing all the same.
-            self.loss.admit(unit, coming(packet));
-            self.records.leave_out(packet.discontinuity());
+            // A loss before the packet, or in it, counts although the packet is skipped.
+            self.loss.admit(unit, condition(packet));
+            self.records.skip(packet.discontinuity());
         }
         !kept
     }
@@ -167,12 +165,12 @@ impl Decoder for FfmpegDecoder {
         loop {
             into.clear();
             let received = self.receive_any(into)?;
-            // The loss was told when its packet was sent.
+            // `send` has already reported this loss.
             if received == Received::Frame && self.records.is_lost(into.tag()) {
                 continue;
             }
             if received == Received::Frame {
-                self.dress(into)?;
+                self.complete(into)?;
             }
             return Ok(received);
         }
@@ -189,26 +187,26 @@ impl Decoder for FfmpegDecoder {
         self.nvdec.as_ref().and_then(|nvdec| nvdec.fallback())
     }
 
-    fn price(&self) -> Option<SurfacePrice> {
+    fn surface_memory(&self) -> Option<SurfaceMemory> {
         let nvdec = self.nvdec.as_ref().filter(|nvdec| nvdec.fallback().is_none());
-        nvdec.and_then(|nvdec| nvdec.price())
+        nvdec.and_then(|nvdec| nvdec.surface_memory())
     }
 }
 
 impl FfmpegDecoder {
-    /// Has everything come out that is held back.
+    /// Makes the decoder output the frames that it holds back.
     fn drain(&mut self) -> Result<(), DecodeError> {
-        // SAFETY: an open context; a null packet is FFmpeg's sign to drain.
+        // SAFETY: an open context; a null packet starts draining.
         let drain = || unsafe { ffi::avcodec_send_packet(self.context.as_ptr(), ptr::null()) };
-        // The end may have been said before.
+        // AVERROR_EOF means that draining has already started.
         let drained = call(self.nvdec.as_deref(), || ignoring(ffi::AVERROR_EOF, drain()));
-        self.note(drained)
+        self.record_failure(drained)
     }
 
-    /// Remembers a picture that is not to be shown.
-    fn note(&mut self, result: Result<(), Failure>) -> Result<(), DecodeError> {
+    /// Records which pictures a failure makes wrong or unusable.
+    fn record_failure(&mut self, result: Result<(), Failure>) -> Result<(), DecodeError> {
         result.map_err(|Failure { error, picture_lost }| {
-            // Others may refer to the picture that failed.
+            // Other pictures may refer to the one that failed.
             self.loss.spoil();
             self.records.spoil_newest();
             if picture_lost {
@@ -218,7 +216,7 @@ impl FfmpegDecoder {
         })
     }
 
-    /// Receives a frame as FFmpeg gives it.
+    /// Receives a frame as FFmpeg outputs it.
     fn receive_any(&mut self, into: &mut Frame) -> Result<Received, DecodeError> {
         let mut received = Received::Frame;
         let called = call(self.nvdec.as_deref(), || {
@@ -233,11 +231,11 @@ impl FfmpegDecoder {
             };
             0
         });
-        self.note(called).map(|()| received)
+        self.record_failure(called).map(|()| received)
     }
 
-    /// Cuts a fresh frame to what is visible and puts on it what its packet said.
-    fn dress(&mut self, frame: &mut Frame) -> Result<(), DecodeError> {
+    /// Crops a new frame to its visible part and attaches what is known from its packet.
+    fn complete(&mut self, frame: &mut Frame) -> Result<(), DecodeError> {
         let coded = (frame.width(), frame.height());
         let inherited = self.records.inherit(frame.tag());
         let crop = match crop_frame(frame) {
@@ -249,17 +247,17 @@ impl FfmpegDecoder {
         };
         if let (Some(nvdec), PixelLayout::Cuda) = (&self.nvdec, frame.layout()) {
             if frame.surface().is_none() {
-                // FFmpeg 5.1 was not seen to give out what it could not map; it must go no further.
+                // A surface that could not be mapped. FFmpeg 5.1 has never been observed to output one.
                 frame.clear();
                 return Err(DecodeError::NoSurface);
             }
             nvdec.succeeded();
         }
         frame.set_tags(Tags {
-            arrival_ns: inherited.said.arrival_ns,
+            arrival_ns: inherited.info.arrival_ns,
             discontinuity: inherited.discontinuity,
-            after_loss: inherited.said.after_loss,
-            wall_clock_ns: inherited.said.wall_clock_ns,
+            after_loss: inherited.info.after_loss,
+            wall_clock_ns: inherited.info.wall_clock_ns,
             time_base: Some(self.time_base),
             coded,
             crop,
@@ -268,7 +266,7 @@ impl FfmpegDecoder {
     }
 }
 
-/// Calls FFmpeg; NVDEC's failures are told by what it says beside the code.
+/// Calls FFmpeg; with NVDEC, log lines tell failures apart in addition to the return code.
 fn call(nvdec: Option<&Nvdec>, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
     match nvdec {
         Some(nvdec) => nvdec.call(call),
@@ -276,15 +274,15 @@ fn call(nvdec: Option<&Nvdec>, call: impl FnOnce() -> c_int) -> Result<(), Failu
     }
 }
 
-/// What a source and a queue say of what came before a packet, and of it.
-fn coming(packet: &Packet) -> Coming {
-    Coming { gap: packet.discontinuity(), damaged: packet.lost() || packet.corrupt() }
+/// What the source and the packet queue report about a packet and what precedes it.
+fn condition(packet: &Packet) -> Condition {
+    Condition { gap: packet.discontinuity(), damaged: packet.lost() || packet.corrupt() }
 }
 
-/// Moves the planes to the visible picture and sets its size.
+/// Moves the plane pointers to the visible picture and sets its size.
 fn crop_frame(frame: &mut Frame) -> Result<Crop, AvError> {
     let raw = frame.as_mut_ptr();
-    // SAFETY: a valid frame of ours. FFmpeg checks that the crop leaves a picture.
+    // SAFETY: our own valid frame. FFmpeg checks that the crop leaves a picture.
     let (crop, code) = unsafe {
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         let crop = Crop {
@@ -301,16 +299,16 @@ fn crop_frame(frame: &mut Frame) -> Result<Crop, AvError> {
     Ok(crop)
 }
 
-/// Cuts left and top off a surface: FFmpeg takes off right and bottom alone there and leaves the
-/// other two in the frame (FFmpeg 5.1, av_frame_apply_cropping in libavutil/frame.c). The addresses
-/// in `data` are only looked at; what is freed later stands in `buf`.
+/// Crops a surface on the left and at the top: for surfaces FFmpeg applies only right and bottom and
+/// leaves the other two in the frame (FFmpeg 5.1, av_frame_apply_cropping in libavutil/frame.c).
+/// FFmpeg frees through `buf`, so the addresses in `data` may change.
 ///
 /// # Safety
-/// `raw` points to a valid frame, whose crop FFmpeg has checked against its size.
+/// `raw` points to a valid frame whose crop FFmpeg has checked against its size.
 unsafe fn crop_surface(raw: *mut ffi::AVFrame) {
     // SAFETY: valid by contract.
     let Some(format) = (unsafe { surface_format(raw) }) else { return };
-    // SAFETY: valid by contract. Device addresses are moved as numbers: the host follows none.
+    // SAFETY: valid by contract. Device addresses are computed as numbers: the host never dereferences them.
     unsafe {
         let (left, top) = ((*raw).crop_left, (*raw).crop_top);
         for plane in [0, 1] {
@@ -324,10 +322,10 @@ unsafe fn crop_surface(raw: *mut ffi::AVFrame) {
     }
 }
 
-/// FFmpeg's code for "not now".
+/// FFmpeg's code when it needs another packet.
 const NEED_PACKET: c_int = -libc::EAGAIN;
 
-/// A code, with one failure taken as success.
+/// Maps one failure code to success.
 fn ignoring(failure: c_int, code: c_int) -> c_int {
     if code == failure { 0 } else { code }
 }
@@ -335,7 +333,7 @@ fn ignoring(failure: c_int, code: c_int) -> c_int {
 impl Drop for FfmpegDecoder {
     fn drop(&mut self) {
         let mut pointer = self.context.as_ptr();
-        // SAFETY: ours, freed once; frames that are still out keep their buffers alive.
+        // SAFETY: ours, freed once; frames that still exist keep their buffers alive.
         unsafe { ffi::avcodec_free_context(&mut pointer) };
     }
 }

@@ -1,67 +1,68 @@
-//! Decoders: packets in, frames out.
+//! Decoders: the trait, and opening one on the processor or on a GPU.
 
 mod describe;
 mod ffmpeg;
 mod nvdec;
-mod open;
-mod price;
 mod records;
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::cuda::GpuError;
+use self::ffmpeg::FfmpegDecoder;
+use self::nvdec::Nvdec;
+use crate::cuda::{CudaDevice, GpuError};
 pub use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::packet::Packet;
+use crate::stream::StreamInfo;
+use crate::surface::SurfaceMemory;
 pub(crate) use describe::describe;
 pub use nvdec::nvdec_takes;
-pub use open::{open_nvdec, open_software};
-pub use price::SurfacePrice;
 
-/// Turns packets into frames, in the order in which they are to be shown.
+/// Decodes packets to frames, in output order.
 ///
 /// Send a packet, then receive until [`Received::NeedPacket`]; at the end
 /// [`finish`](Self::finish), then receive until [`Received::End`].
 pub trait Decoder: Send {
-    /// Gives the decoder one packet. It may decode it here and now.
+    /// Sends one packet, which the decoder may decode before it returns.
     ///
     /// # Errors
-    /// [`DecodeError::Full`] when frames have to be received first; [`DecodeError::Corrupt`] or
-    /// [`DecodeError::NoSurface`] when this packet did not decode, after which the next may be
+    /// [`DecodeError::Full`] if frames must be received first; [`DecodeError::Corrupt`] or
+    /// [`DecodeError::NoSurface`] if this packet did not decode, after which the next can be
     /// sent; others are fatal ([`DecodeError::is_fatal`]).
     fn send(&mut self, packet: &Packet) -> Result<(), DecodeError>;
 
-    /// Says that no more packets come, so that the frames held back for reordering come out.
+    /// Declares the end of packets, so that the frames held back for reordering are output.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
     fn finish(&mut self) -> Result<(), DecodeError>;
 
-    /// Fills `into` with the next frame, if there is one. What `into` held is let go.
+    /// Fills `into` with the next frame, if there is one, and releases what `into` held.
     ///
     /// # Errors
-    /// [`DecodeError::Corrupt`] when a picture did not decode, after which receiving may go on;
+    /// [`DecodeError::Corrupt`] if a picture did not decode, after which receiving can continue;
     /// others are fatal. `into` is then empty.
     fn receive(&mut self, into: &mut Frame) -> Result<Received, DecodeError>;
 
-    /// Leaves out pictures from here on; to be called before the first packet. What is left out costs nothing
-    /// but a look at its first bytes.
+    /// Limits decoding to these pictures. Call it before the first packet. Skipping a packet only reads its first
+    /// bytes.
     fn decode_only(&mut self, frames: DecodeFrames);
 
-    /// Whether this packet is left out; if so, it must not be sent, and counts as seen.
+    /// Whether to skip this packet. If so, the decoder has accounted for it, and it must not be sent.
     fn leaves_out(&mut self, packet: &Packet) -> bool;
 
-    /// What decodes. A decoder on a GPU may have gone over to the processor, for good; see
+    /// What decodes. A decoder on a GPU may have switched to the processor permanently; see
     /// [`fallback`](Self::fallback).
     fn kind(&self) -> DecoderKind;
 
-    /// Why the processor decodes what a GPU was to decode.
+    /// Why a decoder that was opened on a GPU has switched to the processor.
     fn fallback(&self) -> Option<GpuError> {
         None
     }
 
-    /// What a decoder on a GPU takes of its memory, known once the first packet was sent.
-    fn price(&self) -> Option<SurfacePrice> {
+    /// The memory that the surfaces of a decoder on a GPU need; known once the first packet was sent.
+    fn surface_memory(&self) -> Option<SurfaceMemory> {
         None
     }
 }
@@ -72,24 +73,24 @@ pub enum DecodeFrames {
     /// All.
     #[default]
     All,
-    /// Those that others refer to.
+    /// Those that other pictures refer to.
     Reference,
-    /// Those that decoding can begin with, each by itself: it comes out at once.
+    /// Those that decode without any other, each output at once.
     Key,
 }
 
-/// What [`Decoder::receive`] found.
+/// The result of [`Decoder::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A frame.
     Frame,
-    /// None before the next packet.
+    /// No frame until the next packet.
     NeedPacket,
-    /// None any more: all came out after [`Decoder::finish`].
+    /// No more frames: all were output after [`Decoder::finish`].
     End,
 }
 
-/// What decodes. The numbers go into shared memory and do not change.
+/// What decodes. The numbers are part of the frame format and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -110,4 +111,40 @@ impl fmt::Display for DecoderKind {
             Self::Nvdec => "NVDEC",
         })
     }
+}
+
+/// Opens FFmpeg's decoder for a stream on the processor.
+///
+/// With 1 thread it decodes on the calling thread. More threads share the slices of one picture;
+/// pictures are never decoded in parallel, because that would delay each of them.
+///
+/// # Errors
+/// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
+pub fn open_software(stream: &StreamInfo, threads: u32) -> Result<Box<dyn Decoder>, DecodeError> {
+    Ok(Box::new(FfmpegDecoder::open(stream, threads, None)?))
+}
+
+/// Opens a decoder on a GPU. Its frames stay in GPU memory
+/// ([`Frame::surface`](crate::Frame::surface)), with 8 bits in 4:2:0.
+///
+/// `extra_surfaces` is how many frames the caller may hold at a time, in addition to the one that it
+/// receives into and to what the codec itself needs. NVDEC refuses more than 32 surfaces in all.
+///
+/// If FFmpeg finds that the GPU can't decode the stream, in the first packet or later, the decoder
+/// switches to the processor permanently, without losing a picture: [`Decoder::kind`] and
+/// [`Decoder::fallback`] report it, and frames are then in host memory.
+///
+/// # Errors
+/// [`DecodeError::Gpu`] if the GPU certainly can't decode this stream: a codec without NVDEC code, more
+/// than 8 bits, another chroma format than 4:2:0, or a lost device.
+/// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
+pub fn open_nvdec(
+    stream: &StreamInfo,
+    device: &Arc<CudaDevice>,
+    extra_surfaces: u32,
+) -> Result<Box<dyn Decoder>, DecodeError> {
+    device.health()?;
+    nvdec_takes(stream)?;
+    let nvdec = Nvdec::new(device, extra_surfaces);
+    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(Arc::new(nvdec)))?))
 }

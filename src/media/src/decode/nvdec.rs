@@ -1,4 +1,4 @@
-//! Decoding on an NVIDIA GPU, through FFmpeg's NVDEC code.
+//! Decoding on an NVIDIA GPU with FFmpeg's NVDEC code.
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,29 +10,29 @@ use ffmpeg_sys_next::AVPixelFormat::{
 };
 
 use super::DecodeError;
-use super::price::SurfacePrice;
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{format_name, pixel_format};
-use crate::compat::{GIVE_OUT_SURFACES, holds_outputs_alone};
+use crate::compat::{UNSAFE_OUTPUT, pictures_hold_only_outputs};
 use crate::cuda::{CudaDevice, GpuError, GpuMemory};
 use crate::log;
 use crate::stream::StreamInfo;
+use crate::surface::SurfaceMemory;
 
-/// Pictures that fail in a row before the decoder is given up: a third of a second of most cameras.
+/// Failed pictures in a row after which the decoder is abandoned: a third of a second with most cameras.
 const MAX_FAILURES: u32 = 8;
 
-/// Pictures in a row that find no surface to be given out on, after which it is the GPU that fails and not whoever holds
-/// the others: ten seconds of most cameras.
+/// Pictures in a row without an output surface after which the GPU, and not the holders of surfaces, counts as the cause:
+/// ten seconds with most cameras.
 const MAX_UNMAPPED: u32 = 250;
 
-/// More decode surfaces than these NVDEC does not take; FFmpeg asks for as many output surfaces.
+/// The most decode surfaces that NVDEC accepts; FFmpeg requests as many output surfaces.
 const MAX_SURFACES: u32 = 32;
 
-/// What FFmpeg adds to the pool of a codec (FFmpeg 5.1, ff_decode_get_hw_frames_ctx in
-/// libavcodec/decode.c): the surfaces that a caller may always work with.
+/// Surfaces that FFmpeg adds to a codec's pool for the caller (FFmpeg 5.1, ff_decode_get_hw_frames_ctx in
+/// libavcodec/decode.c).
 const WORK_SURFACES: u32 = 3;
 
-/// Whether a stream is one that NVDEC may decode, as far as can be said without a GPU.
+/// Whether NVDEC may decode a stream, as far as can be known without a GPU.
 ///
 /// # Errors
 /// [`GpuError::Unsupported`]: another codec, more than 8 bits, or another chroma format than 4:2:0.
@@ -45,19 +45,19 @@ pub fn nvdec_takes(stream: &StreamInfo) -> Result<(), GpuError> {
     parameters.format().map_or(Ok(()), supported)
 }
 
-/// NVDEC behind one decoder of FFmpeg's.
+/// The NVDEC side of one FFmpeg decoder.
 pub(super) struct Nvdec {
     device: Arc<CudaDevice>,
     extra_surfaces: u32,
-    /// Of one thread at a time; the lock is never waited for.
+    /// Used by one thread at a time, so the lock is never contended.
     state: Mutex<State>,
 }
 
 /// A call that failed.
 pub(super) struct Failure {
     pub(super) error: DecodeError,
-    /// FFmpeg may yet give out the picture of the packet that was sent, with whatever its surface
-    /// held before.
+    /// FFmpeg may still output the picture of the packet that was sent, with the old contents of its
+    /// surface.
     pub(super) picture_lost: bool,
 }
 
@@ -75,13 +75,13 @@ impl From<AvError> for Failure {
 
 #[derive(Default)]
 struct State {
-    /// FFmpeg was told to use the GPU, within the call that runs now.
+    /// Within the current call, FFmpeg was given the GPU's format.
     tried: bool,
-    /// What the decoder takes, as of its latest sequence.
-    price: Option<SurfacePrice>,
+    /// What the decoder needs for its latest sequence.
+    memory: Option<SurfaceMemory>,
     fallback: Option<GpuError>,
     failures: u32,
-    /// Pictures in a row that found no surface to be given out on.
+    /// Pictures in a row without an output surface.
     unmapped: u32,
 }
 
@@ -90,18 +90,18 @@ impl Nvdec {
         Self { device: Arc::clone(device), extra_surfaces, state: Mutex::default() }
     }
 
-    /// Has a decoder that is not open yet ask for this GPU.
+    /// Sets up a decoder that is not open yet to use this GPU.
     ///
     /// # Safety
     /// `context` is valid and not open, and is freed before `self`.
     pub(super) unsafe fn attach(&self, context: *mut ffi::AVCodecContext) {
-        // SAFETY: valid by contract; the reference becomes the context's own.
+        // SAFETY: valid by contract; the context owns the reference.
         unsafe {
             (*context).hw_device_ctx = self.device.hardware_ref();
             (*context).extra_hw_frames = to_c_int(self.extra_surfaces as usize);
             (*context).get_format = Some(get_format);
             (*context).opaque = std::ptr::from_ref(self).cast_mut().cast();
-            (*context).hwaccel_flags |= GIVE_OUT_SURFACES;
+            (*context).hwaccel_flags |= UNSAFE_OUTPUT;
         }
     }
 
@@ -114,45 +114,46 @@ impl Nvdec {
         self.state().fallback.is_some()
     }
 
-    /// A picture came out, or might have.
+    /// Records a picture that was output or could have been, which ends a series of failures.
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         (state.failures, state.unmapped) = (0, 0);
     }
 
-    /// Calls FFmpeg, whose code and words together tell what happened.
+    /// Calls FFmpeg; classifies a failure by its return code and log lines together.
     pub(super) fn call(&self, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
         if self.gave_up() {
             return check(call()).map(|_| ()).map_err(Failure::from);
         }
-        // It may be that only whoever takes the pictures has met with it.
+        // The engine that copies pictures may have found the device lost before any decoder.
         self.device.known_health().map_err(DecodeError::from)?;
         self.state().tried = false;
-        match check(log::listen(call)) {
+        match check(log::capture(call)) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.judge(DecodeError::from_av(error))),
+            Err(error) => Err(self.classify(DecodeError::from_av(error))),
         }
     }
 
     /// What a failure means for the decoder.
-    fn judge(&self, error: DecodeError) -> Failure {
-        let heard = log::heard();
-        let said = |sign: &str| heard.iter().any(|line| line.contains(sign));
-        if said("No decoder surfaces left") {
-            // Not the GPU's fault, nor what fails next for want of this picture.
+    fn classify(&self, error: DecodeError) -> Failure {
+        let lines = log::captured();
+        let logged = |text: &str| lines.iter().any(|line| line.contains(text));
+        if logged("No decoder surfaces left") {
+            // Not a failure of the GPU; neither are later failures for lack of this picture.
             self.succeeded();
             return Failure { error: DecodeError::NoSurface, picture_lost: true };
         }
-        // Whatever else fails is the stream's fault, as far as the GPU is concerned.
-        if !said("CUDA_ERROR") {
+        // Any failure without a CUDA error is due to the stream.
+        if !logged("CUDA_ERROR") {
             return error.into();
         }
         if let Err(lost) = self.device.health() {
             return DecodeError::from(lost).into();
         }
         let mut state = self.state();
-        if holds_outputs_alone() && said("cuvidMapVideoFrame") && said("CUDA_ERROR_MAP_FAILED") {
-            // All surfaces are out that a picture could be given out on.
+        let map_failed = logged("cuvidMapVideoFrame");
+        if pictures_hold_only_outputs() && map_failed && logged("CUDA_ERROR_MAP_FAILED") {
+            // All output surfaces are held.
             state.unmapped += 1;
             if state.unmapped < MAX_UNMAPPED {
                 return DecodeError::NoSurface.into();
@@ -160,20 +161,20 @@ impl Nvdec {
         }
         state.failures += 1;
         if state.failures < MAX_FAILURES {
-            // What was not mapped is an earlier picture, which does not come out.
-            return Failure { error, picture_lost: !said("cuvidMapVideoFrame") };
+            // If mapping failed, an earlier picture is lost, which FFmpeg does not output.
+            return Failure { error, picture_lost: !map_failed };
         }
         let (ordinal, pictures) = (self.device.ordinal(), state.failures);
-        DecodeError::from(GpuError::Failing { ordinal, pictures, said: words(&heard) }).into()
+        DecodeError::from(GpuError::Failing { ordinal, pictures, cause: summary(&lines) }).into()
     }
 
-    /// What the decoder takes of the GPU's memory.
-    pub(super) fn price(&self) -> Option<SurfacePrice> {
-        self.state().price
+    /// The GPU memory that the decoder's surfaces need.
+    pub(super) fn surface_memory(&self) -> Option<SurfaceMemory> {
+        self.state().memory
     }
 
-    /// FFmpeg asks for the format to decode to: once for each new sequence, and again without the
-    /// GPU's when that could not be set up.
+    /// Chooses the format to decode to. FFmpeg asks once for each new sequence, and again without the
+    /// GPU's format if it could not set that up.
     fn choose(&self, offered: &Offered) -> AVPixelFormat {
         if self.gave_up() {
             return offered.software;
@@ -200,48 +201,48 @@ impl Nvdec {
             return Err(GpuError::Unsupported { what });
         }
         state.tried = true;
-        state.price = offered.price;
+        state.memory = offered.memory;
         drop(state);
-        offered.price.map_or(Ok(()), |price| self.affordable(price))
+        offered.memory.map_or(Ok(()), |memory| self.check_memory(memory))
     }
 
-    /// Refuses what can't fit, before the driver does with less to say.
-    fn affordable(&self, price: SurfacePrice) -> Result<(), GpuError> {
+    /// Refuses a decoder that can't fit, with a better message than the driver's.
+    fn check_memory(&self, needed: SurfaceMemory) -> Result<(), GpuError> {
         let GpuMemory { free, total } = self.device.memory()?;
-        if price.fits(free) {
+        if needed.fits(free) {
             return Ok(());
         }
-        let said = format!("the decoder takes {price}");
-        Err(GpuError::NoMemory { ordinal: self.device.ordinal(), free, total, said })
+        let cause = format!("the decoder needs {needed}");
+        Err(GpuError::NoMemory { ordinal: self.device.ordinal(), free, total, cause })
     }
 
-    /// Why FFmpeg could not set NVDEC up, by what it said.
+    /// Why FFmpeg could not set NVDEC up, from its log lines.
     fn setup_failed(&self, coded: (u32, u32)) -> GpuError {
         if let Err(lost) = self.device.health() {
             return lost;
         }
-        let (ordinal, heard) = (self.device.ordinal(), log::heard());
-        let said = words(&heard);
-        let price = self.price();
-        if let Some(price) = price.filter(|price| price.surfaces > MAX_SURFACES) {
-            let what = format!("it takes {price}, and NVDEC has {MAX_SURFACES} ({said})");
+        let (ordinal, lines) = (self.device.ordinal(), log::captured());
+        let cause = summary(&lines);
+        let memory = self.surface_memory();
+        if let Some(memory) = memory.filter(|memory| memory.surfaces > MAX_SURFACES) {
+            let what = format!("it needs {memory}, and NVDEC allows {MAX_SURFACES} ({cause})");
             return GpuError::Unsupported { what };
         }
-        let any = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+        let any = |texts: &[&str]| texts.iter().any(|text| cause.contains(text));
         if any(&["libnvcuvid", "nvcuvid."]) {
             return GpuError::NoLibrary { library: "libnvcuvid.so.1" };
         }
         if any(&["CUDA_ERROR_OUT_OF_MEMORY"]) {
             let Ok(GpuMemory { free, total }) = self.device.memory() else {
-                return GpuError::Failed { ordinal, said };
+                return GpuError::Failed { ordinal, cause };
             };
-            // The driver has one code for both. With room for the largest decoder there is, it
-            // was not memory that lacked.
-            let largest = SurfacePrice::of(MAX_SURFACES, coded);
+            // The driver has one code for both. If the largest possible decoder would fit, memory was
+            // not the reason.
+            let largest = SurfaceMemory::of(MAX_SURFACES, coded);
             return if largest.fits(free) {
-                GpuError::SessionsUsedUp { ordinal, said }
+                GpuError::SessionsUsedUp { ordinal, cause }
             } else {
-                GpuError::NoMemory { ordinal, free, total, said }
+                GpuError::NoMemory { ordinal, free, total, cause }
             };
         }
         if any(&[
@@ -251,9 +252,9 @@ impl Nvdec {
             "Unsupported chroma format",
             "CUDA_ERROR_NOT_SUPPORTED",
         ]) {
-            return GpuError::Unsupported { what: said };
+            return GpuError::Unsupported { what: cause };
         }
-        GpuError::Failed { ordinal, said }
+        GpuError::Failed { ordinal, cause }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -261,16 +262,16 @@ impl Nvdec {
     }
 }
 
-/// What FFmpeg offers to decode to.
+/// The formats that FFmpeg offers to decode to.
 struct Offered {
-    /// NVDEC is among it.
+    /// Whether NVDEC's format is offered.
     cuda: bool,
-    /// What its own code decodes to: the last of the list.
+    /// The format of the software decoder, the last in the list.
     software: AVPixelFormat,
     /// Width and height as coded.
     coded: (u32, u32),
-    /// What NVDEC would take, if FFmpeg knows.
-    price: Option<SurfacePrice>,
+    /// What NVDEC would need, if FFmpeg knows.
+    memory: Option<SurfaceMemory>,
 }
 
 impl Offered {
@@ -278,7 +279,7 @@ impl Offered {
     /// `context` is valid, `formats` a list that ends with AV_PIX_FMT_NONE.
     unsafe fn read(context: *mut ffi::AVCodecContext, formats: *const AVPixelFormat) -> Self {
         let mut offered =
-            Self { cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0), price: None };
+            Self { cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0), memory: None };
         let side = |pixels: c_int| u32::try_from(pixels).unwrap_or(0);
         // SAFETY: valid by contract; read as numbers (house rule 4) up to the end of the list.
         unsafe {
@@ -290,23 +291,23 @@ impl Offered {
                 next = next.add(1);
             }
             if offered.cuda {
-                offered.price = price(context);
+                offered.memory = surface_memory(context);
             }
         }
         offered
     }
 }
 
-/// What FFmpeg's NVDEC code is about to ask the GPU for: its own reckoning, by the stream's parameter sets
-/// (FFmpeg 5.1, nvdec_h264.c: reference frames and those held back; nvdec_hevc.c: the largest buffer and one
-/// more; two more for both in nvdec.c). No call of the driver.
+/// The surfaces that FFmpeg's NVDEC code is about to request, as FFmpeg computes them from the stream's parameter sets
+/// (FFmpeg 5.1, nvdec_h264.c: reference frames and reordered ones; nvdec_hevc.c: the largest buffer plus one; both plus
+/// two in nvdec.c). Makes no driver call.
 ///
 /// # Safety
-/// `context` is the one of a running call of `get_format` that offered CUDA.
-unsafe fn price(context: *mut ffi::AVCodecContext) -> Option<SurfacePrice> {
+/// `context` is the argument of the running call of `get_format`, which offered CUDA.
+unsafe fn surface_memory(context: *mut ffi::AVCodecContext) -> Option<SurfaceMemory> {
     let mut frames: *mut ffi::AVBufferRef = std::ptr::null_mut();
-    // SAFETY: called as FFmpeg asks, from `get_format` with its context and the device that `attach` gave it;
-    // what comes back is ours, read and freed here.
+    // SAFETY: called as FFmpeg requires, from `get_format` with its context and the device that `attach` set;
+    // the result is ours and freed here.
     unsafe {
         let device = (*context).hw_device_ctx;
         let code =
@@ -319,20 +320,20 @@ unsafe fn price(context: *mut ffi::AVCodecContext) -> Option<SurfacePrice> {
         let surfaces = side((*pool).initial_pool_size);
         let size = (side((*pool).width), side((*pool).height));
         ffi::av_buffer_unref(&mut frames);
-        (surfaces > 0).then(|| SurfacePrice::of(surfaces + WORK_SURFACES, size))
+        (surfaces > 0).then(|| SurfaceMemory::of(surfaces + WORK_SURFACES, size))
     }
 }
 
-/// FFmpeg's question, on the thread that sends a packet.
+/// FFmpeg's callback for the format, on the thread that sends a packet.
 unsafe extern "C" fn get_format(
     context: *mut ffi::AVCodecContext,
     formats: *const AVPixelFormat,
 ) -> AVPixelFormat {
-    // SAFETY: the context of this very call, and FFmpeg's list.
+    // SAFETY: the context of this call, and FFmpeg's list.
     let offered = unsafe { Offered::read(context, formats) };
-    // SAFETY: `attach` put it there, and it outlives the context.
+    // SAFETY: `attach` stored it, and it outlives the context.
     let nvdec = unsafe { &*(*context).opaque.cast::<Nvdec>() };
-    // A panic must not cross into C; the processor decodes then.
+    // A panic must not unwind into C; the processor then decodes.
     catch_unwind(AssertUnwindSafe(|| nvdec.choose(&offered))).unwrap_or(offered.software)
 }
 
@@ -344,7 +345,7 @@ fn has_nvdec(codec: ffi::AVCodecID) -> bool {
         return false;
     }
     let configuration = |index| {
-        // SAFETY: a static descriptor; null behind the last of its configurations.
+        // SAFETY: a static descriptor; null after the last of its configurations.
         unsafe { ffi::avcodec_get_hw_config(codec, index).as_ref() }
     };
     (0..).map_while(configuration).any(|found| {
@@ -353,24 +354,24 @@ fn has_nvdec(codec: ffi::AVCodecID) -> bool {
     })
 }
 
-/// Refuses what would come in other samples than 8 bits in 4:2:0: nobody here reads those.
+/// Refuses formats other than 8 bits in 4:2:0, which this service does not read from a GPU.
 fn supported(format: c_int) -> Result<(), GpuError> {
     match pixel_format(format) {
         Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Ok(()),
         _ => {
             let name = format_name(format);
-            let what = format!("it is {name}, and only 8 bits in 4:2:0 are taken from the GPU");
+            let what = format!("it is {name}, and only 8 bits in 4:2:0 are supported on a GPU");
             Err(GpuError::Unsupported { what })
         }
     }
 }
 
-/// FFmpeg's lines in short: `decoder->cvdl->cuvidX(...) failed -> CUDA_ERROR_Y: words`.
-fn words(heard: &[String]) -> String {
-    // The first says nothing, the second is wrong: one thread decodes.
-    const IDLE: [&str; 2] = ["Failed setup for format", "Try lowering the amount of threads"];
-    let specific = heard.iter().filter(|line| !IDLE.iter().any(|idle| line.starts_with(idle)));
-    let lines: Vec<String> = specific.map(|line| shortened(line)).collect();
+/// Shortens FFmpeg's log lines, which look like `decoder->cvdl->cuvidX(...) failed -> CUDA_ERROR_Y: description`.
+fn summary(lines: &[String]) -> String {
+    // The first has no information, the second does not apply: one thread decodes.
+    const USELESS: [&str; 2] = ["Failed setup for format", "Try lowering the amount of threads"];
+    let useful = lines.iter().filter(|line| !USELESS.iter().any(|text| line.starts_with(text)));
+    let lines: Vec<String> = useful.map(|line| shortened(line)).collect();
     if lines.is_empty() { "FFmpeg gave no reason".into() } else { lines.join("; ") }
 }
 
@@ -386,26 +387,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ffmpegs_lines_become_words() {
-        let heard = [
+    fn log_lines_are_shortened() {
+        let lines = [
             "decoder->cvdl->cuvidCreateDecoder(&decoder->decoder, params) failed -> \
              CUDA_ERROR_OUT_OF_MEMORY: out of memory",
             "Failed setup for format cuda: hwaccel initialisation returned error.",
         ];
         let expected = "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory";
-        assert_eq!(words(&heard.map(String::from)), expected);
-        assert_eq!(words(&[]), "FFmpeg gave no reason");
+        assert_eq!(summary(&lines.map(String::from)), expected);
+        assert_eq!(summary(&[]), "FFmpeg gave no reason");
     }
 
     #[test]
-    fn deeper_samples_are_refused_in_words() {
+    fn unsupported_formats_are_named() {
         assert_eq!(supported(AV_PIX_FMT_YUV420P as c_int), Ok(()));
         let refused = supported(AVPixelFormat::AV_PIX_FMT_YUV420P10LE as c_int).unwrap_err();
         assert!(refused.to_string().contains("yuv420p10le"), "{refused}");
     }
 
     #[test]
-    fn nvdec_code_is_there_for_the_cameras_codecs() {
+    fn ffmpeg_has_nvdec_code_for_h264_and_h265() {
         assert!(has_nvdec(ffi::AVCodecID::AV_CODEC_ID_H264));
         assert!(has_nvdec(ffi::AVCodecID::AV_CODEC_ID_HEVC));
         assert!(!has_nvdec(ffi::AVCodecID::AV_CODEC_ID_RAWVIDEO));

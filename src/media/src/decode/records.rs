@@ -1,116 +1,115 @@
-//! What packets said, kept until their frames come out in another order.
+//! Keeps information about packets for their frames, which the decoder outputs in another order.
 
-/// More than any codec holds back: H.264 and H.265 reorder by at most 16 pictures, and a decoder
-/// with slice threads adds none.
-const KEPT: usize = 64;
+/// More pictures than any codec holds back: H.264 and H.265 reorder by at most 16, and slice threads
+/// add none.
+const CAPACITY: usize = 64;
 
-/// A fixed ring of packet records. A packet's tag goes through the decoder and comes back on its
-/// frame.
+/// A fixed ring of packet records. A packet's tag passes through the decoder and returns on its frame.
 pub(super) struct Records {
-    ring: [Record; KEPT],
-    /// Of the newest packet; tags begin at 1, so that FFmpeg's default of 0 is nobody's.
+    ring: [Record; CAPACITY],
+    /// The tag of the newest packet. Tags begin at 1, so FFmpeg's default of 0 belongs to none.
     newest: i64,
-    breaks: u64,
-    breaks_reported: u64,
+    discontinuities: u64,
+    reported: u64,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Record {
     tag: i64,
-    said: Said,
-    /// Discontinuities up to and with this packet.
-    breaks: u64,
+    info: PacketInfo,
+    /// Discontinuities up to and including this packet.
+    discontinuities: u64,
     lost: bool,
 }
 
 /// What is kept of a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct PacketInfo {
     pub(super) arrival_ns: u64,
     pub(super) wall_clock_ns: Option<i64>,
-    /// Its picture may be wrong for what was lost.
+    /// Its picture may be wrong because of a loss.
     pub(super) after_loss: bool,
 }
 
 /// What a frame inherits from its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inherited {
-    pub(super) said: Said,
-    /// A discontinuity lies between the frame given out last and this one.
+    pub(super) info: PacketInfo,
+    /// There is a discontinuity between the frame output last and this one.
     pub(super) discontinuity: bool,
 }
 
 impl Records {
     pub(super) fn new() -> Self {
-        Self { ring: [Record::default(); KEPT], newest: 0, breaks: 0, breaks_reported: 0 }
+        Self { ring: [Record::default(); CAPACITY], newest: 0, discontinuities: 0, reported: 0 }
     }
 
-    /// The tag that the next packet gets when it is kept.
+    /// The tag of the next packet that is kept.
     pub(super) fn next_tag(&self) -> i64 {
         self.newest + 1
     }
 
-    /// Keeps a packet under [`next_tag`](Self::next_tag), in the place of the oldest.
-    pub(super) fn keep(&mut self, said: Said, discontinuity: bool) {
+    /// Keeps a packet under [`next_tag`](Self::next_tag), and forgets the oldest.
+    pub(super) fn keep(&mut self, info: PacketInfo, discontinuity: bool) {
         self.newest = self.next_tag();
-        self.breaks += u64::from(discontinuity);
-        let (tag, breaks) = (self.newest, self.breaks);
-        self.ring[slot(tag)] = Record { tag, said, breaks, lost: false };
+        self.discontinuities += u64::from(discontinuity);
+        let (tag, discontinuities) = (self.newest, self.discontinuities);
+        self.ring[slot(tag)] = Record { tag, info, discontinuities, lost: false };
     }
 
-    /// Notes that a packet is left out of which this was true.
-    pub(super) fn leave_out(&mut self, discontinuity: bool) {
-        self.breaks += u64::from(discontinuity);
+    /// Skips a packet, which may be marked as a discontinuity.
+    pub(super) fn skip(&mut self, discontinuity: bool) {
+        self.discontinuities += u64::from(discontinuity);
     }
 
-    /// The newest packet's picture is not to be shown, should it come out.
+    /// Marks the picture of the newest packet as lost, should the decoder still output it.
     pub(super) fn lose_newest(&mut self) {
         self.ring[slot(self.newest)].lost = true;
     }
 
-    /// The newest packet's picture may be wrong, should it come out.
+    /// Marks the picture of the newest packet as possibly wrong.
     pub(super) fn spoil_newest(&mut self) {
-        self.ring[slot(self.newest)].said.after_loss = true;
+        self.ring[slot(self.newest)].info.after_loss = true;
     }
 
-    /// Whether the frame with this tag is not to be shown.
+    /// Whether the picture with this tag is marked as lost.
     pub(super) fn is_lost(&self, tag: i64) -> bool {
         let found = self.ring[slot(tag)];
         found.tag == tag && found.lost
     }
 
-    /// What the frame with this tag inherits. For a tag that is not kept (a decoder that does not
-    /// pass tags on, because it gives one frame a packet) that is the newest packet.
+    /// What the frame with this tag inherits. If the tag is not kept, because the decoder outputs one
+    /// frame for each packet and does not pass tags on, the newest packet applies.
     pub(super) fn inherit(&mut self, tag: i64) -> Inherited {
         let found = self.ring[slot(tag)];
         let record = if tag > 0 && found.tag == tag { found } else { self.ring[slot(self.newest)] };
-        let discontinuity = record.breaks > self.breaks_reported;
-        self.breaks_reported = self.breaks_reported.max(record.breaks);
-        Inherited { said: record.said, discontinuity }
+        let discontinuity = record.discontinuities > self.reported;
+        self.reported = self.reported.max(record.discontinuities);
+        Inherited { info: record.info, discontinuity }
     }
 }
 
 fn slot(tag: i64) -> usize {
-    tag.rem_euclid(KEPT as i64) as usize
+    tag.rem_euclid(CAPACITY as i64) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(arrival_ns: u64) -> Said {
-        Said { arrival_ns, ..Said::default() }
+    fn info(arrival_ns: u64) -> PacketInfo {
+        PacketInfo { arrival_ns, ..PacketInfo::default() }
     }
 
     fn frame(arrival_ns: u64, discontinuity: bool) -> Inherited {
-        Inherited { said: said(arrival_ns), discontinuity }
+        Inherited { info: info(arrival_ns), discontinuity }
     }
 
     #[test]
     fn frames_find_their_packets_in_any_order() {
         let mut records = Records::new();
         for arrival in [10, 20, 30] {
-            records.keep(said(arrival), false);
+            records.keep(info(arrival), false);
         }
         assert_eq!(records.inherit(1), frame(10, false));
         assert_eq!(records.inherit(3), frame(30, false));
@@ -118,32 +117,32 @@ mod tests {
     }
 
     #[test]
-    fn a_break_is_told_once_on_the_first_frame_behind_it() {
+    fn a_discontinuity_is_reported_once_on_the_first_frame_after_it() {
         let mut records = Records::new();
-        records.keep(said(10), false);
-        records.keep(said(20), true);
-        records.keep(said(30), false);
+        records.keep(info(10), false);
+        records.keep(info(20), true);
+        records.keep(info(30), false);
         assert_eq!(records.inherit(1), frame(10, false));
-        // The marked packet gave no frame: the next one carries the mark.
+        // The marked packet has no frame: the next one carries the mark.
         assert_eq!(records.inherit(3), frame(30, true));
         assert_eq!(records.inherit(2), frame(20, false));
     }
 
     #[test]
-    fn a_break_on_a_packet_that_is_left_out_is_told_on_the_next() {
+    fn a_discontinuity_on_a_skipped_packet_is_reported_on_the_next() {
         let mut records = Records::new();
-        records.keep(said(10), false);
-        records.leave_out(true);
-        records.keep(said(30), false);
+        records.keep(info(10), false);
+        records.skip(true);
+        records.keep(info(30), false);
         assert_eq!(records.inherit(1), frame(10, false));
         assert_eq!(records.inherit(2), frame(30, true));
     }
 
     #[test]
-    fn two_breaks_are_two_marks() {
+    fn two_discontinuities_are_reported_twice() {
         let mut records = Records::new();
-        records.keep(said(10), true);
-        records.keep(said(20), true);
+        records.keep(info(10), true);
+        records.keep(info(20), true);
         assert_eq!(records.inherit(1), frame(10, true));
         assert_eq!(records.inherit(2), frame(20, true));
     }
@@ -151,39 +150,40 @@ mod tests {
     #[test]
     fn marks_travel_with_the_packet_to_its_frame() {
         let mut records = Records::new();
-        let marked = |arrival_ns| Said { after_loss: true, wall_clock_ns: Some(7), arrival_ns };
-        records.keep(said(10), false);
+        let marked =
+            |arrival_ns| PacketInfo { after_loss: true, wall_clock_ns: Some(7), arrival_ns };
+        records.keep(info(10), false);
         records.keep(marked(20), false);
-        records.keep(said(30), false);
+        records.keep(info(30), false);
         assert_eq!(records.inherit(1), frame(10, false));
         assert_eq!(records.inherit(3), frame(30, false));
-        assert_eq!(records.inherit(2).said, marked(20));
+        assert_eq!(records.inherit(2).info, marked(20));
         records.spoil_newest();
-        assert!(records.inherit(3).said.after_loss);
+        assert!(records.inherit(3).info.after_loss);
     }
 
     #[test]
-    fn a_lost_picture_is_known_by_its_tag_alone() {
+    fn lost_pictures_are_found_by_tag() {
         let mut records = Records::new();
-        records.keep(said(10), false);
-        records.keep(said(20), true);
+        records.keep(info(10), false);
+        records.keep(info(20), true);
         records.lose_newest();
-        records.keep(said(30), false);
+        records.keep(info(30), false);
         assert_eq!([1, 2, 3].map(|tag| records.is_lost(tag)), [false, true, false]);
-        assert!(!records.is_lost(2 + KEPT as i64));
-        // The break before it is told on the next one.
+        assert!(!records.is_lost(2 + CAPACITY as i64));
+        // Its discontinuity is reported on the next frame.
         assert_eq!(records.inherit(3), frame(30, true));
     }
 
     #[test]
-    fn unknown_tags_fall_back_to_the_newest() {
+    fn unknown_tags_fall_back_to_the_newest_packet() {
         let mut records = Records::new();
         for arrival in 0..200 {
-            records.keep(said(arrival), false);
+            records.keep(info(arrival), false);
         }
         for tag in [0, -1, 1, 201, i64::MIN, i64::MAX] {
             assert_eq!(records.inherit(tag), frame(199, false), "{tag}");
         }
-        assert_eq!(records.inherit(200 - KEPT as i64 + 1), frame(136, false));
+        assert_eq!(records.inherit(200 - CAPACITY as i64 + 1), frame(136, false));
     }
 }

@@ -1,4 +1,4 @@
-//! Frames to H.264, for receivers that don't take what the camera sends.
+//! Encodes frames to H.264, for receivers that can't play the camera's stream.
 
 mod scale;
 mod x264;
@@ -8,29 +8,29 @@ use crate::fraction::Fraction;
 use crate::frame::Frame;
 use crate::packet::Packet;
 
-/// What is to come out of an encoder.
+/// The output that is requested from an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncoderRequest {
-    /// Width and height in pixels, even; other frames are scaled to it.
+    /// Width and height in pixels, even. Frames of other sizes are scaled.
     pub size: (u32, u32),
-    /// About how many pictures come in a second: what the rate control counts with until it knows.
+    /// The approximate frame rate, which the rate control assumes at first.
     pub fps: Fraction,
-    /// Bits a second, on average.
+    /// Average bits per second.
     pub bit_rate: u32,
     /// Threads that work on one picture.
     pub threads: u32,
 }
 
-/// Threads that work on one picture. More make pictures worse, and cameras are many.
+/// Threads that work on one picture. More would lower the quality, and there are many cameras to run in parallel.
 const THREADS: u32 = 1;
-/// Bits for a pixel where no rate is asked for: 4.1 Mbit/s for 1080p at 25 pictures a second.
+/// Default bits per pixel: 4.1 Mbit/s for 1080p at 25 pictures a second.
 const BITS_PER_PIXEL: f64 = 0.08;
-/// Where the camera does not say how many pictures it sends.
+/// Frame rate if the camera does not state one.
 const USUAL_FPS: f64 = 25.0;
 
 impl EncoderRequest {
-    /// What is usual for pictures of this size; `fps` as the camera states it, `kbit` a second if a rate is
-    /// asked for.
+    /// Defaults for pictures of this size. `fps` is the rate that the camera states; `kbit` is the configured rate in
+    /// kbit/s, if there is one.
     pub fn new(size: (u32, u32), fps: Option<Fraction>, kbit: Option<u32>) -> Self {
         let rate = fps.map_or(USUAL_FPS, Fraction::as_f64).clamp(1.0, 60.0);
         let usual = f64::from(size.0) * f64::from(size.1) * rate * BITS_PER_PIXEL;
@@ -43,39 +43,37 @@ impl EncoderRequest {
     }
 }
 
-/// An encoder of one stream: Constrained Baseline, no B-frames, a packet for each frame at once, parameter
-/// sets before each key frame, Annex B.
+/// An encoder of one stream: Constrained Baseline, no B-frames, no delay, parameter sets before each key frame, Annex
+/// B.
 ///
-/// Key frames come when they are asked for, and never by themselves but for the first.
+/// Except for the first frame, it makes key frames only on request.
 pub trait Encoder: Send {
-    /// Encodes a frame of any size and format, wherever it is; `frame` is empty afterwards.
+    /// Encodes a frame of any size and format, in host memory or on a GPU. `frame` is empty afterwards.
     ///
     /// # Errors
-    /// [`EncodeError`]; one that [is fatal](EncodeError::is_fatal) asks for a new encoder.
+    /// [`EncodeError`]; after a [fatal](EncodeError::is_fatal) one, open a new encoder.
     fn encode(&mut self, frame: &mut Frame, as_key: bool) -> Result<Packet, EncodeError>;
 
-    /// What it is, for people.
+    /// The encoder's name, for display.
     fn name(&self) -> &'static str;
 }
 
 /// Opens libx264.
 ///
 /// # Errors
-/// When this FFmpeg has none, or it does not take the request.
+/// This FFmpeg has no libx264, or libx264 refuses the request.
 pub fn open_x264(request: &EncoderRequest) -> Result<Box<dyn Encoder>, EncodeError> {
     crate::init();
     Ok(Box::new(x264::X264::open(request)?))
 }
 
-/// The largest even size within `limit` that keeps the shape of `size`; never larger than `size`.
-///
-/// A limit of `None` is none.
+/// The largest even size within `limit` that keeps the aspect ratio of `size`; never larger than `size`.
 pub fn fit(size: (u32, u32), limit: (Option<u32>, Option<u32>)) -> (u32, u32) {
     let (width, height) = (u64::from(size.0.max(1)), u64::from(size.1.max(1)));
     let most =
         |limit: Option<u32>, side: u64| limit.map_or(side, |limit| u64::from(limit).min(side));
     let (max_width, max_height) = (most(limit.0, width), most(limit.1, height));
-    // The side that is further above its limit decides: compared as fractions, without rounding.
+    // The side that exceeds its limit by the larger factor decides; compared without rounding.
     let (width, height) = if max_width * height <= max_height * width {
         (max_width, (height * max_width + width / 2) / width)
     } else {
@@ -95,12 +93,12 @@ mod tests {
         let rate = |size, fps| EncoderRequest::new(size, Fraction::new(fps, 1), None).bit_rate;
         assert_eq!(rate((1920, 1080), 25), 4_147_200);
         assert_eq!(rate((320, 180), 5), 200_000);
-        assert_eq!(rate((640, 360), 90_000), rate((640, 360), 60), "a rate that no camera has");
+        assert_eq!(rate((640, 360), 90_000), rate((640, 360), 60), "an implausible rate");
         assert_eq!(EncoderRequest::new((64, 64), None, Some(300)).bit_rate, 300_000);
     }
 
     #[test]
-    fn sizes_fit_and_keep_their_shape() {
+    fn sizes_fit_and_keep_their_aspect_ratio() {
         let both = |width, height| (Some(width), Some(height));
         assert_eq!(fit((1920, 1080), (None, None)), (1920, 1080));
         assert_eq!(fit((1920, 1080), both(1280, 720)), (1280, 720));

@@ -1,4 +1,4 @@
-//! Any frame to yuv420p of limited range and a wanted size, which is what an encoder for viewers takes.
+//! Converts frames to the encoder's size and to yuv420p with limited range.
 
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -13,11 +13,11 @@ use crate::cuda::{Downloader, GpuError};
 use crate::error::EncodeError;
 use crate::frame::Frame;
 
-/// Brings frames to the size and format of an encoder; what fits already is passed on as it is.
+/// Converts frames to the size and format of an encoder. Frames that already match are not copied.
 pub(super) struct Scaler {
     size: (u32, u32),
     context: Option<Context>,
-    /// While frames come from a GPU.
+    /// Set while frames come from a GPU.
     downloader: Option<Downloader>,
     downloaded: Frame,
 }
@@ -27,18 +27,18 @@ impl Scaler {
         Self { size, context: None, downloader: None, downloaded: Frame::new() }
     }
 
-    /// Makes of `frame` one that the encoder takes.
+    /// Converts `frame` in place.
     pub(super) fn fit(&mut self, frame: &mut Frame) -> Result<(), EncodeError> {
         if is_on_device(frame) {
             self.download(frame).map_err(EncodeError::Download)?;
         } else {
-            // The camera has come down to another decoder: the GPU is let go.
+            // The camera has switched to the processor: release the GPU.
             self.downloader = None;
         }
-        let is_right = frame.format() == AV_PIX_FMT_YUV420P as c_int
+        let matches = frame.format() == AV_PIX_FMT_YUV420P as c_int
             && frame.color().range != Range::Full
             && (frame.width(), frame.height()) == self.size;
-        if is_right {
+        if matches {
             return Ok(());
         }
         let failed = |cause| EncodeError::Scale { format: frame.format_name(), cause };
@@ -53,29 +53,29 @@ impl Scaler {
         Ok(())
     }
 
-    /// Brings a frame down from its device; blocks this thread until it is there.
+    /// Copies a frame from its GPU to memory, and waits for the copy.
     fn download(&mut self, frame: &mut Frame) -> Result<(), GpuError> {
-        // A frame without a surface has none on any GPU: the first one's words are as good as another's.
+        // A frame without a surface fails on any GPU; use the first.
         let ordinal = frame.surface().map_or(0, |surface| surface.device);
         let downloader = match self.downloader.take() {
             Some(downloader) if downloader.ordinal() == ordinal => downloader,
             _ => Downloader::open(ordinal)?,
         };
-        // Who fails is not kept: a GPU that was lost is opened again when all have let go of it.
-        downloader.bring(frame, &mut self.downloaded)?;
+        // A downloader that fails is dropped: a lost GPU can be opened again once all users have dropped it.
+        downloader.download(frame, &mut self.downloaded)?;
         self.downloader = Some(downloader);
         frame.take_from(&mut self.downloaded);
         Ok(())
     }
 }
 
-/// Whether a frame's samples are out of the processor's reach.
+/// Whether a frame's samples are in device memory.
 fn is_on_device(frame: &Frame) -> bool {
     let flag = ffi::AV_PIX_FMT_FLAG_HWACCEL as u64;
     descriptor(frame.format()).is_some_and(|descriptor| descriptor.flags & flag != 0)
 }
 
-/// What a context is made for.
+/// The kind of frame that a context is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     format: c_int,
@@ -106,7 +106,7 @@ struct Context {
     key: Key,
 }
 
-// SAFETY: a scaler may be used from any thread, by one at a time; this is its only handle.
+// SAFETY: a scaler may be used from any thread, one at a time; this is its only handle.
 unsafe impl Send for Context {}
 
 impl Context {
@@ -122,7 +122,7 @@ impl Context {
                 side(size.0),
                 side(size.1),
                 AV_PIX_FMT_YUV420P,
-                // Cheap, and without the ringing that costs an encoder bits.
+                // Fast, and without ringing, which would cost the encoder bits.
                 SWS_BILINEAR,
                 ptr::null_mut(),
                 ptr::null_mut(),
@@ -130,9 +130,9 @@ impl Context {
             )
         });
         let context = Self { scaler: scaler.ok_or(AvError::new(-libc::EINVAL))?, key };
-        // SAFETY: a context of ours; the tables are static. Answers -1 where there is nothing to set. The
+        // SAFETY: our own context; the tables are static. The call returns -1 if there is nothing to set. The
         // last three numbers are 16.16 fixed point: brightness 0, contrast 1, saturation 1. The matrix
-        // stays what it is; only the range becomes limited, which is what browsers expect.
+        // is kept; only the range becomes limited, as browsers expect.
         unsafe {
             let table = ffi::sws_getCoefficients(c_int::from(key.matrix));
             let full = c_int::from(key.is_full);
@@ -143,11 +143,11 @@ impl Context {
     }
 
     fn scale(&mut self, frame: &Frame, size: (u32, u32)) -> Result<Frame, AvError> {
-        // A buffer of its own for each picture: the encoder may keep a reference.
+        // A new buffer for each picture, because the encoder may keep a reference.
         let mut target = Frame::with_buffer(AV_PIX_FMT_YUV420P, size.0, size.1)?;
         let (source, raw) = (frame.as_ptr(), target.as_mut_ptr());
-        // SAFETY: `frame` has the format and size that the context was made for; the target is ours, of
-        // its own format and size, with FFmpeg's padding for the vectors that end past a row.
+        // SAFETY: `frame` has the format and size that the context was made for; the target is ours and has the
+        // context's output format and size, with FFmpeg's padding for vectors that end past a row.
         let rows = check(unsafe {
             ffi::sws_scale(
                 self.scaler.as_ptr(),

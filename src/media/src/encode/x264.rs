@@ -17,11 +17,11 @@ use crate::packet::Packet;
 
 const NAME: &CStr = c"libx264";
 
-/// Ticks of the encoder's time a second: RTP's.
+/// Ticks per second of the encoder's time base, the same as RTP's.
 const CLOCK: c_int = 90_000;
 
-/// How much of a second's bits the rate control may run ahead by: the less, the smaller the largest key
-/// frame, and the worse it looks.
+/// Size of the rate control's buffer, as a duration at the bit rate. A smaller one limits the size of key frames, and
+/// their quality.
 const BUFFER_MS: i64 = 700;
 
 pub(super) struct X264 {
@@ -29,21 +29,21 @@ pub(super) struct X264 {
     scaler: Scaler,
     time_base: Fraction,
     last_ticks: Option<i64>,
-    /// From a picture to the next, by the rate that was stated.
+    /// Ticks from a picture to the next at the requested rate.
     usual_ticks: i64,
 }
 
-// SAFETY: a codec context may be used from any thread, by one at a time; this is its only handle.
+// SAFETY: a codec context may be used from any thread, one at a time; this is its only handle.
 unsafe impl Send for X264 {}
 
 impl X264 {
     pub(super) fn open(request: &EncoderRequest) -> Result<Self, EncodeError> {
-        // SAFETY: looks a terminated name up; null when this FFmpeg lacks the encoder.
+        // SAFETY: looks a terminated name up; null if this FFmpeg lacks the encoder.
         let codec = unsafe { ffi::avcodec_find_encoder_by_name(NAME.as_ptr()) };
         if codec.is_null() {
             return Err(EncodeError::NoEncoder { name: "libx264" });
         }
-        // SAFETY: a codec of FFmpeg's own; null means no memory.
+        // SAFETY: a codec of FFmpeg's; null means out of memory.
         let context = NonNull::new(unsafe { ffi::avcodec_alloc_context3(codec) });
         let open = |cause| EncodeError::Open { name: "libx264", size: request.size, cause };
         let context = context.ok_or(open(AvError::new(-libc::ENOMEM)))?;
@@ -58,7 +58,7 @@ impl X264 {
         };
         encoder.configure(request);
         let mut options = options();
-        // SAFETY: a configured context of ours and the codec that it was made for.
+        // SAFETY: our own configured context and the codec that it was made for.
         check(unsafe { ffi::avcodec_open2(context.as_ptr(), codec, options.as_mut_ptr()) })
             .map_err(open)?;
         options.warn_about_leftovers();
@@ -68,7 +68,7 @@ impl X264 {
     fn configure(&self, request: &EncoderRequest) {
         let EncoderRequest { size, fps, bit_rate, threads } = *request;
         let bit_rate = i64::from(bit_rate);
-        // SAFETY: a fresh context of ours, whose plain fields are set before it is opened.
+        // SAFETY: our own new context; its plain fields are set before it is opened.
         unsafe {
             let context = &mut *self.context.as_ptr();
             (context.width, context.height) =
@@ -82,23 +82,23 @@ impl X264 {
             context.rc_buffer_size =
                 c_int::try_from(bit_rate * BUFFER_MS / 1000).unwrap_or(c_int::MAX);
             context.max_b_frames = 0;
-            // Key frames come when they are asked for.
+            // Key frames are made only on request.
             context.gop_size = c_int::MAX;
             context.thread_count = to_c_int(threads as usize);
         }
     }
 }
 
-/// The options of libx264, by their names in FFmpeg 5.
+/// The options of libx264, with their names in FFmpeg 5.
 fn options() -> Options {
     let mut options = Options::new();
     options.set(c"preset", c"superfast");
-    // No look-ahead, no frames held back by threads.
+    // No look-ahead and no delay by frame threads.
     options.set(c"tune", c"zerolatency");
-    // FFmpeg's baseline is Constrained Baseline: x264 has no other.
+    // This gives Constrained Baseline, since x264 does not implement full Baseline.
     options.set(c"profile", c"baseline");
     options.set_int(c"forced-idr", 1);
-    // A cut is no reason for a key frame: in a burst of them nobody could follow.
+    // Scene cuts make no key frames: a burst of them would overload viewers.
     options.set(c"x264-params", c"scenecut=0:repeat-headers=1");
     options
 }
@@ -121,15 +121,15 @@ impl X264 {
         let own_ticks = frame.pts_ns().and_then(|pts_ns| {
             i64::try_from(i128::from(pts_ns) * i128::from(CLOCK) / 1_000_000_000).ok()
         });
-        // The encoder wants times that rise, and has no use for them but to know how long pictures last. A
-        // camera's first pictures may have none, and its clock may step back.
+        // The encoder requires increasing times, and uses them only for the duration of pictures. A camera's
+        // first pictures may have none, and its clock may step back.
         let next_ticks = self.last_ticks.map_or(0, |last| last.saturating_add(self.usual_ticks));
         let ticks = own_ticks
             .filter(|ticks| self.last_ticks.is_none_or(|last| *ticks > last))
             .unwrap_or(next_ticks);
         self.last_ticks = Some(ticks);
-        // SAFETY: a frame of ours that nobody else refers to as a frame (its samples are only read); both
-        // fields are plain, and the kind is written as one of the enum's own values.
+        // SAFETY: our own frame, of which only the samples are shared, and those are only read; both fields are
+        // plain, and the type is one of the enum's values.
         unsafe {
             let raw = frame.as_mut_ptr();
             (*raw).pts = ticks;
@@ -137,11 +137,11 @@ impl X264 {
         }
         let mut packet = Packet::empty(self.time_base, None);
         // SAFETY: an open context, a frame of its size and format, and a blank packet; libx264 copies the
-        // samples before it returns.
+        // samples before returning.
         unsafe {
             check(ffi::avcodec_send_frame(self.context.as_ptr(), frame.as_ptr()))
                 .map_err(EncodeError::Failed)?;
-            // Without look-ahead and threads across frames each frame's packet is there at once.
+            // Without look-ahead and frame threads, each frame's packet is ready at once.
             check(ffi::avcodec_receive_packet(self.context.as_ptr(), packet.as_mut_ptr()))
                 .map_err(EncodeError::Failed)?;
         }

@@ -1,4 +1,4 @@
-//! Recordings: packets into fragmented MP4, as they came.
+//! Recordings: writes packets unchanged into fragmented MP4.
 
 mod parameter_sets;
 mod sink;

@@ -1,38 +1,38 @@
-//! From the timestamps that a source gives to timestamps that a file can have. Pure: no clock, no I/O.
+//! Converts a source's timestamps to timestamps that are valid in a file. Pure: no clock, no I/O.
 //!
-//! A file wants each decode time above the one before, and no picture shown before it is decoded. A camera
-//! gives its first packets no times, gives decode times for some packets only, or none at all, and now and
-//! then begins its time line anew.
+//! In a file, decoding times must increase, and no picture may be presented before it is decoded. A camera may omit
+//! the times of its first packets, send decoding times for some packets or none, and occasionally restarts its time
+//! line.
 
 use std::time::Duration;
 
 use crate::fraction::Fraction;
 
-/// Longest step of a camera's time line that is believed, beyond the time that passed; a longer one, or one back,
-/// begins it anew.
+/// Longest plausible step of a camera's time line beyond the time that passed. After a longer one, or one back, the time
+/// line counts as restarted.
 const MAX_STEP: Duration = Duration::from_secs(10);
-/// Pictures that a source may hold back for reordering (`MAX_REORDER_DELAY` of FFmpeg).
+/// Most pictures that a source holds back for reordering (`MAX_REORDER_DELAY` of FFmpeg).
 const MAX_DELAY: usize = 16;
-/// Rate that is assumed where none is stated.
+/// Frame rate if none is stated.
 const DEFAULT_FPS: u32 = 25;
 
-/// Times of a packet as the source gave them, in ticks.
+/// A packet's times from the source, in ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RawTimes {
-    /// When it is to be shown.
+    /// Presentation time.
     pub pts: Option<i64>,
-    /// When it is to be decoded.
+    /// Decoding time.
     pub dts: Option<i64>,
 }
 
-/// Times that a file can have, in ticks from the first packet of the stream.
+/// A packet's times in a file, in ticks since the first packet of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// When it is shown; never before `dts`.
+    /// Presentation time; never before `dts`.
     pub pts: i64,
-    /// When it is decoded; above that of the packet before.
+    /// Decoding time; after that of the previous packet.
     pub dts: i64,
-    /// Whether the source's time line began anew here, so that the time since the packet before is a guess.
+    /// Whether the source's time line restarted here, so that the time since the previous packet is a guess.
     pub jump: bool,
 }
 
@@ -40,18 +40,18 @@ pub struct Placed {
 #[derive(Clone, Debug)]
 pub struct Timeline {
     time_base: Fraction,
-    /// What a picture lasts where nothing better is known.
+    /// Duration of a picture if it is not known otherwise.
     nominal: i64,
     max_step: i64,
-    /// Given time minus placed time; `None` before the first given time.
+    /// Source time minus time in the file; `None` before the first source time.
     offset: Option<i64>,
     last: Option<i64>,
-    /// When the last one arrived.
+    /// Arrival of the last packet.
     arrival_ns: u64,
     reorder: Reorder,
 }
 
-/// Decode times out of the times when pictures are shown: of the latest `delay` + 1 of these, the earliest.
+/// Derives decoding times from presentation times: the earliest of the latest `delay` + 1.
 #[derive(Clone, Debug)]
 struct Reorder {
     delay: usize,
@@ -60,8 +60,8 @@ struct Reorder {
 }
 
 impl Timeline {
-    /// A time line in ticks of `time_base`, of pictures that come at `fps` and of which `delay` are held back
-    /// for reordering, as far as these are known.
+    /// A time line in ticks of `time_base`, for pictures at `fps` of which up to `delay` are held back for reordering, as
+    /// far as is known.
     pub fn new(time_base: Fraction, fps: Option<Fraction>, delay: usize) -> Self {
         let ticks = |ns| ticks(time_base, ns);
         let fps = fps.or(Fraction::new(DEFAULT_FPS, 1));
@@ -77,18 +77,18 @@ impl Timeline {
         }
     }
 
-    /// What a picture lasts where nothing better is known, in ticks.
+    /// The duration of a picture if it is not known otherwise, in ticks.
     pub fn nominal(&self) -> i64 {
         self.nominal
     }
 
-    /// Whether the packets that a stream began with are enough to know the times of all of them: a decode time
-    /// has come, or none will.
+    /// Whether the first packets of a stream are enough to determine the times of all of them: one has a decoding
+    /// time, or none will.
     pub fn lead_is_known(lead: &[RawTimes]) -> bool {
         lead.len() > MAX_DELAY || lead.last().is_some_and(|times| times.dts.is_some())
     }
 
-    /// Gives those packets of a stream's start that have no times those that lead up to its last one's.
+    /// Fills in the missing times of a stream's first packets, counting back from the last of them.
     pub fn fill_lead(&self, lead: &mut [RawTimes]) {
         let Some(mut next) = lead.last().and_then(|times| times.dts.or(times.pts)) else { return };
         for times in lead.iter_mut().rev().skip(1) {
@@ -102,13 +102,13 @@ impl Timeline {
         }
     }
 
-    /// How long so many ticks are; nothing for none or fewer.
+    /// Converts ticks to a duration; zero if negative.
     pub fn duration(&self, ticks: i64) -> Duration {
         let ns = self.time_base.ticks_to_ns(ticks).unwrap_or(i64::MAX);
         Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
     }
 
-    /// Places the next packet, in decoding order, which arrived at `arrival_ns`.
+    /// The times in the file of the next packet, in decoding order, which arrived at `arrival_ns`.
     pub fn place(&mut self, raw: RawTimes, arrival_ns: u64) -> Placed {
         let passed = ticks(self.time_base, arrival_ns.saturating_sub(self.arrival_ns));
         self.arrival_ns = arrival_ns;
@@ -136,7 +136,7 @@ impl Timeline {
         let dts = dts.saturating_sub(offset).max(self.last.map_or(0, |last| last + 1));
         let mut pts = pts.saturating_sub(offset);
         if pts < dts {
-            // More is held back than was known.
+            // The source holds back more pictures than was known.
             self.reorder.deepen();
             pts = dts;
         }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn first_packets_without_times_lead_up_to_the_first_that_has_one() {
+    fn first_packets_without_times_precede_the_first_that_has_one() {
         let mut line = timeline(0);
         assert_eq!(place(&mut line, None, None), (0, 0, false));
         assert_eq!(place(&mut line, None, None), (FRAME, FRAME, false));
@@ -193,15 +193,15 @@ mod tests {
         assert_eq!(place(&mut line, Some(far), Some(far)), (2 * FRAME, 2 * FRAME, false));
         let next = Some(far + 4000);
         assert_eq!(place(&mut line, next, next), (2 * FRAME + 4000, 2 * FRAME + 4000, false));
-        // And one in between is taken to follow.
+        // A later packet without a time follows the previous one.
         assert_eq!(place(&mut line, None, None), (3 * FRAME + 4000, 3 * FRAME + 4000, false));
     }
 
     #[test]
-    fn a_lead_without_times_gets_those_of_the_camera() {
+    fn missing_times_of_first_packets_are_counted_back() {
         let line = timeline(2);
         let at = |n: i64| Some(n * FRAME);
-        // What FFmpeg's RTSP demuxer gives of I P B B P B B.
+        // From FFmpeg's RTSP demuxer for I P B B P B B.
         let mut lead = [
             RawTimes { pts: None, dts: None },
             RawTimes { pts: at(3), dts: None },
@@ -213,7 +213,7 @@ mod tests {
         line.fill_lead(&mut lead);
         assert_eq!(lead.map(|times| times.dts), [at(-2), at(-1), at(0), at(1)]);
         assert_eq!(lead.map(|times| times.pts), [at(0), at(3), at(1), at(2)]);
-        // One without any ends, and is left as it is.
+        // Without any time, the search ends, and the packets stay as they are.
         let mut none = [RawTimes::default(); MAX_DELAY + 1];
         assert!(Timeline::lead_is_known(&none) && !Timeline::lead_is_known(&none[1..]));
         line.fill_lead(&mut none);
@@ -221,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn decode_times_come_out_of_the_order_of_showing() {
+    fn decoding_times_follow_from_presentation_times() {
         for known in [2, 0] {
             let mut line = timeline(known);
             let mut last = -1;
             let mut late = 0;
-            // I P B B P B B: shown 0 3 1 2 6 4 5.
+            // I P B B P B B, presented in the order 0 3 1 2 6 4 5.
             for group in 0..10 {
                 for n in [0, 3, 1, 2, 6, 4, 5] {
                     let pts = (group * 7 + n) * FRAME;
@@ -245,16 +245,16 @@ mod tests {
     #[test]
     fn with_a_known_delay_every_picture_keeps_its_time() {
         let mut line = timeline(2);
-        let shown: Vec<_> = [0, 3, 1, 2, 6, 4, 5]
+        let placed: Vec<_> = [0, 3, 1, 2, 6, 4, 5]
             .map(|n| line.place(RawTimes { pts: Some(n * FRAME), dts: None }, 0))
             .to_vec();
-        let apart: Vec<_> =
-            shown.iter().map(|placed| (placed.pts - shown[0].pts) / FRAME).collect();
-        assert_eq!(apart, [0, 3, 1, 2, 6, 4, 5]);
+        let order: Vec<_> =
+            placed.iter().map(|times| (times.pts - placed[0].pts) / FRAME).collect();
+        assert_eq!(order, [0, 3, 1, 2, 6, 4, 5]);
     }
 
     #[test]
-    fn a_time_line_that_begins_anew_goes_on_and_is_told() {
+    fn a_restarted_time_line_continues_and_is_reported() {
         let mut line = timeline(0);
         let mut at = |time: i64| place(&mut line, Some(time), Some(time));
         assert_eq!(at(0), (0, 0, false));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_of_a_picture_a_minute_goes_on_in_one_line() {
+    fn one_picture_a_minute_is_not_a_jump() {
         let mut line = timeline(0);
         for n in 0..5 {
             let ticks = n * 60 * 90_000;
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn times_never_stand_still_or_go_back_a_little() {
+    fn decoding_times_always_increase() {
         let mut line = timeline(0);
         assert_eq!(place(&mut line, Some(9000), Some(9000)), (0, 0, false));
         assert_eq!(place(&mut line, Some(9000), Some(9000)), (1, 1, false));

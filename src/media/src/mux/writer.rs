@@ -1,4 +1,4 @@
-//! FFmpeg's MP4 muxer, owned.
+//! Writes MP4 files with FFmpeg's muxer.
 
 use std::ffi::{CString, c_int};
 use std::fmt;
@@ -18,33 +18,33 @@ use crate::parameters::CodecParameters;
 use crate::sound::{Sound, SoundInfo};
 use crate::stream::StreamInfo;
 
-/// Most bytes of a fragment, however long it lasts: a second of 128 Mbit/s.
+/// Most bytes in a fragment, regardless of its duration: a second of 128 Mbit/s.
 const MAX_FRAGMENT_BYTES: i64 = 16 << 20;
 
-/// Why a recording could not be begun or go on.
+/// Why a recording can't begin or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum MuxError {
-    /// MP4 has no place for the codec.
+    /// MP4 does not support the codec.
     #[error("{codec} can't be put into an MP4 file; expected H.264, H.265 or MPEG-4 video")]
     Unsupported {
-        /// FFmpeg's name for it.
+        /// FFmpeg's name for the codec.
         codec: String,
     },
-    /// Nothing states the parameter sets: neither the stream's description nor its first packet.
+    /// Neither the stream's description nor its first packet has parameter sets.
     #[error("the stream has no parameter sets yet")]
     NoParameterSets,
     /// The bytes could not be written.
     #[error("{0}")]
     Write(#[source] io::Error),
-    /// FFmpeg refused.
+    /// FFmpeg returned an error.
     #[error("FFmpeg's MP4 muxer: {0}")]
     Muxer(#[source] AvError),
 }
 
-/// A fragmented MP4 file with one video track, and one of sound where there is some, as it is written.
+/// A fragmented MP4 file that is being written, with a video track and, if there is sound, a sound track.
 ///
-/// Bytes go to the writer a fragment at a time: what was written is always a file that plays up to its last
-/// whole fragment. It is a stream: nothing is gone back to.
+/// It writes one fragment at a time and never seeks back, so the file can be played up to its last complete fragment at
+/// any time.
 pub struct Mp4Writer {
     context: NonNull<ffi::AVFormatContext>,
     sink: Sink,
@@ -52,14 +52,14 @@ pub struct Mp4Writer {
     has_sound: bool,
 }
 
-// SAFETY: a muxer may be used from any thread, by one at a time; this is its only handle and is not `Sync`.
+// SAFETY: a muxer may be used from any thread, one at a time; this is its only handle and is not `Sync`.
 unsafe impl Send for Mp4Writer {}
 
 impl Mp4Writer {
-    /// Whether MP4 has a place for the codec that players know.
+    /// Checks that MP4 files with this codec exist and that players support them.
     ///
     /// # Errors
-    /// [`MuxError::Unsupported`] when not.
+    /// [`MuxError::Unsupported`] otherwise.
     pub fn takes(codec: &Codec) -> Result<(), MuxError> {
         let fits = match codec {
             Codec::H264 | Codec::H265 => true,
@@ -72,15 +72,14 @@ impl Mp4Writer {
         }
     }
 
-    /// Begins a file of `stream`, of fragments that last `fragment`, that began at `began` (as RFC 3339
-    /// writes it).
+    /// Begins a file of `stream` with fragments of the duration `fragment`. `began` is the start of the recording, in
+    /// the format of RFC 3339.
     ///
-    /// `sets` are the parameter sets, where the first packet has them; otherwise the stream's own count. They
-    /// are stated before the first picture (`avc1`, `hvc1`), so that a stream whose sets change goes on in a
-    /// file of its own.
+    /// `sets` are the parameter sets of the first packet; without them those of the stream apply. The file states
+    /// them before the first picture (`avc1`, `hvc1`), so a stream whose sets change needs a new file.
     ///
     /// # Errors
-    /// [`MuxError`]; nothing of what was written is then of use.
+    /// [`MuxError`]; what was written is then useless.
     pub fn begin(
         stream: &StreamInfo,
         sets: Option<&[u8]>,
@@ -95,7 +94,7 @@ impl Mp4Writer {
             return Err(MuxError::NoParameterSets);
         }
         let mut context = ptr::null_mut();
-        // SAFETY: a place for the answer and a terminated name.
+        // SAFETY: a valid pointer for the result and a terminated name.
         let made = unsafe {
             ffi::avformat_alloc_output_context2(
                 &mut context,
@@ -114,14 +113,14 @@ impl Mp4Writer {
             mp4.add_sound(sound).map_err(MuxError::Muxer)?;
         }
         let mut options = Options::new();
-        // empty_moov: what a player must know stands at the start. default_base_moof: what browsers ask for.
-        // negative offsets are not needed: `Placed` never shows a picture before it is decoded.
+        // empty_moov puts everything that a player needs at the start; browsers require default_base_moof.
+        // Negative offsets are not needed: `Placed` never presents a picture before it is decoded.
         options.set(c"movflags", c"empty_moov+default_base_moof");
         options.set_int(c"frag_duration", micros(fragment));
-        // A fragment is in memory until it is over, which it never is where timestamps stand still.
+        // A fragment stays in memory until it ends, which never happens while timestamps stand still.
         options.set_int(c"frag_size", MAX_FRAGMENT_BYTES);
         mp4.set_creation_time(began);
-        // SAFETY: a context with its streams and an output of its own; options are ours.
+        // SAFETY: a context with its streams and output; the options are ours.
         let written =
             unsafe { ffi::avformat_write_header(mp4.context.as_ptr(), options.as_mut_ptr()) };
         mp4.outcome(written)?;
@@ -131,12 +130,12 @@ impl Mp4Writer {
 
     fn add_track(&mut self, stream: &StreamInfo, sets: Option<&[u8]>) -> Result<(), AvError> {
         let raw = self.context.as_ptr();
-        // SAFETY: an output context of our own that has no header yet; the new stream is its own, and the
-        // parameters copied are valid. The sink outlives the context (`Drop`).
+        // SAFETY: our own output context without a header yet; it owns the new stream, and the copied
+        // parameters are valid. The sink outlives the context (`Drop`).
         unsafe {
             (*raw).pb = self.sink.as_mut_ptr();
             (*raw).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
-            // After each packet; a fragment is given out when the packet after it has come.
+            // Flushes after each packet; a fragment is written when the packet after it arrives.
             (*raw).flush_packets = 1;
             let track = ffi::avformat_new_stream(raw, ptr::null());
             if track.is_null() {
@@ -144,8 +143,8 @@ impl Mp4Writer {
             }
             let parameters = (*track).codecpar;
             check(ffi::avcodec_parameters_copy(parameters, stream.parameters.as_ptr()))?;
-            // The tag of the container that it came in means nothing here. With `hvc1` the sets stand at the
-            // start and nowhere else, which is what players of one maker insist on.
+            // The source container's tag does not apply here. `hvc1` means that the sets are at the start and
+            // nowhere else, which Apple's players require.
             (*parameters).codec_tag = match stream.codec {
                 Codec::H265 => u32::from_le_bytes(*b"hvc1"),
                 _ => 0,
@@ -153,10 +152,10 @@ impl Mp4Writer {
             if let Some(sets) = sets {
                 CodecParameters::set_extradata(parameters, sets)?;
             }
-            // The size is that of these sets; the stream's own is of how it began, where it is known.
-            let stated = describe(&CodecParameters::copy_of(parameters));
-            let stated = stated.and_then(|stated| stated.parameters.size()).or(stream.size);
-            if let Some((width, height)) = stated {
+            // These sets state the size; the stream's size, if known, is the one with which it began.
+            let description = describe(&CodecParameters::copy_of(parameters));
+            let size = description.and_then(|described| described.parameters.size());
+            if let Some((width, height)) = size.or(stream.size) {
                 (*parameters).width = to_c_int(width as usize);
                 (*parameters).height = to_c_int(height as usize);
             }
@@ -170,9 +169,9 @@ impl Mp4Writer {
 
     fn add_sound(&mut self, sound: &SoundInfo) -> Result<(), AvError> {
         let raw = self.context.as_ptr();
-        // SAFETY: as with the video track.
+        // SAFETY: as for the video track.
         unsafe {
-            // FFmpeg before 7 calls Opus in MP4 experimental.
+            // FFmpeg before 7 treats Opus in MP4 as experimental.
             (*raw).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL;
             let track = ffi::avformat_new_stream(raw, ptr::null());
             if track.is_null() {
@@ -189,19 +188,19 @@ impl Mp4Writer {
 
     fn set_creation_time(&mut self, time: &str) {
         let Ok(time) = CString::new(time) else { return };
-        // SAFETY: a context of our own; both strings are copied. It fails only for want of memory, and then
-        // the file lacks a date.
+        // SAFETY: our own context; both strings are copied. It fails only when out of memory; then the file
+        // lacks a date.
         unsafe {
             let metadata = &raw mut (*self.context.as_ptr()).metadata;
             ffi::av_dict_set(metadata, c"creation_time".as_ptr(), time.as_ptr(), 0);
         }
     }
 
-    /// Adds a packet at `placed`, counted from the start of the file, that lasts `duration` ticks unless the
-    /// next one says otherwise. Its data is not copied.
+    /// Adds a packet at `placed`, relative to the start of the file. Its duration is `duration` ticks unless the next
+    /// packet determines it. The data is not copied.
     ///
     /// # Errors
-    /// [`MuxError`]; the file ends with the fragment before.
+    /// [`MuxError`]; the file ends with the previous fragment.
     pub fn write(
         &mut self,
         packet: &Packet,
@@ -213,8 +212,8 @@ impl Mp4Writer {
         }
         let index = c_int::from(packet.is_sound());
         let scratch = self.scratch.as_mut_ptr();
-        // SAFETY: `scratch` is ours and blank between calls; `packet` is valid and its data is counted. The
-        // track's time base is the packet's until the header is written, which may have chosen another.
+        // SAFETY: `scratch` is ours and blank between calls; `packet` is valid and its data is reference-counted.
+        // Writing the header may have changed the track's time base, so the times are rescaled.
         let written = unsafe {
             ffi::av_packet_unref(scratch);
             check(ffi::av_packet_ref(scratch, packet.as_ptr())).map_err(MuxError::Muxer)?;
@@ -232,14 +231,14 @@ impl Mp4Writer {
     /// Writes the last fragment and the index.
     ///
     /// # Errors
-    /// [`MuxError`]; the file ends with the fragment before.
+    /// [`MuxError`]; the file ends with the previous fragment.
     pub fn finish(mut self) -> Result<(), MuxError> {
         // SAFETY: the header was written, and the trailer is written once: this consumes the writer.
         let written = unsafe { ffi::av_write_trailer(self.context.as_ptr()) };
         self.outcome(written)
     }
 
-    /// What the writer failed with says more than what FFmpeg made of it.
+    /// Converts FFmpeg's code, but prefers the writer's error, which has more detail.
     fn outcome(&mut self, code: c_int) -> Result<(), MuxError> {
         if let Some(error) = self.sink.take_failure() {
             return Err(MuxError::Write(error));
@@ -250,8 +249,8 @@ impl Mp4Writer {
 
 impl Drop for Mp4Writer {
     fn drop(&mut self) {
-        // SAFETY: ours, freed once; the output is not its own (AVFMT_FLAG_CUSTOM_IO) and is freed after it,
-        // with the field `sink`. The muxer's own memory goes with it (`deinit`).
+        // SAFETY: ours, freed once. It does not own the output (AVFMT_FLAG_CUSTOM_IO), which is freed after it, with
+        // the field `sink`. This also frees the muxer's own memory (`deinit`).
         unsafe { ffi::avformat_free_context(self.context.as_ptr()) };
     }
 }

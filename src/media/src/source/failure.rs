@@ -1,4 +1,4 @@
-//! What FFmpeg's codes mean for a source. Pure.
+//! Classifies FFmpeg's error codes for a source. Pure.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ pub(super) enum During<'a> {
     ReadingFile,
 }
 
-/// What was waited for, and how long at most.
+/// What a source waits for, and its time limit.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting<'a> {
     pub(super) what: &'static str,
     pub(super) limit: &'a Duration,
 }
 
-/// Words a failure. `fired` comes first: an interrupted call returns whatever the layer in which it
-/// was interrupted makes of it.
+/// Classifies a failure. `fired` takes precedence: the code of an interrupted call depends on the layer
+/// in which it was interrupted.
 pub(super) fn classify(
     error: AvError,
     fired: Option<Fired>,
@@ -74,7 +74,7 @@ fn opening_camera(error: AvError, asked: Transport) -> SourceErrorKind {
             Kind::BadUrl { reason: "this FFmpeg was built without its protocol".into() }
         }
         _ => match error.errno() {
-            // ff_rtsp_make_setup_request's answer to 461 when no other transport is left.
+            // ff_rtsp_make_setup_request returns this for 461 if no other transport is left.
             Some(libc::EPROTONOSUPPORT) => Kind::NoTransport { asked },
             _ => Kind::Unreachable(error.into()),
         },
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_outranks_the_code() {
+    fn an_interrupt_takes_precedence_over_the_code() {
         let code = AvError::new(ffi::AVERROR_INVALIDDATA);
         assert_eq!(classify(code, Some(Fired::Stop), OPENING), Kind::Stopped);
         let timed_out = Kind::TimedOut { what: "a packet", limit: LIMIT };
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn rtsp_answers() {
+    fn rtsp_statuses() {
         assert_eq!(kind(ffi::AVERROR_HTTP_UNAUTHORIZED, OPENING), Kind::Refused { status: 401 });
         assert_eq!(kind(ffi::AVERROR_HTTP_FORBIDDEN, OPENING), Kind::Refused { status: 403 });
         assert_eq!(kind(ffi::AVERROR_HTTP_NOT_FOUND, OPENING), Kind::NoSuchPath);

@@ -1,4 +1,4 @@
-//! FFmpeg's demuxer, owned.
+//! Reads packets with FFmpeg's demuxers.
 
 use std::ffi::{CStr, c_int};
 use std::ptr::{self, NonNull};
@@ -17,22 +17,22 @@ use crate::request::RtspClient;
 use crate::sound::Sound;
 use crate::stream::{Carrier, StreamInfo};
 
-/// Rates outside are what FFmpeg makes of a clock, not of pictures.
+/// Plausible frame rates. FFmpeg derives rates outside from a clock rather than from pictures.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 
-/// Pause before a demuxer is asked again that had nothing and did not wait for it.
+/// Pause before retrying a demuxer that returned without data and without waiting.
 const RETRY: Duration = Duration::from_millis(1);
 
 /// An open demuxer (AVFormatContext).
 pub(super) struct Input {
     context: NonNull<ffi::AVFormatContext>,
-    /// FFmpeg holds a pointer into it, so it must outlive `context`: `Drop` closes that first.
+    /// FFmpeg holds a pointer into it, so it must outlive `context`, which `Drop` closes first.
     watch: Arc<Watch>,
     video: Option<Video>,
     sound: Option<(c_int, Fraction)>,
 }
 
-/// What is needed of the selected stream for every packet.
+/// The properties of the selected stream that each packet needs.
 #[derive(Clone, Copy)]
 struct Video {
     index: c_int,
@@ -40,12 +40,12 @@ struct Video {
     referred_bytes: Option<usize>,
 }
 
-// SAFETY: a demuxer may be used from any thread, by one at a time; this is its only handle and is
-// not `Sync`. The watch is shared with nobody but FFmpeg's callback inside our own calls.
+// SAFETY: a demuxer may be used from any thread, one at a time; this is its only handle and is
+// not `Sync`. The watch is shared only with FFmpeg's callback, which runs inside our own calls.
 unsafe impl Send for Input {}
 
 impl Input {
-    /// Opens `url` with the demuxer `format`, or the one that FFmpeg finds.
+    /// Opens `url` with the demuxer `format`, or with the one that FFmpeg detects.
     pub(super) fn open(
         url: &CStr,
         format: Option<&CStr>,
@@ -70,7 +70,7 @@ impl Input {
         &self.watch
     }
 
-    /// Reads ahead until the streams are known. The packets are kept and read again.
+    /// Reads ahead until the streams are known. FFmpeg keeps these packets for [`read`](Self::read).
     pub(super) fn probe(&mut self) -> Result<(), AvError> {
         // SAFETY: an open context; null options are allowed.
         let code =
@@ -78,12 +78,12 @@ impl Input {
         check(code).map(|_| ())
     }
 
-    /// Whether enough is known of a video stream without a picture: the description had its parameter sets, or it is
-    /// Motion JPEG, which has none.
+    /// Whether a video stream is known without reading a picture: the description has its parameter sets, or it is Motion
+    /// JPEG, which has none.
     pub(super) fn knows_video(&self) -> bool {
         let raw = self.context.as_ptr();
-        // SAFETY: an open context, whose `streams` holds `nb_streams` valid pointers; nothing else refers to them
-        // here.
+        // SAFETY: an open context, whose `streams` holds `nb_streams` valid pointers; there are no other references to
+        // them here.
         let streams = unsafe {
             std::slice::from_raw_parts((*raw).streams.cast_const(), (*raw).nb_streams as usize)
         };
@@ -96,15 +96,15 @@ impl Input {
         })
     }
 
-    /// Chooses the best video stream and has FFmpeg discard the others.
+    /// Selects the best video stream and makes FFmpeg discard the others.
     pub(super) fn select_video(&mut self, carrier: Carrier) -> Result<StreamInfo, AvError> {
         let raw = self.context.as_ptr();
-        // SAFETY: an open context; without a place for a decoder none is looked up.
+        // SAFETY: an open context; a null pointer for the decoder skips its look-up.
         let index = check(unsafe {
             ffi::av_find_best_stream(raw, AVMEDIA_TYPE_VIDEO, -1, -1, ptr::null_mut(), 0)
         })?;
         // SAFETY: `streams` holds `nb_streams` valid pointers, and `index` is one of them. They
-        // stay valid while the context is open; nothing else refers to them here.
+        // stay valid while the context is open; there are no other references to them here.
         let (time_base, rates, parameters) = unsafe {
             let streams = std::slice::from_raw_parts((*raw).streams, (*raw).nb_streams as usize);
             for &stream in streams.iter().filter(|&&stream| (*stream).index != index) {
@@ -139,13 +139,13 @@ impl Input {
         })
     }
 
-    /// Takes the best audio stream back, if recordings have a place for it.
+    /// Also selects the best audio stream, if it can be recorded.
     pub(super) fn select_sound(&mut self) -> Result<Sound, AvError> {
         let raw = self.context.as_ptr();
-        let beside = self.video.map_or(-1, |video| video.index);
-        // SAFETY: an open context; without a place for a decoder none is looked up.
+        let related = self.video.map_or(-1, |video| video.index);
+        // SAFETY: an open context; a null pointer for the decoder skips its look-up.
         let found = unsafe {
-            ffi::av_find_best_stream(raw, AVMEDIA_TYPE_AUDIO, -1, beside, ptr::null_mut(), 0)
+            ffi::av_find_best_stream(raw, AVMEDIA_TYPE_AUDIO, -1, related, ptr::null_mut(), 0)
         };
         if found == ffi::AVERROR_STREAM_NOT_FOUND {
             return Ok(Sound::None);
@@ -160,21 +160,21 @@ impl Input {
             Fraction::from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
         let sound = Sound::of(parameters, time_base, true);
         if matches!(sound, Sound::Comes(_)) {
-            // SAFETY: as above; nothing else refers to the stream here.
+            // SAFETY: as above; there is no other reference to the stream here.
             unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
             self.sound = Some((index, time_base));
         }
         Ok(sound)
     }
 
-    /// Reads the next packet of a selected stream, blocking until it is there or the watch says
-    /// to return.
+    /// Reads the next packet of a selected stream. Blocks until there is one or the watch interrupts
+    /// the call.
     pub(super) fn read(&mut self) -> Result<Packet, AvError> {
         let Some(video) = self.video else {
             return Err(AvError::new(ffi::AVERROR_STREAM_NOT_FOUND));
         };
         loop {
-            // Also between packets of another stream, which must not carry us past the deadline.
+            // Polled for each packet, since those of other streams must not extend the deadline.
             if self.watch.poll() {
                 return Err(AvError::new(ffi::AVERROR_EXIT));
             }
@@ -182,7 +182,7 @@ impl Input {
             // SAFETY: an open context and a blank packet.
             let code = unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_mut_ptr()) };
             match check(code) {
-                // An empty packet would tell a decoder that the stream ends.
+                // An empty packet would signal the end of the stream to a decoder.
                 Ok(_) if packet.stream_index() == video.index && packet.size() > 0 => {
                     return Ok(packet);
                 }
@@ -207,7 +207,7 @@ impl Drop for Input {
     fn drop(&mut self) {
         self.watch.begin_closing();
         let mut pointer = self.context.as_ptr();
-        // SAFETY: ours, closed once; the watch that its callback reads is dropped after this.
+        // SAFETY: ours, closed once; the watch that the callback reads is dropped after this.
         unsafe { ffi::avformat_close_input(&mut pointer) };
     }
 }
@@ -218,17 +218,17 @@ fn open_context(
     options: &mut Options,
     watch: &Arc<Watch>,
 ) -> Result<NonNull<ffi::AVFormatContext>, AvError> {
-    // SAFETY: the name is terminated; null when no such demuxer is built in.
+    // SAFETY: the name is terminated; null if no such demuxer is built in.
     let demuxer = format.map(|name| unsafe { ffi::av_find_input_format(name.as_ptr()) });
     if demuxer.is_some_and(|demuxer| demuxer.is_null()) {
         return Err(AvError::new(ffi::AVERROR_DEMUXER_NOT_FOUND));
     }
-    // SAFETY: takes nothing; null means no memory.
+    // SAFETY: no arguments; null means out of memory.
     let mut context = unsafe { ffi::avformat_alloc_context() };
     if context.is_null() {
         return Err(AvError::new(-libc::ENOMEM));
     }
-    // SAFETY: a fresh context. The watch outlives it: on failure FFmpeg frees the context within
+    // SAFETY: a new context. The watch outlives it: on failure FFmpeg frees the context within
     // this call, on success `Input` keeps the watch until after closing.
     check(unsafe {
         (*context).interrupt_callback = ffi::AVIOInterruptCB {

@@ -1,4 +1,4 @@
-//! Sources: where packets come from.
+//! Sources of packets: cameras, files and test pictures.
 
 mod failure;
 mod input;
@@ -21,25 +21,25 @@ use crate::stream::StreamInfo;
 
 /// The packets of one video stream, in decoding order.
 pub trait Source: Send {
-    /// The stream, as it was known when the source was opened.
+    /// The stream, as known when the source was opened.
     fn stream(&self) -> &StreamInfo;
 
-    /// Waits for the next packet; None at the end of a file. A camera has no end: when it ends its
-    /// stream that is [`SourceErrorKind::Ended`].
+    /// Waits for the next packet; `None` at the end of a file. If a camera ends its stream, that is
+    /// [`SourceErrorKind::Ended`].
     ///
     /// # Errors
-    /// After any error the source is of no more use; drop it and open another.
+    /// After any error the source can't be used any more; drop it and open another.
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError>;
 
-    /// Sizes in bytes of the pictures that had come when the source failed and that it had not given out: another
-    /// client begins with the camera's next key frame, without them.
+    /// Sizes in bytes of the pictures that the source had received but not returned when it failed. They are lost:
+    /// another client begins with the camera's next key frame.
     fn withheld(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Says goodbye, within half a second, as dropping the source does. For how long the camera may keep the
-    /// old session all the same, when it is known to be possible: many serve but a few at once, and some
-    /// send an old session's packets to a new one.
+    /// Ends the session within half a second, as dropping the source does. Returns how long the camera may still keep
+    /// the session, if it may: many cameras serve only a few sessions at once, and some send an old session's packets
+    /// to a new one.
     fn close(self: Box<Self>) -> Option<Duration> {
         None
     }
@@ -48,18 +48,18 @@ pub trait Source: Send {
 /// Opens a source; see [`SourceRequest`] for the kinds of URL.
 ///
 /// Blocks until the stream is known, at most for the request's `connect_timeout`, or until `stop`.
-/// The source keeps `stop` for the rest of its life.
+/// The source keeps a clone of `stop`.
 ///
 /// # Errors
-/// Each says what it tried and what to do; the URL in it is [redacted](crate::redact()).
+/// The message says what failed and what to do; its URL is [redacted](crate::redact()).
 pub fn open(request: &SourceRequest, stop: &StopFlag) -> Result<Box<dyn Source>, SourceError> {
     open_again(request, &mut ClientLadder::new(), stop)
 }
 
-/// Opens a source as [`open`] does, with what is known of the camera's RTSP clients from the times before.
+/// Opens a source like [`open`], with what earlier attempts have learned about the camera's RTSP clients.
 ///
 /// # Errors
-/// As [`open`].
+/// Those of [`open`].
 pub fn open_again(
     request: &SourceRequest,
     ladder: &mut ClientLadder,

@@ -1,19 +1,19 @@
-//! When a packet of a recording is due. Pure: time comes as an argument.
+//! Computes when a packet of a recording is due. Pure: time is an argument.
 
-/// A step of the recording's clock larger than this is a cut, not a wait.
+/// A larger step of the recording's clock is a cut, not a wait.
 const MAX_STEP_NS: i64 = 10_000_000_000;
-/// A backward step larger than this is a cut, not jitter.
+/// A larger step back is a cut, not jitter.
 const MAX_BACKWARD_NS: i64 = 1_000_000_000;
-/// Whoever comes later than this was held up: go on from there, without a burst.
+/// A reader that is later than this was held up: continue from there, without a burst.
 const MAX_LATE_NS: u64 = 1_000_000_000;
 
-/// Maps a recording's timestamps onto the clock, so that it plays in real time.
+/// Maps a recording's timestamps to the clock, so that it plays in real time.
 pub(super) struct Pacer {
     frame_ns: u64,
     anchor: Option<Anchor>,
 }
 
-/// The packet before: its time in the recording, and when it was due.
+/// The previous packet: its time in the recording, and when it was due.
 #[derive(Clone, Copy)]
 struct Anchor {
     media_ns: i64,
@@ -21,13 +21,13 @@ struct Anchor {
 }
 
 impl Pacer {
-    /// `frame_ns` is the distance of packets that have no timestamps.
+    /// `frame_ns` is the time between packets that have no timestamps.
     pub(super) fn new(frame_ns: u64) -> Self {
         Self { frame_ns, anchor: None }
     }
 
-    /// When the packet with decoding time `media_ns` is due, on the clock that `now_ns` is of.
-    /// A time that is past means at once.
+    /// When the packet with decoding time `media_ns` is due, on the clock of `now_ns`. A past time means
+    /// now.
     pub(super) fn due_ns(&mut self, media_ns: Option<i64>, now_ns: u64) -> u64 {
         let Some(last) = self.anchor else {
             self.anchor = Some(Anchor { media_ns: media_ns.unwrap_or(0), due_ns: now_ns });
@@ -65,21 +65,21 @@ mod tests {
     }
 
     #[test]
-    fn packets_keep_their_distance() {
+    fn packets_keep_their_spacing() {
         let mut pacer = started();
         assert_eq!(pacer.due_ns(at(740), START + MS), START + 40 * MS);
         assert_eq!(pacer.due_ns(at(780), START + 41 * MS), START + 80 * MS);
     }
 
     #[test]
-    fn lateness_does_not_add_up() {
+    fn lateness_does_not_accumulate() {
         let mut pacer = started();
         assert_eq!(pacer.due_ns(at(740), START + 500 * MS), START + 40 * MS);
         assert_eq!(pacer.due_ns(at(1740), START + 501 * MS), START + 1040 * MS);
     }
 
     #[test]
-    fn a_long_halt_is_not_caught_up() {
+    fn a_long_halt_causes_no_burst() {
         let mut pacer = started();
         let resumed = START + 60_000 * MS;
         assert_eq!(pacer.due_ns(at(740), resumed), resumed);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn without_timestamps_frames_are_even() {
+    fn packets_without_timestamps_are_evenly_spaced() {
         let mut pacer = Pacer::new(40 * MS);
         assert_eq!(pacer.due_ns(None, START), START);
         assert_eq!(pacer.due_ns(None, START), START + 40 * MS);

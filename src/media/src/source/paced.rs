@@ -1,4 +1,4 @@
-//! Sources that have all their pictures at once and play them in real time: a file, a test picture.
+//! Local sources that play in real time: files and test pictures.
 
 use std::ffi::{CStr, CString};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::packet::Packet;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
 
-/// For streams that state no rate: FFmpeg's own default.
+/// For streams that state no rate: FFmpeg's default.
 const DEFAULT_FRAME_NS: u64 = 40_000_000;
 
 /// A local input, paced.
@@ -31,10 +31,10 @@ pub(super) struct Paced {
 
 impl Paced {
     pub(super) fn open_file(path: &str, stop: &StopFlag) -> Result<Self, SourceErrorKind> {
-        // With the prefix a name such as `http:x` is a file, too.
+        // With the prefix, a name such as `http:x` is also a file.
         let url = to_c(&format!("file:{path}"))?;
         let mut options = Options::new();
-        // A playlist in the file must not lead to the network.
+        // A playlist in the file must not access the network.
         options.set(c"protocol_whitelist", c"file");
         let mut input = open(&url, None, options, stop)?;
         input.probe().map_err(|error| fail(&input, error))?;
@@ -109,5 +109,6 @@ fn fail(input: &Input, error: crate::av::AvError) -> SourceErrorKind {
 }
 
 fn to_c(url: &str) -> Result<CString, SourceErrorKind> {
-    CString::new(url).map_err(|_| SourceErrorKind::BadUrl { reason: "it holds a NUL byte".into() })
+    CString::new(url)
+        .map_err(|_| SourceErrorKind::BadUrl { reason: "it contains a NUL byte".into() })
 }

@@ -1,4 +1,4 @@
-//! What FFmpeg asks while it blocks: go on, or return.
+//! Interrupts FFmpeg's blocking calls: a deadline and a stop flag.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -7,27 +7,27 @@ use std::time::Duration;
 use crate::clock::monotonic_ns;
 use crate::stop::StopFlag;
 
-/// How long saying goodbye to a camera may take.
+/// Time limit for ending a session with a camera.
 const CLOSING: Duration = Duration::from_millis(500);
 const NO_DEADLINE: u64 = u64::MAX;
 
-/// FFmpeg waits for the network in steps of 100 ms (POLLING_TIME in libavformat/network.h) and asks before each, and
-/// many times as often while data comes. After so many such steps in a row nothing is half read.
+/// FFmpeg waits for the network in steps of 100 ms (POLLING_TIME in libavformat/network.h). It polls the callback before
+/// each step, and much more often while data arrives. After this many steps in a row, no read is in progress.
 const QUIET_STEPS: u32 = 3;
 const STEP_AT_LEAST: Duration = Duration::from_millis(80);
 
-/// A deadline and a stop flag behind FFmpeg's interrupt callback.
+/// The state of FFmpeg's interrupt callback.
 ///
-/// The callback runs on the thread that called FFmpeg, with a shared reference; so all state is
-/// atomic, and `Relaxed` is enough because no other thread takes part.
+/// The callback runs on the thread that called FFmpeg, with a shared reference. All state is therefore
+/// atomic, and `Relaxed` is enough because no other thread is involved.
 pub(super) struct Watch {
     stop: StopFlag,
     deadline_ns: AtomicU64,
-    /// When FFmpeg is to stop reading ahead; no end of anything.
+    /// When FFmpeg should stop reading ahead; the source stays usable.
     pause_ns: AtomicU64,
-    /// How often FFmpeg asked: it does before each read from the network.
-    asked: AtomicU32,
-    /// When it asked last, and how often in a row after a whole step of waiting.
+    /// How often FFmpeg polled the callback, which it does before each read from the network.
+    polls: AtomicU32,
+    /// The time of the last poll, and the number of polls in a row that followed a full step of waiting.
     last_ns: AtomicU64,
     quiet: AtomicU32,
     closing: AtomicBool,
@@ -47,7 +47,7 @@ impl Watch {
             stop,
             deadline_ns: AtomicU64::new(NO_DEADLINE),
             pause_ns: AtomicU64::new(NO_DEADLINE),
-            asked: AtomicU32::new(0),
+            polls: AtomicU32::new(0),
             last_ns: AtomicU64::new(NO_DEADLINE),
             quiet: AtomicU32::new(0),
             closing: AtomicBool::new(false),
@@ -55,15 +55,15 @@ impl Watch {
         }
     }
 
-    /// Gives the calls from now on this long, unless one was interrupted already: FFmpeg answers an
-    /// interrupted read with the picture that its parser still held, and only the next with an error.
+    /// Sets a deadline for calls from now on, unless one was already interrupted: FFmpeg may return a
+    /// picture from its parser for an interrupted read, and an error only for the next.
     pub(super) fn arm(&self, limit: Duration) {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
         self.deadline_ns.store(monotonic_ns().saturating_add(limit_ns), Ordering::Relaxed);
     }
 
-    /// Has the calls from now on return after this long, as soon as nothing comes, which is remembered by nobody: the
-    /// source can be read on. `None` takes that back.
+    /// Makes calls return after this time, as soon as no data arrives. This does not count as an interrupt, so reading can
+    /// continue. `None` cancels it.
     pub(super) fn pause_after(&self, limit: Option<Duration>) {
         let ends_ns = limit.map_or(NO_DEADLINE, |limit| {
             let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(NO_DEADLINE);
@@ -72,7 +72,7 @@ impl Watch {
         self.pause_ns.store(ends_ns, Ordering::Relaxed);
     }
 
-    /// Whether calls return for such a pause.
+    /// Whether calls return because of [`pause_after`](Self::pause_after).
     pub(super) fn is_paused(&self) -> bool {
         let pause_ns = self.pause_ns.load(Ordering::Relaxed);
         pause_ns != NO_DEADLINE
@@ -80,9 +80,9 @@ impl Watch {
             && monotonic_ns() >= pause_ns
     }
 
-    /// FFmpeg asks, at `now_ns`.
-    fn ask(&self, now_ns: u64) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+    /// Records that FFmpeg polled the callback at `now_ns`.
+    fn record_poll(&self, now_ns: u64) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
         let waited_ns = now_ns.saturating_sub(self.last_ns.swap(now_ns, Ordering::Relaxed));
         let quiet = match u128::from(waited_ns) >= STEP_AT_LEAST.as_nanos() {
             true => self.quiet.load(Ordering::Relaxed) + 1,
@@ -91,21 +91,20 @@ impl Watch {
         self.quiet.store(quiet, Ordering::Relaxed);
     }
 
-    /// Changes with each read from the network.
+    /// A counter that changes with each read from the network.
     pub(super) fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+        self.polls.load(Ordering::Relaxed)
     }
 
-    /// From now on only a short limit counts: a camera that is not told of the end keeps the
-    /// session open for a minute, and many serve but a few at once. So TEARDOWN is sent even when
-    /// the stop flag is set.
+    /// From now on only a short limit applies, so that TEARDOWN is sent even if the stop flag is set:
+    /// without it a camera keeps the session open for a minute, and many serve only a few at once.
     pub(super) fn begin_closing(&self) {
         self.closing.store(true, Ordering::Relaxed);
         self.fired.store(0, Ordering::Relaxed);
         self.arm(CLOSING);
     }
 
-    /// Whether to return now. Remembers why, and stays with it until closing.
+    /// Whether to return now. Keeps the reason until closing.
     pub(super) fn poll(&self) -> bool {
         if self.fired().is_some() {
             return true;
@@ -136,11 +135,11 @@ impl Watch {
     }
 }
 
-/// FFmpeg's interrupt callback (AVIOInterruptCB); `opaque` is a [`Watch`]. It cannot panic.
+/// FFmpeg's interrupt callback (AVIOInterruptCB); `opaque` is a [`Watch`]. It can't panic.
 pub(super) unsafe extern "C" fn interrupted(opaque: *mut c_void) -> c_int {
     // SAFETY: `Input` passes a pointer to a watch that it keeps alive until FFmpeg has closed.
     let watch = unsafe { &*opaque.cast::<Watch>() };
-    watch.ask(monotonic_ns());
+    watch.record_poll(monotonic_ns());
     c_int::from(watch.poll())
 }
 
@@ -151,7 +150,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn it_goes_on_by_default() {
+    fn calls_continue_by_default() {
         let watch = Watch::new(StopFlag::new());
         assert!(!watch.poll());
         watch.arm(LONG);
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_a_deadline_from_a_stop() {
+    fn a_deadline_and_a_stop_are_distinguished() {
         let stop = StopFlag::new();
         let stopped = Watch::new(stop.clone());
         stopped.arm(LONG);
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_source_gets_no_more_time() {
+    fn an_interrupt_can_not_be_extended() {
         let watch = Watch::new(StopFlag::new());
         watch.arm(Duration::ZERO);
         assert!(watch.poll());
@@ -186,27 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_no_end() {
+    fn reading_continues_after_a_pause() {
         let watch = Watch::new(StopFlag::new());
         watch.arm(LONG);
         watch.pause_after(Some(Duration::ZERO));
         let step_ns = 100_000_000;
         for step in 0..=3 {
-            assert!(!watch.poll(), "something may be half read");
-            watch.ask(step * step_ns);
+            assert!(!watch.poll(), "a read may be in progress");
+            watch.record_poll(step * step_ns);
         }
         assert!(watch.poll() && watch.is_paused());
         assert_eq!(watch.fired(), None);
-        watch.ask(3 * step_ns + 1);
-        assert!(!watch.poll(), "data comes");
-        (4..8).for_each(|step| watch.ask(step * step_ns));
+        watch.record_poll(3 * step_ns + 1);
+        assert!(!watch.poll(), "data arrives");
+        (4..8).for_each(|step| watch.record_poll(step * step_ns));
         assert!(watch.poll());
         watch.pause_after(None);
         assert!(!watch.poll() && !watch.is_paused());
     }
 
     #[test]
-    fn closing_ignores_the_stop() {
+    fn closing_ignores_the_stop_flag() {
         let stop = StopFlag::new();
         stop.stop();
         let watch = Watch::new(stop);

@@ -1,47 +1,47 @@
-//! Which pictures a loss may have spoilt. Pure.
+//! Determines which pictures a loss may have damaged. Pure.
 //!
-//! No decoder can be asked: FFmpeg flags hardly any of the wrong pictures that it makes of a stream with holes.
-//! So what is marked follows from the order of pictures alone: everything from a loss on, until a picture that
-//! came whole and behind which nothing refers to anything before it. Some marked pictures are right by
-//! chance; an unmarked one is right.
+//! Decoders don't report this: FFmpeg flags hardly any of the wrong pictures that it decodes from a stream with gaps.
+//! The marks therefore follow from the order of pictures alone: every picture from a loss on is marked, until a
+//! complete picture from which on no picture refers to an earlier one. A marked picture may happen to be correct; an
+//! unmarked one always is.
 
 use vas_nal::{CodedPicture, PictureKind};
 
-/// What became of the packets before and of this one.
+/// Whether a packet and its predecessors are complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Coming {
-    /// Units before it are missing.
+pub(crate) struct Condition {
+    /// Access units before it are missing.
     pub(crate) gap: bool,
-    /// Parts of it may be missing, too.
+    /// Parts of the packet itself may be missing.
     pub(crate) damaged: bool,
 }
 
-/// Follows the units that one decoder gets, in decoding order.
+/// Tracks the access units of one decoder, in decoding order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LossTracker {
-    /// What a decoder holds may be wrong.
+    /// The decoder's reference pictures may be wrong.
     dirty: bool,
-    /// What the RASL pictures of the newest CRA or BLA picture refer to may be wrong.
+    /// The pictures that the RASL pictures of the latest CRA or BLA picture refer to may be wrong.
     rasl_dirty: bool,
 }
 
 impl LossTracker {
-    /// A decoder that holds nothing.
+    /// For a new decoder, which has no reference pictures.
     pub(crate) fn new() -> Self {
         Self { dirty: true, rasl_dirty: true }
     }
 
-    /// Everything from here on may be wrong, until a clean key frame.
+    /// Marks all pictures from here on, until a complete key frame.
     pub(crate) fn spoil(&mut self) {
         *self = Self::new();
     }
 
-    /// Whether the picture of this unit may be wrong for what was lost.
-    pub(crate) fn admit(&mut self, unit: CodedPicture, coming: Coming) -> bool {
-        if coming.gap || coming.damaged || !unit.begins {
+    /// Whether the picture of this access unit may be wrong because of a loss.
+    pub(crate) fn admit(&mut self, unit: CodedPicture, condition: Condition) -> bool {
+        if condition.gap || condition.damaged || !unit.begins {
             self.spoil();
         }
-        if coming.damaged || !unit.begins {
+        if condition.damaged || !unit.begins {
             return true;
         }
         match unit.kind {
@@ -58,7 +58,7 @@ impl LossTracker {
                 false
             }
             PictureKind::Rasl => self.dirty || self.rasl_dirty,
-            // A recovery point says when pictures look right, not that they are.
+            // A recovery point states when pictures look correct, not that they are.
             PictureKind::Radl | PictureKind::RecoveryPoint | PictureKind::Other => self.dirty,
         }
     }
@@ -69,107 +69,108 @@ mod tests {
     use super::*;
     use PictureKind::{Bla, Cra, Idr, Other, Radl, Rasl, RecoveryPoint};
 
-    const WHOLE: Coming = Coming { gap: false, damaged: false };
-    const GAP: Coming = Coming { gap: true, damaged: false };
-    const DAMAGED: Coming = Coming { gap: false, damaged: true };
+    const COMPLETE: Condition = Condition { gap: false, damaged: false };
+    const GAP: Condition = Condition { gap: true, damaged: false };
+    const DAMAGED: Condition = Condition { gap: false, damaged: true };
 
     fn unit(kind: PictureKind) -> CodedPicture {
         CodedPicture { kind, begins: true, is_reference: true }
     }
 
-    fn marks(units: &[(PictureKind, Coming)]) -> String {
+    fn marks(units: &[(PictureKind, Condition)]) -> String {
         let mut tracker = LossTracker::new();
-        let mark = |(picture, coming): &(PictureKind, Coming)| {
-            if tracker.admit(unit(*picture), *coming) { 'x' } else { '.' }
+        let mark = |(picture, condition): &(PictureKind, Condition)| {
+            if tracker.admit(unit(*picture), *condition) { 'x' } else { '.' }
         };
         units.iter().map(mark).collect()
     }
 
-    fn whole(pictures: &[PictureKind]) -> Vec<(PictureKind, Coming)> {
-        pictures.iter().map(|picture| (*picture, WHOLE)).collect()
+    fn complete(pictures: &[PictureKind]) -> Vec<(PictureKind, Condition)> {
+        pictures.iter().map(|picture| (*picture, COMPLETE)).collect()
     }
 
     #[test]
-    fn without_loss_nothing_is_marked() {
-        assert_eq!(marks(&whole(&[Idr, Other, Other, Idr, Other])), ".....");
+    fn no_picture_is_marked_without_loss() {
+        assert_eq!(marks(&complete(&[Idr, Other, Other, Idr, Other])), ".....");
         assert_eq!(
-            marks(&whole(&[Idr, Other, Cra, Rasl, Radl, Other, Bla, Radl, Other])),
+            marks(&complete(&[Idr, Other, Cra, Rasl, Radl, Other, Bla, Radl, Other])),
             "........."
         );
     }
 
     #[test]
-    fn a_loss_lasts_until_a_key_frame_that_came_whole() {
+    fn pictures_are_marked_until_a_complete_key_frame() {
         let units = [
-            (Idr, WHOLE),
+            (Idr, COMPLETE),
             (Other, DAMAGED),
-            (Other, WHOLE),
+            (Other, COMPLETE),
             (Idr, DAMAGED),
-            (Other, WHOLE),
-            (Idr, WHOLE),
-            (Other, WHOLE),
+            (Other, COMPLETE),
+            (Idr, COMPLETE),
+            (Other, COMPLETE),
         ];
         assert_eq!(marks(&units), ".xxxx..");
     }
 
     #[test]
-    fn a_key_frame_after_a_gap_is_clean_itself() {
-        assert_eq!(marks(&[(Idr, WHOLE), (Idr, GAP), (Other, WHOLE), (Other, GAP)]), "...x");
-        // But not what refers to the pictures before it.
-        let units = [(Idr, WHOLE), (Cra, GAP), (Rasl, WHOLE), (Radl, WHOLE), (Other, WHOLE)];
+    fn a_key_frame_after_a_gap_is_not_marked() {
+        assert_eq!(marks(&[(Idr, COMPLETE), (Idr, GAP), (Other, COMPLETE), (Other, GAP)]), "...x");
+        // Pictures that refer to earlier ones are.
+        let units =
+            [(Idr, COMPLETE), (Cra, GAP), (Rasl, COMPLETE), (Radl, COMPLETE), (Other, COMPLETE)];
         assert_eq!(marks(&units), "..x..");
     }
 
     #[test]
-    fn rasl_pictures_are_as_clean_as_what_was_before_their_cra() {
+    fn rasl_pictures_depend_on_pictures_before_their_cra() {
         let units = [
-            (Idr, WHOLE),
+            (Idr, COMPLETE),
             (Other, DAMAGED),
-            (Cra, WHOLE),
-            (Rasl, WHOLE),
-            (Radl, WHOLE),
-            (Other, WHOLE),
-            (Cra, WHOLE),
-            (Rasl, WHOLE),
+            (Cra, COMPLETE),
+            (Rasl, COMPLETE),
+            (Radl, COMPLETE),
+            (Other, COMPLETE),
+            (Cra, COMPLETE),
+            (Rasl, COMPLETE),
         ];
         assert_eq!(marks(&units), ".x.x....");
-        // Nothing that a BLA picture's refer to is there.
-        assert_eq!(marks(&whole(&[Idr, Bla, Rasl, Radl, Other])), "..x..");
-        // A loss among them ends with the next key frame only.
+        // The references of a BLA picture's RASL pictures are missing.
+        assert_eq!(marks(&complete(&[Idr, Bla, Rasl, Radl, Other])), "..x..");
+        // A loss among them lasts until the next key frame.
         let units = [
-            (Cra, WHOLE),
-            (Cra, WHOLE),
+            (Cra, COMPLETE),
+            (Cra, COMPLETE),
             (Rasl, DAMAGED),
-            (Other, WHOLE),
-            (Cra, WHOLE),
-            (Rasl, WHOLE),
+            (Other, COMPLETE),
+            (Cra, COMPLETE),
+            (Rasl, COMPLETE),
         ];
         assert_eq!(marks(&units), "..xx.x");
     }
 
     #[test]
-    fn a_start_without_an_idr_picture_is_a_loss() {
-        assert_eq!(marks(&whole(&[Other, Other, Idr, Other])), "xx..");
-        assert_eq!(marks(&whole(&[RecoveryPoint, Other, RecoveryPoint])), "xxx");
-        assert_eq!(marks(&whole(&[Cra, Rasl, Radl, Other])), ".x..");
+    fn a_start_without_an_idr_picture_counts_as_a_loss() {
+        assert_eq!(marks(&complete(&[Other, Other, Idr, Other])), "xx..");
+        assert_eq!(marks(&complete(&[RecoveryPoint, Other, RecoveryPoint])), "xxx");
+        assert_eq!(marks(&complete(&[Cra, Rasl, Radl, Other])), ".x..");
     }
 
     #[test]
-    fn a_picture_without_its_first_slice_is_damaged() {
+    fn a_picture_without_its_first_slice_counts_as_damaged() {
         let mut tracker = LossTracker::new();
         let torn = CodedPicture { begins: false, ..unit(Idr) };
-        assert!(tracker.admit(torn, WHOLE));
-        assert!(tracker.admit(unit(Other), WHOLE));
-        assert!(!tracker.admit(unit(Idr), WHOLE));
+        assert!(tracker.admit(torn, COMPLETE));
+        assert!(tracker.admit(unit(Other), COMPLETE));
+        assert!(!tracker.admit(unit(Idr), COMPLETE));
     }
 
     #[test]
-    fn whatever_happens_every_picture_after_damage_is_marked_until_a_clean_key() {
-        // All sequences of five units out of these: checked against the rule, said another way.
+    fn every_sequence_of_five_pictures_follows_the_rule() {
+        // Compares all sequences with another formulation of the rule.
         let kinds = [
-            (Idr, WHOLE),
+            (Idr, COMPLETE),
             (Idr, DAMAGED),
-            (Other, WHOLE),
+            (Other, COMPLETE),
             (Other, DAMAGED),
             (Idr, GAP),
             (Other, GAP),
@@ -179,12 +180,14 @@ mod tests {
                 (0..5).map(|place| kinds[number / kinds.len().pow(place) % kinds.len()]).collect();
             let expected: String = (0..5)
                 .map(|at| {
-                    let clean_key = |&(picture, coming): &(PictureKind, Coming)| {
-                        picture == Idr && !coming.damaged
+                    let clean_key = |&(picture, condition): &(PictureKind, Condition)| {
+                        picture == Idr && !condition.damaged
                     };
                     let since = units[..=at].iter().rposition(clean_key);
                     let spoilt = since.is_none_or(|key| {
-                        units[key + 1..=at].iter().any(|(_, coming)| coming.damaged || coming.gap)
+                        units[key + 1..=at]
+                            .iter()
+                            .any(|(_, condition)| condition.damaged || condition.gap)
                     });
                     if spoilt { 'x' } else { '.' }
                 })

@@ -1,30 +1,19 @@
-//! Access units: what kind of picture a packet holds, and which pictures a loss may have spoilt.
+//! Access units: the kind of picture in a packet, and the pictures that a loss may have damaged.
 
 mod loss;
 
 use vas_nal::{CodedPicture, Framing, NalCodec, PictureKind};
 
-pub(crate) use loss::{Coming, LossTracker};
+pub(crate) use loss::{Condition, LossTracker};
 
 use crate::codec::Codec;
 
-impl Codec {
-    /// The codec, if its streams consist of NAL units.
-    pub(crate) fn nal_codec(&self) -> Option<NalCodec> {
-        match self {
-            Self::H264 => Some(NalCodec::H264),
-            Self::H265 => Some(NalCodec::H265),
-            Self::Raw | Self::Other(_) => None,
-        }
-    }
-}
-
-/// Looks into the packets of one stream.
+/// Reads the access units of one stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Units {
-    /// NAL units, framed like this.
+    /// NAL units with this framing.
     Nal(NalCodec, Framing),
-    /// A codec that is not looked into: its key frames are taken for IDR pictures.
+    /// Another codec, which is not parsed: its key frames count as IDR pictures.
     Opaque,
 }
 
@@ -36,7 +25,7 @@ impl Units {
             .map_or(Self::Opaque, |codec| Self::Nal(codec, Framing::of(codec, extradata)))
     }
 
-    /// Looks at a packet as far as its first slice. `key` is what the packet says of itself.
+    /// Reads a packet up to its first slice. `key` is the packet's own flag.
     pub(crate) fn look(self, data: &[u8], key: bool) -> CodedPicture {
         match self {
             Self::Nal(codec, framing) => CodedPicture::of(codec, framing, data).unwrap_or(NOTHING),
@@ -49,7 +38,7 @@ impl Units {
     }
 }
 
-/// A packet without any slice: nothing is known to be there.
+/// The picture of a packet without a slice: no part of it is known to be present.
 const NOTHING: CodedPicture =
     CodedPicture { kind: PictureKind::Other, begins: false, is_reference: true };
 
@@ -58,13 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_looked_into_says_itself() {
+    fn other_codecs_use_the_packets_own_flag() {
         assert_eq!(Units::Opaque.look(&[], true).kind, PictureKind::Idr);
         assert_eq!(Units::Opaque.look(&[], false).kind, PictureKind::Other);
     }
 
     #[test]
-    fn without_a_slice_nothing_is_known_to_begin() {
+    fn a_packet_without_a_slice_has_no_picture() {
         let units = Units::of(&Codec::H264, &[]);
         assert_eq!(units.look(&[0, 0, 1, 9, 0xf0, 0, 0, 1, 0x67, 66], true), NOTHING);
     }

@@ -1,4 +1,4 @@
-//! Hosts on which a part of the driver is missing, made by shadowing its libraries.
+//! Hosts without parts of the driver, simulated by shadowing its libraries.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,17 +11,17 @@ use crate::clips::{Clip, FRAMES, decode};
 /// Set in the process that runs the body.
 const CHILD: &str = "VAS_NVDEC_TEST_CHILD";
 
-/// What a library's name leads to.
+/// What a library's name resolves to.
 enum Library {
     /// The simulated device.
     Simulated,
     /// A library with none of the driver's functions.
     Foreign,
-    /// No library at all.
+    /// A file that is not a library.
     Junk,
 }
 
-/// Runs a test anew in a process whose libcuda and libnvcuvid are these.
+/// Runs a test again in a process with these libraries as libcuda and libnvcuvid.
 fn with_libraries(test: &str, libcuda: Library, libnvcuvid: Library, body: impl FnOnce()) {
     if std::env::var_os(CHILD).is_some() {
         return body();
@@ -48,7 +48,7 @@ fn place(library_: &Library, path: &Path) {
     }
 }
 
-/// The C library, by where this process has it.
+/// The path of the system's math library, from this process's mappings.
 fn foreign() -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let paths = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
@@ -57,8 +57,9 @@ fn foreign() -> String {
 }
 
 #[test]
-fn no_driver_is_an_answer() {
-    with_libraries("absence::no_driver_is_an_answer", Library::Junk, Library::Junk, || {
+fn a_missing_driver_is_an_error() {
+    let test = "absence::a_missing_driver_is_an_error";
+    with_libraries(test, Library::Junk, Library::Junk, || {
         let expected = GpuError::NoLibrary { library: "libcuda.so.1" };
         assert_eq!(CudaDevice::count(), Err(expected.clone()));
         assert_eq!(CudaDevice::open(0).err(), Some(expected));
@@ -66,8 +67,8 @@ fn no_driver_is_an_answer() {
 }
 
 #[test]
-fn a_missing_function_is_an_answer() {
-    let test = "absence::a_missing_function_is_an_answer";
+fn a_missing_function_is_an_error() {
+    let test = "absence::a_missing_function_is_an_error";
     with_libraries(test, Library::Foreign, Library::Junk, || {
         let error = CudaDevice::open(0).unwrap_err();
         assert_eq!(error, GpuError::MissingSymbol { symbol: "cuInit" });
@@ -75,8 +76,8 @@ fn a_missing_function_is_an_answer() {
 }
 
 #[test]
-fn a_driver_without_nvdec_leaves_decoding_to_the_processor() {
-    let test = "absence::a_driver_without_nvdec_leaves_decoding_to_the_processor";
+fn the_processor_decodes_without_the_nvdec_library() {
+    let test = "absence::the_processor_decodes_without_the_nvdec_library";
     with_libraries(test, Library::Simulated, Library::Junk, || {
         let clip = Clip::small();
         let mut source = clip.open();

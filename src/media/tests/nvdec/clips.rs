@@ -1,4 +1,4 @@
-//! Clips, and the pictures that a simulated device shows for them.
+//! Clips, and the pictures that a simulated device decodes them to.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ pub(crate) struct Clip {
 }
 
 impl Clip {
-    /// Encodes FFmpeg's moving test picture, in 8 bits unless the options say otherwise.
+    /// Encodes FFmpeg's moving test picture, in 8 bits unless `options` override that.
     pub(crate) fn encode(codec: Codec, (width, height): (usize, usize), options: &[&str]) -> Self {
         let source = format!("testsrc2=size={width}x{height}:rate=25");
         let encoder = if codec == Codec::H264 { "libx264" } else { "libx265" };
@@ -41,7 +41,7 @@ impl Clip {
         Self::encode(Codec::H264, (320, 192), &["-bf", "0"])
     }
 
-    /// The same several times over, with timestamps that go on.
+    /// The clip repeated several times, with continuous timestamps.
     pub(crate) fn repeated(&self, times: usize) -> Self {
         let whole = Self::empty(self.codec, "repeated.mp4");
         let mut command = ffmpeg();
@@ -50,7 +50,7 @@ impl Clip {
         whole
     }
 
-    /// The elementary streams of clips of one codec, one after the other.
+    /// The concatenated elementary streams of clips of one codec.
     pub(crate) fn joined(clips: &[&Self]) -> Self {
         let codec = clips[0].codec;
         let whole = Self::empty(codec, &format!("joined.{}", format(codec)));
@@ -83,7 +83,7 @@ impl Clip {
         vas_media::open(&request, &StopFlag::new()).unwrap()
     }
 
-    /// What a device of this seed shows, in decoding order.
+    /// What a device with this seed decodes, in decoding order.
     pub(crate) fn contents(&self, seed: u64) -> Vec<Content> {
         contents(seed, self.codec, &self.annex_b())
     }
@@ -94,7 +94,7 @@ impl Clip {
         pictures.iter().map(|content| md5(&content.picture(width, height, 8))).collect()
     }
 
-    /// MD5 of each picture of ffmpeg's own download, in display order, on a device of this seed.
+    /// MD5 of each picture that ffmpeg downloads from a device with this seed, in output order.
     pub(crate) fn downloaded_by_ffmpeg(&self, seed: u64) -> Vec<String> {
         let gpu = SimulatedGpu::new().set("seed", seed).start();
         let mut command = ffmpeg();
@@ -103,7 +103,7 @@ impl Clip {
         md5s(&run(gpu.configure(&mut command).args(["-f", "framemd5", "-"])))
     }
 
-    /// MD5 of each picture as ffmpeg decodes it on the processor.
+    /// MD5 of each picture that ffmpeg decodes on the processor.
     pub(crate) fn decoded_by_ffmpeg(&self) -> Vec<String> {
         let mut command = ffmpeg();
         command.arg("-i").arg(&self.path).args(["-fps_mode", "passthrough"]);
@@ -111,7 +111,7 @@ impl Clip {
     }
 }
 
-/// Decodes a source to its end; what failed without ending the decoder. A fatal error ends it.
+/// Decodes a source to its end or to a fatal error. Returns all errors.
 pub(crate) fn decode(
     source: &mut dyn Source,
     decoder: &mut dyn Decoder,
@@ -143,7 +143,7 @@ pub(crate) fn decode(
     }
 }
 
-/// MD5 of a frame in memory, rows tight.
+/// MD5 of a frame in memory, without padding between rows.
 pub(crate) fn md5_in_memory(frame: &Frame) -> String {
     let mut picture = Vec::new();
     let sample = usize::from(frame.bit_depth().div_ceil(8));

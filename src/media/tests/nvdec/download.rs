@@ -1,5 +1,4 @@
-//! A plain way down from a surface, for tests: a copy stream, ordered by an event, into pinned
-//! memory.
+//! Downloads surfaces for tests: a copy stream, ordered by an event, into pinned memory.
 
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -9,13 +8,13 @@ use vas_media::{CudaDevice, DevicePlane, Frame};
 
 use crate::clips::md5;
 
-/// Enough for the largest picture here.
+/// Enough for the largest picture in these tests.
 const BYTES: usize = 1920 * 1088 * 3 / 2;
 
 /// Makes a driver call and asserts that it succeeds.
 macro_rules! ok {
     ($call:expr) => {
-        // SAFETY: the test passes what the call's documents ask for.
+        // SAFETY: the test passes what the call's documentation requires.
         assert_eq!(unsafe { $call }, CUresult::CUDA_SUCCESS)
     };
 }
@@ -35,7 +34,7 @@ impl Download {
         Self { device: Arc::clone(device), stream, pinned: pinned.cast() }
     }
 
-    /// The visible picture, luma then chroma, rows tight.
+    /// The visible picture, luma then chroma, without padding between rows.
     pub(crate) fn picture(&self, frame: &Frame) -> Vec<u8> {
         let surface = frame.surface().expect("a frame on the device");
         let mut event = null_mut();
@@ -44,8 +43,8 @@ impl Download {
         ok!(sys::cuStreamWaitEvent(self.stream, event, 0));
         let mut length = 0;
         for plane in [surface.luma, surface.chroma] {
-            // SAFETY: the picture fits, as the assertion below would show too late otherwise.
-            let copy = rows_down(plane, unsafe { self.pinned.add(length) });
+            // SAFETY: the picture fits; the assertion below checks it after the fact.
+            let copy = plane_copy(plane, unsafe { self.pinned.add(length) });
             ok!(sys::cuMemcpy2DAsync_v2(&copy, self.stream));
             length += plane.row_bytes * plane.rows;
             assert!(length <= BYTES);
@@ -68,7 +67,7 @@ impl Drop for Download {
     }
 }
 
-fn rows_down(plane: DevicePlane, to: *mut u8) -> CUDA_MEMCPY2D_st {
+fn plane_copy(plane: DevicePlane, to: *mut u8) -> CUDA_MEMCPY2D_st {
     CUDA_MEMCPY2D_st {
         srcXInBytes: 0,
         srcY: 0,

@@ -1,4 +1,4 @@
-//! An encoder's pictures come down on a stream of its own.
+//! An encoder downloads its pictures on a stream of its own.
 
 use vas_media::{CudaDevice, EncoderRequest, Fraction, Frame, open_nvdec, open_x264};
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -6,14 +6,14 @@ use vas_sim_gpu::testing::SimulatedGpu;
 use crate::clips::{Clip, FRAMES, decode};
 
 #[test]
-fn an_encoder_queues_nothing_on_the_stream_of_all_decoders() {
+fn an_encoder_queues_no_copy_on_the_decode_stream() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let clip = Clip::small();
         let mut source = clip.open();
         let device = CudaDevice::open(0).unwrap();
         let mut decoder = open_nvdec(source.stream(), &device, 1).unwrap();
         let fps = Fraction::new(25, 1).unwrap();
-        // Half the size, so that pictures must be scaled, too.
+        // Half the size, so that pictures must also be scaled.
         let request = EncoderRequest { size: (160, 96), fps, bit_rate: 500_000, threads: 1 };
         let mut encoder = open_x264(&request).unwrap();
         let (mut shared, mut encoded) = (Frame::new(), 0);
@@ -29,16 +29,16 @@ fn an_encoder_queues_nothing_on_the_stream_of_all_decoders() {
     }) else {
         return;
     };
-    // It says of a copy that no event or wait puts behind its picture: `unordered_copy`.
+    // The report lists copies that no event or wait orders after their picture as `unordered_copy`.
     run.report.assert_clean(&["pageable"]);
-    // Which stream is the decoders' the first event says: it is recorded there.
+    // The first event is recorded on the decode stream.
     let stream_of = |function: &str| {
         let mut calls = run.calls.iter().filter(|call| call.function == function);
         calls.next().map(|call| call.stream)
     };
-    let of_decoders = stream_of("cuEventRecord").expect("an event that orders the copies");
+    let decode_stream = stream_of("cuEventRecord").expect("an event that orders the copies");
     let copies: Vec<_> =
         run.calls.iter().filter(|call| call.function == "cuMemcpy2DAsync_v2").collect();
     assert_eq!(copies.len(), 2 * FRAMES, "two planes a picture");
-    assert!(copies.iter().all(|copy| copy.stream != of_decoders), "{copies:?}");
+    assert!(copies.iter().all(|copy| copy.stream != decode_stream), "{copies:?}");
 }

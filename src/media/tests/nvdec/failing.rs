@@ -1,4 +1,4 @@
-//! What fails while it runs: a picture, every picture, the device.
+//! Failures during decoding: of one picture, of every picture, of the device.
 
 use vas_media::{CudaDevice, DecodeError, DecoderKind, Frame, GpuError, open_nvdec};
 use vas_sim_gpu::bitstream::Codec;
@@ -7,10 +7,10 @@ use vas_sim_gpu::testing::SimulatedGpu;
 use crate::clips::{Clip, FRAMES, decode};
 use crate::download::Download;
 
-/// The picture that fails: each surface has held one before by then.
+/// The picture that fails, late enough that each surface has already held another one.
 const FAILING: usize = 3 * FRAMES - 2;
 
-/// One failure costs one picture, says so once, and no more.
+/// One failure loses one picture and is reported once.
 fn one_picture_is_lost(codec: Codec, b_frames: &str) {
     let clip = Clip::encode(codec, (320, 192), &["-bf", b_frames]).repeated(4);
     let mut source = clip.open();
@@ -25,11 +25,11 @@ fn one_picture_is_lost(codec: Codec, b_frames: &str) {
         predicted.remove(FAILING - 1);
         assert_eq!(seen, predicted);
     } else {
-        // Decoding order is not display order. What came is right; of H.264, FFmpeg may also leave
-        // out the earlier picture that it was to give out in the call that failed.
+        // Decoding order differs from output order. All pictures that were output are correct; with H.264,
+        // FFmpeg may also drop the earlier picture that the failed call should have output.
         for picture in &seen {
             let at = predicted.iter().position(|other| other == picture);
-            predicted.remove(at.expect("a picture of the clip, not more often than it has it"));
+            predicted.remove(at.expect("a picture of the clip, not a repeated one"));
         }
         assert!(matches!(predicted.len(), 1 | 2), "{} are missing", predicted.len());
     }
@@ -60,7 +60,7 @@ lost! {
 }
 
 #[test]
-fn picture_after_picture_fails() {
+fn every_picture_fails() {
     let gpu = SimulatedGpu::new().set("fault", "cuvidDecodePicture:3+:CUDA_ERROR_UNKNOWN");
     let Some(run) = gpu.in_child(|_| {
         let clip = Clip::small();
@@ -70,11 +70,11 @@ fn picture_after_picture_fails() {
         let errors = decode(&mut *source, &mut *decoder, |_| ());
         let (last, before) = errors.split_last().unwrap();
         assert!(before.iter().all(|error| matches!(error, DecodeError::Corrupt(_))), "{before:?}");
-        let DecodeError::Gpu(GpuError::Failing { pictures, said, .. }) = last else {
+        let DecodeError::Gpu(GpuError::Failing { pictures, cause, .. }) = last else {
             panic!("{last}")
         };
         assert_eq!(*pictures as usize, errors.len());
-        assert!(said.contains("cuvidDecodePicture: CUDA_ERROR_UNKNOWN"), "{said}");
+        assert!(cause.contains("cuvidDecodePicture: CUDA_ERROR_UNKNOWN"), "{cause}");
         device.health().unwrap();
     }) else {
         return;
@@ -82,7 +82,7 @@ fn picture_after_picture_fails() {
     run.report.assert_clean(&[]);
 }
 
-/// Holds every frame; those that come although surfaces lack are right, the others are counted.
+/// Holds every frame until surfaces run out. Frames that are output are correct; the others are errors.
 fn hold_all(b_frames: &str) {
     let clip = Clip::encode(Codec::H264, (320, 192), &["-bf", b_frames]).repeated(3);
     let predicted = clip.predicted(1, (320, 192));
@@ -93,32 +93,32 @@ fn hold_all(b_frames: &str) {
     let mut held = Vec::new();
     let errors = decode(&mut *source, &mut *decoder, |frame| {
         let md5 = download.md5(frame);
-        assert!(predicted.contains(&md5), "a picture that is none of the clip's");
+        assert!(predicted.contains(&md5), "a picture that is not in the clip");
         let mut kept = Frame::new();
         kept.take_from(frame);
         held.push((kept, md5));
     });
     assert!(matches!(errors[0], DecodeError::NoSurface), "{errors:?}");
-    // Pictures that refer to a lost one may fail as well.
+    // Pictures that refer to a lost one may also fail.
     assert!(errors.iter().all(|error| !error.is_fatal()), "{errors:?}");
     assert!(held.iter().all(|(frame, md5)| download.md5(frame) == *md5));
     assert_eq!(decoder.kind(), DecoderKind::Nvdec);
 }
 
 #[test]
-fn surfaces_that_are_held_too_long_are_told_from_damage() {
+fn a_lack_of_surfaces_is_distinguished_from_damage() {
     let Some(run) = SimulatedGpu::new().in_child(|_| hold_all("0")) else { return };
     run.report.assert_clean(&[]);
 }
 
 #[test]
-fn surfaces_that_are_held_too_long_with_b_frames() {
+fn a_lack_of_surfaces_with_b_frames() {
     let Some(run) = SimulatedGpu::new().in_child(|_| hold_all("2")) else { return };
     run.report.assert_clean(&[]);
 }
 
 #[test]
-fn a_lost_device_ends_the_decoder_and_is_named() {
+fn a_lost_device_ends_its_decoders() {
     let Some(run) = SimulatedGpu::new().set("devices", 2).in_child(|simulator| {
         let clip = Clip::small();
         let mut source = clip.open();
@@ -132,12 +132,12 @@ fn a_lost_device_ends_the_decoder_and_is_named() {
             }
         });
         assert_eq!(count, 4);
-        let [DecodeError::Gpu(lost @ GpuError::DeviceLost { ordinal: 1, said })] = &errors[..]
+        let [DecodeError::Gpu(lost @ GpuError::DeviceLost { ordinal: 1, cause })] = &errors[..]
         else {
             panic!("{errors:?}")
         };
-        assert!(said.contains("CUDA_ERROR_ECC_UNCORRECTABLE"), "{said}");
-        // Those who ask for it are told; the other device goes on.
+        assert!(cause.contains("CUDA_ERROR_ECC_UNCORRECTABLE"), "{cause}");
+        // The lost device can't be opened again; the other one still works.
         assert_eq!(CudaDevice::open(1).err().as_ref(), Some(lost));
         assert!(open_nvdec(source.stream(), &devices[1], 0).is_err());
         devices[0].health().unwrap();

@@ -1,4 +1,4 @@
-//! What the GPU does not decode the processor does, in the same decoder, with the reason in words.
+//! A decoder on a GPU switches to the processor if the GPU can't decode the stream, and reports the reason.
 
 use vas_media::{CudaDevice, DecodeError, DecoderKind, Frame, GpuError, PixelLayout, open_nvdec};
 use vas_sim_gpu::bitstream::Codec;
@@ -6,17 +6,17 @@ use vas_sim_gpu::testing::{ChildRun, SimulatedGpu};
 
 use crate::clips::{Clip, FRAMES, decode, md5_in_memory};
 
-/// Decodes a clip that goes to the processor from its first packet; why.
+/// Decodes a clip that the processor decodes from the first packet on. Returns the reason.
 fn all_in_memory(clip: &Clip) -> GpuError {
     all_in_memory_after(clip, 2, || ())
 }
 
-/// The same for so many extra surfaces, after something happened between opening and decoding.
-fn all_in_memory_after(clip: &Clip, extra_surfaces: u32, happens: impl FnOnce()) -> GpuError {
+/// The same with `extra_surfaces`, and with an action between opening and decoding.
+fn all_in_memory_after(clip: &Clip, extra_surfaces: u32, action: impl FnOnce()) -> GpuError {
     let mut source = clip.open();
     let device = CudaDevice::open(0).unwrap();
     let mut decoder = open_nvdec(source.stream(), &device, extra_surfaces).unwrap();
-    happens();
+    action();
     assert_eq!((decoder.kind(), decoder.fallback()), (DecoderKind::Nvdec, None));
     let mut seen = Vec::new();
     let errors = decode(&mut *source, &mut *decoder, |frame| {
@@ -32,7 +32,7 @@ fn all_in_memory_after(clip: &Clip, extra_surfaces: u32, happens: impl FnOnce())
 /// The major version of libavcodec in FFmpeg 9.
 const AVCODEC_OF_FFMPEG_9: std::ffi::c_int = 63;
 
-/// Decodes a clip that goes to the GPU whole, with so many extra surfaces.
+/// Decodes a clip entirely on the GPU, with `extra_surfaces`.
 fn all_on_the_gpu(clip: &Clip, extra_surfaces: u32) {
     let mut source = clip.open();
     let device = CudaDevice::open(0).unwrap();
@@ -56,31 +56,31 @@ fn assert_clean(run: Option<ChildRun>) {
 }
 
 #[test]
-fn no_further_decoder_is_to_be_had() {
+fn the_gpu_accepts_no_further_decoder() {
     let gpu = SimulatedGpu::new().set("max_decoders", 0);
     assert_clean(gpu.in_child(|_| {
         let reason = all_in_memory(&Clip::small());
-        let GpuError::SessionsUsedUp { ordinal: 0, said } = &reason else { panic!("{reason}") };
-        assert_eq!(said, "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory");
+        let GpuError::SessionsUsedUp { ordinal: 0, cause } = &reason else { panic!("{reason}") };
+        assert_eq!(cause, "cuvidCreateDecoder: CUDA_ERROR_OUT_OF_MEMORY: out of memory");
     }));
 }
 
 #[test]
-fn the_memory_is_used_up() {
+fn the_gpu_lacks_memory() {
     let gpu = SimulatedGpu::new().set("memory_mib", 264).set("context_mib", 256);
     assert_clean(gpu.in_child(|simulator| {
         let reason = all_in_memory(&Clip::encode(Codec::H264, (1920, 1080), &["-bf", "2"]));
-        let GpuError::NoMemory { free, total, said, .. } = reason else { panic!("{reason}") };
+        let GpuError::NoMemory { free, total, cause, .. } = reason else { panic!("{reason}") };
         assert_eq!((free, total), (8 << 20, 264 << 20));
-        // By the stream's own parameter sets: two reference frames and two held back, and FFmpeg's five.
-        assert!(said.starts_with("the decoder takes 2 x "), "{said}");
-        // The driver was not asked for what it can't give.
+        // From the stream's parameter sets: two reference frames, two held back, and FFmpeg's five.
+        assert!(cause.starts_with("the decoder needs 2 x "), "{cause}");
+        // The driver was not asked for a decoder that can't fit.
         assert_eq!(simulator.calls("cuvidCreateDecoder"), 0);
     }));
 }
 
 #[test]
-fn the_device_does_not_decode_the_codec() {
+fn the_gpu_does_not_support_the_codec() {
     assert_clean(SimulatedGpu::new().set("codecs", "hevc").in_child(|_| {
         let reason = all_in_memory(&Clip::small());
         let GpuError::Unsupported { what } = &reason else { panic!("{reason}") };
@@ -89,32 +89,32 @@ fn the_device_does_not_decode_the_codec() {
 }
 
 #[test]
-fn making_the_decoder_fails() {
+fn creating_the_decoder_fails() {
     let gpu = SimulatedGpu::new().set("fault", "cuvidCreateDecoder:1:CUDA_ERROR_UNKNOWN");
     assert_clean(gpu.in_child(|_| {
         let reason = all_in_memory(&Clip::small());
-        let GpuError::Failed { said, .. } = &reason else { panic!("{reason}") };
-        assert!(said.starts_with("cuvidCreateDecoder: CUDA_ERROR_UNKNOWN"), "{said}");
+        let GpuError::Failed { cause, .. } = &reason else { panic!("{reason}") };
+        assert!(cause.starts_with("cuvidCreateDecoder: CUDA_ERROR_UNKNOWN"), "{cause}");
     }));
 }
 
 #[test]
-fn more_surfaces_are_asked_for_than_a_decoder_has() {
+fn more_surfaces_are_requested_than_nvdec_allows() {
     assert_clean(SimulatedGpu::new().in_child(|_| {
         if ffmpeg_sys_next::LIBAVCODEC_VERSION_MAJOR >= AVCODEC_OF_FFMPEG_9 {
-            // It asks for no more decode surfaces than NVDEC has, and hands out twice as many.
+            // It requests at most as many decode surfaces as NVDEC allows, and outputs twice as many.
             return all_on_the_gpu(&Clip::small(), 40);
         }
         let reason = all_in_memory_after(&Clip::small(), 40, || ());
         let GpuError::Unsupported { what } = &reason else { panic!("{reason}") };
-        assert!(what.starts_with("it takes 2 x 46 surfaces of 320x192, 8478720 bytes"), "{what}");
+        assert!(what.starts_with("it needs 2 x 46 surfaces of 320x192, 8478720 bytes"), "{what}");
         assert!(what.contains("more than 32 (46) decode surfaces"), "{what}");
         assert!(!what.contains("threads"), "{what}");
     }));
 }
 
 #[test]
-fn the_device_is_lost_before_the_first_packet() {
+fn the_gpu_is_lost_before_the_first_packet() {
     assert_clean(SimulatedGpu::new().in_child(|simulator| {
         let lose = || simulator.set("fault=device_lost:0@call 1");
         let reason = all_in_memory_after(&Clip::small(), 0, lose);
@@ -123,7 +123,7 @@ fn the_device_is_lost_before_the_first_packet() {
 }
 
 #[test]
-fn ten_bits_are_refused_when_they_are_known() {
+fn ten_bits_are_refused_if_known_when_opening() {
     assert_clean(SimulatedGpu::new().in_child(|_| {
         let clip = Clip::encode(Codec::Hevc, (320, 192), &["-pix_fmt", "yuv420p10le"]);
         let device = CudaDevice::open(0).unwrap();
@@ -134,7 +134,7 @@ fn ten_bits_are_refused_when_they_are_known() {
 }
 
 #[test]
-fn ten_bits_in_mid_stream_go_to_the_processor() {
+fn the_processor_decodes_ten_bits_in_mid_stream() {
     assert_clean(SimulatedGpu::new().in_child(|_| {
         let size = (320, 192);
         let eight = Clip::encode(Codec::Hevc, size, &[]);
@@ -150,7 +150,7 @@ fn ten_bits_in_mid_stream_go_to_the_processor() {
         });
         assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(surfaces, eight.contents(1).len());
-        // For good: the eight bits that follow are decoded on the processor as well.
+        // The switch is permanent: the processor also decodes the eight bits that follow.
         assert_eq!(in_memory, [ten.decoded_by_ffmpeg(), eight.decoded_by_ffmpeg()].concat());
         assert!(matches!(decoder.fallback(), Some(GpuError::Unsupported { .. })));
         assert_eq!(decoder.kind(), DecoderKind::Software);

@@ -1,9 +1,9 @@
-//! NVDEC through FFmpeg on simulated devices (tests/sim-gpu): pictures as predicted and as ffmpeg's
-//! own download gives them, and what happens when the device fails.
+//! NVDEC through FFmpeg on simulated devices (tests/sim-gpu): compares pictures with predictions and
+//! with ffmpeg's own download, and tests failures of the device.
 //!
-//! Needs `ffmpeg` with libx264 and libx265 in the PATH. Nothing here says anything of real GPUs.
+//! Needs `ffmpeg` with libx264 and libx265 in the PATH. These tests prove nothing about real GPUs.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod absence;
 mod clips;

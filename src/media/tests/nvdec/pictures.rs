@@ -1,4 +1,4 @@
-//! Surfaces hold the pictures that the device shows, cut to what is visible.
+//! Surfaces hold the decoded pictures, cropped to the visible part.
 
 use vas_media::{
     CudaDevice, DecoderKind, Frame, Nv12Converter, PixelLayout, SurfaceFormat, open_nvdec,
@@ -35,7 +35,7 @@ fn check(codec: Codec, size: (usize, usize), seed: u64) {
     assert_eq!((decoder.kind(), decoder.fallback()), (DecoderKind::Nvdec, None));
     assert_eq!(seen.len(), FRAMES);
     assert_eq!(seen, clip.downloaded_by_ffmpeg(seed));
-    // Decoding order is not display order.
+    // Decoding order differs from output order.
     let mut predicted = clip.predicted(seed, size);
     predicted.sort();
     seen.sort();
@@ -75,7 +75,7 @@ fn a_new_size_in_mid_stream() {
         let device = CudaDevice::open(0).unwrap();
         let download = Download::new(&device);
         let mut decoder = open_nvdec(source.stream(), &device, 2).unwrap();
-        // One of the first size is held while the second is decoded.
+        // A frame of the first size is held while the second size is decoded.
         let mut held = Frame::new();
         let mut seen = Vec::new();
         let errors = decode(&mut *source, &mut *decoder, |frame| {
@@ -98,7 +98,7 @@ fn a_new_size_in_mid_stream() {
 }
 
 #[test]
-fn a_crop_at_all_sides() {
+fn a_crop_on_all_sides() {
     let Some(run) = SimulatedGpu::new().in_child(|_| {
         let crop = "h264_metadata=crop_left=6:crop_top=4:crop_right=2:crop_bottom=8";
         let clip = Clip::encode(Codec::H264, (640, 368), &["-bf", "0", "-bsf:v", crop]);
@@ -129,7 +129,7 @@ fn a_crop_at_all_sides() {
 }
 
 #[test]
-fn as_many_surfaces_are_held_as_were_asked_for() {
+fn the_requested_number_of_frames_can_be_held() {
     const HELD: usize = 5;
     let Some(run) = SimulatedGpu::new().set("max_surfaces", 32).in_child(|_| {
         let clip = Clip::encode(Codec::H264, (320, 192), &["-bf", "2"]).repeated(3);
@@ -143,7 +143,7 @@ fn as_many_surfaces_are_held_as_were_asked_for() {
             count += 1;
             let md5 = download.md5(frame);
             if held.len() == HELD {
-                // Nothing was written over it in the meantime.
+                // It was not overwritten in the meantime.
                 let (frame, before) = held.remove(0);
                 assert_eq!(download.md5(&frame), before);
             }

@@ -1,4 +1,4 @@
-//! One context and one decode stream a GPU, whoever uses it, until the last has gone.
+//! All users of a GPU share one context and one decode stream, until the last is dropped.
 
 use std::sync::Arc;
 
@@ -37,15 +37,15 @@ fn ten_decoders_share_a_context() {
     assert_eq!(count("cuDevicePrimaryCtxRetain"), 1);
     assert_eq!(count("cuStreamCreate"), 1);
     assert_eq!(count("cuvidCreateDecoder"), 10);
-    // Flags come first: they are a context's from its making.
+    // Flags only apply to contexts that are created afterwards.
     let first = |function: &str| run.calls.iter().position(|call| call.function == function);
     assert!(first("cuDevicePrimaryCtxSetFlags_v2") < first("cuDevicePrimaryCtxRetain"));
-    // A decoder copies nothing down.
+    // A decoder downloads nothing.
     assert!(run.calls.iter().all(|call| !call.function.starts_with("cuMemcpy")));
 }
 
 #[test]
-fn a_frame_keeps_the_device_when_all_else_is_gone() {
+fn a_frame_keeps_the_device_open() {
     let Some(run) = SimulatedGpu::new().in_child(|simulator| {
         let clip = Clip::small();
         let mut source = clip.open();
@@ -55,10 +55,10 @@ fn a_frame_keeps_the_device_when_all_else_is_gone() {
         decode(&mut *source, &mut *decoder, |frame| last.take_from(frame));
         drop((decoder, device));
         assert_eq!((simulator.level("contexts"), simulator.level("decoders")), (1, 1));
-        // On another thread than the decoder's, as a reaper does.
+        // On another thread than the decoder's, as the engine does.
         std::thread::spawn(move || drop(last)).join().unwrap();
         assert_eq!((simulator.level("contexts"), simulator.level("decoders")), (0, 0));
-        // And it opens again.
+        // The device can be opened again.
         CudaDevice::open(0).unwrap().health().unwrap();
     }) else {
         return;
@@ -85,7 +85,7 @@ fn devices_are_counted_and_described() {
 }
 
 #[test]
-fn a_context_that_does_not_fit_is_worded() {
+fn a_context_that_does_not_fit_is_an_error() {
     let gpu = SimulatedGpu::new().set("memory_mib", 128).set("context_mib", 256);
     let Some(run) = gpu.in_child(|_| {
         let error = CudaDevice::open(0).unwrap_err();
@@ -97,11 +97,11 @@ fn a_context_that_does_not_fit_is_worded() {
 }
 
 #[test]
-fn no_device_is_an_answer() {
+fn a_host_without_gpus_is_an_error() {
     let Some(run) = SimulatedGpu::new().set("devices", 0).in_child(|_| {
         let error = CudaDevice::open(0).unwrap_err();
-        let GpuError::NoDevice { said } = &error else { panic!("{error}") };
-        assert_eq!(said, "cuInit: CUDA_ERROR_NO_DEVICE");
+        let GpuError::NoDevice { cause } = &error else { panic!("{error}") };
+        assert_eq!(cause, "cuInit: CUDA_ERROR_NO_DEVICE");
         assert_eq!(CudaDevice::count(), Err(error));
     }) else {
         return;

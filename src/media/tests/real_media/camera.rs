@@ -1,4 +1,4 @@
-//! Cameras that answer badly or not at all, played by this test on loopback.
+//! Cameras that respond wrongly or not at all, simulated on loopback.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use vas_media::{SourceError, SourceErrorKind, SourceRequest, StopFlag, Transport
 
 use crate::clips::request;
 
-/// A server that answers each request of one client by `answer`, until there is none.
+/// A server for one client that responds to each request with the result of `answer`, or not at all.
 struct FakeCamera {
     url: String,
     server: JoinHandle<Vec<String>>,
@@ -26,7 +26,7 @@ impl FakeCamera {
         Self { url, server }
     }
 
-    /// Opens the camera, expecting failure; also returns the requests that it got.
+    /// Opens the camera, which must fail; also returns the requests that it received.
     fn open(self, stop: &StopFlag, request: impl FnOnce(String) -> SourceRequest) -> Failure {
         let error = vas_media::open(&request(self.url), stop).err().unwrap();
         Failure { error, requests: self.server.join().unwrap() }
@@ -63,7 +63,7 @@ fn tcp(url: String) -> SourceRequest {
     request(&url)
 }
 
-/// Answers OPTIONS well and DESCRIBE with `status`.
+/// Accepts OPTIONS and responds to DESCRIBE with `status`.
 fn refusing(status: &'static str) -> FakeCamera {
     FakeCamera::new(move |method| {
         Some(if method == "OPTIONS" { "200 OK\n".into() } else { format!("{status}\n") })
@@ -86,20 +86,20 @@ fn statuses_become_kinds() {
 }
 
 #[test]
-fn no_error_shows_the_password() {
+fn errors_do_not_contain_the_password() {
     let failure = refusing("401 Unauthorized").open(&StopFlag::new(), tcp);
     let words = format!("{0} {0:?}", failure.error);
     assert!(words.contains("rtsp://***@127.0.0.1:"), "{words}");
     assert!(!words.contains("s3cret") && !words.contains("admin"), "{words}");
 }
 
-/// A description of one H.264 track.
+/// A description with one H.264 track.
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n\
                    a=rtpmap:96 H264/90000\r\na=control:track1\r\n";
 const SOUND: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n\
                      a=control:track1\r\n";
 
-/// Answers with a description and, to SETUP, with `setup`.
+/// Responds with a description and, to SETUP, with `setup`.
 fn describing(sdp: &'static str, setup: &'static str) -> impl Fn(&str) -> Option<String> {
     move |method| {
         Some(match method {
@@ -115,7 +115,7 @@ fn describing(sdp: &'static str, setup: &'static str) -> impl Fn(&str) -> Option
 }
 
 #[test]
-fn a_camera_without_the_transport_says_so() {
+fn a_missing_transport_is_reported() {
     for asked in [Transport::Tcp, Transport::Udp] {
         let camera = FakeCamera::new(describing(SDP, "461 Unsupported transport\n"));
         let failure = camera
@@ -131,7 +131,7 @@ fn playing_nothing() -> impl Fn(&str) -> Option<String> {
 
 #[test]
 fn a_session_without_pictures_times_out_and_is_closed() {
-    // Long enough for the session to be set up on a busy machine: before, there is none to close.
+    // Long enough to set the session up on a busy machine; without a session there is none to close.
     let limit = Duration::from_secs(3);
     let failure = FakeCamera::new(playing_nothing())
         .open(&StopFlag::new(), |url| SourceRequest { connect_timeout: limit, ..request(&url) });
@@ -142,7 +142,7 @@ fn a_session_without_pictures_times_out_and_is_closed() {
 }
 
 #[test]
-fn sound_alone_is_no_video() {
+fn a_description_without_video_is_reported() {
     let failure = FakeCamera::new(describing(SOUND, "200 OK\n")).open(&StopFlag::new(), tcp);
     assert_eq!(failure.error.kind, SourceErrorKind::NoVideo);
 }
@@ -174,7 +174,7 @@ fn a_stop_ends_the_wait_for_a_silent_camera() {
 }
 
 #[test]
-fn nobody_there_is_unreachable() {
+fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rtsp://{}/x", listener.local_addr().unwrap());
     drop(listener);
@@ -184,7 +184,7 @@ fn nobody_there_is_unreachable() {
 }
 
 #[test]
-fn a_name_without_an_address_is_told_apart() {
+fn an_unknown_name_is_reported() {
     // RFC 6761: names under .invalid never resolve.
     let error = vas_media::open(&request("rtsp://camera.invalid/x"), &StopFlag::new());
     let error = error.err().unwrap();
@@ -192,7 +192,7 @@ fn a_name_without_an_address_is_told_apart() {
 }
 
 #[test]
-fn what_is_no_rtsp_is_told() {
+fn a_server_of_another_protocol_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rtsp://{}/x", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {

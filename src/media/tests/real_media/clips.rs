@@ -37,13 +37,13 @@ impl Clip {
         open(self.file.to_str().unwrap())
     }
 
-    /// All pictures as ffmpeg decodes them, with the given output arguments, in one piece.
+    /// All pictures that ffmpeg decodes with the given output arguments, concatenated.
     pub(crate) fn reference(&self, arguments: &[&str]) -> Vec<u8> {
         reference_of(&[], &self.file, arguments)
     }
 }
 
-/// All pictures of a file as ffmpeg decodes them, with the given input and output arguments, in one piece.
+/// All pictures of a file that ffmpeg decodes with the given input and output arguments, concatenated.
 pub(crate) fn reference_of(input: &[&str], file: &Path, arguments: &[&str]) -> Vec<u8> {
     let mut command = ffmpeg();
     // Without `unaligned` ffmpeg rounds a left crop down to keep rows aligned.
@@ -75,7 +75,7 @@ pub(crate) fn request(url: &str) -> SourceRequest {
     }
 }
 
-/// Decodes a source to its end and calls `each` for every frame; returns how many there were.
+/// Decodes a source to its end and calls `each` for every frame; returns the number of frames.
 pub(crate) fn decode_all(source: &mut dyn Source, mut each: impl FnMut(&Frame)) -> usize {
     let mut decoder = vas_media::open_software(source.stream(), 1).unwrap();
     let mut frame = Frame::new();
@@ -97,7 +97,7 @@ pub(crate) fn decode_all(source: &mut dyn Source, mut each: impl FnMut(&Frame)) 
     count
 }
 
-/// The visible samples of the first `planes` planes, rows one after another.
+/// The visible samples of the first `planes` planes, without padding between rows.
 pub(crate) fn visible(frame: &Frame, planes: usize, bytes_per_sample: usize) -> Vec<u8> {
     let mut out = Vec::new();
     for plane in 0..planes {

@@ -6,7 +6,7 @@ use crate::clips::{Clip, decode_all, reference_of};
 
 /// A clip of three pictures in one pixel format, stored without loss.
 fn clip(format: &str, size: &str, arguments: &[&str]) -> Clip {
-    // In 4:4:4 first: testsrc2 rounds odd sizes down where chroma is halved.
+    // In 4:4:4 first, because testsrc2 rounds odd sizes down if chroma is halved.
     let picture =
         format!("testsrc2=size={size}:rate=50:duration=0.06,format=yuv444p,noise=alls=30:allf=t");
     let mut all = vec!["-pix_fmt", format, "-c:v"];
@@ -14,7 +14,7 @@ fn clip(format: &str, size: &str, arguments: &[&str]) -> Clip {
     Clip::encode("clip.nut", &picture, &all)
 }
 
-/// Converts a clip; strides are larger than rows, and the bytes between must stay as they were.
+/// Converts a clip with strides larger than rows, and checks that the bytes between rows do not change.
 fn convert(clip: &Clip) -> Vec<u8> {
     const GAP: u8 = 0xa5;
     let mut converter = Nv12Converter::new();
@@ -43,8 +43,8 @@ fn assert_equal(ours: &[u8], reference: &[u8], what: &str) {
     assert_eq!(differing, 0, "{what}: bytes differ from ffmpeg's");
 }
 
-/// The range to ask ffmpeg's filter for so that it leaves samples alone. It squeezes grey since FFmpeg 7 unless full
-/// range is asked for, whatever range the frames state.
+/// The range with which ffmpeg's filter keeps samples unchanged. Since FFmpeg 7 it compresses gray unless full range is
+/// requested, whatever range the frames state.
 fn kept_range(format: &str, range: &'static str) -> &'static str {
     if format.starts_with("gray") { "full" } else { range }
 }
@@ -55,12 +55,12 @@ fn eight_bit_formats_at_even_and_odd_sizes() {
         for format in
             ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "gray", "yuyv422", "uyvy422"]
         {
-            // FFV1 takes planar formats only.
+            // FFV1 supports only planar formats.
             let raw = matches!(format, "yuyv422" | "uyvy422");
             let clip = clip(format, size, if raw { &["rawvideo"] } else { &[] });
             decode_all(&mut *clip.open(), |frame| assert_eq!(frame.format_name(), format));
             let layout = match format {
-                // Planar chroma is the same bytes where all are neutral, and `nv12` has none that is written.
+                // With neutral chroma both layouts have the same bytes, and ffmpeg does not write `nv12`'s chroma.
                 "gray" => "yuv420p",
                 _ => "nv12",
             };
@@ -73,7 +73,7 @@ fn eight_bit_formats_at_even_and_odd_sizes() {
 }
 
 #[test]
-fn full_range_is_not_squeezed() {
+fn full_range_is_kept() {
     for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
         let clip = clip(format, "853x481", &["mjpeg", "-q:v", "2"]);
         let filter = "scale=in_range=full:out_range=full,format=nv12";
@@ -85,10 +85,10 @@ fn full_range_is_not_squeezed() {
     }
 }
 
-/// H.265 4:0:0 as thermal and night cameras send it. ffmpeg itself leaves the chroma plane of its `nv12`
-/// unwritten in full range, but not those of its `yuv420p`.
+/// H.265 4:0:0 as sent by thermal and night cameras. In full range, ffmpeg does not write the chroma plane of `nv12`, but
+/// does write those of `yuv420p`.
 #[test]
-fn grey_has_neutral_chroma_in_both_ranges() {
+fn gray_has_neutral_chroma_in_both_ranges() {
     for (range, size) in
         [("tv", "640x360"), ("pc", "640x360"), ("pc", "854x482"), ("tv", "854x482")]
     {
@@ -105,11 +105,11 @@ fn grey_has_neutral_chroma_in_both_ranges() {
         let kept = kept_range("gray", range);
         let filter = format!("scale=in_range={kept}:out_range={kept},format=yuv420p");
         let samples = clip.reference(&["-vf", &filter]);
-        let grey = clip.reference(&["-pix_fmt", "gray"]);
-        let luma = grey.len() / 3;
+        let gray = clip.reference(&["-pix_fmt", "gray"]);
+        let luma = gray.len() / 3;
         let mut expected = Vec::new();
-        for (picture, grey) in samples.chunks(luma * 3 / 2).zip(grey.chunks(luma)) {
-            assert_equal(&picture[..luma], grey, "ffmpeg's luma");
+        for (picture, gray) in samples.chunks(luma * 3 / 2).zip(gray.chunks(luma)) {
+            assert_equal(&picture[..luma], gray, "ffmpeg's luma");
             assert!(picture[luma..].iter().all(|&chroma| chroma == 128), "ffmpeg's chroma");
             expected.extend_from_slice(picture);
         }
@@ -141,14 +141,14 @@ fn rgb_becomes_limited_range() {
     }
 }
 
-/// Whether FFmpeg's scaler makes the chroma of RGB of two columns each even where the last has no second: before
-/// FFmpeg 9. That scales odd widths from all columns, and reads nothing behind them.
+/// Whether FFmpeg's scaler averages pairs of columns for the chroma of RGB, even if the last column has no partner. FFmpeg
+/// 9 computes odd widths from all columns and reads nothing after them.
 fn takes_pairs_at_odd_widths() -> bool {
     ffmpeg_sys_next::LIBSWSCALE_VERSION_MAJOR < 10
 }
 
-/// What ffmpeg makes of pictures of 853x481 with their last column twice: without that it would take for the
-/// second column what lies in memory behind the row.
+/// ffmpeg's conversion of pictures of 853x481 with their last column duplicated. Otherwise it would read the memory after
+/// the row as the missing column.
 fn widened_reference(clip: &Clip, format: &str, filter: &str) -> Vec<u8> {
     let step = match format {
         "rgb555le" => 2,
@@ -173,9 +173,9 @@ fn widened_reference(clip: &Clip, format: &str, filter: &str) -> Vec<u8> {
     out
 }
 
-/// H.265 of an odd width codes a column more, which the chroma of the last one is made of, too.
+/// H.265 of odd width codes an extra column, which contributes to the chroma of the last one.
 #[test]
-fn rgb_takes_the_column_that_the_codec_cut_off() {
+fn rgb_uses_the_column_that_the_codec_cropped() {
     let picture = "testsrc2=size=853x481:rate=50:duration=0.06,format=gbrp,noise=alls=30:allf=t";
     let arguments = ["-pix_fmt", "gbrp", "-c:v", "libx265", "-x265-params", "log-level=none:crf=4"];
     let clip = Clip::encode("clip.mkv", picture, &arguments);
@@ -187,7 +187,7 @@ fn rgb_takes_the_column_that_the_codec_cut_off() {
     assert_equal(&convert(&clip), &reference, "gbrp of H.265");
 }
 
-/// Brings ffmpeg's own yuv420p10le to NV12 by the rule `min(255, (x + 2) >> 2)`.
+/// Converts ffmpeg's yuv420p10le to NV12 by the rule `min(255, (x + 2) >> 2)`.
 fn ten_bit_reference(clip: &Clip, width: usize, height: usize, range: &str) -> Vec<u8> {
     let filter = format!("scale=in_range={range}:out_range={range},format=yuv420p10le");
     let samples: Vec<u8> = clip

@@ -1,10 +1,10 @@
-//! Decoded frames are those of the ffmpeg command line, in its order, with their packets' data.
+//! Decoded frames equal those of the ffmpeg command line, in the same order, with their packets' data.
 
 use vas_media::{Codec, DecodeError, DecoderKind, Frame, PixelLayout, Range, Received};
 
 use crate::clips::{Clip, decode_all, visible};
 
-/// Fifty noisy pictures, so that no two are alike, at 50 fps to be paced in one second.
+/// Fifty pictures with noise, so that all differ, at 50 fps to last only one second.
 const PICTURE: &str = "testsrc2=size=320x180:rate=50:duration=1,noise=alls=20:allf=t";
 
 fn assert_same_frames(clip: &Clip, bytes_per_sample: usize) {
@@ -61,7 +61,7 @@ fn h265_with_10_bits() {
 }
 
 #[test]
-fn a_size_that_is_no_multiple_of_a_block_is_cropped() {
+fn a_size_that_is_not_a_multiple_of_a_block_is_cropped() {
     let clip = Clip::encode(
         "crop.mp4",
         "testsrc2=size=638x358:rate=50:duration=0.2",
@@ -103,7 +103,7 @@ fn a_left_and_top_crop_is_exact() {
 }
 
 #[test]
-fn full_range_is_told() {
+fn full_range_is_reported() {
     let clip = Clip::encode(
         "full.mp4",
         "testsrc2=size=64x64:rate=50:duration=0.1",
@@ -116,7 +116,7 @@ fn full_range_is_told() {
 }
 
 #[test]
-fn arrival_and_discontinuity_follow_their_picture_through_reordering() {
+fn arrival_and_discontinuity_stay_with_reordered_pictures() {
     let clip = Clip::encode(
         "b.mp4",
         PICTURE,
@@ -128,7 +128,7 @@ fn arrival_and_discontinuity_follow_their_picture_through_reordering() {
     let mut arrivals = std::collections::HashMap::new();
     let mut marked_pts = None;
     let mut frame = Frame::new();
-    let mut breaks = Vec::new();
+    let mut discontinuities = Vec::new();
     let mut reordered = false;
     let mut last_arrival = 0;
     let mut number = 0;
@@ -154,7 +154,7 @@ fn arrival_and_discontinuity_follow_their_picture_through_reordering() {
             reordered |= frame.arrival_ns() < last_arrival;
             last_arrival = frame.arrival_ns();
             if frame.discontinuity() {
-                breaks.push(frame.arrival_ns());
+                discontinuities.push(frame.arrival_ns());
             }
         };
         if state == Received::End {
@@ -162,13 +162,13 @@ fn arrival_and_discontinuity_follow_their_picture_through_reordering() {
         }
     }
     assert!(reordered, "the clip has no B-frames");
-    // Once, and on a frame whose packet did not come before the marked one.
-    assert_eq!(breaks.len(), 1);
-    assert!(breaks[0] >= arrivals[&marked_pts]);
+    // Once, on the frame of the marked packet or of a later one.
+    assert_eq!(discontinuities.len(), 1);
+    assert!(discontinuities[0] >= arrivals[&marked_pts]);
 }
 
 #[test]
-fn a_decoder_goes_on_after_a_bad_packet() {
+fn a_decoder_continues_after_an_invalid_packet() {
     let good = Clip::encode(
         "good.nut",
         "testsrc2=size=64x64:rate=50:duration=0.1",

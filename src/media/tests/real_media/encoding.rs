@@ -1,4 +1,4 @@
-//! Encoding decoded pictures, with FFmpeg as the judge of what comes out.
+//! Encodes decoded pictures, and checks the output with FFmpeg.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::clips::{Clip, decode_all};
 
 const PICTURE: &str = "testsrc2=size=320x180:rate=25:duration=2,noise=alls=20:allf=t";
 
-/// Encodes a clip, with key frames where asked; which packets are key frames, and the stream.
+/// Encodes a clip, with key frames requested at `keys`. Returns which packets are key frames, and the stream.
 fn encode(clip: &Clip, size: (u32, u32), keys: &[usize]) -> (Vec<usize>, Vec<u8>) {
     let fps = Fraction::new(25, 1).unwrap();
     let request = EncoderRequest { size, fps, bit_rate: 500_000, threads: 1 };
@@ -20,7 +20,7 @@ fn encode(clip: &Clip, size: (u32, u32), keys: &[usize]) -> (Vec<usize>, Vec<u8>
         shared.ref_from(frame).unwrap();
         let packet = encoder.encode(&mut shared, keys.contains(&picture)).unwrap();
         assert_eq!(packet.arrival_ns(), frame.arrival_ns());
-        assert!(shared.is_empty() && !frame.is_empty(), "the decoder's frame stays as it was");
+        assert!(shared.is_empty() && !frame.is_empty(), "the decoder's frame keeps its picture");
         assert!(packet.pts_ns() > last_pts, "{:?} after {last_pts:?}", packet.pts_ns());
         last_pts = packet.pts_ns();
         if packet.is_key() {
@@ -33,32 +33,32 @@ fn encode(clip: &Clip, size: (u32, u32), keys: &[usize]) -> (Vec<usize>, Vec<u8>
     (made, stream)
 }
 
-/// What FFmpeg says of a stream: a line with profile, size and range, and one for each picture.
-fn judge(stream: &[u8]) -> Vec<String> {
+/// FFmpeg's description of a stream: a line for each picture, then profile, size, format and range.
+fn probe(stream: &[u8]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.h264");
     std::fs::write(&path, stream).unwrap();
-    let shown = "stream=profile,width,height,pix_fmt,color_range:frame=pict_type";
+    let entries = "stream=profile,width,height,pix_fmt,color_range:frame=pict_type";
     let output = Command::new("ffprobe")
-        .args(["-v", "error", "-of", "default=nw=1:nk=1", "-show_entries", shown])
+        .args(["-v", "error", "-of", "default=nw=1:nk=1", "-show_entries", entries])
         .arg(&path)
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "FFmpeg has nothing to say");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "FFmpeg reports no error");
     String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
 }
 
 fn assert_baseline(stream: &[u8], size: (u32, u32)) {
-    let judged = judge(stream);
+    let probed = probe(stream);
     let (width, height) = (size.0.to_string(), size.1.to_string());
-    let (pictures, facts) = judged.split_at(50);
+    let (pictures, properties) = probed.split_at(50);
     assert!(pictures.iter().all(|kind| kind == "I" || kind == "P"), "{pictures:?}");
-    // A stream that states no range is of limited range.
-    assert_eq!(facts, ["Constrained Baseline", &width, &height, "yuv420p", "unknown"]);
+    // A stream that states no range has limited range.
+    assert_eq!(properties, ["Constrained Baseline", &width, &height, "yuv420p", "unknown"]);
 }
 
 #[test]
-fn key_frames_come_when_asked_for_and_with_parameter_sets() {
+fn key_frames_are_made_on_request_with_parameter_sets() {
     let clip = Clip::encode("a.mp4", PICTURE, &["-c:v", "libx264", "-pix_fmt", "yuv420p"]);
     let (made, stream) = encode(&clip, (320, 180), &[7, 30]);
     assert_eq!(made, [0, 7, 30]);
@@ -70,8 +70,8 @@ fn key_frames_come_when_asked_for_and_with_parameter_sets() {
 }
 
 #[test]
-fn other_sizes_and_formats_are_brought_to_the_encoders() {
-    // MJPEG is full range: bright and dark would be clipped if it were only passed on.
+fn other_sizes_and_formats_are_converted() {
+    // MJPEG has full range: without conversion, bright and dark samples would be clipped.
     let mjpeg = Clip::encode("a.avi", PICTURE, &["-c:v", "mjpeg", "-q:v", "3"]);
     assert_baseline(&encode(&mjpeg, (320, 180), &[]).1, (320, 180));
     let ten_bit = Clip::encode(
@@ -83,7 +83,7 @@ fn other_sizes_and_formats_are_brought_to_the_encoders() {
 }
 
 #[test]
-fn an_impossible_size_is_refused_in_words() {
+fn an_impossible_size_is_refused() {
     let fps = Fraction::new(25, 1).unwrap();
     let request = EncoderRequest { size: (0, 0), fps, bit_rate: 500_000, threads: 1 };
     let words = open_x264(&request).err().unwrap().to_string();

@@ -94,7 +94,7 @@ fn a_test_picture_never_ends() {
 #[test]
 fn a_stop_ends_the_wait_for_the_next_picture() {
     let stop = StopFlag::new();
-    // One picture in a hundred seconds: the second wait ends by the flag or not at all.
+    // One picture in a hundred seconds, so that only the flag can end the second wait.
     let mut source = vas_media::open(&request("testsrc:64x64@1/100"), &stop).unwrap();
     source.next_packet().unwrap().unwrap();
     let waiting = std::thread::spawn(move || source.next_packet().unwrap_err());
@@ -103,7 +103,7 @@ fn a_stop_ends_the_wait_for_the_next_picture() {
 }
 
 #[test]
-fn what_cannot_be_played_is_refused_in_words() {
+fn unplayable_files_have_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, data: &[u8]| {
         let file = dir.path().join(name);
@@ -124,7 +124,7 @@ fn what_cannot_be_played_is_refused_in_words() {
 }
 
 #[test]
-fn a_playlist_does_not_lead_to_the_network() {
+fn a_playlist_does_not_access_the_network() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();

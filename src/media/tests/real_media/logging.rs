@@ -1,4 +1,4 @@
-//! FFmpeg's own lines reach `tracing`, with the camera's name and without secrets.
+//! FFmpeg's log lines reach `tracing`, with the camera's id and without secrets.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 #[test]
-fn lines_name_their_camera_and_hide_secrets() {
+fn lines_name_their_camera_and_mask_secrets() {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(lines.clone())

@@ -1,9 +1,9 @@
-//! vas-media against real media and real sockets: clips that the `ffmpeg` command line makes, and
-//! its own output as the reference.
+//! Tests vas-media with real media and real sockets: clips encoded by the `ffmpeg` command line, and
+//! its output as the reference.
 //!
-//! Needs `ffmpeg` with libx264 and libx265 in the PATH; a machine without it fails these tests.
+//! Needs `ffmpeg` with libx264 and libx265 in the PATH; the tests fail without it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod camera;
 mod clips;

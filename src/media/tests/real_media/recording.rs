@@ -1,4 +1,4 @@
-//! Recorded files, with FFmpeg's own reader as the judge.
+//! Recorded files, checked with FFmpeg's demuxer.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -35,7 +35,7 @@ fn record(source: &mut dyn Source, writer: Box<dyn Write + Send>) -> Result<usiz
     Ok(count)
 }
 
-/// What FFmpeg reads from a file with the given arguments: a line a packet or picture, the data's MD5 last.
+/// MD5 of each packet or picture that FFmpeg reads from a file with the given arguments.
 fn md5s(file: &Path, arguments: &[&str]) -> Vec<String> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-threads", "1", "-i"])
@@ -51,8 +51,8 @@ fn md5s(file: &Path, arguments: &[&str]) -> Vec<String> {
     lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
 }
 
-/// The names of the boxes at the start, and whether the file holds `needle`.
-fn begins_as_a_browser_wants(bytes: &[u8], entry: &[u8; 4], record: &[u8; 4]) {
+/// Checks that a file begins with the boxes that browsers require.
+fn assert_playable_in_browsers(bytes: &[u8], entry: &[u8; 4], record: &[u8; 4]) {
     let has = |needle: &[u8]| bytes.windows(4).take(2000).any(|window| window == needle);
     assert_eq!(&bytes[4..8], b"ftyp");
     assert!(has(b"moov") && has(b"mvex") && has(entry) && has(record));
@@ -63,7 +63,7 @@ fn clip(name: &str, encoder: &[&str]) -> Clip {
     Clip::encode(name, "testsrc2=size=96x64:rate=25:duration=2.2", &[encoder, &common].concat())
 }
 
-/// Counts what reaches the disk.
+/// Counts the bytes written.
 #[derive(Clone, Default)]
 struct Count(Arc<Mutex<usize>>);
 
@@ -79,7 +79,7 @@ impl Write for Count {
 }
 
 #[test]
-fn timestamps_that_stand_still_collect_no_fragment_without_end() {
+fn fragments_end_even_if_timestamps_stand_still() {
     let noise = "nullsrc=size=640x360:rate=25:duration=1,geq=random(1)*255:128:128";
     let clip = Clip::encode("clip.h264", noise, &["-c:v", "libx264", "-g", "1", "-qp", "20"]);
     let mut source = clip.open();
@@ -93,7 +93,7 @@ fn timestamps_that_stand_still_collect_no_fragment_without_end() {
     let mut line = Timeline::new(stream.time_base, stream.fps, 0);
     let (mut given, mut kept) = (0, 0);
     while given < 48 << 20 {
-        // All of one moment, as from a camera whose RTP timestamps never change.
+        // Always the same time, as from a camera whose RTP timestamps never change.
         let placed = line.place(RawTimes { pts: Some(0), dts: None }, 0);
         mp4.write(&packet, placed, line.nominal()).unwrap();
         given += packet.size();
@@ -104,7 +104,7 @@ fn timestamps_that_stand_still_collect_no_fragment_without_end() {
 }
 
 #[test]
-fn what_was_recorded_is_what_came() {
+fn recordings_contain_the_same_packets_and_pictures() {
     let x264 = ["-c:v", "libx264"];
     let x265 = ["-c:v", "libx265", "-x265-params", "log-level=error"];
     for (name, encoder, entry, sets) in [
@@ -116,7 +116,7 @@ fn what_was_recorded_is_what_came() {
         let recorded = clip.dir().join("recorded.mp4");
         let file = std::fs::File::create(&recorded).unwrap();
         assert_eq!(record(clip.open().as_mut(), Box::new(file)).unwrap(), 55, "{name}");
-        begins_as_a_browser_wants(&std::fs::read(&recorded).unwrap(), entry, sets);
+        assert_playable_in_browsers(&std::fs::read(&recorded).unwrap(), entry, sets);
         let pictures = ["-fps_mode", "passthrough"];
         assert_eq!(md5s(&recorded, &pictures), md5s(clip.path(), &pictures), "{name}");
         if name == "clip.mp4" {
@@ -127,13 +127,13 @@ fn what_was_recorded_is_what_came() {
 }
 
 #[test]
-fn what_has_no_place_is_refused_in_words() {
+fn unsupported_codecs_are_refused() {
     let mut source = crate::clips::open("testsrc:64x64@25");
     let words = record(source.as_mut(), Box::new(io::sink())).unwrap_err().to_string();
     assert!(words.starts_with("rawvideo can't be put into an MP4 file"), "{words}");
 }
 
-/// Takes so many bytes and then has no more room; keeps what it took, write by write.
+/// A disk that is full after a number of bytes; keeps each write.
 struct Disk(Arc<Mutex<Vec<Vec<u8>>>>, usize);
 
 impl Write for Disk {
@@ -153,7 +153,7 @@ impl Write for Disk {
 }
 
 #[test]
-fn a_full_disk_is_told_as_such_and_costs_no_fragment_before() {
+fn a_full_disk_is_reported_and_earlier_fragments_can_be_played() {
     let clip = clip("clip.mp4", &["-c:v", "libx264"]);
     let whole = Arc::new(Mutex::new(Vec::new()));
     record(clip.open().as_mut(), Box::new(Disk(Arc::clone(&whole), usize::MAX))).unwrap();

@@ -1,4 +1,4 @@
-//! Opening and closing leaves nothing behind.
+//! Opening and closing cameras leaks no descriptors, threads or memory.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,34 +18,34 @@ fn held() -> (usize, usize, usize) {
     (count("/proc/self/fd"), count("/proc/self/task"), kib)
 }
 
-/// How many reconnects are made of each kind; the first of them are to settle in.
+/// Overrides the number of reconnects of each kind; the first ones only warm up.
 const ROUNDS: &str = "VAS_CHURN_ROUNDS";
 const LONG: usize = 220;
 const SHORT: usize = 16;
-const SETTLING: usize = 20;
-/// Longest wait for sessions to be closed; reaching it is a failure.
+const WARM_UP: usize = 20;
+/// Longest wait for sessions to be closed; a timeout is a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// In a process of its own: what other tests hold is none of this one's.
+/// In a process of its own, so that the resources of other tests don't count.
 #[test]
-fn some_reconnects_leave_nothing() {
-    let name = "churn::two_hundred_reconnects_leave_nothing";
+fn some_reconnects_leak_nothing() {
+    let name = "churn::two_hundred_reconnects_leak_nothing";
     let _wait = waiting_at_most(4 * LIMIT, "reconnects in a process of their own");
     let mut alone = Command::new(std::env::current_exe().unwrap());
     let alone = alone.args(["--exact", name, "--ignored", "--nocapture"]);
     let output = alone.env(ROUNDS, SHORT.to_string()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}{words}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}{stderr}");
 }
 
-/// Run alone: `make test-long`, and by `some_reconnects_leave_nothing`.
+/// Run alone: by `make test-long`, and by `some_reconnects_leak_nothing`.
 #[test]
 #[ignore = "takes some minutes, and a process of its own: make test-long"]
-fn two_hundred_reconnects_leave_nothing() {
+fn two_hundred_reconnects_leak_nothing() {
     let rounds = std::env::var(ROUNDS).map_or(LONG, |rounds| rounds.parse().unwrap());
-    let settled = SETTLING.min(rounds / 2);
-    assert!(settled > 0, "{ROUNDS}={rounds} shows nothing");
+    let warm_up = WARM_UP.min(rounds / 2);
+    assert!(warm_up > 0, "{ROUNDS}={rounds} is too few");
     for client in [RtspClient::Retina, RtspClient::Ffmpeg] {
         for transport in [Transport::Tcp, Transport::Udp] {
             let camera = Rig::camera(&H264.file(), "", &[]);
@@ -54,15 +54,15 @@ fn two_hundred_reconnects_leave_nothing() {
                 let request = request(camera.url(""), client, transport);
                 let mut source = vas_media::open(&request, &StopFlag::new()).unwrap();
                 source.next_packet().unwrap();
-                // Half of them in order, half as an error would end them.
+                // Half of them are closed in order, half dropped as after an error.
                 if n % 2 == 0 {
                     source.close();
                 }
-                if n + 1 == settled {
+                if n + 1 == warm_up {
                     before = held();
                 }
             }
-            // A session that was dropped is closed behind our back, and may have been when it was counted.
+            // A dropped session is closed asynchronously, which may also affect `before`.
             let start = Instant::now();
             let mut after = held();
             while (after.0 > before.0 || after.1 > before.1) && start.elapsed() < PATIENCE {

@@ -1,4 +1,4 @@
-//! Clips by FFmpeg's encoders, and what FFmpeg makes of them.
+//! Clips from FFmpeg's encoders, and their pictures as decoded by FFmpeg.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use md5::{Digest as _, Md5};
 use vas_media::Frame;
 
-/// Pictures a second: many, so that a test is over soon.
+/// Pictures per second; high, so that tests end soon.
 pub(crate) const FPS: u32 = 50;
 
 /// A clip that a camera can play.
@@ -18,7 +18,7 @@ pub(crate) struct Clip {
     arguments: &'static [&'static str],
 }
 
-/// B-frames, four slices a picture, one reference structure a second.
+/// B-frames, four slices per picture, a key frame every 25 pictures.
 pub(crate) const H264: Clip = Clip {
     name: "sliced.mp4",
     frames: 300,
@@ -38,7 +38,7 @@ pub(crate) const H264: Clip = Clip {
     ],
 };
 
-/// B-frames, CRA pictures with RASL pictures behind them.
+/// B-frames, CRA pictures followed by RASL pictures.
 pub(crate) const H265: Clip = Clip {
     name: "open.mp4",
     frames: 300,
@@ -63,7 +63,7 @@ pub(crate) const MJPEG: Clip = Clip {
 static MAKING: Mutex<()> = Mutex::new(());
 
 impl Clip {
-    /// The file, made once and kept beside the test binaries.
+    /// The file, encoded once and kept in the directory of the test binaries.
     pub(crate) fn file(&self) -> PathBuf {
         let test = std::env::current_exe().unwrap();
         let dir = test.parent().and_then(Path::parent).unwrap().join("test-clips");
@@ -74,7 +74,7 @@ impl Clip {
             return path;
         }
         let unfinished = dir.join(format!("{}-{}", std::process::id(), self.name));
-        // Noise makes every picture, and every wrong one, unlike all others.
+        // Noise makes all pictures, including wrong ones, different.
         let source = format!("testsrc2=size=320x192:rate={FPS},noise=alls=20:allf=t");
         let pixels = if self.name.ends_with(".jpeg") { "yuvj420p" } else { "yuv420p" };
         let mut command = ffmpeg();
@@ -85,7 +85,7 @@ impl Clip {
         path
     }
 
-    /// MD5 of each picture, in the order in which they are shown.
+    /// MD5 of each picture, in output order.
     pub(crate) fn pictures(&self) -> Vec<String> {
         let mut command = ffmpeg();
         if self.name.ends_with(".jpeg") {
@@ -102,7 +102,7 @@ impl Clip {
         pictures
     }
 
-    /// Pictures a second as the camera plays them: a file of JPEGs states none, and gets 25.
+    /// The rate at which the camera plays the clip: a file of JPEGs states none and is played at 25.
     pub(crate) fn fps(&self) -> u32 {
         if self.name == MJPEG.name { 25 } else { FPS }
     }
@@ -112,7 +112,7 @@ impl Clip {
     }
 }
 
-/// MD5 of a picture's visible samples, as FFmpeg's framemd5 has it.
+/// MD5 of a picture's visible samples, as in FFmpeg's framemd5.
 pub(crate) fn md5_of(frame: &Frame) -> String {
     let mut md5 = Md5::new();
     for plane in 0..3 {

@@ -1,4 +1,4 @@
-//! What every RTSP client behind `Source` promises, tried over all of them.
+//! Conformance tests for `Source`, run with every RTSP client.
 
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ fn open(request: &SourceRequest) -> Box<dyn Source> {
 }
 
 fn next(source: &mut dyn Source) -> Packet {
-    source.next_packet().unwrap().expect("a camera has no end")
+    source.next_packet().unwrap().expect("a camera's stream does not end")
 }
 
-/// A time in lengths of a picture.
+/// The number of pictures between two times.
 fn pictures_between(from_ns: i64, to_ns: i64, fps: u32) -> i64 {
     let length_ns = 1_000_000_000 / i64::from(fps);
     (to_ns - from_ns + length_ns / 2).div_euclid(length_ns)
 }
 
 #[test]
-fn pictures_come_whole_in_order_and_with_their_times() {
+fn pictures_are_complete_in_order_and_with_their_times() {
     for clip in [H264, H265, MJPEG] {
         let expected = clip.pictures();
         with_all(clip, ",once", |_, request, carrier| {
@@ -56,9 +56,9 @@ fn pictures_come_whole_in_order_and_with_their_times() {
 
             let mut decoder = vas_media::open_software(&stream, 1).unwrap();
             let mut frame = Frame::new();
-            let (mut pictures, mut shown) = (Vec::new(), Vec::new());
+            let (mut pictures, mut times) = (Vec::new(), Vec::new());
             let (mut dts, mut arrivals) = (Vec::new(), Vec::new());
-            // FFmpeg holds the last picture back until another one comes: not all are waited for.
+            // FFmpeg holds the last picture back until another one arrives, so don't wait for all.
             let wanted = expected.len() - 10;
             while pictures.len() < wanted {
                 let packet = next(source.as_mut());
@@ -69,24 +69,24 @@ fn pictures_come_whole_in_order_and_with_their_times() {
                 // FFmpeg states none for the first packets over TCP.
                 assert!(packet.pts_ns().is_some() || request.client == RtspClient::Ffmpeg);
                 if let (Some(pts_ns), Some(dts_ns)) = (packet.pts_ns(), packet.dts_ns()) {
-                    assert!(dts_ns <= pts_ns, "decoded at {dts_ns}, shown at {pts_ns}");
+                    assert!(dts_ns <= pts_ns, "decoded at {dts_ns}, presented at {pts_ns}");
                     dts.push(dts_ns);
                 }
                 arrivals.push(packet.arrival_ns());
                 decoder.send(&packet).unwrap();
                 while decoder.receive(&mut frame).unwrap() == Received::Frame {
                     pictures.push(md5_of(&frame));
-                    shown.extend(frame.pts_ns().map(|pts_ns| (pictures.len() as i64, pts_ns)));
+                    times.extend(frame.pts_ns().map(|pts_ns| (pictures.len() as i64, pts_ns)));
                     assert!(!frame.after_loss());
                 }
             }
             assert_eq!(pictures[..wanted], expected[..wanted]);
-            assert!(shown.len() + 3 >= pictures.len());
-            let (first, first_ns) = shown[0];
-            for (place, pts_ns) in shown {
-                assert_eq!(pictures_between(first_ns, pts_ns, clip.fps()), place - first);
+            assert!(times.len() + 3 >= pictures.len());
+            let (first, first_ns) = times[0];
+            for (number, pts_ns) in times {
+                assert_eq!(pictures_between(first_ns, pts_ns, clip.fps()), number - first);
             }
-            assert!(dts.windows(2).all(|pair| pair[0] < pair[1]), "decoding times rise");
+            assert!(dts.windows(2).all(|pair| pair[0] < pair[1]), "decoding times increase");
             let stated = format!("{} of {} are stated", dts.len(), arrivals.len());
             assert!(dts.len() + 3 >= arrivals.len(), "all but the first: {stated}");
             assert!(arrivals.windows(2).all(|pair| pair[0] <= pair[1]));
@@ -96,7 +96,7 @@ fn pictures_come_whole_in_order_and_with_their_times() {
 }
 
 #[test]
-fn a_login_is_sent_where_it_is_asked_for() {
+fn the_login_is_sent_if_the_camera_requires_it() {
     for method in ["basic", "digest"] {
         let arguments = ["--user", "us er:p@ss:w/rd", "--auth", method];
         let camera = Rig::camera(&H264.file(), "", &arguments);
@@ -116,7 +116,7 @@ fn a_login_is_sent_where_it_is_asked_for() {
 }
 
 #[test]
-fn a_camera_that_is_killed_is_told_from_one_that_is_silent() {
+fn a_killed_camera_is_distinguished_from_a_silent_one() {
     for client in CLIENTS {
         for (transport, _) in CARRIERS {
             let mut camera = Rig::camera(&H264.file(), "", &[]);
@@ -134,7 +134,7 @@ fn a_camera_that_is_killed_is_told_from_one_that_is_silent() {
             assert!(matches!(kind, SourceErrorKind::TimedOut { .. }), "{client:?}: {kind}");
             let survives = source.close();
             if client == RtspClient::Retina {
-                let survives = survives.expect("nobody has ended the session of a frozen camera");
+                let survives = survives.expect("a frozen camera does not acknowledge TEARDOWN");
                 assert!(survives <= Duration::from_secs(60), "{survives:?}");
             }
             camera.signal("CONT");
@@ -143,14 +143,14 @@ fn a_camera_that_is_killed_is_told_from_one_that_is_silent() {
             next(source.as_mut());
             camera.kill();
             let kind = until_error(source.as_mut());
-            let told = match (client, transport) {
-                // FFmpeg may not look at the RTSP connection in time.
+            let expected = match (client, transport) {
+                // FFmpeg may not read the RTSP connection in time.
                 (RtspClient::Ffmpeg, Transport::Udp) => true,
                 _ => matches!(kind, SourceErrorKind::Ended | SourceErrorKind::Broken(_)),
             };
-            assert!(told, "{client:?}: {kind}");
+            assert!(expected, "{client:?}: {kind}");
             if transport == Transport::Tcp {
-                assert_eq!(source.close(), None, "the connection was closed: its session is over");
+                assert_eq!(source.close(), None, "the session ended with its connection");
             }
         }
     }
@@ -179,7 +179,7 @@ fn a_stop_ends_waiting() {
 }
 
 #[test]
-fn sender_reports_tell_the_cameras_clock() {
+fn sender_reports_give_the_cameras_clock() {
     let camera = Rig::camera(&H264.file(), "", &[]);
     for (transport, _) in CARRIERS {
         let mut source = open(&request(camera.url(""), RtspClient::Retina, transport));
@@ -189,7 +189,7 @@ fn sender_reports_tell_the_cameras_clock() {
                 break (packet, wall_ns);
             }
         };
-        // The camera runs on this machine: its clock is ours.
+        // The camera runs on this machine, so both have the same clock.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let age_ns = now.as_nanos() as i64 - wall_ns;
         let arrived_ns_ago = (monotonic_ns() - packet.arrival_ns()) as i64;

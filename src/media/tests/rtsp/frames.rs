@@ -1,10 +1,10 @@
-//! Leaving pictures out changes none of those that are decoded.
+//! Skipping pictures does not change those that are decoded.
 
 use vas_media::{DecodeFrames, Frame, Received, StopFlag};
 
 use crate::clips::{Clip, H264, H265, md5_of};
 
-/// Plays a clip; for each packet, whether it was left out and which pictures came out before the next.
+/// Plays a clip. Returns for each packet whether it was skipped, and which pictures were output before the next.
 fn play(clip: Clip, frames: DecodeFrames) -> Vec<(bool, Vec<String>)> {
     let request = vas_media::SourceRequest {
         url: clip.file().to_str().unwrap().to_owned(),
@@ -39,7 +39,7 @@ fn play(clip: Clip, frames: DecodeFrames) -> Vec<(bool, Vec<String>)> {
 }
 
 #[test]
-fn what_is_decoded_is_right_and_key_frames_come_at_once() {
+fn decoded_pictures_are_correct_and_key_frames_are_output_at_once() {
     std::thread::scope(|scope| {
         for clip in [H264, H265] {
             scope.spawn(move || {
@@ -48,7 +48,7 @@ fn what_is_decoded_is_right_and_key_frames_come_at_once() {
                 let sent = played.iter().filter(|(left_out, _)| !left_out).count();
                 assert_eq!(sent, clip.frames as usize / 25, "a key frame every 25 pictures");
                 for (left_out, pictures) in played {
-                    assert_eq!(pictures.len(), usize::from(!left_out), "each comes at once");
+                    assert_eq!(pictures.len(), usize::from(!left_out), "each is output at once");
                     assert!(pictures.iter().all(|picture| expected.contains(picture)));
                 }
             });
@@ -56,9 +56,9 @@ fn what_is_decoded_is_right_and_key_frames_come_at_once() {
                 let expected = clip.pictures();
                 let played = play(clip, DecodeFrames::Reference);
                 let sent = played.iter().filter(|(left_out, _)| !left_out).count();
-                assert!(sent < clip.frames as usize, "some are left out");
+                assert!(sent < clip.frames as usize, "some are skipped");
                 let pictures: Vec<_> = played.into_iter().flat_map(|(_, out)| out).collect();
-                assert_eq!(pictures.len(), sent, "all that were sent come out");
+                assert_eq!(pictures.len(), sent, "all that were sent are output");
                 assert!(pictures.iter().all(|picture| expected.contains(picture)));
             });
         }

@@ -1,4 +1,4 @@
-//! No picture that loss has made wrong goes unmarked, and none is marked without loss.
+//! Every picture that is wrong because of loss is marked, and none is marked without loss.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,16 @@ use vas_media::{Frame, Received, RtspClient, SourceErrorKind, StopFlag, Transpor
 use crate::clips::{Clip, FPS, H264, H265, md5_of};
 use crate::rig::{Rig, request};
 
-/// A decoded frame, judged.
+/// A decoded frame, compared with the original.
 struct Seen {
     marked: bool,
     right: bool,
-    /// Whether a loss lies between its packet and the newest whole IDR picture's before that, by what the
-    /// source said of the packets.
-    behind_loss: Option<bool>,
+    /// Whether the source reported a loss between the latest complete IDR picture and the frame's packet.
+    after_loss: Option<bool>,
 }
 
-/// Plays a clip once over UDP through a network that does `harm`; all frames that came out, and how much
-/// harm was done.
+/// Plays a clip once over UDP through a network with the impairments `harm`. Returns all frames, and how often the network
+/// interfered.
 fn play(clip: Clip, harm: &[(&str, f64)], seed: u32) -> (Vec<Seen>, u64) {
     let expected = clip.pictures();
     let camera = Rig::camera(&clip.file(), ",once", &[]);
@@ -31,15 +30,15 @@ fn play(clip: Clip, harm: &[(&str, f64)], seed: u32) -> (Vec<Seen>, u64) {
     let mut decoder = vas_media::open_software(source.stream(), 1).unwrap();
     let mut frame = Frame::new();
     let (mut seen, mut offset) = (Vec::new(), None);
-    let (mut loss, mut behind_loss) = (true, HashMap::new());
+    let (mut loss, mut after_loss) = (true, HashMap::new());
     let mut ended = false;
     while !ended {
         match source.next_packet() {
             Ok(packet) => {
                 let packet = packet.unwrap();
                 loss = packet.lost() || (loss && !packet.is_key());
-                behind_loss.insert(packet.pts_ns(), loss);
-                // What a decoder refuses is marked from there on, like everything behind a loss.
+                after_loss.insert(packet.pts_ns(), loss);
+                // From a packet that the decoder refuses on, pictures are marked as after a loss.
                 loss |= decoder.send(&packet).is_err();
             }
             Err(error) => {
@@ -54,9 +53,9 @@ fn play(clip: Clip, harm: &[(&str, f64)], seed: u32) -> (Vec<Seen>, u64) {
                 Ok(_) => break,
                 Err(_) => continue,
             }
-            // Which picture of the clip it is follows from its time, once one is known.
-            let shown = frame.pts_ns().unwrap() * i64::from(FPS) / 100_000_000;
-            let nth = (shown + 5).div_euclid(10);
+            // Once one picture is identified, the time of a frame identifies its picture.
+            let tenths = frame.pts_ns().unwrap() * i64::from(FPS) / 100_000_000;
+            let nth = (tenths + 5).div_euclid(10);
             let md5 = md5_of(&frame);
             if offset.is_none() && !frame.after_loss() {
                 let first = expected.iter().position(|picture| *picture == md5);
@@ -65,8 +64,8 @@ fn play(clip: Clip, harm: &[(&str, f64)], seed: u32) -> (Vec<Seen>, u64) {
             let right = offset
                 .and_then(|offset| expected.get(usize::try_from(nth + offset).ok()?))
                 .is_some_and(|picture| *picture == md5);
-            let behind_loss = behind_loss.get(&frame.pts_ns()).copied();
-            seen.push(Seen { marked: frame.after_loss(), right, behind_loss });
+            let after_loss = after_loss.get(&frame.pts_ns()).copied();
+            seen.push(Seen { marked: frame.after_loss(), right, after_loss });
         }
     }
     drop(source);
@@ -77,7 +76,7 @@ fn play(clip: Clip, harm: &[(&str, f64)], seed: u32) -> (Vec<Seen>, u64) {
 
 type Harm = (&'static str, &'static [(&'static str, f64)], u32);
 
-/// Seeds and kinds of harm; each run must do some.
+/// Impairments with their seeds; each must occur at least once.
 const HARMS: [Harm; 7] = [
     ("1 % lost", &[("loss", 0.01)], 1),
     ("lost, swapped, twice", &[("loss", 0.01), ("swap", 0.01), ("duplicate", 0.01)], 2),
@@ -88,11 +87,11 @@ const HARMS: [Harm; 7] = [
     ("last packets", &[("last", 0.02)], 7),
 ];
 
-fn no_wrong_picture_goes_unmarked(clip: Clip) {
+fn every_wrong_picture_is_marked(clip: Clip) {
     let (mut all, mut all_marked, mut all_right) = (0, 0, 0);
     for (what, harm, seed) in HARMS {
         let (seen, done) = play(clip, harm, seed);
-        assert!(done > 0, "{what}: nothing was done to the packets");
+        assert!(done > 0, "{what}: no packet was affected");
         let wrong = seen.iter().filter(|frame| !frame.right).count();
         let marked = seen.iter().filter(|frame| frame.marked).count();
         let right = seen.iter().filter(|frame| frame.marked && frame.right).count();
@@ -107,9 +106,9 @@ fn no_wrong_picture_goes_unmarked(clip: Clip) {
         assert!(marked > 0, "{what}, seed {seed}: loss marks frames");
         assert!(marked < seen.len(), "{what}, seed {seed}: marks end");
         if clip.codec() == "h264" {
-            // Every key frame of this clip is an IDR picture, and marks end with the first whole one.
-            let others = seen.iter().filter(|frame| frame.behind_loss != Some(frame.marked));
-            assert_eq!(others.count(), 0, "{what}, seed {seed}: marked without cause, or not");
+            // Every key frame of this clip is an IDR picture, and marks end with the first complete one.
+            let others = seen.iter().filter(|frame| frame.after_loss != Some(frame.marked));
+            assert_eq!(others.count(), 0, "{what}, seed {seed}: marks that do not match losses");
         }
         all += seen.len();
         all_marked += marked;
@@ -124,16 +123,16 @@ fn no_wrong_picture_goes_unmarked(clip: Clip) {
 
 #[test]
 fn h264_with_b_frames_and_slices() {
-    no_wrong_picture_goes_unmarked(H264);
+    every_wrong_picture_is_marked(H264);
 }
 
 #[test]
 fn h265_with_cra_and_rasl_pictures() {
-    no_wrong_picture_goes_unmarked(H265);
+    every_wrong_picture_is_marked(H265);
 }
 
 #[test]
-fn without_loss_none_is_marked_and_all_are_right() {
+fn without_loss_all_pictures_are_correct_and_unmarked() {
     for clip in [H264, H265] {
         let (seen, _) = play(clip, &[], 1);
         assert_eq!(seen.len(), clip.frames as usize);

@@ -1,4 +1,4 @@
-//! Cameras over RTSP against a real server, GStreamer's, with FFmpeg as the judge of pictures.
+//! RTSP clients against GStreamer's server, with pictures compared to FFmpeg's.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

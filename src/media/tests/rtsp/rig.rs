@@ -1,4 +1,4 @@
-//! The camera and the bad network, as processes.
+//! The camera and the lossy network, each a process.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -28,20 +28,20 @@ impl Rig {
         rig
     }
 
-    /// A camera that plays `clip` as `/cam`, a stream of its own for each client, with further arguments.
+    /// A camera that plays `clip` as `/cam`, separately for each client, with additional arguments.
     pub(crate) fn camera(clip: &Path, flags: &str, arguments: &[&str]) -> Self {
         let mut all = vec!["--mount".to_owned(), format!("cam={}{flags}", clip.display())];
         all.extend(arguments.iter().map(|&argument| argument.to_owned()));
         Self::start("camera.py", &all)
     }
 
-    /// A network in front of it that does what the arguments say.
+    /// A network in front of the camera, with the impairments in `arguments`.
     pub(crate) fn network(camera: &Rig, arguments: &[String]) -> Self {
         let to = ["--to".to_owned(), format!("127.0.0.1:{}", camera.port)];
         Self::start("lossy.py", &[&to, arguments].concat())
     }
 
-    /// The next line that it prints.
+    /// Reads the next line that the process prints.
     pub(crate) fn line(&mut self) -> Value {
         let _wait = waiting("a line of the rig");
         let mut line = String::new();

@@ -57,7 +57,7 @@ impl Table {
             .map(|(gpu, _)| gpu)
             .ok_or_else(|| {
                 let why = all().find_map(|(_, one)| one.why.clone());
-                why.unwrap_or_else(|| GpuError::NoDevice { said: "none is left to try".into() })
+                why.unwrap_or_else(|| GpuError::NoDevice { cause: "none is left to try".into() })
             })
     }
 
@@ -105,7 +105,7 @@ mod tests {
     use GpuChoice::{Auto, Number};
 
     fn lost(ordinal: usize) -> GpuError {
-        GpuError::DeviceLost { ordinal, said: "cuStreamQuery".into() }
+        GpuError::DeviceLost { ordinal, cause: "cuStreamQuery".into() }
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn annex_b(units: &[&[u8]]) -> Vec<u8> {
     units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat()).collect()
 }
 
-/// A sender, a clock that only it moves, and what left.
+/// A sender, a simulated clock, and what was sent.
 struct Rig {
     sender: Sender<Vec<u8>>,
     now_ns: u64,
@@ -41,7 +41,7 @@ impl Rig {
         })
     }
 
-    /// Lets all that is due leave, sleeping as told, and then moves the clock on.
+    /// Advances the clock by `then_ms` and sends everything that falls due.
     fn send(&mut self, then_ms: u64) {
         let until_ns = self.now_ns + then_ms * MS;
         loop {
@@ -71,7 +71,7 @@ impl Rig {
 }
 
 #[test]
-fn a_key_frame_brings_its_parameter_sets_with_it() {
+fn a_key_frame_carries_its_parameter_sets() {
     let mut rig = Rig::new(Continuity::beginning(65_535, 0));
     rig.sender.learn(&annex_b(&[SPS, PPS])).unwrap();
     rig.push(&[&[9, 0x10], IDR], 0).unwrap();
@@ -91,7 +91,7 @@ fn a_key_frame_brings_its_parameter_sets_with_it() {
 }
 
 #[test]
-fn only_the_last_packet_of_a_picture_is_marked() {
+fn only_the_last_packet_of_a_picture_has_the_marker_bit() {
     let mut rig = Rig::new(Continuity::beginning(0, 0));
     let large = [IDR, &[0x11; 5000]].concat();
     rig.push(&[SPS, PPS, &large], 0).unwrap();
@@ -106,7 +106,7 @@ fn only_the_last_packet_of_a_picture_is_marked() {
 }
 
 #[test]
-fn nothing_is_sent_that_no_viewer_could_begin_with() {
+fn a_stream_begins_with_parameter_sets_and_a_key_frame() {
     let mut rig = Rig::new(Continuity::beginning(0, 0));
     assert_eq!(rig.push(&[P], 0), Err(Refusal::BeforeKey));
     assert_eq!(rig.push(&[IDR], 0), Err(Refusal::NoParameterSets));
@@ -120,7 +120,7 @@ fn nothing_is_sent_that_no_viewer_could_begin_with() {
 }
 
 #[test]
-fn b_frames_are_refused_until_the_stream_is_another_one() {
+fn b_frames_are_refused_until_the_next_connection() {
     let mut rig = Rig::new(Continuity::beginning(0, 0));
     rig.push(&[SPS, PPS, IDR], 0).unwrap();
     rig.send(40);
@@ -131,7 +131,7 @@ fn b_frames_are_refused_until_the_stream_is_another_one() {
 }
 
 #[test]
-fn another_connection_and_another_process_go_on() {
+fn a_stream_continues_in_another_connection_and_process() {
     let mut rig = Rig::new(Continuity::beginning(10, 99));
     rig.push(&[SPS, PPS, IDR], 500_000).unwrap();
     rig.send(3000);
@@ -152,7 +152,7 @@ fn another_connection_and_another_process_go_on() {
 }
 
 #[test]
-fn reports_come_each_second_and_say_what_a_picture_would() {
+fn reports_come_every_second_with_the_timestamp_of_that_time() {
     let mut rig = Rig::new(Continuity::beginning(0, 0));
     rig.send(5000);
     assert!(rig.reports.is_empty(), "nothing to report on yet");
@@ -165,16 +165,16 @@ fn reports_come_each_second_and_say_what_a_picture_would() {
     for (at_ns, report) in &rig.reports {
         let packets: Vec<_> = Compound::parse(report).unwrap().collect::<Result<_, _>>().unwrap();
         let [Packet::Sr(report), Packet::Sdes(_)] = &packets[..] else { panic!("{packets:?}") };
-        // Pictures' own time runs with the clock here, so both say the same.
+        // Presentation times advance with the clock here, so both agree.
         assert_eq!(u64::from(report.rtp_timestamp()), at_ns * 9 / 100_000);
     }
     let last = rig.reports.len();
     rig.send(3000);
-    assert!(rig.reports.len() >= last + 2, "also while the camera is away");
+    assert!(rig.reports.len() >= last + 2, "reports go on without pictures");
 }
 
 #[test]
-fn a_picture_cut_short_is_left_out() {
+fn a_truncated_picture_is_skipped() {
     let mut rig = Rig::new(Continuity::beginning(0, 0));
     let data = vec![0, 0, 0, 9, 0x65];
     let picture = AccessUnit {

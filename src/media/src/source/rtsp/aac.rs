@@ -1,11 +1,11 @@
-//! AAC over RTP (RFC 3640, mode AAC-hbr, the only one that retina accepts a description of). Pure.
+//! Depacketizes AAC over RTP (RFC 3640, mode AAC-hbr, the only one whose description retina accepts). Pure.
 //!
-//! For the sound beside JPEG, whose packets are not taken apart by retina.
+//! Used with Motion JPEG, because retina then leaves depacketizing to this crate.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// An access unit has 13 bits for its size.
+/// The size field of an access unit has 13 bits.
 const MOST_BYTES: usize = 1 << 13;
 
 /// An access unit.
@@ -16,15 +16,15 @@ pub(super) struct Unit {
     pub(super) received: Instant,
 }
 
-/// Takes packets apart, and puts units together that are spread over several.
+/// Splits packets into access units, and joins fragmented ones.
 #[derive(Debug, Default)]
-pub(super) struct Depacketiser {
+pub(super) struct Depacketizer {
     ready: VecDeque<Unit>,
-    /// A unit of which parts have come, and its size.
-    torn: Option<(Unit, usize)>,
+    /// A unit that is not complete yet, and its size.
+    partial: Option<(Unit, usize)>,
 }
 
-impl Depacketiser {
+impl Depacketizer {
     pub(super) fn pull(&mut self) -> Option<Unit> {
         self.ready.pop_front()
     }
@@ -32,7 +32,7 @@ impl Depacketiser {
     /// Takes the next packet; `duration` is that of a unit, in ticks.
     ///
     /// # Errors
-    /// What makes no sense, in words. Units before it can be pulled.
+    /// The packet is invalid; the message says how. Units before the error can still be pulled.
     pub(super) fn push(
         &mut self,
         payload: &[u8],
@@ -45,29 +45,29 @@ impl Depacketiser {
         let bytes = usize::from(u16::from_be_bytes(*bits)).div_ceil(8);
         let (headers, mut data) = rest.split_at_checked(bytes).ok_or(cut)?;
         if lost {
-            self.torn = None;
+            self.partial = None;
         }
         let mut ticks = ticks;
         for header in headers.chunks_exact(2) {
-            // Behind the size, 3 bits of an index, which is 0 where units are in order.
+            // After the size there are 3 bits of an index, which is 0 if units are in order.
             let size = usize::from(u16::from_be_bytes([header[0], header[1]]) >> 3);
-            if let Some((unit, whole)) = &mut self.torn
+            if let Some((unit, total)) = &mut self.partial
                 && unit.ticks == ticks
-                && *whole == size
+                && *total == size
             {
                 unit.data.extend(data);
                 data = &[];
                 if unit.data.len() >= size {
-                    self.ready.extend(self.torn.take().map(|(unit, _)| unit));
+                    self.ready.extend(self.partial.take().map(|(unit, _)| unit));
                 }
                 continue;
             }
-            self.torn = None;
+            self.partial = None;
             let (own, rest) = data.split_at_checked(size).unwrap_or((data, &[]));
             let unit = Unit { data: own.to_vec(), ticks, received };
             match own.len() {
                 length if length == size && length > 0 => self.ready.push_back(unit),
-                _ if headers.len() == 2 && size < MOST_BYTES => self.torn = Some((unit, size)),
+                _ if headers.len() == 2 && size < MOST_BYTES => self.partial = Some((unit, size)),
                 _ => return Err("an AAC packet that is shorter than its units"),
             }
             data = rest;
@@ -82,11 +82,11 @@ mod tests {
     use super::*;
 
     fn units(packets: &[(&[u8], i64, bool)]) -> Vec<(Vec<u8>, i64)> {
-        let mut depacketiser = Depacketiser::default();
+        let mut depacketizer = Depacketizer::default();
         for (payload, ticks, lost) in packets {
-            let _ = depacketiser.push(payload, (*ticks, 1024), Instant::now(), *lost);
+            let _ = depacketizer.push(payload, (*ticks, 1024), Instant::now(), *lost);
         }
-        std::iter::from_fn(|| depacketiser.pull()).map(|unit| (unit.data, unit.ticks)).collect()
+        std::iter::from_fn(|| depacketizer.pull()).map(|unit| (unit.data, unit.ticks)).collect()
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_may_be_spread_over_packets() {
+    fn fragmented_units_are_joined() {
         let part = |bytes: &[u8]| [&[0, 16, 0, 3 << 3], bytes].concat();
         let (one, two) = (part(&[1, 2]), part(&[3]));
         assert_eq!(units(&[(&one, 0, false), (&two, 0, false)]), [(vec![1, 2, 3], 0)]);
@@ -105,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
-        let mut depacketiser = Depacketiser::default();
+    fn invalid_packets_are_refused() {
+        let mut depacketizer = Depacketizer::default();
         for payload in [&[][..], &[0], &[0, 16, 0], &[0, 32, 0, 8, 0, 8, 1], &[0, 16, 0, 0]] {
-            let done = depacketiser.push(payload, (0, 1024), Instant::now(), false);
+            let done = depacketizer.push(payload, (0, 1024), Instant::now(), false);
             assert!(done.is_err() || payload == [0, 16, 0, 0], "{payload:?}");
         }
     }

@@ -1,25 +1,25 @@
-//! Whether what retina takes for a picture is one. Pure.
+//! Checks whether retina's pictures are complete. Pure.
 //!
-//! retina ends a picture at RTP's marker. Some cameras set the marker on the last packet of each slice, of each
-//! NAL unit or of every packet: then one picture comes in pieces of one timestamp. So a marker is believed once a
-//! few pictures of the kind have ended at it, and until then a picture is held back until the next one begins.
+//! retina ends a picture at RTP's marker. Some cameras set the marker on the last packet of each slice or NAL unit, or on
+//! every packet; one picture then arrives in pieces with the same timestamp. A marker is therefore trusted once a few
+//! pictures of a kind have ended at it; until then a picture is held back until the next one begins.
 
 use std::time::Duration;
 
-/// For how long at most a picture is held back: the packets of one picture come closer together.
+/// Longest time to hold a picture back: the packets of one picture arrive closer together.
 pub(super) const HOLD: Duration = Duration::from_millis(150);
 
-/// Pictures of a kind after which the marker is believed.
+/// Pictures of each kind after which the marker is trusted.
 const PROOFS: [u8; 2] = [1, 3];
 
-/// A picture by how a camera may cut it: key pictures are larger, and bring parameter sets.
+/// Kinds of pictures that a camera may split differently: key pictures are larger and include parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Key,
     Other,
 }
 
-/// Follows the timestamps of what comes out of retina.
+/// Tracks the timestamps of retina's pictures.
 #[derive(Debug, Default)]
 pub(super) struct Endings {
     last: Option<i64>,
@@ -27,24 +27,24 @@ pub(super) struct Endings {
 }
 
 impl Endings {
-    /// Takes what came next. True when it continues the picture before it, whose marker was false.
+    /// Takes the next piece. Returns true if it continues the previous picture, whose marker was wrong.
     pub(super) fn continues(&mut self, ticks: i64) -> bool {
         self.last.replace(ticks) == Some(ticks)
     }
 
-    /// Whether a picture of this kind need not be held back.
+    /// Whether pictures of this kind don't need to be held back.
     pub(super) fn is_proven(&self, kind: Kind) -> bool {
         self.proven[kind as usize] >= PROOFS[kind as usize]
     }
 
-    /// A picture of this kind was whole at its marker.
+    /// Records that a picture of this kind was complete at its marker.
     pub(super) fn prove(&mut self, kind: Kind) {
         let proven = &mut self.proven[kind as usize];
         *proven = proven.saturating_add(1);
     }
 }
 
-/// Counts the packets that make no sense, against the pictures between them.
+/// Weighs invalid packets against the pictures between them.
 #[derive(Debug)]
 pub(super) struct BadPackets {
     weight: u32,
@@ -52,21 +52,21 @@ pub(super) struct BadPackets {
 }
 
 impl BadPackets {
-    /// What a bad packet counts, in pictures that came well.
+    /// The weight of an invalid packet, in valid pictures.
     const WEIGHT: u32 = 100;
 
-    /// Over TCP nothing is lost or mixed up on the way, so three of them are the camera's manner; over UDP
-    /// it takes a flood.
+    /// Over TCP the network neither loses nor reorders packets, so three invalid ones show that the camera sends
+    /// them regularly; over UDP it takes many more.
     pub(super) fn new(over_tcp: bool) -> Self {
         Self { weight: 0, limit: Self::WEIGHT * if over_tcp { 3 } else { 32 } }
     }
 
-    /// A picture came well.
+    /// Counts a valid picture.
     pub(super) fn picture(&mut self) {
         self.weight = self.weight.saturating_sub(1);
     }
 
-    /// A packet made no sense. True when there were so many that it will go on like that.
+    /// Counts an invalid packet. Returns true if there were so many that more are to be expected.
     pub(super) fn packet(&mut self) -> bool {
         self.weight = (self.weight + Self::WEIGHT).min(self.limit);
         self.weight + Self::WEIGHT / 2 > self.limit
@@ -78,17 +78,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_pieces_of_one_timestamp_are_one_picture() {
+    fn pieces_with_the_same_timestamp_are_one_picture() {
         let mut endings = Endings::default();
         assert!(!endings.continues(0));
         assert!(!endings.continues(3000));
         assert!(endings.continues(3000));
         assert!(!endings.continues(6000));
-        assert!(!endings.continues(3000), "reordered pictures come again and again");
+        assert!(!endings.continues(3000), "reordered pictures repeat earlier timestamps");
     }
 
     #[test]
-    fn a_marker_is_believed_by_kind() {
+    fn markers_are_trusted_for_each_kind() {
         let mut endings = Endings::default();
         assert!(!endings.is_proven(Kind::Key) && !endings.is_proven(Kind::Other));
         endings.prove(Kind::Key);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_packets_in_a_row_are_no_accident() {
+    fn several_invalid_packets_in_a_row_exceed_the_limit() {
         let mut tcp = BadPackets::new(true);
         assert_eq!([(); 4].map(|()| tcp.packet()), [false, false, true, true]);
         let mut udp = BadPackets::new(false);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_packet_now_and_then_is_borne() {
+    fn occasional_invalid_packets_are_tolerated() {
         let mut tcp = BadPackets::new(true);
         for _ in 0..100 {
             assert!(!tcp.packet());

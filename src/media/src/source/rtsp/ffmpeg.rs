@@ -1,4 +1,4 @@
-//! A camera over RTSP, by FFmpeg's demuxer.
+//! A camera over RTSP with FFmpeg's demuxer.
 
 use std::ffi::CString;
 use std::time::Duration;
@@ -23,17 +23,17 @@ use crate::source::watch::Watch;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
 
-/// The first key frame of a 4K camera arrives as one burst; the kernel's default of 208 KiB loses
-/// part of it. The kernel caps this at net.core.rmem_max.
+/// The first key frame of a 4K camera arrives as one burst; with the kernel's default of 208 KiB, part
+/// of it is lost. The kernel grants at most net.core.rmem_max.
 const UDP_RECEIVE_BUFFER: i64 = 4 << 20;
-/// FFmpeg's own limit for reading ahead until the stream is known.
+/// FFmpeg's limit for reading ahead until the stream is known.
 const MAX_ANALYSIS: Duration = Duration::from_secs(5);
 
-/// Pictures from whose distance FFmpeg takes the rate, where the parameter sets do not state it:
-/// the fewest that work. Its default of 20 holds the first picture back for most of a second.
+/// Pictures from which FFmpeg determines the rate if the parameter sets do not state it: the fewest
+/// that work. Its default of 20 delays the first picture by most of a second.
 const PICTURES_FOR_RATE: i64 = 3;
 
-/// When a camera from which no further picture came is taken as it is known by then: it may send one a minute.
+/// How long to wait for more pictures before the camera is used with what is known: it may send one a minute.
 const SLOW_AFTER: Duration = Duration::from_millis(2500);
 
 /// An RTSP session that plays.
@@ -44,31 +44,31 @@ pub(super) struct Camera {
     times: Times,
     url: String,
     read_timeout: Duration,
-    /// The packet before was of sound, which is no reason to wait for pictures any longer.
+    /// The previous packet was of sound, which does not extend the wait for pictures.
     after_sound: bool,
 }
 
-/// When pictures began to arrive, told by when the demuxer gave them out.
+/// Derives when pictures began to arrive from when the demuxer returned them.
 struct Arrivals {
-    /// When the camera was asked to play.
+    /// When the camera started to play.
     opened_ns: u64,
-    /// Pictures that were read ahead may still come.
+    /// The demuxer may still return pictures that were read ahead.
     ahead: bool,
     /// FFmpeg's parser ends a picture only where the next one begins (`AVSTREAM_PARSE_FULL`, set by
-    /// rtpdec_h264.c and rtpdec_hevc.c): it gives one out when the first packet of the next has come.
+    /// rtpdec_h264.c and rtpdec_hevc.c): it returns one when the first packet of the next has arrived.
     until_next: bool,
     next_ns: Option<u64>,
 }
 
 impl Arrivals {
-    /// For a stream that was asked for at `opened_ns` and known at `known_ns`.
+    /// For a stream that started at `opened_ns` and was known at `known_ns`.
     fn of(codec: &Codec, opened_ns: u64, known_ns: u64) -> Self {
         let until_next = matches!(codec, Codec::H264 | Codec::H265);
         Self { opened_ns, ahead: true, until_next, next_ns: Some(known_ns) }
     }
 
-    /// When the first packet of the picture that was given out at `given_ns` had come; one that was read ahead
-    /// to know the stream came at any time since the opening, and is said to be as old as it can be.
+    /// When the first packet of a picture arrived that was returned at `given_ns`. A picture that was read ahead may have
+    /// arrived at any time since opening; this returns the earliest.
     fn begin_of(&mut self, given_ns: u64, read_ahead: bool) -> u64 {
         self.ahead &= read_ahead;
         if self.ahead {
@@ -79,11 +79,11 @@ impl Arrivals {
     }
 }
 
-/// Times of pictures, without those that single pictures have hours off.
+/// The times of pictures, with those replaced that are off by hours.
 struct Times {
     outliers: Outliers,
     decode: DecodeTimes,
-    /// FFmpeg makes decode times of the latest presentation times: one that is off stays among them.
+    /// FFmpeg derives decoding times from the latest presentation times, so one that is off affects later ones.
     had_outlier: bool,
 }
 
@@ -134,8 +134,8 @@ impl Camera {
         Ok(opened)
     }
 
-    /// Tries one transport. The deadline in `watch` goes on running; where nothing was opened the
-    /// watch comes back for another try.
+    /// Tries one transport. The deadline in `watch` keeps running. If nothing was opened, the watch is
+    /// returned for another attempt.
     fn connect(
         request: &SourceRequest,
         url: &str,
@@ -159,12 +159,11 @@ impl Camera {
             (classify(error, input.watch().fired(), during(what)), None)
         };
         let opened_ns = monotonic_ns();
-        // A slow camera's first picture is not waited for where the description tells enough; cut short elsewhere, the
-        // first pictures come out wrong. A pause can't be
-        // taken back: avformat_find_stream_info must not be called twice, for it frees what it needs
-        // (`FFStream.info`), and the second call dies of the first packet that it reads.
+        // If the description is enough, don't wait for a slow camera's first picture; otherwise, stopping early would
+        // make the first pictures wrong. Reading ahead can't be resumed after a pause: avformat_find_stream_info frees
+        // `FFStream.info`, which it needs, so a second call crashes on the first packet.
         input.watch().pause_after(input.knows_video().then_some(SLOW_AFTER));
-        // Reading ahead ends well when a deadline cuts it short.
+        // avformat_find_stream_info returns success even if a deadline interrupts it.
         let probed = input.probe().and_then(|()| match input.watch().fired() {
             Some(_) => Err(AvError::new(ffi::AVERROR_EXIT)),
             None => Ok(()),
@@ -195,7 +194,7 @@ impl Camera {
 }
 
 impl Camera {
-    /// FFmpeg gives a JPEG picture out even where nothing told it the size.
+    /// Whether this is a JPEG picture without a size, which FFmpeg returns nevertheless.
     fn is_sizeless(&self, packet: &Packet) -> bool {
         self.stream.size.is_none()
             && self.stream.codec.name() == "mjpeg"
@@ -244,7 +243,7 @@ impl Source for Camera {
     }
 }
 
-/// The RTSP demuxer's options, by their names in FFmpeg 5.
+/// The RTSP demuxer's options, with their names in FFmpeg 5.
 fn options(request: &SourceRequest, carrier: Carrier) -> Options {
     let mut options = Options::new();
     let media = if request.sound { c"video+audio" } else { c"video" };
@@ -256,8 +255,8 @@ fn options(request: &SourceRequest, carrier: Carrier) -> Options {
         }
         _ => options.set(c"rtsp_transport", c"tcp"),
     }
-    // A second line of defence behind the watch, which is the exact one: FFmpeg has one socket
-    // limit for connecting and reading, called `stimeout` before FFmpeg 5.
+    // A fallback for the watch, whose limits are exact: FFmpeg has one socket timeout for connecting
+    // and reading, called `stimeout` before FFmpeg 5.
     let socket_limit = request.connect_timeout.max(request.read_timeout);
     options.set_int(c"timeout", micros(socket_limit));
     options.set_int(c"fpsprobesize", PICTURES_FOR_RATE);
@@ -299,7 +298,7 @@ mod tests {
         let frame = 3600;
         let far = 9800 * 90_000;
         let shown = [0, 3, 1, 2, 6, 4, 5];
-        // What FFmpeg makes of a picture far ahead: the one before stays, and is too late for the next ones.
+        // FFmpeg's decoding times after a picture far ahead: the previous time is used again and is too late.
         let stated = [None, Some(0), Some(1), Some(3), Some(6), Some(6), Some(6)];
         let found = [0, 1, 2, 3, 4, 5, 6].map(|n: usize| {
             let off = if n == 3 { far } else { 0 };

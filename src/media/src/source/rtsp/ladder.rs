@@ -1,30 +1,30 @@
-//! Which RTSP client speaks with a camera: retina first, FFmpeg's where retina can't or does badly. Pure.
+//! Chooses the RTSP client for a camera: retina first, then FFmpeg's where retina fails. Pure.
 //!
-//! retina knows of loss and of the camera's clock, and gives a picture out when it ends; FFmpeg's client knows
-//! neither and gives it out when the next begins, but streams from nearly every camera. What was found out about a
-//! camera is kept from one session to the next, so that its pictures are not interrupted to find it out again.
+//! retina detects loss, reads the camera's clock, and returns a picture when it ends. FFmpeg's client does neither and
+//! returns a picture when the next one begins, but streams from nearly every camera. The choice is kept between sessions,
+//! so that finding it does not interrupt the pictures again.
 
 use std::time::{Duration, Instant};
 
 use crate::error::SourceErrorKind;
 use crate::request::RtspClient;
 
-/// After so long retina is asked again, at the next connection: the camera may have been replaced or updated.
-const ASK_AGAIN: Duration = Duration::from_secs(4 * 3600);
-/// Sessions that end by themselves within this time may end at a steady beat.
-const BEAT_AT_MOST: Duration = Duration::from_secs(600);
-/// How far apart two beats may be: a share of the longer one, and what a connection takes.
-const BEAT_SHARE: u32 = 5;
-const BEAT_SLACK: Duration = Duration::from_secs(2);
+/// After this time retina is tried again at the next connection: the camera may have been replaced or updated.
+const RETRY_RETINA: Duration = Duration::from_secs(4 * 3600);
+/// Sessions that the camera ends within this time may end periodically.
+const MAX_PERIOD: Duration = Duration::from_secs(600);
+/// How much two periods may differ: a fraction of the longer one, or the time that connecting takes.
+const PERIOD_FRACTION: u32 = 5;
+const PERIOD_SLACK: Duration = Duration::from_secs(2);
 
-/// What is known of one camera's RTSP clients. Make one for each camera and keep it while the service runs.
+/// What is known about one camera's RTSP clients. Create one for each camera and keep it while the service runs.
 #[derive(Debug, Default)]
 pub struct ClientLadder {
     found: Option<Found>,
-    /// How long retina's last session lasted, if it ended by itself.
+    /// The duration of retina's last session, if the camera ended it.
     last_session: Option<Duration>,
-    /// FFmpeg's client does no better: the beat is the camera's own.
-    beat_is_the_cameras: bool,
+    /// FFmpeg's sessions end with the same period, so the camera is the cause.
+    period_is_the_cameras: bool,
 }
 
 /// Why FFmpeg's client is in use.
@@ -32,47 +32,49 @@ pub struct ClientLadder {
 struct Found {
     why: String,
     since: Instant,
-    /// It may have been the network: retina is asked again at the next connection.
+    /// The network may have been the cause: retina is tried again at the next connection.
     doubtful: bool,
-    /// The beat at which retina's sessions ended, if that is why.
-    beat: Option<Duration>,
+    /// The period with which retina's sessions ended, if that is the reason.
+    period: Option<Duration>,
 }
 
 impl ClientLadder {
-    /// A camera of which nothing is known.
+    /// For a camera about which nothing is known.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The client to begin with, and why it is not retina.
+    /// Why to begin with FFmpeg's client; `None` to begin with retina.
     pub(super) fn first(&self, now: Instant) -> Option<&str> {
         let found = self.found.as_ref()?;
-        let old = now.saturating_duration_since(found.since) >= ASK_AGAIN;
+        let old = now.saturating_duration_since(found.since) >= RETRY_RETINA;
         (!old && !found.doubtful).then_some(&*found.why)
     }
 
-    /// Why FFmpeg's client is worth a try after retina failed to open the camera with `kind`.
+    /// Why to try FFmpeg's client after retina failed to open the camera with `kind`; `None` if it would fail as well.
     pub(super) fn other(kind: &SourceErrorKind) -> Option<String> {
         use SourceErrorKind as Kind;
         Some(match kind {
             Kind::ClientLacks { what } => format!("retina lacks {what}"),
-            Kind::Garbage(cause) => format!("retina does not understand the camera: {cause}"),
-            Kind::Rejected(cause) => format!("the camera refuses what retina asks for: {cause}"),
-            Kind::NoSuchPath => "the camera has nothing under the path that retina asks for".into(),
+            Kind::Garbage(cause) => format!("retina can't parse what the camera sends: {cause}"),
+            Kind::Rejected(cause) => format!("the camera refuses retina's request: {cause}"),
+            Kind::NoSuchPath => {
+                "the camera has no stream under the path that retina requests".into()
+            }
             Kind::NoVideo => "retina finds no video in the camera's description".into(),
-            Kind::Stalled { .. } => "retina makes no picture of what comes".into(),
-            Kind::TimedOut { what, .. } => format!("retina waited too long for {what}"),
+            Kind::Stalled { .. } => "retina gets no picture from the data that arrives".into(),
+            Kind::TimedOut { what, .. } => format!("retina timed out waiting for {what}"),
             Kind::Ended => "the camera ended the session before its first picture".into(),
             Kind::Broken(cause) => format!("the session broke before its first picture: {cause}"),
-            // Whoever was not reached by one is not reached by the other; and a second login that is refused may
-            // lock the account.
+            // A camera that one client can't reach is unreachable for the other, and a second refused login may lock
+            // the account.
             _ => return None,
         })
     }
 
-    /// FFmpeg's client opened what retina could not, for the reason that [`other`](Self::other) gave.
+    /// Records that FFmpeg's client opened what retina could not, for the reason `why` from [`other`](Self::other).
     pub(super) fn found(&mut self, kind: &SourceErrorKind, why: String, now: Instant) {
-        // The second time in a row it was no accident.
+        // After a second time in a row it is certain.
         let first = self.found.is_none();
         let doubtful = first
             && matches!(
@@ -83,26 +85,26 @@ impl ClientLadder {
                     | SourceErrorKind::Rejected(_)
                     | SourceErrorKind::NoSuchPath
             );
-        self.found = Some(Found { why, since: now, doubtful, beat: None });
+        self.found = Some(Found { why, since: now, doubtful, period: None });
     }
 
-    /// FFmpeg's client, which was first, failed to open the camera with `kind`.
+    /// Records that FFmpeg's client, tried first, failed to open the camera with `kind`.
     pub(super) fn ffmpeg_failed(&mut self, kind: &SourceErrorKind) {
         use SourceErrorKind as Kind;
-        // A camera that is away says nothing of the client.
+        // An unreachable camera is not evidence against the client.
         if !matches!(kind, Kind::Unreachable(_) | Kind::TimedOut { .. } | Kind::Stopped) {
-            let beat = self.found.take().and_then(|found| found.beat);
-            self.beat_is_the_cameras |= beat.is_some();
+            let period = self.found.take().and_then(|found| found.period);
+            self.period_is_the_cameras |= period.is_some();
         }
     }
 
-    /// retina opened the camera.
+    /// Records that retina opened the camera.
     pub(super) fn retina_opened(&mut self) {
         self.found = None;
     }
 
-    /// Takes the end of a session that `client` had opened and from which pictures came for `streamed`. True when
-    /// the camera is worth another connection at once, by the other client.
+    /// Records the end of a session of `client` that streamed pictures for `streamed`. Returns true if the other client
+    /// should connect at once.
     pub fn ended(
         &mut self,
         client: Option<RtspClient>,
@@ -114,7 +116,7 @@ impl ClientLadder {
         match (client, kind) {
             (Some(RtspClient::Retina), Kind::ClientLacks { what }) => {
                 let why = format!("retina lacks {what}");
-                self.found = Some(Found { why, since: now, doubtful: false, beat: None });
+                self.found = Some(Found { why, since: now, doubtful: false, period: None });
                 self.last_session = None;
                 true
             }
@@ -126,31 +128,33 @@ impl ClientLadder {
                 | Kind::TimedOut { .. }
                 | Kind::Stalled { .. },
             ) => {
-                if streamed.is_zero() && !self.beat_is_the_cameras {
-                    let why = format!("no picture came by retina: {kind}");
-                    self.found = Some(Found { why, since: now, doubtful: false, beat: None });
+                if streamed.is_zero() && !self.period_is_the_cameras {
+                    let why = format!("retina received no picture: {kind}");
+                    self.found = Some(Found { why, since: now, doubtful: false, period: None });
                     return true;
                 }
                 let last = self.last_session.replace(streamed);
-                let Some(beat) = last.filter(|last| is_beat(*last, streamed)) else { return false };
-                if self.beat_is_the_cameras {
+                let period = last.filter(|last| is_period(*last, streamed));
+                let Some(period) = period else { return false };
+                if self.period_is_the_cameras {
                     return false;
                 }
-                let why = format!("retina's sessions end each {:.0} s: {kind}", beat.as_secs_f32());
-                self.found = Some(Found { why, since: now, doubtful: false, beat: Some(beat) });
+                let seconds = period.as_secs_f32();
+                let why = format!("retina's sessions end every {seconds:.0} s: {kind}");
+                self.found = Some(Found { why, since: now, doubtful: false, period: Some(period) });
                 self.last_session = None;
                 true
             }
-            // Nor by FFmpeg's client: retina is asked first again.
+            // FFmpeg's client received no picture either: begin with retina again.
             (Some(RtspClient::Ffmpeg), _) if streamed.is_zero() => {
                 self.found = None;
                 false
             }
             (Some(RtspClient::Ffmpeg), _) => {
-                let beat = self.found.as_ref().and_then(|found| found.beat);
-                if beat.is_some_and(|beat| is_beat(beat, streamed)) {
+                let period = self.found.as_ref().and_then(|found| found.period);
+                if period.is_some_and(|period| is_period(period, streamed)) {
                     self.found = None;
-                    self.beat_is_the_cameras = true;
+                    self.period_is_the_cameras = true;
                 }
                 false
             }
@@ -159,10 +163,11 @@ impl ClientLadder {
     }
 }
 
-/// Whether two sessions were of one length.
-fn is_beat(one: Duration, other: Duration) -> bool {
+/// Whether two sessions lasted equally long.
+fn is_period(one: Duration, other: Duration) -> bool {
     let (short, long) = (one.min(other), one.max(other));
-    !short.is_zero() && long <= BEAT_AT_MOST && long - short <= BEAT_SLACK.max(long / BEAT_SHARE)
+    let tolerance = PERIOD_SLACK.max(long / PERIOD_FRACTION);
+    !short.is_zero() && long <= MAX_PERIOD && long - short <= tolerance
 }
 
 #[cfg(test)]
@@ -183,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn retina_comes_first_and_again_after_hours() {
+    fn retina_is_first_and_is_tried_again_after_hours() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         assert_eq!(ladder.first(now), None);
         let why = ClientLadder::other(&lacks()).unwrap();
         ladder.found(&lacks(), why, now);
         assert_eq!(ladder.first(now + s(60)), Some("retina lacks it"));
-        assert_eq!(ladder.first(now + ASK_AGAIN), None);
+        assert_eq!(ladder.first(now + RETRY_RETINA), None);
         ladder.retina_opened();
         assert_eq!(ladder.first(now), None);
     }
@@ -198,13 +203,13 @@ mod tests {
     fn a_refused_login_is_not_tried_twice() {
         assert_eq!(ClientLadder::other(&Kind::Refused { status: 401 }), None);
         assert_eq!(ClientLadder::other(&Kind::Refused { status: 403 }), None);
-        assert_eq!(ClientLadder::other(&Kind::Unreachable(Cause::Said("off".into()))), None);
+        assert_eq!(ClientLadder::other(&Kind::Unreachable(Cause::Message("off".into()))), None);
         assert_eq!(ClientLadder::other(&Kind::Stopped), None);
-        assert!(ClientLadder::other(&Kind::Garbage(Cause::Said("x".into()))).is_some());
+        assert!(ClientLadder::other(&Kind::Garbage(Cause::Message("x".into()))).is_some());
     }
 
     #[test]
-    fn what_may_have_been_the_network_is_asked_about_once_more() {
+    fn a_failure_that_may_be_the_networks_is_tried_again() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         let late = || Kind::TimedOut { what: "the camera's answer", limit: s(5) };
         ladder.found(&late(), "late".into(), now);
@@ -214,25 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_retina_can_not_go_on_with_changes_the_client_at_once() {
+    fn a_missing_feature_changes_the_client_at_once() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         assert!(ladder.ended(RETINA, &lacks(), s(3), now));
         assert_eq!(ladder.first(now), Some("retina lacks it"));
     }
 
     #[test]
-    fn sessions_that_end_at_a_steady_beat_change_the_client() {
+    fn sessions_that_end_periodically_change_the_client() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         assert!(!ladder.ended(RETINA, &Kind::Ended, s(61), now));
         assert!(ladder.ended(RETINA, &Kind::Ended, s(60), now));
-        assert!(ladder.first(now).is_some_and(|why| why.contains("end each 61 s")));
-        // FFmpeg's go on for longer.
+        assert!(ladder.first(now).is_some_and(|why| why.contains("end every 61 s")));
+        // FFmpeg's sessions last longer.
         assert!(!ladder.ended(FFMPEG, &Kind::Ended, s(300), now));
         assert!(ladder.first(now).is_some());
     }
 
     #[test]
-    fn a_beat_that_is_the_cameras_own_is_borne_by_retina() {
+    fn retina_stays_if_the_period_is_the_cameras() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         ladder.ended(RETINA, &Kind::Ended, s(60), now);
         ladder.ended(RETINA, &Kind::Ended, s(60), now);
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_without_a_picture_changes_the_client_and_back() {
+    fn sessions_without_a_picture_change_the_client_and_back() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         let silent = Kind::TimedOut { what: "a packet", limit: s(10) };
         assert!(ladder.ended(RETINA, &silent, Duration::ZERO, now));
@@ -264,11 +269,11 @@ mod tests {
     }
 
     #[test]
-    fn sessions_of_any_length_are_no_beat() {
+    fn sessions_of_different_lengths_are_not_periodic() {
         let (mut ladder, now) = (ClientLadder::new(), Instant::now());
         for seconds in [10, 100, 20, 3000, 3001, 3, 50] {
             assert!(!ladder.ended(RETINA, &Kind::Ended, s(seconds), now), "{seconds}");
         }
-        assert!(!is_beat(Duration::ZERO, Duration::ZERO), "it never streamed");
+        assert!(!is_period(Duration::ZERO, Duration::ZERO), "it never streamed");
     }
 }

@@ -1,4 +1,4 @@
-//! retina's session and the runtime that drives it: waiting with limits, frames, and the goodbye.
+//! retina's session and its runtime: waiting with limits, frames, and TEARDOWN.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,62 +14,62 @@ use super::endings::BadPackets;
 use super::jpeg;
 use super::media::{Item, Media, Parameters, Picture, SoundFrame};
 use super::track;
-use super::words::{self, Trouble};
+use super::words::{self, PlayError};
 use crate::error::{Cause, SourceErrorKind};
 use crate::fraction::Fraction;
 use crate::stop::StopFlag;
 
-/// RTCP's packet type by which a sender leaves (RFC 3550, 6.6).
+/// RTCP's packet type BYE (RFC 3550, 6.6).
 const RTCP_BYE: u8 = 203;
-/// How long saying goodbye to a camera may take.
+/// Time limit for ending a session.
 const CLOSING: Duration = Duration::from_millis(500);
-/// How long a camera that said that it leaves may still send something, to show that it did not mean it.
+/// How long to wait for more data after a BYE, since some cameras send one and go on.
 const AFTER_BYE: Duration = Duration::from_secs(1);
-/// How often retina is polled before it is believed that there is nothing more to do. It says so, with no waker
-/// set, for each request of the camera (OPTIONS and others), which would leave what follows it lying in the
-/// socket until the next keepalive; so many requests may come at once. A poll that finds nothing asks no kernel.
+/// How often to poll retina before waiting. It returns `Pending` without setting a waker for each request of the camera
+/// (OPTIONS and others), which would leave later data in the socket until the next keepalive. This many requests may
+/// arrive at once. A poll without data makes no system call.
 const POLLS: usize = 8;
-/// Longest that an old session is waited for, whatever the camera states.
+/// Longest time to wait for an old session to expire, whatever the camera states.
 const MAX_SURVIVAL: Duration = Duration::from_secs(120);
 
-/// How long data may come of which nothing is made, and in how many portions at least, before that is no slow
-/// camera's picture under way.
-const NOTHING_MADE_FOR: Duration = Duration::from_millis(2500);
-const NOTHING_MADE_AT_START_FOR: Duration = Duration::from_millis(1500);
-const NOTHING_MADE_OF: u32 = 6;
-/// How long nothing at all may come while a camera is asked for a stream, where there is another client to ask it.
-const QUIET: Duration = Duration::from_secs(2);
+/// How long, and how often at least, data may arrive without an item from retina before the client counts as unable to
+/// read it. A slow camera's picture takes less.
+const MAX_UNUSED: Duration = Duration::from_millis(2500);
+const MAX_UNUSED_AT_START: Duration = Duration::from_millis(1500);
+const MIN_UNUSED_WAKES: u32 = 6;
+/// How long a camera may send nothing while a session is set up, if there is another client to try.
+const MAX_SILENCE: Duration = Duration::from_secs(2);
 
 /// A session and its runtime.
 pub(super) struct Link {
-    /// Set once it plays. Dropped within the runtime, by `goodbye`: retina starts a task then.
+    /// Set once it plays. `teardown` drops it within the runtime, because retina then starts a task.
     pub(super) session: Option<Media>,
-    /// Which of its tracks plays.
+    /// The video track that plays.
     pub(super) track: usize,
-    /// Which of them is the sound that plays with it.
+    /// The sound track that plays with it.
     pub(super) sound: Option<usize>,
-    /// Knows of the sessions that were begun, and whether they were ended.
+    /// Tracks which sessions were begun and ended.
     pub(super) group: Arc<SessionGroup>,
-    /// `None`: they are only counted as losses.
+    /// `None`: invalid packets only count as losses.
     pub(super) bad_packets: Option<BadPackets>,
-    /// Whether a picture came.
+    /// Whether there was a picture.
     begun: bool,
-    /// The camera said that it leaves (RTCP BYE), and nothing came since.
+    /// The camera has sent RTCP BYE, and nothing since.
     left: bool,
     runtime: Runtime,
 }
 
-/// A picture, and whether something that came before it could not be understood.
-pub(super) struct Coming {
+/// A picture from the session, and whether a packet before it was invalid.
+pub(super) struct Received {
     pub(super) picture: Picture,
     pub(super) lost: bool,
 }
 
-/// What plays.
+/// The next item of the tracks that play.
 pub(super) enum Playing {
-    Picture(Coming),
+    Picture(Received),
     Sound(SoundFrame),
-    /// The camera said that it leaves; some say so and go on.
+    /// The camera sent RTCP BYE; some go on nevertheless.
     Left,
 }
 
@@ -77,7 +77,7 @@ impl Link {
     pub(super) fn new() -> Result<Self, SourceErrorKind> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::said(&error)))?;
+        let runtime = runtime.map_err(|error| SourceErrorKind::Broken(Cause::message(&error)))?;
         let group = Arc::default();
         Ok(Self {
             session: None,
@@ -91,7 +91,7 @@ impl Link {
         })
     }
 
-    /// Drives `work` to its end, or until `stop` or the limit.
+    /// Runs `work` until it ends, `stop` is set or the limit passes.
     pub(super) fn wait<T>(
         &self,
         limit: &Limit,
@@ -102,7 +102,7 @@ impl Link {
         wait(&self.runtime, limit, stop, what, work)
     }
 
-    /// The same, but only while something comes.
+    /// Like [`wait`](Self::wait), but only while the camera sends data.
     pub(super) fn wait_while_it_answers<T>(
         &self,
         limit: &Limit,
@@ -119,11 +119,11 @@ impl Link {
                 work.as_mut().poll(context)
             });
             loop {
-                let quiet = tokio::time::Instant::from_std(woken.get() + QUIET);
+                let silent = tokio::time::Instant::from_std(woken.get() + MAX_SILENCE);
                 tokio::select! {
                     biased;
-                    () = tokio::time::sleep_until(quiet) => {
-                        if woken.get().elapsed() >= QUIET {
+                    () = tokio::time::sleep_until(silent) => {
+                        if woken.get().elapsed() >= MAX_SILENCE {
                             return Err(passed);
                         }
                     }
@@ -133,8 +133,8 @@ impl Link {
         })
     }
 
-    /// Waits for the next frame of the tracks that play, and passes sender reports on: which track's, NTP time,
-    /// and ticks on the frames' own scale.
+    /// Waits for the next frame of the tracks that play. Passes sender reports to `report`: track, NTP time, and ticks
+    /// on the frames' time line.
     pub(super) fn frame(
         &mut self,
         limit: &Limit,
@@ -143,48 +143,47 @@ impl Link {
         report: impl FnMut(usize, u64, i64),
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
-        let whole = limit;
+        let total = limit;
         let limit = if self.left { limit.at_most(AFTER_BYE) } else { *limit };
-        let mut heard = Heard::waiting(self.begun);
+        let mut activity = Activity::new(self.begun);
         let tracks = (self.track, self.sound);
-        let next = next_frame(session, tracks, &mut heard, &mut self.bad_packets, report);
-        let coming = wait(&self.runtime, &limit, stop, what, next);
-        self.begun |= matches!(coming, Ok(Playing::Picture(_)));
-        let had_left = std::mem::replace(&mut self.left, matches!(coming, Ok(Playing::Left)));
-        coming.map_err(|kind| match kind {
-            SourceErrorKind::TimedOut { .. } if had_left && !whole.left().is_zero() => {
+        let next = next_frame(session, tracks, &mut activity, &mut self.bad_packets, report);
+        let played = wait(&self.runtime, &limit, stop, what, next);
+        self.begun |= matches!(played, Ok(Playing::Picture(_)));
+        let had_left = std::mem::replace(&mut self.left, matches!(played, Ok(Playing::Left)));
+        played.map_err(|kind| match kind {
+            SourceErrorKind::TimedOut { .. } if had_left && !total.left().is_zero() => {
                 SourceErrorKind::Ended
             }
-            SourceErrorKind::TimedOut { limit, .. } if heard.anything => {
-                SourceErrorKind::Stalled { limit, last: heard.trouble }
+            SourceErrorKind::TimedOut { limit, .. } if activity.any => {
+                SourceErrorKind::Stalled { limit, last: activity.last_error }
             }
             other => other,
         })
     }
 
-    /// The parameters of the track that plays, as of the frame given out last.
+    /// The parameters of the video track, as of the last frame.
     pub(super) fn parameters(&self) -> Option<Parameters<'_>> {
         self.session.as_ref()?.parameters(self.track)
     }
 
-    /// Ticks a second of the track that plays, and the rate that its description states.
+    /// Ticks per second of the video track, and the frame rate that its description states.
     pub(super) fn described(&self) -> (u32, Option<Fraction>) {
         let Some(session) = &self.session else { return (0, None) };
         let stream = &session.streams()[self.track];
         (stream.clock_rate_hz(), stream.framerate().and_then(track::described_rate))
     }
 
-    /// Ends the session, so that the camera need not keep it until it expires. For how long the camera may keep
-    /// it if that was not acknowledged; `None` when it is over.
-    pub(super) fn goodbye(&mut self) -> Option<Duration> {
+    /// Ends the session, so that the camera does not keep it until it expires. Returns how long the camera may still keep
+    /// it if it does not acknowledge; `None` if the session is over.
+    pub(super) fn teardown(&mut self) -> Option<Duration> {
         let (session, group) = (self.session.take(), &self.group);
         let ended = self.runtime.block_on(caught(async {
             drop(session);
-            // Over TCP retina is content once the connection is closed in order, over UDP once the camera has
-            // answered.
+            // Over TCP, retina waits for an orderly close of the connection; over UDP, for the camera's response.
             match tokio::time::timeout(CLOSING, group.await_teardown()).await {
                 Ok(Ok(())) => return None,
-                // Nobody listens there any more: whoever kept the session is gone.
+                // Nothing listens there any more, so the session is gone, too.
                 Ok(Err(error)) if words::is_refused(&error.to_string()) => return None,
                 _ => {}
             }
@@ -198,7 +197,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.goodbye();
+        self.teardown();
     }
 }
 
@@ -218,65 +217,65 @@ fn wait<T>(
         }
     });
     outcome.unwrap_or_else(|()| {
-        let what = "an answer to what this camera sends: it panicked, as the log shows".into();
+        let what = "support for what this camera sends: it panicked (see the log)".into();
         Err(SourceErrorKind::ClientLacks { what })
     })
 }
 
-/// Drives `work`, which may panic: retina does for some answers and some orders of packets. A panic ends here, since
-/// on its way further up it would meet the goodbye, which may panic too, and two end the process.
+/// Runs `work`, which may panic: retina does for some responses and some orders of packets. The panic must be caught here:
+/// unwinding further would call `teardown`, which may panic as well, and two panics abort the process.
 async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ()> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        // What panicked is not polled again, only dropped.
+        // After a panic the future is only dropped, never polled.
         polled.map_or(Poll::Ready(Err(())), |polled| polled.map(Ok))
     })
     .await
 }
 
-/// What came while a frame was waited for.
-struct Heard {
-    /// How long data may come of which nothing is made.
-    patience: Duration,
-    anything: bool,
-    trouble: Option<Cause>,
-    /// How often data came of which nothing was made yet, and since when.
-    unmade: u32,
+/// What arrives during the wait for a frame.
+struct Activity {
+    /// How long data may arrive without an item from retina.
+    max_unused: Duration,
+    any: bool,
+    last_error: Option<Cause>,
+    /// How often data arrived since retina's last item, and since when.
+    unused: u32,
     since: Option<Instant>,
 }
 
-impl Heard {
-    fn waiting(begun: bool) -> Self {
-        let patience = if begun { NOTHING_MADE_FOR } else { NOTHING_MADE_AT_START_FOR };
-        Self { patience, anything: false, trouble: None, unmade: 0, since: None }
+impl Activity {
+    fn new(begun: bool) -> Self {
+        let max_unused = if begun { MAX_UNUSED } else { MAX_UNUSED_AT_START };
+        Self { max_unused, any: false, last_error: None, unused: 0, since: None }
     }
 
-    /// Something was made of what came.
-    fn made(&mut self) {
-        (self.anything, self.unmade, self.since) = (true, 0, None);
+    /// Records an item from retina.
+    fn item(&mut self) {
+        (self.any, self.unused, self.since) = (true, 0, None);
     }
 
-    /// retina was woken, and had nothing to give. True when that goes on for too long.
+    /// Records that retina was woken without returning an item. Returns true if this has gone on for too long.
     fn woken(&mut self) -> bool {
-        self.unmade = self.unmade.saturating_add(1);
-        // The first poll is ours.
-        if self.unmade == 1 {
+        self.unused = self.unused.saturating_add(1);
+        // The first poll is not caused by data.
+        if self.unused == 1 {
             return false;
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        if self.unmade <= NOTHING_MADE_OF {
+        if self.unused <= MIN_UNUSED_WAKES {
             return false;
         }
-        self.anything = true;
-        since.elapsed() >= self.patience
+        self.any = true;
+        since.elapsed() >= self.max_unused
     }
 }
 
 async fn next_frame(
     session: &mut Media,
     (track, sound): (usize, Option<usize>),
-    heard: &mut Heard,
+    activity: &mut Activity,
     bad_packets: &mut Option<BadPackets>,
     mut report: impl FnMut(usize, u64, i64),
 ) -> Result<Playing, SourceErrorKind> {
@@ -285,23 +284,22 @@ async fn next_frame(
             let mut polls = (0..POLLS).map(|_| session.poll_next(context));
             match polls.find(Poll::is_ready) {
                 Some(ready) => ready.map(Ok),
-                None if heard.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
+                None if activity.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
                 None => Poll::Pending,
             }
         });
         let Ok(item) = next.await else {
-            let what =
-                "support for what the camera sends: data comes, and no picture is made of it"
-                    .into();
+            let what = "support for what the camera sends: data arrives, but no picture".into();
             return Err(SourceErrorKind::ClientLacks { what });
         };
         if item.is_some() {
-            heard.made();
+            activity.item();
         }
         match item {
             Some(Ok(Item::Picture(picture))) if picture.track() == track => {
                 bad_packets.iter_mut().for_each(BadPackets::picture);
-                return Ok(Playing::Picture(Coming { picture, lost: heard.trouble.is_some() }));
+                let lost = activity.last_error.is_some();
+                return Ok(Playing::Picture(Received { picture, lost }));
             }
             Some(Ok(Item::Sound(frame))) if Some(frame.track()) == sound => {
                 return Ok(Playing::Sound(frame));
@@ -310,11 +308,11 @@ async fn next_frame(
                 if reports.stream_id() == track || Some(reports.stream_id()) == sound =>
             {
                 let of_video = reports.stream_id() == track;
-                // Sound may end before the pictures do.
+                // Sound may end before the video does.
                 if of_video && reports.pkts().any(|packet| packet.payload_type() == RTCP_BYE) {
                     return Ok(Playing::Left);
                 }
-                // Its place on the time line is that of its first packet, the sender report.
+                // The compound's timestamp is that of its first packet, the sender report.
                 let ticks = reports.rtp_timestamp().map(|timestamp| timestamp.elapsed());
                 let sender = reports.pkts().next();
                 let sender = sender.and_then(|packet| packet.as_sender_report().ok().flatten());
@@ -322,26 +320,26 @@ async fn next_frame(
                     report(reports.stream_id(), sender.ntp_timestamp().0, ticks);
                 }
             }
-            Some(Ok(Item::Nonsense(cause))) => {
-                nonsense(cause, heard, bad_packets)?;
+            Some(Ok(Item::Invalid(cause))) => {
+                invalid_packet(cause, activity, bad_packets)?;
             }
             Some(Ok(Item::Sizeless)) => {
                 return Err(SourceErrorKind::Unplayable { what: jpeg::NO_SIZE });
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => match words::playing(&error.to_string()) {
-                Trouble::Again => tracing::debug!("a packet came again, or late; it is let go"),
-                // Pictures are none the worse for it.
-                Trouble::Packet(cause) if is_of(session, sound, &error.to_string()) => {
-                    tracing::debug!("a packet of sound makes no sense: {cause}");
+                PlayError::Repeated => tracing::debug!("ignoring a repeated or late packet"),
+                // Sound does not affect pictures.
+                PlayError::Packet(cause) if is_of(session, sound, &error.to_string()) => {
+                    tracing::debug!("invalid sound packet: {cause}");
                 }
-                Trouble::Packet(cause) => nonsense(cause, heard, bad_packets)?,
-                Trouble::Session(kind) => return Err(kind),
+                PlayError::Packet(cause) => invalid_packet(cause, activity, bad_packets)?,
+                PlayError::Session(kind) => return Err(kind),
             },
-            // retina also ends a session whose packets it can no longer put together.
+            // retina also ends a session if it can't assemble the packets any more.
             None => {
-                return Err(heard
-                    .trouble
+                return Err(activity
+                    .last_error
                     .take()
                     .map_or(SourceErrorKind::Ended, SourceErrorKind::Garbage));
             }
@@ -349,23 +347,23 @@ async fn next_frame(
     }
 }
 
-/// A packet of pictures makes no sense: an error when there were so many that it will go on like that.
-fn nonsense(
+/// Records an invalid video packet. An error if there were so many that more are to be expected.
+fn invalid_packet(
     cause: Cause,
-    heard: &mut Heard,
+    activity: &mut Activity,
     bad_packets: &mut Option<BadPackets>,
 ) -> Result<(), SourceErrorKind> {
-    tracing::debug!("a packet makes no sense: {cause}");
+    tracing::debug!("invalid packet: {cause}");
     if bad_packets.as_mut().is_some_and(BadPackets::packet) {
         let what = format!("support for the camera's packets ({cause})");
         return Err(SourceErrorKind::ClientLacks { what });
     }
-    heard.trouble = Some(cause);
+    activity.last_error = Some(cause);
     Ok(())
 }
 
-/// Whether what retina says is of this track.
-fn is_of(session: &Media, track: Option<usize>, words: &str) -> bool {
+/// Whether retina's message concerns this track.
+fn is_of(session: &Media, track: Option<usize>, message: &str) -> bool {
     let context = track.and_then(|track| session.streams()[track].ctx());
-    context.is_some_and(|context| words.contains(&format!("\nstream: {context}\n")))
+    context.is_some_and(|context| message.contains(&format!("\nstream: {context}\n")))
 }

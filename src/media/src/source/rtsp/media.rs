@@ -1,7 +1,7 @@
-//! What a session of retina's plays: its frames or, for JPEG, its packets.
+//! The items of a retina session: its frames or, for JPEG, its packets.
 //!
-//! retina's frames of JPEG lack what stands in a header extension, which alone tells the size of large pictures,
-//! and a loss within a picture. So those packets are taken apart here.
+//! retina's JPEG frames ignore the header extension, which alone states the size of large pictures, and do not report a
+//! loss within a picture. JPEG is therefore depacketized here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,8 +16,7 @@ use retina::rtp::ReceivedPacket;
 use super::{aac, jpeg};
 use crate::error::Cause;
 
-/// The first packets after a loss may be of a picture whose headers are lost: so often in a row may the size be
-/// missing.
+/// How often in a row the size may be missing: packets after a loss may belong to a picture whose headers are lost.
 const SIZELESS_AT_MOST: u32 = 2;
 
 /// A session that plays.
@@ -26,12 +25,12 @@ pub(super) enum Media {
     Packets(Box<Packets>),
 }
 
-/// A session whose pictures are JPEG.
+/// A session with JPEG video.
 pub(super) struct Packets {
     session: Session<Playing>,
     track: usize,
-    pictures: jpeg::Depacketiser,
-    /// Of the picture given out last.
+    pictures: jpeg::Depacketizer,
+    /// The size of the last picture.
     size: Option<(u32, u32)>,
     sizeless: u32,
     sound: Option<Aac>,
@@ -39,25 +38,25 @@ pub(super) struct Packets {
 
 struct Aac {
     track: usize,
-    /// Of an access unit, in ticks.
+    /// Duration of an access unit in ticks.
     duration: u32,
-    units: aac::Depacketiser,
+    units: aac::Depacketizer,
 }
 
-/// What comes next.
+/// An item of a session.
 pub(super) enum Item {
     Picture(Picture),
     Sound(SoundFrame),
     Rtcp(ReceivedCompoundPacket),
-    /// A packet of pictures makes no sense.
-    Nonsense(Cause),
-    /// Nothing tells the size of the pictures.
+    /// An invalid video packet.
+    Invalid(Cause),
+    /// The size of the pictures is not stated.
     Sizeless,
     Other,
 }
 
 impl Media {
-    /// Of a session of which `track` and `sound` play.
+    /// For a session of which `track` and `sound` play.
     pub(super) fn of(
         session: Session<Playing>,
         track: usize,
@@ -71,9 +70,9 @@ impl Media {
                 return None;
             };
             let duration = stated.frame_length()?.get();
-            Some(Aac { track, duration, units: aac::Depacketiser::default() })
+            Some(Aac { track, duration, units: aac::Depacketizer::default() })
         });
-        let pictures = jpeg::Depacketiser::new();
+        let pictures = jpeg::Depacketizer::new();
         let (size, sizeless) = (None, 0);
         Ok(Self::Packets(Box::new(Packets { session, track, pictures, size, sizeless, sound })))
     }
@@ -85,7 +84,7 @@ impl Media {
         }
     }
 
-    /// The parameters of a track of pictures, as of the one given out last.
+    /// The parameters of a video track, as of the last picture.
     pub(super) fn parameters(&self, track: usize) -> Option<Parameters<'_>> {
         match self {
             Self::Frames(session) => match session.streams()[track].parameters()? {
@@ -153,7 +152,7 @@ impl Packets {
         }
     }
 
-    /// Takes a packet apart; what is wrong with it, if anything.
+    /// Depacketizes a packet. Returns an item if the packet is unusable.
     fn packet(&mut self, packet: &ReceivedPacket) -> Option<Item> {
         let (ticks, received) = (packet.timestamp().elapsed(), packet.ctx().received());
         let lost = packet.loss() > 0;
@@ -161,7 +160,7 @@ impl Packets {
             let sound = self.sound.as_mut().filter(|sound| sound.track == packet.stream_id())?;
             let done = sound.units.push(packet.payload(), (ticks, sound.duration), received, lost);
             if let Err(why) = done {
-                tracing::debug!("a packet of sound makes no sense: {why}");
+                tracing::debug!("invalid sound packet: {why}");
             }
             return None;
         }
@@ -175,21 +174,21 @@ impl Packets {
         });
         let why = match done {
             Ok(()) => return None,
-            Err(jpeg::Trouble::Nonsense(why)) => why,
-            Err(jpeg::Trouble::NoSize) => {
+            Err(jpeg::Error::Invalid(why)) => why,
+            Err(jpeg::Error::NoSize) => {
                 self.sizeless += 1;
                 if self.sizeless > SIZELESS_AT_MOST {
                     return Some(Item::Sizeless);
                 }
-                // It may be that of the picture's first packet, which is lost.
+                // The picture's first packet, which states the size, may be lost.
                 return None;
             }
         };
-        Some(Item::Nonsense(Cause::said(&why)))
+        Some(Item::Invalid(Cause::message(&why)))
     }
 }
 
-/// What is known of a track of pictures.
+/// The parameters of a video track.
 #[derive(Clone, Copy)]
 pub(super) enum Parameters<'a> {
     Stated(&'a VideoParameters),
@@ -197,7 +196,7 @@ pub(super) enum Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    /// What retina says, where it takes the packets apart.
+    /// retina's parameters, if it depacketizes the track.
     pub(super) fn stated(self) -> Option<&'a VideoParameters> {
         match self {
             Self::Stated(parameters) => Some(parameters),
@@ -227,7 +226,7 @@ impl Picture {
         }
     }
 
-    /// Whether its parameters are not those of the picture before.
+    /// Whether its parameters differ from those of the previous picture.
     pub(super) fn has_new_parameters(&self) -> bool {
         match self {
             Self::Frame(frame) => frame.has_new_parameters(),
@@ -235,7 +234,7 @@ impl Picture {
         }
     }
 
-    /// Whether packets before its end did not come.
+    /// Whether packets before its end are missing.
     pub(super) fn lost(&self) -> bool {
         match self {
             Self::Frame(frame) => frame.loss() > 0,
@@ -250,7 +249,7 @@ impl Picture {
         }
     }
 
-    /// When its first packet came.
+    /// The arrival of its first packet.
     pub(super) fn received(&self) -> Instant {
         match self {
             Self::Frame(frame) => frame.start_ctx().received(),
@@ -258,7 +257,7 @@ impl Picture {
         }
     }
 
-    /// In bytes.
+    /// Its size in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Frame(frame) => frame.data().len(),
@@ -295,7 +294,7 @@ impl SoundFrame {
         }
     }
 
-    /// In ticks.
+    /// Its duration in ticks.
     pub(super) fn duration(&self) -> u32 {
         match self {
             Self::Frame(frame) => frame.frame_length().get(),

@@ -1,7 +1,6 @@
-//! Cameras over RTSP: which client speaks with them, at which address, for how long at most.
+//! Cameras over RTSP: chooses client and address, follows redirects, and applies the time limit.
 
 mod aac;
-mod address;
 mod endings;
 mod ffmpeg;
 mod jpeg;
@@ -25,46 +24,47 @@ use std::time::{Duration, Instant};
 
 pub use ladder::ClientLadder;
 
+use self::redirect::Redirect;
 use super::Source;
 use crate::error::SourceErrorKind;
 use crate::request::{Location, RtspClient, SourceRequest};
 use crate::stop::StopFlag;
 
-/// A time limit and when it is over.
+/// A time limit and its deadline.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
-    /// As the request has it, for words.
-    whole: Duration,
-    /// `None` for one too far to be stated.
+    /// The limit in the request, for messages.
+    total: Duration,
+    /// `None` if it is too far in the future to be represented.
     until: Option<Instant>,
 }
 
 impl Limit {
     pub(super) fn from_now(limit: Duration) -> Self {
-        Self { whole: limit, until: Instant::now().checked_add(limit) }
+        Self { total: limit, until: Instant::now().checked_add(limit) }
     }
 
     pub(super) fn left(&self) -> Duration {
         self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// At most so much of what is left.
+    /// At most `part` of the time that is left.
     pub(super) fn at_most(&self, part: Duration) -> Self {
-        Self { whole: self.whole, until: Instant::now().checked_add(part.min(self.left())) }
+        Self { total: self.total, until: Instant::now().checked_add(part.min(self.left())) }
     }
 
-    /// An equal part of what is left.
+    /// An equal share of the time that is left.
     fn share(&self, of: usize) -> Self {
         let part = self.left() / u32::try_from(of.max(1)).unwrap_or(u32::MAX);
-        Self { whole: self.whole, until: Instant::now().checked_add(part) }
+        Self { total: self.total, until: Instant::now().checked_add(part) }
     }
 
     pub(super) fn passed(&self, what: &'static str) -> SourceErrorKind {
-        SourceErrorKind::TimedOut { what, limit: self.whole }
+        SourceErrorKind::TimedOut { what, limit: self.total }
     }
 }
 
-/// Opens a camera, and where it sends its clients elsewhere what is there.
+/// Opens a camera; follows its redirects.
 pub(super) fn open(
     request: &SourceRequest,
     host: &str,
@@ -83,34 +83,36 @@ pub(super) fn open(
             other => return other.map_err(|failed| failed.kind),
         };
         let moved = |why| Err(SourceErrorKind::Moved { status, why });
-        let place = match redirect::ask(&request.url, address, &limit, stop) {
-            redirect::Answer::Elsewhere(place) => place,
-            redirect::Answer::WantsLogin if request.client == RtspClient::Auto => {
-                let url = address::at(&request.url, address);
-                let why = "the camera sends its clients elsewhere behind a login".to_owned();
+        let target = match redirect::ask(&request.url, address, &limit, stop) {
+            Redirect::To(url) => url,
+            Redirect::WantsLogin if request.client == RtspClient::Auto => {
+                let url = resolve::with_address(&request.url, address);
+                let why = "the camera redirects its clients after a login".to_owned();
                 let opened = ffmpeg::Camera::open(&request, &url, &limit, Some(why), stop)?;
                 return Ok(Box::new(opened));
             }
-            redirect::Answer::WantsLogin => return moved("tells only FFmpeg's client where to"),
-            redirect::Answer::Nowhere => return moved("does not say where to"),
+            Redirect::WantsLogin => {
+                return moved("requires a login first, which only FFmpeg's client supports");
+            }
+            Redirect::Unusable => return moved(redirect::NO_URL),
         };
-        tracing::info!("the camera sends its clients to {}", crate::redact(&place));
-        request.url = place;
+        tracing::info!("the camera redirects its clients to {}", crate::redact(&target));
+        request.url = target;
         (host, tls) = match Location::parse(&request.url) {
             Ok(Location::Camera { host, tls, .. }) => (host, tls),
-            _ => return moved("what it names is no camera's URL"),
+            _ => return moved("the new URL is not that of a camera"),
         };
     }
-    Err(SourceErrorKind::Moved { status: 302, why: "from there again elsewhere, without an end" })
+    Err(SourceErrorKind::Moved { status: 302, why: "there are too many redirects in a row" })
 }
 
-/// Why no address of a host opened, and which one said so.
+/// Why no address of a host opened, and the address that determined it.
 struct Failed {
     kind: SourceErrorKind,
     at: Option<IpAddr>,
 }
 
-/// Looks a camera's name up, then tries its addresses one after the other.
+/// Looks a camera's name up, then tries its addresses in order.
 fn open_host(
     request: &SourceRequest,
     host: &str,
@@ -132,7 +134,7 @@ fn open_host(
     Err(failed(last.unwrap_or(limit.passed("the camera's answer"))))
 }
 
-/// Whether another address of the same camera may do better.
+/// Whether another address of the same camera may work.
 fn is_of_address(kind: &SourceErrorKind) -> bool {
     matches!(kind, SourceErrorKind::Unreachable(_) | SourceErrorKind::TimedOut { .. })
 }
@@ -145,7 +147,7 @@ fn open_at(
     ladder: &mut ClientLadder,
     stop: &StopFlag,
 ) -> Result<Box<dyn Source>, SourceErrorKind> {
-    let url = address::at(&request.url, address);
+    let url = resolve::with_address(&request.url, address);
     let by_ffmpeg = |limit: &Limit, why: Option<String>| -> Result<Box<dyn Source>, _> {
         Ok(Box::new(ffmpeg::Camera::open(request, &url, limit, why, stop)?))
     };
@@ -175,12 +177,12 @@ fn open_at(
     tracing::debug!("{why}; trying FFmpeg's RTSP client");
     match by_ffmpeg(limit, Some(why.clone())) {
         Ok(source) => {
-            tracing::info!("FFmpeg speaks RTSP with this camera: {why}");
+            tracing::info!("using FFmpeg's RTSP client with this camera: {why}");
             ladder.found(&kind, why, Instant::now());
             Ok(source)
         }
         Err(SourceErrorKind::Stopped) => Err(SourceErrorKind::Stopped),
-        // retina would have played the rest: what FFmpeg says is the reason.
+        // Only the missing feature keeps retina from playing this camera, so FFmpeg's error is the reason.
         Err(other)
             if matches!(kind, SourceErrorKind::ClientLacks { .. })
                 && !matches!(other, SourceErrorKind::Refused { .. }) =>
@@ -188,7 +190,7 @@ fn open_at(
             Err(other)
         }
         Err(other) => {
-            tracing::debug!("FFmpeg's RTSP client failed, too: {other}");
+            tracing::debug!("FFmpeg's RTSP client also failed: {other}");
             Err(kind)
         }
     }

@@ -1,41 +1,41 @@
-//! Pictures whose RTP timestamp has nothing to do with its neighbours'. Pure: arrival is an argument.
+//! Replaces RTP timestamps that are unrelated to those around them. Pure: arrival is an argument.
 //!
-//! Some cameras and recorders stamp single pictures hours off. One such picture gets a time out of its
-//! neighbours', and theirs stay as they are. A camera that goes on from there has set its clock: its times are
-//! believed once they have gone on for a while, and from then on given as they are.
+//! Some cameras and recorders send single pictures with timestamps that are off by hours. Such a picture gets a time
+//! derived from its neighbors, whose times do not change. If the timestamps continue from the new value, the camera has
+//! set its clock: after a while they are accepted and used unchanged.
 
-/// Longest step, beyond the time that passed, that is believed at once, in seconds; the same back. A camera may send
-/// what it kept at once, or skip what it could not send.
+/// Longest step that is accepted at once, in seconds, beyond the time that passed; also the longest step back. A camera
+/// may send buffered pictures at once, or skip those that it could not send.
 const MAX_STEP_S: i64 = 10;
-/// How many pictures must follow each other on another time line before it is the camera's,
+/// How many pictures must follow each other on a new time line before it is accepted.
 const MIN_PICTURES: u32 = 3;
-/// and for how long.
+/// How long they must do so.
 const MIN_HELD_NS: u64 = 1_000_000_000;
-/// The rate that is assumed where nothing is known yet.
+/// The assumed frame rate while it is not known.
 const DEFAULT_FPS: i64 = 25;
 
 /// The time of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PictureTime {
-    /// In ticks; RTP's 32 bits are unwrapped.
+    /// In ticks, unwrapped from RTP's 32 bits.
     pub(super) ticks: i64,
-    /// Whether the time was made out of the neighbours', since its own is not believed.
+    /// Whether the time was derived from the neighbors because the picture's own is not plausible.
     pub(super) guessed: bool,
 }
 
-/// Gives the pictures of one track their times.
+/// Determines the times of one track's pictures.
 #[derive(Clone, Debug)]
 pub(super) struct Outliers {
     ticks_per_s: i64,
-    /// Whether pictures may be shown in another order than they come.
+    /// Whether output order may differ from decoding order.
     reordered: bool,
-    /// The last picture whose time was believed.
+    /// The last picture whose time was accepted.
     believed: Option<Seen>,
-    /// The time that was given out last.
+    /// The last time returned.
     given: i64,
-    /// The shortest of the latest steps from a picture to the next, once there was one.
+    /// The shortest recent step between pictures, once there was one.
     step: Option<i64>,
-    /// Steps since a shorter one than `step`, and the shortest of them.
+    /// The number of steps since `step`, and the shortest of them.
     since: (u32, i64),
     doubt: Option<Doubt>,
 }
@@ -46,7 +46,7 @@ struct Seen {
     arrival_ns: u64,
 }
 
-/// Another time line, on which pictures came since the last one that was believed.
+/// A new time line, on which pictures arrived since the last accepted one.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
     last: Seen,
@@ -54,11 +54,11 @@ struct Doubt {
     pictures: u32,
 }
 
-/// For how many pictures a step counts as one of the latest.
+/// For how many pictures a step counts as recent.
 const LATEST: u32 = 32;
 
 impl Outliers {
-    /// For a track with so many ticks a second.
+    /// For a track with `ticks_per_s` ticks per second.
     pub(super) fn new(ticks_per_s: u32, reordered: bool) -> Self {
         let ticks_per_s = i64::from(ticks_per_s.max(1));
         Self {
@@ -72,8 +72,8 @@ impl Outliers {
         }
     }
 
-    /// The time of the next picture, in decoding order, that is stamped with `raw` (all that counts are its lower
-    /// 32 bits) and began to arrive at `arrival_ns`.
+    /// The time of the next picture in decoding order. `raw` is its timestamp, of which the lower 32 bits count, and
+    /// `arrival_ns` the arrival of its first packet.
     pub(super) fn next(&mut self, raw: i64, arrival_ns: u64) -> PictureTime {
         let Some(believed) = self.believed else {
             return self.believe(Seen { ticks: raw, arrival_ns });
@@ -103,17 +103,17 @@ impl Outliers {
         PictureTime { ticks: self.given, guessed: true }
     }
 
-    /// A moment that was stamped otherwise, as with a sender report, on the scale of the pictures' times.
+    /// Converts a timestamp from elsewhere, such as a sender report, to the time line of the pictures.
     pub(super) fn place(&self, raw: i64) -> i64 {
         self.believed.map_or(raw, |believed| unwrapped(raw, believed.ticks))
     }
 
     fn begin_doubt(&mut self, believed: Seen, seen: Seen) -> Doubt {
-        // Between two others' times, where it may be shown before the picture that came before it.
+        // With reordering, half a step: between the times of two other pictures.
         let step = self.step.unwrap_or(self.ticks_per_s / DEFAULT_FPS);
         let step = if self.reordered { step / 2 } else { step };
         self.given += step.max(1);
-        // Many in a row, each on a line of its own: held to the time that passed.
+        // If many in a row have unrelated timestamps, follow the time that passed.
         let passed_ns = seen.arrival_ns.saturating_sub(believed.arrival_ns);
         if passed_ns >= MIN_HELD_NS {
             self.given = self.given.max(believed.ticks.saturating_add(self.ticks(passed_ns)));
@@ -131,7 +131,7 @@ impl Outliers {
         PictureTime { ticks: seen.ticks, guessed: false }
     }
 
-    /// Whether a picture may come next after another.
+    /// Whether one picture's time is plausible after another's.
     fn follows(&self, before: Seen, next: Seen) -> bool {
         let step = next.ticks.saturating_sub(before.ticks);
         let most = MAX_STEP_S * self.ticks_per_s;
@@ -139,7 +139,7 @@ impl Outliers {
         step >= -most && step <= passed.saturating_add(most)
     }
 
-    /// A step on another line, as one of the times given out, which go back where pictures are reordered only.
+    /// A step on a new time line, made positive unless pictures are reordered.
     fn forwards(&self, step: i64) -> i64 {
         if self.reordered { step } else { step.max(1) }
     }
@@ -164,7 +164,7 @@ impl Outliers {
     }
 }
 
-/// The moment that is nearest to `near` of all those that 32 bits tell as they tell `raw`.
+/// The value nearest to `near` with the same lower 32 bits as `raw`.
 fn unwrapped(raw: i64, near: i64) -> i64 {
     // Truncated on purpose: RTP's timestamp is modulo 2^32 (RFC 3550, 5.1).
     #[expect(clippy::cast_possible_truncation)]
@@ -184,7 +184,7 @@ mod tests {
         Outliers::new(90_000, false)
     }
 
-    /// The times of pictures that come at 15 a second, stamped `FRAME` ticks apart but for what `off` adds.
+    /// The times of pictures at 15 a second, with timestamps `FRAME` ticks apart plus `off`.
     fn times(off: impl Fn(i64) -> i64, pictures: i64) -> Vec<PictureTime> {
         times_of(&mut outliers(), off, pictures)
     }
@@ -198,7 +198,7 @@ mod tests {
         assert!(times.windows(2).all(|pair| pair[0].ticks < pair[1].ticks), "{times:?}");
     }
 
-    /// All pictures but those that are off have their own times, and all times rise.
+    /// Checks that only pictures that are off have guessed times, and that all times increase.
     fn assert_others_kept(times: &[PictureTime], is_off: impl Fn(i64) -> bool) {
         assert_risen(times);
         for (n, time) in (0..).zip(times) {
@@ -213,7 +213,7 @@ mod tests {
             let is_off = |n: i64| n % 30 == 29;
             let off = |n| if is_off(n) { seconds * HZ } else { 0 };
             assert_others_kept(&times(off, 200), is_off);
-            // And as the 32 bits of RTP have it, around their wrap too.
+            // The same with RTP's 32 bits, including a wrap.
             let mut line = outliers();
             let start = (1_i64 << 32) - 20 * FRAME;
             let wrapped = |n| (start + n * FRAME + off(n)) % (1 << 32) - n * FRAME;
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn half_the_range_of_32_bits_off_is_no_lasting_shift() {
+    fn an_outlier_by_half_the_range_causes_no_lasting_shift() {
         for ticks in [1 << 31, (1 << 31) - FRAME, (1 << 31) - 1, (1 << 31) + 1] {
             let off = |n| if n == 40 { ticks } else { 0 };
             assert_others_kept(&times(off, 80), |n| n == 40);
@@ -236,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn two_in_a_row_change_no_other_time() {
-        // Both as far off, or each its own.
+    fn two_outliers_in_a_row_change_no_other_time() {
+        // Both off by the same amount, or by different ones.
         for second in [3600, 7200, -3600] {
             let off = |n| match n {
                 40 => 3600 * HZ,
@@ -249,13 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn every_second_picture_on_a_line_of_its_own_is_told_from_the_others() {
+    fn every_second_picture_may_be_an_outlier() {
         let is_off = |n: i64| n % 2 == 1;
         assert_others_kept(&times(|n| if is_off(n) { 3600 * HZ } else { 0 }, 300), is_off);
     }
 
     #[test]
-    fn a_clock_that_was_set_is_believed_after_a_second() {
+    fn a_set_clock_is_accepted_after_a_second() {
         for ticks in [3600 * HZ, -3600 * HZ] {
             let off = |n| if n >= 100 { ticks } else { 0 };
             let times = times(off, 200);
@@ -263,7 +263,7 @@ mod tests {
             let guessed = times.iter().filter(|time| time.guessed).count();
             assert_eq!(guessed, times[100..].iter().take_while(|time| time.guessed).count());
             assert!((15..=17).contains(&guessed), "{guessed}");
-            // Meanwhile they are as far apart as they are stamped.
+            // Until then, times keep the spacing of the timestamps.
             assert!(times[100..115].windows(2).all(|pair| pair[1].ticks - pair[0].ticks == FRAME));
             for (n, time) in (0..).zip(&times).skip(100 + guessed) {
                 assert_eq!(time.ticks, n * FRAME + ticks);
@@ -272,20 +272,20 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_camera_is_believed() {
+    fn times_of_slow_cameras_are_accepted() {
         let mut line = outliers();
         for n in 0..10_i64 {
             let raw = n * 60 * HZ;
             let stamp = line.next(raw, n.unsigned_abs() * 60_000_000_000 + 7_000_000);
             assert_eq!(stamp, PictureTime { ticks: raw, guessed: false });
         }
-        // Hours off it is not.
+        // A timestamp that is off by hours is not.
         assert!(line.next(99 * 60 * HZ, 600_000_000_000).guessed);
         assert_eq!(line.next(660 * HZ, 660_000_000_000).ticks, 660 * HZ);
     }
 
     #[test]
-    fn what_stands_still_or_goes_back_a_little_is_the_cameras_own() {
+    fn small_steps_back_are_accepted() {
         let mut line = outliers();
         for (n, raw) in (0_u64..).zip([0, 3, 1, 2, 6, 4, 5, 5, 5].map(|n| n * FRAME)) {
             assert_eq!(line.next(raw, n * FRAME_NS), PictureTime { ticks: raw, guessed: false });
@@ -293,16 +293,16 @@ mod tests {
     }
 
     #[test]
-    fn among_reordered_pictures_no_other_has_the_time_that_is_made_up() {
+    fn guessed_times_are_unique_among_reordered_pictures() {
         let order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8];
         for off in 1..order.len() {
             let mut line = Outliers::new(90_000, true);
             let times: Vec<_> = order
                 .iter()
                 .enumerate()
-                .map(|(n, &shown)| {
+                .map(|(n, &position)| {
                     let far = if n == off { -9800 * HZ } else { 0 };
-                    line.next(shown * FRAME + far, n as u64 * FRAME_NS)
+                    line.next(position * FRAME + far, n as u64 * FRAME_NS)
                 })
                 .collect();
             let mut sorted: Vec<_> = times.iter().map(|time| time.ticks).collect();
@@ -315,11 +315,11 @@ mod tests {
     }
 
     #[test]
-    fn stamps_without_any_line_are_held_to_the_time_that_passed() {
+    fn unrelated_timestamps_follow_the_time_that_passed() {
         let mut line = outliers();
         let mut last = line.next(0, 0).ticks;
         for n in 1..600_u64 {
-            // Far from each other and from the first.
+            // All far from each other and from the first.
             let raw = if n % 2 == 0 { 20_000 * HZ } else { 40_000 * HZ }
                 + n as i64 * 700 * HZ % (90 * HZ);
             let stamp = line.next(raw, n * FRAME_NS);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_lie_on_the_scale_of_the_pictures() {
+    fn reports_are_converted_to_the_pictures_time_line() {
         let mut line = outliers();
         assert_eq!(line.place(7), 7);
         line.next((1 << 32) - 10, 0);

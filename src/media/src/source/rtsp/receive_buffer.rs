@@ -1,8 +1,8 @@
-//! A larger receive buffer for the UDP sockets that retina opens.
+//! Enlarges the receive buffers of the UDP sockets that retina opens.
 //!
-//! The first key frame of a 4K camera arrives as one burst; the kernel's default of 208 KiB loses part of it.
-//! retina sets nothing and hands out no socket, but says on which ports it receives. So the process's own
-//! sockets are looked through for those ports, once for each session, after SETUP and before PLAY.
+//! The first key frame of a 4K camera arrives as one burst; with the kernel's default of 208 KiB, part of it is lost.
+//! retina neither sets the size nor exposes its sockets, but it reports the ports on which it receives. This module
+//! searches the process's sockets for those ports once for each session, between SETUP and PLAY.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,11 +10,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::net::sockopt;
 use rustix::net::{SocketType, getsockname};
 
-/// What is asked for; the kernel grants at most net.core.rmem_max.
+/// The requested size; the kernel grants at most net.core.rmem_max.
 pub(super) const WANTED_BYTES: usize = 4 << 20;
 
-/// Enlarges the buffers of the UDP sockets bound to one of `ports`; the smallest that was granted, in bytes
-/// as asked for, `None` when no such socket was found.
+/// Enlarges the buffers of the UDP sockets bound to one of `ports`. Returns the smallest size granted, comparable to the
+/// requested one; `None` if there is no such socket.
 pub(super) fn enlarge(ports: &[u16]) -> Option<usize> {
     let entries = std::fs::read_dir("/proc/self/fd").ok()?;
     let numbers =
@@ -27,16 +27,16 @@ fn grant(socket: &OwnedFd) -> Option<usize> {
     if let Err(error) = sockopt::set_socket_recv_buffer_size(socket, WANTED_BYTES) {
         tracing::debug!("SO_RCVBUF: {error}");
     }
-    // The kernel doubles what it grants, for its own bookkeeping (socket(7)).
+    // The kernel doubles the value to allow for its bookkeeping (socket(7)).
     sockopt::socket_recv_buffer_size(socket).ok().map(|bytes| bytes / 2)
 }
 
-/// A handle of our own on descriptor `number`, and its port, if it is a UDP socket.
+/// A duplicate of the descriptor `number` and its port, if it is a UDP socket.
 fn udp_socket(number: RawFd) -> Option<(OwnedFd, u16)> {
-    // SAFETY: the borrow lasts for the call of dup alone, which looks the number up in the kernel:
-    // another thread may have closed it (EBADF) or opened something else under it, which is then
-    // what the copy stands for and what is looked at below. Nothing is closed or written through
-    // the borrowed number.
+    // SAFETY: the borrow lasts only for the call of dup, in which the kernel looks the number up.
+    // Another thread may have closed it (EBADF) or opened another file under it; the duplicate then
+    // refers to that file, and so do the checks below. Nothing is closed or written through the
+    // borrowed number.
     let socket = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().ok()?;
     if sockopt::socket_type(socket.as_fd()).ok()? != SocketType::DGRAM {
         return None;
@@ -51,7 +51,7 @@ mod tests {
     use std::net::{TcpListener, UdpSocket};
 
     #[test]
-    fn sockets_are_found_by_their_port_alone() {
+    fn udp_sockets_are_found_by_port() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
         let before = sockopt::socket_recv_buffer_size(&other).unwrap();

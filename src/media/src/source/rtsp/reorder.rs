@@ -1,30 +1,30 @@
-//! Decoding times for a stream that states presentation times only, as RTP does. Pure.
+//! Derives decoding times for streams that state only presentation times, as RTP does. Pure.
 //!
-//! Pictures come in decoding order. With at most `depth` pictures shown later than one that was decoded after
-//! them, the sorted presentation times, `depth` pictures late, are decoding times: they rise, and none lies
-//! behind its picture's presentation time.
+//! Pictures arrive in decoding order. If at most `depth` pictures precede any picture in decoding order and follow it
+//! in output order, the sorted presentation times, delayed by `depth` pictures, are valid decoding times: they increase,
+//! and none is later than its picture's presentation time.
 
-/// H.264 and H.265 reorder by no more.
+/// The most pictures by which H.264 and H.265 reorder.
 const MAX_DEPTH: usize = 16;
 
 /// Derives decoding times from presentation times.
 #[derive(Clone, Debug)]
 pub(super) struct DecodeTimes {
     depth: usize,
-    /// Presentation times that were not given out as decoding times yet, rising.
+    /// Presentation times that were not returned as decoding times yet, ascending.
     waiting: Vec<i64>,
     last: Option<i64>,
 }
 
 impl DecodeTimes {
-    /// For a stream whose parameter sets state this depth; one that proves deeper is followed.
+    /// For a stream whose parameter sets state this depth. The depth grows if the stream exceeds it.
     pub(super) fn new(depth: usize) -> Self {
         let depth = depth.min(MAX_DEPTH);
         Self { depth, waiting: Vec::with_capacity(MAX_DEPTH + 2), last: None }
     }
 
-    /// The decoding time of the next picture, in the unit of `pts`; `None` for the first pictures of a
-    /// reordered stream, and where the stream goes deeper than it was known to.
+    /// The decoding time of the next picture, in the unit of `pts`. `None` for the first pictures of a reordered stream,
+    /// and where the stream exceeds the known depth.
     pub(super) fn next(&mut self, pts: i64) -> Option<i64> {
         let at = self.waiting.partition_point(|waiting| *waiting <= pts);
         self.waiting.insert(at, pts);
@@ -36,7 +36,7 @@ impl DecodeTimes {
             self.last = Some(oldest);
             return Some(oldest);
         }
-        // Two pictures of one time, or a depth beyond what was stated.
+        // Two pictures with the same time, or a greater depth than stated.
         if self.depth < MAX_DEPTH && self.last.is_some_and(|last| oldest < last) {
             self.depth += 1;
         }
@@ -54,12 +54,12 @@ mod tests {
     }
 
     #[test]
-    fn in_order_they_are_the_same() {
+    fn without_reordering_both_times_are_the_same() {
         assert_eq!(times(0, &[0, 1, 2, 3]), [Some(0), Some(1), Some(2), Some(3)]);
     }
 
     #[test]
-    fn reordered_they_rise_and_never_lie_behind_presentation() {
+    fn decoding_times_increase_and_precede_presentation() {
         let pts = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8];
         let found = times(1, &pts);
         assert_eq!(found[..5], [None, Some(0), Some(1), Some(2), Some(3)]);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deeper_stream_is_followed() {
+    fn the_depth_grows_with_the_stream() {
         let pts = [0, 4, 2, 1, 3, 8, 6, 5, 7, 12, 10, 9, 11];
         let found = times(0, &pts);
         for (dts, pts) in found.iter().zip(pts) {
@@ -85,13 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_back_does_not_stop_them_for_good() {
+    fn decoding_times_never_step_back_after_a_jump() {
         let mut pts: Vec<i64> = (1000..1010).collect();
         pts.extend(0..40);
         let found = times(0, &pts);
-        assert!(
-            found[10..].iter().all(|dts| dts.is_none_or(|dts| dts > 1009)),
-            "they never go back"
-        );
+        assert!(found[10..].iter().all(|dts| dts.is_none_or(|dts| dts > 1009)), "no step back");
     }
 }

@@ -1,24 +1,24 @@
-//! The camera's clock, by its RTCP sender reports (RFC 3550, 6.4.1). Pure.
+//! The camera's clock, from its RTCP sender reports (RFC 3550, 6.4.1). Pure.
 
 /// Seconds from the epoch of NTP, 1900, to that of Unix.
 const UNIX_EPOCH: u64 = 2_208_988_800;
 
-/// A moment on both of a camera's clocks.
+/// The same time on both of a camera's clocks.
 #[derive(Clone, Copy, Debug)]
 struct Report {
     wall_ns: i64,
     ticks: i64,
 }
 
-/// The newest report of a stream.
+/// The wall clock of a stream, from its latest report.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CameraClock {
     newest: Option<Report>,
 }
 
 impl CameraClock {
-    /// Takes a report: an NTP timestamp (32 bits of seconds, 32 of fraction) and the same moment in the
-    /// stream's ticks. A camera without a clock reports 0, which is not taken.
+    /// Takes a report: an NTP timestamp (32 bits of seconds, 32 of fraction) and the same time in the
+    /// stream's ticks. Ignores times before 1970, since a camera without a clock reports 0.
     pub(super) fn report(&mut self, ntp: u64, ticks: i64) {
         let seconds = ntp >> 32;
         if seconds < UNIX_EPOCH {
@@ -30,7 +30,7 @@ impl CameraClock {
         self.newest = Some(Report { wall_ns, ticks });
     }
 
-    /// The wall clock, in nanoseconds of Unix time, at a moment in ticks.
+    /// Converts ticks to wall-clock time in nanoseconds of Unix time.
     pub(super) fn at(&self, ticks: i64, ticks_per_second: u32) -> Option<i64> {
         let report = self.newest?;
         let since = i128::from(ticks) - i128::from(report.ticks);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_lie_before_and_after_a_report() {
+    fn times_before_and_after_a_report_are_converted() {
         let mut clock = CameraClock::default();
         assert_eq!(clock.at(0, 90_000), None);
         clock.report((UNIX_EPOCH + 100) << 32 | 0x8000_0000, 9_000);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn no_clock_is_no_report() {
+    fn reports_of_cameras_without_a_clock_are_ignored() {
         let mut clock = CameraClock::default();
         clock.report(0, 0);
         clock.report(7 << 32, 0);

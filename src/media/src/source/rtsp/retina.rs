@@ -1,7 +1,7 @@
-//! A camera over RTSP, by the crate retina: it says what was lost, and hands out sender reports.
+//! A camera over RTSP with the crate retina, which reports losses and sender reports.
 //!
-//! Each source drives its session on a runtime of its own, on the caller's thread: a camera that misbehaves
-//! holds up no other, and no thread is added.
+//! Each source runs its session on a runtime of its own, on the caller's thread: a misbehaving camera delays no other,
+//! and there are no additional threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use retina::codec::{FrameFormat, ParameterSetInsertion};
 
 use super::Limit;
 use super::endings::{BadPackets, Endings, HOLD, Kind};
-use super::link::{Coming, Link, Playing};
+use super::link::{Link, Playing, Received};
 use super::media::{Media, Parameters};
 use super::receive_buffer;
 use super::report::CameraClock;
@@ -32,14 +32,14 @@ use crate::source::Source;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
 
-/// Pictures read ahead for the rate, where nothing states it.
+/// Pictures to read ahead to determine a frame rate that is not stated.
 const PICTURES_FOR_RATE: usize = 3;
-/// For how long they are waited for at most, once all else is known: a camera may send a picture a minute.
+/// Longest time to wait for them once everything else is known: a camera may send one picture a minute.
 const WAIT_FOR_RATE: Duration = Duration::from_secs(1);
 
 /// What is waited for first.
 const ANSWER: &str = "the camera's answer";
-/// What a camera does whose markers are not the ends of pictures.
+/// What retina lacks for cameras whose markers are not at the end of pictures.
 const FALSE_MARKERS: &str = "pictures whose marker is set before their end";
 
 /// An RTSP session that plays.
@@ -49,23 +49,24 @@ pub(super) struct Camera {
     sound: Option<SoundTrack>,
     stream: StreamInfo,
     /// Read ahead while the camera was opened.
-    ahead: VecDeque<Coming>,
-    /// Ready to be given out.
+    ahead: VecDeque<Received>,
+    /// Ready to be returned.
     ready: VecDeque<Packet>,
-    /// Held back until it is known that it ended.
+    /// Held back until it is known to be complete.
     held: Option<Made>,
     /// Size of the picture that ended the session.
     refused: Option<usize>,
-    /// How the session ended, once what was held back is given out.
+    /// How the session ended, to be returned after the held-back picture.
     over: Option<SourceErrorKind>,
     endings: Endings,
-    /// FFmpeg's client is tried where retina does badly; otherwise pictures are marked.
+    /// If set, pictures that retina can't read correctly are an error, so that FFmpeg's client is tried; otherwise they
+    /// are marked.
     strict: bool,
     watch: StartWatch,
     stop: StopFlag,
     url: String,
     read_timeout: Duration,
-    /// Until when a picture is waited for. Sound is no reason to wait any longer.
+    /// The limit for the next picture. Sound does not extend it.
     limit: Option<Limit>,
 }
 
@@ -106,14 +107,14 @@ impl Camera {
         let failed = |error: retina::Error| {
             words::opening(error.status_code(), &error.to_string(), request.transport)
         };
-        // The login was right for the description: what was refused later is a nonce that ran out.
+        // The login was accepted for the description, so a later refusal means that the nonce has expired.
         let failed_later = |error: retina::Error| match failed(error) {
             SourceErrorKind::Refused { status: 401 } => {
                 SourceErrorKind::ClientLacks { what: "a second login within a session".into() }
             }
-            // The camera itself was reached.
+            // The camera itself is reachable.
             SourceErrorKind::Unreachable(cause) => {
-                let what = format!("a way to the address that the camera sends from ({cause})");
+                let what = format!("a route to the address that the camera sends from ({cause})");
                 SourceErrorKind::ClientLacks { what }
             }
             other => other,
@@ -128,7 +129,7 @@ impl Camera {
                 Carrier::Udp => receive_buffer::enlarge(&local_ports(&session, index)),
                 _ => None,
             };
-            let (mut told, mut sound) = match request.sound {
+            let (mut outcome, mut sound) = match request.sound {
                 true => SoundTrack::choose(&session),
                 false => (Sound::None, None),
             };
@@ -136,26 +137,26 @@ impl Camera {
                 let setup = SetupOptions::default().transport(transport(carrier));
                 if let Err(error) = session.setup(track.index, setup.frame_format(FORMAT)).await {
                     let why = format!("the camera refuses to send it: {}", failed(error));
-                    (told, sound) = (Sound::LeftOut { why }, None);
+                    (outcome, sound) = (Sound::LeftOut { why }, None);
                 }
             }
-            // Each track from its own first packet, sound or none: `rtptime` is wrong with many cameras.
+            // Each track's time line begins with its first packet, since many cameras send a wrong `rtptime`.
             let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
             let playing = session.play(options).await.map_err(failed_later)?;
-            let sounding = sound.as_ref().map(|sound| sound.index);
-            let media = Media::of(playing, index, sounding).map_err(failed)?;
-            Ok((media, index, granted, told, sound))
+            let sound_index = sound.as_ref().map(|sound| sound.index);
+            let media = Media::of(playing, index, sound_index).map_err(failed)?;
+            Ok((media, index, granted, outcome, sound))
         };
         let set_up = match request.client {
             RtspClient::Auto => link.wait_while_it_answers(limit, stop, ANSWER, work),
             _ => link.wait(limit, stop, ANSWER, work),
         };
-        let (session, index, granted, told, sound) = set_up?;
+        let (session, index, granted, outcome, sound) = set_up?;
         link.session = Some(session);
         link.track = index;
         link.sound = sound.as_ref().map(|sound| sound.index);
         let watch = StartWatch::new(carrier, granted);
-        let opening = Opening { link, carrier, watch, told, sound };
+        let opening = Opening { link, carrier, watch, outcome, sound };
         opening.until_known(request, limit, stop)
     }
 
@@ -176,7 +177,7 @@ impl Camera {
                 return Err(kind);
             }
             match self.playing(&limit) {
-                Ok(Playing::Picture(coming)) => self.picture(coming)?,
+                Ok(Playing::Picture(received)) => self.picture(received)?,
                 Ok(Playing::Sound(frame)) => {
                     if let Some(sound) = &self.sound {
                         let packet = sound.packet(&frame);
@@ -186,9 +187,9 @@ impl Camera {
                 Ok(Playing::Left) => {}
                 Err(kind) => {
                     let Some(held) = self.held.take() else { return Err(kind) };
-                    // Nothing of it came any more.
-                    self.whole(held);
-                    // A report of the camera may have come meanwhile, which makes `Stalled` of the same.
+                    // No more of it arrived, so it is complete.
+                    self.release(held);
+                    // `Stalled` means the same if a report of the camera arrived meanwhile.
                     let is_hold_over = matches!(
                         kind,
                         SourceErrorKind::TimedOut { .. } | SourceErrorKind::Stalled { .. }
@@ -201,10 +202,10 @@ impl Camera {
         }
     }
 
-    /// Waits for what comes next; only for a while when a picture is held back.
+    /// Waits for the next item; only for [`HOLD`] while a picture is held back.
     fn playing(&mut self, limit: &Limit) -> Result<Playing, SourceErrorKind> {
-        if let Some(coming) = self.ahead.pop_front() {
-            return Ok(Playing::Picture(coming));
+        if let Some(received) = self.ahead.pop_front() {
+            return Ok(Playing::Picture(received));
         }
         let limit = if self.held.is_some() { limit.at_most(HOLD) } else { *limit };
         let (track, sound) = (&mut self.track, &mut self.sound);
@@ -215,10 +216,10 @@ impl Camera {
         self.link.frame(&limit, &self.stop, "a packet", report)
     }
 
-    /// Makes a packet of a picture: ready to be given out, or held back.
-    fn picture(&mut self, coming: Coming) -> Result<(), SourceErrorKind> {
-        let Coming { picture, lost } = coming;
-        self.watch.look(&picture, lost);
+    /// Converts a picture to a packet, which is ready or held back.
+    fn picture(&mut self, received: Received) -> Result<(), SourceErrorKind> {
+        let Received { picture, lost } = received;
+        self.watch.check(&picture, lost);
         let lost = lost || picture.lost();
         let (ticks, size) = (picture.ticks(), picture.size());
         let is_new = picture.has_new_parameters();
@@ -233,7 +234,7 @@ impl Camera {
             SourceErrorKind::Broken(error.into())
         })?;
         let Some(mut made) = made else { return Ok(()) };
-        // What is left of a picture of which something was lost may come by itself.
+        // After a loss within a picture, its remaining part may arrive separately.
         let continues = self.endings.continues(ticks) && !lost;
         if let Some(what) = made.lacks.or(continues.then_some(FALSE_MARKERS)) {
             if self.strict {
@@ -246,7 +247,7 @@ impl Camera {
             }
         }
         if let Some(held) = self.held.take() {
-            self.whole(held);
+            self.release(held);
         }
         match self.endings.is_proven(kind_of(&made)) {
             true => self.ready.push_back(made.packet),
@@ -255,8 +256,8 @@ impl Camera {
         Ok(())
     }
 
-    /// Gives a picture out that was held back.
-    fn whole(&mut self, held: Made) {
+    /// Makes a held-back picture ready, since it is complete.
+    fn release(&mut self, held: Made) {
         self.endings.prove(kind_of(&held));
         self.ready.push_back(held.packet);
     }
@@ -278,21 +279,21 @@ impl Source for Camera {
     fn withheld(&self) -> Vec<usize> {
         let ready = self.ready.iter().filter(|packet| !packet.is_sound()).map(Packet::size);
         let held = self.held.iter().map(|held| held.packet.size());
-        let ahead = self.ahead.iter().map(|coming| coming.picture.size());
+        let ahead = self.ahead.iter().map(|received| received.picture.size());
         ready.chain(held).chain(self.refused).chain(ahead).collect()
     }
 
     fn close(mut self: Box<Self>) -> Option<Duration> {
-        self.link.goodbye()
+        self.link.teardown()
     }
 }
 
-/// A session that plays, of which too little is known yet.
+/// A session that plays, before its stream is known.
 struct Opening {
     link: Link,
     carrier: Carrier,
     watch: StartWatch,
-    told: Sound,
+    outcome: Sound,
     sound: Option<SoundTrack>,
 }
 
@@ -307,15 +308,15 @@ impl Opening {
         let strict = request.client == RtspClient::Auto;
         self.link.bad_packets = strict.then(|| BadPackets::new(self.carrier == Carrier::Tcp));
         let mut clock = CameraClock::default();
-        let mut comings: VecDeque<Coming> = VecDeque::new();
+        let mut ahead: VecDeque<Received> = VecDeque::new();
         let (clock_hz, mut fps) = self.link.described();
         let mut for_rate = None;
         let mut enough = false;
         let (track, mut stream) = loop {
-            enough |= comings.len() >= PICTURES_FOR_RATE;
+            enough |= ahead.len() >= PICTURES_FOR_RATE;
             if enough {
-                let shown = comings.iter().map(|coming| coming.picture.ticks());
-                fps = fps.or(track::measured_rate(&shown.collect::<Vec<_>>(), clock_hz));
+                let times = ahead.iter().map(|received| received.picture.ticks());
+                fps = fps.or(track::measured_rate(&times.collect::<Vec<_>>(), clock_hz));
             }
             let mut limit = *limit;
             if let Some(parameters) = self.link.parameters() {
@@ -333,11 +334,11 @@ impl Opening {
                 _ => clock.report(ntp, ticks),
             };
             match self.link.frame(&limit, stop, "the stream's first pictures", report) {
-                // Nothing can be made of pictures without their parameter sets.
-                Ok(Playing::Picture(coming)) if self.link.parameters().is_some() => {
-                    comings.push_back(coming);
+                // Pictures without parameter sets are useless.
+                Ok(Playing::Picture(received)) if self.link.parameters().is_some() => {
+                    ahead.push_back(received);
                 }
-                // Sound that comes meanwhile is let go.
+                // Sound that arrives meanwhile is dropped.
                 Ok(_) => {}
                 Err(SourceErrorKind::TimedOut { .. } | SourceErrorKind::Stalled { .. })
                     if for_rate.is_some() =>
@@ -347,13 +348,13 @@ impl Opening {
                 Err(kind) => return Err(kind),
             }
         };
-        stream.sound = self.told;
+        stream.sound = self.outcome;
         Ok(Camera {
             link: self.link,
             track,
             sound: self.sound,
             stream,
-            ahead: comings,
+            ahead,
             ready: VecDeque::new(),
             held: None,
             refused: None,
@@ -369,7 +370,7 @@ impl Opening {
     }
 }
 
-/// Lengths before NAL units: units are found without a search, and start codes have the same size.
+/// Lengths before NAL units: finding units needs no search, and start codes of the same size can replace them.
 const FORMAT: FrameFormat = {
     let mut format = FrameFormat::MP4;
     format.parameter_set_insertion = ParameterSetInsertion::Never;
@@ -391,7 +392,7 @@ mod tests {
     use super::super::{jpeg, media};
     use super::*;
 
-    /// A session of JPEG that plays, by itself.
+    /// A camera with JPEG that plays, without a session.
     fn camera(strict: bool) -> Camera {
         let parameters = media::Parameters::Jpeg { size: (64, 48) };
         let clock = CameraClock::default();
@@ -416,25 +417,25 @@ mod tests {
         }
     }
 
-    fn coming(ticks: i64, bytes: usize) -> Coming {
+    fn received(ticks: i64, bytes: usize) -> Received {
         let (size, received) = ((64, 48), Instant::now());
         let picture = jpeg::Picture { data: vec![0; bytes], size, ticks, received, lost: false };
-        Coming { picture: Picture::Jpeg { track: 0, picture, is_new: false }, lost: false }
+        Received { picture: Picture::Jpeg { track: 0, picture, is_new: false }, lost: false }
     }
 
     #[test]
-    fn what_was_held_back_when_the_client_changes_is_known() {
+    fn pictures_that_were_not_returned_are_withheld() {
         let mut camera = camera(true);
-        camera.ahead = [coming(0, 10), coming(0, 20), coming(3000, 40)].into();
+        camera.ahead = [received(0, 10), received(0, 20), received(3000, 40)].into();
         let error = camera.packet().unwrap_err();
         assert!(matches!(error, SourceErrorKind::ClientLacks { .. }), "{error}");
-        assert_eq!(camera.withheld(), [10, 20, 40], "one held back, one at hand, one read ahead");
+        assert_eq!(camera.withheld(), [10, 20, 40], "one held back, one refused, one read ahead");
     }
 
     #[test]
-    fn what_is_given_out_is_not_withheld() {
+    fn returned_pictures_are_not_withheld() {
         let mut camera = camera(false);
-        camera.ahead = [coming(0, 10), coming(0, 20), coming(3000, 40)].into();
+        camera.ahead = [received(0, 10), received(0, 20), received(3000, 40)].into();
         let sizes: Vec<_> = std::iter::from_fn(|| camera.packet().ok().map(|p| p.size())).collect();
         assert_eq!(sizes, [10, 20, 40]);
         assert!(camera.withheld().is_empty());

@@ -1,4 +1,4 @@
-//! What is read off a session of retina's before it plays, and watched at its start. No I/O.
+//! Chooses the track of a retina session, and watches for losses at its start. No I/O.
 
 use percent_encoding::percent_decode_str;
 use retina::client::{Credentials, Described, Session};
@@ -10,7 +10,7 @@ use super::track;
 use crate::error::{Cause, SourceErrorKind};
 use crate::stream::Carrier;
 
-/// The track to play, if retina can take it apart.
+/// The track to play, if retina supports it.
 pub(super) fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
     let lacks = |what: String| SourceErrorKind::ClientLacks { what };
     let streams = session.streams();
@@ -18,14 +18,14 @@ pub(super) fn choose(session: &Session<Described>) -> Result<usize, SourceErrorK
     let index = index.ok_or(SourceErrorKind::NoVideo)?;
     let name = streams[index].encoding_name();
     if !["h264", "h265", "jpeg"].contains(&name) {
-        return Err(lacks(format!("the codec {}", Cause::said(&name))));
+        return Err(lacks(format!("the codec {}", Cause::message(&name))));
     }
     if track::has_several_parameter_sets(&String::from_utf8_lossy(session.sdp())) {
         return Err(lacks("several parameter sets of one kind".into()));
     }
     if track::has_decoding_order_numbers(&String::from_utf8_lossy(session.sdp())) {
-        // Nor does FFmpeg 5.1's client: it takes the number from each fragment, not from the first, and leaves it in
-        // whole units.
+        // FFmpeg 5.1's client does not support them either: it removes the number from each fragment instead of the
+        // first, and leaves it in complete units.
         let what =
             "H.265 with decoding order numbers (sprop-max-don-diff above 0): set 0 in the camera";
         return Err(SourceErrorKind::Unplayable { what });
@@ -33,19 +33,19 @@ pub(super) fn choose(session: &Session<Described>) -> Result<usize, SourceErrorK
     Ok(index)
 }
 
-/// The ports on which the session receives, as retina shows them: `ADDRESS:RTP-RTCP(me) -> ...`.
+/// The ports on which the session receives, from retina's display: `ADDRESS:RTP-RTCP(me) -> ...`.
 pub(super) fn local_ports(session: &Session<Described>, index: usize) -> Vec<u16> {
-    let shown = session.streams()[index].ctx().map(ToString::to_string).unwrap_or_default();
-    ports_in(&shown)
+    let context = session.streams()[index].ctx().map(ToString::to_string).unwrap_or_default();
+    ports_in(&context)
 }
 
-fn ports_in(shown: &str) -> Vec<u16> {
-    let Some((ours, _)) = shown.split_once("(me)") else { return Vec::new() };
+fn ports_in(context: &str) -> Vec<u16> {
+    let Some((ours, _)) = context.split_once("(me)") else { return Vec::new() };
     let Some((_, ports)) = ours.rsplit_once(':') else { return Vec::new() };
     ports.split('-').filter_map(|port| port.parse().ok()).collect()
 }
 
-/// The URL as it is asked for, and what was in it of a login.
+/// Splits a URL into the URL to request and its login.
 pub(super) fn split_credentials(url: &str) -> Result<(Url, Option<Credentials>), SourceErrorKind> {
     let bad = |reason: String| SourceErrorKind::BadUrl { reason };
     let mut url = Url::parse(url).map_err(|error| bad(error.to_string()))?;
@@ -54,28 +54,28 @@ pub(super) fn split_credentials(url: &str) -> Result<(Url, Option<Credentials>),
     let password = decoded(url.password().unwrap_or_default());
     let given = !url.username().is_empty() || url.password().is_some();
     let stripped = url.set_password(None).and_then(|()| url.set_username(""));
-    stripped.map_err(|()| bad("it has a login where none can be".into()))?;
+    stripped.map_err(|()| bad("it has a login without a host".into()))?;
     Ok((url, given.then_some(Credentials { username, password })))
 }
 
-/// Tells an operator when the start of a UDP session looks like too small a receive buffer.
+/// Warns an operator if the start of a UDP session suggests that the receive buffer is too small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StartWatch {
-    /// Bytes of the receive buffer, as far as known.
+    /// Bytes of the receive buffer, if known.
     granted: Option<usize>,
-    /// Frames still looked at.
+    /// Pictures still to check.
     left: u32,
 }
 
 impl StartWatch {
-    /// The burst at the start is the first key frame and what waited behind it.
-    const FRAMES: u32 = 10;
+    /// The burst at the start consists of the first key frame and the pictures queued after it.
+    const PICTURES: u32 = 10;
 
     pub(super) fn new(carrier: Carrier, granted: Option<usize>) -> Self {
-        Self { granted, left: if carrier == Carrier::Udp { Self::FRAMES } else { 0 } }
+        Self { granted, left: if carrier == Carrier::Udp { Self::PICTURES } else { 0 } }
     }
 
-    pub(super) fn look(&mut self, picture: &Picture, lost: bool) {
+    pub(super) fn check(&mut self, picture: &Picture, lost: bool) {
         if self.left == 0 {
             return;
         }
@@ -86,9 +86,10 @@ impl StartWatch {
         self.left = 0;
         let kib = |bytes: usize| bytes / 1024;
         tracing::warn!(
-            "packets were lost at the very start; the receive buffer is {}, of the {} KiB asked for: \
+            "packets were lost at the start of the session; the receive buffer has {} of the {} KiB requested: \
              raise net.core.rmem_max (see the guide on operating) if this happens at every start",
-            self.granted.map_or("unknown".into(), |granted| format!("{} KiB", kib(granted))),
+            self.granted
+                .map_or("an unknown part".into(), |granted| format!("{} KiB", kib(granted))),
             kib(receive_buffer::WANTED_BYTES),
         );
     }
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_leave_the_url() {
+    fn the_login_is_removed_from_the_url() {
         let (url, credentials) = split_credentials("rtsp://u%40:p%3Aw@10.0.0.2:554/a?b=c").unwrap();
         assert_eq!(url.as_str(), "rtsp://10.0.0.2:554/a?b=c");
         let credentials = credentials.unwrap();
@@ -110,9 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_read_from_what_retina_shows() {
-        let shown = "127.0.0.1:40000-40001(me) -> 127.0.0.1:5000-5001";
-        assert_eq!(ports_in(shown), [40000, 40001]);
+    fn ports_are_read_from_retinas_display() {
+        let context = "127.0.0.1:40000-40001(me) -> 127.0.0.1:5000-5001";
+        assert_eq!(ports_in(context), [40000, 40001]);
         assert_eq!(ports_in("::1:40000-40001(me) -> ::1:5000-5001"), [40000, 40001]);
         assert!(ports_in("TCP, interleaved channel ids 0-1").is_empty());
     }

@@ -1,4 +1,4 @@
-//! The sound of a session of retina's.
+//! The sound of a retina session.
 
 use ffmpeg_sys_next::AVCodecID::AV_CODEC_ID_AAC;
 use retina::client::{Described, Session};
@@ -13,7 +13,7 @@ use crate::packet::Packet;
 use crate::parameters::CodecParameters;
 use crate::sound::Sound;
 
-/// A track of sound whose packets come.
+/// A sound track that plays.
 #[derive(Debug)]
 pub(super) struct SoundTrack {
     pub(super) index: usize,
@@ -22,8 +22,8 @@ pub(super) struct SoundTrack {
 }
 
 impl SoundTrack {
-    /// The track of sound of a session, if retina can take it apart and a recording has a place for it; and
-    /// what is to be told of it.
+    /// The sound track of a session, if retina supports it and it can be recorded; and the result of the request for
+    /// sound.
     pub(super) fn choose(session: &Session<Described>) -> (Sound, Option<Self>) {
         let streams = session.streams();
         let Some(index) = streams.iter().position(|stream| stream.media() == "audio") else {
@@ -33,7 +33,7 @@ impl SoundTrack {
         match stream.encoding_name() {
             "mpeg4-generic" => {}
             "opus" => {
-                let why = "retina can't take opus apart; set `rtsp_client = \"ffmpeg\"`, or the camera to AAC";
+                let why = "retina can't depacketize opus; set `rtsp_client = \"ffmpeg\"`, or the camera to AAC";
                 return (Sound::LeftOut { why: why.into() }, None);
             }
             other => return (Sound::unfit(name(other)), None),
@@ -41,7 +41,7 @@ impl SoundTrack {
         let (Some(ParametersRef::Audio(stated)), Some(time_base)) =
             (stream.parameters(), Fraction::new(1, stream.clock_rate_hz()))
         else {
-            let why = "the camera's description of its aac can't be understood".into();
+            let why = "the camera's description of its aac is invalid".into();
             return (Sound::LeftOut { why }, None);
         };
         let (rate_hz, channels) = (stated.clock_rate(), stated.channels().get());
@@ -71,7 +71,7 @@ impl SoundTrack {
     }
 }
 
-/// FFmpeg's name for a codec, as the other client has it.
+/// FFmpeg's name for a codec, as reported by the other client.
 fn name(encoding: &str) -> &str {
     match encoding {
         "pcmu" => "pcm_mulaw",

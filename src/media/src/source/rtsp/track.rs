@@ -1,5 +1,5 @@
-//! From retina's video frames to packets like those of FFmpeg's demuxer: annex B, parameter sets before each
-//! key frame, presentation and decoding time in ticks of the RTP clock.
+//! Converts retina's video frames to packets like those of FFmpeg's demuxer: annex B, parameter sets before each
+//! key frame, presentation and decoding times in ticks of the RTP clock.
 
 use retina::codec::{VideoParameters, VideoParametersCodec};
 use vas_nal::{
@@ -23,13 +23,13 @@ use crate::sound::Sound;
 use crate::stream::{Carrier, StreamInfo};
 use crate::unit::Units;
 
-/// Rates outside are mistakes of a camera.
+/// Plausible frame rates. Rates outside are errors of a camera.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 
-/// The constrained profiles have it beside their number.
+/// FFmpeg's flag for constrained profiles, added to their number.
 const FF_PROFILE_H264_CONSTRAINED: i32 = 1 << 9;
 
-/// A packet, and what of its picture retina can't know of or lost.
+/// A packet, and the feature that retina lacks to read its picture correctly, if any.
 pub(super) struct Made {
     pub(super) packet: Packet,
     pub(super) key: bool,
@@ -39,15 +39,15 @@ pub(super) struct Made {
 /// One video track of a session.
 pub(super) struct Track {
     units: Units,
-    /// Of NAL units with lengths before them, which become start codes.
+    /// Set if pictures consist of NAL units with lengths, which become start codes.
     nal_codec: Option<NalCodec>,
     /// In annex B.
     parameter_sets: Vec<u8>,
-    /// They changed since the last packet.
+    /// The parameter sets have changed since the last packet.
     changed: bool,
-    /// Whether a picture came.
+    /// Whether there was a picture.
     begun: bool,
-    /// The id of the picture parameter set among them.
+    /// The id of the picture parameter set in `parameter_sets`.
     pps_id: Option<u32>,
     outliers: Outliers,
     times: DecodeTimes,
@@ -56,7 +56,7 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// A track whose parameters are known, and what is known of its stream.
+    /// A track whose parameters are known, and the description of its stream.
     pub(super) fn new(
         parameters: Parameters<'_>,
         carrier: Carrier,
@@ -89,7 +89,7 @@ impl Track {
             known.set_size(width, height);
         }
         let codec = known.codec();
-        // Whatever the packets hold is told in annex B here.
+        // Packets are converted to annex B.
         let units = Units::of(&codec, &[]);
         let nal_codec = codec.nal_codec();
         let stream = StreamInfo {
@@ -126,9 +126,9 @@ impl Track {
         self.clock.report(ntp, self.outliers.place(ticks));
     }
 
-    /// Makes a packet. `parameters` are those that the frame brought, if it brought new ones; `lost` says that
-    /// something before or of it did not come. What a picture lacks marks it, too. `None` for what is no picture:
-    /// some cameras send parameter sets or an end of sequence by themselves.
+    /// Converts a picture to a packet. `parameters` are set if they are new with this picture; `lost` means that a part
+    /// of it, or data before it, is missing. A picture that retina can't read correctly is marked as lost, too. `None` if
+    /// there is no picture: some cameras send parameter sets or an end of sequence separately.
     pub(super) fn packet(
         &mut self,
         picture: Picture,
@@ -154,7 +154,7 @@ impl Track {
                 slices += 1;
                 let referred = slice.pps_id();
                 if referred.is_some_and(|id| known.is_some_and(|known| known != id)) {
-                    lacks = Some("several picture parameter sets in turns");
+                    lacks = Some("several picture parameter sets");
                 }
             });
         }
@@ -166,7 +166,7 @@ impl Track {
         if !unit.begins && std::mem::replace(&mut self.begun, true) {
             lacks = lacks.or(Some("pictures that do not begin with their first slice"));
         }
-        // What was lost explains it.
+        // A loss would explain it.
         let lacks = lacks.filter(|_| !lost);
         let key = unit.is_key();
         self.begun = true;
@@ -181,9 +181,9 @@ impl Track {
         packet.set_times(ticks, self.times.next(ticks));
         packet.set_arrival(arrival_ns);
         packet.set_lost(lost || lacks.is_some());
-        // A picture whose stamp is not believed was taken nobody knows when.
-        let taken = if guessed { None } else { self.clock.at(ticks, self.time_base.den()) };
-        packet.set_wall_clock(taken);
+        // With an implausible timestamp, the capture time is unknown.
+        let captured = if guessed { None } else { self.clock.at(ticks, self.time_base.den()) };
+        packet.set_wall_clock(captured);
         Ok(Some(Made { packet, key, lacks }))
     }
 }
@@ -196,7 +196,7 @@ fn pps_id(parameters: &VideoParameters) -> Option<u32> {
     }
 }
 
-/// Profile and level as FFmpeg numbers them.
+/// FFmpeg's numbers for profile and level.
 fn ffmpeg_profile(ProfileLevelId([profile, constraints, level]): ProfileLevelId) -> (i32, i32) {
     let constrained = profile == 66 && constraints & 0x40 != 0;
     let bit = if constrained { FF_PROFILE_H264_CONSTRAINED } else { 0 };
@@ -220,18 +220,18 @@ fn parameter_sets(parameters: &VideoParameters) -> Vec<u8> {
     }
 }
 
-/// The rate that the parameter sets state; retina has it as seconds a picture.
+/// The rate that the parameter sets state; retina returns it as seconds per picture.
 fn stated_rate(parameters: &VideoParameters) -> Option<Fraction> {
     let (seconds, pictures) = parameters.frame_rate()?;
     Fraction::new(pictures, seconds).filter(|fps| PLAUSIBLE_FPS.contains(&fps.as_f64()))
 }
 
-/// The rate that the SDP states, to a thousandth.
+/// The rate that the SDP states, rounded to a thousandth.
 pub(super) fn described_rate(fps: f32) -> Option<Fraction> {
     PLAUSIBLE_FPS.contains(&f64::from(fps)).then(|| Fraction::parse(&format!("{fps:.3}"))).flatten()
 }
 
-/// The rate of pictures that are so many ticks apart.
+/// The rate of pictures with these presentation times.
 pub(super) fn measured_rate(pts: &[i64], clock_hz: u32) -> Option<Fraction> {
     let mut pts = pts.to_vec();
     pts.sort_unstable();
@@ -240,14 +240,14 @@ pub(super) fn measured_rate(pts: &[i64], clock_hz: u32) -> Option<Fraction> {
     PLAUSIBLE_FPS.contains(&fps.as_f64()).then_some(fps)
 }
 
-/// A moment as CLOCK_MONOTONIC has it, which is `Instant`'s clock on Linux.
+/// Converts an `Instant` to nanoseconds of CLOCK_MONOTONIC, which is its clock on Linux.
 pub(super) fn at_monotonic(moment: std::time::Instant) -> u64 {
     let ago = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
     monotonic_ns().saturating_sub(ago)
 }
 
-/// Whether the description announces units out of decoding order, with a number before each (RFC 7798, 7.1:
-/// `sprop-max-don-diff`), which retina takes for units.
+/// Whether the description announces a decoding order number before each NAL unit (RFC 7798, 7.1:
+/// `sprop-max-don-diff`), which retina would treat as part of the unit.
 pub(super) fn has_decoding_order_numbers(sdp: &str) -> bool {
     sdp.split([';', ' ', '\r', '\n']).filter_map(|part| part.trim().split_once('=')).any(
         |(name, value)| {
@@ -257,7 +257,7 @@ pub(super) fn has_decoding_order_numbers(sdp: &str) -> bool {
     )
 }
 
-/// Whether the description has more parameter sets of a kind than the one that retina keeps.
+/// Whether the description has more than one parameter set of a kind; retina keeps only one.
 pub(super) fn has_several_parameter_sets(sdp: &str) -> bool {
     let sets = |value: &str| value.split(',').filter(|set| !set.trim().is_empty()).count();
     sdp.split([';', ' ', '\r', '\n']).filter_map(|part| part.trim().split_once('=')).any(
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profiles_have_ffmpegs_numbers() {
+    fn profiles_are_converted_to_ffmpegs_numbers() {
         assert_eq!(ffmpeg_profile(ProfileLevelId([100, 0, 21])), (100, 21));
         let constrained = 66 | FF_PROFILE_H264_CONSTRAINED;
         assert_eq!(ffmpeg_profile(ProfileLevelId([66, 0xc0, 31])), (constrained, 31));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn decoding_order_numbers_are_seen() {
+    fn decoding_order_numbers_are_detected() {
         assert!(has_decoding_order_numbers("a=fmtp:96 sprop-max-don-diff=2;x=1\r\n"));
         assert!(has_decoding_order_numbers("a=fmtp:96 x=1; sprop-depack-buf-nalus=4\r\n"));
         assert!(!has_decoding_order_numbers("a=fmtp:96 sprop-max-don-diff=0\r\n"));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn more_parameter_sets_than_one_of_a_kind_are_seen() {
+    fn several_parameter_sets_of_a_kind_are_detected() {
         let fmtp = |parameters: &str| format!("a=fmtp:96 packetization-mode=1;{parameters}\r\n");
         assert!(!has_several_parameter_sets(&fmtp("sprop-parameter-sets=Z0IA,aM4=;x=1")));
         assert!(!has_several_parameter_sets(&fmtp("sprop-parameter-sets=Z0IA,aM4=,")));

@@ -1,7 +1,6 @@
-//! The headers of a JPEG picture (ITU-T T.81, annex B): kept by their parts, written as a whole. Pure.
+//! The headers of a JPEG picture (ITU-T T.81, annex B): stored as segments, written together. Pure.
 
-/// Tables of Huffman codes, by the number of codes of each length, and their symbols (T.81, annex K.3): those that
-/// RFC 2435 takes for granted.
+/// The Huffman tables that RFC 2435 implies (T.81, annex K.3): identifier, number of codes of each length, symbols.
 const HUFFMAN: [(u8, [u8; 16], &[u8]); 4] = [
     (0x00, [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &DC),
     (0x10, [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d], &LUMA_AC),
@@ -37,10 +36,10 @@ const CHROMA_AC: [u8; 162] = [
     0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa,
 ];
 
-/// Quantisation of brightness and colour at a quality of 50 (T.81, annex K.1), in zigzag order as a DQT segment and
-/// RFC 2435 have it.
+/// Quantization tables of luma and chroma at quality 50 (T.81, annex K.1), in zigzag order as in DQT segments and RFC
+/// 2435.
 #[rustfmt::skip]
-const QUANTISATION: [[u8; 64]; 2] = [
+const QUANTIZATION: [[u8; 64]; 2] = [
     [
         16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58,
         51, 61, 60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103, 104, 103,
@@ -61,93 +60,92 @@ const DQT: u8 = 0xdb;
 const DRI: u8 = 0xdd;
 const APP0: u8 = 0xe0;
 
-/// A table with the byte before it that names it.
+/// A table, after the byte with its identifier.
 type Table = Option<Vec<u8>>;
 
-/// What stands before a picture's scan data.
+/// The headers before a picture's scan data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Headers {
-    quantisation: [Table; 4],
+    quantization: [Table; 4],
     /// DC tables, then AC tables.
     huffman: [Table; 8],
     /// The frame header (SOFn): its marker and what follows the length.
     frame: Option<(u8, Vec<u8>)>,
     restart_interval: Option<u16>,
     scan: Option<Vec<u8>>,
-    /// Segments of other kinds, whole.
+    /// Other segments, complete.
     others: Vec<u8>,
 }
 
 impl Headers {
-    /// What RFC 2435 takes for granted: JFIF, and the tables of Huffman codes.
+    /// The headers that RFC 2435 implies: JFIF and the Huffman tables.
     pub(super) fn standard() -> Self {
         let mut headers = Self::default();
         for (name, counts, symbols) in HUFFMAN {
-            headers.huffman[huffman_place(name)] = Some([&[name], &counts[..], symbols].concat());
+            headers.huffman[huffman_index(name)] = Some([&[name], &counts[..], symbols].concat());
         }
         segment(&mut headers.others, APP0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
         headers
     }
 
-    /// Lets go of what no picture takes over from the one before it.
+    /// Clears the headers that a picture does not inherit from the previous one.
     pub(super) fn begin(&mut self) {
         (self.restart_interval, self.scan) = (None, None);
         self.others.clear();
     }
 
-    /// Takes the tables for a quality from 1 to 99 (RFC 2435, 4.2).
+    /// Sets the tables for a quality from 1 to 99 (RFC 2435, 4.2).
     pub(super) fn set_quality(&mut self, quality: u8) {
         let quality = u32::from(quality.clamp(1, 99));
         let scale = if quality < 50 { 5000 / quality } else { 200 - quality * 2 };
-        for (name, base) in (0u8..).zip(&QUANTISATION) {
+        for (name, base) in (0u8..).zip(&QUANTIZATION) {
             let scaled = base.map(|step| {
                 let step = (u32::from(step) * scale + 50) / 100;
                 u8::try_from(step.clamp(1, 255)).unwrap_or(u8::MAX)
             });
-            self.quantisation[usize::from(name)] = Some([&[name], &scaled[..]].concat());
+            self.quantization[usize::from(name)] = Some([&[name], &scaled[..]].concat());
         }
     }
 
-    /// Takes the tables that stand one behind the other in a packet (RFC 2435, 3.1.8); false when they are cut
-    /// short.
+    /// Sets the tables from a packet (RFC 2435, 3.1.8); returns false if they are truncated.
     pub(super) fn set_tables(&mut self, precision: u8, mut tables: &[u8]) -> bool {
         for name in 0..2u8 {
             let wide = precision >> name & 1;
             let Some((table, rest)) = tables.split_at_checked(64 << wide) else {
-                // One for both is enough.
+                // A single table may serve both.
                 return name == 1 && tables.is_empty();
             };
-            self.quantisation[usize::from(name)] = Some([&[wide << 4 | name], table].concat());
+            self.quantization[usize::from(name)] = Some([&[wide << 4 | name], table].concat());
             tables = rest;
         }
         true
     }
 
-    /// Leaves out what says nothing about the picture.
+    /// Clears the segments that do not affect the picture.
     #[cfg(test)]
     pub(super) fn forget_others(&mut self) {
         self.others.clear();
     }
 
-    /// Whether there are tables for a decoder.
+    /// Whether there is a quantization table.
     pub(super) fn has_tables(&self) -> bool {
-        self.quantisation.iter().any(Option::is_some)
+        self.quantization.iter().any(Option::is_some)
     }
 
-    /// The frame header of a picture of RFC 2435's type 0 (4:2:2) or 1 (4:2:0).
+    /// Sets the frame header of a picture of RFC 2435's type 0 (4:2:2) or 1 (4:2:0).
     pub(super) fn set_frame(&mut self, kind: u8, (width, height): (u16, u16)) {
         let sampling = if kind == 0 { 0x21 } else { 0x22 };
-        let colour = u8::from(self.quantisation[1].is_some());
+        let chroma = u8::from(self.quantization[1].is_some());
         let ([height_0, height_1], [width_0, width_1]) =
             (height.to_be_bytes(), width.to_be_bytes());
         let frame = [
             8, height_0, height_1, width_0, width_1, 3, //
-            1, sampling, 0, 2, 0x11, colour, 3, 0x11, colour,
+            1, sampling, 0, 2, 0x11, chroma, 3, 0x11, chroma,
         ];
         self.frame = Some((SOF0, frame.to_vec()));
     }
 
-    /// Width and height in pixels; `None` without a frame header, or one that leaves the height open.
+    /// Width and height in pixels; `None` without a frame header, or if the header does not state the height.
     pub(super) fn size(&self) -> Option<(u32, u32)> {
         let [_, height_0, height_1, width_0, width_1, ..] = *self.frame.as_ref()?.1 else {
             return None;
@@ -157,13 +155,13 @@ impl Headers {
         (size.0 > 0 && size.1 > 0).then_some((size.0.into(), size.1.into()))
     }
 
-    /// `None` or 0: no restart markers.
+    /// Sets the restart interval; `None` or 0 means no restart markers.
     pub(super) fn set_restart_interval(&mut self, interval: Option<u16>) {
         self.restart_interval = interval;
     }
 
-    /// Takes segments as a file has them, and gives back what stands behind a scan header. What makes no sense
-    /// ends them: they may be filled up.
+    /// Reads segments as in a file, and returns what follows a scan header. Stops at invalid data, since segments may be
+    /// followed by padding.
     pub(super) fn take<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         while let Some(rest) = bytes.strip_prefix(&[0xff]) {
             match rest {
@@ -179,7 +177,7 @@ impl Headers {
             let Some(body) = rest.get(3..=length).filter(|_| length >= 2) else { break };
             bytes = &rest[1 + length..];
             match marker {
-                DQT => self.take_quantisation(body),
+                DQT => self.take_quantization(body),
                 DHT => self.take_huffman(body),
                 DRI => {
                     self.restart_interval =
@@ -187,13 +185,13 @@ impl Headers {
                 }
                 SOS => {
                     self.scan = Some(body.to_vec());
-                    // ONVIF allows padding before a scan header alone, and some have it behind. Scan data has no two
-                    // bytes of 0xff in a row.
+                    // ONVIF allows padding only before a scan header, but some cameras add it after. Scan data never
+                    // has two bytes of 0xff in a row.
                     let is_padding =
                         bytes.len() < 4 && bytes.iter().all(|byte| matches!(byte, 0 | 0xff));
                     return if is_padding { &[] } else { bytes };
                 }
-                // 0xc8 and 0xcc are no frame headers.
+                // 0xc8 and 0xcc are not frame headers.
                 0xc0..=0xcf if marker & 3 != 0 || marker == SOF0 => {
                     self.frame = Some((marker, body.to_vec()));
                 }
@@ -203,12 +201,12 @@ impl Headers {
         &[]
     }
 
-    fn take_quantisation(&mut self, mut body: &[u8]) {
+    fn take_quantization(&mut self, mut body: &[u8]) {
         while let Some(&name) = body.first() {
             let Some((table, rest)) = body.split_at_checked(1 + (64 << (name >> 4 & 1))) else {
                 break;
             };
-            self.quantisation[usize::from(name & 3)] = Some(table.to_vec());
+            self.quantization[usize::from(name & 3)] = Some(table.to_vec());
             body = rest;
         }
     }
@@ -218,16 +216,16 @@ impl Headers {
             let Some(counts) = behind.first_chunk::<16>() else { break };
             let symbols: usize = counts.iter().map(|count| usize::from(*count)).sum();
             let Some((table, rest)) = body.split_at_checked(17 + symbols) else { break };
-            self.huffman[huffman_place(name)] = Some(table.to_vec());
+            self.huffman[huffman_index(name)] = Some(table.to_vec());
             body = rest;
         }
     }
 
-    /// Writes everything that stands before the scan data.
+    /// Writes all headers that precede the scan data.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend([0xff, SOI]);
         out.extend(&self.others);
-        self.quantisation.iter().flatten().for_each(|table| segment(out, DQT, table));
+        self.quantization.iter().flatten().for_each(|table| segment(out, DQT, table));
         if let Some((marker, frame)) = &self.frame {
             segment(out, *marker, frame);
         }
@@ -239,7 +237,7 @@ impl Headers {
     }
 }
 
-fn huffman_place(name: u8) -> usize {
+fn huffman_index(name: u8) -> usize {
     usize::from(name >> 4 & 1) * 4 + usize::from(name & 3)
 }
 

@@ -1,8 +1,8 @@
-//! JPEG over RTP: RFC 2435, and ONVIF's header extension (Streaming Specification, "JPEG over RTP"), in which a
-//! camera sends a picture's own headers. Pure.
+//! Depacketizes JPEG over RTP: RFC 2435, and ONVIF's header extension (Streaming Specification, "JPEG over RTP"), in which
+//! a camera sends a picture's own headers. Pure.
 //!
-//! RFC 2435 has a byte for width and height in units of 8 pixels, so nothing above 2040 fits; only the extension
-//! tells the size of such a picture.
+//! RFC 2435 encodes width and height in a byte each, in units of 8 pixels, so the largest side is 2040. For larger
+//! pictures only the extension states the size.
 
 mod headers;
 
@@ -11,25 +11,25 @@ use std::time::Instant;
 
 use headers::Headers;
 
-/// More than a picture of 16K has; the offsets of its packets, of 24 bits, end here, too.
+/// More than a 16K picture needs, and the range of the 24-bit offsets in packets.
 const MOST_BYTES: usize = 1 << 24;
 /// Two tables of 64 values of two bytes.
 const MOST_TABLE_BYTES: usize = 256;
-/// The defining 16 bits of the extension: in the first packet of a picture, and in others.
+/// The identifier of the extension in the first packet of a picture, and in others.
 const FIRST: u16 = 0xffd8;
 const FURTHER: u16 = 0xffff;
-/// Those of ONVIF's replay extension, which may stand before it: three words of its own.
+/// The identifier of ONVIF's replay extension, which may precede it with three words of its own.
 const REPLAY: u16 = 0xabac;
 const REPLAY_BYTES: usize = 12;
 
-/// What an operator is told where no extension came.
-pub(super) const NO_SIZE: &str = "it is MJPEG above 2040 pixels, whose size RFC 2435 can't tell, and the camera sends no ONVIF header extension, \
-     which would; set the camera to H.264, H.265 or a smaller size";
-/// And where the client reads none.
-pub(super) const NOT_READ: &str = "it is MJPEG above 2040 pixels, whose size RFC 2435 can't tell, and FFmpeg's RTSP client does not read the ONVIF \
-     header extension, which may; set `rtsp_client` to \"auto\", or the camera to H.264, H.265 or a smaller size";
+/// The message for a camera that sends no extension.
+pub(super) const NO_SIZE: &str = "it is MJPEG above 2040 pixels, a size that RFC 2435 can't state, and the camera does not send the ONVIF header \
+     extension, which could; set the camera to H.264, H.265 or a smaller size";
+/// The message for a client that does not read the extension.
+pub(super) const NOT_READ: &str = "it is MJPEG above 2040 pixels, a size that RFC 2435 can't state, and FFmpeg's RTSP client does not read the \
+     ONVIF header extension, which could; set `rtsp_client` to \"auto\", or the camera to H.264, H.265 or a smaller size";
 
-/// What of a packet concerns pictures.
+/// The parts of an RTP packet that matter for pictures.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     pub(super) extension: Option<Extension<'a>>,
@@ -37,7 +37,7 @@ pub(super) struct Part<'a> {
     pub(super) marker: bool,
     pub(super) ticks: i64,
     pub(super) received: Instant,
-    /// Packets before it did not come.
+    /// Packets before it are missing.
     pub(super) lost: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Extension<'a> {
 }
 
 impl<'a> Extension<'a> {
-    /// That of a whole RTP packet.
+    /// Reads the extension of an RTP packet.
     pub(super) fn of(packet: &'a [u8]) -> Option<Self> {
         let first = *packet.first()?;
         if first & 0x10 == 0 {
@@ -65,7 +65,7 @@ impl<'a> Extension<'a> {
     }
 }
 
-/// An extension's number and content.
+/// Splits an extension into its identifier and its content.
 fn split(extension: &[u8]) -> Option<(u16, &[u8])> {
     let (id, rest) = extension.split_first_chunk::<2>()?;
     let (words, rest) = rest.split_first_chunk::<2>()?;
@@ -73,29 +73,29 @@ fn split(extension: &[u8]) -> Option<(u16, &[u8])> {
     Some((u16::from_be_bytes(*id), body))
 }
 
-/// A picture as a JPEG file has it.
+/// A picture in the format of a JPEG file.
 #[derive(Debug)]
 pub(super) struct Picture {
     pub(super) data: Vec<u8>,
     pub(super) size: (u32, u32),
     pub(super) ticks: i64,
-    /// When its first packet came.
+    /// The arrival of its first packet.
     pub(super) received: Instant,
-    /// Parts of it, or whole pictures before it, did not come.
+    /// Parts of it, or pictures before it, are missing.
     pub(super) lost: bool,
 }
 
-/// Why no picture came of a packet.
+/// Why a packet can't be used.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// Nothing tells the size of the pictures.
+pub(super) enum Error {
+    /// The size of the pictures is not stated.
     NoSize,
-    /// The packet makes no sense.
-    Nonsense(String),
+    /// The packet is invalid.
+    Invalid(String),
 }
 
-fn nonsense<T>(what: impl Into<String>) -> Result<T, Trouble> {
-    Err(Trouble::Nonsense(what.into()))
+fn invalid<T>(what: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Invalid(what.into()))
 }
 
 /// RFC 2435's header of a packet, and what follows it.
@@ -107,29 +107,29 @@ struct Main<'a> {
     /// In units of 8 pixels.
     size: (u8, u8),
     restart_interval: Option<u16>,
-    /// Precision and quantisation tables; these are empty where those of before hold.
+    /// Precision and quantization tables; the tables are empty if earlier ones still apply.
     tables: Option<(u8, &'a [u8])>,
     scan: &'a [u8],
 }
 
 impl<'a> Main<'a> {
-    fn read(payload: &'a [u8]) -> Result<Self, Trouble> {
+    fn read(payload: &'a [u8]) -> Result<Self, Error> {
         let Some((main, mut rest)) = payload.split_first_chunk::<8>() else {
-            return nonsense(format!("a JPEG packet of {} bytes", payload.len()));
+            return invalid(format!("a JPEG packet of {} bytes", payload.len()));
         };
         let [_, offset @ .., kind, quality, width, height] = *main;
         let offset = offset.iter().fold(0, |offset, byte| offset << 8 | usize::from(*byte));
         let mut restart_interval = None;
         if kind & 0x40 != 0 {
             let Some((restart, behind)) = rest.split_first_chunk::<4>() else {
-                return nonsense("a JPEG packet that ends in its restart header");
+                return invalid("a JPEG packet that ends in its restart header");
             };
             restart_interval = Some(u16::from_be_bytes([restart[0], restart[1]]));
             rest = behind;
         }
         let mut tables = None;
         if offset == 0 && quality >= 128 {
-            let cut = || Trouble::Nonsense("a JPEG packet that ends in its tables".into());
+            let cut = || Error::Invalid("a JPEG packet that ends in its tables".into());
             let (head, behind) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
             let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
             let (content, behind) = behind.split_at_checked(length).ok_or_else(cut)?;
@@ -141,39 +141,39 @@ impl<'a> Main<'a> {
     }
 }
 
-/// A picture of which packets have come.
+/// A picture that is being received.
 #[derive(Debug)]
 struct Open {
     picture: Picture,
-    /// Headers that the extension of its first packets brought, until scan data comes.
+    /// Headers from the extension of its first packets, until scan data arrives.
     segments: Vec<u8>,
     /// The headers are written.
     begun: bool,
 }
 
-/// Whether a picture's own headers tell its size.
+/// Whether a picture's own headers state its size.
 pub(super) fn has_size(file: &[u8]) -> bool {
     let mut headers = Headers::default();
     headers.take(file);
     headers.size().is_some()
 }
 
-/// Puts pictures together.
+/// Assembles pictures from packets.
 #[derive(Debug)]
-pub(super) struct Depacketiser {
+pub(super) struct Depacketizer {
     open: Option<Open>,
     ready: VecDeque<Picture>,
-    /// Of the picture before: the next may take them over.
+    /// The headers of the previous picture, which the next may inherit.
     headers: Headers,
-    /// Tables by their Q, 128 to 254, whose packets need not repeat them.
+    /// Tables by Q from 128 to 254; packets need not repeat them.
     tables: Vec<(u8, u8, Vec<u8>)>,
     /// Something was lost since the last picture.
     lost: bool,
-    /// The timestamp of the picture given out last.
+    /// The timestamp of the last complete picture.
     last: Option<i64>,
 }
 
-impl Depacketiser {
+impl Depacketizer {
     pub(super) fn new() -> Self {
         Self {
             open: None,
@@ -189,28 +189,28 @@ impl Depacketiser {
         self.ready.pop_front()
     }
 
-    /// Takes the next packet. Pictures that it ends can be pulled afterwards, whatever it returns.
-    pub(super) fn push(&mut self, part: &Part<'_>) -> Result<(), Trouble> {
+    /// Takes the next packet. Pictures that it completes can be pulled afterwards, even after an error.
+    pub(super) fn push(&mut self, part: &Part<'_>) -> Result<(), Error> {
         let main = match part.payload {
             [] if part.extension.is_some() => None,
             payload => Some(Main::read(payload).inspect_err(|_| self.spoil())?),
         };
         let ticks = part.ticks;
         let at_start = main.is_some_and(|main| main.offset == 0);
-        let goes_on = self.open.as_ref().is_some_and(|open| open.picture.ticks == ticks);
-        let goes_on = goes_on
+        let continues = self.open.as_ref().is_some_and(|open| open.picture.ticks == ticks);
+        let continues = continues
             && !part.extension.is_some_and(|extension| extension.first)
             && !(at_start && self.open.as_ref().is_some_and(|open| open.begun));
-        if !goes_on {
+        if !continues {
             self.lost |= part.lost;
-            // Without a marker a picture ends where the next one begins.
+            // Without a marker, a picture ends where the next one begins.
             self.close(part.lost);
             let begins = part.extension.map_or(at_start, |extension| extension.first);
             let Some(main) = main.filter(|_| begins) else {
-                // The session began within a picture, or the beginning of this one was lost.
+                // The session began within a picture, or the start of this one is lost.
                 self.lost |= self.last.is_some();
                 return match self.last == Some(ticks) && !part.lost {
-                    true => nonsense("a JPEG picture that goes on behind its marker"),
+                    true => invalid("a JPEG picture that continues after its marker"),
                     false => Ok(()),
                 };
             };
@@ -227,7 +227,7 @@ impl Depacketiser {
         done
     }
 
-    /// Something of the picture that is open is missing, or of one before the next.
+    /// Records a loss in the open picture, or before the next one.
     fn spoil(&mut self) {
         match &mut self.open {
             Some(open) => open.picture.lost = true,
@@ -235,7 +235,7 @@ impl Depacketiser {
         }
     }
 
-    /// Gives the picture out of which packets have come, if any.
+    /// Completes the open picture, if any.
     fn close(&mut self, torn: bool) {
         let Some(Open { mut picture, begun, .. }) = self.open.take() else { return };
         self.last = Some(picture.ticks);
@@ -244,7 +244,7 @@ impl Depacketiser {
             return;
         }
         if torn {
-            // What is missing was its end.
+            // Its end is missing.
             (picture.lost, self.lost) = (true, false);
         }
         if !picture.data.ends_with(&[0xff, 0xd9]) {
@@ -253,7 +253,7 @@ impl Depacketiser {
         self.ready.push_back(picture);
     }
 
-    fn begin(&mut self, part: &Part<'_>, main: &Main<'_>) -> Result<(), Trouble> {
+    fn begin(&mut self, part: &Part<'_>, main: &Main<'_>) -> Result<(), Error> {
         let extended = part.extension.is_some();
         self.prepare(main, extended)?;
         let lost = std::mem::take(&mut self.lost);
@@ -268,15 +268,15 @@ impl Depacketiser {
         Ok(())
     }
 
-    /// Brings the headers to what RFC 2435 says of the first packet of a picture.
-    fn prepare(&mut self, main: &Main<'_>, extended: bool) -> Result<(), Trouble> {
+    /// Sets the headers from the first packet of a picture, as RFC 2435 specifies.
+    fn prepare(&mut self, main: &Main<'_>, extended: bool) -> Result<(), Error> {
         if extended {
             self.headers.begin();
         } else {
             self.headers = Headers::standard();
         }
         match (main.quality, main.tables) {
-            // Those of the picture before.
+            // The tables of the previous picture apply.
             (0, _) if extended => {}
             (quality @ 1..=99, _) => self.headers.set_quality(quality),
             (quality, Some((_, []))) => {
@@ -287,15 +287,13 @@ impl Depacketiser {
                     }
                     None if extended => {}
                     None => {
-                        return nonsense(format!(
-                            "a JPEG picture without its tables (Q {quality})"
-                        ));
+                        return invalid(format!("a JPEG picture without its tables (Q {quality})"));
                     }
                 }
             }
             (quality, Some((precision, tables))) => {
                 if !self.headers.set_tables(precision, tables) {
-                    return nonsense(format!("JPEG tables of {} bytes", tables.len()));
+                    return invalid(format!("JPEG tables of {} bytes", tables.len()));
                 }
                 if quality < 255 {
                     self.tables.retain(|(known, ..)| *known != quality);
@@ -304,24 +302,24 @@ impl Depacketiser {
                 }
             }
             (quality, None) => {
-                return nonsense(format!("a JPEG picture of the reserved Q {quality}"));
+                return invalid(format!("a JPEG picture of the reserved Q {quality}"));
             }
         }
         let (width, height) = main.size;
         let size = (u16::from(width) * 8, u16::from(height) * 8);
         match main.kind {
-            // That of the picture before, or of the extension.
+            // The size of the previous picture or of the extension applies.
             _ if width == 0 || height == 0 => {}
             kind @ 0..=1 => self.headers.set_frame(kind, size),
             _ if extended => {}
-            kind => return nonsense(format!("a JPEG picture of the type {kind}")),
+            kind => return invalid(format!("a JPEG picture of the type {kind}")),
         }
         self.headers.set_restart_interval(main.restart_interval);
         Ok(())
     }
 
-    /// Adds what a packet brings to the picture that is open.
-    fn extend(&mut self, part: &Part<'_>, main: Option<&Main<'_>>) -> Result<(), Trouble> {
+    /// Appends a packet to the open picture.
+    fn extend(&mut self, part: &Part<'_>, main: Option<&Main<'_>>) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let segments = part.extension.map_or(&[][..], |extension| extension.segments);
         let scan = main.map_or(&[][..], |main| main.scan);
@@ -332,9 +330,9 @@ impl Depacketiser {
             if !scan.is_empty() || part.marker {
                 let behind = self.headers.take(&open.segments);
                 if !self.headers.has_tables() {
-                    return nonsense("a JPEG picture without its tables");
+                    return invalid("a JPEG picture without its tables");
                 }
-                let Some(size) = self.headers.size() else { return Err(Trouble::NoSize) };
+                let Some(size) = self.headers.size() else { return Err(Error::NoSize) };
                 open.picture.size = size;
                 self.headers.write(&mut open.picture.data);
                 open.picture.data.extend(behind);
@@ -343,7 +341,7 @@ impl Depacketiser {
         }
         open.picture.data.extend(scan);
         if open.picture.data.len() + open.segments.len() > MOST_BYTES {
-            return nonsense(format!("a JPEG picture of more than {MOST_BYTES} bytes"));
+            return invalid(format!("a JPEG picture of more than {MOST_BYTES} bytes"));
         }
         Ok(())
     }
