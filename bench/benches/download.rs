@@ -151,8 +151,8 @@ fn per_camera(simulator: &Simulator, (width, height): (usize, usize), clip: &str
     }
     let level = |name| simulator.level(name);
     let each = |bytes: u64| bytes as f64 / cameras as f64 / f64::from(1 << 20);
-    let prices = all.iter().filter_map(|pictures| pictures.decoder.price());
-    let surfaces: u32 = prices.map(|price| price.surfaces).sum();
+    let memory = all.iter().filter_map(|pictures| pictures.decoder.surface_memory());
+    let surfaces: u32 = memory.map(|memory| memory.surfaces).sum();
     println!(
         "\n{cameras} cameras, {width}x{height}, 8 slots: contexts {}, decoders {}, streams {}, events {}",
         level("contexts"),

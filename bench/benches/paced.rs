@@ -87,8 +87,8 @@ impl Camera {
         let mut slot = ring.claim();
         slot.write(&pictures.picture(), way.store()).expect("the picture is of the slot's size");
         let took = own_cpu_time() - start;
-        let stamp = ring.stamp();
-        slot.publish(&stamp);
+        let meta = ring.meta();
+        slot.publish(&meta);
         took
     }
 }

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use vas_bench::{Pictures, Rig};
 use vas_frame::nv12::StoreKind;
-use vas_frame::{ClaimedSlot, Frame, Nv12Image, Reader, Stamp};
+use vas_frame::{ClaimedSlot, Frame, Nv12Image, PublishMeta, Reader};
 
 /// Small, so that what does not grow with the picture is not lost in what does.
 const SIZE: (u32, u32) = (64, 64);
@@ -24,8 +24,8 @@ fn step_write(slot: &mut ClaimedSlot, pictures: &Pictures) {
 }
 
 #[inline(never)]
-fn step_publish(slot: ClaimedSlot, stamp: &Stamp) {
-    slot.publish(stamp);
+fn step_publish(slot: ClaimedSlot, meta: &PublishMeta) {
+    slot.publish(meta);
 }
 
 #[inline(never)]
@@ -58,8 +58,8 @@ fn main() {
     for _ in 0..times {
         let mut slot = step_claim(&mut rig);
         step_write(&mut slot, &pictures);
-        let stamp = rig.stamp();
-        step_publish(slot, &stamp);
+        let meta = rig.meta();
+        step_publish(slot, &meta);
         let frame = match step.as_str() {
             "latest" => step_latest(&mut reader),
             "newer" => step_newer(&mut reader),

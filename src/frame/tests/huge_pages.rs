@@ -11,7 +11,7 @@ use rustix::thread::disable_transparent_huge_pages;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, ExportRoot, Geometry, Notifier, Nv12Image, OpenRing,
-    Reader, RingOptions, RingWriter, Stamp, monotonic_ns,
+    PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_harness::not_tried;
 
@@ -66,7 +66,11 @@ fn publish(writer: &mut RingWriter, id: u64) {
     let mut slot = writer.claim(monotonic_ns()).unwrap();
     let picture = Picture::Nv12 { y: Plane { data: y, stride }, uv: Plane { data: uv, stride } };
     slot.write(&picture, StoreKind::Auto).unwrap();
-    slot.publish(&Stamp { frame_id: id, arrival_ns: monotonic_ns(), ..Stamp::default() });
+    slot.publish(&PublishMeta {
+        frame_id: id,
+        arrival_ns: monotonic_ns(),
+        ..PublishMeta::default()
+    });
 }
 
 /// Publishes into each slot and reads all of it back.
