@@ -144,7 +144,7 @@ const BEFORE: u32 = 20;
 const REQUESTS: usize = 9;
 
 /// Whether an RTP payload begins a key frame: its sequence parameters come first (RFC 6184).
-fn begins_key_frame(payload: &[u8]) -> bool {
+pub(crate) fn begins_key_frame(payload: &[u8]) -> bool {
     const SPS: u8 = 7;
     const STAP_A: u8 = 24;
     match payload[0] & 31 {
