@@ -62,7 +62,7 @@ impl Counters {
         self.dropped_many(DropReason::Overload, dropped.overload);
         self.dropped_many(DropReason::BeforeKey, dropped.before_key);
         self.dropped_many(DropReason::Idle, dropped.idle);
-        self.dropped_many(DropReason::Undecodable, dropped.closed);
+        self.dropped_many(DropReason::Undecodable, dropped.not_running + dropped.closed);
     }
 
     /// Packets received.

@@ -9,7 +9,7 @@ use vas_media::{
 };
 use vas_status::DropReason;
 
-use super::branch::{Branch, BranchStats, Packets};
+use super::branch::{Branch, BranchStats, Late, Packets};
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
 use super::queue::{Item, Limits, Pushed, Taken};
@@ -73,7 +73,7 @@ pub struct Decode {
     /// Packets that the decoder has taken and whose pictures it still holds back.
     held: u64,
     frame: Frame,
-    put_off: bool,
+    late: Option<Late>,
 }
 
 /// How the thread has reacted to a silent input.
@@ -96,8 +96,8 @@ impl Branch for Decode {
         LIMITS
     }
 
-    fn is_put_off(&self) -> bool {
-        self.put_off
+    fn late(&self) -> Option<Late> {
+        self.late
     }
 
     fn stats(&self) -> Arc<dyn BranchStats> {
@@ -143,14 +143,13 @@ impl Decode {
             seen_picture: false,
             held: 0,
             frame: Frame::new(),
-            put_off: false,
+            late: None,
         }
     }
 
-    /// For a branch that only the tap needs: the camera runs without it while the system has no
-    /// thread for it.
-    pub fn put_off(self) -> Self {
-        Self { put_off: true, ..self }
+    /// The camera runs without the branch while the system has no thread for it.
+    pub fn may_be_late(self, late: Late) -> Self {
+        Self { late: Some(late), ..self }
     }
 
     fn work(mut self, queue: &Arc<Packets>) {

@@ -49,6 +49,16 @@ impl Feed {
         self.stats.dropped(self.packets.push_end());
     }
 
+    /// Drops packets until [`release`](Self::release), including those that wait: the branch can't
+    /// start.
+    pub(super) fn hold(&self) {
+        self.stats.dropped(self.packets.hold());
+    }
+
+    pub(super) fn release(&self) {
+        self.packets.release();
+    }
+
     pub(super) fn close(&self) {
         self.packets.close();
     }

@@ -294,6 +294,8 @@ pub struct ProducerReport {
     pub state: ProducerState,
     /// Why; empty when there is nothing to report.
     pub reason: String,
+    /// How long it has been in this state.
+    pub since_s: Option<u64>,
     /// `copy` or `h264`.
     pub video: String,
     /// The transport's address.

@@ -1,5 +1,6 @@
 //! A shard's report on its cameras, assembled from those of their parts.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,6 +49,16 @@ impl CameraStats {
     /// Records why there is no export; returns whether the reason is new.
     pub(super) fn refuse_export(&self, words: &str) -> bool {
         self.export.as_ref().is_some_and(|export| export.refuse(words))
+    }
+
+    /// Records why the producer can't start; returns whether the reason is new.
+    pub(super) fn producer_cannot_start(&self, error: &io::Error) -> bool {
+        self.producer.as_ref().is_some_and(|producer| producer.cannot_start(error))
+    }
+
+    /// Records that the producer has started; returns whether it could not before.
+    pub(super) fn producer_has_started(&self) -> bool {
+        self.producer.as_ref().is_some_and(|producer| producer.has_started())
     }
 
     /// Clears the reason for a refused export.
