@@ -15,6 +15,7 @@ pub struct Counters {
     exported: AtomicU64,
     marked: AtomicU64,
     reconnects: AtomicU64,
+    decode_panics: AtomicU64,
     dropped: DropCounters<DropReason>,
 }
 
@@ -41,6 +42,11 @@ impl Counters {
     /// A connection was lost and is retried.
     pub fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The decode thread got over a panic.
+    pub fn decode_panicked(&self) {
+        self.decode_panics.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A packet or a frame was dropped.
@@ -93,6 +99,11 @@ impl Counters {
     /// Connections lost and retried.
     pub fn reconnects(&self) -> u64 {
         self.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// Panics that the decode thread got over.
+    pub fn decode_panics(&self) -> u64 {
+        self.decode_panics.load(Ordering::Relaxed)
     }
 
     /// What was dropped, and why.

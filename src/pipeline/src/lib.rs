@@ -17,6 +17,7 @@ mod exporter;
 mod feed;
 mod gpus;
 mod ladder;
+mod panics;
 mod queue;
 mod state;
 mod wakeup;
@@ -38,6 +39,7 @@ pub use demand::Demand;
 pub use demux::request;
 pub use exporter::{Exported, Exporter};
 pub use gpus::Gpus;
+pub use panics::caught;
 pub use queue::{Item, Limits, PacketQueue, Pushed, Queued, Taken};
 pub use state::{InputStats, StateCell};
 pub use wakeup::Wakeup;
@@ -235,9 +237,8 @@ pub fn spawn(
     std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
         let _named = vas_media::log::name_thread(id.as_str());
         let _span = tracing::info_span!("camera", camera = %id).entered();
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-        if outcome.is_err() {
-            tracing::error!("the {job} thread panicked; it stays off until a restart");
+        if let Err(words) = caught(run) {
+            tracing::error!("the {job} thread panicked: {words}; it stays off until a restart");
             panicked();
         }
     })

@@ -123,6 +123,9 @@ pub struct CameraReport {
     pub decoder: Option<DecoderReport>,
     /// Frames decoded.
     pub decoded: u64,
+    /// Panics that its decode thread got over.
+    #[serde(default)]
+    pub decode_panics: u64,
     /// Exported with a mark: corrupt, or after a loss.
     pub marked: u64,
     /// Frames published to readers.

@@ -66,6 +66,7 @@ pub fn full_camera(id: &str) -> CameraReport {
             why: Some("no GPU".into()),
         }),
         decoded: 990,
+        decode_panics: 0,
         marked: 4,
         exported: 900,
         dropped,

@@ -83,6 +83,7 @@ impl CameraStats {
             input: main.status(),
             decoder: main.decoder(),
             decoded: main.counters.decoded(),
+            decode_panics: main.counters.decode_panics(),
             marked: main.counters.marked(),
             exported: main.counters.exported(),
             dropped: main.counters.drops().by_reason(),
