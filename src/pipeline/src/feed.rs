@@ -39,8 +39,8 @@ impl Feed {
         self.stats.dropped(self.packets.push(packet));
     }
 
-    /// Counts pictures of a session that the source withheld when the RTSP client was to be
-    /// changed. The next session begins after them, with a key frame.
+    /// Counts pictures that the source withheld when the RTSP client was to be changed, or left out
+    /// because what they refer to is broken. A key frame follows, if anything does.
     pub(super) fn withheld(&self, pictures: u64) {
         self.stats.dropped(Pushed { before_key: pictures, ..Pushed::default() });
     }

@@ -37,6 +37,11 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// Sizes in bytes of the pictures that were left out since the last call, because what they refer to is broken.
+    fn left_out(&mut self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Says goodbye, within half a second, as dropping the source does. For how long the camera may keep the
     /// old session all the same, when it is known to be possible: many serve but a few at once, and some
     /// send an old session's packets to a new one.

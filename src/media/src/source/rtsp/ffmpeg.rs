@@ -7,6 +7,7 @@ use ffmpeg_sys_next as ffi;
 
 use super::outliers::Outliers;
 use super::reorder::DecodeTimes;
+use super::resumed::Resumed;
 use super::{Limit, jpeg};
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
@@ -42,6 +43,8 @@ pub(super) struct Camera {
     stream: StreamInfo,
     arrivals: Arrivals,
     times: Times,
+    /// Set while something of a pause in the reading ahead is still to come.
+    resumed: Option<Resumed>,
     url: String,
     read_timeout: Duration,
     /// The packet before was of sound, which is no reason to wait for pictures any longer.
@@ -179,11 +182,13 @@ impl Camera {
             }
             Ok(stream)
         });
+        let paused = input.watch().has_paused();
         match selected {
             Ok(stream) => Ok(Self {
                 input,
                 arrivals: Arrivals::of(&stream.codec, opened_ns, monotonic_ns()),
                 times: Times::of(&stream),
+                resumed: stream.codec.nal_codec().filter(|_| paused).map(Resumed::new),
                 stream,
                 url: redact(&request.url),
                 read_timeout: request.read_timeout,
@@ -195,21 +200,8 @@ impl Camera {
 }
 
 impl Camera {
-    /// FFmpeg gives a JPEG picture out even where nothing told it the size.
-    fn is_sizeless(&self, packet: &Packet) -> bool {
-        self.stream.size.is_none()
-            && self.stream.codec.name() == "mjpeg"
-            && !packet.is_sound()
-            && !jpeg::has_size(packet.data())
-    }
-}
-
-impl Source for Camera {
-    fn stream(&self) -> &StreamInfo {
-        &self.stream
-    }
-
-    fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+    /// Reads the next packet; also returns whether it had been read ahead.
+    fn read(&mut self) -> Result<(Packet, bool), SourceError> {
         if !self.after_sound {
             self.input.watch().arm(self.read_timeout);
         }
@@ -232,7 +224,7 @@ impl Source for Camera {
                 if !packet.is_sound() {
                     self.times.mend(&mut packet);
                 }
-                Ok(Some(packet))
+                Ok((packet, read_ahead))
             }
             Err(error) => {
                 let waiting = Waiting { what: "a packet", limit: &self.read_timeout };
@@ -241,6 +233,40 @@ impl Source for Camera {
                 Err(SourceError { url: self.url.clone(), kind })
             }
         }
+    }
+
+    /// FFmpeg gives a JPEG picture out even where nothing told it the size.
+    fn is_sizeless(&self, packet: &Packet) -> bool {
+        self.stream.size.is_none()
+            && self.stream.codec.name() == "mjpeg"
+            && !packet.is_sound()
+            && !jpeg::has_size(packet.data())
+    }
+}
+
+impl Source for Camera {
+    fn stream(&self) -> &StreamInfo {
+        &self.stream
+    }
+
+    fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+        loop {
+            if let Some(packet) = self.resumed.as_mut().and_then(Resumed::pop) {
+                return Ok(Some(packet));
+            }
+            self.resumed.take_if(|resumed| resumed.is_over());
+            let (packet, read_ahead) = self.read().inspect_err(|_| {
+                self.resumed.iter_mut().for_each(Resumed::end);
+            })?;
+            match &mut self.resumed {
+                Some(resumed) if !packet.is_sound() => resumed.push(packet, read_ahead),
+                _ => return Ok(Some(packet)),
+            }
+        }
+    }
+
+    fn left_out(&mut self) -> Vec<usize> {
+        self.resumed.as_mut().map_or(Vec::new(), Resumed::left_out)
     }
 }
 

@@ -14,6 +14,7 @@ mod redirect;
 mod reorder;
 mod report;
 mod resolve;
+mod resumed;
 mod retina;
 mod session;
 mod sound;
