@@ -27,6 +27,8 @@ const MAX_ASSEMBLED: usize = 4 * LINE_LEN;
 thread_local! {
     static CAMERA: RefCell<String> = const { RefCell::new(String::new()) };
     static LISTENING: Cell<bool> = const { Cell::new(false) };
+    static AWAITED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static WAS_SAID: Cell<bool> = const { Cell::new(false) };
     static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Assembler> = const { RefCell::new(Assembler::new()) };
 }
@@ -65,12 +67,29 @@ pub(crate) fn listen<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Calls FFmpeg; also returns whether it says these words on this thread meanwhile, at any level: some of what it
+/// finds in a description is in its log alone.
+pub(crate) fn says<T>(words: &'static str, call: impl FnOnce() -> T) -> (T, bool) {
+    WAS_SAID.set(false);
+    let before = AWAITED.replace(Some(words));
+    let result = call();
+    AWAITED.set(before);
+    (result, WAS_SAID.get())
+}
+
+fn is_awaiting() -> bool {
+    AWAITED.try_with(|awaited| awaited.get().is_some()).unwrap_or(false)
+}
+
 /// What FFmpeg has said since [`listen`] began, a line each, without the speaker's name.
 pub(crate) fn heard() -> Vec<String> {
     HEARD.with_borrow(Clone::clone)
 }
 
 fn hear(shown: Shown, line: &str) {
+    if AWAITED.try_with(Cell::get).ok().flatten().is_some_and(|words| line.contains(words)) {
+        let _ = WAS_SAID.try_with(|said| said.set(true));
+    }
     if !shown.is_heard() {
         return;
     }
@@ -105,7 +124,7 @@ unsafe extern "C" fn on_line(
     let Some(shown) = Shown::from_av(level) else { return };
     // A panic must not cross into C. The assembler may be left with half a line, which is harmless.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if !shown.is_enabled() && !shown.is_heard() {
+        if !shown.is_enabled() && !shown.is_heard() && !is_awaiting() {
             return;
         }
         // Gone only while the thread ends; borrowed only if the subscriber itself calls FFmpeg.

@@ -8,11 +8,13 @@ use ffmpeg_sys_next as ffi;
 use super::outliers::Outliers;
 use super::reorder::DecodeTimes;
 use super::resumed::Resumed;
+use super::session::DECODING_ORDER_NUMBERS;
 use super::{Limit, jpeg};
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
 use crate::codec::Codec;
 use crate::error::{SourceError, SourceErrorKind};
+use crate::log;
 use crate::mux::RawTimes;
 use crate::packet::Packet;
 use crate::redact::redact;
@@ -36,6 +38,10 @@ const PICTURES_FOR_RATE: i64 = 3;
 
 /// When a camera from which no further picture came is taken as it is known by then: it may send one a minute.
 const SLOW_AFTER: Duration = Duration::from_millis(2500);
+
+/// What FFmpeg says of a description with decoding order numbers above 0 (rtpdec_hevc.c). It keeps to itself what the
+/// description was.
+const SAYS_NUMBERED: &str = "DON field usage is: 1";
 
 /// An RTSP session that plays.
 pub(super) struct Camera {
@@ -154,7 +160,13 @@ impl Camera {
             let reason = "it holds a NUL byte".to_owned();
             return Err((SourceErrorKind::BadUrl { reason }, Some(watch)));
         };
-        let opened = Input::open(&url, Some(c"rtsp"), options(request, carrier), watch);
+        let (opened, is_numbered) = log::says(SAYS_NUMBERED, || {
+            Input::open(&url, Some(c"rtsp"), options(request, carrier), watch)
+        });
+        if is_numbered {
+            let kind = SourceErrorKind::Unplayable { what: DECODING_ORDER_NUMBERS };
+            return Err((kind, None));
+        }
         let mut input = opened.map_err(|(error, watch)| {
             (classify(error, watch.fired(), during("the camera's answer")), Some(watch))
         })?;

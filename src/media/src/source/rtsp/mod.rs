@@ -181,6 +181,8 @@ fn open_at(
             Ok(source)
         }
         Err(SourceErrorKind::Stopped) => Err(SourceErrorKind::Stopped),
+        // No client plays it, whatever kept retina from finding that out.
+        Err(other @ SourceErrorKind::Unplayable { .. }) => Err(other),
         // retina would have played the rest: what FFmpeg says is the reason.
         Err(other)
             if matches!(kind, SourceErrorKind::ClientLacks { .. })
