@@ -27,7 +27,7 @@ fn written(camera: &Value) -> Option<u64> {
 }
 
 /// Waits until more of a camera is recorded by the shard that has this process; what is shown of it.
-fn until_more_is_recorded(service: &mut Service, id: &str) -> Value {
+pub(crate) fn until_more_is_recorded(service: &mut Service, id: &str) -> Value {
     let before = written(&service.until_camera(id, "a recorder", |camera| {
         camera["recorder"]["state"] == "recording" && written(camera) > Some(0)
     }));
@@ -45,7 +45,7 @@ fn set_mode(dir: &Path, mode: u32) {
 }
 
 /// Ends a shard as a crash would, and waits for the next process of it to report.
-fn crash(service: &mut Service, id: &str) -> u32 {
+pub(crate) fn crash(service: &mut Service, id: &str) -> u32 {
     let before = service.shard_of(id);
     signal(before, "SEGV");
     service.until_status("another process", |status| {
@@ -100,10 +100,10 @@ fn a_service_that_starts_without_its_export_directory_records_and_exports_when_i
 }
 
 /// A cgroup that bounds how many threads the processes in it have. Takes root.
-struct Threads(PathBuf);
+pub(crate) struct Threads(PathBuf);
 
 impl Threads {
-    fn of(pid: u32) -> Self {
+    pub(crate) fn of(pid: u32) -> Self {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         let own = |name: &str| own.lines().find_map(|line| line.split_once(name)).map(|l| l.1);
         let dir = match own(":pids:/") {
@@ -116,15 +116,15 @@ impl Threads {
         group
     }
 
-    fn put(&self, pid: u32) {
+    pub(crate) fn put(&self, pid: u32) {
         std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
     }
 
-    fn allow(&self, threads: &str) {
+    pub(crate) fn allow(&self, threads: &str) {
         std::fs::write(self.0.join("pids.max"), threads).unwrap();
     }
 
-    fn current(&self) -> usize {
+    pub(crate) fn current(&self) -> usize {
         std::fs::read_to_string(self.0.join("pids.current")).unwrap().trim().parse().unwrap()
     }
 }

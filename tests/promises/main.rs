@@ -18,6 +18,7 @@ mod memory;
 mod pixels;
 mod producer;
 mod producer_reload;
+mod producer_start;
 mod readers;
 mod reconnect;
 mod record;

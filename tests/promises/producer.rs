@@ -9,9 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use vas_tests::camera::Camera;
 use vas_tests::clip::{Clip, FPS, run};
 use vas_tests::service::Service;
+
+/// What the kernel keeps for a test that gets no processor for a while: more than any test receives.
+const RECEIVE_BUFFER: usize = 64 << 20;
 
 /// Where a PlainTransport would be: keeps the payloads of what comes.
 pub(crate) struct Transport {
@@ -24,6 +28,8 @@ impl Transport {
     pub(crate) fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        // Past net.core.rmem_max, which takes root. Without it `payloads` says what was lost here.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
         let port = socket.local_addr().unwrap().port();
         let over = Arc::new(AtomicBool::new(false));
         let of_thread = Arc::clone(&over);
@@ -46,9 +52,21 @@ impl Transport {
     }
 
     pub(crate) fn payloads(self) -> Vec<Vec<u8>> {
+        // While its thread still has the socket.
+        assert_eq!(kernel_drops(self.port), 0, "packets lost in the test's own receive buffer");
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
+}
+
+/// Datagrams that the kernel dropped because a socket's receive buffer was full.
+fn kernel_drops(port: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+    let local = format!(":{port:04X}");
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let socket = lines.find(|line| line.get(1).is_some_and(|address| address.ends_with(&local)));
+    // The last column (udp4_format_sock in net/ipv4/udp.c).
+    socket.unwrap().last().unwrap().parse().unwrap()
 }
 
 pub(crate) fn stanza(clip: &Path, port: u16, video: &str) -> String {
@@ -144,7 +162,7 @@ const BEFORE: u32 = 20;
 const REQUESTS: usize = 9;
 
 /// Whether an RTP payload begins a key frame: its sequence parameters come first (RFC 6184).
-fn begins_key_frame(payload: &[u8]) -> bool {
+pub(crate) fn begins_key_frame(payload: &[u8]) -> bool {
     const SPS: u8 = 7;
     const STAP_A: u8 = 24;
     match payload[0] & 31 {

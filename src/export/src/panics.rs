@@ -1,10 +1,10 @@
 //! What a panic costs in a thread of the frame path: only the work at hand, which is counted. The
 //! thread goes on, so nothing needs a restart that could fail.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::CameraId;
+pub(super) use vas_pipeline::caught;
 
 /// Panics that a frame path survived.
 #[derive(Debug, Default)]
@@ -60,16 +60,4 @@ impl Panics {
     pub(super) fn arm(&self, place: &'static str) {
         *self.armed.lock().unwrap() = Some(place);
     }
-}
-
-/// Runs a piece of work.
-///
-/// # Errors
-/// The message of its panic.
-pub(super) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        text.unwrap_or("a panic without a message").to_owned()
-    })
 }

@@ -402,7 +402,7 @@ mod tests {
         assert!(frame.is_empty());
         assert_eq!((frame.width(), frame.height(), frame.format_name()), (0, 0, "none"));
         assert_eq!((frame.plane(0), frame.stride(0)), (&[][..], 0));
-        assert_eq!(frame.plane(99), &[]);
+        assert!(frame.plane(99).is_empty());
         assert_eq!(frame.pts_ns(), None);
     }
 

@@ -28,6 +28,8 @@ thread_local! {
     static CAMERA: RefCell<String> = const { RefCell::new(String::new()) };
     static CAPTURING: Cell<bool> = const { Cell::new(false) };
     static CAPTURED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static EXPECTED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static WAS_LOGGED: Cell<bool> = const { Cell::new(false) };
     static LINES: RefCell<Assembler> = const { RefCell::new(Assembler::new()) };
 }
 
@@ -65,12 +67,29 @@ pub(crate) fn capture<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Calls FFmpeg; also returns whether it logs these words on this thread during the call, at any level. Some of what
+/// it finds in a description is in its log alone.
+pub(crate) fn logs<T>(words: &'static str, call: impl FnOnce() -> T) -> (T, bool) {
+    WAS_LOGGED.set(false);
+    let before = EXPECTED.replace(Some(words));
+    let result = call();
+    EXPECTED.set(before);
+    (result, WAS_LOGGED.get())
+}
+
+fn is_expecting() -> bool {
+    EXPECTED.try_with(|expected| expected.get().is_some()).unwrap_or(false)
+}
+
 /// The lines that FFmpeg logged during the last [`capture`], without the prefix that names an object.
 pub(crate) fn captured() -> Vec<String> {
     CAPTURED.with_borrow(Clone::clone)
 }
 
 fn keep_captured(severity: Severity, line: &str) {
+    if EXPECTED.try_with(Cell::get).ok().flatten().is_some_and(|words| line.contains(words)) {
+        let _ = WAS_LOGGED.try_with(|logged| logged.set(true));
+    }
     if !severity.is_captured() {
         return;
     }
@@ -105,7 +124,7 @@ unsafe extern "C" fn on_line(
     let Some(severity) = Severity::from_av(level) else { return };
     // A panic must not unwind into C. It may leave half a line in the assembler, which is harmless.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if !severity.is_enabled() && !severity.is_captured() {
+        if !severity.is_enabled() && !severity.is_captured() && !is_expecting() {
             return;
         }
         // This fails only while the thread ends, or if the subscriber itself calls FFmpeg.

@@ -87,6 +87,18 @@ impl Packet {
         }
     }
 
+    /// Removes so many bytes at the front.
+    pub(crate) fn cut_front(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.data().len());
+        let raw = self.as_mut_ptr();
+        // SAFETY: ours. The pointer stays within its buffer, or at its end, and keeps the padding behind the data;
+        // FFmpeg frees by the buffer, and moves such pointers itself.
+        unsafe {
+            (*raw).data = (*raw).data.add(bytes);
+            (*raw).size -= to_c_int(bytes);
+        }
+    }
+
     /// Sets the times of presentation and decoding, in ticks of the time base.
     pub(crate) fn set_times(&mut self, pts: i64, dts: Option<i64>) {
         // SAFETY: ours.

@@ -59,12 +59,16 @@ pub(crate) struct Cooldown {
 impl Default for Cooldown {
     /// For a GPU: from five seconds to five minutes.
     fn default() -> Self {
-        let backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
-        Self { backoff, until_ns: 0 }
+        Self::new(Duration::from_secs(5), Duration::from_secs(300))
     }
 }
 
 impl Cooldown {
+    /// Waits from `first` to `longest`.
+    pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
+        Self { backoff: Backoff::new(first, longest), until_ns: 0 }
+    }
+
     /// Records a failure and returns the new wait in nanoseconds.
     pub(crate) fn failed(&mut self, now_ns: u64) -> u64 {
         let wait_ns = u64::try_from(self.backoff.failed().as_nanos()).unwrap_or(u64::MAX);

@@ -4,6 +4,7 @@
 //! of them. A branch that can't keep up loses packets of its own queue, up to its next key frame;
 //! neither the input nor another branch is affected.
 
+use std::io;
 use std::sync::Arc;
 
 use vas_media::{Packet, StreamInfo};
@@ -26,9 +27,18 @@ pub trait Branch: Send {
         false
     }
 
-    /// Whether the input runs without it while the system has no thread for it.
-    fn is_put_off(&self) -> bool {
-        false
+    /// Whether the input runs without it while the system lacks what it needs; `None`: it does not.
+    fn late(&self) -> Option<Late> {
+        None
+    }
+
+    /// Takes what it needs besides its thread. Called before the thread is started, and again when
+    /// either failed.
+    ///
+    /// # Errors
+    /// The system lacks something; a later call may succeed.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Where its events are recorded while it runs.
@@ -36,6 +46,25 @@ pub trait Branch: Send {
 
     /// Works until `packets` is closed.
     fn run(self: Box<Self>, packets: Arc<Packets>);
+}
+
+/// What a part that its camera runs without for a while is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// For the producer: started right after its camera. What arrives while it can't start is
+    /// dropped.
+    Producer,
+    /// For exports only: started once all cameras have what they need to record and produce.
+    Export,
+}
+
+/// A part of a camera besides its branches that may start late.
+pub trait LatePart: Send {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The system lacks something; a later call may succeed.
+    fn start(&mut self) -> io::Result<()>;
 }
 
 /// Records what happens to a branch outside of its own code.

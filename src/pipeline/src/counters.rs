@@ -15,6 +15,7 @@ pub struct Counters {
     exported: AtomicU64,
     marked: AtomicU64,
     reconnects: AtomicU64,
+    decode_panics: AtomicU64,
     dropped: DropCounters<DropReason>,
 }
 
@@ -43,6 +44,11 @@ impl Counters {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The decode thread got over a panic.
+    pub fn decode_panicked(&self) {
+        self.decode_panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A packet or a frame was dropped.
     pub fn dropped(&self, why: DropReason) {
         self.dropped_many(why, 1);
@@ -62,7 +68,7 @@ impl Counters {
         self.dropped_many(DropReason::Overload, dropped.overload);
         self.dropped_many(DropReason::BeforeKey, dropped.before_key);
         self.dropped_many(DropReason::Idle, dropped.idle);
-        self.dropped_many(DropReason::Undecodable, dropped.closed);
+        self.dropped_many(DropReason::Undecodable, dropped.not_running + dropped.closed);
     }
 
     /// Packets received.
@@ -93,6 +99,11 @@ impl Counters {
     /// Connections lost and retried.
     pub fn reconnects(&self) -> u64 {
         self.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// Panics that the decode thread got over.
+    pub fn decode_panics(&self) -> u64 {
+        self.decode_panics.load(Ordering::Relaxed)
     }
 
     /// What was dropped, and why.

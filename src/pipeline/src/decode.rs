@@ -9,9 +9,11 @@ use vas_media::{
 };
 use vas_status::DropReason;
 
-use super::branch::{Branch, BranchStats, Packets};
+use super::backoff::Cooldown;
+use super::branch::{Branch, BranchStats, Late, Packets};
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
+use super::panics::caught;
 use super::queue::{Item, Limits, Pushed, Taken};
 use super::state::{InputStats, no_decoder};
 
@@ -27,6 +29,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a decoder that only readers need stays open after the last reader has left.
 const REST_AFTER_NS: u64 = 10_000_000_000;
+
+/// How long to wait for another decoder after a panic: the first time, and after many.
+const AFTER_PANIC: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long a decoder must have been open for the next panic to count as the first.
+const STEADY_NS: u64 = 60_000_000_000;
 
 /// Takes decoded frames, at the decode boundary. It may empty the frame, and must not wait.
 pub trait FrameSink: Send {
@@ -72,8 +79,13 @@ pub struct Decode {
     seen_picture: bool,
     /// Packets that the decoder has taken and whose pictures it still holds back.
     held: u64,
+    /// Whether the packet at hand is counted, as held or as dropped.
+    counted: bool,
+    /// When the decoder was opened.
+    opened_ns: u64,
+    after_panic: Cooldown,
     frame: Frame,
-    put_off: bool,
+    late: Option<Late>,
 }
 
 /// How the thread has reacted to a silent input.
@@ -96,8 +108,8 @@ impl Branch for Decode {
         LIMITS
     }
 
-    fn is_put_off(&self) -> bool {
-        self.put_off
+    fn late(&self) -> Option<Late> {
+        self.late
     }
 
     fn stats(&self) -> Arc<dyn BranchStats> {
@@ -142,15 +154,17 @@ impl Decode {
             on_gpu: false,
             seen_picture: false,
             held: 0,
+            counted: true,
+            opened_ns: 0,
+            after_panic: Cooldown::new(AFTER_PANIC.0, AFTER_PANIC.1),
             frame: Frame::new(),
-            put_off: false,
+            late: None,
         }
     }
 
-    /// For a branch that only the tap needs: the camera runs without it while the system has no
-    /// thread for it.
-    pub fn put_off(self) -> Self {
-        Self { put_off: true, ..self }
+    /// The camera runs without the branch while the system has no thread for it.
+    pub fn may_be_late(self, late: Late) -> Self {
+        Self { late: Some(late), ..self }
     }
 
     fn work(mut self, queue: &Arc<Packets>) {
@@ -162,17 +176,53 @@ impl Decode {
             let item = match queue.pop_within(self.patience()) {
                 Taken::Item(item) => item,
                 Taken::Nothing => {
-                    self.silent();
-                    self.rest_if_unwanted(queue, REST_AFTER_NS);
+                    self.guard(Self::silent);
+                    self.guard(|this| this.rest_if_unwanted(queue, REST_AFTER_NS));
                     continue;
                 }
                 Taken::Closed => break,
             };
             self.silence = Silence::None;
-            self.item(item);
-            self.rest_if_unwanted(queue, REST_AFTER_NS);
+            self.guard(|this| this.item(item));
+            self.guard(|this| this.rest_if_unwanted(queue, REST_AFTER_NS));
         }
         self.stats.state.set_decoder(None);
+    }
+
+    /// Does a piece of work. A panic in it, of a decoder or a sink, costs the decoder: another one
+    /// begins at a key frame.
+    fn guard(&mut self, work: impl FnOnce(&mut Self)) {
+        if let Err(words) = caught(|| work(self)) {
+            self.panicked(&words);
+        }
+    }
+
+    fn panicked(&mut self, words: &str) {
+        let now_ns = monotonic_ns();
+        self.stats.counters.decode_panicked();
+        let lost = std::mem::take(&mut self.held) + u64::from(!self.counted);
+        self.stats.counters.dropped_many(DropReason::Undecodable, lost);
+        self.counted = true;
+        let steady = now_ns.saturating_sub(self.opened_ns) >= STEADY_NS;
+        if self.decoder.is_some() && steady {
+            self.after_panic.reset();
+        }
+        let wait = Duration::from_nanos(self.after_panic.failed(now_ns));
+        // It may not be dropped in one piece either.
+        let (decoder, frame) = (self.decoder.take(), std::mem::take(&mut self.frame));
+        let dropped = caught(|| drop((decoder, frame)));
+        let rested = caught(|| self.sink.rest());
+        self.decoders.panicked(words, std::mem::take(&mut self.on_gpu), now_ns);
+        let why = format!(
+            "internal error while decoding: {words}; another decoder begins at a key frame, not before {} s from then",
+            wait.as_secs()
+        );
+        tracing::error!("{why}");
+        for words in [dropped, rested].into_iter().filter_map(Result::err) {
+            self.stats.counters.decode_panicked();
+            tracing::error!("internal error after that: {words}");
+        }
+        self.stats.state.set_decoder(Some(no_decoder(Some(why))));
     }
 
     fn item(&mut self, item: Item) {
@@ -229,7 +279,12 @@ impl Decode {
     fn open(&mut self) {
         self.decoder = None;
         let Some(stream) = &self.stream else { return };
-        match self.decoders.open(stream, monotonic_ns()) {
+        let now_ns = monotonic_ns();
+        // The status says why there is none yet.
+        if !self.after_panic.is_over(now_ns) {
+            return;
+        }
+        match self.decoders.open(stream, now_ns) {
             Ok(opened) => self.begin(opened),
             Err(NoDecoder::OnlyGpu) => self.without_decoder(self.decoders.why()),
             Err(NoDecoder::Failed(error)) => {
@@ -247,6 +302,7 @@ impl Decode {
         self.on_gpu = on_gpu;
         self.seen_picture = false;
         self.held = 0;
+        self.opened_ns = monotonic_ns();
         self.stats.state.set_decoder(Some(self.decoders.report(decoder.as_ref())));
         self.sink.begin(stream, decoder.kind());
         self.decoder = Some(decoder);
@@ -281,6 +337,7 @@ impl Decode {
     }
 
     fn packet(&mut self, packet: &Packet) {
+        self.counted = false;
         if packet.is_key() {
             match &self.decoder {
                 None => self.open(),
@@ -307,6 +364,7 @@ impl Decode {
                 }
                 Ok(()) => {
                     self.held += 1;
+                    self.counted = true;
                     break;
                 }
             }
@@ -318,6 +376,7 @@ impl Decode {
     /// Counts a packet that yields no frame.
     fn lost(&mut self, why: DropReason) {
         self.stats.counters.dropped(why);
+        self.counted = true;
         self.sink.rest();
     }
 
@@ -371,3 +430,6 @@ impl Decode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

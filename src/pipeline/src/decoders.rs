@@ -145,6 +145,15 @@ impl Decoders {
         }
     }
 
+    /// The decode thread panicked while a GPU decoded, `on_gpu`, or not.
+    pub(super) fn panicked(&mut self, words: &str, on_gpu: bool, now_ns: u64) {
+        self.turn = None;
+        if let Some(lease) = self.lease.as_ref().filter(|_| on_gpu) {
+            let said = format!("internal error: {words}");
+            self.fell(&GpuError::Failed { ordinal: lease.gpu(), said }, now_ns);
+        }
+    }
+
     fn failed(&mut self, why: &GpuError, now_ns: u64) {
         let next = self.ladder.failed(why, now_ns);
         self.tell(why, next);

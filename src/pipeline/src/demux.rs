@@ -132,6 +132,7 @@ impl Demux {
         let mut first = None;
         let end = self.packets(source.as_mut(), &mut first);
         self.count_withheld(&source.withheld());
+        self.count_withheld(&source.left_out());
         self.feeds.iter().for_each(Feed::end);
         let kind = match end {
             Ok(()) if matches!(carrier, Carrier::File) => return Over::Played,
@@ -151,6 +152,7 @@ impl Demux {
     ) -> Result<(), SourceError> {
         let mut size = source.stream().size;
         while let Some(packet) = source.next_packet()? {
+            self.count_withheld(&source.left_out());
             // The description may have stated another size, and a camera may be reconfigured.
             if source.stream().size != size {
                 size = source.stream().size;
@@ -170,7 +172,7 @@ impl Demux {
         Ok(())
     }
 
-    /// Counts packets that arrived but were withheld: as received, and as lost to each branch.
+    /// Counts packets that arrived but were withheld or left out: as received, and as lost to each branch.
     fn count_withheld(&self, sizes: &[usize]) {
         if sizes.is_empty() {
             return;

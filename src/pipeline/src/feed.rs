@@ -39,14 +39,24 @@ impl Feed {
         self.stats.dropped(self.packets.push(packet));
     }
 
-    /// Counts pictures of a session that the source withheld when the RTSP client was to be
-    /// changed. The next session begins after them, with a key frame.
+    /// Counts pictures that the source withheld when the RTSP client was to be changed, or left out
+    /// because what they refer to is broken. A key frame follows, if anything does.
     pub(super) fn withheld(&self, pictures: u64) {
         self.stats.dropped(Pushed { before_key: pictures, ..Pushed::default() });
     }
 
     pub(super) fn end(&self) {
         self.stats.dropped(self.packets.push_end());
+    }
+
+    /// Drops packets until [`release`](Self::release), including those that wait: the branch can't
+    /// start.
+    pub(super) fn hold(&self) {
+        self.stats.dropped(self.packets.hold());
+    }
+
+    pub(super) fn release(&self) {
+        self.packets.release();
     }
 
     pub(super) fn close(&self) {

@@ -17,6 +17,7 @@ mod exporter;
 mod feed;
 mod gpus;
 mod ladder;
+mod panics;
 mod queue;
 mod state;
 mod wakeup;
@@ -30,7 +31,7 @@ use vas_media::StopFlag;
 use vas_status::InputState;
 
 pub use backoff::Backoff;
-pub use branch::{Branch, BranchStats, Packets};
+pub use branch::{Branch, BranchStats, Late, LatePart, Packets};
 pub use counters::Counters;
 pub use decode::{Decode, FrameSink};
 pub use decoders::Decoders;
@@ -38,6 +39,7 @@ pub use demand::Demand;
 pub use demux::request;
 pub use exporter::{Exported, Exporter};
 pub use gpus::Gpus;
+pub use panics::caught;
 pub use queue::{Item, Limits, PacketQueue, Pushed, Queued, Taken};
 pub use state::{InputStats, StateCell};
 pub use wakeup::Wakeup;
@@ -55,11 +57,17 @@ pub const EXTRA_SURFACES: u32 = 4;
 pub struct Pipeline {
     camera: CameraId,
     inputs: Vec<Running>,
-    put_off: Vec<PutOff>,
+    late: Vec<(Late, Part)>,
+}
+
+/// A part that waits for what it needs.
+enum Part {
+    Branch(LateBranch),
+    Other(Box<dyn LatePart>),
 }
 
 /// A branch that waits for a thread.
-struct PutOff {
+struct LateBranch {
     /// The number of its input.
     input: usize,
     job: &'static str,
@@ -68,9 +76,14 @@ struct PutOff {
     branch: Arc<Mutex<Option<Box<dyn Branch>>>>,
 }
 
-impl std::fmt::Debug for PutOff {
+impl std::fmt::Debug for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PutOff").field("input", &self.input).field("job", &self.job).finish()
+        match self {
+            Self::Branch(LateBranch { input, job, .. }) => {
+                f.debug_struct("Branch").field("input", input).field("job", job).finish()
+            }
+            Self::Other(_) => f.write_str("Other"),
+        }
     }
 }
 
@@ -85,7 +98,7 @@ struct Running {
 impl Pipeline {
     /// A camera without inputs yet.
     pub fn new(camera: CameraId) -> Self {
-        Self { camera, inputs: Vec::new(), put_off: Vec::new() }
+        Self { camera, inputs: Vec::new(), late: Vec::new() }
     }
 
     /// Its id.
@@ -93,11 +106,12 @@ impl Pipeline {
         &self.camera
     }
 
-    /// Starts an input and its branches, except those that are [put off](Branch::is_put_off).
+    /// Starts an input and its branches. Those that may be [late](Branch::late) are left to
+    /// [`start_late`](Self::start_late).
     ///
     /// # Errors
-    /// The system has no thread to give; what was started before runs on until
-    /// [`stop`](Self::stop).
+    /// The system has no thread to give to the input or to a branch that may not be late; what was
+    /// started before runs on until [`stop`](Self::stop).
     pub fn start(
         &mut self,
         input: &Input,
@@ -108,10 +122,10 @@ impl Pipeline {
         let feeds: Vec<_> = branches.iter().map(|branch| Feed::to(branch.as_ref())).collect();
         self.inputs.push(Running { stop: stop.clone(), feeds: feeds.clone(), threads: Vec::new() });
         for (branch, feed) in branches.into_iter().zip(&feeds) {
-            if branch.is_put_off() {
+            if let Some(late) = branch.late() {
                 let (input, job, feed) = (self.inputs.len() - 1, branch.job(), feed.clone());
                 let branch = Arc::new(Mutex::new(Some(branch)));
-                self.put_off.push(PutOff { input, job, feed, branch });
+                self.late.push((late, Part::Branch(LateBranch { input, job, feed, branch })));
                 continue;
             }
             let (packets, feed) = (feed.packets(), feed.clone());
@@ -126,33 +140,54 @@ impl Pipeline {
         self.spawn("demux", move || demux.run(), panicked)
     }
 
-    /// Whether a branch waits for a thread.
-    pub fn has_put_off(&self) -> bool {
-        !self.put_off.is_empty()
+    /// Adds a part that [`start_late`](Self::start_late) is to start.
+    pub fn add_late(&mut self, late: Late, part: Box<dyn LatePart>) {
+        self.late.push((late, Part::Other(part)));
     }
 
-    /// Starts the branches that were put off.
+    /// Whether a part of this kind waits for what it needs.
+    pub fn lacks(&self, late: Late) -> bool {
+        self.late.iter().any(|(kind, _)| *kind == late)
+    }
+
+    /// Starts the parts of this kind that have not started.
     ///
     /// # Errors
-    /// The system has no thread to give; the branches keep waiting.
-    pub fn start_put_off(&mut self) -> io::Result<()> {
-        while let Some(PutOff { input, job, feed, branch }) = self.put_off.pop() {
-            let (of_thread, of_panic) = (Arc::clone(&branch), feed.clone());
-            let packets = feed.packets();
-            let run = move || {
-                let branch = of_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(branch) = branch {
-                    branch.run(packets);
-                }
+    /// The system lacks what some of them need, which keep waiting: the error of the first.
+    pub fn start_late(&mut self, late: Late) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for (kind, mut part) in std::mem::take(&mut self.late) {
+            let started = match &mut part {
+                _ if kind != late => Err(None),
+                Part::Branch(branch) => self.start_branch(branch).map_err(Some),
+                Part::Other(part) => part.start().map_err(Some),
             };
-            match spawn(job, &self.camera, run, move || of_panic.panicked()) {
-                Ok(thread) => self.inputs[input].threads.push(thread),
-                Err(error) => {
-                    self.put_off.push(PutOff { input, job, feed, branch });
-                    return Err(error);
-                }
+            let Err(error) = started else { continue };
+            if let (Some(_), Late::Producer, Part::Branch(branch)) = (&error, kind, &part) {
+                branch.feed.hold();
             }
+            self.late.push((kind, part));
+            outcome = outcome.and(error.map_or(Ok(()), Err));
         }
+        outcome
+    }
+
+    fn start_branch(&mut self, late: &LateBranch) -> io::Result<()> {
+        let LateBranch { input, job, feed, branch } = late;
+        if let Some(branch) = branch.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            branch.prepare()?;
+        }
+        let (of_thread, of_panic) = (Arc::clone(branch), feed.clone());
+        let packets = feed.packets();
+        let run = move || {
+            let branch = of_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(branch) = branch {
+                branch.run(packets);
+            }
+        };
+        let thread = spawn(job, &self.camera, run, move || of_panic.panicked())?;
+        self.inputs[*input].threads.push(thread);
+        feed.release();
         Ok(())
     }
 
@@ -202,9 +237,8 @@ pub fn spawn(
     std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
         let _named = vas_media::log::name_thread(id.as_str());
         let _span = tracing::info_span!("camera", camera = %id).entered();
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-        if outcome.is_err() {
-            tracing::error!("the {job} thread panicked; it stays off until a restart");
+        if let Err(words) = caught(run) {
+            tracing::error!("the {job} thread panicked: {words}; it stays off until a restart");
             panicked();
         }
     })

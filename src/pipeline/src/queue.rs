@@ -96,6 +96,8 @@ pub struct Pushed {
     pub before_key: u64,
     /// Packets dropped because there was no demand for their pictures.
     pub idle: u64,
+    /// Packets dropped because their branch had not started yet.
+    pub not_running: u64,
     /// Packets dropped because the queue is closed: its branch has ended.
     pub closed: u64,
 }
@@ -106,6 +108,7 @@ impl Pushed {
             Gap::StreamStart => &mut self.before_key,
             Gap::Overload => &mut self.overload,
             Gap::Idle => &mut self.idle,
+            Gap::NotRunning => &mut self.not_running,
         } += packets;
     }
 }
@@ -127,6 +130,8 @@ struct Inner<P, S> {
     bytes: usize,
     waits_for_key: Option<Gap>,
     parked: bool,
+    /// Takes no packets: nothing reads it yet.
+    held: bool,
     /// When it was last unparked: time spent waiting before that does not count.
     unparked_ns: u64,
     closed: bool,
@@ -138,6 +143,7 @@ enum Gap {
     StreamStart,
     Overload,
     Idle,
+    NotRunning,
 }
 
 impl<P: Queued, S> PacketQueue<P, S> {
@@ -149,6 +155,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
             bytes: 0,
             waits_for_key: None,
             parked: false,
+            held: false,
             unparked_ns: 0,
             closed: false,
         };
@@ -199,6 +206,11 @@ impl<P: Queued, S> PacketQueue<P, S> {
             dropped.closed = u64::from(!packet.is_sound());
             return dropped;
         }
+        if inner.held {
+            inner.waits_for_key = Some(Gap::NotRunning);
+            dropped.not_running = u64::from(!packet.is_sound());
+            return dropped;
+        }
         let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
         let full = inner.is_full_for(&packet);
         // A key frame replaces packets that wait too long, and all that a parked queue keeps. A run
@@ -228,6 +240,23 @@ impl<P: Queued, S> PacketQueue<P, S> {
             self.wake();
         }
         dropped
+    }
+
+    /// Takes no packets until [`release`](Self::release), only the starts and ends of streams:
+    /// there is no reader yet. Returns what was dropped.
+    pub(super) fn hold(&self) -> Pushed {
+        let mut inner = self.lock();
+        inner.held = true;
+        let not_running = inner.drop_packets();
+        if not_running > 0 {
+            inner.waits_for_key = Some(Gap::NotRunning);
+        }
+        Pushed { not_running, ..Pushed::default() }
+    }
+
+    /// Takes packets again, from the next key frame on.
+    pub(super) fn release(&self) {
+        self.lock().held = false;
     }
 
     /// Parks the queue, unless `wanted`: from now on nothing comes out, and only packets since the

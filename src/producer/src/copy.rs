@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use vas_config::Producer;
 use vas_frame::CameraId;
-use vas_pipeline::{Branch, BranchStats, Limits, Packets, Wakeup};
+use vas_pipeline::{Branch, BranchStats, Late, Limits, Packets, Wakeup};
 
-use super::endpoint::RtpEndpoint;
+use super::endpoint::{EndpointSlot, RtpEndpoint};
 use super::sending::Sending;
 use super::stats::ProducerStats;
 
@@ -19,27 +19,32 @@ const LIMITS: Limits = Limits { bytes: 16 << 20, wait: Some(Duration::from_secs(
 pub struct Copy {
     camera: CameraId,
     producer: Producer,
-    endpoint: RtpEndpoint,
+    endpoint: Arc<EndpointSlot>,
     stats: Arc<ProducerStats>,
+    /// What it takes from the system besides its thread.
+    prepared: Option<Prepared>,
+}
+
+struct Prepared {
+    endpoint: RtpEndpoint,
     wakeup: Arc<Wakeup>,
 }
 
 impl Copy {
-    /// # Errors
-    /// The process has no file descriptor left.
+    /// Sends through the endpoint that is in the slot when the branch starts.
     pub fn new(
         camera: &CameraId,
         producer: &Producer,
-        endpoint: RtpEndpoint,
+        endpoint: &Arc<EndpointSlot>,
         stats: &Arc<ProducerStats>,
-    ) -> io::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             camera: camera.clone(),
             producer: producer.clone(),
-            endpoint,
+            endpoint: Arc::clone(endpoint),
             stats: Arc::clone(stats),
-            wakeup: Arc::new(Wakeup::new()?),
-        })
+            prepared: None,
+        }
     }
 }
 
@@ -52,12 +57,23 @@ impl Branch for Copy {
         LIMITS
     }
 
+    fn late(&self) -> Option<Late> {
+        Some(Late::Producer)
+    }
+
+    fn prepare(&mut self) -> io::Result<()> {
+        let endpoint = self.endpoint.get()?;
+        self.prepared = Some(Prepared { endpoint, wakeup: Arc::new(Wakeup::new()?) });
+        Ok(())
+    }
+
     fn stats(&self) -> Arc<dyn BranchStats> {
         Arc::clone(&self.stats) as _
     }
 
     fn run(self: Box<Self>, packets: Arc<Packets>) {
-        let Self { camera, producer, endpoint, stats, wakeup } = *self;
+        let Self { camera, producer, stats, prepared, .. } = *self;
+        let Prepared { endpoint, wakeup } = prepared.expect("a branch is prepared before it runs");
         Sending::new(&camera, &producer, endpoint, packets, stats, wakeup, None).run();
     }
 }

@@ -2,7 +2,7 @@
 //! large.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use vas_media::{
     DecoderKind, EncodeError, Encoder, EncoderRequest, Fraction, Frame, Packet, StreamInfo, fit,
     monotonic_ns, open_x264,
 };
-use vas_pipeline::{BranchStats as _, FrameSink, Limits, PacketQueue, Wakeup, spawn};
+use vas_pipeline::{BranchStats as _, FrameSink, LatePart, Limits, PacketQueue, Wakeup, spawn};
 use vas_rtp::KeyFrames;
 use vas_status::{NotProduced, ProducerState};
 
-use super::endpoint::RtpEndpoint;
+use super::endpoint::EndpointSlot;
 use super::frames::{Frames, Numbered};
 use super::sending::{Beginning, KeyWanted, Sending};
 use super::stats::Counted;
@@ -45,12 +45,33 @@ impl Beginning for Encoded {
 type Encodings = PacketQueue<Packet, Encoded>;
 
 /// Takes references to decoded frames. Owns the threads of encoder and sender, which end with it.
-pub struct Encode {
+pub struct Encode(Arc<Shared>);
+
+/// Starts the threads of an [`Encode`], which takes no frame before.
+pub struct EncodeStart(Arc<Shared>);
+
+struct Shared {
+    camera: CameraId,
+    producer: Producer,
+    endpoint: Arc<EndpointSlot>,
     frames: Arc<Frames>,
     queue: Arc<Encodings>,
     rate: Arc<Rate>,
     stats: Arc<ProducerStats>,
-    threads: Vec<JoinHandle<()>>,
+    keys: Arc<KeyWanted>,
+    /// Whether frames are taken.
+    running: AtomicBool,
+    threads: Mutex<Threads>,
+    /// Taken by its thread: if the thread can't be started, it is not lost.
+    encoding: Arc<Mutex<Option<(Encoding, Parker)>>>,
+}
+
+#[derive(Default)]
+struct Threads {
+    sender: Option<JoinHandle<()>>,
+    encoder: Option<JoinHandle<()>>,
+    /// The frames' source is gone.
+    closed: bool,
 }
 
 /// Which stream of the camera is decoded, and the frame rate that it states.
@@ -61,58 +82,84 @@ struct Rate {
 }
 
 impl Encode {
-    /// Starts the threads.
-    ///
-    /// # Errors
-    /// The system has no thread or file descriptor to give.
-    pub fn start(
+    /// Sends through the endpoint that is in the slot when the threads start.
+    pub fn new(
         camera: &CameraId,
         producer: &Producer,
-        endpoint: RtpEndpoint,
+        endpoint: &Arc<EndpointSlot>,
         stats: &Arc<ProducerStats>,
-    ) -> io::Result<Self> {
+    ) -> (Self, EncodeStart) {
         let parker = Parker::new();
-        let mut this = Self {
-            frames: Arc::new(Frames::new(&parker)),
-            queue: Arc::new(Encodings::new(LIMITS)),
-            rate: Arc::new(Rate { stream: AtomicU64::new(0), fps: Mutex::default() }),
-            stats: Arc::clone(stats),
-            threads: Vec::new(),
-        };
+        let frames = Arc::new(Frames::new(&parker));
+        let queue = Arc::new(Encodings::new(LIMITS));
+        let rate = Arc::new(Rate { stream: AtomicU64::new(0), fps: Mutex::default() });
         let keys = Arc::new(KeyWanted::default());
-        let (queue, wakeup) = (Arc::clone(&this.queue), Arc::new(Wakeup::new()?));
-        let sending = Sending::new(
-            camera,
-            producer,
-            endpoint,
-            queue,
-            Arc::clone(stats),
-            wakeup,
-            Some(Arc::clone(&keys)),
-        );
-        this.spawn("producer", camera, move || sending.run())?;
         let encoding = Encoding {
             producer: producer.clone(),
-            frames: Arc::clone(&this.frames),
-            queue: Arc::clone(&this.queue),
-            rate: Arc::clone(&this.rate),
+            frames: Arc::clone(&frames),
+            queue: Arc::clone(&queue),
+            rate: Arc::clone(&rate),
             stats: Arc::clone(stats),
-            wanted: keys,
+            wanted: Arc::clone(&keys),
             keys: key_frames(producer),
             encoder: None,
             stream: 0,
             pts_ns: 0,
         };
-        this.spawn("encode", camera, move || encoding.run(&parker))?;
-        Ok(this)
+        let shared = Arc::new(Shared {
+            camera: camera.clone(),
+            producer: producer.clone(),
+            endpoint: Arc::clone(endpoint),
+            frames,
+            queue,
+            rate,
+            stats: Arc::clone(stats),
+            keys,
+            running: AtomicBool::new(false),
+            threads: Mutex::default(),
+            encoding: Arc::new(Mutex::new(Some((encoding, parker)))),
+        });
+        (Self(Arc::clone(&shared)), EncodeStart(shared))
     }
+}
 
+impl LatePart for EncodeStart {
+    fn start(&mut self) -> io::Result<()> {
+        let shared = &self.0;
+        let mut threads = shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if threads.closed {
+            return Ok(());
+        }
+        if threads.sender.is_none() {
+            let endpoint = shared.endpoint.get()?;
+            let wakeup = Arc::new(Wakeup::new()?);
+            let (queue, stats) = (Arc::clone(&shared.queue), Arc::clone(&shared.stats));
+            let keys = Some(Arc::clone(&shared.keys));
+            let (camera, producer) = (&shared.camera, &shared.producer);
+            let sending = Sending::new(camera, producer, endpoint, queue, stats, wakeup, keys);
+            threads.sender = Some(shared.spawn("producer", move || sending.run())?);
+        }
+        if threads.encoder.is_none() {
+            let encoding = Arc::clone(&shared.encoding);
+            let run = move || {
+                let taken = encoding.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some((encoding, parker)) = taken {
+                    encoding.run(&parker);
+                }
+            };
+            threads.encoder = Some(shared.spawn("encode", run)?);
+        }
+        shared.running.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Shared {
     fn spawn(
-        &mut self,
+        &self,
         job: &'static str,
-        camera: &CameraId,
         run: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<JoinHandle<()>> {
         let (stats, frames, queue) =
             (Arc::clone(&self.stats), Arc::clone(&self.frames), Arc::clone(&self.queue));
         let panicked = move || {
@@ -120,30 +167,36 @@ impl Encode {
             frames.close();
             queue.close();
         };
-        self.threads.push(spawn(job, camera, run, panicked)?);
-        Ok(())
+        spawn(job, &self.camera, run, panicked)
     }
 }
 
 impl FrameSink for Encode {
     fn begin(&mut self, stream: &StreamInfo, _: DecoderKind) {
-        *self.rate.fps.lock().unwrap_or_else(PoisonError::into_inner) = stream.fps;
-        self.rate.stream.fetch_add(1, Ordering::Release);
+        *self.0.rate.fps.lock().unwrap_or_else(PoisonError::into_inner) = stream.fps;
+        self.0.rate.stream.fetch_add(1, Ordering::Release);
     }
 
     fn take(&mut self, frame: &mut Frame) {
-        let stream = self.rate.stream.load(Ordering::Relaxed);
-        if !self.frames.share(frame, stream) {
-            self.stats.lose(NotProduced::Encoder, 1);
+        if !self.0.running.load(Ordering::Relaxed) {
+            return self.0.stats.lose(NotProduced::NotRunning, 1);
+        }
+        let stream = self.0.rate.stream.load(Ordering::Relaxed);
+        if !self.0.frames.share(frame, stream) {
+            self.0.stats.lose(NotProduced::Encoder, 1);
         }
     }
 }
 
 impl Drop for Encode {
     fn drop(&mut self) {
-        self.frames.close();
-        self.queue.close();
-        for thread in self.threads.drain(..) {
+        self.0.frames.close();
+        self.0.queue.close();
+        let mut threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.closed = true;
+        let ending = [threads.encoder.take(), threads.sender.take()];
+        drop(threads);
+        for thread in ending.into_iter().flatten() {
             // A panic was caught and logged in the thread itself.
             let _ = thread.join();
         }

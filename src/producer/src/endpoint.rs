@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vas_config::Producer;
 
@@ -16,6 +16,24 @@ use super::stream_state::StreamState;
 pub struct RtpEndpoint {
     pub(super) sockets: Arc<RtpSockets>,
     pub(super) stream_state: Arc<StreamState>,
+}
+
+/// Where a producer finds its endpoint, which may come after its camera has started.
+#[derive(Debug, Default)]
+pub struct EndpointSlot(Mutex<Option<RtpEndpoint>>);
+
+impl EndpointSlot {
+    /// Puts the endpoint in, in place of an earlier one.
+    pub fn fill(&self, endpoint: RtpEndpoint) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint);
+    }
+
+    /// # Errors
+    /// There is none yet.
+    pub(super) fn get(&self) -> io::Result<RtpEndpoint> {
+        let endpoint = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        endpoint.ok_or_else(|| io::Error::other("the supervisor has no sockets for it yet"))
+    }
 }
 
 impl RtpEndpoint {

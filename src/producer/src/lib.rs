@@ -23,8 +23,8 @@ mod stats;
 mod stream_state;
 
 pub use copy::Copy;
-pub use encoding::Encode;
-pub use endpoint::RtpEndpoint;
+pub use encoding::{Encode, EncodeStart};
+pub use endpoint::{EndpointSlot, RtpEndpoint};
 pub use frames::HELD_PICTURES;
 pub use parameters::identity;
 pub use stats::ProducerStats;

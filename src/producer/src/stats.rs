@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use vas_config::Producer;
 use vas_pipeline::{BranchStats, Pushed};
@@ -37,6 +38,11 @@ pub(crate) enum Counted {
 struct Words {
     state: ProducerState,
     reason: String,
+    since: Option<Instant>,
+    /// It could not start, and has not started since.
+    late: bool,
+    /// One of its threads panicked.
+    panicked: bool,
     from: Option<SocketAddr>,
     encoder: Option<String>,
     profile: Option<ProfileLevelId>,
@@ -63,16 +69,28 @@ impl ProducerStats {
     }
 
     pub(crate) fn set_state(&self, state: ProducerState, reason: impl Into<String>) {
-        let mut words = self.words();
-        // A failed producer stays failed.
-        if words.state != ProducerState::Failed {
-            (words.state, words.reason) = (state, reason.into());
-        }
+        self.words().set(state, reason.into());
     }
 
-    /// The producer stays off: its resources were unavailable when its camera started.
-    pub fn cannot_start(&self, error: &io::Error) {
-        self.set_state(ProducerState::Failed, format!("can't start: {error}"));
+    /// The system lacks something that the producer needs to start; it is retried. Returns whether
+    /// the reason is new.
+    pub fn cannot_start(&self, error: &io::Error) -> bool {
+        let mut words = self.words();
+        let reason = format!("can't start: {error}; trying again");
+        let is_new = words.reason != reason;
+        words.set(ProducerState::Failed, reason);
+        words.late = true;
+        is_new
+    }
+
+    /// The producer has started; returns whether it [could not](Self::cannot_start) before.
+    pub fn has_started(&self) -> bool {
+        let mut words = self.words();
+        // Its threads may have reported more by now.
+        if words.state == ProducerState::Failed {
+            words.set(ProducerState::Waiting, String::new());
+        }
+        std::mem::take(&mut words.late)
     }
 
     pub(crate) fn set_from(&self, from: Option<SocketAddr>) {
@@ -98,6 +116,7 @@ impl ProducerStats {
         ProducerReport {
             state: words.state,
             reason: words.reason,
+            since_s: words.since.map(|since| since.elapsed().as_secs()),
             video: self.producer.video.to_string(),
             to: self.producer.rtp.to_string(),
             from: words.from.map(|from| from.to_string()),
@@ -122,13 +141,29 @@ impl ProducerStats {
     }
 }
 
+impl Words {
+    fn set(&mut self, state: ProducerState, reason: String) {
+        // After a panic it stays off.
+        if self.panicked {
+            return;
+        }
+        if self.state != state || self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+        (self.state, self.reason) = (state, reason);
+    }
+}
+
 impl BranchStats for ProducerStats {
     fn dropped(&self, dropped: Pushed) {
         self.lose(NotProduced::Overload, dropped.overload);
         self.lose(NotProduced::BeforeKey, dropped.before_key);
+        self.lose(NotProduced::NotRunning, dropped.not_running + dropped.closed);
     }
 
     fn panicked(&self) {
-        self.set_state(ProducerState::Failed, "internal error in the producer's thread");
+        let mut words = self.words();
+        words.set(ProducerState::Failed, "internal error in the producer's thread".into());
+        words.panicked = true;
     }
 }

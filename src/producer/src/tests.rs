@@ -75,7 +75,10 @@ impl Running {
     fn start(peer: &Peer, endpoint: RtpEndpoint) -> Self {
         let camera = CameraId::new("gate").unwrap();
         let stats = Arc::new(ProducerStats::new(&peer.producer));
-        let copy = Box::new(Copy::new(&camera, &peer.producer, endpoint, &stats).unwrap());
+        let slot = Arc::new(EndpointSlot::default());
+        slot.fill(endpoint);
+        let mut copy = Box::new(Copy::new(&camera, &peer.producer, &slot, &stats));
+        copy.prepare().unwrap();
         let packets = Arc::new(Packets::new(copy.limits()));
         let of_thread = Arc::clone(&packets);
         let thread = std::thread::spawn(move || copy.run(of_thread));

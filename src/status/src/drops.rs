@@ -115,6 +115,8 @@ pub enum NotProduced {
     PeerGone,
     /// Packet: the system did not send it; the reason says why.
     NotSent,
+    /// Picture or frame: the producer was not running; the reason says why.
+    NotRunning,
 }
 
 impl Reason for NotProduced {

@@ -123,6 +123,9 @@ pub struct CameraReport {
     pub decoder: Option<DecoderReport>,
     /// Frames decoded.
     pub decoded: u64,
+    /// Panics that its decode thread got over.
+    #[serde(default)]
+    pub decode_panics: u64,
     /// Exported with a mark: corrupt, or after a loss.
     pub marked: u64,
     /// Frames published to readers.
@@ -296,6 +299,8 @@ pub struct ProducerReport {
     pub state: ProducerState,
     /// Why; empty when there is nothing to report.
     pub reason: String,
+    /// How long it has been in this state.
+    pub since_s: Option<u64>,
     /// `copy` or `h264`.
     pub video: String,
     /// The transport's address.

@@ -66,6 +66,7 @@ pub fn full_camera(id: &str) -> CameraReport {
             why: Some("no GPU".into()),
         }),
         decoded: 990,
+        decode_panics: 0,
         marked: 4,
         exported: 900,
         dropped,
@@ -82,6 +83,7 @@ pub fn full_camera(id: &str) -> CameraReport {
         }),
         producer: Some(ProducerReport {
             state: ProducerState::Sending,
+            since_s: Some(12),
             video: "copy".into(),
             to: "127.0.0.1:40000".into(),
             from: Some("127.0.0.1:50000".into()),

@@ -139,7 +139,7 @@ pub enum ProducerState {
     PeerGone,
     /// The camera's video can't be sent as it is.
     Refused,
-    /// It stays off until a restart.
+    /// It is not running; the reason says why, and whether it is retried.
     Failed,
 }
 

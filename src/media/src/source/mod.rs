@@ -37,6 +37,11 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// Sizes in bytes of the pictures that were left out since the last call, because what they refer to is broken.
+    fn left_out(&mut self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Ends the session within half a second, as dropping the source does. Returns how long the camera may still keep
     /// the session, if it may: many cameras serve only a few sessions at once, and some send an old session's packets
     /// to a new one.

@@ -12,7 +12,8 @@ const CLOSING: Duration = Duration::from_millis(500);
 const NO_DEADLINE: u64 = u64::MAX;
 
 /// FFmpeg waits for the network in steps of 100 ms (POLLING_TIME in libavformat/network.h). It polls the callback before
-/// each step, and much more often while data arrives. After this many steps in a row, no read is in progress.
+/// each step, and much more often while data arrives. After this many steps in a row, no read is in progress. On a busy
+/// machine the thread itself may take as long between two polls; then it has not slept, as it does while it waits.
 const QUIET_STEPS: u32 = 3;
 const STEP_AT_LEAST: Duration = Duration::from_millis(80);
 
@@ -27,9 +28,13 @@ pub(super) struct Watch {
     pause_ns: AtomicU64,
     /// How often FFmpeg polled the callback, which it does before each read from the network.
     polls: AtomicU32,
+    /// Whether a call was to return for a pause.
+    has_paused: AtomicBool,
     /// The time of the last poll, and the number of polls in a row that followed a full step of waiting.
     last_ns: AtomicU64,
     quiet: AtomicU32,
+    /// How often the thread had slept by the last such step.
+    sleeps: AtomicU64,
     closing: AtomicBool,
     fired: AtomicU8,
 }
@@ -48,8 +53,10 @@ impl Watch {
             deadline_ns: AtomicU64::new(NO_DEADLINE),
             pause_ns: AtomicU64::new(NO_DEADLINE),
             polls: AtomicU32::new(0),
+            has_paused: AtomicBool::new(false),
             last_ns: AtomicU64::new(NO_DEADLINE),
             quiet: AtomicU32::new(0),
+            sleeps: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             fired: AtomicU8::new(0),
         }
@@ -80,11 +87,15 @@ impl Watch {
             && monotonic_ns() >= pause_ns
     }
 
-    /// Records that FFmpeg polled the callback at `now_ns`.
-    fn record_poll(&self, now_ns: u64) {
+    /// Records that FFmpeg polled the callback at `now_ns`; `sleeps` states how often the thread has slept.
+    fn record_poll(&self, now_ns: u64, sleeps: impl FnOnce() -> u64) {
         self.polls.fetch_add(1, Ordering::Relaxed);
         let waited_ns = now_ns.saturating_sub(self.last_ns.swap(now_ns, Ordering::Relaxed));
-        let quiet = match u128::from(waited_ns) >= STEP_AT_LEAST.as_nanos() {
+        let waited = u128::from(waited_ns) >= STEP_AT_LEAST.as_nanos();
+        let quiet = match waited && {
+            let sleeps = sleeps();
+            self.sleeps.swap(sleeps, Ordering::Relaxed) != sleeps
+        } {
             true => self.quiet.load(Ordering::Relaxed) + 1,
             false => 0,
         };
@@ -118,7 +129,16 @@ impl Watch {
             self.fired.store(2, Ordering::Relaxed);
             return true;
         }
-        self.is_paused()
+        let is_paused = self.is_paused();
+        if is_paused {
+            self.has_paused.store(true, Ordering::Relaxed);
+        }
+        is_paused
+    }
+
+    /// Whether a call has returned for a pause.
+    pub(super) fn has_paused(&self) -> bool {
+        self.has_paused.load(Ordering::Relaxed)
     }
 
     /// Why a call was interrupted, if one was.
@@ -139,8 +159,17 @@ impl Watch {
 pub(super) unsafe extern "C" fn interrupted(opaque: *mut c_void) -> c_int {
     // SAFETY: `Input` passes a pointer to a watch that it keeps alive until FFmpeg has closed.
     let watch = unsafe { &*opaque.cast::<Watch>() };
-    watch.record_poll(monotonic_ns());
+    watch.record_poll(monotonic_ns(), sleeps);
     c_int::from(watch.poll())
+}
+
+/// How often this thread has given up its processor by itself.
+fn sleeps() -> u64 {
+    // SAFETY: a plain struct of numbers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is ours and of the type that the call fills in; it fails for no valid arguments.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
+    u64::try_from(usage.ru_nvcsw).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -192,16 +221,19 @@ mod tests {
         let step_ns = 100_000_000;
         for step in 0..=3 {
             assert!(!watch.poll(), "a read may be in progress");
-            watch.record_poll(step * step_ns);
+            watch.record_poll(step * step_ns, || step);
         }
         assert!(watch.poll() && watch.is_paused());
         assert_eq!(watch.fired(), None);
-        watch.record_poll(3 * step_ns + 1);
+        watch.record_poll(3 * step_ns + 1, || 3);
         assert!(!watch.poll(), "data arrives");
-        (4..8).for_each(|step| watch.record_poll(step * step_ns));
+        (4..8).for_each(|step| watch.record_poll(step * step_ns, || 3));
+        assert!(!watch.poll(), "the thread had no processor");
+        (8..12).for_each(|step| watch.record_poll(step * step_ns, || step));
         assert!(watch.poll());
         watch.pause_after(None);
         assert!(!watch.poll() && !watch.is_paused());
+        assert!(watch.has_paused());
     }
 
     #[test]

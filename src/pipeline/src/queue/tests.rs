@@ -86,6 +86,36 @@ fn streams_of_which_nothing_is_left_do_not_pile_up() {
 }
 
 #[test]
+fn a_queue_that_is_held_takes_no_packet_and_begins_with_a_key_frame_later() {
+    let queue = Queue::new(LIMITS);
+    let missed = |count| Pushed { not_running: count, ..Pushed::default() };
+    queue.push_stream("z");
+    queue.push(packet(1, true));
+    assert_eq!(queue.hold(), missed(1));
+    assert_eq!(queue.hold(), missed(0));
+    assert_eq!(queue.push(packet(2, false)), missed(1));
+    queue.push_end();
+    for stream in ["a", "b"] {
+        queue.push_stream(stream);
+        assert_eq!(queue.push(packet(1, true)), missed(1));
+        queue.push_end();
+    }
+    queue.push_stream("c");
+    assert_eq!(queue.push(packet(2, true)), missed(1));
+    queue.release();
+    assert_eq!(queue.push(packet(3, false)), missed(1));
+    assert_eq!(queue.push(packet(4, true)), Pushed::default());
+    assert_eq!(drain(&queue), ["c", "4!"]);
+    // A reader that was there in time misses nothing.
+    let queue = Queue::new(LIMITS);
+    queue.hold();
+    queue.release();
+    queue.push_stream("a");
+    assert_eq!(queue.push(packet(1, true)), Pushed::default());
+    assert_eq!(drain(&queue), ["a", "1!"]);
+}
+
+#[test]
 fn too_many_bytes_drop_to_the_next_key_frame() {
     let queue = Queue::new(LIMITS);
     let large = |id, key| Fake { bytes: MAX_BYTES / 2, ..packet(id, key) };

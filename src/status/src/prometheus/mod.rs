@@ -139,6 +139,11 @@ fn frames(text: &mut Text, cameras: &[CameraReport]) {
         text.family(name, Kind::Counter, help, samples);
     };
     each("vas_frames_decoded_total", "Frames decoded.", &|camera| camera.decoded);
+    each(
+        "vas_decode_panics_total",
+        "Internal errors that the decode thread survived.",
+        &|camera| camera.decode_panics,
+    );
     each("vas_frames_exported_total", "Frames published to readers.", &|camera| camera.exported);
     each(
         "vas_frames_marked_total",

@@ -19,7 +19,7 @@ pub(crate) enum ToShard {
         ids: Vec<String>,
     },
     /// A producer's sockets and stream state, which are sent along: for a camera of the next
-    /// [`Cameras`](Self::Cameras).
+    /// [`Cameras`](Self::Cameras), or for one that runs without its producer.
     Endpoint {
         /// Its id.
         camera: String,

@@ -1,17 +1,17 @@
 //! Assembles a camera: inputs, the branches that they feed, and their stats.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use vas_config::{Camera, Producer, Role, Roles, Video, WhenIdle};
+use vas_config::{Camera, Role, Roles, Video, WhenIdle};
 use vas_frame::CameraId;
 use vas_pipeline::{
     Branch, Decode, Decoders, Demand, EXTRA_SURFACES, Exported, Exporter, FrameSink, Gpus,
-    InputStats, Pipeline,
+    InputStats, Late, Pipeline,
 };
-use vas_producer::{ProducerStats, RtpEndpoint};
+use vas_producer::{Copy, Encode, EndpointSlot, ProducerStats, RtpEndpoint};
 use vas_record::Library;
 
 use super::status::CameraStats;
@@ -25,7 +25,9 @@ pub(super) struct Parts {
     gpus: Arc<Gpus>,
     test_hooks: TestHooks,
     /// RTP endpoints of producers, from the supervisor.
-    endpoints: HashMap<CameraId, RtpEndpoint>,
+    endpoints: HashMap<CameraId, Arc<EndpointSlot>>,
+    /// Cameras whose endpoint came for the next start.
+    fresh: HashSet<CameraId>,
 }
 
 impl Parts {
@@ -37,21 +39,35 @@ impl Parts {
     ) -> Self {
         let gpus = Arc::new(Gpus::preferring(preferred_gpu));
         let library = Library::default();
-        Self { exporter, library, gpus, test_hooks, endpoints: HashMap::new() }
+        Self {
+            exporter,
+            library,
+            gpus,
+            test_hooks,
+            endpoints: HashMap::new(),
+            fresh: HashSet::new(),
+        }
     }
 
     /// Keeps the RTP endpoint of a camera's producer.
     pub(super) fn endpoint(&mut self, id: CameraId, endpoint: RtpEndpoint) {
-        self.endpoints.insert(id, endpoint);
+        self.endpoints.entry(id.clone()).or_default().fill(endpoint);
+        self.fresh.insert(id);
     }
 
-    /// Drops the endpoints of all other cameras.
-    pub(super) fn keep_endpoints(&mut self, of: impl Fn(&CameraId) -> bool) {
-        self.endpoints.retain(|id, _| of(id));
+    /// Keeps the endpoints of `unchanged` cameras, and those that came since the last call for the
+    /// others that are `wanted`: an older one may lead to another transport.
+    pub(super) fn keep_endpoints(
+        &mut self,
+        wanted: impl Fn(&CameraId) -> bool,
+        unchanged: impl Fn(&CameraId) -> bool,
+    ) {
+        let fresh = std::mem::take(&mut self.fresh);
+        self.endpoints.retain(|id, _| wanted(id) && (fresh.contains(id) || unchanged(id)));
     }
 
     /// Starts a camera. After a failure, whatever was started must be stopped, too.
-    pub(super) fn start(&self, camera: &Camera) -> (Pipeline, CameraStats, io::Result<()>) {
+    pub(super) fn start(&mut self, camera: &Camera) -> (Pipeline, CameraStats, io::Result<()>) {
         let mut pipeline = Pipeline::new(camera.id.clone());
         let mut inputs = Vec::new();
         let (mut export, mut recorder) = (None, None);
@@ -69,16 +85,19 @@ impl Parts {
                 let mut sinks: Vec<Box<dyn FrameSink>> = Vec::new();
                 if let (Some(config), Some(stats)) = (&camera.producer, &producer)
                     && input.roles.has(Role::Producer)
-                    && let Err(error) =
-                        self.producer(&camera.id, config, stats, &mut branches, &mut sinks)
                 {
-                    // Recording goes on without it. Without a recorder, the whole camera is retried
-                    // soon.
-                    if camera.record.is_none() {
-                        return Err(error);
+                    let endpoint = self.endpoints.entry(camera.id.clone()).or_default();
+                    match config.video {
+                        Video::Copy => {
+                            let copy = Copy::new(&camera.id, config, endpoint, stats);
+                            branches.push(Box::new(copy));
+                        }
+                        Video::H264 => {
+                            let (encode, start) = Encode::new(&camera.id, config, endpoint, stats);
+                            pipeline.add_late(Late::Producer, Box::new(start));
+                            sinks.push(Box::new(encode));
+                        }
                     }
-                    stats.cannot_start(&error);
-                    tracing::error!(camera = %camera.id, "can't start its producer; the camera runs without it: {error}");
                 }
                 let mut demand = None;
                 if input.roles.has(Role::Export) {
@@ -91,29 +110,6 @@ impl Parts {
         }
         let id = camera.id.clone();
         (pipeline, CameraStats { id, inputs, recorder, export, producer }, started)
-    }
-
-    /// Adds the branch or sink that sends the camera to its transport.
-    fn producer(
-        &self,
-        camera: &CameraId,
-        config: &Producer,
-        stats: &Arc<ProducerStats>,
-        branches: &mut Vec<Box<dyn Branch>>,
-        sinks: &mut Vec<Box<dyn FrameSink>>,
-    ) -> io::Result<()> {
-        let endpoint = self.endpoints.get(camera).cloned();
-        let endpoint =
-            endpoint.ok_or_else(|| io::Error::other("the supervisor sent no socket for it"))?;
-        match config.video {
-            Video::Copy => {
-                branches.push(Box::new(vas_producer::Copy::new(camera, config, endpoint, stats)?));
-            }
-            Video::H264 => {
-                sinks.push(Box::new(vas_producer::Encode::start(camera, config, endpoint, stats)?));
-            }
-        }
-        Ok(())
     }
 
     /// Adds the sinks for the exported input; returns the demand of the tap's readers, if there is
@@ -155,7 +151,11 @@ impl Parts {
         };
         let decoders = Decoders::new(camera, Arc::clone(&self.gpus), held(camera, roles));
         let decode = Decode::new(stats, sink, demand, decoders, camera.decode_frames);
-        Some(Box::new(if for_tap_alone { decode.put_off() } else { decode }))
+        Some(Box::new(match for_tap_alone {
+            true => decode.may_be_late(Late::Export),
+            false if encodes(camera, roles) => decode.may_be_late(Late::Producer),
+            false => decode,
+        }))
     }
 
     /// Starts missing parts of the frame path, and retries those that failed.
@@ -198,10 +198,13 @@ impl Parts {
 /// surfaces: with fewer, a slow encoder would take those that readers' frames are decoded to, and
 /// vice versa. It does not depend on whether frames are exported (contract V3).
 fn held(camera: &Camera, roles: Roles) -> u32 {
-    let encodes = camera.producer.as_ref().is_some_and(|producer| producer.video == Video::H264);
-    let encoder =
-        if encodes && roles.has(Role::Producer) { vas_producer::HELD_PICTURES } else { 0 };
-    EXTRA_SURFACES + encoder
+    EXTRA_SURFACES + if encodes(camera, roles) { vas_producer::HELD_PICTURES } else { 0 }
+}
+
+/// Whether the input's frames are encoded for a producer.
+fn encodes(camera: &Camera, roles: Roles) -> bool {
+    roles.has(Role::Producer)
+        && camera.producer.as_ref().is_some_and(|producer| producer.video == Video::H264)
 }
 
 /// The stats of a camera that has not started yet.

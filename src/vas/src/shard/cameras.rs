@@ -1,11 +1,12 @@
 //! The cameras of a shard: those that run, those to be started, and those that are ending.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use vas_config::Camera;
 use vas_frame::CameraId;
-use vas_pipeline::{Backoff, Pipeline};
+use vas_pipeline::{Backoff, Late, Pipeline};
 use vas_producer::RtpEndpoint;
 use vas_status::ShardReport;
 
@@ -37,6 +38,22 @@ struct Wanted {
     run: Run,
     /// The system had no thread for it.
     short_of_threads: bool,
+    /// When to retry its producer, if that could not start.
+    producer_at: Option<Instant>,
+    producer_backoff: Backoff,
+}
+
+impl Wanted {
+    fn new(camera: Camera) -> Self {
+        let seed = RandomState::new().hash_one(camera.id.as_str());
+        Self {
+            camera,
+            run: Run::From(None),
+            short_of_threads: false,
+            producer_at: None,
+            producer_backoff: Backoff::jittered(seed),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,14 +88,21 @@ impl Cameras {
         status::report(shard, &self.stats, self.parts.frame_path_panics())
     }
 
-    /// Keeps the RTP endpoint of a camera's producer for its start.
+    /// Keeps the RTP endpoint of a camera's producer for its start, which may be now.
     pub(super) fn endpoint(&mut self, id: CameraId, endpoint: RtpEndpoint) {
+        let waiting = self.wanted.iter_mut().find(|wanted| wanted.camera.id == id);
+        waiting.into_iter().for_each(|wanted| wanted.producer_at = None);
         self.parts.endpoint(id, endpoint);
     }
 
     /// Runs these and no others from now on. Unchanged cameras are not touched.
     pub(super) fn set(&mut self, cameras: Vec<Camera>) {
-        self.parts.keep_endpoints(|id| cameras.iter().any(|camera| camera.id == *id));
+        let new = |id: &CameraId| cameras.iter().find(|camera| camera.id == *id);
+        let old = |id: &CameraId| self.wanted.iter().find(|wanted| wanted.camera.id == *id);
+        self.parts.keep_endpoints(
+            |id| new(id).is_some(),
+            |id| new(id).zip(old(id)).is_some_and(|(new, old)| *new == old.camera),
+        );
         let mut before: Vec<_> =
             self.wanted.drain(..).zip(self.stats.drain(..)).map(Some).collect();
         for camera in cameras {
@@ -88,7 +112,7 @@ impl Cameras {
             let kept = before.iter().position(same).and_then(|at| before[at].take());
             let (wanted, stats) = kept.unwrap_or_else(|| {
                 let stats = assembly::not_started(&camera);
-                (Wanted { camera, run: Run::From(None), short_of_threads: false }, stats)
+                (Wanted::new(camera), stats)
             });
             self.wanted.push(wanted);
             self.stats.push(stats);
@@ -157,7 +181,37 @@ impl Cameras {
                 }
             }
         }
+        self.advance_producers(now);
         self.advance_exports(now);
+    }
+
+    /// Starts what only producers need, once all inputs and recorders have their threads, and
+    /// retries what could not start. Inputs and recorders go on meanwhile.
+    fn advance_producers(&mut self, now: Instant) {
+        for (wanted, stats) in self.wanted.iter_mut().zip(&mut self.stats) {
+            let Run::Running(pipeline) = &mut wanted.run else { continue };
+            if !pipeline.lacks(Late::Producer) || wanted.producer_at.is_some_and(|at| now < at) {
+                continue;
+            }
+            let id = &wanted.camera.id;
+            match pipeline.start_late(Late::Producer) {
+                Ok(()) => {
+                    if stats.producer_has_started() {
+                        tracing::info!(camera = %id, "its producer has started");
+                    }
+                    wanted.producer_at = None;
+                    wanted.producer_backoff.reset();
+                    wanted.short_of_threads = false;
+                }
+                Err(error) => {
+                    if stats.producer_cannot_start(&error) {
+                        tracing::error!(camera = %id, "runs without its producer, which can't start: {error}; trying again");
+                    }
+                    wanted.producer_at = Some(now + wanted.producer_backoff.failed());
+                    wanted.short_of_threads = error.kind() == ErrorKind::WouldBlock;
+                }
+            }
+        }
     }
 
     /// Starts what only exports need, once all recorders and producers have their threads.
@@ -171,7 +225,7 @@ impl Cameras {
             let words =
                 format!("no threads for exports: camera {id} still lacks one to record or produce");
             self.parts.put_off_frame_path(&words);
-            self.running_put_off().for_each(|(_, stats)| {
+            self.running_without_export().for_each(|(_, stats)| {
                 stats.refuse_export(&words);
             });
             return;
@@ -181,8 +235,8 @@ impl Cameras {
             return;
         }
         let mut failed = None;
-        for (pipeline, stats) in self.running_put_off() {
-            match pipeline.start_put_off() {
+        for (pipeline, stats) in self.running_without_export() {
+            match pipeline.start_late(Late::Export) {
                 Ok(()) => stats.no_longer_refuse_export(),
                 Err(error) => {
                     let words = format!("can't start a thread to decode on: {error}");
@@ -202,11 +256,13 @@ impl Cameras {
         };
     }
 
-    /// Running cameras whose export parts are put off.
-    fn running_put_off(&mut self) -> impl Iterator<Item = (&mut Pipeline, &mut CameraStats)> {
+    /// Running cameras whose parts for exports have not started.
+    fn running_without_export(
+        &mut self,
+    ) -> impl Iterator<Item = (&mut Pipeline, &mut CameraStats)> {
         let all = self.wanted.iter_mut().zip(&mut self.stats);
         all.filter_map(|(wanted, stats)| match &mut wanted.run {
-            Run::Running(pipeline) if pipeline.has_put_off() => Some((pipeline, stats)),
+            Run::Running(pipeline) if pipeline.lacks(Late::Export) => Some((pipeline, stats)),
             _ => None,
         })
     }

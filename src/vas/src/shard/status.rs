@@ -1,5 +1,6 @@
 //! A shard's report on its cameras, assembled from those of their parts.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +51,16 @@ impl CameraStats {
         self.export.as_ref().is_some_and(|export| export.refuse(words))
     }
 
+    /// Records why the producer can't start; returns whether the reason is new.
+    pub(super) fn producer_cannot_start(&self, error: &io::Error) -> bool {
+        self.producer.as_ref().is_some_and(|producer| producer.cannot_start(error))
+    }
+
+    /// Records that the producer has started; returns whether it could not before.
+    pub(super) fn producer_has_started(&self) -> bool {
+        self.producer.as_ref().is_some_and(|producer| producer.has_started())
+    }
+
     /// Clears the reason for a refused export.
     pub(super) fn no_longer_refuse_export(&self) {
         if let Some(export) = &self.export {
@@ -72,6 +83,7 @@ impl CameraStats {
             input: main.status(),
             decoder: main.decoder(),
             decoded: main.counters.decoded(),
+            decode_panics: main.counters.decode_panics(),
             marked: main.counters.marked(),
             exported: main.counters.exported(),
             dropped: main.counters.drops().by_reason(),

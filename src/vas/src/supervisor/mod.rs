@@ -240,6 +240,18 @@ impl Supervisor {
         process.tell(&ToShard::Cameras { given: self.cameras.0.clone(), ids });
     }
 
+    /// Sends the shard that runs a camera the sockets of its producer.
+    fn send_endpoint(&mut self, id: &CameraId) {
+        let running = self.shards.iter_mut().find(|shard| shard.ids.contains(id));
+        let process = running.and_then(|shard| shard.process.as_mut());
+        let camera = self.cameras.1.cameras.iter().find(|camera| camera.id == *id);
+        if let Some((process, camera)) = process.zip(camera)
+            && let Some((endpoint, files)) = self.endpoints.of(camera)
+        {
+            process.tell_with(&endpoint, files);
+        }
+    }
+
     fn launch(&mut self, index: usize, now: Instant) {
         let mut hidden: Vec<_> = OWN_VARIABLES.map(str::to_owned).into();
         hidden.extend(self.settings.0.files().variables());
@@ -318,10 +330,13 @@ impl Supervisor {
         self.sweep(gone.chain(quarantine).collect());
     }
 
-    /// Restarts cameras whose quarantine is over.
+    /// Restarts cameras whose quarantine is over, and sends shards the sockets that they lack.
     fn try_again(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
+        }
+        for id in self.endpoints.due(now) {
+            self.send_endpoint(&id);
         }
         for id in self.crash_tracker.take_over(now) {
             tracing::info!(camera = %id, "no longer set apart: starting it again");

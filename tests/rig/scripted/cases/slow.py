@@ -21,6 +21,31 @@ def late_key_picture():
     return Camera(units[1:] + units[:1], shows=Camera(units).judge(), parameters=Camera(units).sprop())
 
 
+def numbered(_camera, session, packets):
+    """Numbers packets, since some are sent between two pictures."""
+    for packet in packets:
+        packet.sequence = session.notes["next"] = session.notes.get("next", 20000) + 1
+    return packets
+
+
+def half_of_the_second(camera, session, index, packets):
+    """Half of the second picture, long after the first."""
+    if index == 1:
+        half = len(packets) // 2
+        packets, session.notes["rest"] = packets[:half], packets[half:]
+    return numbered(camera, session, packets)
+
+
+async def stall(camera, session, index):
+    """Has reading ahead paused in the middle of the second picture."""
+    if index == 0:
+        await asyncio.sleep(2.2)
+    if index == 1:
+        await asyncio.sleep(1.2)
+        for packet in numbered(camera, session, session.notes["rest"]):
+            session.send(packet.encode())
+
+
 async def report_behind(camera, session, index):
     """Behind a picture that may still be held back until it is known to be whole."""
     await asyncio.sleep(0.05)
@@ -53,3 +78,8 @@ def cases():
                lambda: Camera(unstated(nal.H264, group=1), fps=0.5), frames=4)
     yield Case("JPEG: one each 2 s", lambda: Camera(clips.jpegs("320x240"), "jpeg", 0.5), frames=4)
     yield Case("H.264: a key picture each 4 s, the first after 4 s", late_key_picture, "right or marked")
+    for codec in (nal.H264, nal.H265):
+        name = {nal.H264: "H.264", nal.H265: "H.265"}[codec]
+        yield Case(f"{name}: stands still within its second picture", lambda codec=codec: Camera(
+            clips.units(codec, group=12), codec, packets=[half_of_the_second], behind=[stall]), clients=("ffmpeg",),
+            recorded=True)

@@ -7,11 +7,14 @@ use ffmpeg_sys_next as ffi;
 
 use super::outliers::Outliers;
 use super::reorder::DecodeTimes;
+use super::resumed::Resumed;
+use super::session::DECODING_ORDER_NUMBERS;
 use super::{Limit, jpeg};
 use crate::av::{AvError, Options};
 use crate::clock::monotonic_ns;
 use crate::codec::Codec;
 use crate::error::{SourceError, SourceErrorKind};
+use crate::log;
 use crate::mux::RawTimes;
 use crate::packet::Packet;
 use crate::redact::redact;
@@ -36,12 +39,18 @@ const PICTURES_FOR_RATE: i64 = 3;
 /// How long to wait for more pictures before the camera is used with what is known: it may send one a minute.
 const SLOW_AFTER: Duration = Duration::from_millis(2500);
 
+/// What FFmpeg logs about a description with decoding order numbers above 0 (rtpdec_hevc.c). It does not expose the
+/// description.
+const LOGS_NUMBERED: &str = "DON field usage is: 1";
+
 /// An RTSP session that plays.
 pub(super) struct Camera {
     input: Input,
     stream: StreamInfo,
     arrivals: Arrivals,
     times: Times,
+    /// Set while something of a pause in the reading ahead is still to come.
+    resumed: Option<Resumed>,
     url: String,
     read_timeout: Duration,
     /// The previous packet was of sound, which does not extend the wait for pictures.
@@ -151,7 +160,13 @@ impl Camera {
             let reason = "it holds a NUL byte".to_owned();
             return Err((SourceErrorKind::BadUrl { reason }, Some(watch)));
         };
-        let opened = Input::open(&url, Some(c"rtsp"), options(request, carrier), watch);
+        let (opened, is_numbered) = log::logs(LOGS_NUMBERED, || {
+            Input::open(&url, Some(c"rtsp"), options(request, carrier), watch)
+        });
+        if is_numbered {
+            let kind = SourceErrorKind::Unplayable { what: DECODING_ORDER_NUMBERS };
+            return Err((kind, None));
+        }
         let mut input = opened.map_err(|(error, watch)| {
             (classify(error, watch.fired(), during("the camera's answer")), Some(watch))
         })?;
@@ -178,11 +193,13 @@ impl Camera {
             }
             Ok(stream)
         });
+        let paused = input.watch().has_paused();
         match selected {
             Ok(stream) => Ok(Self {
                 input,
                 arrivals: Arrivals::of(&stream.codec, opened_ns, monotonic_ns()),
                 times: Times::of(&stream),
+                resumed: stream.codec.nal_codec().filter(|_| paused).map(Resumed::new),
                 stream,
                 url: redact(&request.url),
                 read_timeout: request.read_timeout,
@@ -194,21 +211,8 @@ impl Camera {
 }
 
 impl Camera {
-    /// Whether this is a JPEG picture without a size, which FFmpeg returns nevertheless.
-    fn is_sizeless(&self, packet: &Packet) -> bool {
-        self.stream.size.is_none()
-            && self.stream.codec.name() == "mjpeg"
-            && !packet.is_sound()
-            && !jpeg::has_size(packet.data())
-    }
-}
-
-impl Source for Camera {
-    fn stream(&self) -> &StreamInfo {
-        &self.stream
-    }
-
-    fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+    /// Reads the next packet; also returns whether it had been read ahead.
+    fn read(&mut self) -> Result<(Packet, bool), SourceError> {
         if !self.after_sound {
             self.input.watch().arm(self.read_timeout);
         }
@@ -231,7 +235,7 @@ impl Source for Camera {
                 if !packet.is_sound() {
                     self.times.mend(&mut packet);
                 }
-                Ok(Some(packet))
+                Ok((packet, read_ahead))
             }
             Err(error) => {
                 let waiting = Waiting { what: "a packet", limit: &self.read_timeout };
@@ -240,6 +244,40 @@ impl Source for Camera {
                 Err(SourceError { url: self.url.clone(), kind })
             }
         }
+    }
+
+    /// FFmpeg gives a JPEG picture out even where nothing told it the size.
+    fn is_sizeless(&self, packet: &Packet) -> bool {
+        self.stream.size.is_none()
+            && self.stream.codec.name() == "mjpeg"
+            && !packet.is_sound()
+            && !jpeg::has_size(packet.data())
+    }
+}
+
+impl Source for Camera {
+    fn stream(&self) -> &StreamInfo {
+        &self.stream
+    }
+
+    fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+        loop {
+            if let Some(packet) = self.resumed.as_mut().and_then(Resumed::pop) {
+                return Ok(Some(packet));
+            }
+            self.resumed.take_if(|resumed| resumed.is_over());
+            let (packet, read_ahead) = self.read().inspect_err(|_| {
+                self.resumed.iter_mut().for_each(Resumed::end);
+            })?;
+            match &mut self.resumed {
+                Some(resumed) if !packet.is_sound() => resumed.push(packet, read_ahead),
+                _ => return Ok(Some(packet)),
+            }
+        }
+    }
+
+    fn left_out(&mut self) -> Vec<usize> {
+        self.resumed.as_mut().map_or(Vec::new(), Resumed::left_out)
     }
 }
 

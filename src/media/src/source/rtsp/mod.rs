@@ -13,6 +13,7 @@ mod redirect;
 mod reorder;
 mod report;
 mod resolve;
+mod resumed;
 mod retina;
 mod session;
 mod sound;
@@ -182,6 +183,8 @@ fn open_at(
             Ok(source)
         }
         Err(SourceErrorKind::Stopped) => Err(SourceErrorKind::Stopped),
+        // No client plays it, whatever kept retina from finding that out.
+        Err(other @ SourceErrorKind::Unplayable { .. }) => Err(other),
         // Only the missing feature keeps retina from playing this camera, so FFmpeg's error is the reason.
         Err(other)
             if matches!(kind, SourceErrorKind::ClientLacks { .. })

@@ -10,6 +10,11 @@ use super::track;
 use crate::error::{Cause, SourceErrorKind};
 use crate::stream::Carrier;
 
+/// What no client supports. FFmpeg 5.1's removes the number from each fragment instead of the first, and leaves it in
+/// complete units.
+pub(super) const DECODING_ORDER_NUMBERS: &str =
+    "H.265 with decoding order numbers (sprop-max-don-diff above 0): set 0 in the camera";
+
 /// The track to play, if retina supports it.
 pub(super) fn choose(session: &Session<Described>) -> Result<usize, SourceErrorKind> {
     let lacks = |what: String| SourceErrorKind::ClientLacks { what };
@@ -24,11 +29,7 @@ pub(super) fn choose(session: &Session<Described>) -> Result<usize, SourceErrorK
         return Err(lacks("several parameter sets of one kind".into()));
     }
     if track::has_decoding_order_numbers(&String::from_utf8_lossy(session.sdp())) {
-        // FFmpeg 5.1's client does not support them either: it removes the number from each fragment instead of the
-        // first, and leaves it in complete units.
-        let what =
-            "H.265 with decoding order numbers (sprop-max-don-diff above 0): set 0 in the camera";
-        return Err(SourceErrorKind::Unplayable { what });
+        return Err(SourceErrorKind::Unplayable { what: DECODING_ORDER_NUMBERS });
     }
     Ok(index)
 }
