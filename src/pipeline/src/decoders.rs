@@ -148,9 +148,9 @@ impl Decoders {
     /// The decode thread panicked while a GPU decoded, `on_gpu`, or not.
     pub(super) fn panicked(&mut self, words: &str, on_gpu: bool, now_ns: u64) {
         self.turn = None;
-        if let Some(lease) = self.lease.as_ref().filter(|_| on_gpu) {
-            let said = format!("internal error: {words}");
-            self.fell(&GpuError::Failed { ordinal: lease.gpu(), said }, now_ns);
+        if let Some(assignment) = self.assigned.as_ref().filter(|_| on_gpu) {
+            let cause = format!("internal error: {words}");
+            self.fell(&GpuError::Failed { ordinal: assignment.gpu(), cause }, now_ns);
         }
     }
 
