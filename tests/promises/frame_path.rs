@@ -92,7 +92,7 @@ fn a_service_that_starts_without_its_export_directory_records_and_exports_when_i
     });
     let seen = service.until_camera("cam", "refusal", refused);
     let words = seen["export"]["detail"].as_str().unwrap();
-    assert!(words.contains("is a link or no directory"), "{words}");
+    assert!(words.contains("is a link or not a directory"), "{words}");
     until_more_is_recorded(&mut service, "cam");
     std::fs::remove_file(&dir).unwrap();
     Watcher::attach(&service, "cam").next_frame();

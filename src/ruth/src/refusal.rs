@@ -94,10 +94,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the agent of camera {camera} is poisoned: {why}")
             }
             Self::SubscriptionPoisoned { camera, model, why } => {
-                write!(
-                    f,
-                    "the subscription of model {model} to camera {camera} is poisoned: {why}"
-                )
+                write!(f, "the subscription of model {model} to camera {camera} is poisoned: {why}")
             }
             Self::DuplicateSubscription { camera, model } => {
                 write!(f, "model {model} is already subscribed to camera {camera}")

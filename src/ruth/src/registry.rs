@@ -88,7 +88,10 @@ impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DuplicateAgent { camera } => {
-                write!(f, "camera {camera} already has its stream agent; each camera has exactly one")
+                write!(
+                    f,
+                    "camera {camera} already has its stream agent; each camera has exactly one"
+                )
             }
             Self::UnknownAgent { camera } => write!(f, "camera {camera} has no stream agent"),
             Self::StillRunning { camera } => {

@@ -1,4 +1,4 @@
-//! What lies at our names already, or is taken away from under us.
+//! Files that already exist at the export's names, or are removed from a running export.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
@@ -14,7 +14,7 @@ use super::rig::{
 
 const BAIT: &str = "not to be touched";
 
-/// Puts something at a path: a link to a bait, a pipe, a file or a directory.
+/// Creates something at a path: a link to a bait, a pipe, a file or a directory.
 fn plant(kind: &str, path: &Path, bait: &Path) {
     std::fs::write(bait, BAIT).unwrap();
     match kind {
@@ -48,8 +48,8 @@ fn publishes(place: &Place, export: &mut vas_frame::CameraExport, reader: Option
 }
 
 #[test]
-fn planted_before_we_come() {
-    // What is opened as it is found is refused; what is made anew takes its place.
+fn planted_before_the_writer_starts() {
+    // Paths that the writer opens as they are: refused. Paths that it creates: replaced.
     for (name, refused) in [
         ("", &["link", "dangling link", "pipe", "file", "writable file"][..]),
         ("readers", &["link", "dangling link", "pipe", "writable file", "directory"]),
@@ -71,7 +71,7 @@ fn planted_before_we_come() {
             plant(kind, path, &bait);
             match claim(&root) {
                 Ok(mut export) => {
-                    assert!(refused.is_empty(), "a {kind} at {name:?} was taken");
+                    assert!(refused.is_empty(), "a {kind} at {name:?} was accepted");
                     publishes(&place, &mut export, None);
                     drop(export);
                     assert!(!path.exists());
@@ -81,7 +81,7 @@ fn planted_before_we_come() {
                     let words = error.to_string();
                     assert!(words.contains(path.to_str().unwrap()), "{words}");
                     assert!(matches!(error, ExportError::NotOurs { .. }), "{words}");
-                    assert!(path.symlink_metadata().is_ok(), "what is not ours stays: {words}");
+                    assert!(path.symlink_metadata().is_ok(), "a foreign file was removed: {words}");
                 }
             }
             assert_eq!(std::fs::read_to_string(&bait).unwrap(), BAIT, "a {kind} at {name:?}");
@@ -91,8 +91,8 @@ fn planted_before_we_come() {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_not_used() {
-    if !is_root("another owner") {
+fn a_foreign_directory_is_not_used() {
+    if !is_root("changing an owner") {
         return;
     }
     for name in ["vas", "vas/gate", "vas/gate/.writer", "vas/gate/readers"] {
@@ -147,7 +147,7 @@ fn removed_under_a_running_writer() {
         } else {
             std::fs::remove_file(path).unwrap();
         }
-        assert!(!export.housekeep(), "{name:?} is gone and was not missed");
+        assert!(!export.housekeep(), "the removal of {name:?} was not noticed");
         drop(export);
         let mut export = claim(&place.root()).unwrap();
         publishes(&place, &mut export, Some(&mut reader));
@@ -155,7 +155,7 @@ fn removed_under_a_running_writer() {
     }
 }
 
-/// Whoever lost the lock file and comes back later takes nothing from the one that came meanwhile.
+/// A writer whose lock file was removed takes nothing from one that started meanwhile.
 #[test]
 fn a_writer_that_lost_its_lock_file_leaves_the_next_one_alone() {
     let place = Place::new();
@@ -167,7 +167,7 @@ fn a_writer_that_lost_its_lock_file_leaves_the_next_one_alone() {
     let mut reader = place.reader();
     assert!(!first.housekeep());
     drop(first);
-    assert!(second.housekeep(), "the first took the second's files");
+    assert!(second.housekeep(), "the first writer removed the second's files");
     assert!(matches!(claim(&place.root()), Err(ExportError::Held { .. })));
     publishes(&place, &mut second, Some(&mut reader));
 }

@@ -1,4 +1,4 @@
-//! Other users: a stranger can neither read nor write, a reader's user can read and nothing else.
+//! Other users: a stranger can neither read nor write; a user in the readers' group can only read.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions, Permissions};
@@ -21,7 +21,7 @@ use super::rig::{
 const FILES: [&str; 3] = ["frame.meta", "frame.data", "readers"];
 const LOCK_FILES: [&str; 2] = ["gate/.writer", ".admission"];
 
-/// Plays a user who may read.
+/// A user who may read.
 pub(crate) fn read(root: &Path) {
     let mut reader = Reader::options().dir(root).open(camera()).unwrap();
     let frame = reader.latest().unwrap();
@@ -38,7 +38,7 @@ pub(crate) fn read(root: &Path) {
     eprintln!("refused {}", deeds.refused);
 }
 
-/// Plays a user who may read and goes on to the next writer.
+/// A user who may read and follows the next writer.
 pub(crate) fn follow(root: &Path) {
     let mut reader = Reader::options().dir(root).open(camera()).unwrap();
     let last = reader.latest().unwrap().meta().frame_id;
@@ -46,13 +46,13 @@ pub(crate) fn follow(root: &Path) {
     loop {
         match reader.seek(last).set_timeout(Duration::from_millis(20)).newer() {
             Ok(_) => return eprintln!("followed"),
-            Err(ReadError::Open(error)) => panic!("an attached reader was told: {error}"),
+            Err(ReadError::Open(error)) => panic!("an attached reader got: {error}"),
             Err(_) => eprintln!("waiting"),
         }
     }
 }
 
-/// Plays a user who may do nothing.
+/// A user without any permission.
 pub(crate) fn intrude(root: &Path) {
     let error = Reader::options().dir(root).open(camera()).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
@@ -67,7 +67,7 @@ pub(crate) fn intrude(root: &Path) {
     eprintln!("refused {}", deeds.refused);
 }
 
-/// What can be tried by path alone.
+/// Attempts by path alone.
 fn harm(root: &Path, deeds: &mut Deeds) {
     let dir = root.join("gate");
     let aside = root.with_file_name("aside");
@@ -97,7 +97,7 @@ fn harm(root: &Path, deeds: &mut Deeds) {
     }
 }
 
-/// Counts what was refused; what was not is a failure.
+/// Counts refused attempts; panics on one that succeeds.
 #[derive(Default)]
 struct Deeds {
     refused: u32,
@@ -114,7 +114,7 @@ impl Deeds {
         self.refused += 1;
     }
 
-    /// What can be tried with a file that may be read.
+    /// Attempts with a file opened for reading.
     fn on_open_file(&mut self, path: &Path) {
         let file = File::open(path).unwrap();
         let fd = file.as_raw_fd();
@@ -135,8 +135,8 @@ impl Deeds {
             l_len: 0,
             l_pid: 0,
         };
-        // SAFETY: the descriptor is open, the text ends in NUL, the lock is a valid place, and a mapping
-        // that is not made touches no memory of ours.
+        // SAFETY: the descriptor is open, the string ends in NUL, the lock is valid, and a mapping that
+        // fails accesses no memory.
         unsafe {
             self.none_of("punch", path, libc::fallocate(fd, punch, 0, 4096).into());
             self.none_of("chown", path, libc::fchown(fd, STRANGER, STRANGER).into());
@@ -172,12 +172,12 @@ impl Deeds {
     }
 
     fn on_mapping(&mut self, path: &Path, fd: i32) {
-        // SAFETY: a new mapping at a place that the kernel chooses.
+        // SAFETY: a new mapping at an address that the kernel chooses.
         let map = unsafe {
             libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, fd, 0)
         };
         assert_ne!(map, libc::MAP_FAILED);
-        // SAFETY: the page is mapped, and nothing refers to it.
+        // SAFETY: the page is mapped, and no reference points into it.
         unsafe {
             let prot = libc::PROT_READ | libc::PROT_WRITE;
             self.none_of("make writable", path, libc::mprotect(map, 4096, prot).into());
@@ -186,26 +186,26 @@ impl Deeds {
     }
 }
 
-/// Who, where and how large a file is.
+/// A file's owner, inode and size.
 fn identity(path: &Path) -> (u64, u32, u32, u32, u64) {
     let stat = path.symlink_metadata().unwrap();
     (stat.ino(), stat.mode(), stat.uid(), stat.gid(), stat.size())
 }
 
 #[test]
-fn a_reader_reads_and_a_stranger_does_not_even_that() {
-    if !is_root("other users") {
+fn a_reader_can_only_read_and_a_stranger_not_even_that() {
+    if !is_root("running as other users") {
         return;
     }
     let place = Place::new();
     let root = place.root();
-    // As /dev/shm itself is: anybody may create, nobody may remove what is another's.
+    // Like /dev/shm: anybody may create files, only the owner may remove them.
     std::fs::set_permissions(root.parent().unwrap(), Permissions::from_mode(0o1777)).unwrap();
     let access = Access { group: Some(READERS_GROUP), ..Access::default() };
     let mut export = claim_for(&root, access).unwrap();
     let mut writer = open(&mut export, size(64, 64), options(4, Duration::ZERO)).unwrap();
     publish(&mut writer, 1, epoch(&place.camera())).unwrap();
-    // The turn's file stays only for as long as nobody leaves.
+    // The admission lock file exists until a writer leaves.
     assert!(LOCK_FILES.iter().all(|name| root.join(name).exists()));
     let all = ["", "gate", "gate/frame.meta", "gate/frame.data", "gate/readers", "gate/.writer"];
     let before = all.map(|name| identity(&root.join(name)));
@@ -218,17 +218,17 @@ fn a_reader_reads_and_a_stranger_does_not_even_that() {
         let refused = user.number("refused");
         assert!(refused >= least, "{refused}");
         assert!(user.ended().success());
-        println!("{name}: {refused} deeds, all refused");
+        println!("{name}: {refused} attempts, all refused");
     }
     assert_eq!(all.map(|name| identity(&root.join(name))), before);
     assert!(export.housekeep());
     assert!(is_right(&place.reader().latest().unwrap(), &mut Nv12Image::default()));
 }
 
-/// A writer that died when it had just made the directory, and not yet given it to the readers' group.
+/// A writer that died after it created the directory, before it gave it to the readers' group.
 #[test]
-fn a_reader_of_another_user_outlasts_a_directory_that_is_not_its_own_yet() {
-    if !is_root("other users") {
+fn a_reader_of_another_user_waits_for_a_directory_that_is_still_private() {
+    if !is_root("running as other users") {
         return;
     }
     let place = Place::new();
