@@ -1,4 +1,4 @@
-//! What systemd hears, with a socket of ours in place of systemd's; and that the unit file asks for it.
+//! The service's messages to systemd, received on a test socket, and the unit file's matching settings.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use vas_tests::service::{Plan, Service, signal};
 
-/// Systemd's ear, and all that it has heard.
+/// Stands in for systemd's notification socket, with all lines received.
 struct Ear(UnixDatagram, Vec<String>);
 
 impl Ear {
-    /// The next message that has a line which begins so; all its lines.
+    /// Waits for a message with a line that starts with `line`; returns all its lines.
     fn until(&mut self, line: &str) -> Vec<String> {
         loop {
             let mut bytes = [0; 4096];
@@ -28,7 +28,7 @@ impl Ear {
         }
     }
 
-    /// A line that was heard before, or comes.
+    /// Waits for a line, unless it was already received.
     fn ever(&mut self, line: &str) {
         if !self.1.iter().any(|heard| heard.starts_with(line)) {
             self.until(line);
@@ -37,7 +37,7 @@ impl Ear {
 }
 
 #[test]
-fn systemd_hears_of_readiness_life_reload_and_end() {
+fn systemd_is_notified_of_readiness_life_reload_and_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let mut ear = Ear(UnixDatagram::bind(&path).unwrap(), Vec::new());
@@ -69,14 +69,14 @@ fn systemd_hears_of_readiness_life_reload_and_end() {
 }
 
 #[test]
-fn the_unit_file_asks_for_it_and_hides_no_shared_memory() {
+fn the_unit_file_enables_notification_and_hides_no_shared_memory() {
     let unit = include_str!("../../deploy/systemd/vas.service");
     for line in
         ["Type=notify", "WatchdogSec=", "ExecReload=", "KillMode=mixed", "NotifyAccess=main"]
     {
         assert!(unit.lines().any(|here| here.starts_with(line)), "{line}");
     }
-    // Readers elsewhere see /dev/shm only if this service has the host's.
+    // Readers outside the service see its files only if it uses the host's /dev/shm.
     for line in ["PrivateTmp=", "PrivateDevices=", "PrivateIPC=", "MemoryDenyWriteExecute="] {
         assert!(!unit.lines().any(|here| here.starts_with(line)), "{line}");
     }

@@ -15,7 +15,7 @@
  *   copy N ROOM                  into a buffer of ROOM bytes, 0: of the picture's size
  *   view N                       its pixels from shared memory
  *   release N
- *   race COUNT                   copy each of COUNT frames until it is overwritten, and check the copies
+ *   race COUNT                   copy COUNT frames, each until it is overwritten, and check them
  */
 #define _DEFAULT_SOURCE /* strsep */
 #include "../vas_frame.h"

@@ -1,4 +1,4 @@
-//! Test support: what could not be tried is no success in CI, and nothing is waited for without a limit.
+//! Test support: a skipped test fails in CI, and every wait has a limit.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
