@@ -1,9 +1,10 @@
-//! Question: how long after a publication is a waiting reader awake, and how much of that is the kernel's?
+//! Question: how long after a publication is a waiting reader awake, and how much of that time is the
+//! kernel's?
 //!
-//! One to four readers wait in `newer` (`Vas`), as many threads in a bare `FUTEX_WAIT` on a word in
-//! shared memory (`Futex`). In turns, a frame is published or the word is changed and woken. Time counts from
-//! before the publication or the change, until the waiter has its frame or sees the word changed. A turn
-//! begins when the kernel says that all of them sleep.
+//! One to four readers wait in `newer` (`Vas`), as many threads in a bare `FUTEX_WAIT` on a word in shared
+//! memory (`Futex`). In turns, a frame is published, or the word is changed and its waiters are woken. Time
+//! counts from before the publication or the change until the waiter has its frame or sees the word changed.
+//! A turn starts when the kernel reports that all of them sleep.
 //!
 //!     cargo bench -p vas-bench --bench wake [-- FILTER]
 
@@ -21,18 +22,18 @@ enum Way {
     Futex,
 }
 
-/// A word that waiters in any process could wait on.
+/// A word in shared memory, on which waiters in any process could wait.
 fn shared_word() -> &'static AtomicU32 {
     let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
     // SAFETY: a new mapping, which is never unmapped.
     let word = unsafe { mmap_anonymous(std::ptr::null_mut(), 4096, access, flags) };
-    // SAFETY: a page of zeros that lives for ever.
+    // SAFETY: a page of zeros that is never unmapped.
     unsafe { &*word.expect("a page").cast::<AtomicU32>() }
 }
 
 fn wait_for_change(word: &AtomicU32, seen: &mut u32) {
     while word.load(Ordering::Acquire) == *seen {
-        // Woken, changed meanwhile, interrupted: the loop looks.
+        // Woken, changed meanwhile or interrupted: the loop checks.
         let _ = futex::wait(word, futex::Flags::empty(), *seen, None);
     }
     *seen = word.load(Ordering::Acquire);
@@ -43,7 +44,7 @@ fn ring_word(word: &AtomicU32, waiters: usize) {
     let _ = futex::wake(word, futex::Flags::empty(), waiters as u32);
 }
 
-/// What is told beside the time at which the last one is awake.
+/// Results in addition to the time until the last waiter is awake.
 #[derive(Default)]
 struct Told {
     each: Distribution,

@@ -1,10 +1,10 @@
-//! The bytes of `frame.meta`, and which of them a change is of.
+//! The bytes of `frame.meta`, and the fields that a change affects.
 
 use vas_frame::layout::{ENTRY, Entry, Field, HEADER, Header, MAX_SLOTS, meta_bytes};
 
 use crate::script::{Length, MOST, Meta, Poke, Value};
 
-/// Entries that a change of all of them is of: twice as many as an honest writer has.
+/// Entries affected by a change of all entries: twice as many as an honest writer has.
 const FIRST_SLOTS: u64 = 8;
 
 /// A word in `frame.meta`, or a part of one.
@@ -34,7 +34,7 @@ impl Edit {
     }
 }
 
-/// What a change does to a `frame.meta` of that length.
+/// The edits of a change to a `frame.meta` of that length.
 pub(crate) fn edits(poke: &Poke, meta_len: u64) -> Vec<Edit> {
     let set = |place, value| Edit { place, how: How::Set(value) };
     match *poke {
@@ -61,7 +61,7 @@ pub(crate) fn edits(poke: &Poke, meta_len: u64) -> Vec<Edit> {
     }
 }
 
-/// The bytes to begin with.
+/// The initial bytes.
 pub(crate) fn image(meta: &Meta<'_>, honest: &[u8], inode: u64) -> Vec<u8> {
     match meta {
         Meta::Spoilt { len, pokes } => {
@@ -93,7 +93,7 @@ fn length(len: Length, honest: usize) -> usize {
     }
 }
 
-/// Changes a word if it is there.
+/// Changes a word, if the image contains it.
 pub(crate) fn set(image: &mut [u8], place: Place, value: impl Fn(u64) -> u64) {
     let from = place.at as usize;
     if let Some(bytes) = image.get_mut(from..from + place.len) {
@@ -111,7 +111,7 @@ fn in_entry(slot: u64, name: &str) -> Place {
     place(entry_at(slot), named(ENTRY, name))
 }
 
-/// Mostly the first entries, now and then one of the last that there may be.
+/// Mostly the first entries, sometimes one of the last possible ones.
 fn entry(slot: u8) -> u64 {
     if slot < 0xf0 {
         entry_at(u64::from(slot) % FIRST_SLOTS)
