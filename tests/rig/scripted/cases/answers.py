@@ -1,4 +1,4 @@
-"""Answers out of form, from which FFmpeg's client streams."""
+"""Malformed answers, with which FFmpeg's client streams."""
 
 import re
 
@@ -8,7 +8,7 @@ from ..login import PASSWORD, USER, Digest, Login
 from . import CLIENTS, Case, group
 
 
-# Frames that show that a camera streams; what is in them is tried elsewhere.
+# Enough frames to show that a camera streams; other cases check their content.
 FEW = 20
 
 
@@ -17,7 +17,7 @@ def camera(*answers, **more):
 
 
 def of(method, change):
-    """Changes the answers to one method, or to all for `*`."""
+    """Changes the answers to one method, or with `*` to all."""
     def step(_camera, _session, request, answer):
         if method in ("*", request.method) and answer.status.startswith("RTSP/1.0 200"):
             return change(answer)
@@ -225,7 +225,7 @@ def unanswered(method):
 
 
 def packets_first(camera, session, request, answer):
-    """The first picture before the answer to PLAY: the encoder was faster."""
+    """Sends the first picture before the answer to PLAY, as if the encoder was faster."""
     if request.method == "PLAY":
         for packet in camera.packets_of(0):
             packet.time, packet.ssrc = 100_000, 0x11223344
@@ -253,7 +253,7 @@ def at_other_port(camera):
 
 
 class WithSecondPort(Camera):
-    """A camera that answers on two ports."""
+    """A camera that listens on two ports."""
 
     async def start(self):
         import asyncio
@@ -289,13 +289,13 @@ def description_cases():
         yield Case(name, make, frames=FEW)
 
 
-# What FFmpeg's client fails with, and the default may not.
+# Cases that FFmpeg's client may fail, but the default may not.
 RETINA_ALONE = {
     "Transport: RTP/AVP;interleaved", "201 Created to SETUP", "OPTIONS is not known", "OPTIONS is not allowed",
     "OPTIONS is not answered",
 }
 
-# What neither of the clients can read: it is told, and tried again.
+# Cases that neither client can read: reported with a reason, and retried.
 NEITHER = {"no Transport", "an empty line before the answer", "a status without words"}
 
 
@@ -310,6 +310,6 @@ def header_cases():
 def redirection_cases():
     for name, make, expected in redirections():
         told = expected == "words"
-        # FFmpeg's client alone gives up without a word.
+        # FFmpeg's client alone gives up without a reason.
         yield Case(name, make, expected, ("auto",) if told else CLIENTS, words="elsewhere" if told else "",
                    frames=FEW)

@@ -5,7 +5,7 @@ from ..camera import Camera
 from . import Case, group
 
 
-# Pictures before a key picture in time may refer to what is before it.
+# Pictures displayed before a key picture may refer to pictures before it.
 OPEN = {"b_pictures": 2, "arguments": ("-x264-params", "open-gop=1")}
 
 
@@ -39,7 +39,7 @@ def jpeg(size, kind=Camera, fps=5, **how):
 
 
 def fields_with_times(_camera, _session, _index, packets):
-    """Each field is a picture with a time and a marker of its own."""
+    """Each field is a picture with its own time and marker."""
     first = next(packet.nal for packet in packets if nal.is_slice(nal.H264, packet.nal))
     second = [packet for packet in packets if nal.is_slice(nal.H264, packet.nal) and packet.nal is not first]
     for packet in second:
@@ -64,7 +64,7 @@ def cases():
     yield Case("H.264, MBAFF", lambda: Camera(clips.units(nal.H264, arguments=("-x264-params", "interlaced=1"))))
     yield Case("H.264, MBAFF, sliced", lambda: Camera(
         clips.units(nal.H264, size="320x192", arguments=("-x264-params", "interlaced=1:slices=3"))))
-    # FFmpeg 5 looks for the numbers in the wrong places, and says nothing.
+    # FFmpeg 5 reads the numbers at the wrong offsets, without an error.
     yield Case("H.265 with decoding order numbers", lambda: Ordered(clips.units(nal.H265), nal.H265), "words",
                clients=("auto",), words="sprop-max-don-diff")
     yield Case("H.264 3840x2160", lambda: Camera(clips.units(nal.H264, size="3840x2160", pictures=10, group=10, noise=0), fps=5),
