@@ -13,7 +13,7 @@ use crate::picture::{Nv12, SampleRange, write_png};
 
 /// Write the newest frame of a camera to a PNG file
 ///
-/// Colours follow the matrix and range that the camera states; if it states none, BT.601 below 720
+/// Colors follow the matrix and range that the camera states; if it states none, BT.601 below 720
 /// rows and BT.709 from there on, in limited range.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

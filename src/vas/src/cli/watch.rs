@@ -35,7 +35,7 @@ pub(super) struct WatchArgs {
     /// Stop after this many frames.
     #[arg(long, value_name = "N")]
     count: Option<NonZeroU64>,
-    /// Give up when no frame comes for this long; without it, wait for ever.
+    /// Give up when no frame comes for this long; without it, wait forever.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Take at most this many frames a second, such as 5 or 29.97; the service then need not copy
@@ -53,9 +53,9 @@ Examples:
 
 JSON keys:
   camera        id of the camera
-  epoch         rises with each change of size, format, colour or writer
+  epoch         rises with each change of size, format, color or writer
   frame_id      rises with each frame; gaps are frames that were not exported
-  pts_ns        the camera's presentation time, or null when it gave none
+  pts_ns        the camera's presentation time, or null if it sent none
   arrival_ns    when its first packet arrived, on CLOCK_MONOTONIC as all that follow
   decoded_ns    when the decoder gave it out
   gate_ns       the time by which frames keep the distance that a maximum asks for

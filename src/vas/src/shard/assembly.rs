@@ -72,8 +72,8 @@ impl Parts {
                     && let Err(error) =
                         self.producer(&camera.id, config, stats, &mut branches, &mut sinks)
                 {
-                    // Recording goes on without it. Without a recorder, the whole camera is retried
-                    // soon.
+                    // Recording continues without it. Without a recorder, the whole camera is
+                    // retried soon.
                     if camera.record.is_none() {
                         return Err(error);
                     }
