@@ -46,7 +46,7 @@ fn ring_word(word: &AtomicU32, waiters: usize) {
 
 /// Results in addition to the time until the last waiter is awake.
 #[derive(Default)]
-struct Told {
+struct Results {
     each: Distribution,
     ring: Distribution,
 }
@@ -56,18 +56,18 @@ fn bench(criterion: &mut Criterion, count: usize) {
     let word = shared_word();
     let readers = Waiters::start(count, || rig.reader(), wait_for_frame);
     let bare = Waiters::start(count, || 0, move |seen| wait_for_change(word, seen));
-    let (mut vas, mut futex) = (Told::default(), Told::default());
+    let (mut vas, mut futex) = (Results::default(), Results::default());
     let title = format!("{count} waiting, until the last is awake");
     measure(criterion, &title, &[Way::Vas, Way::Futex], &[Way::Futex], |way| {
         let slot = rig.claim();
         let stamp = rig.stamp();
-        let (told, (ring, awake)) = match way {
+        let (results, (ring, awake)) = match way {
             Way::Vas => (&mut vas, readers.wake(|| _ = slot.publish(&stamp))),
             Way::Futex => (&mut futex, bare.wake(|| ring_word(word, count))),
         };
-        told.ring.add(ring);
+        results.ring.add(ring);
         let last = awake.iter().copied().max().unwrap_or_default();
-        awake.into_iter().for_each(|time| told.each.add(time));
+        awake.into_iter().for_each(|time| results.each.add(time));
         last
     });
     report(&format!("{count} waiting, until each is awake"), &vas.each, &futex.each);

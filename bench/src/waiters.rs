@@ -36,9 +36,9 @@ impl Waiters {
         let ids = (0..count).map(|index| {
             let (awake_ns, awake, stop) = (awake_ns.clone(), awake.clone(), stop.clone());
             let (main, mut state) = (main.clone(), state());
-            let (tell, told) = std::sync::mpsc::channel();
+            let (sender, receiver) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
-                tell.send(thread_id()).expect("the starter is receiving");
+                sender.send(thread_id()).expect("the starter is receiving");
                 loop {
                     wait(&mut state);
                     awake_ns[index].store(monotonic_ns(), Ordering::Relaxed);
@@ -50,7 +50,7 @@ impl Waiters {
                     }
                 }
             });
-            told.recv().expect("the thread sends its id first")
+            receiver.recv().expect("the thread sends its id first")
         });
         Self { threads: ids.collect(), awake_ns, awake, stop }
     }

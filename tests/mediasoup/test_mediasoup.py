@@ -107,11 +107,11 @@ class Streams(Case):
         for camera, producer in enumerate(self.producers):
             stats = await self.sfu.ask("stats", producer=producer)
             self.assertEqual(stats["packetsLost"], 0, stats)
-            told = self.service.status(camera)["producer"]
-            self.assertGreater(told["pli"], 0, "late viewers request key frames")
+            counts = self.service.status(camera)["producer"]
+            self.assertGreater(counts["pli"], 0, "late viewers request key frames")
             # A viewer joins a running stream between two key frames.
-            del told["dropped"]["before_key"]
-            self.assertEqual(sum(told["dropped"].values()), 0, told)
+            del counts["dropped"]["before_key"]
+            self.assertEqual(sum(counts["dropped"].values()), 0, counts)
             self.assertEqual(self.service.status(camera)["dropped"]["overload"], 0, "decoding keeps up")
         await self.service.still_read()
         self.assertEqual(self.service.stop(), 0)

@@ -61,11 +61,11 @@ fn settle(service: &mut Service, received: u64) -> Settled {
 /// The ids of a reader's frames, until the reader ends.
 fn ids_of(reader: &mut Reader) -> mpsc::Receiver<u64> {
     let lines = BufReader::new(reader.0.stdout.take().unwrap()).lines();
-    let (told, ids) = mpsc::channel();
+    let (sender, ids) = mpsc::channel();
     std::thread::spawn(move || {
         for line in lines {
             let frame: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if told.send(frame["frame_id"].as_u64().unwrap()).is_err() {
+            if sender.send(frame["frame_id"].as_u64().unwrap()).is_err() {
                 return;
             }
         }

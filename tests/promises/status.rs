@@ -23,15 +23,15 @@ fn passwords_are_in_no_file_and_no_output() {
     let mut service = Service::start("true", "", CAMERAS);
     // `status::tests` covers reasons that quote the url; this covers the real parts' reasons.
     service.until_of(1, "a reason", |camera| camera["state"] == "unreachable");
-    let mut told = vec![service.log()];
+    let mut texts = vec![service.log()];
     for arguments in [&["status"][..], &["status", "--json"], &["health", "yard"]] {
-        told.push(text(&ask(&service, arguments)));
+        texts.push(text(&ask(&service, arguments)));
     }
-    assert!(told.iter().all(|text| text.contains("cannot be reached")), "{told:?}");
+    assert!(texts.iter().all(|text| text.contains("cannot be reached")), "{texts:?}");
     for file in ["status.json", "vas.prom"] {
-        told.push(std::fs::read_to_string(service.run_dir().join(file)).unwrap());
+        texts.push(std::fs::read_to_string(service.run_dir().join(file)).unwrap());
     }
-    for text in told {
+    for text in texts {
         assert!(!text.contains("pa55word") && !text.contains("0pen"), "{text}");
     }
 }

@@ -70,8 +70,8 @@ def is_done(watcher, case, reasons):
     """Whether everything expected of a case has come."""
     if case.streams:
         return len(watcher.frames) >= case.frames
-    is_told = watcher.camera in reasons and case.words in reasons[watcher.camera]
-    return is_told or case.expected == "told" and bool(watcher.frames)
+    is_reported = watcher.camera in reasons and case.words in reasons[watcher.camera]
+    return is_reported or case.expected == "reported" and bool(watcher.frames)
 
 
 async def run(vas, members):
@@ -205,8 +205,8 @@ def verdict(case, client, row):
         return "; ".join(faults) or "ok"
     if case.expected == "words":
         faults = ["frames"] if row["frames"] else []
-        return "; ".join(faults + ([] if case.words in row["reason"] else ["not told"])) or "ok"
-    if case.expected == "told" and not row["frames"]:
+        return "; ".join(faults + ([] if case.words in row["reason"] else ["not reported"])) or "ok"
+    if case.expected == "reported" and not row["frames"]:
         return "ok" if row["reason"] else "no reason"
     faults = []
     if row["frames"] < case.frames:
@@ -265,7 +265,7 @@ def seen(rows, case, client):
     if row is None:
         return "not tried"
     words = re.sub(r": \[.*?\]\]", "", verdict(case, client, row))
-    return words if words != "ok" else {"refused": "refused", "words": "told"}.get(case.expected, "ok")
+    return words if words != "ok" else {"refused": "refused", "words": "reported"}.get(case.expected, "ok")
 
 
 def markdown(before, now):

@@ -23,7 +23,7 @@ const PATIENCE: &str = "30";
 const LEAST_PACKETS: usize = 40;
 
 /// Longest wait for the reason of a camera without pictures; a case that reaches it fails.
-const TOLD_WITHIN: Duration = Duration::from_secs(90);
+const REPORTED_WITHIN: Duration = Duration::from_secs(90);
 
 /// The longest delay of a picture among the server's own requests. The check is for a session that stalls until
 /// its next timer, 10 s or more.
@@ -100,7 +100,7 @@ struct Seen<'a> {
     frames: Vec<Value>,
     status: Value,
     report: Value,
-    told: bool,
+    reported: bool,
     recordings: Vec<PathBuf>,
 }
 
@@ -119,10 +119,10 @@ fn check_batch(fleet: &mut Fleet, batch: &[usize], faults: &mut String) {
             .collect();
         readers.into_iter().map(|reader| reader.join().unwrap()).collect()
     });
-    let told: Vec<bool> = cases
+    let reported: Vec<bool> = cases
         .iter()
         .enumerate()
-        .map(|(number, case)| is_told(&service, &id(number), case))
+        .map(|(number, case)| is_reported(&service, &id(number), case))
         .collect();
     let status = service.until_status("all cameras", |status| {
         status["cameras"].as_array().is_some_and(|all| all.len() == cases.len())
@@ -145,7 +145,7 @@ fn check_batch(fleet: &mut Fleet, batch: &[usize], faults: &mut String) {
             frames: frames(&outputs[number]),
             status: all.iter().find(|camera| camera["id"] == id.as_str()).unwrap().clone(),
             report: reports[batch[number]].clone(),
-            told: told[number],
+            reported: reported[number],
             recordings: files(work.path(), &id, ".mp4"),
             id,
         };
@@ -180,7 +180,7 @@ fn config(cases: &[Value], recordings: Option<&Path>) -> String {
 
 /// Whether pictures are expected of a case.
 fn streams(case: &Value) -> bool {
-    !matches!(case["expected"].as_str().unwrap(), "refused" | "words" | "told")
+    !matches!(case["expected"].as_str().unwrap(), "refused" | "words" | "reported")
 }
 
 fn watch(service: &Service, id: &str, case: &Value) -> Output {
@@ -192,19 +192,19 @@ fn watch(service: &Service, id: &str, case: &Value) -> Output {
 }
 
 /// Waits for the state or reason of a case without pictures; false if it does not come.
-fn is_told(service: &Service, id: &str, case: &Value) -> bool {
+fn is_reported(service: &Service, id: &str, case: &Value) -> bool {
     let words = case["words"].as_str().unwrap();
     let wanted = |camera: &Value| match case["expected"].as_str().unwrap() {
         "refused" => camera["state"] == "refused",
         "words" => camera["reason"].as_str().is_some_and(|reason| reason.contains(words)),
         // While it connects, a reason can be about the service: its shard is starting.
-        "told" => {
+        "reported" => {
             (camera["reason"] != "" && camera["state"] != "connecting")
                 || camera["exported"].as_u64() > Some(0)
         }
         _ => true,
     };
-    service.comes_to(id, TOLD_WITHIN, wanted)
+    service.comes_to(id, REPORTED_WITHIN, wanted)
 }
 
 impl Seen<'_> {
@@ -215,10 +215,10 @@ impl Seen<'_> {
         let tries = number(&self.status["reconnects"]) + 1;
         let wrong_logins = number(&self.report["wrong_logins_in_all"]);
         if !streams(self.case) {
-            if !self.frames.is_empty() && self.case["expected"] != "told" {
+            if !self.frames.is_empty() && self.case["expected"] != "reported" {
                 faults.push(format!("{} frames", self.frames.len()));
             }
-            if !self.told {
+            if !self.reported {
                 faults.push(format!("no such reason: {}", self.case["expected"]));
             }
             if wrong_logins > tries {

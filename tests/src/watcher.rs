@@ -29,12 +29,12 @@ impl Watcher {
         service.until_can_be_read(camera);
         let mut reader = Reader(service.watch(camera, &["--timeout", "3600"]));
         let lines = BufReader::new(reader.0.stdout.take().unwrap()).lines();
-        let (told, frames) = mpsc::channel();
+        let (sender, frames) = mpsc::channel();
         std::thread::spawn(move || {
             for line in lines {
                 let frame: Value = serde_json::from_str(&line.unwrap()).unwrap();
                 let number = |key: &str| frame[key].as_u64().unwrap();
-                if told.send((number("frame_id"), number("epoch"))).is_err() {
+                if sender.send((number("frame_id"), number("epoch"))).is_err() {
                     return;
                 }
             }

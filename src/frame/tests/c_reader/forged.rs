@@ -299,8 +299,8 @@ fn readers_wait_for_a_directory_that_is_still_private() {
         forged.set_mode("", closed);
         assert_eq!(c.id("newer", &[&0, &20, &50]), Err("TIMED_OUT".into()));
         assert_eq!(c.id("latest", &[&0]), Ok(20), "from the ended epoch");
-        let told = start().attach(forged.dir());
-        assert!(told.starts_with("SYSTEM_ERROR can't open "), "{told}");
+        let message = start().attach(forged.dir());
+        assert!(message.starts_with("SYSTEM_ERROR can't open "), "{message}");
         forged.set_mode("", 0o755);
         forged.make_files(true);
         forged.publish(21);

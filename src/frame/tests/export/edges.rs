@@ -220,7 +220,7 @@ fn invalid_options_are_refused_when_a_reader_is_opened() {
     let options = || Reader::options().dir(rig.path());
     for fps in [0, 1_000_001] {
         let refused = options().max_fps(fps).open("gate");
-        assert!(matches!(refused, Err(OpenError::MaxFps { fps: told }) if told == fps));
+        assert!(matches!(refused, Err(OpenError::MaxFps { fps: stated }) if stated == fps));
     }
     let refused = options().open("../gate").unwrap_err();
     assert!(matches!(&refused, OpenError::CameraId(invalid) if invalid.text == "../gate"));

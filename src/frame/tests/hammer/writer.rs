@@ -56,10 +56,10 @@ pub(crate) fn run_if_asked() {
     super::mutants::weaken(case.weakened);
     let _pinned = Pinned::to(Side::Writer);
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
+    let stop_flag = Arc::clone(&stop);
     std::thread::spawn(move || {
         let _ = std::io::stdin().read(&mut [0]);
-        told.store(true, Ordering::Relaxed);
+        stop_flag.store(true, Ordering::Relaxed);
     });
     publish(&PathBuf::from(dir), &case, &stop);
 }

@@ -11,7 +11,7 @@ class Case:
     name: str
     make: Callable
     # The expected outcome: `right` (every frame is one of the clip's), `right or marked`, `streams` (pictures with
-    # any content), `refused` (the login), `words` (no picture; the reason contains `words`), `told` (pictures, or
+    # any content), `refused` (the login), `words` (no picture; the reason contains `words`), `reported` (pictures, or
     # any state with a reason).
     expected: str = "right"
     # The clients to test.

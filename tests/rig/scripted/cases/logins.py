@@ -40,7 +40,7 @@ def cases():
             for qop in (None, "auth,auth-int", "auth-int,auth", "auth, auth-int"):
                 yield Case(f"Digest {label}, qop {qop}", camera(Digest(algorithm, qop)), clients=rare)
             yield Case(f"Digest {label}, quoted", camera(Digest(algorithm, "auth", quoted=True)), clients=rare)
-            yield Case(f"Digest {label}, in small letters",
+            yield Case(f"Digest {label}, in lower case",
                        camera(Digest(algorithm, "auth", shown=algorithm.lower())), clients=("auto",))
     yield Case("Digest, algorithm not stated", camera(Digest("MD5", None, shown=None)))
     yield Case("Digest, algorithm not stated, qop auth", camera(Digest("MD5", "auth", shown=None)))
@@ -55,7 +55,7 @@ def cases():
     yield Case("Basic, then Digest, one line", camera(Basic(), md5, one_line=True), clients=("auto",))
     yield Case("Digest, then Basic, one line", camera(md5, Basic(), one_line=True), clients=("auto",))
     yield Case("Basic, SHA-256, MD5, three lines", camera(Basic(), sha256, md5), clients=("auto",))
-    yield Case("a scheme that nobody knows, then Digest", camera(Unknown(), md5), clients=("auto",))
+    yield Case("an unknown scheme, then Digest", camera(Unknown(), md5), clients=("auto",))
     yield Case("opaque", camera(Digest("MD5", "auth", opaque="5ccc069c403ebaf9f0171e9517f40e41")))
     yield Case("empty opaque", camera(Digest("MD5", None, opaque="")), clients=("auto",))
     yield Case("no space behind commas", camera(Digest("MD5", "auth", comma=",")))
@@ -70,8 +70,8 @@ def cases():
     yield Case("the nonce runs out at SETUP, stale", camera(md5, ends_at=("SETUP",)))
     yield Case("the nonce runs out at PLAY, stale", camera(md5, ends_at=("PLAY",)))
     yield Case("the nonce runs out at PLAY, not called stale", camera(md5, ends_at=("PLAY",), states_stale=None),
-               "told", clients=("auto",))
-    yield Case("the nonce runs out at PLAY, SHA-256", camera(sha256, ends_at=("PLAY",)), "told", clients=("auto",))
+               "reported", clients=("auto",))
+    yield Case("the nonce runs out at PLAY, SHA-256", camera(sha256, ends_at=("PLAY",)), "reported", clients=("auto",))
     yield Case("a nonce for each request", camera(md5, once=True))
     yield Case("a nonce for each request, no qop", camera(Digest("MD5"), once=True), clients=("auto",))
     # retina handles no 401 after the first: a session ends with its keepalives, and another starts.

@@ -91,7 +91,7 @@ def cases():
     yield case("SET_PARAMETER with a body", each_beat(asks("SET_PARAMETER", "a: b\r\n", [("Content-Type", "text/parameters")])))
     yield case("ANNOUNCE with a description", each_beat(asks("ANNOUNCE", "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=x\r\n",
                                                              [("Content-Type", "application/sdp")])))
-    yield case("a method that nobody knows", each_beat(asks("X-PING")))
+    yield case("an unknown method", each_beat(asks("X-PING")))
     yield case("a body with a dollar sign and line ends", each_beat(asks("SET_PARAMETER", "$\0\0\r\n\r\n$\r\n")))
     yield case("four at once", each_beat(several))
     yield case("one that comes in two pieces", in_two_pieces, packets=[rest_first])
@@ -101,5 +101,5 @@ def cases():
     yield case("ends the session unless answered", closes_unless_answered)
     yield case("before the answer to PLAY", answers=[before_the_answer("PLAY")])
     yield case("before the answer to DESCRIBE", answers=[before_the_answer("DESCRIBE")])
-    yield case("an answer that nobody asked for", each_beat(unasked_answer))
+    yield case("an unsolicited answer", each_beat(unasked_answer))
     yield case("empty lines between messages", each_beat(empty_lines))

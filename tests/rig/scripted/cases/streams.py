@@ -130,10 +130,10 @@ def cases():
     yield Case("a new SSRC and sequence in each group", camera(
         source(lambda index, _: 0x1000 + index // 15),
         numbers(lambda index, then: then if index % 15 else 1000 + index // 15 * 7777)), **usable)
-    yield Case("sequence numbers begin anew once", camera(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
-    yield Case("sequence numbers begin anew in each group",
+    yield Case("sequence numbers restart once", camera(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
+    yield Case("sequence numbers restart in each group",
                camera(numbers(lambda index, then: then if index % 15 else 20000)), **usable)
-    yield Case("sequence numbers begin anew, H.265", h265(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
+    yield Case("sequence numbers restart, H.265", h265(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
     yield Case("sequence numbers jump by 1000 once",
                camera(numbers(lambda index, then: then + (1000 if index == 45 else 0))), **usable)
     yield Case("sequence numbers jump by 40000 once",
@@ -142,7 +142,7 @@ def cases():
                camera(numbers(lambda index, then: then - (3 if index == 45 else 0))), **usable)
     yield Case("sequence numbers do not move", camera(numbers(lambda *_: 500)), **usable)
     yield Case("sequence numbers wrap", camera(numbers(lambda index, then: 65500 if index == 0 else then)))
-    yield Case("everything begins anew once", camera(restart_of_everything), **usable)
+    yield Case("everything restarts once", camera(restart_of_everything), **usable)
 
     # A time less than 10 s off is accepted (docs/design/ingest.md).
     for seconds in (-9800, 37600, -0.5, 5, 20):
@@ -186,5 +186,5 @@ def cases():
     yield Case("sender reports of another SSRC", camera(before=[control(lambda c, s, i: sender_report(c, s, i, ssrc=7))]))
     yield Case("sender reports with the time 0", camera(before=[control(lambda c, s, i: sender_report(c, s, i, ntp=0))]))
     yield Case("RTCP BYE in mid-session, and on", camera(before=[control(bye, every=20)]))
-    yield Case("RTCP that makes no sense", camera(before=[control(nonsense)]))
+    yield Case("meaningless RTCP", camera(before=[control(nonsense)]))
     yield Case("begins in mid-group", mid_group, expected="right or marked")

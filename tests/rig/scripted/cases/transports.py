@@ -123,14 +123,14 @@ def cases():
     yield Case("channels 5-6", camera(on_channels(5)))
     yield Case("channels 254-255", camera(on_channels(254)))
     # Neither client accepts these.
-    yield Case("channels 1-0", camera(on_channels(1, 0)), "told")
+    yield Case("channels 1-0", camera(on_channels(1, 0)), "reported")
     yield Case("channels 3-3", camera(on_channels(3, 3)))
     # Nothing states which track a channel belongs to.
-    yield Case("channels 0-1 said, 2 used", camera(silently_on(2)), "told")
-    yield Case("a channel that nobody asked for between", camera(before=[others_channel]))
-    yield Case("bytes 0 between packets", camera(before=[between_packets(bytes(4))]), "told")
+    yield Case("channels 0-1 said, 2 used", camera(silently_on(2)), "reported")
+    yield Case("an unrequested channel between", camera(before=[others_channel]))
+    yield Case("bytes 0 between packets", camera(before=[between_packets(bytes(4))]), "reported")
     yield Case("line ends between packets", camera(before=[between_packets(b"\r\n")]))
-    yield Case("bytes without sense between packets", camera(before=[between_packets(b"\x17\x00\x9anonsense")]), "told")
+    yield Case("meaningless bytes between packets", camera(before=[between_packets(b"\x17\x00\x9anonsense")]), "reported")
     yield Case("packets of length 0", camera(before=[also(b"")]))
     yield Case("packets of 8 bytes", camera(before=[also(b"\x80\x60" + bytes(6))]))
     yield Case("packets of RTP version 1", camera(before=[also(b"\x40\x60" + bytes(30))]))
@@ -152,12 +152,12 @@ def cases():
     for codec, name in ((nal.H264, "H.264"), (nal.H265, "H.265")):
         yield Case(f"UDP: packets come twice, {name}", camera(codec=codec, packets=[repeated(5)]), clients=KNOWS,
                    config=UDP)
-        yield Case(f"UDP: packets come out of turn, {name}", camera(codec=codec, packets=[swapped(60)]),
+        yield Case(f"UDP: packets come out of order, {name}", camera(codec=codec, packets=[swapped(60)]),
                    "right or marked", config=UDP)
         yield Case(f"UDP: packets are lost, {name}", camera(codec=codec, packets=[lost(40)]), "right or marked", KNOWS,
                    config=UDP)
     yield Case("TCP: packets are lost", camera(packets=[lost(40)]), "right or marked", KNOWS)
     # FFmpeg 5.1's client takes a repeated packet for a new one.
     yield Case("TCP: packets come twice", camera(packets=[repeated(5)]), "right or marked", KNOWS)
-    yield Case("RTSPS, a certificate that nobody vouches for", lambda: Camera(clips.units(nal.H264), tls=tls()))
+    yield Case("RTSPS, a self-signed certificate", lambda: Camera(clips.units(nal.H264), tls=tls()))
     yield Case("RTSPS, H.265", lambda: Camera(clips.units(nal.H265), nal.H265, tls=tls()))

@@ -113,12 +113,12 @@ fn a_lost_device_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn host_functions_are_skipped_and_callbacks_told() {
+fn host_functions_are_skipped_and_callbacks_get_the_error() {
     extern "C" fn count(counter: *mut std::ffi::c_void) {
         // SAFETY: the test passes a counter and waits.
         unsafe { *counter.cast::<u32>() += 1 }
     }
-    extern "C" fn told(_: sys::CUstream, status: CUresult, place: *mut std::ffi::c_void) {
+    extern "C" fn store_status(_: sys::CUstream, status: CUresult, place: *mut std::ffi::c_void) {
         // SAFETY: as above.
         unsafe { *place.cast::<u32>() = status as u32 }
     }
@@ -130,7 +130,8 @@ fn host_functions_are_skipped_and_callbacks_told() {
         let (mut before, mut after, mut status) = (0u32, 0u32, 0u32);
         // Queued before the failure is known: all three calls succeed.
         let host: unsafe extern "C" fn(*mut std::ffi::c_void) = count;
-        let callback: unsafe extern "C" fn(sys::CUstream, CUresult, *mut std::ffi::c_void) = told;
+        let callback: unsafe extern "C" fn(sys::CUstream, CUresult, *mut std::ffi::c_void) =
+            store_status;
         while_held(copying, || {
             ok!(sys::cuLaunchHostFunc(copying, Some(host), (&raw mut before).cast()));
             ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, copying));
