@@ -24,14 +24,13 @@ struct options {
 
 static void print_usage(void)
 {
-    fprintf(stderr,
-            "usage: example CAMERA [--dir DIR] [--count N] [--timeout SECONDS] [--latest]"
-            " [--nv12 FILE]\n"
-            "  --dir DIR          the export, /dev/shm/vas by default\n"
-            "  --count N          stop after N frames\n"
-            "  --timeout SECONDS  give up if no frame comes for this long, 10 by default\n"
-            "  --latest           the newest frame each time instead of every one\n"
-            "  --nv12 FILE        append each picture's pixels to FILE\n");
+    fprintf(stderr, "usage: example CAMERA [--dir DIR] [--count N] [--timeout SECONDS] [--latest]"
+                    " [--nv12 FILE]\n"
+                    "  --dir DIR          the export, /dev/shm/vas by default\n"
+                    "  --count N          stop after N frames\n"
+                    "  --timeout SECONDS  give up if no frame comes for this long, 10 by default\n"
+                    "  --latest           the newest frame each time instead of every one\n"
+                    "  --nv12 FILE        append each picture's pixels to FILE\n");
 }
 
 static bool parse(int argc, char **argv, struct options *options)
