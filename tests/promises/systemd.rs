@@ -7,9 +7,9 @@ use std::time::Duration;
 use vas_tests::service::{Plan, Service, signal};
 
 /// Stands in for systemd's notification socket, with all lines received.
-struct Ear(UnixDatagram, Vec<String>);
+struct NotifySocket(UnixDatagram, Vec<String>);
 
-impl Ear {
+impl NotifySocket {
     /// Waits for a message with a line that starts with `line`; returns all its lines.
     fn until(&mut self, line: &str) -> Vec<String> {
         loop {
@@ -29,7 +29,7 @@ impl Ear {
     }
 
     /// Waits for a line, unless it was already received.
-    fn ever(&mut self, line: &str) {
+    fn has_sent(&mut self, line: &str) {
         if !self.1.iter().any(|heard| heard.starts_with(line)) {
             self.until(line);
         }
@@ -40,8 +40,8 @@ impl Ear {
 fn systemd_is_notified_of_readiness_life_reload_and_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
-    let mut ear = Ear(UnixDatagram::bind(&path).unwrap(), Vec::new());
-    ear.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut socket = NotifySocket(UnixDatagram::bind(&path).unwrap(), Vec::new());
+    socket.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
     let mut service = Service::launch(Plan {
         flag: "true",
@@ -50,21 +50,21 @@ fn systemd_is_notified_of_readiness_life_reload_and_end() {
         variables: &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")],
         ..Plan::default()
     });
-    ear.until("READY=1");
+    socket.until("READY=1");
     for shard in service.shards() {
         let environ = std::fs::read(format!("/proc/{shard}/environ")).unwrap();
         let environ = String::from_utf8_lossy(&environ).into_owned();
         assert!(!environ.contains("NOTIFY_SOCKET") && !environ.contains("WATCHDOG"), "{environ}");
     }
-    ear.ever("STATUS=1 of 1 cameras streaming");
-    ear.until("WATCHDOG=1");
-    ear.until("WATCHDOG=1");
+    socket.has_sent("STATUS=1 of 1 cameras streaming");
+    socket.until("WATCHDOG=1");
+    socket.until("WATCHDOG=1");
     service.reload(camera);
-    let reloading = ear.until("RELOADING=1");
+    let reloading = socket.until("RELOADING=1");
     assert!(reloading.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading:?}");
-    ear.until("READY=1");
+    socket.until("READY=1");
     signal(service.pid(), "TERM");
-    ear.until("STOPPING=1");
+    socket.until("STOPPING=1");
     assert_eq!(service.wait(), Some(0), "{}", service.log());
 }
 

@@ -11,7 +11,7 @@ use vas_frame::CameraId;
 use vas_frame::layout::{DATA_FILE, MAX_SLOTS, META_FILE, READERS_FILE};
 
 use crate::honest;
-use crate::meta::{self, Place};
+use crate::meta::{self, MetaWord};
 use crate::script::{Length, Meta, Poke};
 
 /// Longest `frame.data` that is filled.
@@ -126,7 +126,7 @@ impl Bytes {
     /// Changes a few bytes, and never the length.
     pub(crate) fn poke(&self, poke: &Poke) {
         for edit in meta::edits(poke, self.meta_len) {
-            let Place { at, len } = edit.place;
+            let MetaWord { at, len } = edit.place;
             if at + len as u64 <= self.meta_len {
                 let mut word = [0; 8];
                 self.meta.read_exact_at(&mut word[..len], at).unwrap();

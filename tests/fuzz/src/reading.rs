@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         let within =
             |from: u32, len: u32, side| from.checked_add(len).is_some_and(|end| end <= side);
         assert!(within(x, width, meta.width) && within(y, height, meta.height), "{meta:?}");
-        let place = Place::of(&frame.raw());
+        let place = Location::of(&frame.raw());
         if self.files.bytes().data_is_located() {
             assert!(place.end <= self.files.bytes().data_len(), "{place:?}");
         }
@@ -208,14 +208,14 @@ impl<'a> Run<'a> {
 
 /// A picture's offset in `frame.data`, from the bytes there.
 #[derive(Debug)]
-struct Place {
+struct Location {
     y: u64,
     uv: u64,
     stride: u64,
     end: u64,
 }
 
-impl Place {
+impl Location {
     /// Touches the first and the last byte of both planes, too.
     fn of(raw: &RawView<'_>) -> Self {
         let (width, height) = (raw.y.row_bytes(), raw.y.rows());

@@ -16,14 +16,14 @@ use crate::script::{Leftovers, Plant};
 const SANE: u64 = u64::MAX >> 8;
 
 /// What is kept between inputs.
-struct Place {
+struct Workspace {
     dir: tempfile::TempDir,
     root: Arc<ExportRoot>,
     notifier: Arc<Notifier>,
     honest: Vec<u8>,
 }
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let dir = temporary();
         let honest = honest::meta(dir.path());
@@ -33,7 +33,7 @@ impl Place {
 }
 
 thread_local! {
-    static PLACE: RefCell<Place> = RefCell::new(Place::new());
+    static PLACE: RefCell<Workspace> = RefCell::new(Workspace::new());
 }
 
 /// Creates the leftover files of the input and takes over.
@@ -63,7 +63,7 @@ pub(crate) fn run(leftovers: &Leftovers<'_>) {
 }
 
 /// Claims the camera; returns the epoch that the next one must exceed.
-fn claim(place: &Place, meta: &[u8]) -> Option<(CameraExport, u64)> {
+fn claim(place: &Workspace, meta: &[u8]) -> Option<(CameraExport, u64)> {
     let export = match CameraExport::claim(&place.root, &camera(), &place.notifier) {
         Ok(export) => export,
         Err(error) => {
@@ -79,7 +79,7 @@ fn claim(place: &Place, meta: &[u8]) -> Option<(CameraExport, u64)> {
 }
 
 /// Opens a ring, and reads a frame from it.
-fn go_on(place: &Place, mut export: CameraExport, epoch: u64, leftovers: &Leftovers<'_>) {
+fn go_on(place: &Workspace, mut export: CameraExport, epoch: u64, leftovers: &Leftovers<'_>) {
     let mut writer = match honest::open_ring(&mut export) {
         Ok(writer) => writer,
         // The writer does not remove a directory in a file's place, and other processes may have

@@ -12,8 +12,8 @@ use vas_frame::{Frame, Nv12Image, ReadError, Reader, monotonic_ns};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Random, Stop, camera, claim, epoch, is_right, line, open, open_again_and_again, options,
-    publish, size, until,
+    Random, Scratch, Stop, camera, claim, epoch, is_right, line, open, open_again_and_again,
+    options, publish, size, until,
 };
 
 /// Longest wait of a follower before it checks whether to stop.
@@ -95,7 +95,7 @@ fn released_ns(file: &File) -> u64 {
 }
 
 fn killed_at_random(rounds: u64) {
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     let first = Part::start(part::command("crash::write", &root, &["0"]));
     until("export", || Reader::options().dir(&root).open(camera()).is_ok());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Stop, claim, epoch, open, open_again_and_again, options, publish, size, until,
+    Scratch, Stop, claim, epoch, open, open_again_and_again, options, publish, size, until,
 };
 
 /// Epochs of each writer.
@@ -32,7 +32,7 @@ pub(crate) fn change(root: &Path, count: u64) {
 }
 
 fn changes(count: u64) {
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     let stop = AtomicBool::new(false);
     let words = [count.to_string()];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vas_frame::{FrameRate, Nv12Image, ReadError, Reader, Refused, RingOptions, monotonic_ns};
 
-use super::rig::{Place, Stop, claim, epoch, is_right, open, publish, size};
+use super::rig::{Scratch, Stop, claim, epoch, is_right, open, publish, size};
 
 /// Takes every frame that it can and checks each until its lease ends; returns how many it took.
 fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
@@ -35,7 +35,7 @@ fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
 #[test]
 fn thirty_frames_in_ten_milliseconds() {
     const BURSTS: u64 = 40;
-    let place = Place::new();
+    let place = Scratch::new();
     let mut export = claim(&place.root()).unwrap();
     // A camera at 30 fps: 15 slots, a lease of 250 ms.
     let fps = FrameRate { num: 30, den: 1 };

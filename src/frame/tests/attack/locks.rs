@@ -12,7 +12,7 @@ use vas_frame::{Demanded, Nv12Image, ReadError, Reader};
 
 use super::part::{self, Part};
 use super::rig::{
-    PATIENCE, Place, STRANGER, claim, epoch, is_right, is_root, open, options, publish, size,
+    PATIENCE, STRANGER, Scratch, claim, epoch, is_right, is_root, open, options, publish, size,
 };
 
 /// A reader that locks every file that readers may open, and keeps all locks.
@@ -84,7 +84,7 @@ fn grabber(root: &Path, files: u64) -> Part {
 }
 
 /// Publishes in one epoch and reads with an old reader and a new one.
-fn goes_on(place: &Place, export: &mut vas_frame::CameraExport, side: u32, old: &mut Reader) {
+fn goes_on(place: &Scratch, export: &mut vas_frame::CameraExport, side: u32, old: &mut Reader) {
     let mut writer = open(export, size(side, side), options(4, Duration::ZERO)).unwrap();
     let id = vas_frame::monotonic_ns().max(export.first_frame_id());
     publish(&mut writer, id, epoch(&place.camera())).unwrap();
@@ -102,7 +102,7 @@ fn goes_on(place: &Place, export: &mut vas_frame::CameraExport, side: u32, old: 
 
 #[test]
 fn readers_that_hold_every_lock_stop_no_writer_and_no_reader() {
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     let mut first = Part::start(part::command("crash::write", &root, &["1"]));
     assert_eq!(first.word(), "up");

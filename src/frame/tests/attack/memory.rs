@@ -11,7 +11,7 @@ use vas_frame::{CameraExport, ExportError, Nv12Image};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Random, Stop, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size,
+    Random, Scratch, Stop, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size,
     used,
 };
 
@@ -50,7 +50,7 @@ fn a_tmpfs_of_ten_mib() {
     if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, camera) = (place.root(), place.camera());
     on_tmpfs(root.parent().unwrap(), "size=10m", || {
         let before = used(root.parent().unwrap());
@@ -84,7 +84,7 @@ fn a_tmpfs_that_others_fill_meanwhile() {
     if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, camera) = (place.root(), place.camera());
     on_tmpfs(root.parent().unwrap(), "size=10m", || {
         let stop = AtomicBool::new(false);
@@ -144,7 +144,7 @@ fn a_ring_larger_than_the_machine_on_a_tmpfs_that_would_take_it() {
     if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     on_tmpfs(root.parent().unwrap(), "size=64t", || {
         let mut export = claim(&root).unwrap();
@@ -225,7 +225,7 @@ fn a_cgroup_of_64_mib_above() {
     if !is_root("creating a cgroup") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let group = Group::new();
     let mut command = part::command("memory::confined", &place.root(), &[]);
     let procs = group.inner().join("cgroup.procs");

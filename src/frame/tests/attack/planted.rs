@@ -9,7 +9,7 @@ use std::time::Duration;
 use vas_frame::{ExportError, Nv12Image, Reader};
 
 use super::rig::{
-    PATIENCE, Place, STRANGER, claim, epoch, is_right, is_root, open, options, publish, size,
+    PATIENCE, STRANGER, Scratch, claim, epoch, is_right, is_root, open, options, publish, size,
 };
 
 const BAIT: &str = "not to be touched";
@@ -31,7 +31,7 @@ fn plant(kind: &str, path: &Path, bait: &Path) {
     }
 }
 
-fn publishes(place: &Place, export: &mut vas_frame::CameraExport, reader: Option<&mut Reader>) {
+fn publishes(place: &Scratch, export: &mut vas_frame::CameraExport, reader: Option<&mut Reader>) {
     let mut writer = open(export, size(64, 64), options(2, Duration::ZERO)).unwrap();
     let id = vas_frame::monotonic_ns().max(export.first_frame_id());
     publish(&mut writer, id, epoch(&place.camera())).unwrap();
@@ -61,7 +61,7 @@ fn planted_before_the_writer_starts() {
     ] {
         let replaced = ["link", "dangling link", "pipe", "file", "writable file"];
         for kind in if refused.is_empty() { &replaced[..] } else { refused } {
-            let place = Place::new();
+            let place = Scratch::new();
             let root = place.root();
             let bait = root.with_file_name("bait");
             std::fs::create_dir_all(if name.is_empty() { root.clone() } else { place.camera() })
@@ -96,7 +96,7 @@ fn a_foreign_directory_is_not_used() {
         return;
     }
     for name in ["vas", "vas/gate", "vas/gate/.writer", "vas/gate/readers"] {
-        let place = Place::new();
+        let place = Scratch::new();
         let path = place.root().with_file_name(name);
         if name.contains('.') || name.ends_with("readers") {
             std::fs::create_dir_all(place.camera()).unwrap();
@@ -116,7 +116,7 @@ fn a_foreign_directory_is_not_used() {
 fn planted_under_a_running_writer() {
     for name in [".frame.meta.new", ".frame.data.new"] {
         for kind in ["link", "pipe", "file"] {
-            let place = Place::new();
+            let place = Scratch::new();
             let mut export = claim(&place.root()).unwrap();
             let bait = place.root().with_file_name("bait");
             let path = place.camera().join(name);
@@ -134,7 +134,7 @@ fn planted_under_a_running_writer() {
 fn removed_under_a_running_writer() {
     let names = ["", "gate", "gate/readers", "gate/.writer", "gate/frame.meta", "gate/frame.data"];
     for (name, moved) in names.iter().flat_map(|name| [(name, false), (name, true)]) {
-        let place = Place::new();
+        let place = Scratch::new();
         let mut export = claim(&place.root()).unwrap();
         publishes(&place, &mut export, None);
         let mut reader = place.reader();
@@ -158,7 +158,7 @@ fn removed_under_a_running_writer() {
 /// A writer whose lock file was removed takes nothing from one that started meanwhile.
 #[test]
 fn a_writer_that_lost_its_lock_file_leaves_the_next_one_alone() {
-    let place = Place::new();
+    let place = Scratch::new();
     let mut first = claim(&place.root()).unwrap();
     publishes(&place, &mut first, None);
     std::fs::remove_file(place.camera().join(".writer")).unwrap();

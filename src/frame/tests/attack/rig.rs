@@ -21,12 +21,12 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// A directory on tmpfs in which a writer creates its export directory and must leave nothing.
 #[derive(Debug)]
-pub(crate) struct Place(
+pub(crate) struct Scratch(
     tempfile::TempDir,
     #[expect(dead_code, reason = "held for its lock")] MutexGuard<'static, ()>,
 );
 
-impl Place {
+impl Scratch {
     pub(crate) fn new() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         Self(tempfile::tempdir_in("/dev/shm").unwrap(), turn)

@@ -9,7 +9,7 @@ use vas_frame::ExportError;
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, claim, epoch, in_own_namespace, is_root, mount, open, options, publish, size,
+    Scratch, claim, epoch, in_own_namespace, is_root, mount, open, options, publish, size,
 };
 
 /// A second writer that tries to claim the camera once per message.
@@ -38,7 +38,7 @@ fn is_refused(part: &mut Part) {
     assert!(words.contains("camera gate") && words.contains(&us), "{words}");
 }
 
-fn refused_before_and_after_a_rename(place: &Place, seen_at: &Path) {
+fn refused_before_and_after_a_rename(place: &Scratch, seen_at: &Path) {
     let mut export = claim(&place.root()).unwrap();
     let mut early = start(seen_at);
     is_refused(&mut early);
@@ -56,7 +56,7 @@ fn refused_before_and_after_a_rename(place: &Place, seen_at: &Path) {
 
 #[test]
 fn refused_in_this_namespace() {
-    let place = Place::new();
+    let place = Scratch::new();
     refused_before_and_after_a_rename(&place, &place.root());
 }
 
@@ -65,7 +65,7 @@ fn refused_in_another_mount_namespace() {
     if !is_root("creating a mount namespace") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let elsewhere = tempfile::tempdir().unwrap();
     let parent = place.root().parent().unwrap().to_owned();
     in_own_namespace(|| {
@@ -77,7 +77,7 @@ fn refused_in_another_mount_namespace() {
 #[test]
 fn of_two_claims_at_once_one_succeeds() {
     const ROUNDS: usize = 1000;
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, turn) = (place.root(), Barrier::new(2));
     let held = AtomicU64::new(0);
     // Results are asserted at the end: otherwise the other thread would wait for one that failed.
@@ -122,7 +122,7 @@ fn of_two_claims_at_once_one_succeeds() {
 #[test]
 fn a_claim_while_another_writer_stops_loses_nothing() {
     const ROUNDS: u32 = 1000;
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, held) = (place.root(), AtomicBool::new(false));
     let live = || {
         for round in 0..ROUNDS {

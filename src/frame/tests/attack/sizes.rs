@@ -7,8 +7,8 @@ use vas_frame::{CameraExport, Nv12Image};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, camera, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size, until,
-    used,
+    Scratch, camera, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size,
+    until, used,
 };
 
 const CAP: u64 = 64 << 20;
@@ -35,7 +35,7 @@ fn a_hundred_sizes_with_a_suspended_reader_each() {
     if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     on_tmpfs(root.parent().unwrap(), "size=2g", || {
         let mut export = claim(&root).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vas_frame::{Frame, Nv12Image, OpenError, ReadError, Reader};
 
 use super::part::{self, Part};
-use super::rig::{PATIENCE, Place, camera, claim, epoch, is_right, open, options, publish, size};
+use super::rig::{PATIENCE, Scratch, camera, claim, epoch, is_right, open, options, publish, size};
 
 /// The traced writer: a small ring, a larger one, a smaller one, a clean stop.
 pub(crate) fn live(root: &Path) {
@@ -74,7 +74,7 @@ fn check(read: Result<Frame, ReadError>) {
     }
 }
 
-fn attach(place: &Place) -> Option<Reader> {
+fn attach(place: &Scratch) -> Option<Reader> {
     match Reader::options().dir(place.root()).open(camera()) {
         Ok(reader) => Some(reader),
         Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => None,
@@ -95,7 +95,7 @@ fn follow(reader: &mut Reader, id: u64) {
 }
 
 /// The next writer takes over the remaining files, and leaves none itself.
-fn taken_over(place: &Place, readers: &mut [Reader]) {
+fn taken_over(place: &Scratch, readers: &mut [Reader]) {
     let mut export = claim(&place.root()).unwrap();
     let mode = |name: &str| place.root().join(name).metadata().unwrap().mode() & 0o7777;
     let mut writer = open(&mut export, size(64, 48), options(4, Duration::ZERO)).unwrap();
@@ -120,7 +120,7 @@ fn taken_over(place: &Place, readers: &mut [Reader]) {
 
 fn killed_before_each_call(after_a_crash: bool) {
     for call in 1.. {
-        let place = Place::new();
+        let place = Scratch::new();
         if after_a_crash {
             assert!(dies_at(&place.root(), 100));
         }

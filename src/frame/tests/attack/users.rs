@@ -14,7 +14,7 @@ use vas_frame::{Access, Nv12Image, OpenError, ReadError, Reader};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, READERS_GROUP, STRANGER, camera, claim_for, epoch, is_right, is_root, open, options,
+    READERS_GROUP, STRANGER, Scratch, camera, claim_for, epoch, is_right, is_root, open, options,
     publish, size,
 };
 
@@ -26,16 +26,16 @@ pub(crate) fn read(root: &Path) {
     let mut reader = Reader::options().dir(root).open(camera()).unwrap();
     let frame = reader.latest().unwrap();
     assert!(is_right(&frame, &mut Nv12Image::default()));
-    let mut deeds = Deeds::default();
+    let mut attempts = Attempts::default();
     for name in FILES {
-        deeds.on_open_file(&root.join("gate").join(name));
+        attempts.on_open_file(&root.join("gate").join(name));
     }
-    harm(root, &mut deeds);
+    harm(root, &mut attempts);
     for name in LOCK_FILES {
-        deeds.none("open", name, File::open(root.join(name)));
+        attempts.refused("open", name, File::open(root.join(name)));
     }
     assert!(frame.still_valid());
-    eprintln!("refused {}", deeds.refused);
+    eprintln!("refused {}", attempts.refused);
 }
 
 /// A user who may read and follows the next writer.
@@ -57,59 +57,67 @@ pub(crate) fn intrude(root: &Path) {
     let error = Reader::options().dir(root).open(camera()).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
     assert!(error.to_string().contains("Permission denied"), "{error}");
-    let mut deeds = Deeds::default();
-    deeds.none("list", "root", std::fs::read_dir(root));
-    deeds.none("list", "camera", std::fs::read_dir(root.join("gate")));
+    let mut attempts = Attempts::default();
+    attempts.refused("list", "root", std::fs::read_dir(root));
+    attempts.refused("list", "camera", std::fs::read_dir(root.join("gate")));
     for name in FILES {
-        deeds.none("open", name, File::open(root.join("gate").join(name)));
+        attempts.refused("open", name, File::open(root.join("gate").join(name)));
     }
-    harm(root, &mut deeds);
-    eprintln!("refused {}", deeds.refused);
+    harm(root, &mut attempts);
+    eprintln!("refused {}", attempts.refused);
 }
 
 /// Attempts by path alone.
-fn harm(root: &Path, deeds: &mut Deeds) {
+fn harm(root: &Path, attempts: &mut Attempts) {
     let dir = root.join("gate");
     let aside = root.with_file_name("aside");
     for name in FILES {
         let path = dir.join(name);
-        deeds.none("write", name, OpenOptions::new().write(true).open(&path));
-        deeds.none("append", name, OpenOptions::new().append(true).open(&path));
-        deeds.none("truncate", name, OpenOptions::new().write(true).truncate(true).open(&path));
-        deeds.none("chmod", name, std::fs::set_permissions(&path, Permissions::from_mode(0o666)));
-        deeds.none("unlink", name, std::fs::remove_file(&path));
-        deeds.none("move away", name, std::fs::rename(&path, &aside));
+        attempts.refused("write", name, OpenOptions::new().write(true).open(&path));
+        attempts.refused("append", name, OpenOptions::new().append(true).open(&path));
+        attempts.refused(
+            "truncate",
+            name,
+            OpenOptions::new().write(true).truncate(true).open(&path),
+        );
+        attempts.refused(
+            "chmod",
+            name,
+            std::fs::set_permissions(&path, Permissions::from_mode(0o666)),
+        );
+        attempts.refused("unlink", name, std::fs::remove_file(&path));
+        attempts.refused("move away", name, std::fs::rename(&path, &aside));
         std::fs::write(&aside, "another").unwrap();
-        deeds.none("replace", name, std::fs::rename(&aside, &path));
+        attempts.refused("replace", name, std::fs::rename(&aside, &path));
         std::fs::remove_file(&aside).unwrap();
     }
     for dir in [root, &dir] {
-        deeds.none("create in", "directory", File::create(dir.join("new")));
-        deeds.none("link in", "directory", symlink("/", dir.join("link")));
-        deeds.none("mkdir in", "directory", std::fs::create_dir(dir.join("dir")));
-        deeds.none(
+        attempts.refused("create in", "directory", File::create(dir.join("new")));
+        attempts.refused("link in", "directory", symlink("/", dir.join("link")));
+        attempts.refused("mkdir in", "directory", std::fs::create_dir(dir.join("dir")));
+        attempts.refused(
             "chmod",
             "directory",
             std::fs::set_permissions(dir, Permissions::from_mode(0o777)),
         );
-        deeds.none("remove", "directory", std::fs::remove_dir(dir));
-        deeds.none("move", "directory", std::fs::rename(dir, &aside));
+        attempts.refused("remove", "directory", std::fs::remove_dir(dir));
+        attempts.refused("move", "directory", std::fs::rename(dir, &aside));
     }
 }
 
 /// Counts refused attempts; panics on one that succeeds.
 #[derive(Default)]
-struct Deeds {
+struct Attempts {
     refused: u32,
 }
 
-impl Deeds {
-    fn none<T>(&mut self, what: &str, name: &str, done: io::Result<T>) {
+impl Attempts {
+    fn refused<T>(&mut self, what: &str, name: &str, done: io::Result<T>) {
         assert!(done.is_err(), "could {what} {name}");
         self.refused += 1;
     }
 
-    fn none_of(&mut self, what: &str, path: &Path, returned: libc::c_long) {
+    fn refused_call(&mut self, what: &str, path: &Path, returned: libc::c_long) {
         assert_eq!(returned, -1, "could {what} {}", path.display());
         self.refused += 1;
     }
@@ -118,14 +126,14 @@ impl Deeds {
     fn on_open_file(&mut self, path: &Path) {
         let file = File::open(path).unwrap();
         let fd = file.as_raw_fd();
-        self.none(
+        self.refused(
             "reopen",
             "descriptor",
             OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")),
         );
-        self.none("set the length", "descriptor", file.set_len(0));
-        self.none("write", "descriptor", io::Write::write(&mut &file, b"x"));
-        self.none("chmod", "descriptor", file.set_permissions(Permissions::from_mode(0o666)));
+        self.refused("set the length", "descriptor", file.set_len(0));
+        self.refused("write", "descriptor", io::Write::write(&mut &file, b"x"));
+        self.refused("chmod", "descriptor", file.set_permissions(Permissions::from_mode(0o666)));
         let name = CString::new(path.as_os_str().as_bytes()).unwrap();
         let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         let mut write_lock: libc::flock = libc::flock {
@@ -138,25 +146,29 @@ impl Deeds {
         // SAFETY: the descriptor is open, the string ends in NUL, the lock is valid, and a mapping that
         // fails accesses no memory.
         unsafe {
-            self.none_of("punch", path, libc::fallocate(fd, punch, 0, 4096).into());
-            self.none_of("chown", path, libc::fchown(fd, STRANGER, STRANGER).into());
-            self.none_of(
+            self.refused_call("punch", path, libc::fallocate(fd, punch, 0, 4096).into());
+            self.refused_call("chown", path, libc::fchown(fd, STRANGER, STRANGER).into());
+            self.refused_call(
                 "set times of",
                 path,
                 libc::futimens(fd, [libc::timespec { tv_sec: 0, tv_nsec: 0 }; 2].as_ptr()).into(),
             );
-            self.none_of(
+            self.refused_call(
                 "seal",
                 path,
                 libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_WRITE).into(),
             );
-            self.none_of("lease", path, libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK).into());
-            self.none_of(
+            self.refused_call(
+                "lease",
+                path,
+                libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK).into(),
+            );
+            self.refused_call(
                 "write-lock",
                 path,
                 libc::fcntl(fd, libc::F_OFD_SETLK, &raw mut write_lock).into(),
             );
-            self.none_of(
+            self.refused_call(
                 "mark",
                 path,
                 libc::setxattr(name.as_ptr(), c"user.x".as_ptr(), c"1".as_ptr().cast(), 1, 0)
@@ -164,7 +176,7 @@ impl Deeds {
             );
             let prot = libc::PROT_READ | libc::PROT_WRITE;
             let map = libc::mmap(std::ptr::null_mut(), 4096, prot, libc::MAP_SHARED, fd, 0);
-            self.none_of("map", path, map as libc::c_long);
+            self.refused_call("map", path, map as libc::c_long);
         }
         if file.metadata().unwrap().len() > 0 {
             self.on_mapping(path, fd);
@@ -180,8 +192,8 @@ impl Deeds {
         // SAFETY: the page is mapped, and no reference points into it.
         unsafe {
             let prot = libc::PROT_READ | libc::PROT_WRITE;
-            self.none_of("make writable", path, libc::mprotect(map, 4096, prot).into());
-            self.none_of("free", path, libc::madvise(map, 4096, libc::MADV_REMOVE).into());
+            self.refused_call("make writable", path, libc::mprotect(map, 4096, prot).into());
+            self.refused_call("free", path, libc::madvise(map, 4096, libc::MADV_REMOVE).into());
         }
     }
 }
@@ -197,7 +209,7 @@ fn a_reader_can_only_read_and_a_stranger_not_even_that() {
     if !is_root("running as other users") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     // Like /dev/shm: anybody may create files, only the owner may remove them.
     std::fs::set_permissions(root.parent().unwrap(), Permissions::from_mode(0o1777)).unwrap();
@@ -231,7 +243,7 @@ fn a_reader_of_another_user_waits_for_a_directory_that_is_still_private() {
     if !is_root("running as other users") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     std::fs::set_permissions(root.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
     let access = Access { group: Some(READERS_GROUP), ..Access::default() };

@@ -17,7 +17,7 @@ use crate::stamp::Stamp;
 use crate::writer::{Access, CameraExport, ExportRoot, Notifier, OpenRing, RingOptions};
 
 /// Offset and size in `frame.meta`.
-type Place = (u64, usize);
+type FieldAt = (u64, usize);
 
 /// The values written into fields.
 const LIES: [u64; 5] = [0, 7, 60, 1 << 31, u64::MAX];
@@ -59,7 +59,7 @@ impl Export {
 
     /// Writes false values into one field before each load in turn; the fields of `backing` are
     /// made to agree with it from the start.
-    fn lie(&self, at: Place, backing: &[Place]) {
+    fn lie(&self, at: FieldAt, backing: &[FieldAt]) {
         let honest = read(&self.meta, at);
         let backed: Vec<u64> = backing.iter().map(|at| read(&self.meta, *at)).collect();
         for lie in LIES {
@@ -89,13 +89,13 @@ fn camera() -> CameraId {
     CameraId::new("gate").unwrap()
 }
 
-fn read(file: &File, (at, len): Place) -> u64 {
+fn read(file: &File, (at, len): FieldAt) -> u64 {
     let mut word = [0; 8];
     file.read_exact_at(&mut word[..len], at).unwrap();
     u64::from_le_bytes(word)
 }
 
-fn write(file: &File, (at, len): Place, value: u64) {
+fn write(file: &File, (at, len): FieldAt, value: u64) {
     file.write_all_at(&value.to_le_bytes()[..len], at).unwrap();
 }
 
