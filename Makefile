@@ -3,7 +3,7 @@
 .PHONY: help setup build demo test test-long test-mediasoup fuzz bench lint clean
 SHELL := /bin/bash
 
-# The model checker's atomics in place of the real ones; built apart, for all that depends on it differs.
+# The model checker's atomics replace the real ones; built separately, since everything that depends on them differs.
 LOOM = RUSTFLAGS="$$RUSTFLAGS --cfg loom"
 LOOM_DIR = --target-dir $${CARGO_TARGET_DIR:-target}/loom
 TARGET = $${CARGO_TARGET_DIR:-target}
@@ -24,7 +24,7 @@ demo: ## a camera, the service and a reader, on this machine
 	@scripts/demo.sh
 
 test: setup ## all tests
-	# What "off" is compared with: a build without the tap. It shares all but the service itself.
+	# The build without the tap, with which "off" is compared. It shares everything but the service itself.
 	cargo build --locked -p vas --no-default-features
 	install -D $(TARGET)/debug/vas $(TARGET)/no-export/debug/vas
 	cargo build --locked -p vas -p vas-replay
@@ -35,7 +35,7 @@ test: setup ## all tests
 	$(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 	tests/fuzz/run.sh short
 
-test-long: test ## all tests, and those that take long
+test-long: test ## all tests, and the long ones
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 	scripts/ran cargo test --locked -p vas-media --test rtsp -- --ignored --nocapture churn
 	scripts/test-aarch64
@@ -49,7 +49,7 @@ test-mediasoup: ## the producer against MediaSoup; the first time builds its wor
 fuzz: setup ## hostile files, eleven million times; keeps the table in bench/results
 	tests/fuzz/run.sh long
 
-bench: ## measure; keeps the results in bench/results
+bench: ## run the benches; keeps the results in bench/results
 	@scripts/setup.sh bench
 	for name in slot_write wake crowd handover first_frame demand crash cpu idle scale peers gate gate_instructions; do bench/run.sh $$name || exit; done
 

@@ -1,4 +1,4 @@
-"""What bench/scale and bench/peers share: many simulated cameras, the service, and what processes cost."""
+"""Shared by bench/scale and bench/peers: many simulated cameras, the service, and the cost of processes."""
 
 import contextlib
 import json
@@ -12,12 +12,12 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 TICKS = os.sysconf("SC_CLK_TCK")
-# Streams of one simulator: each is a thread of Python's, which runs one at a time.
+# Streams of one simulator: each is a Python thread, of which one runs at a time.
 STREAMS_OF_SIMULATOR = 75
 
 
 def make_clip(work, size, fps, seconds, rate):
-    """One clip for all cameras, encoded as a camera would: no B-pictures, a key frame each 2 s."""
+    """One clip for all cameras, encoded as in a camera: no B-frames, a key frame every 2 s."""
     path = f"{work}/{size}@{fps}.mp4"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}",
@@ -59,7 +59,7 @@ def end(processes):
 
 
 class Service:
-    """`vas run` with frame export on, all that it writes in memory or in a folder of its own."""
+    """`vas run` with frame export on; everything that it writes is in memory or in its own folder."""
 
     def __init__(self, name, cameras):
         self.name = name
@@ -95,7 +95,7 @@ class Service:
         self.shared.cleanup()
 
     def cameras(self):
-        """The cameras' status by id; empty before the first."""
+        """The cameras' status by id; empty before the first status."""
         try:
             status = json.loads((self.folder / "run/status.json").read_bytes())
         except FileNotFoundError:
@@ -103,7 +103,7 @@ class Service:
         return {camera["id"]: camera for camera in status["cameras"]}
 
     def until(self, what, patience_s, wanted):
-        """Waits for a status as wanted; seconds since the start of this wait, and the status."""
+        """Waits for a status as wanted; returns the seconds waited, and the status."""
         begin = time.monotonic()
         while not wanted(cameras := self.cameras()):
             if self.process.poll() is not None or time.monotonic() > begin + patience_s:
@@ -115,21 +115,21 @@ class Service:
         return time.monotonic() - begin, cameras
 
     def until_up(self, count, patience_s):
-        """Waits until all cameras stream; seconds since the service was started."""
+        """Waits until all cameras stream; returns the seconds since the service was started."""
         up = lambda camera: camera["state"] == "streaming" and camera["received"] > 0
         self.until(f"{count} cameras up", patience_s,
                    lambda cameras: len(cameras) == count and all(map(up, cameras.values())))
         return time.monotonic() - self.started
 
     def read(self, names, options=()):
-        """Starts a reader for each of these, in one process."""
+        """Starts a reader for each camera in `names`, in one process."""
         self.readers = subprocess.Popen(
             [TARGET / "readers", *options, self.export, *names],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
 
     def frames_read(self):
-        """How many frames each reader has had."""
+        """The number of frames that each reader has read."""
         self.readers.stdin.write("\n")
         self.readers.stdin.flush()
         return json.loads(self.readers.stdout.readline())
@@ -142,7 +142,7 @@ class Service:
 
 
 def cpu_s(pids):
-    """Processor time of processes until now, in seconds."""
+    """Processor time of processes so far, in seconds."""
     def of(pid):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS

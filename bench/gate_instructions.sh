@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How many instructions is a decision of the gate, in every way that it can go? Fails above 40.
+# How many instructions does a decision of the gate take, on every path? Fails above 40.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 most=40

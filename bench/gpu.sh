@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What a real NVIDIA GPU does for the service: decoders held at a time, bytes that come down against the peak of
-# pinned memory, age of frames in the ring, CPU a camera.
+# What a real NVIDIA GPU does for the service: concurrent decoders, bytes downloaded against the peak of
+# pinned memory, age of frames in the ring, CPU per camera.
 #
-#   bench/gpu.sh [--cameras N] [--seconds S] [--gpu G]
-#   scripts/sim-gpu.sh bench/gpu.sh --simulated      tries this script itself; its figures mean nothing
+#   bench/gpu.sh [--cameras N] [--seconds S] [--gpu G] scripts/sim-gpu.sh bench/gpu.sh --simulated
+#   tests this script; its figures mean nothing
 #
-# Refuses to run on tests/sim-gpu (exit code 3) unless told to, and then marks every line. Needs
+# Refuses to run on tests/sim-gpu (exit code 3) without --simulated, which marks every line. Needs
 # target/release/vas (or VAS_BIN), ffmpeg with libx264, and the driver. Not run on a real GPU yet.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -32,7 +32,7 @@ except OSError as error:
     refuse(f"no NVIDIA driver: {error}", 2)
 simulator = hasattr(cuda, "sim_gpu_is_simulated")
 if simulator and not options.simulated:
-    refuse("this is the simulated device of tests/sim-gpu: its figures are none; --simulated runs it all the same", 3)
+    refuse("this is the simulated device of tests/sim-gpu, whose figures mean nothing; --simulated runs anyway", 3)
 if options.simulated and not simulator:
     refuse("--simulated, but the driver is a real one", 3)
 mark = "simulated  " if simulator else ""
@@ -48,7 +48,7 @@ def ok(code, call):
 
 
 def pinned_peak():
-    """Bytes a second of plain copies from the device into the driver's own pinned memory."""
+    """Bytes per second of plain copies from the device into the driver's own pinned memory."""
     size, copies = 64 << 20, 32
     device, context = ctypes.c_int(), ctypes.c_void_p()
     ok(cuda.cuInit(0), "cuInit")

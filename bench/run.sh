@@ -17,7 +17,7 @@ producer_cpu)
     ;;
 idle)
     cargo build --locked --release -p vas
-    # What "off" is measured against: a build without the tap.
+    # The build without the tap, with which "off" is compared.
     cargo build --locked --release -p vas --no-default-features --target-dir "${CARGO_TARGET_DIR:-target}/no-export"
     command=(bench/idle)
     ;;
@@ -49,7 +49,7 @@ result=bench/results/$name-$(date +%F).txt
     echo "machine: $(lscpu | sed -n 's/^Model name: *//p'), $(nproc) processors, Linux $(uname -r)"
     echo "commit:  $(git describe --always --dirty --exclude '*')"
     echo "command: ${command[*]}"
-    # Criterion's own lines are its raw results in target/criterion; the tables are ours.
+    # Criterion keeps its raw results in target/criterion; its lines are filtered out here.
     "${command[@]}" | grep -vE '^(Benchmarking|running|test |$)|time: |change: |outliers|mild|severe|No change|Performance|Change within|^[^ ].*/[A-Za-z]+$'
 } | tee "$result"
 echo "kept in $result"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A real RTSP camera on loopback, the service, and a reader. Behind `make demo`.
+# A real RTSP camera on loopback, the service, and a reader: `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 vas=$target/debug/vas
 work=$(mktemp -d)
 export_dir=$(mktemp -d /dev/shm/vas-demo.XXXXXX)
-# Not in /tmp, where another user's may be in the way.
+# Not in /tmp, where another user's file may be in the way.
 picture=$target/vas-demo.png
 pids=()
 finish() {

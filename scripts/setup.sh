@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs from Debian 12 or 13 what is missing for one purpose. Quick, and without root, when nothing is.
+# Installs from Debian 12 or 13 what is missing for one purpose. Quick, and without root, if nothing is.
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
 #   scripts/setup.sh demo     the same, ffmpeg and the RTSP server
@@ -14,16 +14,16 @@ build=(build-essential pkg-config clang libclang-dev
     libavcodec-dev libavdevice-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev)
 demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
-# procps: kill(1), which the tests signal processes with.
+# procps: kill(1), with which the tests send signals.
 # mmdebstrap: scripts/in-debian, which scripts/test-aarch64 runs in.
 test=(python3-numpy procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format mmdebstrap)
 # opencv-doc: a recording of real pictures (96 MB).
 bench=(opencv-doc)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
     flatbuffers-compiler python3-venv chromium)
-# Debian's own, or one that is there already: another nodejs package brings npm with it.
+# Debian's, unless another is installed: another nodejs package includes npm.
 command -v npm >/dev/null || mediasoup+=(nodejs npm)
-# Debian 13 has no janus: tests/mediasoup/test_janus.py runs on Debian 12 alone.
+# Debian 13 has no janus: tests/mediasoup/test_janus.py runs only on Debian 12.
 suite=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}" || true)
 [ "$suite" = trixie ] || mediasoup+=(janus)
 cargo_fuzz=0.13.2
@@ -56,12 +56,12 @@ if [ "$(printf '%s\n' "$rust" "$found" | sort -V | head -1)" != "$rust" ]; then
 fi
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "setup: this is not Debian or a relative; install yourself what these packages hold:" >&2
+    echo "setup: this is not Debian or a relative; install the equivalents of these packages yourself:" >&2
     echo "setup: ${wanted[*]}" >&2
     exit 1
 fi
 
-# dpkg-query fails when a package was never heard of, and names nothing for it on stdout.
+# dpkg-query fails for an unknown package, and prints nothing for it on stdout.
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null || true)
 missing=()
 for package in "${wanted[@]}"; do
@@ -104,7 +104,7 @@ if [ "$1" = test ] && ! command -v cargo-fuzz >/dev/null; then
     cargo install --quiet --locked "cargo-fuzz@$cargo_fuzz"
 fi
 
-# Nor has it cargo-deny. Without optimisation it builds in 145 s of processor time instead of 308, and checks in 2 s.
+# Debian has no cargo-deny either. Unoptimized it builds in 145 s of processor time instead of 308, and checks in 2 s.
 if [ "$1" = lint ] && ! command -v cargo-deny >/dev/null; then
     echo "setup: installing cargo-deny $cargo_deny (a minute or two)"
     cargo install --quiet --locked --debug "cargo-deny@$cargo_deny"

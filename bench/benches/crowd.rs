@@ -1,11 +1,11 @@
-//! Question: what does a crowd of waiting readers cost the thread that publishes, and what the notifier?
+//! Question: what do many waiting readers cost the publishing thread and the notifier?
 //!
-//! 1, 10, 100 and 1,000 readers wait in `newer`, each in a thread of its own. A turn begins when the
-//! kernel says that all of them sleep; then one frame is published. `publish cpu` is what the call takes of a
-//! processor: what publishing costs. `until back` is the time until it returns, which includes that of
-//! readers which were woken and took the publisher's processor: with two processors a thousand awake threads
-//! leave it a thousandth, whatever woke them. `notifier` is what the notifier's thread takes of a processor a
-//! turn, `reader` the time from before the publication until a reader has the frame.
+//! 1, 10, 100 and 1,000 readers wait in `newer`, each in its own thread. A turn starts when the kernel
+//! reports that all of them sleep; then one frame is published. `publish cpu` is the processor time of the
+//! call: the cost of publishing. `until back` is the time until it returns, which includes the time of woken
+//! readers that took the publisher's processor: with two processors a thousand awake threads leave it a
+//! thousandth, whatever woke them. `notifier` is the processor time of the notifier's thread per turn,
+//! `reader` the time from before the publication until a reader has the frame.
 //!
 //!     cargo bench -p vas-bench --bench crowd
 

@@ -1,9 +1,9 @@
-//! Question: how many frames are copied for readers that want fewer than a camera sends, and do they get what
-//! they would get alone?
+//! Question: how many frames are copied for readers that want fewer than a camera sends, and does each get as
+//! many as it would alone?
 //!
-//! The release build of the service shows a test picture of 30 a second. `vas watch --max-fps` reads it: at 5,
-//! at 7, and then two at 5 and one at 7 at once. Rates are taken on the camera's own time line (PTS of the
-//! first and the last frame that a reader saw); copies are the service's own count.
+//! The release build of the service exports a test pattern at 30 fps. `vas watch --max-fps` reads it: at 5, at
+//! 7, and then two at 5 and one at 7 at once. Rates are measured on the camera's own time line (PTS of the
+//! first and the last frame that a reader saw); copies are counted by the service.
 //!
 //!     cargo build --release -p vas && cargo bench -p vas-bench --bench demand
 
@@ -31,7 +31,7 @@ fn run(service: &Service, wanted: &[u32]) {
     let (exported, decoded) = (count("exported"), count("decoded"));
     let readers: Vec<_> = wanted.iter().map(|fps| watch(service, *fps)).collect();
     let spans: Vec<f64> = readers.into_iter().map(span).collect();
-    // The counters of a time when all of them have gone.
+    // Counters read after all readers have gone.
     service.until(&["\"readers\": true"]);
     service.until(&["\"readers\": false"]);
     let longest = spans.iter().copied().fold(0.0, f64::max);

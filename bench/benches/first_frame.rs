@@ -1,10 +1,10 @@
-//! Question: how long does a reader wait for its first frame when nobody has read for a while?
+//! Question: how long does a reader wait for its first frame if nobody has read for a while?
 //!
-//! The release build of the service plays a 1080p H.264 file with a key frame every two seconds, at its pace of
-//! 25 a second, once with `idle = "stop"` and once with `"decode"`. In turns, when the status says that the
-//! camera rests (`stop`: its decoder is closed; `decode`: nobody reads), a reader attaches and waits for its
-//! first frame. `wait` counts from before it opened to when it had the frame, `age` is that frame's then. A
-//! frame that arrived before the reader attached would end the run.
+//! The release build of the service plays a 1080p H.264 file with a key frame every two seconds in real time at
+//! 25 fps, once with `idle = "stop"` and once with `"decode"`. In each turn, once the status shows the camera
+//! idle (`stop`: its decoder is closed; `decode`: nobody reads), a reader attaches and waits for its first
+//! frame. `wait` counts from before the open until the frame is there, `age` is the frame's age then. A frame
+//! that arrived before the reader attached would end the run.
 //!
 //!     cargo build --release -p vas && cargo bench -p vas-bench --bench first_frame
 
@@ -30,11 +30,12 @@ fn main() {
         let (mut wait, mut age) = (Distribution::default(), Distribution::default());
         for turn in 0..TURNS as u32 {
             until_resting(&service, idle);
-            // The clip's key frames and the status keep step: each turn begins elsewhere between them.
+            // The clip's key frames and the status are in phase: each turn starts at another point
+            // between them.
             std::thread::sleep(GOP * turn / TURNS as u32);
             let attached = monotonic_ns();
             let options = Reader::options().dir(dir.path().join("vas")).timeout(LONG);
-            let mut reader = options.open("cam").expect("the export is there");
+            let mut reader = options.open("cam").expect("the camera is exported");
             let frame = loop {
                 match reader.newer() {
                     Ok(frame) => break frame,
@@ -52,7 +53,7 @@ fn main() {
     }
 }
 
-/// Ten minutes of pictures by reference: one encoded span of 20 s, again and again.
+/// Ten minutes of pictures by reference: one encoded span of 20 s, repeated.
 fn clip(dir: &Path) -> String {
     let (span, whole) = (dir.join("span.mp4"), dir.join("clip.mp4"));
     let ffmpeg = |arguments: &[&str]| {
@@ -68,7 +69,7 @@ fn clip(dir: &Path) -> String {
     whole
 }
 
-/// Waits until packets come and nothing is done with them for anybody.
+/// Waits until packets come and the camera is idle.
 fn until_resting(service: &Service, idle: &str) {
     let decoder = if idle == "stop" { "\"decoder\": null" } else { "\"decoder\": {" };
     service.until(&["\"state\": \"streaming\"", "\"readers\": false", decoder]);

@@ -1,10 +1,9 @@
-//! Question: what does a decision cost beside the least that it could be, one comparison in 128 bits?
+//! Question: what does a decision cost compared with the minimum, one comparison in 128 bits?
 //!
 //! A thousand cameras have ten subscriptions each, and one frame comes from each camera: ten thousand
-//! decisions. `Compare` multiplies and compares, on the same memory, and knows neither first frames nor
-//! epochs. `Gate` is `decide`. `Agents` asks the stream agents of Ruth AI Core for all subscriptions of
-//! each camera. Half of the frames are due. States are read from memory that was last touched a round
-//! before.
+//! decisions. `Compare` multiplies and compares, on the same memory, without first frames or epochs.
+//! `Gate` is `decide`. `Agents` asks the stream agents of Ruth AI Core for all subscriptions of each
+//! camera. Half of the frames are due. States are read from memory last touched one round before.
 //!
 //!     cargo bench -p vas-bench --bench gate
 
@@ -29,7 +28,7 @@ enum Way {
     Agents,
 }
 
-/// What the bare comparison needs of a subscription, as large as what the gate needs.
+/// The bare comparison's data of a subscription, as large as the gate's.
 struct Bare {
     last_ns: u64,
     num: u64,
@@ -43,13 +42,13 @@ struct Subscriptions {
     agents: Registry,
 }
 
-/// The frame dispatched last, or the one that comes now.
+/// The last dispatched frame, or the next one.
 fn stamp(camera: u64, ms: u64) -> Stamp {
     let now_ns = (camera + ms) * MS;
     Stamp { epoch: 1, frame_id: ms, gate_ns: now_ns, published_ns: now_ns }
 }
 
-/// From 1 to 10 a second: 100 ms to a second apart.
+/// From 1 to 10 fps: 100 ms to a second apart.
 fn limit(model: u64) -> (u32, Limit) {
     let fps = model as u32 + 1;
     (fps, Limit::per_second(fps, 1))
@@ -85,7 +84,7 @@ impl Subscriptions {
         }
     }
 
-    /// Decides on a frame of each camera, `ms` after the last; how many may have it.
+    /// Decides on a frame of each camera, `ms` after the last; returns how many are allowed.
     fn round(&self, way: Way, ms: u64) -> usize {
         match way {
             Way::Compare => self.by_comparing(ms),
@@ -124,7 +123,7 @@ impl Subscriptions {
             let id = agent.camera_id().as_str();
             id.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0)
         };
-        // By id, as strings are ordered; each with its own frame.
+        // In the order of ids, which are strings; each with its own frame.
         self.agents
             .agents()
             .map(|agent| {
@@ -143,7 +142,7 @@ fn main() {
         .measurement_time(Duration::from_millis(1500))
         .configure_from_args();
     let all = Subscriptions::new();
-    // After 200 ms those of 5 to 10 a second are due; in the same way for all.
+    // After 200 ms the subscriptions of 5 to 10 fps are due, in each way alike.
     let due = CAMERAS as usize * 6;
     let title = format!("one frame of {CAMERAS} cameras for {MODELS} subscriptions each");
     let ways = [Way::Compare, Way::Gate, Way::Agents];

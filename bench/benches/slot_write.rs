@@ -1,25 +1,25 @@
-//! Question: is a picture written into its slot, and written and then copied out by one reader, no slower
-//! than the best of the ordinary ways?
+//! Question: is writing a picture into its slot, with and without one reader copying it, no slower than
+//! the best ordinary way?
 //!
-//! Ours: one pass from yuv420p to NV12 as the service does it (`Auto`: non-temporal stores at all of these sizes),
-//! and with ordinary stores (`Cached`). Ordinary: `Memcpy` of the same bytes with no
-//! interleaving at all, glibc's loop of vector stores; `Movsb`, the `rep movsb` that glibc takes instead on
-//! many processors; `MemcpyPast`, glibc's own non-temporal memcpy; `Loop`, memcpy of luma and a plain loop over
-//! chroma. Readers copy in the same way as their writer, those of `Loop` and `MemcpyPast` with memcpy, and that
-//! of `MemcpyPastBoth` with the non-temporal one; ours with `copy_if_valid`.
+//! VAS: one pass from yuv420p to NV12 as in the service (`Auto`: non-temporal stores at all of these sizes), and
+//! with ordinary stores (`Cached`). Ordinary: `Memcpy` of the same bytes without interleaving, glibc's loop of
+//! vector stores; `Movsb`, the `rep movsb` that glibc uses instead on many processors; `MemcpyPast`, glibc's own
+//! non-temporal memcpy; `Loop`, memcpy of luma and a plain loop over chroma. Readers copy in the same way as their
+//! writer, those of `Loop` and `MemcpyPast` with memcpy, and that of `MemcpyPastBoth` with the non-temporal one;
+//! those of VAS with `copy_if_valid`.
 //!
-//! Two thresholds of glibc are set, so that each of these is what it says: from the first a copy is
-//! non-temporal, up to the other it is no `rep movsb`, which on AMD would else be what a copy of less than the
-//! second-level cache is, whatever the first says.
+//! Two thresholds of glibc are set so that each way does what its name says: from the first on a copy is
+//! non-temporal, and below the other it is no `rep movsb`, which glibc on AMD would otherwise use for copies
+//! smaller than the second-level cache, whatever the first threshold is.
 //!
-//! Pictures are `written` just before they are copied, into a pool of 8 as a decoder has one, or `cold`:
-//! taken in turn from a pool that no cache holds. Slots are taken in turn from a ring that no cache holds
-//! either, since half a second of decoding lies between two uses of a slot. With the 13 slots that a camera
-//! has, all used within a millisecond here, a way would find its slot in the cache or not by which way had it
-//! before. For the same reason each way has a copy of its own to read into. Time counts
-//! from the claim of the slot to its publication, or to the end of the reader's copy, on the writer's
-//! thread (`Same`) or on another processor (`Other`), or until that reader has also gone through its copy
-//! once (`Used`): what is copied past the cache is copied sooner and then read later.
+//! Pictures are `written` just before they are copied, into a pool of 8 like a decoder's, or `cold`: taken in
+//! turn from a pool larger than any cache. Slots are taken in turn from a ring larger than any cache, since
+//! half a second of decoding lies between two uses of a slot. With the 13 slots of a camera, all used within
+//! a millisecond here, a way would find its slot in the cache or not depending on the way that used it
+//! before. For the same reason each way has its own destination for reads. Time counts from the claim of the
+//! slot to its publication, or to the end of the reader's copy, on the writer's thread (`Same`) or on another
+//! processor (`Other`), or until that reader has also read its copy once (`Used`): a copy past the cache
+//! finishes sooner but is slower to read.
 //!
 //!     cargo bench -p vas-bench --bench slot_write [-- FILTER]
 
@@ -36,11 +36,11 @@ const TUNABLES: &str =
     "glibc.cpu.x86_non_temporal_threshold=0x10000:glibc.cpu.x86_rep_movsb_threshold=0x100000000";
 const PIECE: usize = 0x8000;
 
-/// More than any cache of the machines in question.
+/// Larger than any cache of the machines in question.
 const COLD_BYTES: u64 = 96 << 20;
 const DECODER_POOL: usize = 8;
 
-/// Three to be judged by, one below them, and one between.
+/// The three sizes of the goal, one below them, and one between.
 const SIZES: [(u32, u32); 5] = [(320, 240), (640, 360), (1280, 720), (1920, 1080), (3840, 2160)];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +54,7 @@ enum Way {
     MemcpyPastBoth,
 }
 
-/// All ways; the last differs from another only in its reader.
+/// All ways; the last differs from another one only in its reader.
 const WAYS: [Way; 7] = [
     Way::Auto,
     Way::Cached,
@@ -92,7 +92,7 @@ fn memcpy(to: &mut [u8], from: &[u8]) {
 #[cfg(target_arch = "x86_64")]
 fn movsb(to: &mut [u8], from: &[u8]) {
     assert_eq!(to.len(), from.len());
-    // SAFETY: both slices have the length that is given, and they don't overlap.
+    // SAFETY: both slices have the given length, and they don't overlap.
     unsafe {
         std::arch::asm!(
             "rep movsb",
@@ -144,7 +144,7 @@ impl Way {
     }
 }
 
-/// What one writes without thinking about it.
+/// The straightforward implementation.
 fn interleave(picture: &Picture<'_>, luma: &mut [u8], chroma: &mut [u8]) {
     let Picture::Yuv420p { y, u, v } = picture else { unreachable!("pictures here are planar") };
     memcpy(luma, y.data);
@@ -154,7 +154,7 @@ fn interleave(picture: &Picture<'_>, luma: &mut [u8], chroma: &mut [u8]) {
     }
 }
 
-/// A reader and where it copies to by each way.
+/// A reader, with a destination for each way.
 struct Taker {
     reader: Reader,
     images: [Nv12Image; WAYS.len()],
@@ -167,7 +167,7 @@ impl Taker {
         Self { reader: rig.reader(), images: Default::default(), plain }
     }
 
-    /// Reads the copy as most who make one do next, and returns what the compiler can't do without.
+    /// Reads the copy, as a consumer would; the result keeps the compiler from removing the reads.
     fn sum(&self, way: Way) -> u64 {
         let copy = if ORDINARY.contains(&way) {
             self.plain[way as usize].get()
@@ -181,15 +181,15 @@ impl Taker {
         let frame = self.reader.latest().expect("a frame was just published");
         if ORDINARY.contains(&way) {
             let to = self.plain[way as usize].get_mut();
-            // SAFETY: the slot holds this many bytes, and nobody writes it now: the ring has more slots than
-            // one, and its writer waits for us.
+            // SAFETY: the slot holds this many bytes, and nothing writes it: the ring has more than one
+            // slot, and its writer waits for this reader.
             let from = unsafe { std::slice::from_raw_parts(frame.raw().y.as_ptr(), to.len()) };
             let by = if way == Way::MemcpyPast { Way::Memcpy } else { way };
             by.copy(to, from);
             assert!(frame.still_valid());
         } else {
             let image = &mut self.images[way as usize];
-            frame.copy_if_valid(image).expect("nobody writes the slot now");
+            frame.copy_if_valid(image).expect("nothing writes the slot");
         }
     }
 }
@@ -200,7 +200,7 @@ fn time(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// A taker on another processor. It spins, so that no wake-up is measured.
+/// A taker on another processor, which spins so that no wake-up is measured.
 struct Desk {
     asked: AtomicU64,
     done: AtomicU64,

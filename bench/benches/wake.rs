@@ -1,9 +1,10 @@
-//! Question: how long after a publication is a waiting reader awake, and how much of that is the kernel's?
+//! Question: how long after a publication is a waiting reader awake, and how much of that time is the
+//! kernel's?
 //!
-//! One to four readers wait in `newer` (`Vas`), as many threads in a bare `FUTEX_WAIT` on a word in
-//! shared memory (`Futex`). In turns, a frame is published or the word is changed and woken. Time counts from
-//! before the publication or the change, until the waiter has its frame or sees the word changed. A turn
-//! begins when the kernel says that all of them sleep.
+//! One to four readers wait in `newer` (`Vas`), as many threads in a bare `FUTEX_WAIT` on a word in shared
+//! memory (`Futex`). In turns, a frame is published, or the word is changed and its waiters are woken. Time
+//! counts from before the publication or the change until the waiter has its frame or sees the word changed.
+//! A turn starts when the kernel reports that all of them sleep.
 //!
 //!     cargo bench -p vas-bench --bench wake [-- FILTER]
 
@@ -21,18 +22,18 @@ enum Way {
     Futex,
 }
 
-/// A word that waiters in any process could wait on.
+/// A word in shared memory, on which waiters in any process could wait.
 fn shared_word() -> &'static AtomicU32 {
     let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
     // SAFETY: a new mapping, which is never unmapped.
     let word = unsafe { mmap_anonymous(std::ptr::null_mut(), 4096, access, flags) };
-    // SAFETY: a page of zeros that lives for ever.
+    // SAFETY: a page of zeros that is never unmapped.
     unsafe { &*word.expect("a page").cast::<AtomicU32>() }
 }
 
 fn wait_for_change(word: &AtomicU32, seen: &mut u32) {
     while word.load(Ordering::Acquire) == *seen {
-        // Woken, changed meanwhile, interrupted: the loop looks.
+        // Woken, changed meanwhile or interrupted: the loop checks.
         let _ = futex::wait(word, futex::Flags::empty(), *seen, None);
     }
     *seen = word.load(Ordering::Acquire);
@@ -43,9 +44,9 @@ fn ring_word(word: &AtomicU32, waiters: usize) {
     let _ = futex::wake(word, futex::Flags::empty(), waiters as u32);
 }
 
-/// What is told beside the time at which the last one is awake.
+/// Results in addition to the time until the last waiter is awake.
 #[derive(Default)]
-struct Told {
+struct Results {
     each: Distribution,
     ring: Distribution,
 }
@@ -55,18 +56,18 @@ fn bench(criterion: &mut Criterion, count: usize) {
     let word = shared_word();
     let readers = Waiters::start(count, || rig.reader(), wait_for_frame);
     let bare = Waiters::start(count, || 0, move |seen| wait_for_change(word, seen));
-    let (mut vas, mut futex) = (Told::default(), Told::default());
+    let (mut vas, mut futex) = (Results::default(), Results::default());
     let title = format!("{count} waiting, until the last is awake");
     measure(criterion, &title, &[Way::Vas, Way::Futex], &[Way::Futex], |way| {
         let slot = rig.claim();
         let meta = rig.meta();
-        let (told, (ring, awake)) = match way {
+        let (results, (ring, awake)) = match way {
             Way::Vas => (&mut vas, readers.wake(|| _ = slot.publish(&meta))),
             Way::Futex => (&mut futex, bare.wake(|| ring_word(word, count))),
         };
-        told.ring.add(ring);
+        results.ring.add(ring);
         let last = awake.iter().copied().max().unwrap_or_default();
-        awake.into_iter().for_each(|time| told.each.add(time));
+        awake.into_iter().for_each(|time| results.each.add(time));
         last
     });
     report(&format!("{count} waiting, until each is awake"), &vas.each, &futex.each);

@@ -7,7 +7,7 @@ use criterion::{Criterion, SamplingMode};
 
 use crate::Distribution;
 
-/// Times of several ways to do the same work. A round runs each once, in an order of its own.
+/// Times of several ways to do the same work. A round runs each once, in a random order.
 #[derive(Debug)]
 pub struct Contest<W> {
     ways: Vec<(W, Distribution)>,
@@ -15,14 +15,14 @@ pub struct Contest<W> {
 }
 
 impl<W: Copy + Debug + PartialEq> Contest<W> {
-    /// No round was run yet.
+    /// A contest without rounds.
     #[must_use]
     pub fn new(ways: &[W]) -> Self {
         let ways = ways.iter().map(|way| (*way, Distribution::default())).collect();
         Self { ways, state: 0x9e37_79b9_7f4a_7c15 }
     }
 
-    /// Runs rounds and returns what `way` took in all of them.
+    /// Runs rounds and returns the total time of `way`.
     pub fn rounds(&mut self, count: u64, way: W, run: &mut impl FnMut(W) -> Duration) -> Duration {
         let mut total = Duration::ZERO;
         for _ in 0..count {
@@ -38,8 +38,8 @@ impl<W: Copy + Debug + PartialEq> Contest<W> {
         total
     }
 
-    /// Prints each way's distribution, and its ratio to the one of `ordinary` with the least median: of
-    /// the medians, and the median of the ratios within a round.
+    /// Prints each way's distribution, and its ratio to the one of `ordinary` with the least median:
+    /// the ratio of the medians, and the median of the ratios within a round.
     pub fn report(&self, title: &str, ordinary: &[W]) {
         if self.ways.iter().all(|(_, times)| times.samples().is_empty()) {
             // Filtered out.
@@ -62,7 +62,7 @@ impl<W: Copy + Debug + PartialEq> Contest<W> {
         }
     }
 
-    /// The ways' indices, shuffled: nobody always runs behind the same one.
+    /// The ways' indices, shuffled: no way always runs after the same one.
     fn order(&mut self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.ways.len()).collect();
         for last in (1..order.len()).rev() {
@@ -75,8 +75,8 @@ impl<W: Copy + Debug + PartialEq> Contest<W> {
     }
 }
 
-/// Measures `ways` through criterion, which sees each way's times; every sample of one is taken in a round
-/// of all. Prints the table at the end.
+/// Measures `ways` through criterion, which gets each way's times; every sample of one way comes from a
+/// round of all. Prints the table at the end.
 pub fn measure<W: Copy + Debug + PartialEq>(
     criterion: &mut Criterion,
     title: &str,

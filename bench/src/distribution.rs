@@ -1,4 +1,4 @@
-//! A set of samples, and the figures that stand for it.
+//! A set of samples and its percentiles.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,13 +13,13 @@ impl Distribution {
         self.0.push(sample);
     }
 
-    /// The samples, in the order in which they were taken.
+    /// The samples, in the order of measurement.
     #[must_use]
     pub fn samples(&self) -> &[Duration] {
         &self.0
     }
 
-    /// The value below which `percent` of the samples lie; zero of no samples.
+    /// The value below which `percent` of the samples lie; zero without samples.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();

@@ -1,8 +1,8 @@
-//! What the benches of the frame path share: measuring in turns, and a ring to measure on.
+//! Shared by the benches of the frame path: measuring in turns, and a ring to measure on.
 //!
-//! The machines that these run on are small and noisy. Times of one run mean little on them; ratios of
-//! times that were taken in turns, moments apart, mean something. [`Contest`] takes them so, and hands
-//! them to criterion as well.
+//! The machines that run these benches are small and noisy. Times of one run mean little on them;
+//! ratios of times taken in turns, moments apart, are meaningful. [`Contest`] measures them that way,
+//! and passes them to criterion too.
 
 #![forbid(unsafe_code)]
 

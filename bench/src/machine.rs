@@ -1,4 +1,4 @@
-//! The process and its threads, as the kernel sees them.
+//! The process and its threads, from the kernel.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, Pid};
 
-/// Keeps the calling thread on one processor.
+/// Pins the calling thread to one processor.
 pub fn pin_to(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu);
@@ -23,7 +23,7 @@ pub fn thread_id() -> Pid {
 #[must_use]
 pub fn asleep(thread: Pid) -> bool {
     let path = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
-    // The state follows the name, which is in brackets and may hold anything.
+    // The state follows the name, which is in brackets and may contain anything.
     let stat = std::fs::read_to_string(path).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
 }
@@ -40,7 +40,7 @@ pub fn threads_named(name: &str) -> Vec<Pid> {
     ids.filter_map(Pid::from_raw).collect()
 }
 
-/// What threads of this process with this name have spent on a processor so far.
+/// The processor time so far of this process's threads with this name.
 #[must_use]
 pub fn cpu_time_of(name: &str) -> Duration {
     let spent = threads_named(name).into_iter().map(|thread| {
@@ -52,14 +52,14 @@ pub fn cpu_time_of(name: &str) -> Duration {
     Duration::from_nanos(spent.sum())
 }
 
-/// What the calling thread has spent on a processor so far: time in which others had it is not in there.
+/// The processor time so far of the calling thread, without time spent preempted.
 #[must_use]
 pub fn own_cpu_time() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap_or(0))
 }
 
-/// Starts this process anew, unless glibc was started with these tunables already: they are read once.
+/// Restarts this process with these tunables, unless glibc already has them: it reads them once.
 pub fn with_tunables(tunables: &str) {
     const NAME: &str = "GLIBC_TUNABLES";
     if std::env::var(NAME).is_ok_and(|set| set == tunables) {

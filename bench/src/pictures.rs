@@ -1,11 +1,11 @@
-//! Pictures as a decoder's frame pool holds them.
+//! Pictures in a pool like a decoder's.
 
 use vas_frame::Geometry;
 use vas_frame::nv12::{Picture, Plane};
 
 const LINE: usize = 64;
 
-/// Bytes that begin with a cache line.
+/// Bytes aligned to a cache line.
 #[derive(Debug)]
 pub struct Memory {
     bytes: Vec<u8>,
@@ -14,7 +14,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Fills memory with bytes that look like nothing in particular.
+    /// Memory filled with noise.
     #[must_use]
     pub fn noise(seed: u32, len: usize) -> Self {
         let mut state = seed | 1;
@@ -51,7 +51,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// A pool of `count` pictures whose strides are those of the slots, as FFmpeg's mostly are.
+    /// A pool of `count` pictures with the strides of the slots, as FFmpeg's usually have.
     #[must_use]
     pub fn new(geometry: Geometry, count: usize) -> Self {
         let bytes = geometry.picture_bytes() as usize;
@@ -59,18 +59,19 @@ impl Pictures {
         Self { geometry, pool, model: Memory::noise(!0, bytes), last: 0 }
     }
 
-    /// Turns to the next picture as it is: with a large pool, one that is in no cache.
+    /// Advances to the next picture without writing it: with a large pool, one that is in no cache.
     pub fn turn(&mut self) {
         self.last = (self.last + 1) % self.pool.len();
     }
 
-    /// Turns to the next picture and writes it, as a decoder does that predicts from another one.
+    /// Advances to the next picture and writes it, as a decoder does that predicts from another
+    /// one.
     pub fn decode_next(&mut self) {
         self.turn();
         self.pool[self.last].get_mut().copy_from_slice(self.model.get());
     }
 
-    /// The bytes of the picture, plane after plane: as many as its slot takes.
+    /// The bytes of the picture, plane after plane: as many as in its slot.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.pool[self.last].get()

@@ -8,12 +8,12 @@ use vas_frame::{
     OpenRing, PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 
-/// Slots of a camera of 25 frames a second with the default hold of half a second.
+/// Slots of a camera at 25 fps with the default hold of half a second.
 const SLOTS: u32 = 13;
-/// As many as a ring can have.
+/// The most slots of a ring.
 const MOST_SLOTS: u32 = vas_frame::layout::MAX_SLOTS;
 
-/// A camera's export. Its frames are promised for no time, so a slot is always free.
+/// A camera's export. Its lease is zero, so a slot is always free.
 #[derive(Debug)]
 pub struct Rig {
     writer: RingWriter,
@@ -29,7 +29,7 @@ impl Rig {
         Self::at_least(geometry, 0)
     }
 
-    /// Opens a ring that takes `bytes`, or has as many slots as there can be.
+    /// Opens a ring of at least `bytes`, or with the most slots possible.
     #[must_use]
     pub fn at_least(geometry: Geometry, bytes: u64) -> Self {
         let slots = bytes.div_ceil(geometry.slot_stride()).min(u64::from(MOST_SLOTS)) as u32;
@@ -37,7 +37,7 @@ impl Rig {
         let root = ExportRoot::open(dir.path(), Access::default()).expect("an export directory");
         let notifier = Arc::new(Notifier::start().expect("a thread"));
         let mut export = CameraExport::claim(&Arc::new(root), &camera(), &notifier)
-            .expect("nobody else has the camera");
+            .expect("no other writer holds the camera");
         let options = RingOptions {
             slots: slots.max(SLOTS),
             lease: Duration::ZERO,
@@ -45,11 +45,11 @@ impl Rig {
         };
         match export.open_ring(geometry, options).expect("memory for a ring") {
             OpenRing::Ready(writer) => Self { writer, next_id: 1, export, dir },
-            OpenRing::NotBefore(_) => unreachable!("there was no ring before"),
+            OpenRing::NotBefore(_) => unreachable!("the first ring waits for nothing"),
         }
     }
 
-    /// A picture's shape, without a colour.
+    /// A picture's geometry, without color information.
     #[must_use]
     pub fn geometry(width: u32, height: u32) -> Geometry {
         Geometry::new(width, height, Color::default(), 8).expect("a size of this bench")
@@ -58,16 +58,16 @@ impl Rig {
     /// A new reader.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::options().dir(self.dir.path()).open(camera()).expect("the export is there")
+        Reader::options().dir(self.dir.path()).open(camera()).expect("the camera is exported")
     }
 
-    /// Takes the next slot.
+    /// Claims the next slot.
     #[must_use]
     pub fn claim(&mut self) -> ClaimedSlot {
         self.writer.claim(monotonic_ns()).expect("no slot is leased or in flight")
     }
 
-    /// What goes with the next frame.
+    /// The stamp of the next frame.
     #[must_use]
     pub fn meta(&mut self) -> PublishMeta {
         let meta = PublishMeta { frame_id: self.next_id, ..PublishMeta::default() };
@@ -75,7 +75,7 @@ impl Rig {
         meta
     }
 
-    /// The export, which stays open as long as the rig.
+    /// The export, which is open as long as the rig.
     #[must_use]
     pub fn export(&self) -> &CameraExport {
         &self.export
@@ -83,5 +83,5 @@ impl Rig {
 }
 
 fn camera() -> CameraId {
-    CameraId::new("bench").expect("a fair name")
+    CameraId::new("bench").expect("a valid id")
 }

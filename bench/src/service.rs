@@ -15,7 +15,8 @@ impl Service {
     /// The binary; `bench/run.sh` builds it first.
     pub const VAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/vas");
 
-    /// Starts it in `dir`, with frame export on and `camera` as the rest of the camera's TOML.
+    /// Starts the service in `dir`, with frame export on and `camera` as the rest of the camera's
+    /// TOML.
     #[must_use]
     pub fn start(dir: &Path, camera: &str) -> Self {
         let config = dir.join("vas.toml");
@@ -55,7 +56,7 @@ impl Service {
         value.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until the status holds all of these.
+    /// Waits until the status contains all of `wanted`.
     pub fn until(&self, wanted: &[&str]) {
         while !wanted.iter().all(|text| self.status().contains(text)) {
             std::thread::sleep(Duration::from_millis(50));

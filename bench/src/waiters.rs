@@ -1,4 +1,4 @@
-//! Threads that wait, and when each of them was awake.
+//! Waiting threads, and the times at which they were awake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,18 +12,18 @@ use crate::machine::{asleep, thread_id};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Threads that are woken together, and what they have to say of it.
+/// Threads that are woken together.
 #[derive(Debug)]
 pub struct Waiters {
     threads: Vec<Pid>,
-    /// When each was awake.
+    /// The time at which each was awake.
     awake_ns: Arc<[AtomicU64]>,
     awake: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
 impl Waiters {
-    /// Starts threads that call `wait` again and again, each with a state of its own.
+    /// Starts threads that call `wait` repeatedly, each with its own state.
     pub fn start<S: Send + 'static>(
         count: usize,
         state: impl Fn() -> S,
@@ -36,9 +36,9 @@ impl Waiters {
         let ids = (0..count).map(|index| {
             let (awake_ns, awake, stop) = (awake_ns.clone(), awake.clone(), stop.clone());
             let (main, mut state) = (main.clone(), state());
-            let (tell, told) = std::sync::mpsc::channel();
+            let (sender, receiver) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
-                tell.send(thread_id()).expect("the starter listens");
+                sender.send(thread_id()).expect("the starter is receiving");
                 loop {
                     wait(&mut state);
                     awake_ns[index].store(monotonic_ns(), Ordering::Relaxed);
@@ -50,12 +50,12 @@ impl Waiters {
                     }
                 }
             });
-            told.recv().expect("the thread tells its id first")
+            receiver.recv().expect("the thread sends its id first")
         });
         Self { threads: ids.collect(), awake_ns, awake, stop }
     }
 
-    /// Wakes them with `ring` and returns what it took, and how long after its beginning each was awake.
+    /// Wakes them with `ring`; returns how long that took, and how long after its start each was awake.
     pub fn wake(&self, ring: impl FnOnce()) -> (Duration, Vec<Duration>) {
         while !self.threads.iter().all(|thread| asleep(*thread)) {
             std::thread::yield_now();
@@ -72,7 +72,7 @@ impl Waiters {
         (since(rung), awake.collect())
     }
 
-    /// Lets each end after its next waking.
+    /// Makes each end after its next wake-up.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }

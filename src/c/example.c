@@ -5,8 +5,8 @@
  *   ./example gate
  *   ./example gate --count 100 --nv12 gate.nv12
  *
- * Exit codes: 0 after --count frames; 1 when no frame came within --timeout; 2 wrong use; 3 when
- * there is no such camera, its writer is dead, or none came in its place within --timeout.
+ * Exit codes: 0 after --count frames; 1 if no frame came within --timeout; 2 for wrong usage; 3 if
+ * there is no such camera, or its writer is dead and none replaced it within --timeout.
  */
 #include "vas_frame.h"
 
@@ -24,14 +24,13 @@ struct options {
 
 static void print_usage(void)
 {
-    fprintf(stderr,
-            "usage: example CAMERA [--dir DIR] [--count N] [--timeout SECONDS] [--latest]"
-            " [--nv12 FILE]\n"
-            "  --dir DIR          the export, /dev/shm/vas by default\n"
-            "  --count N          stop after N frames\n"
-            "  --timeout SECONDS  give up when no frame comes for this long, 10 by default\n"
-            "  --latest           the newest frame each time, not every one\n"
-            "  --nv12 FILE        append each picture's pixels to FILE\n");
+    fprintf(stderr, "usage: example CAMERA [--dir DIR] [--count N] [--timeout SECONDS] [--latest]"
+                    " [--nv12 FILE]\n"
+                    "  --dir DIR          the export, /dev/shm/vas by default\n"
+                    "  --count N          stop after N frames\n"
+                    "  --timeout SECONDS  give up if no frame comes for this long, 10 by default\n"
+                    "  --latest           the newest frame each time instead of every one\n"
+                    "  --nv12 FILE        append each picture's pixels to FILE\n");
 }
 
 static bool parse(int argc, char **argv, struct options *options)
@@ -76,7 +75,7 @@ static void print_frame(const char *camera, const vas_meta *m)
     fflush(stdout);
 }
 
-/* The picture's pixels in memory of our own, grown as pictures grow. */
+/* The picture's pixels in private memory, which grows with the pictures. */
 struct copy {
     unsigned char *nv12;
     size_t room;
@@ -118,8 +117,8 @@ static vas_status watch(vas_reader *reader, const struct options *options, FILE 
             print_frame(options->camera, &frame.meta);
         } else {
             fprintf(stderr, "%s\n", vas_last_error());
-            /* An overwritten frame is lost to us, and the next one comes. The next writer may come
-             * too: it is waited for once. */
+            /* After an overwritten frame, continue with the next one. After the end of a writer,
+             * wait once for the next. */
             bool was_gone = gone;
             gone = status == VAS_WRITER_STOPPED || status == VAS_WRITER_DIED;
             go_on = status == VAS_OVERWRITTEN || (gone && !was_gone);

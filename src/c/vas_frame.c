@@ -1,11 +1,11 @@
 /*
- * The reader of vas_frame.h. One file, long as it is, so that it can be dropped into any build.
+ * The reader of vas_frame.h, in one file so that it can be added to any build.
  *
  * House rules. Both mappings are read-only: loads only, and no atomic read-modify-write, which
- * faults there. What the header says of sizes is copied and checked once; later changes to it are
- * not looked at, so a hostile writer can spoil pictures but not lead a reader out of its mapping.
- * Whoever can write the files could still shrink them and have a reader killed by SIGBUS: the mode
- * of the files stands against that.
+ * faults there. The header's sizes are copied and checked once; later changes to them are
+ * ignored, so a hostile writer can spoil pictures but can't make a reader leave its mapping. A
+ * process with write permission could still shrink the files, and a reader would be killed by
+ * SIGBUS: the files' mode prevents that.
  *
  * "The page" is docs/ref/frame-format.md. Each memory ordering names its partner in the writer.
  */
@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- The layout, as the page's tables have it: offset, bits, name ---- */
+/* ---- The layout, as in the page's tables: offset, bits, name ---- */
 
 /* Bytes of a huge page where small ones have 4096. */
 #define HUGE_PAGE ((size_t)2 << 20)
@@ -88,7 +88,7 @@ _Static_assert(sizeof(struct header) == 512 && sizeof(struct entry) == 128, "no 
 #error "frame.meta is read in place: expected 64-bit little-endian Linux"
 #endif
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LONG_LOCK_FREE == 2,
-               "an atomic that is no plain load can't read another process's memory");
+               "reading another process's memory needs atomics that are plain loads");
 
 enum {
     VERSION = 2,
@@ -97,29 +97,29 @@ enum {
     MAX_SIDE = 16384,
     STATE_LIVE = 1,
     STATE_STOPPED = 3,
-    /* Byte of `readers` that is locked by a reader that wants every frame; those behind it state
-     * a highest rate, in thousandths of a frame a second. */
+    /* The byte of `readers` that a reader of every frame locks; those after it state a
+     * highest rate, in thousandths of a frame per second. */
     DEMAND_BASE = 1048576,
     MAX_FPS = 1000000,
     CAMERA_MAX = 63,
 };
 
 #define NS_PER_MS UINT64_C(1000000)
-/* Longest wait before the writer's lock is asked about again. */
+/* Longest wait before the writer's lock is queried again. */
 #define LIVENESS_SLICE_NS (50 * NS_PER_MS)
-/* How often a ring is looked for that is not there yet. */
+/* How often to look for a ring that does not exist yet. */
 #define LOOK_AGAIN_NS (10 * NS_PER_MS)
 #define FOR_EVER UINT64_MAX
 
 /* One epoch's files, checked and mapped. */
 struct vas_ring {
-    atomic_uint references; /* the reader, and each frame that it gave */
+    atomic_uint references; /* the reader, and each frame that it returned */
     int meta_fd;
     const struct header *header;
     const struct entry *entries;
     const unsigned char *data;
     size_t meta_size, data_size; /* of the mappings */
-    /* What the header says for the life of its file. */
+    /* The header's constant fields. */
     vas_picture picture;
     uint64_t epoch;
     size_t uv_offset, slot_stride;
@@ -128,17 +128,17 @@ struct vas_ring {
 
 struct vas_reader {
     uint64_t attached_ns;
-    struct vas_ring *ring; /* NULL: none seen yet */
-    vas_status gone;       /* the end of the writer that was told, VAS_OK while it goes on */
+    struct vas_ring *ring; /* NULL: none opened yet */
+    vas_status gone;       /* the reported end of the writer; VAS_OK before */
     int presence_fd;
-    uint32_t demand_byte; /* what it locks there */
-    uint64_t cursor;      /* id of the frame that was given last */
+    uint32_t demand_byte; /* the byte that it locks there */
+    uint64_t cursor;      /* id of the last returned frame */
     int64_t timeout_ms;
     char camera[CAMERA_MAX + 1];
     char dir[]; /* the camera's */
 };
 
-/* ---- Words ---- */
+/* ---- Messages ---- */
 
 static _Thread_local char last_error[1024];
 
@@ -162,11 +162,11 @@ const char *vas_strerror(vas_status status)
     case VAS_NO_WRITER:
         return "the writer of the camera is gone: its last files are there, but nobody holds their "
                "lock";
-    case VAS_BAD_FORMAT: return "the files are not of the format that this reader understands";
-    case VAS_BAD_ARGUMENT: return "an argument can't be";
+    case VAS_BAD_FORMAT: return "the files have a format that this reader does not support";
+    case VAS_BAD_ARGUMENT: return "an argument is invalid";
     case VAS_SYSTEM_ERROR: return "a system call failed";
     }
-    return "no status of vas_frame";
+    return "not a status of vas_frame";
 }
 
 __attribute__((format(printf, 2, 3))) static vas_status fail(vas_status status, const char *words,
@@ -220,12 +220,12 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* ---- What the writer may be changing ---- */
+/* ---- Reads of memory that the writer may be changing ---- */
 
-/* Relaxed: what a field says counts only after its sequence was seen unchanged. */
+/* Relaxed: a field's value counts only after its sequence was found unchanged. */
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* The sequence of a region at rest; false while it is being written. */
+/* The sequence of a region; false while the region is being written. */
 static bool begin_read(const _Atomic uint64_t *sequence, uint64_t *value)
 {
     /* Partner: the release store of the even value. */
@@ -233,16 +233,16 @@ static bool begin_read(const _Atomic uint64_t *sequence, uint64_t *value)
     return (*value & 1) == 0;
 }
 
-/* Whether nothing was written since `begin_read` gave `value`: what was read since is whole. */
+/* Whether nothing was written since `begin_read` returned `value`: what was read since is whole. */
 static bool still(const _Atomic uint64_t *sequence, uint64_t value)
 {
-    /* Partner: the release fence behind the store of the odd value. */
+    /* Partner: the release fence after the store of the odd value. */
     atomic_thread_fence(memory_order_acquire);
     return LOAD(*sequence) == value;
 }
 
 /*
- * Copies memory that another process may be writing. `memcpy` may not be used: to the language that
+ * Copies memory that another process may be writing. `memcpy` is not allowed: to the language that
  * is a data race, and it may read a byte twice. A relaxed atomic load reads an aligned word once.
  */
 static void copy_racing(unsigned char *to, const unsigned char *from, size_t size)
@@ -260,11 +260,11 @@ static void copy_racing(unsigned char *to, const unsigned char *from, size_t siz
         *to++ = LOAD(*(const _Atomic unsigned char *)from++);
 }
 
-/* ---- Opening, as the page's section of that name has it ---- */
+/* ---- Opening, as in the page's section of that name ---- */
 
 static void ring_release(struct vas_ring *ring)
 {
-    /* What others did with the ring comes before its end, as with any counted reference. */
+    /* Other holders' accesses happen before the unmapping, as with any reference count. */
     if (ring == NULL || atomic_fetch_sub_explicit(&ring->references, 1, memory_order_acq_rel) != 1)
         return;
     if (ring->header != NULL)
@@ -278,41 +278,41 @@ static void ring_release(struct vas_ring *ring)
 
 static uint32_t state_of(const struct vas_ring *ring)
 {
-    /* Partner: the release store that ends an epoch; with it all that was published is seen. */
+    /* Partner: the release store that ends an epoch: after it everything published is visible. */
     return atomic_load_explicit(&ring->header->state, memory_order_acquire);
 }
 
-/* Whether the writer holds its lock on this file. When that can't be asked, it is taken to live. */
+/* Whether the writer holds its lock on this file. If the query fails, it counts as alive. */
 static bool writer_lives(const struct vas_ring *ring)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
     return fcntl(ring->meta_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_WRLCK;
 }
 
-/* Within this file alone: we may not open it, of which there are words. To a reader that was let in
- * before that is a writer which has just made the directory and not yet opened it to readers. */
-#define NOT_LET_IN ((vas_status)(VAS_SYSTEM_ERROR + 1))
+/* Internal to this file: no permission to open a file; the message is set. A reader that had access
+ * before takes it for a writer that has created the directory and not yet opened it to readers. */
+#define NO_ACCESS ((vas_status)(VAS_SYSTEM_ERROR + 1))
 
-/* `*fd` is -1 when there is no such file. */
+/* `*fd` is -1 if there is no such file. */
 static vas_status open_file(const char *path, int *fd, struct stat *about)
 {
-    /* Nonblocking, or a FIFO in the file's place would hold us up. */
+    /* Nonblocking: opening a FIFO would wait for a writer. */
     *fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0 && errno == ENOENT)
         return VAS_OK;
     if (*fd < 0) {
-        vas_status status = errno == EACCES ? NOT_LET_IN : VAS_SYSTEM_ERROR;
+        vas_status status = errno == EACCES ? NO_ACCESS : VAS_SYSTEM_ERROR;
         (void)system_error("open", path);
         return status;
     }
     if (fstat(*fd, about) != 0)
         return system_error("look at", path);
     if (!S_ISREG(about->st_mode))
-        return fail(VAS_BAD_FORMAT, "%s: is no regular file", path);
+        return fail(VAS_BAD_FORMAT, "%s: is not a regular file", path);
     return VAS_OK;
 }
 
-/* NULL, and words, when it can't be mapped. */
+/* NULL, with the message set, if it can't be mapped. */
 static const void *map(int fd, const char *path, size_t size)
 {
     char *place = NULL;
@@ -349,7 +349,7 @@ static vas_status expect(const char *path, const char *name, uint64_t found, uin
                 expected);
 }
 
-/* Whether the file is of this layout. */
+/* Whether the file has this layout. */
 static vas_status check_layout(const char *path, const struct header *h)
 {
     vas_status status = expect(path, "version", LOAD(h->version), VERSION);
@@ -388,7 +388,7 @@ static vas_status read_shape(const char *path, uint64_t length, struct vas_ring 
     uint64_t stride = LOAD(h->stride), uv_offset = LOAD(h->uv_offset);
     uint64_t slot_stride = LOAD(h->slot_stride);
     uint64_t chroma_rows = (height + 1) / 2, chroma_row = (width + 1) / 2 * 2;
-    /* In 64 bits, which hold every product and sum: sides are small, the rest below 2^32. */
+    /* In 64 bits no product or sum overflows: sides are small, the rest is below 2^32. */
     if (stride < chroma_row || uv_offset < stride * height
         || slot_stride < uv_offset + stride * chroma_rows || slot_stride > UINT32_MAX)
         return fail(VAS_BAD_FORMAT,
@@ -415,7 +415,7 @@ static vas_status read_shape(const char *path, uint64_t length, struct vas_ring 
     return VAS_OK;
 }
 
-/* Maps `path` as the ring's frame.meta and checks it. VAS_NOT_YET: it is not there. */
+/* Maps `path` as the ring's frame.meta and checks it. VAS_NOT_YET: it does not exist. */
 static vas_status open_meta(const char *path, struct vas_ring *ring)
 {
     struct stat about;
@@ -436,7 +436,7 @@ static vas_status open_meta(const char *path, struct vas_ring *ring)
     return read_shape(path, length, ring);
 }
 
-/* Maps `path` as the ring's frame.data. VAS_NOT_YET: it is not there, or another epoch's. */
+/* Maps `path` as the ring's frame.data. VAS_NOT_YET: it does not exist, or is another epoch's. */
 static vas_status open_data(const char *path, struct vas_ring *ring)
 {
     struct stat about;
@@ -455,10 +455,9 @@ static vas_status open_data(const char *path, struct vas_ring *ring)
 }
 
 /*
- * Opens the epoch that the path names, if a living writer publishes there. Otherwise VAS_NOT_YET
- * (or no longer: an honest change of epoch has moments like these), VAS_NO_CAMERA,
- * VAS_WRITER_STOPPED, VAS_WRITER_DIED, without words; VAS_BAD_FORMAT, VAS_SYSTEM_ERROR and NOT_LET_IN
- * with them.
+ * Opens the epoch at the path, if a live writer publishes there. Otherwise, without a message,
+ * VAS_NOT_YET (also briefly in an ordinary change of epoch), VAS_NO_CAMERA, VAS_WRITER_STOPPED,
+ * VAS_WRITER_DIED; with a message, VAS_BAD_FORMAT, VAS_SYSTEM_ERROR and NO_ACCESS.
  */
 static vas_status ring_open(const char *dir, struct vas_ring **opened)
 {
@@ -472,8 +471,8 @@ static vas_status ring_open(const char *dir, struct vas_ring **opened)
     if (status == VAS_NOT_YET && access(dir, F_OK) != 0)
         status = VAS_NO_CAMERA;
     if (status == VAS_OK) {
-        /* The lock before the state: a writer lets go only after it has said that the epoch is
-         * over. */
+        /* The lock before the state: a live writer releases its lock only after it has ended the
+         * epoch. */
         bool lives = writer_lives(ring);
         uint32_t state = state_of(ring);
         if (state == STATE_STOPPED)
@@ -501,7 +500,7 @@ static vas_status no_camera(const vas_reader *reader)
                 reader->dir);
 }
 
-/* Shows that a reader is there, and again when the next writer has made another `readers`. */
+/* Takes the demand lock, and again after the next writer has created another `readers`. */
 static vas_status show_presence(vas_reader *reader)
 {
     char path[PATH_MAX];
@@ -516,8 +515,8 @@ static vas_status show_presence(vas_reader *reader)
         return errno == ENOENT ? no_camera(reader) : system_error("open", path);
     struct flock lock = {
         .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = reader->demand_byte, .l_len = 1};
-    /* Only a write lock is in the way of a read lock, and no honest writer takes one here; without
-     * ours we are merely not counted. */
+    /* Only a write lock prevents a read lock, and no honest writer takes one here; without the lock
+     * this reader is merely not counted. */
     if (fcntl(fd, F_OFD_SETLK, &lock) != 0 && errno != EAGAIN && errno != EACCES) {
         vas_status status = system_error("lock a byte of", path);
         close(fd);
@@ -532,7 +531,7 @@ static vas_status show_presence(vas_reader *reader)
 static uint32_t demand_byte(double max_fps)
 {
     uint32_t whole = (uint32_t)(max_fps * 1000);
-    /* Rounded up, so as never to state less than is wanted. */
+    /* Rounded up, so that the demand is never understated. */
     return DEMAND_BASE + whole + ((double)whole < max_fps * 1000);
 }
 
@@ -559,8 +558,8 @@ static vas_status check_camera(const char *camera)
 
 /* ---- Frames in the ring ---- */
 
-/* Whether an entry is of its ring's size. The size that is copied is the header's, and users cut
- * the content out of it; an entry that says otherwise is no honest entry. */
+/* Whether an entry's size matches its ring's. Copies use the header's size, and users crop the
+ * content out of it; an entry with another size is hostile. */
 static bool fits(const vas_meta *meta, const vas_picture *picture)
 {
     return meta->width == picture->width && meta->height == picture->height
@@ -569,7 +568,7 @@ static bool fits(const vas_meta *meta, const vas_picture *picture)
            && meta->content_y <= meta->height - meta->content_height;
 }
 
-/* What the slot holds; false when that is nothing, or is being changed. */
+/* The slot's frame; false if there is none, or it is being changed. */
 static bool read_entry(const struct vas_ring *ring, uint32_t slot, vas_frame *frame)
 {
     const struct entry *e = &ring->entries[slot];
@@ -619,8 +618,8 @@ static bool read_head(const struct vas_ring *ring, uint32_t *slot, uint64_t *id)
     return still(&h->head_sequence, sequence) && *id != 0 && *slot < ring->slots;
 }
 
-/* Whether a frame is surely no older than this reader: published since it attached, or in an
- * unbroken run of copying that still goes on. */
+/* Whether a frame is known to be current: published since this reader attached, or part of a run of
+ * copying that still continues. */
 static bool is_current(const vas_reader *reader, const vas_meta *meta)
 {
     const struct header *h = reader->ring->header;
@@ -636,7 +635,7 @@ static bool newest(const vas_reader *reader, vas_frame *frame)
     const struct vas_ring *ring = reader->ring;
     uint32_t slot;
     uint64_t id, best = 0;
-    /* The head is enough, unless its slot is being written again (rings of one or two slots). */
+    /* The head suffices, unless its slot is being overwritten (rings of one or two slots). */
     if (read_head(ring, &slot, &id) && read_entry(ring, slot, frame) && frame->meta.frame_id >= id)
         return is_current(reader, &frame->meta);
     for (slot = 0; slot < ring->slots; slot++) {
@@ -655,8 +654,9 @@ static bool oldest_after(const vas_reader *reader, uint64_t id, bool ended, vas_
     uint32_t slot;
     uint64_t last = UINT64_MAX;
     bool any = false;
-    /* The head before the entries, and nothing above it while the writer goes on: a frame that is
-     * published during the scan, in a slot already passed, would be skipped for a later one. */
+    /* The head is read before the entries, and no frame above it counts while the writer is active:
+     * a frame published during the scan, in a slot already passed, would be skipped in favor of a
+     * later one. */
     if (!ended && !read_head(ring, &slot, &last))
         return false;
     for (slot = 0; slot < ring->slots; slot++) {
@@ -675,8 +675,8 @@ static bool oldest_after(const vas_reader *reader, uint64_t id, bool ended, vas_
 /* ---- Reading ---- */
 
 struct choice {
-    uint64_t after;    /* everything up to this id is done with */
-    bool every;        /* the oldest above it, not the newest */
+    uint64_t after;    /* only ids above this one */
+    bool every;        /* the oldest of these, not the newest */
     vas_wanted wanted; /* NULL: any */
     void *context;
 };
@@ -704,14 +704,14 @@ static bool has_ended(const struct vas_ring *ring)
     return ring == NULL || state_of(ring) != STATE_LIVE || !writer_lives(ring);
 }
 
-/* How the writer of a ring that has ended went, or VAS_OK while its next epoch may still come;
- * `path` is what ring_open said of the path. */
+/* How the writer of an ended ring ended, or VAS_OK while its next epoch may still come; `path` is
+ * the result of ring_open. */
 static vas_status end_of(const struct vas_ring *ring, vas_status path)
 {
     switch (state_of(ring)) {
-    case STATE_LIVE: return VAS_WRITER_DIED; /* It changes this before it lets go of its lock. */
+    case STATE_LIVE: return VAS_WRITER_DIED; /* The writer sets this before it releases its lock. */
     case STATE_STOPPED: return VAS_WRITER_STOPPED;
-    default: break; /* Superseded: then a lock that is gone says nothing. */
+    default: break; /* Superseded: then a released lock proves nothing. */
     }
     if (path == VAS_NO_CAMERA)
         return VAS_WRITER_STOPPED;
@@ -725,12 +725,12 @@ static vas_status writer_gone(const vas_reader *reader)
                 reader->camera, reader->gone == VAS_WRITER_STOPPED ? "stopped" : "died");
 }
 
-/* Moves on to the next epoch or writer when there is one. Says that the writer is gone, once. */
+/* Moves on to the next epoch or writer, if there is one. Reports once that the writer is gone. */
 static vas_status follow(vas_reader *reader, bool *moved)
 {
     struct vas_ring *next;
     *moved = false;
-    /* Before there is a ring: the next writer may wait for a reader. What fails is tried again. */
+    /* Before there is a ring: the next writer may wait for a reader. Retried after a failure. */
     (void)show_presence(reader);
     vas_status path = ring_open(reader->dir, &next);
     if (path == VAS_OK) {
@@ -740,7 +740,7 @@ static vas_status follow(vas_reader *reader, bool *moved)
         *moved = true;
         return VAS_OK;
     }
-    /* We were let in before: NOT_LET_IN is waited out. */
+    /* This reader had access before: wait until NO_ACCESS ends. */
     if (path == VAS_BAD_FORMAT || path == VAS_SYSTEM_ERROR)
         return path;
     if (reader->ring == NULL || reader->gone != VAS_OK)
@@ -766,14 +766,14 @@ static vas_status out_of_time(const vas_reader *reader)
                 reader->camera, reader->timeout_ms);
 }
 
-/* Waits while the counter is `seen`. A return says nothing: look again. */
+/* Waits while the counter is `seen`. A return proves nothing: check again. */
 static void wait_for_change(const struct vas_ring *ring, uint32_t seen, uint64_t timeout_ns)
 {
     struct timespec timeout = timespec_of(timeout_ns);
     syscall(SYS_futex, &ring->header->published, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
-/* Moves the cursor to the frame that is given. */
+/* Moves the cursor to the frame that is returned. */
 static vas_status give(vas_reader *reader, const vas_frame *frame)
 {
     reader->cursor = frame->meta.frame_id;
@@ -787,14 +787,14 @@ static vas_status wait_for(vas_reader *reader, struct choice choice, vas_frame *
     *frame = (vas_frame){0};
     for (;;) {
         const struct vas_ring *ring = reader->ring;
-        /* Before the look at the frames: what is published after it changes the counter.
+        /* Before the frames are searched: a publication after the search then changes the counter.
          * Partner: the release addition by which the writer publishes. */
         uint32_t seen =
             ring == NULL ? 0 : atomic_load_explicit(&ring->header->published, memory_order_acquire);
         if (pick(reader, &choice, false, frame))
             return give(reader, frame);
         bool ended = has_ended(ring), moved = false;
-        /* What was published between the look and the end is taken before the next epoch. */
+        /* Frames published between the search and the end are returned before the next epoch's. */
         if (ended && pick(reader, &choice, true, frame))
             return give(reader, frame);
         vas_status status = ended ? follow(reader, &moved) : VAS_OK;
@@ -831,7 +831,7 @@ static vas_status attach(vas_reader *reader)
                     "the writer of camera %s is gone: its last files are there, "
                     "but nobody holds their lock",
                     reader->camera);
-    default: return status == NOT_LET_IN ? VAS_SYSTEM_ERROR : status;
+    default: return status == NO_ACCESS ? VAS_SYSTEM_ERROR : status;
     }
 }
 
@@ -851,7 +851,7 @@ vas_status vas_reader_open(const char *camera, const vas_options *options, vas_r
                     max_fps, MAX_FPS);
     const size_t size = strlen(dir) + sizeof "/" + strlen(camera);
     if (size > PATH_MAX - sizeof "/frame.meta")
-        return fail(VAS_BAD_ARGUMENT, "the directory's path is longer than a path can be");
+        return fail(VAS_BAD_ARGUMENT, "the directory's path is longer than PATH_MAX");
     vas_reader *reader = calloc(1, sizeof *reader + size);
     if (reader == NULL)
         return system_error("allocate a reader of", camera);

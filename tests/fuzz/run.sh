@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets with cargo-fuzz, each from its corpus on.
+# Runs the fuzz targets with cargo-fuzz, each starting from its corpus.
 #
-#   tests/fuzz/run.sh short       some thousand runs of each target: part of make test
-#   tests/fuzz/run.sh long        eleven million and more: make fuzz; keeps the table in bench/results
-#   tests/fuzz/run.sh minimise    makes the corpus anew from itself and what runs have found
+#   tests/fuzz/run.sh short some thousand runs of each target: part of make test tests/fuzz/run.sh
+#   long eleven million runs and more: make fuzz; keeps the table in bench/results tests/fuzz/run.sh
+#   minimise rebuilds the corpus from itself and the inputs that runs have found
 #
-# With SANITIZER=address the build has AddressSanitizer, which needs a nightly toolchain. What runs find goes to
+# With SANITIZER=address the build has AddressSanitizer, which needs a nightly toolchain. New inputs go to
 # target/fuzz-found, and an input that breaks a promise to tests/fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,7 +14,7 @@ purpose=${1:?usage: tests/fuzz/run.sh short|long|minimise}
 sanitizer=${SANITIZER:-none}
 cargo=(cargo)
 [ "$sanitizer" = none ] || cargo+=(+nightly)
-# A short run is built as the other tests are; a long one is worth the time that optimising takes.
+# A short run is built like the other tests; a long one is worth an optimized build.
 profile=dev
 [ "$purpose" = short ] || profile=release
 found=${CARGO_TARGET_DIR:-target}/fuzz-found
@@ -24,7 +24,7 @@ fuzz() {
     "${cargo[@]}" fuzz run "--$profile" --sanitizer "$sanitizer" --fuzz-dir tests/fuzz "$@"
 }
 
-# explore TARGET RUNS FLAGS...: says what came of it in one line; all that was said is kept.
+# explore TARGET RUNS FLAGS...: prints the outcome in one line; the full output is kept.
 explore() {
     local target=$1 runs=$2 log=$found/$1.log
     shift 2
@@ -38,7 +38,7 @@ explore() {
         /DONE +cov:/ { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
         /^Done / { runs = $2; seconds = $5 }
         END {
-            # A run that ran nothing has failed.
+            # A run without inputs has failed.
             if (runs + 0 == 0) exit 1
             printf "%-14s %10d runs %6d s %7d runs/s %5d edges\n",
                 target, runs, seconds, runs / (seconds ? seconds : 1), edges
@@ -80,7 +80,7 @@ long)
     echo "kept in $result"
     ;;
 *)
-    echo "tests/fuzz/run.sh: no purpose $purpose" >&2
+    echo "tests/fuzz/run.sh: unknown purpose $purpose" >&2
     exit 2
     ;;
 esac

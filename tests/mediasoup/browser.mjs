@@ -1,5 +1,5 @@
-// Chromium without a screen, driven by JSON lines on standard input: each has an expression for its page, and is
-// answered by one on standard output with what that became. Spoken to through a pipe: no port is opened.
+// Headless Chromium, driven by JSON lines on standard input: each has an expression for its page, and is
+// answered by a line on standard output with the result. Controlled through a pipe: no port is opened.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
 
-// The page's script, with mediasoup-client in it.
+// The page's script, bundled with mediasoup-client.
 const bundled = await build({
   entryPoints: [process.argv[2]], bundle: true, write: false, format: 'iife', define: { global: 'window' },
   logLevel: 'error',
@@ -17,7 +17,7 @@ const browser = spawn('chromium', [
   '--headless=new', '--remote-debugging-pipe', `--user-data-dir=${profile}`, '--no-sandbox', '--no-first-run',
   '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update',
   '--autoplay-policy=no-user-gesture-required',
-  // Its addresses as they are, also those of loopback: no multicast DNS.
+  // Real addresses, including loopback, instead of multicast DNS names.
   '--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection',
   'about:blank',
 ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
@@ -26,7 +26,7 @@ browser.on('exit', () => {
   process.exit(0);
 });
 
-// The DevTools protocol: JSON, each ended by a zero byte.
+// The DevTools protocol: JSON messages, each ended by a zero byte.
 const [to, from] = [browser.stdio[3], browser.stdio[4]];
 const waiting = new Map();
 let [next, rest] = [0, ''];

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds MediaSoup's worker from what npm, crates.io and Debian have, into a folder; prints its path. About 10
+# Builds MediaSoup's worker from npm, crates.io and Debian packages, into a folder; prints its path. About 10
 # minutes on two cores, once. For tests only: it links Debian's libsrtp2 in place of MediaSoup's own fork.
 #
-# OpenSSL is 3.0.8, from the crate openssl-src: with Debian's 3.0.22 the first DTLS handshake ends the worker.
+# OpenSSL is 3.0.8, from the crate openssl-src: with Debian's 3.0.22 the first DTLS handshake crashes the
+# worker.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 version=3.15.8

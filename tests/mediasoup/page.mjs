@@ -1,4 +1,4 @@
-// A viewer in a browser's page: mediasoup-client, and a picture element that plays what it gets.
+// A viewer in a browser's page: mediasoup-client, and a video element that plays the stream.
 import { Device } from 'mediasoup-client';
 
 const device = new Device();
@@ -8,13 +8,13 @@ let connected;
 let shown = 0;
 
 window.viewer = {
-  // What this browser takes of what the router has.
+  // The router's capabilities that this browser supports.
   async load(routerRtpCapabilities) {
     await device.load({ routerRtpCapabilities });
     return device.rtpCapabilities;
   },
 
-  // Begins to receive; what the router's side of the transport is to be connected with.
+  // Starts to receive; returns the parameters for connecting the router's side of the transport.
   receive(offered, consumed) {
     transport = device.createRecvTransport(offered);
     return new Promise((resolve, reject) => {
@@ -42,7 +42,7 @@ window.viewer = {
     video.play();
   },
 
-  // What the browser says of the stream, and how many pictures were put on the page.
+  // The browser's statistics of the stream, and the number of displayed pictures.
   async stats() {
     const stats = [...(await consumer.getStats()).values()];
     return { ...stats.find((it) => it.type === 'inbound-rtp'), shown };

@@ -17,15 +17,15 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 PATIENCE = 60
-# No figure of the product: what a test may take until it is ended, with a word of where it stood.
+# Not a figure of the product: the time after which a test is ended, with its stacks printed.
 LIMIT = 600
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
-    """A test with a limit: past it, all threads' and tasks' places are printed, and the tests end."""
+    """A test with a limit: after it, the stacks of all threads and tasks are printed, and the tests end."""
 
     async def asyncSetUp(self):
-        # The loop's own debugging, which unittest switches on, is too slow for video.
+        # The loop's debug mode, which unittest switches on, is too slow for video.
         loop = asyncio.get_running_loop()
         loop.set_debug(False)
         watchdog = threading.Timer(LIMIT, self.end, (loop,))
@@ -51,17 +51,17 @@ def line_of(process, what):
 def vas():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
     path = pathlib.Path(os.environ.get("VAS_BIN", target / "debug/vas"))
-    assert path.exists(), f"{path} is not there: run `cargo build -p vas` first"
+    assert path.exists(), f"{path} does not exist: run `cargo build -p vas` first"
     return path
 
 
 class Script:
-    """A script in node beside us, asked and answering by JSON lines."""
+    """A node script in its own process, with requests and answers as JSON lines."""
 
     name, beside = None, ()
 
     async def __aenter__(self):
-        # Modules are looked for beside the script, so it runs from where they are.
+        # Node looks for modules beside the script, so it runs where they are.
         cache = pathlib.Path(os.environ["VAS_MEDIASOUP"])
         for name in (self.name, *self.beside):
             (cache / name).write_bytes((HERE / name).read_bytes())
@@ -118,7 +118,7 @@ class Browser(Script):
         return await self.call(expression=f"viewer.{verb}({inside})")
 
     async def watch(self, sfu, producer):
-        """Has the page play a producer's stream."""
+        """Makes the page play a producer's stream."""
         takes = await self.viewer("load", await sfu.ask("capabilities"))
         offered = await sfu.ask("webrtc")
         consumed = await sfu.ask(
@@ -130,7 +130,7 @@ class Browser(Script):
         await sfu.ask("resume", consumer=consumed["id"])
 
     async def until(self, what, wanted):
-        """What the browser says of the stream, once it is as wanted."""
+        """The browser's statistics of the stream, once they are as wanted."""
         deadline = time.monotonic() + PATIENCE
         while not wanted(stats := await self.viewer("stats")):
             assert time.monotonic() < deadline, f"no {what}: {stats}"
@@ -163,7 +163,7 @@ class Camera:
 
 
 class Service:
-    """`vas run` with these cameras, given as TOML. Frames are exported (contract V2): what viewers get must not show it."""
+    """`vas run` with these cameras, given as TOML. Frames are exported (contract V2), which must not affect viewers."""
 
     def __init__(self, cameras, flag="true", arguments=()):
         self.work = tempfile.TemporaryDirectory()
@@ -186,7 +186,7 @@ class Service:
         )
 
     async def read(self, *cameras):
-        """Has two processes read each camera's frames, and stops one of the two in the midst of it."""
+        """Starts two readers for each camera, and suspends one of the two while it reads."""
         assert self.flag == "true", "nothing is exported"
         for camera in cameras:
             for end in ("read", "stopped"):
@@ -206,7 +206,7 @@ class Service:
             await asyncio.sleep(0.02)
 
     async def until_read(self, reader, seen, more):
-        """Waits until a reader has read so many frames more."""
+        """Waits until a reader has read `more` further frames."""
         count = lambda: seen.read_bytes().count(b"\n")
         wanted, deadline = count() + more, time.monotonic() + PATIENCE
         while count() < wanted:
@@ -215,7 +215,7 @@ class Service:
             await asyncio.sleep(0.05)
 
     async def still_read(self):
-        """Frames are exported and read to the end of a test, or it has shown nothing."""
+        """Checks that frames are exported and read until the end of a test; otherwise it proves nothing."""
         assert self.readers, "nobody reads"
         for number, (reader, seen) in enumerate(self.readers):
             if number % 2 == 0:
@@ -225,7 +225,7 @@ class Service:
                 assert state == "T", f"the stopped reader is {state}"
 
     def parameters(self, camera):
-        """What `vas producer-parameters` prints: argument, words."""
+        """The output of `vas producer-parameters`: argument and text."""
         command = [vas(), "producer-parameters", camera, "--config", self.config]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
@@ -238,7 +238,7 @@ class Service:
             return None
 
     def shard(self):
-        """The process that has the cameras."""
+        """The process that runs the cameras."""
         return json.loads((self.run_dir / "status.json").read_text())["shards"][0]["pid"]
 
     async def until(self, what, wanted, camera=0, patience=PATIENCE):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The producer against MediaSoup's own worker and against Debian's Janus, with viewers that decode, Chromium among
-# them. What it needs beside Debian's packages (scripts/setup.sh mediasoup) is built once and kept in
+# Tests the producer against MediaSoup's own worker and Debian's Janus, with viewers that decode, including Chromium.
+# What it needs besides Debian's packages (scripts/setup.sh mediasoup) is built once and kept in
 # ~/.cache/vas-mediasoup, by version.
 #
 #   tests/mediasoup/run.sh [test_mediasoup.Streams.test_...]

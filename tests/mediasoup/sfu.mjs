@@ -12,7 +12,7 @@ const h264 = (profile) => ({
 
 const worker = await mediasoup.createWorker({ logLevel: 'warn' });
 worker.on('died', () => process.exit(1));
-// Constrained Baseline is what every router has; the others are what cameras send.
+// Every router has Constrained Baseline; the others are profiles that cameras send.
 const router = await worker.createRouter({ mediaCodecs: ['42e01f', '4d001f', '64001f'].map(h264) });
 const listen = { protocol: 'udp', ip: '127.0.0.1' };
 const transports = new Map();
@@ -36,7 +36,7 @@ const verbs = {
     producers.set(producer.id, producer);
     const seen = [];
     traces.set(producer.id, seen);
-    // Of packets, RTP's own time stamp.
+    // For packets, the RTP time stamp.
     producer.on('trace', ({ type, info }) => seen.push({ type, rtp: info?.rtpPacket?.timestamp }));
     await producer.enableTraceEvent(['rtp', 'keyframe', 'pli', 'fir']);
     return { id: producer.id, type: producer.type };
@@ -64,7 +64,7 @@ const verbs = {
 
   keyFrame: ({ consumer }) => consumers.get(consumer).requestKeyFrame(),
 
-  // Packets that came, those of key frames by that name, and requests for one that went out, in order.
+  // Received packets, marked if of a key frame, and sent requests for one, in order.
   traces: ({ producer }) => traces.get(producer),
 
   async stats({ producer }) {

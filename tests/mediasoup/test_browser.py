@@ -1,4 +1,4 @@
-"""A real browser as viewer: what cameras send is decoded and put on the page.
+"""A real browser as viewer: it decodes and displays what cameras send.
 
 Run by `make test-mediasoup`.
 """
@@ -12,7 +12,7 @@ from rig import Browser, Camera, Case, Service, Sfu
 
 CLIPS = pathlib.Path(tempfile.mkdtemp(prefix="vas-browser-clips-"))
 SIZE = (640, 360)
-# Pictures that a browser is to decode: some key frames, some seconds.
+# Pictures that a browser must decode: some key frames, some seconds.
 PICTURES = 75
 
 
@@ -20,7 +20,7 @@ def clip(profile):
     path = CLIPS / f"{profile}.mp4"
     source = f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate=25:duration=8,noise=alls=3:allf=t,format=yuv420p"
     codec = ["libx265", "-x265-params", "log-level=error"] if profile == "h265" else ["libx264", "-profile:v", profile]
-    # 8x8dct and CABAC make streams of their profile, not only of its name.
+    # 8x8dct and CABAC make streams that really use their profile.
     subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", source, "-c:v", *codec,
          "-preset", "fast", "-bf", "0", "-g", "25", path],
@@ -31,7 +31,7 @@ def clip(profile):
 
 class InABrowser(Case):
     async def watch(self, profile, video="copy", announced=None):
-        """Has a browser watch a camera; the profile that VAS announced, and what the browser says."""
+        """Makes a browser watch a camera; returns the profile that VAS announced, and the browser's statistics."""
         sfu = await self.enterAsyncContext(Sfu())
         browser = await self.enterAsyncContext(Browser())
         camera = Camera(clip(profile))
@@ -71,7 +71,7 @@ class InABrowser(Case):
         self.assertTrue((await self.watch("main")).startswith("4d"))
 
     async def test_high_is_passed_on_under_the_name_of_main(self):
-        # Chromium lists High only where hardware decodes it, and its own decoder takes it all the same.
+        # Chromium lists High only with hardware decoding, but its own decoder accepts it too.
         self.assertTrue((await self.watch("high", announced="4d001f")).startswith("64"))
 
     async def test_h265_is_encoded(self):

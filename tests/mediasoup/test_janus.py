@@ -26,7 +26,7 @@ NAMES = ("copy", "h264")
 
 
 def free_ports(count):
-    """UDP ports that nobody has."""
+    """Unused UDP ports."""
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -37,7 +37,7 @@ def free_ports(count):
 
 
 class Janus:
-    """Janus with a mountpoint for each of two cameras, driven over a Unix socket."""
+    """Janus with a mountpoint for each of two cameras, controlled over a Unix socket."""
 
     async def __aenter__(self):
         self.work = tempfile.TemporaryDirectory()
@@ -87,8 +87,8 @@ class Janus:
         self.work.cleanup()
 
     async def connects(self, path):
-        """Whether it can be spoken to. 1.1.2 ends in a third of its starts: a thread of its Unix transport
-        looks for a mark that another one has yet to set."""
+        """Whether it answers. Version 1.1.2 exits in a third of its starts: a thread of its Unix transport
+        checks a flag that another one has not set yet."""
         deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None:
             try:
@@ -107,7 +107,7 @@ class Janus:
         loop = asyncio.get_running_loop()
         while data := await loop.sock_recv(self.socket, 1 << 16):
             answer = json.loads(data)
-            # An "ack" is followed by the answer itself.
+            # The answer follows an "ack".
             if answer["janus"] != "ack" and (future := self.waiting.pop(answer.get("transaction"), None)):
                 future.set_result(answer)
 

@@ -1,4 +1,4 @@
-"""MediaSoup's own worker, viewers that decode, and cameras and service that go away and come back.
+"""MediaSoup's own worker, viewers that decode, and outages of cameras and service.
 
 Run by `make test-mediasoup`.
 """
@@ -22,9 +22,9 @@ FPS = 25
 ANSWERED_WITHIN = CLOCK // 5
 REQUESTS = 7
 PICTURES = {
-    # What every viewer decodes, passed on as it comes.
+    # A stream that every viewer decodes, copied.
     "h264.mp4": ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "baseline", "-bf", "0", "-g", "25"],
-    # What MediaSoup does not take, with pictures out of order.
+    # A stream that MediaSoup does not accept, with reordered pictures.
     "h265.mp4": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
                  "log-level=error:bframes=2:keyint=25"],
 }
@@ -50,7 +50,7 @@ def stanza(name, url, port, video):
 
 class Streams(Case):
     """A camera each for `copy` and `h264`, in one service, with three viewers each. Frames of both are exported, and
-    read by two processes each, one of which is stopped (contract V2)."""
+    read by two processes each, one of which is suspended (contract V2)."""
 
     async def start(self, flag="true", extra=""):
         self.watching = []
@@ -66,7 +66,7 @@ class Streams(Case):
         self.producers = []
         for name, plain in zip(("copy", "h264"), self.plain):
             parameters, words = self.service.parameters(name)
-            self.assertNotIn("the router must list", words, "Constrained Baseline needs no word")
+            self.assertNotIn("the router must list", words, "Constrained Baseline needs no such text")
             made = await self.sfu.ask("produce", transport=plain["id"], parameters=parameters)
             self.producers.append(made["id"])
         if flag == "true":
@@ -107,11 +107,11 @@ class Streams(Case):
         for camera, producer in enumerate(self.producers):
             stats = await self.sfu.ask("stats", producer=producer)
             self.assertEqual(stats["packetsLost"], 0, stats)
-            told = self.service.status(camera)["producer"]
-            self.assertGreater(told["pli"], 0, "late viewers ask for key frames")
-            # A camera that streams to others already is joined between two key frames.
-            del told["dropped"]["before_key"]
-            self.assertEqual(sum(told["dropped"].values()), 0, told)
+            counts = self.service.status(camera)["producer"]
+            self.assertGreater(counts["pli"], 0, "late viewers request key frames")
+            # A viewer joins a running stream between two key frames.
+            del counts["dropped"]["before_key"]
+            self.assertEqual(sum(counts["dropped"].values()), 0, counts)
             self.assertEqual(self.service.status(camera)["dropped"]["overload"], 0, "decoding keeps up")
         await self.service.still_read()
         self.assertEqual(self.service.stop(), 0)
@@ -132,7 +132,7 @@ class Streams(Case):
             assert_no_jump(self, viewer, "the camera's outage")
         for producer in self.producers:
             stats = await self.sfu.ask("stats", producer=producer)
-            self.assertEqual(stats["packetsLost"], 0, "an outage is no gap in sequence numbers")
+            self.assertEqual(stats["packetsLost"], 0, "an outage leaves no gap in sequence numbers")
         await self.service.still_read()
 
     async def test_the_shard_comes_back(self):
@@ -147,7 +147,7 @@ class Streams(Case):
             assert_no_jump(self, viewer, "the shard's outage")
         for number, producer in enumerate(self.producers):
             stats = await self.sfu.ask("stats", producer=producer)
-            # One that was counted and not sent any more, at most.
+            # At most one that was counted but not sent any more.
             self.assertLessEqual(stats["packetsLost"], 1, stats)
             status = await self.service.until("a status", lambda it: (it["producer"] or {}).get("from"), number)
             self.assertEqual(status["producer"]["from"], before[number], "the same socket")
@@ -162,19 +162,19 @@ class Streams(Case):
         await encoded.until(25)
         traces = await self.sfu.ask("traces", producer=encoded.producer)
         asked = [at for at, trace in enumerate(traces) if trace["type"] == "pli"]
-        self.assertGreaterEqual(len(asked), REQUESTS, "requests that went out")
+        self.assertGreaterEqual(len(asked), REQUESTS, "requests were sent")
         answers = []
         for at in asked:
             came = next((trace for trace in traces[at:] if trace["type"] == "keyframe"), None)
             self.assertIsNotNone(came, "each request is followed by a key frame")
             before = [trace["rtp"] for trace in traces[:at] if trace.get("rtp") is not None]
-            # Without one it is the viewer's first request, of before the first packet.
+            # Without one it is the viewer's first request, from before the first packet.
             if before:
                 answers.append((came["rtp"] - before[-1]) % (1 << 32))
-        # In the pictures' own time, and by the median: that a busy machine holds up one answer says nothing.
+        # In the pictures' own time, and by the median, so that one answer delayed on a busy machine does not count.
         self.assertLessEqual(sorted(answers)[len(answers) // 2], ANSWERED_WITHIN, f"{answers} ticks of 1/{CLOCK} s")
-        print(f"key frames {[round(ticks * 1000 / CLOCK) for ticks in answers]} ms after they were asked for")
-        # Passed on as it comes, requests are counted and said.
+        print(f"key frames {[round(ticks * 1000 / CLOCK) for ticks in answers]} ms after the requests")
+        # For a copied stream, requests are counted and logged.
         await self.sfu.ask("keyFrame", consumer=copy.consumer)
         await self.service.until("a request", lambda it: (it["producer"] or {}).get("pli"), 0)
         await self.service.still_read()

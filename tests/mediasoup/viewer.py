@@ -1,4 +1,4 @@
-"""A viewer: a WebRTC receiver (pymediasoup on aiortc) that decodes, and notes each picture's time stamp."""
+"""A viewer: a WebRTC receiver (pymediasoup on aiortc) that decodes, and records each picture's time stamp."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ CLOCK = 90_000
 
 
 def assert_no_jump(test, viewer, since):
-    """Time stamps rise, and by no more than the time that passed."""
+    """Checks that time stamps rise, and by no more than the time that passed."""
     pictures = viewer.pictures
-    # aiortc gives a picture out when the next one begins: the last before an outage comes after it.
+    # aiortc returns a picture when the next one begins: the last before an outage comes after it.
     for (_, since_at, *_), (pts, *_), (next_pts, at, *_) in zip(pictures, pictures[1:], pictures[2:]):
         step, passed = (next_pts - pts) / CLOCK, at - since_at
         test.assertGreater(step, 0)
@@ -22,14 +22,14 @@ def assert_no_jump(test, viewer, since):
 
 
 def assert_whole(test, viewer, fps, since):
-    """Of the pictures' times nearly all have one: nothing upstream left pictures out to keep up."""
+    """Checks that nearly all expected pictures came: no stage before the viewer dropped pictures to keep up."""
     first, last = viewer.pictures[0][0], viewer.pictures[-1][0]
     expected = (last - first) / CLOCK * fps
     test.assertGreater(len(viewer.pictures), 0.9 * expected, f"{since}: {len(viewer.pictures)} of {expected:.0f} pictures")
 
 
 class Watching:
-    """What decodes, and how many pictures it has decoded."""
+    """A decoder of a track, with the number of pictures it has decoded."""
 
     def __init__(self):
         self.pictures = []  # (RTP time stamp as pts, moment, width, height)
@@ -47,7 +47,7 @@ class Watching:
             self.pictures.append((frame.pts, time.monotonic(), frame.width, frame.height))
 
     async def until(self, count, patience=60):
-        """Waits for `count` pictures more."""
+        """Waits for `count` more pictures."""
         wanted = len(self.pictures) + count
         deadline = time.monotonic() + patience
         while len(self.pictures) < wanted:
@@ -75,7 +75,7 @@ class Viewer(Watching):
             iceParameters=IceParameters(**offered["iceParameters"]),
             iceCandidates=[IceCandidate(**one) for one in offered["iceCandidates"]],
             dtlsParameters=DtlsParameters(**offered["dtlsParameters"]),
-            # Without a list, aiortc waits for a public server.
+            # Without an empty list, aiortc waits for a public server.
             iceServers=[],
         )
 

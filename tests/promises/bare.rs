@@ -1,4 +1,4 @@
-//! The gate and Ruth's core can't do what they must not: they have nothing to do it with.
+//! The gate and Ruth AI Core lack the means for anything that they must not do.
 
 use vas_tests::bare::{Bare, wanted_symbols};
 
@@ -6,7 +6,7 @@ const GATE: Bare = Bare { package: "vas-gate", folder: "gate", std: &["core"], o
 const RUTH: Bare =
     Bare { package: "ruth-core", folder: "ruth", std: &["core", "alloc"], ours: &[GATE] };
 
-/// What the compiler itself calls for.
+/// Symbols that the compiler itself needs.
 const OF_THE_COMPILER: [&str; 10] = [
     "__udivti3",
     "__umodti3",
@@ -25,21 +25,21 @@ fn is_of(part: &str, symbol: &str) -> bool {
 }
 
 #[test]
-fn the_gate_uses_nothing_but_core() {
+fn the_gate_uses_only_core() {
     let work = tempfile::tempdir().unwrap();
     assert_eq!(GATE.manifest(), Vec::<String>::new());
     let object = GATE.build(work.path(), "").unwrap();
     let symbols = wanted_symbols(&object);
     for symbol in &symbols {
         let known = is_of("core", symbol) || OF_THE_COMPILER.contains(&symbol.as_str());
-        assert!(known, "the gate wants {symbol}");
+        assert!(known, "the gate needs {symbol}");
         assert!(!symbol.contains("panic"), "the gate can panic: {symbol}");
     }
-    assert!(!symbols.is_empty(), "nm lists what the gate prints with");
+    assert!(!symbols.is_empty(), "nm lists the gate's formatting symbols");
 }
 
 #[test]
-fn what_would_give_the_gate_more_does_not_build() {
+fn code_that_needs_more_than_core_does_not_build() {
     for (addition, said) in [
         ("extern crate std;", "can't find crate for `std`"),
         ("extern crate alloc;", "can't find crate for `alloc`"),
@@ -56,7 +56,7 @@ fn what_would_give_the_gate_more_does_not_build() {
 }
 
 #[test]
-fn ruth_uses_nothing_but_the_gate_core_and_alloc() {
+fn ruth_uses_only_the_gate_core_and_alloc() {
     let work = tempfile::tempdir().unwrap();
     assert_eq!(RUTH.manifest(), ["vas-gate"]);
     let object = RUTH.build(work.path(), "").unwrap();
@@ -64,7 +64,7 @@ fn ruth_uses_nothing_but_the_gate_core_and_alloc() {
         let known = ["core", "alloc", "vas_gate"].iter().any(|part| is_of(part, &symbol))
             || symbol.contains("__rust")
             || OF_THE_COMPILER.contains(&symbol.as_str());
-        assert!(known, "ruth-core wants {symbol}");
+        assert!(known, "ruth-core needs {symbol}");
     }
     for addition in
         ["extern crate std;", "pub fn read(frame: *const u8) -> u8 { unsafe { *frame } }"]

@@ -1,10 +1,9 @@
-//! Contract V3, by what is seen from outside: FFmpeg is called with the same options, and the kernel asked for the
-//! same, by input, recorder, producer and encoder, whether frames are exported and read or not; and by the decoder,
-//! where both runs have one.
+//! Contract V3, observed from outside: input, recorder, producer and encoder call FFmpeg with the same options and
+//! make the same system calls, whether frames are exported and read or not; so does the decoder, where both runs
+//! have one.
 //!
-//! FFmpeg's options are written down by a library that is preloaded (`rig/options.c`), as its contexts hold them when
-//! it is called; system calls by strace. What is compared is what was asked for, each thing once: how often depends on
-//! the clock.
+//! A preloaded library (`rig/options.c`) records FFmpeg's options as its contexts hold them at each call; strace
+//! records system calls. The test compares the sets of distinct requests: how often each occurs depends on the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,17 +15,17 @@ use vas_tests::service::{Plan, Reader, Service, vas};
 
 use crate::producer::{Transport, plain_clip};
 
-/// What was asked for, by whom: a thread's job.
+/// The requests of each kind of thread.
 type Asked = BTreeMap<String, BTreeSet<String>>;
 
-/// The calls that say what is wanted of files and sockets.
+/// The system calls that state what is done with files and sockets.
 const CALLS: &str = "openat,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,ftruncate,fallocate,fsync,\
                      fdatasync,socket,bind,connect,setsockopt,shutdown,listen,accept4";
 
-/// Those of sockets.
+/// The calls for sockets.
 const SOCKET_CALLS: [&str; 4] = ["socket(", "bind(", "connect(", "setsockopt("];
 
-/// Builds the library.
+/// Builds the preloaded library.
 fn options_library(folder: &Path) -> PathBuf {
     let library = folder.join("options.so");
     let flags = run(Command::new("pkg-config").args(["--cflags", "libavformat", "libavcodec"]));
@@ -39,7 +38,7 @@ fn options_library(folder: &Path) -> PathBuf {
     library
 }
 
-/// Plays a camera to a service that records and produces; what its threads asked for.
+/// Plays a camera to a service that records and produces; returns the requests of its threads.
 fn asked(flag: &str, client: &str, video: &str) -> Asked {
     let work = tempfile::tempdir().unwrap();
     let (options, calls) = (work.path().join("options"), work.path().join("calls"));
@@ -82,11 +81,11 @@ fn asked(flag: &str, client: &str, video: &str) -> Asked {
             .iter()
             .fold(text.to_owned(), |text, folder| text.replace(folder.to_str().unwrap(), "FOLDER"))
     };
-    // A process has its program's name before its threads have theirs.
+    // Threads have the program's name until they get their own.
     let program = vas().file_name().unwrap().to_str().unwrap().chars().take(15).collect::<String>();
     let mut asked = Asked::new();
     let mut note = |thread: &str, what: String| {
-        // The recorder's, the producer's and so on; a thread that FFmpeg or the service starts has no camera.
+        // Only a camera's threads: others, started by FFmpeg or the service, have no camera in their name.
         if let Some(job) = thread.strip_suffix(":cam") {
             asked.entry(job.to_owned()).or_default().insert(what);
         }
@@ -97,7 +96,7 @@ fn asked(flag: &str, client: &str, video: &str) -> Asked {
     }
     for line in plain(&std::fs::read_to_string(calls).unwrap()).lines() {
         let Some((thread, what)) = call(line) else { continue };
-        // The supervisor has the producers' sockets.
+        // The supervisor opens the producers' sockets.
         if thread == program && SOCKET_CALLS.iter().any(|call| what.starts_with(call)) {
             note("vas:cam", what);
         } else {
@@ -107,19 +106,18 @@ fn asked(flag: &str, client: &str, video: &str) -> Asked {
     asked
 }
 
-/// The thread's name and what it asked for, of `PID<NAME> CALL(ARGUMENTS) = RESULT`.
+/// The thread's name and its request, from `PID<NAME> CALL(ARGUMENTS) = RESULT`.
 fn call(line: &str) -> Option<(&str, String)> {
     let (_, rest) = line.split_once('<')?;
     let (thread, call) = rest.split_once("> ")?;
-    // What is said of it a second time, and of signals.
+    // Resumed calls and signals have other forms.
     let (name, rest) = call.trim_start().split_once('(')?;
     if name.starts_with(['<', '-', '+']) {
         return None;
     }
     let end = rest.find(" <unfinished").or_else(|| rest.rfind(") ")).unwrap_or(rest.len());
     let arguments = rest[..end].trim_end_matches(')');
-    // A descriptor's number is chance.
-    // What the allocator looks up is none of ours.
+    // The number of a descriptor is arbitrary. The allocator's look-ups do not count.
     if arguments.contains("\"/proc/sys/") || arguments.contains("\"/sys/devices/") {
         return None;
     }
@@ -128,7 +126,7 @@ fn call(line: &str) -> Option<(&str, String)> {
         Ok(_) => others,
         Err(_) => arguments,
     };
-    // So are ports, times in the names of recordings, and the addresses of what has neither.
+    // So are ports, times in the names of recordings, and unnamed addresses.
     Some((thread, format!("{name}({})", without_ports(&without_times(arguments)))))
 }
 
@@ -146,7 +144,7 @@ fn without_ports(text: &str) -> String {
     plain + rest
 }
 
-/// Digits in the paths of files, and what tells two of one second apart.
+/// Removes digits from the paths of files, and the suffix that distinguishes two of one second.
 fn without_times(arguments: &str) -> String {
     match arguments.split_once("FOLDER/") {
         None => arguments.to_owned(),
@@ -158,7 +156,7 @@ fn without_times(arguments: &str) -> String {
 }
 
 #[test]
-fn input_recorder_and_producer_ask_for_the_same_with_export_and_without() {
+fn input_recorder_and_producer_make_the_same_requests_with_and_without_export() {
     for (client, video) in [("retina", "copy"), ("ffmpeg", "h264")] {
         let (on, off) = (asked("true", client, video), asked("false", client, video));
         let jobs = match video {
@@ -168,10 +166,10 @@ fn input_recorder_and_producer_ask_for_the_same_with_export_and_without() {
         assert_eq!(off.keys().collect::<Vec<_>>(), jobs, "{off:#?}");
         for job in jobs {
             let differ: Vec<_> = on[job].symmetric_difference(&off[job]).collect();
-            assert!(differ.is_empty(), "{client}, {video}: {job} asks otherwise: {differ:#?}");
+            assert!(differ.is_empty(), "{client}, {video}: {job} differs: {differ:#?}");
         }
         let said = |job: &str, words: &str| off[job].iter().any(|one| one.contains(words));
-        // What is looked for was seen, or nothing is shown.
+        // The calls that matter were recorded; otherwise the comparison proves nothing.
         assert!(said("rec", "avformat_write_header mp4") && said("rec", "openat("), "{off:#?}");
         assert!(said("dem", "setsockopt(") && said("dem", "connect("), "{off:#?}");
         assert!(said("vas", "bind("), "the producer's socket: {off:#?}");

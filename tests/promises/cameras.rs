@@ -1,14 +1,15 @@
-//! Cameras that misbehave as real ones do: each streams, with exact or marked pictures, or is told in words.
+//! Cameras that misbehave as real ones do: each streams with exact or marked pictures, or gets a reason in
+//! the status.
 //!
-//! The cases are in `rig/scripted/cases`; `rig/camera_table.py` shows what becomes of each (docs/ref/cameras.md).
+//! The cases are in `rig/scripted/cases`; `rig/camera_table.py` prints the outcome of each (docs/ref/cameras.md).
 
 use vas_tests::scripted::check;
 
-/// Where the answers alone are odd, what FFmpeg's client makes of them is FFmpeg's: the default is tried.
+/// If only the answers are unusual, FFmpeg's client is not ours to test: only the default is tried.
 const DEFAULT_CLIENT: &[&str] = &["--client", "auto"];
 
 #[test]
-fn a_marker_that_ends_no_picture_makes_no_wrong_one() {
+fn a_wrong_marker_makes_no_wrong_picture() {
     check("markers", &[]);
 }
 
@@ -18,32 +19,32 @@ fn pictures_end_without_a_marked_slice() {
 }
 
 #[test]
-fn parameter_sets_may_come_in_any_way_and_number() {
+fn parameter_sets_may_come_in_any_form_and_number() {
     check("parameter_sets", &[]);
 }
 
 #[test]
-fn requests_of_the_server_hold_nothing_up() {
+fn requests_of_the_server_delay_nothing() {
     check("requests", &[]);
 }
 
 #[test]
-fn logins_of_any_kind_succeed_and_none_is_tried_twice() {
+fn logins_of_any_kind_succeed_on_the_first_try() {
     check("logins", &[]);
 }
 
 #[test]
-fn streams_may_change_their_source_numbers_and_times() {
+fn streams_may_change_their_ssrc_sequence_and_times() {
     check("streams", &[]);
 }
 
 #[test]
-fn descriptions_may_be_out_of_form() {
+fn descriptions_may_be_malformed() {
     check("descriptions", DEFAULT_CLIENT);
 }
 
 #[test]
-fn answers_may_be_out_of_form() {
+fn answers_may_be_malformed() {
     check("headers", DEFAULT_CLIENT);
 }
 
@@ -53,7 +54,7 @@ fn redirections_are_followed() {
 }
 
 #[test]
-fn packets_may_come_on_any_way() {
+fn packets_may_come_over_any_transport() {
     check("transports", &[]);
 }
 
@@ -63,7 +64,7 @@ fn slow_cameras_open() {
 }
 
 #[test]
-#[ignore = "a picture each minute"]
+#[ignore = "one picture per minute"]
 fn very_slow_cameras_open() {
     check("slow", &["--long"]);
 }

@@ -1,5 +1,5 @@
-//! What a reader is given is current: a gap in copying is a pause, and who attaches behind it is given nothing from
-//! before it attached, by whichever reader.
+//! Frames are current: a gap in copying is a pause, and a reader of any language that attaches after it gets
+//! nothing from before it attached.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,8 @@ use vas_tests::watcher::Watcher;
 const CLIP: Clip =
     Clip { encoder: "libx264", size: "320x240", pixels: "yuv420p", range: "tv", frames: 50 };
 
-/// The readers, each as a program that prints a line a frame and ends with 1 when none comes in time.
+/// The readers, each as a program that prints a line per frame and exits with 1 if none comes in
+/// time.
 struct Readers {
     _work: tempfile::TempDir,
     c: PathBuf,
@@ -39,11 +40,11 @@ impl Readers {
         [("Rust", rust), ("C", Command::new(&self.c)), ("Python", python)]
     }
 
-    /// Nobody is given a frame, neither the newest nor the oldest.
+    /// No reader gets a frame, neither the newest nor the oldest.
     fn find_nothing(&self, service: &Service) {
         for latest in [&["--latest"][..], &[]] {
             for (name, mut reader) in self.all() {
-                // `vas watch` shows the newest anyway.
+                // `vas watch` always reads the newest.
                 let latest = if name == "Rust" { &[] } else { latest };
                 let reader = reader.args(["cam", "--count", "1", "--timeout", "1", "--dir"]);
                 let output = reader.arg(service.dir()).args(latest).output().unwrap();
@@ -55,7 +56,7 @@ impl Readers {
     }
 }
 
-/// Whether `frame.meta` says that copying goes on.
+/// Whether `frame.meta` marks copying as running.
 fn copying(service: &Service) -> bool {
     let meta = std::fs::read(service.dir().join("cam/frame.meta")).unwrap();
     // docs/ref/frame-format.md
@@ -67,9 +68,9 @@ fn config(camera: &Camera, lines: &str) -> String {
 }
 
 #[test]
-fn after_an_outage_who_attaches_gets_nothing_from_before() {
+fn a_reader_that_attaches_after_an_outage_gets_nothing_from_before() {
     let readers = Readers::build();
-    // With somebody who reads all the while, and with nobody.
+    // With a reader that stays attached, and with none.
     for stays in [true, false] {
         let camera = Camera::start(&[&CLIP.make()], ",loop");
         let lines = "connect_timeout = \"2s\"\nread_timeout = \"1s\"";
@@ -85,7 +86,7 @@ fn after_an_outage_who_attaches_gets_nothing_from_before() {
 }
 
 #[test]
-fn a_camera_that_falls_silent_is_a_gap_long_before_it_is_given_up() {
+fn a_silent_camera_is_a_pause_long_before_it_counts_as_lost() {
     let readers = Readers::build();
     for stays in [true, false] {
         let camera = Camera::start(&[&CLIP.make()], ",loop");
@@ -95,19 +96,19 @@ fn a_camera_that_falls_silent_is_a_gap_long_before_it_is_given_up() {
         until("copying", || copying(&service).then_some(()));
         camera.signal("STOP");
         let reader = stays.then_some(reader);
-        until("the gap to be told", || (!copying(&service)).then_some(()));
+        until("a pause in frame.meta", || (!copying(&service)).then_some(()));
         let seen = service.until("status", |_| true);
-        assert_eq!(seen["state"], "streaming", "it is not given up yet: {seen}");
+        assert_eq!(seen["state"], "streaming", "the camera does not count as lost yet: {seen}");
         readers.find_nothing(&service);
         drop(reader);
-        // It goes on where it comes again, without a new connection.
+        // The camera continues on the same connection.
         camera.signal("CONT");
         Watcher::attach(&service, "cam").next_frame();
     }
 }
 
 #[test]
-fn between_the_few_frames_of_a_slow_export_who_attaches_waits_for_the_next() {
+fn a_reader_that_attaches_to_a_slow_export_waits_for_the_next_frame() {
     let camera = Camera::start(&[&CLIP.make()], ",loop");
     let cameras = config(&camera, "[camera.export]\nmax_fps = 0.5");
     let mut service = Service::start("true", "slots = 4", &cameras);

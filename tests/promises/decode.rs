@@ -1,16 +1,16 @@
-//! Decoding does not know of the tap, and a frame's age is honest.
+//! Decoding does not depend on the tap, and a frame's age includes the decoder's backlog.
 
 use vas_harness::Outcome as _;
 use vas_tests::clip::Clip;
 use vas_tests::service::{Service, frames};
 
-/// The test taker's log of all decoded frames of a file camera.
+/// The test frame sink's log of all decoded frames of a file camera.
 fn decoded(flag: &str, url: &str) -> String {
     let log = tempfile::tempdir().unwrap();
     let dir = log.path().to_str().unwrap();
     let camera = format!("[[camera]]\nid = \"cam\"\nurl = {url:?}\n");
     let mut service = Service::start_with(flag, "", &camera, &["--test-frame-log", dir]);
-    // The file is at its end and what it held is decoded.
+    // The file has ended and all its packets are decoded.
     service.until("the end", |camera| {
         camera["state"] == "ended" && camera["decoded"] == camera["received"]
     });

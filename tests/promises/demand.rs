@@ -1,17 +1,17 @@
-//! What readers state that they want is what is copied, and none is given more.
+//! The service copies the frames that readers demand, and no reader gets more.
 
 use serde_json::Value;
 use vas_harness::Outcome as _;
 use vas_tests::service::{Service, frames};
 
-/// At most 5 a second, for a reader that judges by the camera's time line; whole nanoseconds round down.
+/// The interval at 5 fps, on the camera's time line; whole nanoseconds round down.
 const INTERVAL_NS: u64 = 199_999_999;
 
 fn times(frames: &[Value], of: &str) -> Vec<u64> {
     frames.iter().map(|frame| frame[of].as_u64().unwrap()).collect()
 }
 
-/// The most of `times` that lie in one second, wherever it begins.
+/// The most of `times` in any second, wherever it begins.
 fn most_in_a_second(times: &[u64]) -> usize {
     let within =
         |from: &u64| times.iter().filter(|t| (*from..from + 1_000_000_000).contains(t)).count();
@@ -19,7 +19,7 @@ fn most_in_a_second(times: &[u64]) -> usize {
 }
 
 #[test]
-fn no_more_is_copied_than_readers_want_and_none_gets_more() {
+fn no_more_is_copied_than_readers_demand_and_none_gets_more() {
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@30\"\n";
     let mut service = Service::start("true", "", camera);
     service.until_exported("cam");
@@ -36,12 +36,12 @@ fn no_more_is_copied_than_readers_want_and_none_gets_more() {
     let camera = service.until("nobody", |camera| camera["export"]["readers"] == false);
     let count = |name: &str| camera["dropped"][name].as_u64().unwrap();
     let exported = camera["exported"].as_u64().unwrap();
-    // Of 30 frames a second 5 are wanted; a second reader of one rate adds none.
+    // 5 of 30 frames per second are wanted; a second reader of the same rate adds none.
     assert!(exported >= 20 && count("not_demanded") >= 4 * exported, "{camera}");
 }
 
 #[test]
-fn a_cameras_own_maximum_holds_for_those_who_want_all() {
+fn a_cameras_own_maximum_holds_for_readers_of_every_frame() {
     let camera =
         "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@30\"\n[camera.export]\nmax_fps = 10\n";
     let mut service = Service::start("true", "", camera);

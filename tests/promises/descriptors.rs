@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use vas_tests::service::vas;
 
-/// What `/proc` says of a process's limit: soft and hard.
+/// A process's limit from `/proc`: soft and hard.
 fn limits(pid: u32) -> (String, String) {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -13,7 +13,7 @@ fn limits(pid: u32) -> (String, String) {
 }
 
 #[test]
-fn the_service_takes_as_many_open_files_as_it_may_have() {
+fn the_service_raises_its_limit_of_open_files() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("vas.toml");
     let run_dir = dir.path().join("run");
@@ -29,7 +29,7 @@ fn the_service_takes_as_many_open_files_as_it_may_have() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // It has asked for them before it writes its first status.
+    // It raises its limit before it writes its first status.
     while !run_dir.join("status.json").exists() {
         assert!(service.try_wait().unwrap().is_none(), "the service has ended");
         std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! Off means off, seen from outside; a clean stop leaves nothing; nothing listens.
+//! Off means off, observed from outside; a clean stop leaves nothing; no socket listens.
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::producer::plain_clip;
 
 const CAMERA: &str = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:640x360@25\"\n";
 
-/// Names of the threads of all of a service's processes.
+/// Names of the threads of all processes of a service.
 fn threads(service: &Service) -> Vec<String> {
     let tasks = |pid| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let name = |task: std::io::Result<std::fs::DirEntry>| {
@@ -22,7 +22,7 @@ fn threads(service: &Service) -> Vec<String> {
     tasks.map(|task| name(task).trim().to_owned()).collect()
 }
 
-/// A file of `/proc`, of all of a service's processes: the supervisor and at least a shard.
+/// A file of `/proc` for all processes of a service: the supervisor and at least one shard.
 fn proc_files(service: &Service, name: &str) -> Vec<String> {
     let processes = service.processes();
     assert!(processes.len() > 1, "{processes:?}");
@@ -52,7 +52,7 @@ fn off_has_no_file_mapping_thread_or_decoder() {
 }
 
 #[test]
-fn on_has_them_so_that_the_test_above_can_fail() {
+fn on_has_files_mappings_threads_and_a_decoder() {
     let mut service = Service::start("true", "", CAMERA);
     let _reader = service.until_read("cam");
     assert!(threads(&service).iter().any(|thread| is_of_frame_path(thread)));
@@ -60,7 +60,7 @@ fn on_has_them_so_that_the_test_above_can_fail() {
 }
 
 #[test]
-fn no_core_file_holds_secrets_or_up_the_word_of_a_crash() {
+fn no_core_file_leaks_secrets_or_delays_the_report_of_a_crash() {
     let mut service = Service::start("false", "", CAMERA);
     service.until("packets", |camera| camera["received"].as_u64() > Some(0));
     for limits in proc_files(&service, "limits") {
@@ -81,7 +81,7 @@ fn a_clean_stop_leaves_no_file() {
 
 #[test]
 fn no_socket_listens() {
-    // What opens sockets, all of it: each RTSP client over UDP and over TCP, the recorder, both kinds of producer.
+    // Everything that opens sockets: each RTSP client over UDP and over TCP, both kinds of producer.
     let server = Camera::start(&[&plain_clip()], ",loop");
     let mut transports = Vec::new();
     let mut transport = || {
@@ -123,21 +123,21 @@ fn no_socket_listens() {
     }
     let sockets = Socket::all(&service);
     for socket in &sockets {
-        assert!(!socket.takes_connections(), "it takes connections: {socket:?}");
+        assert!(!socket.takes_connections(), "it accepts connections: {socket:?}");
         assert!(
             !["", "raw", "raw6", "packet"].contains(&socket.table),
-            "of no known use: {socket:?}"
+            "unexpected socket: {socket:?}"
         );
     }
     let count = |tables: &[&str]| sockets.iter().filter(|one| tables.contains(&one.table)).count();
-    // Between supervisor and shard, to four cameras, from them and to the producers' peers: all were looked at.
+    // Between supervisor and shard, to and from four cameras, and to the producers' peers: all were checked.
     assert!(count(&["unix"]) >= 2, "{sockets:#?}");
     assert!(count(&["tcp", "tcp6"]) >= 4, "{sockets:#?}");
     assert!(count(&["udp", "udp6"]) >= 2 * 2 + 4, "{sockets:#?}");
 }
 
 #[test]
-fn a_flag_that_is_no_flag_is_refused() {
+fn an_invalid_flag_is_refused() {
     let output = Command::new(vas())
         .args(["run", "--config", "/nonexistent"])
         .env("AI_FRAME_EXPORT_ENABLED", "yes")

@@ -1,5 +1,5 @@
-//! Whatever goes wrong in the frame path, recordings go on, exports are refused in words, and when the cause goes
-//! frames come, without a restart of anything.
+//! Whatever fails in the frame path, recordings continue, exports are refused with a reason, and once the cause
+//! is gone frames come without a restart.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use vas_tests::watcher::Watcher;
 const CLIP: Clip =
     Clip { encoder: "libx264", size: "320x240", pixels: "yuv420p", range: "tv", frames: 50 };
 
-/// Cameras, recorded into `dir`.
+/// Cameras that are recorded into `dir`.
 fn recorded(ids: &[&str], dir: &Path, camera: &Camera) -> String {
     let cameras =
         ids.iter().map(|id| format!("[[camera]]\nid = {id:?}\nurl = {:?}\n", camera.url()));
@@ -26,12 +26,12 @@ fn written(camera: &Value) -> Option<u64> {
     camera["recorder"]["written_bytes"].as_u64()
 }
 
-/// Waits until more of a camera is recorded by the shard that has this process; what is shown of it.
+/// Waits until more of a camera is recorded by the same shard process; returns its status.
 pub(crate) fn until_more_is_recorded(service: &mut Service, id: &str) -> Value {
     let before = written(&service.until_camera(id, "a recorder", |camera| {
         camera["recorder"]["state"] == "recording" && written(camera) > Some(0)
     }));
-    service.until_camera(id, "more in its files", |camera| {
+    service.until_camera(id, "more bytes in its files", |camera| {
         camera["recorder"]["state"] == "recording" && written(camera) > before
     })
 }
@@ -44,7 +44,7 @@ fn set_mode(dir: &Path, mode: u32) {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Ends a shard as a crash would, and waits for the next process of it to report.
+/// Kills a shard as a crash would, and waits for its next process to report.
 pub(crate) fn crash(service: &mut Service, id: &str) -> u32 {
     let before = service.shard_of(id);
     signal(before, "SEGV");
@@ -57,12 +57,12 @@ pub(crate) fn crash(service: &mut Service, id: &str) -> u32 {
 }
 
 #[test]
-fn a_directory_that_others_may_write_stops_no_recording_and_is_asked_for_again() {
+fn a_directory_that_others_may_write_stops_no_recording_and_is_retried() {
     let camera = Camera::start(&[&CLIP.make()], ",loop");
     let recordings = tempfile::tempdir().unwrap();
     let mut service = Service::start("true", "", &recorded(&["cam"], recordings.path(), &camera));
     service.until_exported("cam");
-    // As when the service is started anew: what runs holds the directory already.
+    // As after a restart of the service: a running one already holds the directory.
     set_mode(&service.dir(), 0o1777);
     let shard = crash(&mut service, "cam");
     let seen = service.until_camera("cam", "refusal", refused);
@@ -81,7 +81,7 @@ fn a_service_that_starts_without_its_export_directory_records_and_exports_when_i
     let camera = Camera::start(&[&CLIP.make()], ",loop");
     let (recordings, shm) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
-    // A file in its place.
+    // A file in place of the directory.
     let dir = shm.path().join("vas");
     std::fs::write(&dir, "").unwrap();
     let mut service = Service::launch(Plan {
@@ -92,14 +92,14 @@ fn a_service_that_starts_without_its_export_directory_records_and_exports_when_i
     });
     let seen = service.until_camera("cam", "refusal", refused);
     let words = seen["export"]["detail"].as_str().unwrap();
-    assert!(words.contains("is a link or no directory"), "{words}");
+    assert!(words.contains("is a link or not a directory"), "{words}");
     until_more_is_recorded(&mut service, "cam");
     std::fs::remove_file(&dir).unwrap();
     Watcher::attach(&service, "cam").next_frame();
     assert_eq!(service.stop(), Some(0), "{}", service.log());
 }
 
-/// A cgroup that bounds how many threads the processes in it have. Takes root.
+/// A cgroup that limits the number of threads of its processes. Needs root.
 pub(crate) struct Threads(PathBuf);
 
 impl Threads {
@@ -131,11 +131,11 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // When the processes are gone; until then nothing is bounded.
+        // Removed once the processes are gone; until then without a limit.
         let _ = std::fs::write(self.0.join("pids.max"), "max");
         let is_busy =
             || std::fs::remove_dir(&self.0).is_err_and(|e| e.kind() == ErrorKind::ResourceBusy);
-        // After a failure the processes are still there.
+        // After a failure the processes still run.
         while is_busy() && !std::thread::panicking() {
             std::thread::yield_now();
         }
@@ -143,11 +143,11 @@ impl Drop for Threads {
 }
 
 #[test]
-fn threads_that_can_not_be_had_stop_no_recording_and_are_asked_for_again() {
+fn threads_that_can_not_start_stop_no_recording_and_are_retried() {
     let camera = Camera::start(&[&CLIP.make()], ",loop");
     let recordings = tempfile::tempdir().unwrap();
     let cameras = recorded(&["cam"], recordings.path(), &camera);
-    // What it takes without a frame path.
+    // The number of threads without a frame path.
     let mut off = Service::start("false", "", &cameras);
     let group = Threads::of(off.pid());
     off.shards().into_iter().for_each(|shard| group.put(shard));
@@ -173,7 +173,7 @@ fn threads_that_can_not_be_had_stop_no_recording_and_are_asked_for_again() {
 }
 
 #[test]
-fn a_shard_that_can_not_begin_waits_and_the_others_go_on() {
+fn a_shard_that_can_not_start_waits_and_the_others_continue() {
     let camera = Camera::start(&[&CLIP.make()], ",loop");
     let recordings = tempfile::tempdir().unwrap();
     let cameras = |ids: &[&str]| recorded(ids, recordings.path(), &camera);
@@ -185,7 +185,7 @@ fn a_shard_that_can_not_begin_waits_and_the_others_go_on() {
     });
     let group = Threads::of(service.pid());
     until_more_is_recorded(&mut service, "a");
-    // Its process, and nothing in it.
+    // Room for its process, but not for a thread in it.
     group.allow(&(group.current() + 1).to_string());
     service.reload(&cameras(&["a", "b"]));
     let seen = service.until_camera("b", "a reason", |camera| camera["state"] == "waiting");

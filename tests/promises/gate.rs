@@ -1,4 +1,4 @@
-//! `vas gate` shows recorded frames to Ruth's agents, and the service holds nothing of Ruth.
+//! `vas gate` replays recorded frames to Ruth's agents, and the service contains nothing of Ruth.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -70,7 +70,7 @@ fn each_subscription_gets_its_maximum_and_reasons_for_the_rest() {
 }
 
 #[test]
-fn words_for_people() {
+fn the_summary_names_cameras_models_and_reasons() {
     let work = tempfile::tempdir().unwrap();
     let output = replay(work.path(), WANTED, &[]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -93,7 +93,7 @@ fn wrong_subscriptions_are_refused_with_their_line() {
 }
 
 #[test]
-fn without_its_program_the_verb_says_what_is_missing() {
+fn without_its_program_the_command_says_what_is_missing() {
     let work = tempfile::tempdir().unwrap();
     let alone = work.path().join("vas");
     std::fs::copy(vas(), &alone).unwrap();
@@ -113,6 +113,6 @@ fn symbols_of_ruth(program: PathBuf) -> usize {
 #[test]
 fn the_service_links_nothing_of_ruth() {
     assert_eq!(symbols_of_ruth(vas()), 0);
-    // Its other program does, so that this can fail.
+    // The program `vas-gate` does, which proves that the check can fail.
     assert!(symbols_of_ruth(vas().with_file_name("vas-gate")) > 0);
 }

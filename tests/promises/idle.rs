@@ -1,5 +1,5 @@
-//! Nobody reads: nothing is decoded for the tap, nothing is copied. Somebody comes: frames at once, from the
-//! packets kept since the last key frame, and none from before they came.
+//! Without readers nothing is decoded for the tap and nothing is copied. When a reader comes, frames follow
+//! at once, decoded from the packets kept since the last key frame, and none from before it came.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use vas_harness::waiting;
 use vas_tests::clip::run;
 use vas_tests::service::{Reader, Service};
 
-/// A minute of pictures with one key frame, at its start.
+/// A minute of pictures with one key frame, at the start.
 fn clip() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("one-key-frame.mp4");
@@ -39,13 +39,13 @@ fn start(idle: &str) -> (tempfile::TempDir, Service) {
     let (dir, clip) = clip();
     let camera = format!("[[camera]]\nid = \"cam\"\nurl = {clip:?}\nidle = {idle:?}\n");
     let mut service = Service::start("true", "", &camera);
-    // Well behind the only key frame.
+    // Well after the only key frame.
     service.until("packets", |camera| camera["received"].as_u64() > Some(30));
     (dir, service)
 }
 
 #[test]
-fn stop_decodes_for_readers_only_and_begins_with_the_kept_key_frame() {
+fn stop_decodes_for_readers_only_and_starts_with_the_kept_key_frame() {
     let (_dir, mut service) = start("stop");
     let camera = service.until("status", |camera| camera["received"].as_u64() > Some(30));
     assert_eq!((&camera["decoded"], &camera["decoder"]), (&Value::from(0), &Value::Null));

@@ -1,4 +1,4 @@
-//! The promises made to users, a module each, tried against real parts.
+//! The promises made to users, one module each, tested against real parts.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! A camera whose ring does not fit runs without export and says so with the numbers; the others go on.
+//! A camera whose ring does not fit runs without export and states the bytes needed and free; the
+//! others continue.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +7,13 @@ use serde_json::Value;
 use vas_harness::is_root;
 use vas_tests::service::{Reader, Service};
 
-/// A ring of 13 slots takes 1.5 MiB of the small one and 17.2 of the large one; 64 take 7 and 85.
+/// A ring of 13 slots takes 1.5 MiB for the small camera and 17.2 MiB for the large one; 64 slots
+/// take 7 and 85 MiB.
 const CAMERAS: &str = "\
     [[camera]]\nid = \"large\"\nurl = \"testsrc:1280x720@25\"\n\
     [[camera]]\nid = \"small\"\nurl = \"testsrc:320x240@25\"\n";
 
-/// Attaches readers to both cameras; what the large one's export says.
+/// Attaches readers to both cameras; returns the reason of the large one's export.
 fn refused(service: &mut Service) -> String {
     let readers = ["large", "small"].map(|camera| {
         service.until_exported(camera);
@@ -20,7 +22,7 @@ fn refused(service: &mut Service) -> String {
     let large = service.until_of(0, "refusal", |camera| camera["export"]["state"] == "refused");
     let exported = |camera: &Value| camera["exported"].as_u64();
     let small = service.until_of(1, "frames", |camera| exported(camera) > Some(25));
-    // It goes on decoding, and the other goes on exporting.
+    // The large camera still decodes, and the small one is still exported.
     let decoded = large["decoded"].as_u64().map(|n| n + 25);
     let large = service.until_of(0, "pictures", |camera| camera["decoded"].as_u64() > decoded);
     let more = exported(&small).map(|n| n + 25);
@@ -36,7 +38,7 @@ fn refused(service: &mut Service) -> String {
 
 #[test]
 fn a_tmpfs_of_10_mib_exports_the_camera_that_fits() {
-    if !is_root("a tmpfs of one's own") {
+    if !is_root("mounting a tmpfs") {
         return;
     }
     let mut service = Service::start_on_tmpfs("size=10m", "slots = 13", CAMERAS);
@@ -46,7 +48,7 @@ fn a_tmpfs_of_10_mib_exports_the_camera_that_fits() {
     }
 }
 
-/// A version 1 or 2 memory cgroup below our own, for one service.
+/// A version 1 or 2 memory cgroup below this process's, for one service.
 struct Group(PathBuf);
 
 impl Group {
@@ -67,7 +69,7 @@ impl Group {
         group
     }
 
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the OOM killer killed.
     fn kills(&self) -> Option<u64> {
         let read = |file| std::fs::read_to_string(self.0.join(file));
         let text = read("memory.oom_control").or_else(|_| read("memory.events")).unwrap();
@@ -83,11 +85,11 @@ impl Drop for Group {
 
 #[test]
 fn a_cgroup_of_64_mib_exports_the_camera_that_fits() {
-    if !is_root("a cgroup") {
+    if !is_root("creating a cgroup") {
         return;
     }
     let mut service = Service::start("true", "slots = 64", CAMERAS);
-    // With all of its processes; rings come with readers.
+    // After all its processes have moved; rings open with the first reader.
     service.until_exported("small");
     let group = Group::with(&service, 64 << 20);
     let words = refused(&mut service);

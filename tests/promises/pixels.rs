@@ -1,5 +1,5 @@
-//! Every frame that a reader saw is FFmpeg's, to the bit, and at real-time pace none is missing, but for those that the
-//! service counts as dropped since the machine had no time for them.
+//! Every frame that a reader sees is bit-exact to FFmpeg's, and at real-time pace none is missing, except those that
+//! the service counts as dropped on a busy machine.
 
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,8 @@ use vas_tests::clip::Clip;
 use vas_tests::service::{Service, frames};
 
 const FRAMES: u32 = 60;
-/// Why a frame may be missing: a machine that is busy with other tests does not decode or copy it in time.
+/// Allowed reasons for a missing frame: a machine busy with other tests does not decode or copy it in
+/// time.
 const BUSY: [&str; 2] = ["overload", "in_flight"];
 
 fn clip(
@@ -22,7 +23,8 @@ fn clip(
     Clip { encoder, size, pixels, range, frames: FRAMES }
 }
 
-/// Plays the clip through a camera and compares what a reader saw. `transport` as in the config.
+/// Plays the clip through a camera and compares the frames that a reader saw. `transport` as in the
+/// config.
 fn check(clip: Clip, expected: &[String], transport: &str) {
     let camera = Camera::start(&[&clip.make()], "");
     let url = camera.url();
@@ -54,8 +56,8 @@ fn compare(clip: &Clip, seen: &[Value], expected: &[String], service: &mut Servi
         let why = || format!("{clip:?}: frame {i}: {frame} {:?}", service.status());
         let md5 = frame["md5"].as_str().unwrap();
         let place = expected.iter().position(|e| e == md5);
-        let place = place.unwrap_or_else(|| panic!("none of FFmpeg's: {}", why()));
-        // In FFmpeg's order; the clip is played again and again.
+        let place = place.unwrap_or_else(|| panic!("not a picture of FFmpeg's: {}", why()));
+        // In FFmpeg's order; the clip repeats.
         let step = last.map_or(1, |last| (place + expected.len() - last) % expected.len());
         assert_ne!(step, 0, "the same picture again: {}", why());
         missing += step as u64 - 1;
@@ -89,7 +91,7 @@ fn h264_422() {
     check(clip, &clip.judge(), "auto");
 }
 
-/// A thermal or a night camera's: the chroma is neutral.
+/// As from a thermal or a night camera: the chroma is neutral.
 #[test]
 fn h265_grey_in_full_range() {
     let clip = clip("libx265", "854x482", "gray", "pc");
@@ -102,7 +104,7 @@ fn h265_full_hd() {
     check(clip, &clip.judge(), "auto");
 }
 
-/// The whole of codecs, sizes, ranges and samplings; `make test-long`.
+/// All codecs, sizes, ranges and samplings; `make test-long`.
 #[test]
 #[ignore = "takes minutes: make test-long"]
 fn every_combination() {

@@ -1,5 +1,5 @@
-//! The producer sends the same bytes whether frames are exported or not, from one decoder, and a transport that
-//! is gone costs nobody else anything.
+//! The producer sends the same bytes whether frames are exported or not, from one decoder, and a missing
+//! transport affects no other part.
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use vas_tests::camera::Camera;
 use vas_tests::clip::{Clip, FPS, run};
 use vas_tests::service::Service;
 
-/// What the kernel keeps for a test that gets no processor for a while: more than any test receives.
+/// Receive buffer in bytes, larger than what any test sends: a test may get no processor for a while.
 const RECEIVE_BUFFER: usize = 64 << 20;
 
-/// Where a PlainTransport would be: keeps the payloads of what comes.
+/// Stands in for a PlainTransport: keeps the payloads of the packets it receives.
 pub(crate) struct Transport {
     pub(crate) port: u16,
     over: Arc<AtomicBool>,
@@ -76,13 +76,13 @@ pub(crate) fn stanza(clip: &Path, port: u16, video: &str) -> String {
     )
 }
 
-/// Plays a clip once: what went out, and what the camera's status said at its end.
+/// Plays a clip once; returns the payloads sent and the camera's status at the end.
 fn play(clip: &Path, video: &str, flag: &str) -> (Vec<Vec<u8>>, serde_json::Value) {
     let transport = Transport::new();
     let mut service = Service::start(flag, "", &stanza(clip, transport.port, video));
     let _reader = (flag == "true").then(|| service.until_read("cam"));
     service.until("its end", |camera| camera["state"] == "ended");
-    // What waited went out since: a status is written each second.
+    // Queued packets are sent by then: the status is written each second.
     let camera = service.until("a later status", |camera| camera["since_s"].as_u64() >= Some(3));
     (transport.payloads(), camera)
 }
@@ -92,7 +92,7 @@ fn lost(camera: &serde_json::Value) -> u64 {
     dropped.values().map(|count| count.as_u64().unwrap()).sum()
 }
 
-/// A clip that can be passed on: without B-frames.
+/// A clip that can be copied: without B-frames.
 pub(crate) fn plain_clip() -> PathBuf {
     let dir = Box::leak(Box::new(tempfile::tempdir().unwrap()));
     let path = dir.path().join("plain.mp4");
@@ -111,7 +111,7 @@ fn assert_same(off: &[Vec<u8>], on: &[Vec<u8>]) {
 }
 
 #[test]
-fn what_is_passed_on_is_the_same_with_export_and_without() {
+fn copied_payloads_are_the_same_with_and_without_export() {
     let clip = plain_clip();
     let (off, camera) = play(&clip, "copy", "false");
     assert_eq!(lost(&camera), 0, "{camera}");
@@ -123,7 +123,7 @@ fn what_is_passed_on_is_the_same_with_export_and_without() {
 }
 
 #[test]
-fn what_is_encoded_is_the_same_with_export_and_without_and_decoded_once() {
+fn encoded_payloads_are_the_same_with_and_without_export_and_decoded_once() {
     let clip =
         Clip { encoder: "libx265", size: "640x360", pixels: "yuv420p", range: "tv", frames: 60 };
     let (off, camera) = play(&clip.make(), "h264", "false");
@@ -132,13 +132,13 @@ fn what_is_encoded_is_the_same_with_export_and_without_and_decoded_once() {
     let (on, camera) = play(&clip.make(), "h264", "true");
     assert_eq!(lost(&camera), 0, "{camera}");
     assert_same(&off, &on);
-    // Two take frames, and one decoder decodes them.
+    // Two frame sinks, one decoder.
     assert_eq!((&camera["decoded"], &camera["producer"]["encoded"]), (&60.into(), &60.into()));
     assert!(camera["exported"].as_u64() > Some(0), "{camera}");
 }
 
 #[test]
-fn a_transport_that_is_gone_costs_no_frame_of_the_export() {
+fn a_missing_transport_costs_no_frame_of_the_export() {
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for video in ["copy", "h264"] {
         let mut service = Service::start("true", "", &stanza(&plain_clip(), nobody, video));
@@ -146,7 +146,7 @@ fn a_transport_that_is_gone_costs_no_frame_of_the_export() {
         let camera = service.until("its end", |camera| camera["state"] == "ended");
         assert_eq!(camera["dropped"]["overload"], 0, "{camera}");
         assert_eq!(camera["dropped"]["in_flight"], 0, "{camera}");
-        service.until("the word on it", |camera| {
+        service.until("the producer's reason", |camera| {
             camera["producer"]["state"] == "peer_gone"
                 && camera["producer"]["dropped"]["peer_gone"].as_u64() > Some(0)
         });
@@ -155,9 +155,9 @@ fn a_transport_that_is_gone_costs_no_frame_of_the_export() {
 
 /// Ticks of RTP's clock within which a key frame follows a request for one: 200 ms.
 const ANSWERED_WITHIN: u32 = 90_000 / 5;
-/// Ticks between two pictures, at 25 a second.
+/// Ticks between two pictures, at 25 fps.
 const PICTURE: u32 = 90_000 / 25;
-/// Pictures that come before each request: more than keep two key frames apart.
+/// Pictures before each request: more than the least distance of two key frames.
 const BEFORE: u32 = 20;
 const REQUESTS: usize = 9;
 
@@ -172,12 +172,12 @@ pub(crate) fn begins_key_frame(payload: &[u8]) -> bool {
     }
 }
 
-/// Measured in the pictures' own time, and by medians: that a busy machine holds up one answer, or has no time for one
-/// picture, says nothing.
+/// Measured in the pictures' own time, and by medians, so that one answer or picture delayed on a busy machine does
+/// not count.
 #[test]
 fn a_key_frame_comes_within_200_ms_of_a_request_for_one() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // Only for a test that fails.
+    // Reached only if the test fails.
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let config = format!(
         "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n[camera.producer]\nrtp = \"{}\"\n\
@@ -189,7 +189,7 @@ fn a_key_frame_comes_within_200_ms_of_a_request_for_one() {
     let mut buffer = [0; 2000];
     let (mut pictures, mut last, mut asked) = (0, None, None);
     let mut answers = Vec::new();
-    // The longest step between two pictures, from each request to the next.
+    // The longest step between two pictures, for each request until the next.
     let mut steps = Vec::new();
     while answers.len() < REQUESTS {
         let (length, from) = socket.recv_from(&mut buffer).expect("packets of the producer");
@@ -229,21 +229,21 @@ fn a_key_frame_comes_within_200_ms_of_a_request_for_one() {
 }
 
 #[test]
-fn a_transport_is_found_by_its_name() {
+fn a_transport_is_found_by_its_host_name() {
     let camera = Camera::start(&[&plain_clip()], "");
-    // The first of the addresses that the name has, as the service finds it.
+    // The first address of the name, as the service resolves it.
     let transport = UdpSocket::bind("localhost:0").unwrap();
     let port = transport.local_addr().unwrap().port();
     let cameras = stanza(Path::new(&camera.url()), port, "copy")
         .replace(&format!("127.0.0.1:{port}"), &format!("LocalHost:{port}"));
-    // Only for a test that fails.
+    // Reached only if the test fails.
     transport.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut service = Service::start("false", "", &cameras);
     let (_, from) = transport.recv_from(&mut [0; 2000]).unwrap();
     let seen = service.until("sending", |camera| camera["producer"]["state"] == "sending");
     assert_eq!(seen["producer"]["to"], format!("localhost:{port}"));
     assert_eq!(seen["producer"]["from"], from.to_string());
-    // A process that comes in the place of one that died goes on.
+    // The process that replaces a dead one continues.
     let shard = service.shard_of("cam");
     vas_tests::service::signal(shard, "KILL");
     service.until("another shard", |camera| {
@@ -253,9 +253,9 @@ fn a_transport_is_found_by_its_name() {
 }
 
 #[test]
-fn a_transport_whose_name_is_not_known_is_told_and_looked_up_again() {
+fn an_unknown_host_name_is_reported_and_looked_up_again() {
     let camera = Camera::start(&[&plain_clip()], "");
-    // RFC 6761: never a name.
+    // RFC 6761: never resolves.
     let to = "mediasoup.invalid:40000";
     let cameras =
         stanza(Path::new(&camera.url()), 1, "copy").replace("127.0.0.1:1\"", &format!("{to}\""));
@@ -263,7 +263,7 @@ fn a_transport_whose_name_is_not_known_is_told_and_looked_up_again() {
     let seen = service.until("words", |camera| camera["producer"]["state"] == "peer_gone");
     let reason = seen["producer"]["reason"].as_str().unwrap();
     assert!(reason.contains("mediasoup.invalid") && reason.contains("trying again"), "{reason}");
-    // Nobody else notices, and what does not go out is counted.
+    // Other parts are not affected, and unsent packets are counted.
     let seen = service.until("packets", |camera| camera["received"].as_u64() > Some(100));
     assert_eq!(seen["state"], "streaming");
     assert!(seen["producer"]["dropped"]["not_sent"].as_u64() > Some(0), "{seen}");
@@ -271,10 +271,10 @@ fn a_transport_whose_name_is_not_known_is_told_and_looked_up_again() {
 }
 
 #[test]
-fn a_transport_to_which_there_is_no_way_stops_no_recording_and_is_tried_again() {
+fn an_unreachable_transport_stops_no_recording_and_is_retried() {
     let camera = Camera::start(&[&plain_clip()], "");
     let recordings = tempfile::tempdir().unwrap();
-    // The kernel refuses to connect to it, as it does for any address while a host has no network yet.
+    // The kernel refuses to connect to it, as to any address while a host has no network yet.
     let to = "255.255.255.255:40000";
     let camera =
         stanza(Path::new(&camera.url()), 1, "copy").replace("127.0.0.1:1\"", &format!("{to}\""));

@@ -1,4 +1,4 @@
-//! A config that is read again keeps a producer's stream: viewers see the same source go on.
+//! A reload of the config keeps a producer's stream: viewers see the same source continue.
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, UdpSocket};
@@ -10,7 +10,7 @@ use vas_tests::service::Service;
 
 use crate::producer::plain_clip;
 
-/// What identifies a packet: where it came from, SSRC, sequence number, timestamp.
+/// A packet's identity: source address, SSRC, sequence number, timestamp.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     from: SocketAddr,
@@ -32,7 +32,7 @@ impl Seen {
     }
 }
 
-/// Where a PlainTransport would be.
+/// Stands in for a PlainTransport.
 struct Transport {
     port: u16,
     seen: Receiver<Seen>,
@@ -49,17 +49,17 @@ impl Transport {
         Self { port, seen, last: None, count: 0 }
     }
 
-    /// Takes what has come, and sees that it is one stream.
+    /// Checks that the packets received so far are one stream.
     fn check(&mut self) {
         while let Ok(seen) = self.seen.try_recv() {
             self.check_one(seen);
         }
     }
 
-    /// The same for so many packets more.
+    /// The same for a number of further packets.
     fn check_more(&mut self, packets: u64) {
         for _ in 0..packets {
-            // Only for a test that fails.
+            // Reached only if the test fails.
             let seen = self.seen.recv_timeout(Duration::from_secs(60)).expect("packets");
             self.check_one(seen);
         }
@@ -73,7 +73,7 @@ impl Transport {
                 "the same socket and source"
             );
             assert_eq!(seen.sequence, last.sequence.wrapping_add(1), "{last:?}, {seen:?}");
-            // Another beginning would be anywhere in 13 hours.
+            // A new start would be anywhere within 13 hours.
             let step = seen.timestamp.wrapping_sub(last.timestamp);
             assert!(step < 60 * 90_000, "{last:?}, {seen:?}");
         }
@@ -81,7 +81,7 @@ impl Transport {
     }
 }
 
-/// Until nobody wants to know any more.
+/// Forwards packets until the receiver is dropped.
 fn receive(socket: &UdpSocket, to: &Sender<Seen>) {
     let mut buffer = [0; 2000];
     while let Ok((length, from)) = socket.recv_from(&mut buffer) {
@@ -118,9 +118,9 @@ fn reload_keeps_the_stream(video: &str) {
 
     let before = transport.count;
     service.reload(&cameras(longer, longer));
-    // Counters begin anew with the camera: fewer than came here.
+    // Counters restart with the camera: fewer than the packets received here.
     let transport = RefCell::new(transport);
-    service.until_camera("cam", "another beginning", |camera| {
+    service.until_camera("cam", "restarted counters", |camera| {
         let mut transport = transport.borrow_mut();
         transport.check();
         let packets = camera["producer"]["packets"].as_u64().unwrap_or(0);
@@ -131,11 +131,11 @@ fn reload_keeps_the_stream(video: &str) {
 }
 
 #[test]
-fn a_reload_keeps_a_stream_that_is_passed_on() {
+fn a_reload_keeps_a_copied_stream() {
     reload_keeps_the_stream("copy");
 }
 
 #[test]
-fn a_reload_keeps_a_stream_that_is_encoded() {
+fn a_reload_keeps_an_encoded_stream() {
     reload_keeps_the_stream("h264");
 }

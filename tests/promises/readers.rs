@@ -1,4 +1,5 @@
-//! A reader, however slow, stopped or dead, disturbs nobody; a writer's death is told and survived.
+//! A slow, suspended or dead reader affects nobody else; readers report a writer's death and
+//! survive it.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -12,12 +13,12 @@ use vas_tests::camera::Camera;
 use vas_tests::clip::run;
 use vas_tests::service::{Reader, Service, signal};
 
-/// Readers at once that want every frame.
+/// Concurrent readers that want every frame.
 const CROWD: usize = 50;
-/// Frames of each of the two windows that are compared.
+/// Frames in each of the two windows that are compared.
 const WINDOW: u64 = 30;
 
-/// Real H.264 at 10 pictures a second, without B-pictures: a packet in, a picture out.
+/// H.264 at 10 fps, without B-frames: a packet in, a picture out.
 fn clip() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("10fps.mp4");
@@ -28,7 +29,7 @@ fn clip() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// A camera's counters at a moment when nothing was on its way.
+/// A camera's counters at a moment when nothing was in flight.
 #[derive(Debug)]
 struct Settled {
     received: u64,
@@ -37,8 +38,8 @@ struct Settled {
     dropped: Value,
 }
 
-/// Waits until at least `received` packets have come and all of them are decoded, and each frame is
-/// exported or left out for a reason: with a lost packet, or a decoder that falls behind, never.
+/// Waits until at least `received` packets have come, all are decoded, and each frame is exported
+/// or left out for a reason. With a lost packet, or a decoder that falls behind, it never returns.
 fn settle(service: &mut Service, received: u64) -> Settled {
     let number = |value: &Value| value.as_u64().unwrap();
     let left_out = |camera: &Value| -> u64 {
@@ -57,14 +58,14 @@ fn settle(service: &mut Service, received: u64) -> Settled {
     }
 }
 
-/// The ids of a reader's frames, told to whoever wants to know, until the reader ends.
+/// The ids of a reader's frames, until the reader ends.
 fn ids_of(reader: &mut Reader) -> mpsc::Receiver<u64> {
     let lines = BufReader::new(reader.0.stdout.take().unwrap()).lines();
-    let (told, ids) = mpsc::channel();
+    let (sender, ids) = mpsc::channel();
     std::thread::spawn(move || {
         for line in lines {
             let frame: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if told.send(frame["frame_id"].as_u64().unwrap()).is_err() {
+            if sender.send(frame["frame_id"].as_u64().unwrap()).is_err() {
                 return;
             }
         }
@@ -73,10 +74,10 @@ fn ids_of(reader: &mut Reader) -> mpsc::Receiver<u64> {
 }
 
 #[test]
-fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
+fn many_readers_suspended_killed_and_idle_cost_nobody_a_frame() {
     let (_dir, clip) = clip();
     let camera = Camera::start(&[&clip], ",loop");
-    // Pictures for 20 s, so that a crowd on two processors may take its time.
+    // A ring of 20 s, so that a crowd on two processors loses no frame.
     let config = format!("[[camera]]\nid = \"cam\"\nurl = {:?}\nidle = \"decode\"\n", camera.url());
     let mut service = Service::start("true", "slots = 200", &config);
     service.until("the ring", |camera| camera["export"]["state"] == "open");
@@ -102,21 +103,21 @@ fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
     drop(killed);
     let mut crowd = Vec::new();
     while crowd.len() < CROWD {
-        // A few at a time: fifty processes that start at once starve tests beside this one.
+        // A few at a time: fifty processes started at once starve concurrent tests.
         let some = [(); 5].map(|()| watch());
         some.iter().for_each(|(_, ids)| assert!(ids.recv().is_ok()));
         crowd.extend(some);
     }
     drop(wait);
 
-    // All of the crowd are there from here on. That so many processes start on a few processors may have
-    // held up a copy: what that cost is none of the readers' doing.
+    // The whole crowd is attached from here on. Starting so many processes on a few processors may have
+    // delayed a copy: frames lost to that are not the readers' fault.
     let read = settle(&mut service, 1);
     let first = newest.latest().unwrap().meta().frame_id;
     settle(&mut service, read.received + WINDOW);
     let last = newest.latest().unwrap().meta().frame_id;
     let read_end = settle(&mut service, 1);
-    // Decoded for each received, with the crowd and without: the same.
+    // One decoded frame per packet, with the crowd and without.
     assert_eq!(alone_end.decoded - alone.decoded, alone_end.received - alone.received);
     assert_eq!(read_end.decoded - read.decoded, read_end.received - read.received);
     assert_eq!(read.dropped, read_end.dropped);
@@ -135,7 +136,7 @@ fn a_crowd_with_stopped_killed_and_idle_readers_costs_nobody_a_frame() {
 }
 
 #[test]
-fn readers_say_that_the_writer_is_gone_and_follow_the_next() {
+fn readers_report_a_writers_death_and_follow_the_next() {
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:640x360@25\"\n";
     let mut service = Service::start("true", "", camera);
     service.until_exported("cam");

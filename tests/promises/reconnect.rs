@@ -1,4 +1,4 @@
-//! A camera that goes away is told in words, and comes back by itself.
+//! The status gives a reason for a lost camera, which is reconnected automatically.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -20,12 +20,12 @@ fn service(url: &str, keys: &str) -> Service {
     Service::start("false", "", &camera)
 }
 
-/// What is shown of the camera's input.
+/// The status of the camera's input.
 fn input(camera: &Value) -> &Value {
     &camera["inputs"][0]
 }
 
-/// Waits for a state and gives its reason.
+/// Waits for a state and returns its reason.
 fn reason(service: &mut Service, state: &str) -> String {
     let camera = service.until(state, |camera| input(camera)["state"] == state);
     input(&camera)["reason"].as_str().unwrap().to_owned()
@@ -39,7 +39,7 @@ fn until_received(service: &mut Service, more_than: u64) -> u64 {
     received(&camera)
 }
 
-/// Over each client, a transport each.
+/// Each client, with one transport.
 const WAYS: [&str; 3] = [
     "rtsp_client = \"retina\"\ntransport = \"tcp\"",
     "rtsp_client = \"retina\"\ntransport = \"udp\"",
@@ -47,10 +47,11 @@ const WAYS: [&str; 3] = [
 ];
 
 #[test]
-fn a_camera_that_is_killed_and_started_again_is_read_again() {
+fn a_killed_and_restarted_camera_is_reconnected() {
     let clip = clip();
     for way in WAYS {
-        // If the server's last moments look like a session that goes on, it is waited for: not long here.
+        // If the server's end looks like a session that continues, the client waits for its timeout: a
+        // short one here.
         let camera = Camera::start_with(&[&clip], "", &["--session-timeout", "4"]);
         let port = camera.port().to_string();
         let mut service = service(&camera.url(), way);
@@ -65,16 +66,16 @@ fn a_camera_that_is_killed_and_started_again_is_read_again() {
 }
 
 #[test]
-fn a_frozen_camera_is_silent_and_read_again_when_it_thaws() {
+fn a_suspended_camera_is_silent_and_reconnected_when_it_resumes() {
     let clip = clip();
     for way in WAYS {
-        // The old session is waited for: as short as the server allows.
+        // The client waits for the old session to expire: as short as the server allows.
         let camera = Camera::start_with(&[&clip], "", &["--session-timeout", "4"]);
         let mut service = service(&camera.url(), way);
         let received = until_received(&mut service, 0);
         camera.signal("STOP");
         if way.contains("ffmpeg") {
-            // It is tried again at once, so the word is not there for long.
+            // The next attempt follows at once, so the reason is visible only briefly.
             reason(&mut service, "unreachable");
         } else {
             let words = reason(&mut service, "silent");
@@ -88,7 +89,7 @@ fn a_frozen_camera_is_silent_and_read_again_when_it_thaws() {
 }
 
 #[test]
-fn a_wrong_password_is_said_without_saying_it() {
+fn a_wrong_password_is_reported_without_revealing_it() {
     let clip = clip();
     let camera = Camera::start_with(&[&clip], "", &["--user", "admin:right"]);
     let url = camera.url().replace("//", "//admin:s3cret@");
@@ -103,8 +104,8 @@ fn a_wrong_password_is_said_without_saying_it() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_who_never_answers() {
-    // It takes connections, since the kernel does, and never answers.
+fn a_stop_does_not_wait_for_a_camera_that_never_answers() {
+    // The kernel accepts connections, and nothing ever answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rtsp://{}/cam", listener.local_addr().unwrap());
     for way in WAYS {
@@ -119,12 +120,12 @@ fn a_stop_does_not_wait_for_who_never_answers() {
 }
 
 #[test]
-fn what_makes_no_sense_is_garbage() {
+fn unparsable_answers_are_garbage() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rtsp://{}/cam", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            // The client may have gone already.
+            // The client may have disconnected already.
             let _ = client.unwrap().write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
         }
     });

@@ -1,4 +1,5 @@
-//! Recordings are what the camera sent, whatever else is done with it, and survive what can happen to them.
+//! Recordings are exactly what the camera sent, whatever else uses the stream, and survive crashes, full
+//! disks and missing folders.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ const SHORT: Clip =
     Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 60 };
 const LONG: Clip = Clip { frames: 150, ..SHORT };
 
-/// One camera that is recorded into `dir`, with further lines of its own.
+/// One camera that is recorded into `dir`, with further lines for it.
 fn config(dir: &Path, url: &str, lines: &str) -> String {
     format!(
         "[record]\ndir = {dir:?}\nsegment = \"1s\"\n[[camera]]\nid = \"cam\"\nurl = {url:?}\n{lines}\n"
@@ -27,7 +28,7 @@ fn recorder_is(state: &str) -> impl Fn(&Value) -> bool {
     move |camera| camera["recorder"]["state"] == state
 }
 
-/// Plays a camera once to a service, and gives the packets of what it recorded.
+/// Plays a camera once to a service; returns the recorded packets and the camera's status.
 fn recorded(clip: Clip, flag: &str, lines: &str, arguments: &[&str]) -> (Vec<String>, Value) {
     let camera = Camera::start(&[&clip.make()], ",once");
     let dir = tempfile::tempdir().unwrap();
@@ -39,7 +40,7 @@ fn recorded(clip: Clip, flag: &str, lines: &str, arguments: &[&str]) -> (Vec<Str
     });
     let seen =
         service.until("a closed file", |camera| camera["recorder"]["files"].as_u64() >= Some(1));
-    // It connects again, and the camera plays again: that is another file.
+    // The service reconnects and the camera plays again, into another file.
     let file = files(dir.path(), "cam", ".mp4").remove(0);
     (packets(&file), seen)
 }
@@ -52,19 +53,19 @@ fn the_same_packets_are_recorded_with_the_flag_on_and_off() {
             let on = scope.spawn(|| recorded(SHORT, "true", &line, &[]));
             (on.join().unwrap(), recorded(SHORT, "false", &line, &[]))
         });
-        assert_eq!(on.0.len(), 60, "{client}: all that the camera sent: {:#?}", on.0);
+        assert_eq!(on.0.len(), 60, "{client}: not all that the camera sent: {:#?}", on.0);
         assert_eq!(contents(&on.0), contents(&off.0), "{client}");
-        assert!(on.1["decoded"].as_u64() > Some(0), "the tap was there: {}", on.1);
+        assert!(on.1["decoded"].as_u64() > Some(0), "the tap did not run: {}", on.1);
         assert_eq!(off.1["decoder"], Value::Null);
     }
 }
 
 #[test]
-fn a_decoder_that_is_too_slow_costs_the_recorder_nothing() {
+fn a_slow_decoder_costs_the_recorder_nothing() {
     // A picture comes every 100 ms and takes 300.
     let slow = ["--test-decode-delay", "300"];
     let (slow, seen) = recorded(LONG, "true", "idle = \"decode\"", &slow);
-    assert!(seen["dropped"]["overload"].as_u64() > Some(0), "it is too slow: {seen}");
+    assert!(seen["dropped"]["overload"].as_u64() > Some(0), "the decoder is not too slow: {seen}");
     let dropped = seen["recorder"]["dropped"].as_object().unwrap();
     assert!(dropped.values().all(|count| count == 0), "{seen}");
     assert_eq!(slow.len(), 150);
@@ -116,13 +117,13 @@ fn the_recorder_knows_nothing_of_the_tap() {
 }
 
 #[test]
-fn a_kill_costs_at_most_a_fragment_and_the_next_start_gives_the_name() {
+fn a_kill_costs_at_most_a_fragment_and_the_next_start_renames_the_file() {
     let camera = Camera::start(&[&LONG.make()], "");
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let mut service = Service::start("false", "", &config(dir, &camera.url(), ""));
     service.until("closed files", |camera| camera["recorder"]["files"].as_u64() >= Some(2));
-    // An open file with a fragment in it.
+    // An open file that has a fragment.
     let (open, before) = until("fragment in an open file", || {
         let open = files(dir, "cam", ".part").pop()?;
         let before = fragments(&open);
@@ -133,7 +134,7 @@ fn a_kill_costs_at_most_a_fragment_and_the_next_start_gives_the_name() {
     let named = open.with_extension("");
     until("mended name", || (named.exists() && !open.exists()).then_some(()));
     for file in closed.iter().chain([&named]) {
-        // Decoded from the first picture to the last, without a complaint.
+        // Decodes from the first picture to the last, without an error.
         assert_eq!(pictures(file).len(), packets(file).len(), "{}", file.display());
     }
     assert!(packets(&named).len() >= 10, "a fragment is a second: {:?}", packets(&named));
@@ -142,10 +143,10 @@ fn a_kill_costs_at_most_a_fragment_and_the_next_start_gives_the_name() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_clears_by_itself() {
+fn a_full_disk_is_reported_and_clears_by_itself() {
     let camera = Camera::start(&[&LONG.make()], "");
     let dir = tempfile::tempdir().unwrap();
-    // Takes root, as the tests of memory do.
+    // Needs root, as the tests of memory do.
     let _disk = Tmpfs::mount(dir.path(), "size=6m");
     let dir = dir.path();
     let cameras = config(dir, &camera.url(), "[camera.record]\nkeep_free = \"1MB\"");
@@ -153,7 +154,7 @@ fn a_full_disk_is_told_and_clears_by_itself() {
     let _reader = service.until_read("cam");
     service.until("recording", recorder_is("recording"));
     let ballast = dir.join("ballast");
-    // Fills what is left, and what becomes free, until nothing is.
+    // Fills the disk, again and again, until nothing is free.
     let seen = service.until("a full disk", |camera| {
         let filled = std::fs::OpenOptions::new().create(true).append(true).open(&ballast);
         let _ = filled.and_then(|mut file| std::io::copy(&mut std::io::repeat(7), &mut file));
@@ -161,12 +162,12 @@ fn a_full_disk_is_told_and_clears_by_itself() {
     });
     let reason = seen["recorder"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("no room on the disk of "), "{reason}");
-    // Nobody else notices.
+    // Other parts are not affected.
     let exported = seen["exported"].as_u64();
     service.until("frames", |camera| camera["exported"].as_u64() > exported);
     std::fs::remove_file(&ballast).unwrap();
     service.until("recording again", recorder_is("recording"));
-    // And the oldest go where room is short.
+    // The oldest files are deleted when space is short.
     service
         .until("many files", |camera| camera["recorder"]["written_bytes"].as_u64() > Some(8 << 20));
     service.until("still recording", recorder_is("recording"));
@@ -176,7 +177,7 @@ fn a_full_disk_is_told_and_clears_by_itself() {
 }
 
 #[test]
-fn a_folder_that_goes_away_is_told_and_taken_up_again() {
+fn a_missing_folder_is_reported_and_recording_resumes() {
     let camera = Camera::start(&[&LONG.make()], "");
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("rec");
@@ -195,7 +196,7 @@ fn a_folder_that_goes_away_is_told_and_taken_up_again() {
 }
 
 #[test]
-fn a_folder_that_goes_and_comes_back_while_no_file_is_open_is_taken_anew() {
+fn a_folder_replaced_while_no_file_is_open_is_locked_again() {
     let clip = LONG.make();
     let arguments = ["--session-timeout", "4"];
     let camera = Camera::start_with(&[&clip], "", &arguments);

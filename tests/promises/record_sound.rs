@@ -1,4 +1,5 @@
-//! Sound is recorded as it came where it can be, left out in words where not, and pictures never notice.
+//! Sound is recorded unchanged where MP4 allows it and otherwise left out with a reason; pictures are
+//! never affected.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +22,7 @@ fn config(dir: &Path, url: &str, client: &str, record: &str) -> String {
     )
 }
 
-/// What ffprobe says of a file's streams, each decoded by FFmpeg without a complaint.
+/// A file's streams as ffprobe reports them, after FFmpeg decoded each without an error.
 fn streams(file: &Path) -> Vec<Value> {
     let decoded = Command::new("ffmpeg")
         .args(["-v", "warning", "-xerror", "-nostdin", "-i"])
@@ -42,7 +43,7 @@ fn number(stream: &Value, key: &str) -> f64 {
     stream[key].as_str().unwrap_or_else(|| panic!("no {key}: {stream}")).parse().unwrap()
 }
 
-/// The packets of the pictures alone, of a stream that is recorded once; and what the recorder said of sound.
+/// The packets of the pictures from one recording, and the recorder's reason about sound.
 fn pictures(options: &str, client: &str, record: &str) -> (Vec<String>, String, Service) {
     let camera = Camera::start(&[&SHORT.make()], &format!(",once{options}"));
     let dir = tempfile::tempdir().unwrap();
@@ -78,7 +79,7 @@ fn aac_and_opus_play_beside_the_pictures() {
             let (long, sounds) = (number(video, "duration"), number(audio, "duration"));
             let begins = number(audio, "start_time");
             println!("{client}, {codec}: pictures {long} s, sound {sounds} s from {begins} s");
-            // Both begin and end within what a stream takes to begin.
+            // Both start and end within the time that a stream takes to start.
             let over = begins + sounds - long;
             assert!(over.abs() < 1.0 && begins < 1.0, "{client}, {codec}: {streams:?}");
         }
@@ -86,7 +87,7 @@ fn aac_and_opus_play_beside_the_pictures() {
 }
 
 #[test]
-fn what_has_no_place_is_left_out_in_words() {
+fn unsupported_sound_is_left_out_with_a_reason() {
     for (codec, client, words) in [
         (
             ",audio",
@@ -108,7 +109,7 @@ fn what_has_no_place_is_left_out_in_words() {
 }
 
 #[test]
-fn pictures_are_the_same_with_sound_and_without() {
+fn pictures_are_the_same_with_and_without_sound() {
     for client in ["retina", "ffmpeg"] {
         let (with, said, _service) = pictures(",aac", client, "");
         assert_eq!(said, "aac");

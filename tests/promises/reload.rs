@@ -1,4 +1,4 @@
-//! SIGHUP changes what has changed, and nothing else; a config that can't be used changes nothing.
+//! SIGHUP applies what has changed, and nothing else; an invalid config changes nothing.
 
 use vas_tests::camera::Camera;
 use vas_tests::clip::Clip;
@@ -10,7 +10,7 @@ fn camera(id: &str, url: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_reload_that_changes_one_camera_disturbs_no_other() {
+fn a_reload_that_changes_one_camera_affects_no_other() {
     let clip =
         Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 };
     let server = Camera::start(&[&clip.make()], ",loop");
@@ -42,16 +42,16 @@ fn a_reload_that_changes_one_camera_disturbs_no_other() {
     while changes.next_frame().1 == before.1 {}
     stays.no_gap_since(&mut service, first, 30);
     let goes = service.dir().join("goes");
-    service.until_status("one to be gone", |status| {
+    service.until_status("the removal of one", |status| {
         let mut ids = status["cameras"].as_array().unwrap().iter().map(|camera| &camera["id"]);
         ids.all(|id| id != "goes") && !goes.exists()
     });
-    assert_eq!(service.shards(), shards, "no process was started again");
+    assert_eq!(service.shards(), shards, "a process was restarted");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
 }
 
 #[test]
-fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
+fn an_invalid_config_is_refused_with_a_reason_and_the_old_one_stays() {
     let good = camera("cam", "testsrc:320x240@25", "");
     let mut service = Service::start("true", "", &good);
     let mut watcher = Watcher::attach(&service, "cam");
@@ -63,7 +63,7 @@ fn a_config_that_cannot_be_used_is_refused_in_words_and_the_old_one_stays() {
     assert!(line.contains("vas.toml:"), "{line}");
     service.until_logged("the cameras keep running with the previous config");
     let last = watcher.no_gap_since(&mut service, first, 25);
-    // What takes effect at a start only is said, and the rest is taken.
+    // Settings that need a restart are logged, and the rest takes effect.
     std::fs::write(
         service.work().join("vas.toml"),
         format!(

@@ -1,4 +1,4 @@
-//! Files that are removed under a running service come back, and readers follow.
+//! A running service replaces removed files, and readers follow.
 
 use std::io::{BufRead as _, BufReader};
 

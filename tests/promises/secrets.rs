@@ -1,4 +1,4 @@
-//! A changed password is taken by a reload, and no password is to be seen anywhere; log lines as JSON name their
+//! A reload applies a changed password, and no password is visible anywhere; log lines as JSON name their
 //! camera.
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ const OLD: &str = "0ldSecret";
 const NEW: &str = "n3wSecret";
 const OF_ENVIRONMENT: &str = "env1ronSecret";
 
-/// Where somebody could look for a password.
+/// Every place where a password could be visible.
 fn places(service: &Service) -> Vec<(String, String)> {
     let mut places = vec![("the log".to_owned(), service.log())];
     for name in ["status.json", "vas.prom"] {
@@ -20,7 +20,7 @@ fn places(service: &Service) -> Vec<(String, String)> {
     let shards = service.shards();
     assert!(!shards.is_empty());
     for pid in service.processes() {
-        // That of the supervisor is what it was started with.
+        // The supervisor's environment has the secrets that it was started with.
         let of_shard = shards.contains(&pid).then_some("environ");
         for name in ["cmdline"].into_iter().chain(of_shard) {
             let path = format!("/proc/{pid}/{name}");
@@ -33,7 +33,7 @@ fn places(service: &Service) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_password_is_changed_by_a_reload_and_none_is_to_be_seen() {
+fn a_reload_changes_a_password_and_none_is_visible() {
     let clip =
         Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 };
     let server = Camera::start_with(&[&clip.make()], ",loop", &["--user", &format!("admin:{NEW}")]);
@@ -59,10 +59,10 @@ fn a_password_is_changed_by_a_reload_and_none_is_to_be_seen() {
     service.until_camera("gate", "packets", |camera| camera["state"] == "streaming");
     for (place, text) in places(&service) {
         for secret in [OLD, NEW, OF_ENVIRONMENT] {
-            assert!(!text.contains(secret), "{secret} stands in {place}:\n{text}");
+            assert!(!text.contains(secret), "{secret} is in {place}:\n{text}");
         }
     }
-    // So that the check above can fail.
+    // Proves that the check above can fail.
     let own = std::fs::read(format!("/proc/{}/environ", service.pid())).unwrap();
     assert!(String::from_utf8_lossy(&own).contains(OF_ENVIRONMENT));
 

@@ -1,5 +1,5 @@
-//! A crash takes down one shard, which comes back; a camera that crashes its shard each time is set apart; a
-//! service that crashes whole leaves no process behind.
+//! A crash ends one shard, which restarts; a camera that crashes its shard each time is quarantined; a crash
+//! of the whole service leaves no process behind.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use vas_tests::service::{Plan, Service, signal, signal_thread};
 use vas_tests::watcher::Watcher;
 
 const SIGSEGV: i32 = 11;
-/// Frames of the other cameras that are looked at after the crash, at 10 a second.
+/// Frames of the other cameras that are checked after the crash, at 10 fps.
 const AFTER: usize = 40;
 
 fn clip() -> Clip {
     Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 }
 }
 
-/// The thread of a process that has this name.
+/// The thread of a process with this name.
 fn thread(pid: u32, name: &str) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let mut tasks = tasks.flatten().map(|task| task.path());
@@ -29,13 +29,13 @@ fn thread(pid: u32, name: &str) -> Option<u32> {
 }
 
 #[test]
-fn a_crash_in_one_of_four_shards_costs_the_others_no_frame_and_its_own_come_back() {
+fn a_crash_of_one_of_four_shards_costs_the_others_no_frame_and_its_cameras_recover() {
     let camera = Camera::start(&[&clip().make()], ",loop");
     let ids = ["a", "b", "c", "d"];
     let cameras = ids.map(|id| {
         format!("[[camera]]\nid = {id:?}\nurl = {:?}\nidle = \"decode\"\n", camera.url())
     });
-    // Rings for 20 s, so that a crowd of processes on two processors may take its time.
+    // Rings of 20 s, so that many processes on two processors lose no frame.
     let mut service = Service::launch(Plan {
         flag: "true",
         service: "shards = 4",
@@ -73,7 +73,7 @@ fn a_crash_in_one_of_four_shards_costs_the_others_no_frame_and_its_own_come_back
 }
 
 #[test]
-fn a_camera_that_crashes_its_decoder_each_time_is_named_and_set_apart() {
+fn a_camera_that_crashes_its_decoder_each_time_is_named_and_quarantined() {
     let camera =
         |id| format!("[[camera]]\nid = {id:?}\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n");
     let cameras = [camera("bad"), camera("good")].concat();
@@ -85,7 +85,7 @@ fn a_camera_that_crashes_its_decoder_each_time_is_named_and_set_apart() {
         let status = service.until_status("another shard", |status| {
             let pid = &status["shards"][0]["pid"];
             let decodes = |camera: &Value| camera["decoded"].as_u64() > Some(0);
-            // Otherwise what it shows is the last word of the one before.
+            // Otherwise the status is still that of the previous process.
             let running = status["shards"][0]["state"] == "running";
             running && *pid != ran && decodes(&status["cameras"][0])
         });
@@ -93,15 +93,15 @@ fn a_camera_that_crashes_its_decoder_each_time_is_named_and_set_apart() {
         assert_eq!(status["cameras"][0]["id"], "bad");
         let thread = thread(shard, "dec:bad").unwrap_or_else(|| panic!("no thread at {crash}"));
         signal_thread(shard, thread, SIGSEGV);
-        // Its status is that of the dead until another process reports.
+        // The status is that of the dead process until another reports.
         service.until_status("the end of the shard", |status| status["shards"][0]["pid"] != shard);
     }
-    let bad = service.until_camera("bad", "setting apart", |camera| camera["state"] == "set apart");
+    let bad = service.until_camera("bad", "quarantine", |camera| camera["state"] == "set apart");
     let reason = bad["reason"].as_str().unwrap();
     assert!(reason.contains("3 times within 10 minutes (last: SIGSEGV)"), "{reason}");
     let line = service.until_logged("shard 0 ended (SIGSEGV) in a thread of camera bad");
     println!("{line}\n{reason}");
-    // Its ring would hold memory that nobody writes to.
+    // Its ring would hold memory without a writer.
     service.until_status("the end of its files", |_| !service_dir.join("bad").exists());
     service.until_status("the other camera", |status| {
         let good = &status["cameras"][1];
@@ -111,16 +111,16 @@ fn a_camera_that_crashes_its_decoder_each_time_is_named_and_set_apart() {
     });
     let pid = service.shard_of("good");
     assert!(thread(pid, "dec:good").is_some() && thread(pid, "dec:bad").is_none());
-    // Whoever changes the config may have done something about it.
+    // A change of the config may have removed the cause.
     service.reload(&cameras);
     service.until_camera("bad", "another try", |camera| camera["state"] == "streaming");
-    assert_eq!(service.shard_of("good"), pid, "the other camera's shard went on");
+    assert_eq!(service.shard_of("good"), pid, "the other camera's shard restarted");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     assert_eq!(service.leftovers(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
-fn a_shard_that_hangs_is_killed_in_words_and_started_again() {
+fn a_hanging_shard_is_killed_with_a_reason_and_restarted() {
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
     let mut service = Service::start("true", "", camera);
     service.until("packets", |camera| camera["received"].as_u64() > Some(0));
@@ -134,7 +134,7 @@ fn a_shard_that_hangs_is_killed_in_words_and_started_again() {
 }
 
 #[test]
-fn the_supervisors_death_ends_the_shards_in_order() {
+fn the_supervisors_death_stops_the_shards_cleanly() {
     let camera =
         |id| format!("[[camera]]\nid = {id:?}\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n");
     let mut service = Service::launch(Plan {
@@ -148,7 +148,8 @@ fn the_supervisors_death_ends_the_shards_in_order() {
     }
     let shards = service.shards();
     assert_eq!(shards.len(), 2);
-    // Held up as on a busy machine: the end of the socket and the kernel's signal are there together.
+    // Suspended, as if delayed on a busy machine: the end of the socket and the kernel's signal
+    // arrive together.
     shards.iter().for_each(|shard| signal(*shard, "STOP"));
     signal(service.pid(), "KILL");
     service.wait();
@@ -156,19 +157,19 @@ fn the_supervisors_death_ends_the_shards_in_order() {
     let start = Instant::now();
     let is_there = |pid: &u32| Path::new(&format!("/proc/{pid}/exe")).exists();
     while shards.iter().any(is_there) || service.dir().exists() {
-        assert!(start.elapsed().as_secs() < 60, "{shards:?} are there:\n{}", service.log());
+        assert!(start.elapsed().as_secs() < 60, "{shards:?} still run:\n{}", service.log());
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let log = service.log();
     assert_eq!(
         log.matches("the supervisor is gone").count(),
         2,
-        "one word from each shard:\n{log}"
+        "expected one line from each shard:\n{log}"
     );
 }
 
 #[test]
-fn two_services_on_one_export_directory_share_it_and_the_second_says_whose_a_camera_is() {
+fn two_services_share_an_export_directory_and_the_second_names_a_cameras_holder() {
     let camera =
         |id| format!("[[camera]]\nid = {id:?}\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n");
     let mut first = Service::start("true", "", &camera("a"));
@@ -188,7 +189,7 @@ fn two_services_on_one_export_directory_share_it_and_the_second_says_whose_a_cam
     second.until_camera("b", "a ring", |camera| camera["export"]["state"] == "open");
     Watcher::attach(&first, "a").next_frame();
     assert_eq!(first.stop(), Some(0), "{}", first.log());
-    // It takes over what the first lets go of.
+    // The second takes over what the first releases.
     second.until_camera("a", "a ring", |camera| camera["export"]["state"] == "open");
     assert_eq!(second.stop(), Some(0), "{}", second.log());
     assert!(!dir.exists());

@@ -1,4 +1,4 @@
-//! A camera changes its picture size under way: readers follow, and no picture in between is wrong.
+//! A camera changes its picture size while it streams: readers follow, and no picture is wrong.
 
 use vas_harness::Outcome as _;
 use vas_tests::camera::Camera;
@@ -37,7 +37,7 @@ fn check(first: Clip, second: Clip) {
         }
     }
     let sizes: Vec<_> = epochs.iter().map(|(_, size)| size.as_str()).collect();
-    // On a machine so busy that frames were left out, the reader sees the camera begin again.
+    // On a busy machine that leaves out frames, the reader also sees the camera start again.
     assert!(sizes.starts_with(&[first.size, second.size]), "one epoch each, in order: {sizes:?}");
     assert!(epochs[0].0 < epochs[1].0);
 }
@@ -48,6 +48,6 @@ fn larger_pictures_get_new_files() {
 }
 
 #[test]
-fn smaller_pictures_use_the_pages_again() {
+fn smaller_pictures_reuse_the_pages() {
     check(clip("854x482"), clip("640x360"));
 }

@@ -1,11 +1,11 @@
-//! What the service says of itself: no secret in it, and no word of a service that is gone.
+//! The service's status contains no secret, and a stale status is not taken for a live service.
 
 use std::process::{Command, Output};
 
 use vas_harness::Outcome as _;
 use vas_tests::service::{Service, vas};
 
-/// The two ways a camera takes a password, on a port where nobody answers.
+/// Both ways to put a password into a url, on a port where nothing answers.
 const CAMERAS: &str = "[[camera]]\nid = \"gate\"\nurl = \"testsrc:64x64@25\"\n\
     [[camera]]\nid = \"yard\"\nurl = \"rtsp://admin:pa55word@127.0.0.1:1/x?password=0pen\"\n";
 
@@ -19,25 +19,25 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn passwords_are_in_no_file_and_no_answer() {
+fn passwords_are_in_no_file_and_no_output() {
     let mut service = Service::start("true", "", CAMERAS);
-    // Reasons that quote the url are tried in `status::tests`; here it is whatever the real parts say.
+    // `status::tests` covers reasons that quote the url; this covers the real parts' reasons.
     service.until_of(1, "a reason", |camera| camera["state"] == "unreachable");
-    let mut told = vec![service.log()];
+    let mut texts = vec![service.log()];
     for arguments in [&["status"][..], &["status", "--json"], &["health", "yard"]] {
-        told.push(text(&ask(&service, arguments)));
+        texts.push(text(&ask(&service, arguments)));
     }
-    assert!(told.iter().all(|text| text.contains("cannot be reached")), "{told:?}");
+    assert!(texts.iter().all(|text| text.contains("cannot be reached")), "{texts:?}");
     for file in ["status.json", "vas.prom"] {
-        told.push(std::fs::read_to_string(service.run_dir().join(file)).unwrap());
+        texts.push(std::fs::read_to_string(service.run_dir().join(file)).unwrap());
     }
-    for text in told {
+    for text in texts {
         assert!(!text.contains("pa55word") && !text.contains("0pen"), "{text}");
     }
 }
 
 #[test]
-fn health_is_an_exit_code_and_a_dead_service_has_none() {
+fn health_is_an_exit_code_and_fails_for_a_dead_service() {
     let mut service = Service::start("false", "", CAMERAS);
     service.until("packets", |camera| camera["received"].as_u64() > Some(0));
     let code = |output: &Output| output.status.code();
@@ -49,7 +49,7 @@ fn health_is_an_exit_code_and_a_dead_service_has_none() {
     assert_eq!(code(&ask(&service, &["health", "--max-age", "2"])), Some(2));
 
     service.kill();
-    // The file stays as it was; that it is older than a millisecond needs no waiting.
+    // The file is unchanged, and certainly older than a millisecond.
     let dead = ask(&service, &["health", "--max-age", "1ms"]);
     assert_eq!(code(&dead), Some(1));
     assert!(text(&dead).contains(&format!("process {}, which wrote it", service.pid())));

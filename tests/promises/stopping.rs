@@ -1,4 +1,4 @@
-//! SIGTERM ends the service, whatever hangs.
+//! SIGTERM ends the service, even if a part hangs.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use vas_tests::clip::Clip;
 use vas_tests::service::{Service, signal, vas};
 
 #[test]
-fn a_camera_that_says_nothing_more_does_not_hold_up_the_end() {
+fn a_silent_camera_does_not_delay_the_end() {
     let clip =
         Clip { encoder: "libx264", size: "640x360", pixels: "yuv420p", range: "tv", frames: 50 };
     let server = Camera::start(&[&clip.make()], ",loop");
@@ -32,7 +32,7 @@ fn a_camera_that_says_nothing_more_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_shard_that_does_not_end_is_killed_named_and_its_files_removed() {
+fn a_shard_that_does_not_end_is_killed_and_named_and_its_files_removed() {
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\nidle = \"decode\"\n";
     let mut service = Service::start("true", "", camera);
     service.until("a ring", |camera| camera["export"]["state"] == "open");
@@ -46,7 +46,7 @@ fn a_shard_that_does_not_end_is_killed_named_and_its_files_removed() {
 }
 
 #[test]
-fn a_second_service_with_the_same_folder_of_the_status_is_refused_and_the_first_goes_on() {
+fn a_second_service_with_the_same_run_directory_is_refused_and_the_first_continues() {
     let camera = "[[camera]]\nid = \"cam\"\nurl = \"testsrc:320x240@25\"\n";
     let mut service = Service::start("false", "", camera);
     service.until("packets", |camera| camera["received"].as_u64() > Some(0));

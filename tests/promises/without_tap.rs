@@ -1,4 +1,4 @@
-//! Off is what the service would be without the tap: compared with a build that has none.
+//! With the flag off, the service is like a build without the tap: compared with such a build.
 //!
 //! `make test-long` makes that build. Instructions and allocations are compared by `bench/run.sh idle`.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vas_harness::Outcome as _;
 use vas_tests::service::vas;
 
-/// Longest wait for the service to be as wanted; reaching it is a failure.
+/// Longest wait for a state of the service; a test that reaches it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Packets after which the camera has started.
 const RUNNING: u64 = 60;
@@ -23,11 +23,11 @@ fn vas_without() -> PathBuf {
     let with = vas();
     let (profile, target) = (with.parent().unwrap(), with.ancestors().nth(2).unwrap());
     let path = target.join("no-export").join(profile.file_name().unwrap()).join("vas");
-    assert!(path.exists(), "{} is not there: `make test-long` builds it", path.display());
+    assert!(path.exists(), "{} does not exist: `make test-long` builds it", path.display());
     path
 }
 
-/// A service with the flag off that records one camera, under a tracer or not.
+/// A service with the flag off that records one camera, with or without a tracer.
 struct Run {
     process: Child,
     work: tempfile::TempDir,
@@ -38,7 +38,7 @@ impl Run {
         let work = tempfile::tempdir().unwrap();
         let folder = work.path();
         std::fs::create_dir(folder.join("recordings")).unwrap();
-        // Names of one length, whichever build it is.
+        // The same name for both builds, so that paths have the same length.
         std::fs::copy(vas, folder.join("vas")).unwrap();
         let clip = folder.join("clip.mp4");
         let encode =
@@ -89,7 +89,7 @@ impl Run {
         serde_json::from_slice(&status).ok()
     }
 
-    /// The supervisor and its shard, by what the status says.
+    /// The supervisor and its shard, from the status.
     fn processes(&self) -> Vec<u64> {
         let status = self.status().unwrap();
         vec![status["pid"].as_u64().unwrap(), status["shards"][0]["pid"].as_u64().unwrap()]
@@ -98,7 +98,7 @@ impl Run {
     /// A path that is the same in each run.
     fn plain(&self, path: &str) -> String {
         let path = path.replace(self.work.path().to_str().unwrap(), "WORK");
-        // Numbers of sockets, of processes, and times in names.
+        // Without numbers of sockets and processes, and times in names.
         path.chars().filter(|c| !c.is_ascii_digit()).collect()
     }
 
@@ -122,8 +122,8 @@ impl Run {
         })
     }
 
-    /// What is mapped, by file and rights; memory without a name comes as the allocator asks for it, and is
-    /// told by its rights alone.
+    /// Mappings, by file and permissions. Anonymous memory depends on the allocator, so only its
+    /// permissions count.
     fn mappings(&self) -> BTreeSet<String> {
         let maps = self
             .processes()
@@ -149,7 +149,7 @@ impl Drop for Run {
         if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
             return;
         }
-        // A tracer that is killed lets go of what it traces; a shard ends with its supervisor.
+        // A killed tracer detaches from its processes; a shard ends with its supervisor.
         if let Some(supervisor) = self.status().and_then(|status| status["pid"].as_u64()) {
             let _ = Command::new("kill").args(["-9", &supervisor.to_string()]).status();
         }
@@ -159,7 +159,7 @@ impl Drop for Run {
 }
 
 #[test]
-#[ignore = "takes a build without the tap: make test-long"]
+#[ignore = "needs a build without the tap: make test-long"]
 fn off_has_the_threads_files_and_mappings_of_a_build_without_the_tap() {
     let [off, without] = [vas(), vas_without()].map(|vas| Run::start(&vas, &[]));
     assert_eq!(off.threads(), without.threads());
@@ -168,20 +168,20 @@ fn off_has_the_threads_files_and_mappings_of_a_build_without_the_tap() {
 }
 
 #[test]
-#[ignore = "takes a build without the tap, and strace: make test-long"]
+#[ignore = "needs a build without the tap, and strace: make test-long"]
 fn off_makes_the_system_calls_of_a_build_without_the_tap() {
     let calls = [vas(), vas_without()].map(|vas| {
         let mut run = Run::start(&vas, &["strace", "-f", "-qq", "-o", "OUT/calls"]);
         run.stop();
         let trace = std::fs::read_to_string(run.work.path().join("calls")).unwrap();
-        // `PID name(arguments...`; a call that was interrupted goes on in a line of another form.
+        // `PID name(arguments...`; an interrupted call continues in a line of another form.
         let name = |line: &str| {
             let call = line.split_whitespace().nth(1)?.split_once('(')?.0.to_owned();
             call.chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
                 .then_some(call)
         };
-        // Depends on what a tracer or another process interrupts.
+        // These depend on what a tracer or another process interrupts.
         let timing = ["restart_syscall", "sched_yield"];
         let calls: BTreeSet<_> = trace.lines().filter_map(name).collect();
         calls.into_iter().filter(|call| !timing.contains(&call.as_str())).collect::<BTreeSet<_>>()
@@ -191,7 +191,7 @@ fn off_makes_the_system_calls_of_a_build_without_the_tap() {
 }
 
 #[test]
-#[ignore = "takes a build without the tap: make test-long"]
+#[ignore = "needs a build without the tap: make test-long"]
 fn a_build_without_the_tap_refuses_the_flag() {
     let output = Command::new(vas_without())
         .args(["run", "--config", "/nonexistent"])

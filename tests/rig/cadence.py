@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Records how frames really come: the fixtures of the gate's trial (docs/design/gate.md).
+"""Records real arrival patterns of frames: the fixtures of the gate's trial (docs/design/gate.md).
 
     tests/rig/cadence.py --vas target/debug/vas --to tests/fixtures/gate
 
 A camera (camera.py) sends through a bad network (relay.py), at several frame rates, to the service, and
-what `vas watch --json` says of each frame is kept, less what the trial does not need. What comes out differs
-from run to run; what is kept in the repository is one run.
+the output of `vas watch --json` is kept, without the fields that the trial does not need. Results differ
+from run to run; the repository has those of one run.
 """
 
 import argparse
@@ -20,11 +20,11 @@ import time
 RIG = pathlib.Path(__file__).parent
 KEYS = ("camera", "epoch", "frame_id", "pts_ns", "arrival_ns", "decoded_ns", "gate_ns", "published_ns")
 
-# Wi-Fi as cameras have it: most frames a few milliseconds late, some tens; now and then nothing at all
+# Typical Wi-Fi of cameras: most frames a few milliseconds late, some tens; sometimes nothing at all
 # for half a second, and then everything at once.
 BAD = ["--jitter", "4", "--stall", "5,0.6", "--seed", "1"]
 
-# File, frames a second, the network, and seconds.
+# File, frames per second, network, and seconds.
 TRIALS = (
     ("25", "25", BAD, 30),
     ("30", "30", BAD, 30),
@@ -53,7 +53,7 @@ def encode(rate, path):
 
 
 def start(processes, script, *arguments):
-    """Starts a part of the rig and returns the port that it answers on."""
+    """Starts a part of the rig and returns its port."""
     command = ["/usr/bin/python3", RIG / script, *arguments]
     processes.append(subprocess.Popen(command, stdout=subprocess.PIPE))
     return json.loads(processes[-1].stdout.readline())["port"]
@@ -96,7 +96,7 @@ def main():
     )
     parser.add_argument("--vas", required=True, type=pathlib.Path, help="the service's program")
     parser.add_argument("--to", required=True, type=pathlib.Path, metavar="FOLDER")
-    parser.add_argument("--only", metavar="NAME", help="one of the recordings: " + names)
+    parser.add_argument("--only", metavar="NAME", help="only this recording: " + names)
     arguments = parser.parse_args()
     arguments.to.mkdir(parents=True, exist_ok=True)
     for name, rate, weather, seconds in TRIALS:

@@ -3,21 +3,21 @@
 
     camera.py --mount front=a.mp4 --mount gate=a.mp4+b.mp4,once,audio
 
-One JSON line on standard output says when the server answers, and on which port. Options of a
+One JSON line on standard output reports that the server is ready, and its port. Options of a
 mount, after its files:
 
-    loop    start again at the end, time stamps going on (the default)
+    loop    start again at the end, with continuing time stamps (the default)
     once    end with RTCP BYE, a second after the last picture
-    shared  one stream for all clients, as a real camera has it; otherwise every client gets a
-            stream of its own that begins with the first picture
-    audio   a second track, G.711, that no recording has a place for
+    shared  one stream for all clients, as in a real camera; otherwise every client gets its own
+            stream, which starts with the first picture
+    audio   a second track, G.711, which MP4 recordings can't hold
     aac     a second track, AAC
     opus    a second track, Opus
 
 Motion JPEG comes from a file of pictures one after the other (.jpeg).
 
 Files joined by + are played one after the other in one stream, so two encodings of different
-size make a change of size under way. MP4 keeps the presentation times that B-pictures need; raw
+size make a change of size in mid-stream. MP4 keeps the presentation times that B-pictures need; raw
 Annex-B files (.h264, .h265) have none and are played in coding order.
 
 Access units are sent at their decode time plus the reordering delay, as an encoder inside a
@@ -42,14 +42,14 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402,F401
 
-# The end of a stream overtakes its last packets when it follows at once: RTCP has a path of its
-# own through the server.
+# The end of a stream would overtake its last packets if it followed at once: RTCP takes a separate
+# path through the server.
 LINGER = Gst.SECOND
 
-# A file that cannot be taken apart in this time never will be.
+# A file that cannot be split in this time never will be.
 READ_LIMIT = 20 * Gst.SECOND
 
-# From what the test source makes to RTP, by the mount's option.
+# Pipelines from the test source to RTP, by the mount's option.
 SOUND = {
     "audio": "rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0",
     "aac": "rate=48000,channels=2 ! voaacenc bitrate=96000 ! rtpmp4gpay name=pay1 pt=97",
@@ -72,7 +72,7 @@ def caps(codec):
 
 
 class Extraction:
-    """Takes a file apart into access units, as fast as it can be read."""
+    """Splits a file into access units, as fast as it can be read."""
 
     def __init__(self, path):
         self.path = path
@@ -119,7 +119,7 @@ class Extraction:
         units, index, length = [], 0, 0
         while (sample := self.sink.emit("try-pull-sample", READ_LIMIT)) is not None:
             buffer = sample.get_buffer()
-            # Duration is zero or unknown where the stream does not state its rate.
+            # The duration is zero or unknown if the stream does not state its rate.
             length = buffer.duration if 0 < buffer.duration < Gst.SECOND else Gst.SECOND // 25
             timed = buffer.pts != Gst.CLOCK_TIME_NONE and self.path.suffix in (".mp4", ".mov")
             pts = buffer.pts if timed else index * length
@@ -131,13 +131,13 @@ class Extraction:
         if not units or not units[0].key:
             fail(f"{self.path}: does not begin with a key frame")
         first = min(unit.pts for unit in units)
-        # Times from zero; decode times may then lie below it, which only the delay sees.
+        # Times start at zero; decode times may then be negative, which only affects the delay.
         units = [unit._replace(pts=unit.pts - first, dts=unit.dts - first) for unit in units]
         return Clip(self.codec, units, max(unit.pts for unit in units) + length)
 
 
 class Mount:
-    """What one path of the server plays."""
+    """The content of one path of the server."""
 
     def __init__(self, name, clips, flags):
         if len({clip.codec for clip in clips}) != 1:
@@ -169,7 +169,7 @@ class Mount:
 
 
 class Playback:
-    """One stream on its way to one client (or to all, when shared)."""
+    """One stream to one client (or to all, if shared)."""
 
     def __init__(self, mount, media):
         self.mount = mount
@@ -203,7 +203,7 @@ class Playback:
         return GLib.get_monotonic_time() * 1000
 
     def wait_until(self, moment):
-        """Holds the pace; false when the stream was stopped meanwhile."""
+        """Waits for the time of the next picture; false if the stream was stopped meanwhile."""
         while (left := moment - self.now()) > 0:
             if self.stopped.wait(left / Gst.SECOND):
                 return False
@@ -277,10 +277,10 @@ def main():
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
-    parser.add_argument("--user", metavar="USER:PASSWORD", help="asked of every client")
+    parser.add_argument("--user", metavar="USER:PASSWORD", help="required from every client")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
     parser.add_argument(
-        "--session-timeout", type=int, default=60, help="seconds after which a silent client is forgotten"
+        "--session-timeout", type=int, default=60, help="seconds after which a silent client's session ends"
     )
     parser.add_argument("--mount", action="append", required=True, help="NAME=FILE...; see above")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Runs the service against scripted cameras, and prints a table of what it did with each.
+"""Runs the service against scripted cameras, and prints a table of the outcome of each.
 
     camera_table.py --vas target/debug/vas [--group markers] [--case WORDS] [--json FILE]
 
-The promises in tests/promises/cameras.rs check the same cases; this shows them.
+The promises in tests/promises/cameras.rs check the same cases; this prints them.
 """
 
 import argparse
@@ -23,15 +23,15 @@ import time
 from scripted import cases, clips
 from scripted_cameras import Fleet
 
-# Cameras that one service has at a time.
+# Cameras in one service at a time.
 BATCH = 16
-# How long frames are waited for, in seconds; longer where a case asks for many. A batch without a fault ends before.
+# Longest wait for frames, in seconds; longer for cases with many. A batch without a fault ends earlier.
 PATIENCE = 25.0
-# How long words are waited for: a camera may answer for a while before it is known that nothing comes.
+# Longest wait for a reason: a camera may answer for a while before it is known that nothing comes.
 PATIENCE_FOR_WORDS = 60.0
-# Packets of a segment of 3 s at least, where nothing ends it before.
+# The fewest packets of a segment of 3 s that nothing ends early.
 LEAST_PACKETS = 40
-# How long a batch runs at least, so that recordings have more than one file.
+# The shortest run of a batch, so that recordings have more than one file.
 AT_LEAST = 8.0
 
 
@@ -47,7 +47,7 @@ def config(directory, export, members):
 
 
 class Watcher:
-    """One reader: the frames that it has seen."""
+    """One reader, and the frames that it has seen."""
 
     def __init__(self, vas, camera, export):
         self.vas, self.camera, self.export, self.frames = vas, camera, export, []
@@ -67,15 +67,15 @@ class Watcher:
 
 
 def is_done(watcher, case, reasons):
-    """Whether all came that is expected of a case."""
+    """Whether everything expected of a case has come."""
     if case.streams:
         return len(watcher.frames) >= case.frames
-    is_told = watcher.camera in reasons and case.words in reasons[watcher.camera]
-    return is_told or case.expected == "told" and bool(watcher.frames)
+    is_reported = watcher.camera in reasons and case.words in reasons[watcher.camera]
+    return is_reported or case.expected == "reported" and bool(watcher.frames)
 
 
 async def run(vas, members):
-    """What came of each camera."""
+    """The outcome of each camera."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="cameras-"))
     shared = pathlib.Path(tempfile.mkdtemp(prefix="cameras-", dir="/dev/shm"))
     export = shared / "vas"
@@ -98,8 +98,8 @@ async def run(vas, members):
             latest = json.loads((directory / "run/status.json").read_text())
         except OSError:
             continue
-        # A reason is gone while the camera is tried again.
-        # While it is connected to, a reason is about the service.
+        # The reason is cleared while the service reconnects.
+        # While the camera connects, a reason can be about the service.
         reasons.update({one["id"]: one["reason"] for one in latest["cameras"]
                         if one.get("reason") and one["state"] != "connecting"})
         if lasted > AT_LEAST and all(is_done(one, case, reasons) for one, (case, _, _) in zip(watchers, members)):
@@ -144,7 +144,7 @@ def judge(case, client, camera, frames, status, began, files):
     for place, md5 in enumerate(right):
         places[md5].append(place)
     seen = [places[one["md5"]][0] for one in frames if one["md5"] in places]
-    # Frames may be left out, but none may come before one that is shown earlier.
+    # Frames may be left out, but they must be in display order.
     breaks = sum((after - before) % len(right) > len(right) // 2 for before, after in zip(seen, seen[1:])
                  if len(right) > 20)
     gaps = [after["seen"] - before["seen"] for before, after in zip(frames, frames[1:])]
@@ -169,7 +169,7 @@ def judge(case, client, camera, frames, status, began, files):
 
 
 def lateness(camera, right, frames):
-    """The worst of: seconds from a picture's sending to its publication, and of these the ones not in its age."""
+    """The maximum of the seconds from a picture's sending to its publication, and of the part not in its age."""
     worst, hidden = 0, 0
     for one in frames:
         if one["md5"] not in right:
@@ -184,7 +184,7 @@ def lateness(camera, right, frames):
 
 
 def recorded(file, right):
-    """Packets, pictures, wrong pictures, and times that do not rise."""
+    """Counts of packets, pictures, wrong pictures, and times that do not rise."""
     probe = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time", "-of", "csv=p=0", file]
     text = subprocess.run(probe, capture_output=True, text=True, check=False).stdout
     times = [float(line.strip(",")) for line in text.split() if line.strip(",") != "N/A"]
@@ -197,7 +197,7 @@ def recorded(file, right):
 
 
 def verdict(case, client, row):
-    """`ok`, or what is not as expected."""
+    """`ok`, or the differences from what is expected."""
     if case.expected == "refused":
         faults = [] if row["state"] == "refused" else [f"state {row['state']}"]
         if row["wrong_logins"] > (row["reconnects"] or 0) + 1:
@@ -205,8 +205,8 @@ def verdict(case, client, row):
         return "; ".join(faults) or "ok"
     if case.expected == "words":
         faults = ["frames"] if row["frames"] else []
-        return "; ".join(faults + ([] if case.words in row["reason"] else ["not told"])) or "ok"
-    if case.expected == "told" and not row["frames"]:
+        return "; ".join(faults + ([] if case.words in row["reason"] else ["not reported"])) or "ok"
+    if case.expected == "reported" and not row["frames"]:
         return "ok" if row["reason"] else "no reason"
     faults = []
     if row["frames"] < case.frames:
@@ -260,16 +260,16 @@ TITLES = {
 
 
 def seen(rows, case, client):
-    """What the latest row of a case says, in few words."""
+    """A short summary of the latest row of a case."""
     row = rows.get((case.name, client))
     if row is None:
         return "not tried"
     words = re.sub(r": \[.*?\]\]", "", verdict(case, client, row))
-    return words if words != "ok" else {"refused": "refused", "words": "told"}.get(case.expected, "ok")
+    return words if words != "ok" else {"refused": "refused", "words": "reported"}.get(case.expected, "ok")
 
 
 def markdown(before, now):
-    """The tables of docs/ref/cameras.md: each case, what is expected, and what two programs did."""
+    """The tables of docs/ref/cameras.md: each case, what is expected, and the outcome of two programs."""
     programs = []
     for path in (before, now):
         groups = collections.defaultdict(dict)
@@ -293,10 +293,10 @@ def main():
     parser.add_argument("--vas", type=pathlib.Path, help="the program under test")
     parser.add_argument("--show", type=pathlib.Path, nargs=2, metavar="FILE",
                         help="print the tables of docs/ref/cameras.md from two files of --json")
-    parser.add_argument("--group", action="append", help="these groups alone")
+    parser.add_argument("--group", action="append", help="only these groups")
     parser.add_argument("--case", default="", help="cases with these words in their names")
-    parser.add_argument("--client", help="this client alone")
-    parser.add_argument("--long", action="store_true", help="the cases that take long, instead of the others")
+    parser.add_argument("--client", help="only this client")
+    parser.add_argument("--long", action="store_true", help="the long cases instead of the others")
     parser.add_argument("--clips", type=pathlib.Path, default=clips.folder)
     parser.add_argument("--json", type=pathlib.Path, help="add the rows to this file")
     parser.add_argument("--batch", type=int, default=BATCH)
@@ -311,7 +311,7 @@ def main():
         members = Fleet(group, arguments.long, arguments.case).members
         if arguments.client:
             members = [one for one in members if one[1] == arguments.client]
-        # Cases that take long side by side.
+        # Long cases run concurrently.
         members.sort(key=lambda one: one[0].frames / one[2].fps)
         for at in range(0, len(members), arguments.batch):
             rows = asyncio.run(run(arguments.vas, members[at:at + arguments.batch]))

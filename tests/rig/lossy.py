@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""A bad network between an RTSP camera and whoever reads it over UDP: loses, swaps and repeats packets.
+"""A bad network between an RTSP camera and its client over UDP: loses, swaps and repeats packets.
 
     lossy.py --to 127.0.0.1:8554 --codec h264 --loss 0.01 --seed 1
 
-One JSON line on standard output says on which port it answers; another, when a client has gone, what was done
-to its packets. RTSP passes through but for the ports in Transport; RTP and RTCP go by way of this process, and
-RTP from the camera suffers, each by its own probability:
+One JSON line on standard output states the port; another, when a client has disconnected, lists what was done
+to its packets. RTSP passes unchanged except the ports in Transport; RTP and RTCP pass through this process, and
+RTP packets from the camera are changed, each with its own probability:
 
     --loss P        any packet is lost
     --duplicate P   any packet comes twice
-    --swap P        any packet comes after the one behind it
+    --swap P        any packet comes after the following one
     --units P       a whole access unit is lost
     --sets P        a packet with a parameter set is lost
     --first P       the first packet of an access unit's slices is lost
@@ -41,7 +41,7 @@ def nal_type(codec, packet):
 
 
 class Fate:
-    """What becomes of each packet of one client."""
+    """Decides what happens to each packet of one client."""
 
     def __init__(self, arguments):
         self.arguments = arguments
@@ -53,13 +53,13 @@ class Fate:
         self.held = None
 
     def happens(self, probability, what):
-        # Drawn for every packet, so that what happens to one changes nothing for the next.
+        # Drawn for every packet, so that one packet's fate does not affect the next.
         drawn = self.random.random() < probability
         self.counts[what] += drawn
         return drawn
 
     def packets(self, packet):
-        """The packets to send now that this one has come, in order."""
+        """The packets to send after this one has come, in order."""
         self.counts["packets"] += 1
         arguments = self.arguments
         unit = packet[4:8]
@@ -92,7 +92,7 @@ class Fate:
 
 
 def pair():
-    """Two UDP sockets on neighbouring ports, the first even (RFC 3550, 11)."""
+    """Two UDP sockets on adjacent ports, the first even (RFC 3550, 11)."""
     while True:
         rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         rtp.bind(("127.0.0.1", 0))
@@ -147,7 +147,7 @@ class Client:
                 sink.sendto(out, ("127.0.0.1", port))
 
     def messages(self, source, sink, rewrite):
-        """Passes RTSP messages on, their heads rewritten."""
+        """Forwards RTSP messages with rewritten headers."""
         waiting = b""
         try:
             while piece := source.recv(DATAGRAM):

@@ -1,5 +1,5 @@
-// Preloaded into a service: writes down with which options FFmpeg is called, and on which thread, to the file that
-// VAS_OPTIONS_LOG names. What is written is what the contexts hold when the call is made, however it came there.
+// Preloaded into a service: logs the options of each call of FFmpeg, with its thread, to the file that
+// VAS_OPTIONS_LOG names. The options are those in the contexts at the time of the call, however they were set.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 #define REAL(name) ((typeof(&name))dlsym(RTLD_NEXT, #name))
 
-// One write a line: threads do not mix.
+// One write per line, so that threads' lines do not mix.
 static void line(const char *call, const char *what, const char *dict, const char *own, const char *inner) {
     const char *path = getenv("VAS_OPTIONS_LOG");
     char thread[16] = "", *text = NULL;

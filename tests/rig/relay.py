@@ -1,16 +1,16 @@
 #!/usr/bin/python3
-"""A bad network between a camera and whoever reads it: delays what the camera sends, in bytes' order.
+"""A bad network between a camera and its client: delays what the camera sends, in order.
 
     relay.py --to 127.0.0.1:8554 --jitter 4 --stall 5,0.6 --seed 1
 
-One JSON line on standard output says on which port it answers. It passes TCP connections on, so an
-RTSP client must ask for interleaved packets. What comes from the camera is held back:
+One JSON line on standard output states its port. It forwards TCP connections, so an
+RTSP client must request interleaved packets. Data from the camera is held back:
 
     --jitter MS          each piece by a random time of this mean (exponential), at most ten times it
-    --stall EVERY,LONG   now and then all of it, and then lets go of everything at once: on average
+    --stall EVERY,LONG   sometimes all of it, which is then released at once: on average
                          every EVERY seconds, for half to one and a half times LONG seconds
 
-What the client sends passes at once. The same seed gives the same delays for the same pieces.
+Data from the client passes at once. The same seed gives the same delays for the same pieces.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Downstream:
                 piece = self.source.recv(PIECE)
             except OSError:
                 piece = b""
-            # Nothing overtakes: what is behind a late piece is late too.
+            # In order: data after a late piece is late too.
             due = max(due, self.weather.release(time.monotonic()))
             with self.ready:
                 self.waiting.append((due, piece))
@@ -58,11 +58,11 @@ class Downstream:
                 time.sleep(max(0.0, due - time.monotonic()))
                 self.sink.sendall(piece)
         except OSError:
-            pass  # the client is gone; the camera learns it from `upstream`
+            pass  # the client has disconnected; `upstream` closes the camera's side
 
 
 class Weather:
-    """When what arrives now may go on."""
+    """The time at which data that arrives now is forwarded."""
 
     def __init__(self, jitter, stall, seed):
         self.jitter, self.stall = jitter, stall

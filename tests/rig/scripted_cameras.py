@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Scripted cameras for tests: each plays a prepared clip, and does one thing out of the ordinary.
+"""Scripted cameras for tests: each plays a prepared clip with one unusual behavior.
 
     scripted_cameras.py --clips DIR --group markers
 
-One JSON line on standard output lists the cameras when all of them answer. Each line on standard input is
-answered with another, of what each camera saw. Ends with standard input.
+One JSON line on standard output lists the cameras once all of them listen. Each line on standard input is
+answered with a JSON line of each camera's report. The end of the input ends the process.
 
 The cases are in scripted/cases.
 """
@@ -53,10 +53,10 @@ async def serve(fleet):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=pathlib.Path, default=clips.folder, help="where clips are kept")
+    parser.add_argument("--clips", type=pathlib.Path, default=clips.folder, help="the folder for clips")
     parser.add_argument("--group", required=True, choices=sorted(cases.load()))
-    parser.add_argument("--long", action="store_true", help="the cases that take long, instead of the others")
-    parser.add_argument("--client", action="append", help="the cases with this client alone")
+    parser.add_argument("--long", action="store_true", help="the long cases instead of the others")
+    parser.add_argument("--client", action="append", help="only the cases with this client")
     arguments = parser.parse_args()
     clips.folder = arguments.clips
     asyncio.run(serve(Fleet(arguments.group, arguments.long, clients=arguments.client or cases.CLIENTS)))

@@ -1,5 +1,5 @@
 """Prints the MD5 of each picture of a 10-bit 4:2:0 clip as tight NV12, by the rule
-min(255, (x + 2) >> 2), on FFmpeg's own 10-bit output. Usage: ten_bit.py FILE WIDTHxHEIGHT"""
+min(255, (x + 2) >> 2), from FFmpeg's own 10-bit output. Usage: ten_bit.py FILE WIDTHxHEIGHT"""
 
 import hashlib
 import subprocess

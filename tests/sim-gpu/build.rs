@@ -4,8 +4,8 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // What a program that dlopens `libcuda.so.1` later finds already loaded.
+    // So that a later dlopen of `libcuda.so.1` finds it already loaded.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-soname,libcuda.so.1");
-    // FFmpeg closes its libraries; threads of ours must not lose their code, nor handles their meaning.
+    // FFmpeg closes its libraries, but the device's threads and handles must survive that.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
 }

@@ -1,8 +1,8 @@
-//! Builds a crate where nothing but chosen parts of the standard library exists.
+//! Builds a crate with only selected parts of the standard library.
 //!
-//! What a crate can't reach it can't do. Built against a folder that holds `core` and nothing else, a
-//! crate has no file, socket, clock, thread or allocator, however its author writes it; with
-//! `forbid(unsafe_code)` it can't make one either.
+//! A crate can't do what it can't reach. Built against a folder with only `core`, it has no file,
+//! socket, clock, thread or allocator, however it is written; with `forbid(unsafe_code)` it can't
+//! create one either.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use vas_harness::waiting;
 
 use crate::clip::run;
 
-/// A crate of this workspace, and all that it may use.
+/// A crate of this workspace, and everything that it may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Bare {
     /// Its package.
@@ -22,15 +22,15 @@ pub struct Bare {
     pub folder: &'static str,
     /// Crates of the standard library.
     pub std: &'static [&'static str],
-    /// Crates of ours.
+    /// Crates of this workspace.
     pub ours: &'static [Self],
 }
 
 impl Bare {
-    /// Builds its sources, with `addition` at the end of `lib.rs`; the object file.
+    /// Builds its sources, with `addition` at the end of `lib.rs`; returns the object file.
     ///
     /// # Errors
-    /// What the compiler said.
+    /// The compiler's output.
     pub fn build(&self, work: &Path, addition: &str) -> Result<PathBuf, String> {
         let sources = work.join(self.folder);
         copy(&workspace().join("src").join(self.folder).join("src"), &sources);
@@ -64,7 +64,7 @@ impl Bare {
         Ok(object)
     }
 
-    /// A folder with those crates of the standard library and no other.
+    /// A sysroot with those crates of the standard library and no others.
     fn sysroot(&self, work: &Path) -> PathBuf {
         let whole =
             PathBuf::from(run(Command::new("rustc").args(["--print", "target-libdir"])).trim());
@@ -86,7 +86,7 @@ impl Bare {
         bare
     }
 
-    /// Normal and build dependencies, features and build scripts of its manifest.
+    /// The normal and build dependencies, features and build scripts in its manifest.
     pub fn manifest(&self) -> Vec<String> {
         let output = run(Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
             .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
@@ -106,7 +106,7 @@ impl Bare {
     }
 }
 
-/// What an object file wants from elsewhere, by name.
+/// The undefined symbols of an object file.
 pub fn wanted_symbols(object: &Path) -> Vec<String> {
     let names = run(Command::new("nm").args(["--undefined-only", "--demangle"]).arg(object));
     names.lines().map(|line| line.trim_start().trim_start_matches("U ").to_owned()).collect()

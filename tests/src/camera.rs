@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use vas_harness::waiting;
 
-/// A running server with one mount, `cam`.
+/// A running server with one mount point, `cam`.
 #[derive(Debug)]
 pub struct Camera {
     server: Child,
@@ -19,7 +19,7 @@ impl Camera {
         Self::start_with(files, options, &[])
     }
 
-    /// Starts one with further arguments of `rig/camera.py`.
+    /// Starts a server with further arguments of `rig/camera.py`.
     pub fn start_with(files: &[&Path], options: &str, arguments: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/camera.py");
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
@@ -33,8 +33,9 @@ impl Camera {
         let _wait = waiting("the camera's server to be ready");
         let mut ready = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&ready)
-            .unwrap_or_else(|e| panic!("the camera did not say that it is ready: {ready:?}: {e}"));
+        let ready: serde_json::Value = serde_json::from_str(&ready).unwrap_or_else(|e| {
+            panic!("the camera's server did not report that it is ready: {ready:?}: {e}")
+        });
         let port = ready["port"].as_u64().and_then(|p| u16::try_from(p).ok()).unwrap();
         Self { server, port }
     }
@@ -44,7 +45,7 @@ impl Camera {
         self.server.id()
     }
 
-    /// Where it is, for a user with a password.
+    /// Its url, with a user and a password.
     pub fn url_for(&self, login: &str) -> String {
         format!("rtsp://{login}@127.0.0.1:{}/cam", self.port)
     }
@@ -59,7 +60,7 @@ impl Camera {
         crate::service::signal(self.server.id(), name);
     }
 
-    /// Where it is.
+    /// Its url.
     pub fn url(&self) -> String {
         format!("rtsp://127.0.0.1:{}/cam", self.port)
     }

@@ -1,4 +1,4 @@
-//! Test clips, made once by FFmpeg, and what FFmpeg says of their pictures.
+//! Test clips, made once by FFmpeg, and the MD5s of their pictures from FFmpeg.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,19 +7,19 @@ use std::sync::{Mutex, PoisonError};
 use vas_harness::waiting;
 use vas_sim_gpu::testing::Session;
 
-/// Pictures a second. Of three that are on their way to be copied none may still wait when the fourth comes:
-/// at this rate a machine that is busy with other tests has 300 ms for that.
+/// Frames per second. The first of three copies in flight must be done when the fourth frame comes: at this
+/// rate a machine busy with other tests has 300 ms for it.
 pub const FPS: u32 = 10;
 
-/// Held while a clip is made.
+/// Locked while a clip is made.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// What a clip is to be like.
+/// The properties of a clip.
 #[derive(Clone, Copy, Debug)]
 pub struct Clip {
     /// `libx264` or `libx265`.
     pub encoder: &'static str,
-    /// Such as `1366x768`.
+    /// For example `1366x768`.
     pub size: &'static str,
     /// FFmpeg's pixel format.
     pub pixels: &'static str,
@@ -30,12 +30,12 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Encodes it, unless that was done before, with B-frames; the path of an MP4 file.
+    /// Encodes it with B-frames, unless it exists; returns the path of the MP4 file.
     pub fn make(&self) -> PathBuf {
         let dir = folder();
         let Self { encoder, size, pixels, range, frames } = self;
         let path = dir.join(format!("{encoder}-{size}-{pixels}-{range}-{frames}-{FPS}.mp4"));
-        // Tests run side by side, and several want the same clip.
+        // Tests run concurrently, and several need the same clip.
         let _turn = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return path;
@@ -59,7 +59,8 @@ impl Clip {
     pub fn judge(&self) -> Vec<String> {
         let range = self.range;
         let keep = format!("scale=in_range={range}:out_range={range}:flags=bicubic");
-        // From grey of full range FFmpeg's scaler leaves NV12's chroma unwritten, and yuv420p's not.
+        // From full-range gray, FFmpeg's scaler leaves the chroma of NV12 unwritten, but not that of
+        // yuv420p.
         let filter = match self.pixels {
             "gray" => format!("{keep},format=yuv420p,{keep},format=nv12"),
             _ => format!("{keep},format=nv12"),
@@ -74,8 +75,8 @@ impl Clip {
         md5s
     }
 
-    /// MD5 of each picture as FFmpeg itself brings it down from a GPU, in display order. Simulated pictures
-    /// follow the bytes of their slices, which come through RTP unchanged.
+    /// MD5 of each picture as FFmpeg itself downloads it from a GPU, in display order. Simulated pictures
+    /// are derived from the bytes of their slices, which RTP carries unchanged.
     pub fn judge_on(&self, gpus: &Session) -> Vec<String> {
         let mut command = Command::new("ffmpeg");
         command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda"]);
@@ -99,7 +100,7 @@ impl Clip {
     }
 }
 
-/// Where clips are kept: beside the binaries, where `cargo clean` finds them.
+/// The folder for clips: beside the binaries, so that `cargo clean` removes them.
 pub fn folder() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let dir = test.parent().and_then(Path::parent).unwrap().join("test-clips");
@@ -107,7 +108,7 @@ pub fn folder() -> PathBuf {
     dir
 }
 
-/// Runs a command to its end; what it wrote to standard output.
+/// Runs a command to its end; returns its standard output.
 pub fn run(command: &mut Command) -> String {
     let _wait = waiting(format!("{command:?} to end"));
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));

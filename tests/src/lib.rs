@@ -1,7 +1,7 @@
-//! What the promise tests share: clips, a camera, the service, readers, and FFmpeg as the judge.
+//! Shared by the promise tests: clips, a camera, the service, readers, and FFmpeg as the reference.
 //!
-//! Everything here is a real part: GStreamer's RTSP server, the `vas` binary, FFmpeg's command line.
-//! Helpers panic with what they saw: a test that can't be set up has failed.
+//! All parts are real: GStreamer's RTSP server, the `vas` binary, FFmpeg's command line. Helpers
+//! panic with what they saw: a test that can't be set up fails.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

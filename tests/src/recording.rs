@@ -1,4 +1,4 @@
-//! What a recorder leaves on a disk, and what FFmpeg says of it.
+//! Recorded files, and their contents as FFmpeg reads them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::clip::run;
 
-/// Files of a camera whose names end like this, in their order.
+/// A camera's files whose names end with `end`, in order.
 pub fn files(dir: &Path, camera: &str, end: &str) -> Vec<PathBuf> {
     let entries = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -42,13 +42,13 @@ fn frame_md5(file: &Path, arguments: &[&str]) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(Into::into).collect()
 }
 
-/// How many fragments a file has the index of.
+/// The number of fragments with an index in a file.
 pub fn fragments(file: &Path) -> usize {
     let bytes = std::fs::read(file).unwrap_or_default();
     bytes.windows(4).filter(|four| four == b"moof").count()
 }
 
-/// Waits until something is as wanted.
+/// Waits until `look` returns a value.
 pub fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

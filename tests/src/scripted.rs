@@ -1,4 +1,4 @@
-//! Scripted cameras, each of which does one thing out of the ordinary, and what a service makes of them.
+//! Scripted cameras, each with one unusual behavior, and the checks of how a service handles them.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -13,23 +13,23 @@ use crate::clip::{folder, run};
 use crate::recording::{files, packets};
 use crate::service::{Plan, Service, frames};
 
-/// Cameras that one service has at a time.
+/// Cameras in one service at a time.
 const BATCH: usize = 32;
 
-/// Longest time without a frame that a case is waited for, in seconds; a failure is the end of it.
+/// Longest time without a frame, in seconds; a case that reaches it fails.
 const PATIENCE: &str = "30";
 
-/// Packets of a segment of 3 s at least, where nothing ends it before.
+/// The fewest packets of a segment of 3 s that nothing ends early.
 const LEAST_PACKETS: usize = 40;
 
-/// How long the reason of a camera without pictures is waited for; a failure is the end of it.
-const TOLD_WITHIN: Duration = Duration::from_secs(90);
+/// Longest wait for the reason of a camera without pictures; a case that reaches it fails.
+const REPORTED_WITHIN: Duration = Duration::from_secs(90);
 
-/// The longest that a picture may be held up where requests of the server's own come between. What is looked for
-/// is a session that stands still until its next timer, 10 s or more.
+/// The longest delay of a picture among the server's own requests. The check is for a session that stalls until
+/// its next timer, 10 s or more.
 const HELD_UP: Duration = Duration::from_secs(5);
 
-/// The cameras of one group, as `rig/scripted_cameras.py` plays them.
+/// The cameras of one group, played by `rig/scripted_cameras.py`.
 #[derive(Debug)]
 struct Fleet {
     process: Child,
@@ -55,7 +55,7 @@ impl Fleet {
         Self { process, questions, answers, cameras }
     }
 
-    /// What each camera has seen so far.
+    /// The report of each camera so far.
     fn report(&mut self) -> Vec<Value> {
         self.questions.write_all(b"report\n").unwrap();
         let Value::Array(reports) = line(&mut self.answers) else { panic!("no reports") };
@@ -80,7 +80,7 @@ fn line(from: &mut BufReader<ChildStdout>) -> Value {
 /// `rig/scripted_cameras.py`.
 ///
 /// # Panics
-/// When a case is not as expected: with all that are not.
+/// If a case fails, with all failed cases.
 pub fn check(group: &str, arguments: &[&str]) {
     let mut fleet = Fleet::start(group, arguments);
     let mut faults = String::new();
@@ -92,15 +92,15 @@ pub fn check(group: &str, arguments: &[&str]) {
     assert!(faults.is_empty(), "{group}: not as expected:\n{faults}");
 }
 
-/// One camera of a service, and what became of it.
+/// One camera of a service, and its outcome.
 struct Seen<'a> {
     case: &'a Value,
-    /// In the service.
+    /// Its id in the service.
     id: String,
     frames: Vec<Value>,
     status: Value,
     report: Value,
-    told: bool,
+    reported: bool,
     recordings: Vec<PathBuf>,
 }
 
@@ -119,10 +119,10 @@ fn check_batch(fleet: &mut Fleet, batch: &[usize], faults: &mut String) {
             .collect();
         readers.into_iter().map(|reader| reader.join().unwrap()).collect()
     });
-    let told: Vec<bool> = cases
+    let reported: Vec<bool> = cases
         .iter()
         .enumerate()
-        .map(|(number, case)| is_told(&service, &id(number), case))
+        .map(|(number, case)| is_reported(&service, &id(number), case))
         .collect();
     let status = service.until_status("all cameras", |status| {
         status["cameras"].as_array().is_some_and(|all| all.len() == cases.len())
@@ -145,7 +145,7 @@ fn check_batch(fleet: &mut Fleet, batch: &[usize], faults: &mut String) {
             frames: frames(&outputs[number]),
             status: all.iter().find(|camera| camera["id"] == id.as_str()).unwrap().clone(),
             report: reports[batch[number]].clone(),
-            told: told[number],
+            reported: reported[number],
             recordings: files(work.path(), &id, ".mp4"),
             id,
         };
@@ -180,7 +180,7 @@ fn config(cases: &[Value], recordings: Option<&Path>) -> String {
 
 /// Whether pictures are expected of a case.
 fn streams(case: &Value) -> bool {
-    !matches!(case["expected"].as_str().unwrap(), "refused" | "words" | "told")
+    !matches!(case["expected"].as_str().unwrap(), "refused" | "words" | "reported")
 }
 
 fn watch(service: &Service, id: &str, case: &Value) -> Output {
@@ -191,35 +191,35 @@ fn watch(service: &Service, id: &str, case: &Value) -> Output {
     reader.wait_with_output().unwrap()
 }
 
-/// Waits for the state or the words of a case without pictures; false when they do not come.
-fn is_told(service: &Service, id: &str, case: &Value) -> bool {
+/// Waits for the state or reason of a case without pictures; false if it does not come.
+fn is_reported(service: &Service, id: &str, case: &Value) -> bool {
     let words = case["words"].as_str().unwrap();
     let wanted = |camera: &Value| match case["expected"].as_str().unwrap() {
         "refused" => camera["state"] == "refused",
         "words" => camera["reason"].as_str().is_some_and(|reason| reason.contains(words)),
-        // A reason of one that is being connected to is about the service: its shard is starting.
-        "told" => {
+        // While it connects, a reason can be about the service: its shard is starting.
+        "reported" => {
             (camera["reason"] != "" && camera["state"] != "connecting")
                 || camera["exported"].as_u64() > Some(0)
         }
         _ => true,
     };
-    service.comes_to(id, TOLD_WITHIN, wanted)
+    service.comes_to(id, REPORTED_WITHIN, wanted)
 }
 
 impl Seen<'_> {
-    /// What is not as expected, in words.
+    /// Descriptions of everything that is not as expected.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let number = |value: &Value| value.as_u64().unwrap();
         let tries = number(&self.status["reconnects"]) + 1;
         let wrong_logins = number(&self.report["wrong_logins_in_all"]);
         if !streams(self.case) {
-            if !self.frames.is_empty() && self.case["expected"] != "told" {
+            if !self.frames.is_empty() && self.case["expected"] != "reported" {
                 faults.push(format!("{} frames", self.frames.len()));
             }
-            if !self.told {
-                faults.push(format!("not told: {}", self.case["expected"]));
+            if !self.reported {
+                faults.push(format!("no such reason: {}", self.case["expected"]));
             }
             if wrong_logins > tries {
                 faults.push(format!("{wrong_logins} wrong logins in {tries} tries"));
@@ -252,7 +252,7 @@ impl Seen<'_> {
         self.case["md5s"].as_array().unwrap().iter().map(|md5| md5.as_str().unwrap()).collect()
     }
 
-    /// Every frame is exact, or marked where that is expected.
+    /// Checks that every frame is exact, or marked where that is expected.
     fn pictures(&self, faults: &mut Vec<String>) {
         let right: HashSet<&str> = self.right().into_iter().collect();
         let wanted = self.case["frames"].as_u64().unwrap();
@@ -262,7 +262,8 @@ impl Seen<'_> {
         let is_right = |frame: &&Value| right.contains(frame["md5"].as_str().unwrap());
         let is_marked = |frame: &&Value| frame["after_loss"] == "yes" || frame["corrupt"] == true;
         let wrong: Vec<_> = self.frames.iter().filter(|frame| !is_right(frame)).collect();
-        // FFmpeg's client does not know of losses, and says so; a wrong picture of it is one all the same.
+        // FFmpeg's client can't detect losses, and flags that; a wrong picture from it still counts as
+        // wrong.
         let unmarked = wrong.iter().filter(|&frame| !is_marked(frame)).count();
         if unmarked > 0 {
             faults.push(format!(
@@ -281,7 +282,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Nothing is held up.
+    /// Checks that no picture is delayed.
     fn steadiness(&self, faults: &mut Vec<String>) {
         let right = self.right();
         let sent: Vec<u64> = self.report["sent_ns"]
@@ -307,7 +308,8 @@ impl Seen<'_> {
         }
     }
 
-    /// Every recording decodes, picture for packet, to what the camera sent; its times rise.
+    /// Checks that every recording decodes, one picture per packet, to what the camera sent, with
+    /// rising times.
     fn recorded(&self, faults: &mut Vec<String>) {
         let right: HashSet<&str> = self.right().into_iter().collect();
         if self.recordings.is_empty() {
@@ -340,7 +342,7 @@ impl Seen<'_> {
         }
     }
 
-    /// What a message is to show beside the fault.
+    /// Details for a message about a fault.
     fn words(&self) -> String {
         let Self { id, status, .. } = self;
         let (state, reason) = (&status["state"], &status["reason"]);

@@ -8,17 +8,17 @@ use serde_json::Value;
 use vas_harness::waiting;
 use vas_sim_gpu::testing::Session;
 
-/// Longest that a test waits for what must come; reaching it is a failure, with words.
+/// Longest wait of a test; a test that reaches it fails with a message.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What to start.
+/// How to start a service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan<'a> {
     /// `AI_FRAME_EXPORT_ENABLED`.
     pub flag: &'a str,
     /// Lines of `[service]`, without `run_dir`.
     pub service: &'a str,
-    /// The export directory; if empty, one of its own.
+    /// The export directory; if empty, a new one.
     pub dir: &'a str,
     /// Lines of `[export]`, without `dir`.
     pub export: &'a str,
@@ -26,17 +26,17 @@ pub struct Plan<'a> {
     pub cameras: &'a str,
     /// Further arguments of `vas run`.
     pub arguments: &'a [&'a str],
-    /// Further variables of its environment.
+    /// Further environment variables.
     pub variables: &'a [(&'a str, &'a str)],
-    /// A program that runs it, with that program's arguments.
+    /// A program that runs the service, with that program's arguments.
     pub tracer: &'a [&'a str],
 }
 
-/// `vas run` with a config of its own.
+/// `vas run` with its own config.
 #[derive(Debug)]
 pub struct Service {
     process: Child,
-    /// What stands before the cameras.
+    /// The config before the cameras.
     tables: String,
     variables: Vec<(String, String)>,
     tracer: Vec<String>,
@@ -55,7 +55,7 @@ pub fn vas() -> PathBuf {
     }
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("vas");
-    assert!(path.exists(), "{} is not there: run `cargo build -p vas` first", path.display());
+    assert!(path.exists(), "{} does not exist: run `cargo build -p vas` first", path.display());
     path
 }
 
@@ -65,12 +65,12 @@ impl Service {
         Self::launch(Plan { flag, export, cameras, ..Plan::default() })
     }
 
-    /// Starts it with further arguments of `vas run`.
+    /// Starts the service with further arguments of `vas run`.
     pub fn start_with(flag: &str, export: &str, cameras: &str, arguments: &[&str]) -> Self {
         Self::launch(Plan { flag, export, cameras, arguments, ..Plan::default() })
     }
 
-    /// Starts it on simulated GPUs.
+    /// Starts the service on simulated GPUs.
     pub fn start_on(
         gpus: &Session,
         flag: &str,
@@ -86,14 +86,15 @@ impl Service {
         Self::launch(Plan { flag, export, cameras, arguments, variables, ..Plan::default() })
     }
 
-    /// Starts it with an export directory on a tmpfs of its own, mounted with `options`. Takes root.
+    /// Starts the service with its export directory on a new tmpfs, mounted with `options`. Needs
+    /// root.
     pub fn start_on_tmpfs(options: &str, export: &str, cameras: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let tmpfs = Tmpfs::mount(dir.path(), options);
         Self::launch_in(dir, Some(tmpfs), Plan { flag: "true", export, cameras, ..Plan::default() })
     }
 
-    /// Starts it as planned.
+    /// Starts the service as `plan` states.
     pub fn launch(plan: Plan<'_>) -> Self {
         Self::launch_in(tempfile::tempdir_in("/dev/shm").unwrap(), None, plan)
     }
@@ -130,26 +131,26 @@ impl Service {
         }
     }
 
-    /// Writes other cameras into the config, and asks for it to be read again.
+    /// Writes other cameras into the config, and sends SIGHUP.
     pub fn reload(&self, cameras: &str) {
         std::fs::write(self.work.path().join("vas.toml"), format!("{}{cameras}", self.tables))
             .unwrap();
         signal(self.pid(), "HUP");
     }
 
-    /// Kills the service as a crash would, and starts another in its place.
+    /// Kills the service as a crash would, and starts it again.
     pub fn crash_and_restart(&mut self, flag: &str) {
         self.kill();
         self.process =
             spawn(self.work.path(), flag, &self.arguments, &self.variables, &self.tracer);
     }
 
-    /// The export directory, which the service itself makes.
+    /// The export directory, which the service itself creates.
     pub fn dir(&self) -> PathBuf {
         self.exported.clone()
     }
 
-    /// The config's folder; `run` in it is the folder of the status.
+    /// The config's folder; `run` in it holds the status.
     pub fn work(&self) -> &Path {
         self.work.path()
     }
@@ -172,7 +173,7 @@ impl Service {
         self.process.id()
     }
 
-    /// Process ids of the shards that are there, by what the kernel says, in the order of their starts.
+    /// Process ids of the running shards, from the kernel, in the order of their starts.
     pub fn shards(&self) -> Vec<u32> {
         let pid = self.pid();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
@@ -180,25 +181,25 @@ impl Service {
         children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// Those, and the supervisor's.
+    /// Process ids of the shards and the supervisor.
     pub fn processes(&self) -> Vec<u32> {
         let mut all = self.shards();
         all.push(self.pid());
         all
     }
 
-    /// Process id of the shard that has a camera.
+    /// Process id of the shard that runs a camera.
     pub fn shard_of(&mut self, camera: &str) -> u32 {
         let status = self.until_status("a shard", |status| pid_of(status, camera).is_some());
         pid_of(&status, camera).unwrap()
     }
 
-    /// What the service logged.
+    /// The service's log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.work.path().join("log")).unwrap_or_default()
     }
 
-    /// `status.json`, if it is there.
+    /// `status.json`, if it exists.
     pub fn status(&self) -> Option<Value> {
         let text = std::fs::read(self.work.path().join("run/status.json")).ok()?;
         Some(serde_json::from_slice(&text).unwrap())
@@ -209,7 +210,8 @@ impl Service {
         self.until_of(0, what, wanted)
     }
 
-    /// Waits until a camera's status is as wanted; cameras count from 0, in the config's order within a shard.
+    /// Waits until a camera's status is as wanted; `number` counts from 0, in the config's order within a
+    /// shard.
     pub fn until_of(
         &mut self,
         camera: usize,
@@ -226,7 +228,7 @@ impl Service {
         camera_in(&status, id).unwrap().clone()
     }
 
-    /// Waits until a camera's status is as wanted; false when it is not within `limit`.
+    /// Waits until a camera's status is as wanted; false if it is not within `limit`.
     pub fn comes_to(&self, id: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) -> bool {
         let start = Instant::now();
         loop {
@@ -256,7 +258,7 @@ impl Service {
         }
     }
 
-    /// Waits until the service has logged these words; the line.
+    /// Waits until the service has logged `words`; returns the line.
     pub fn until_logged(&self, words: &str) -> String {
         let start = Instant::now();
         loop {
@@ -269,7 +271,7 @@ impl Service {
         }
     }
 
-    /// Waits until readers can attach to a camera; its ring comes with the first of them.
+    /// Waits until readers can attach to a camera; its ring opens with the first of them.
     pub fn until_exported(&mut self, camera: &str) {
         self.until_can_be_read(camera);
     }
@@ -284,20 +286,20 @@ impl Service {
         }
     }
 
-    /// Waits until the process has ended; its exit code.
+    /// Waits until the process has ended; returns its exit code.
     pub fn wait(&mut self) -> Option<i32> {
         let _wait = waiting("the service to end");
         self.process.wait().unwrap().code()
     }
 
-    /// Asks for a clean stop; the exit code.
+    /// Sends SIGTERM and waits; returns the exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let _wait = waiting("the service to end on SIGTERM");
         signal(self.pid(), "TERM");
         self.process.wait().unwrap().code()
     }
 
-    /// Asks for a clean stop of a service that a tracer runs, and waits for the tracer's end.
+    /// Stops a service that runs under a tracer, and waits for the tracer's end.
     pub fn stop_traced(&mut self) {
         let _wait = waiting("a traced service to end on SIGTERM");
         let status = self.status().expect("it has run");
@@ -305,7 +307,7 @@ impl Service {
         assert!(self.process.wait().unwrap().success(), "{}", self.log());
     }
 
-    /// Where the export directory is made.
+    /// The parent of the export directory.
     pub fn export_home(&self) -> &Path {
         self.export.path()
     }
@@ -322,7 +324,7 @@ impl Service {
             .unwrap()
     }
 
-    /// Starts a reader that stays, and waits until frames are exported for it.
+    /// Starts a reader that stays attached, and waits until frames are exported for it.
     pub fn until_read(&mut self, camera: &str) -> Reader {
         self.until_exported(camera);
         let reader = Reader(self.watch(camera, &["--timeout", "3600"]));
@@ -330,7 +332,7 @@ impl Service {
         reader
     }
 
-    /// What is left in the export's parent and in the run directory.
+    /// The remaining files in the export's parent and in the run directory.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         let list = |dir: &Path| {
             let entries = std::fs::read_dir(dir).into_iter().flatten();
@@ -355,7 +357,7 @@ fn pid_of(status: &Value, camera: &str) -> Option<u32> {
 pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    /// Mounts one with these options. Takes root.
+    /// Mounts one with `options`. Needs root.
     pub fn mount(at: &Path, options: &str) -> Self {
         let mount = ["-t", "tmpfs", "-o", options, "tmpfs"];
         crate::clip::run(Command::new("mount").args(mount).arg(at));
@@ -385,7 +387,7 @@ impl Drop for Service {
         if self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
             return;
         }
-        // Otherwise shards would end in order, in their own time, while the next test begins.
+        // Otherwise the shards would still be stopping cleanly when the next test starts.
         let shards = self.shards();
         let _ = self.process.kill();
         shards.iter().for_each(|shard| kill(*shard));
@@ -421,13 +423,13 @@ fn spawn(
         .unwrap()
 }
 
-/// Sends a signal by number to one thread, as a fault in it would.
+/// Sends a signal by number to one thread, as a fault in that thread would.
 pub fn signal_thread(pid: u32, thread: u32, number: i32) {
     let call = format!("import ctypes; exit(ctypes.CDLL(None).tgkill({pid}, {thread}, {number}))");
     crate::clip::run(Command::new("/usr/bin/python3").args(["-c", &call]));
 }
 
-/// Kills a process that may be gone already.
+/// Kills a process that may have ended already.
 fn kill(pid: u32) {
     let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).stderr(Stdio::null()).status();
 }
@@ -437,7 +439,7 @@ pub fn signal(pid: u32, name: &str) {
     crate::clip::run(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]));
 }
 
-/// Parses what a reader printed, a line a frame.
+/// Parses a reader's output, one line per frame.
 pub fn frames(output: &Output) -> Vec<Value> {
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,22 +1,22 @@
-//! The sockets of a service, by what the kernel says of them.
+//! The sockets of a service, from the kernel's tables.
 
 use crate::service::Service;
 
-/// A socket of some process.
+/// A socket of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
-    /// The kernel's table that has it, in `/proc/net`; empty: none of those that are known.
+    /// The kernel's table in `/proc/net` that lists it; empty if none of the known ones does.
     pub table: &'static str,
-    /// Its line there.
+    /// Its line in the table.
     pub line: String,
 }
 
-/// Address families and protocols whose sockets are told by `/proc/net`. `packet` and `raw` are for what must not be.
+/// The tables of `/proc/net` with sockets. `packet` and `raw` are there to detect forbidden ones.
 const TABLES: [&str; 10] =
     ["tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "packet", "unix"];
 
 impl Socket {
-    /// All that a service's processes have open.
+    /// All open sockets of a service's processes.
     pub fn all(service: &Service) -> Vec<Self> {
         let tables = TABLES.map(|table| {
             (table, std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default())
@@ -35,13 +35,13 @@ impl Socket {
         found.collect()
     }
 
-    /// Whether anybody could connect to it: a stream that listens, a Unix socket that accepts or has a name.
+    /// Whether it accepts connections: a listening stream, a Unix socket that accepts or has a name.
     pub fn takes_connections(&self) -> bool {
         match self.table {
             // TCP_LISTEN (include/net/tcp_states.h).
             "tcp" | "tcp6" => field(&self.line, 3) == Some("0A"),
-            // SS_CONNECTED is 03 (include/linux/net.h); bit 16 of the flags says that it accepts (unix_seq_show);
-            // a name is an eighth field.
+            // SS_CONNECTED is 03 (include/linux/net.h); bit 16 of the flags marks accepting sockets
+            // (unix_seq_show); the eighth field is a name.
             "unix" => {
                 let fields = [3, 5, 7].map(|at| field(&self.line, at));
                 fields != [Some("00000000"), Some("03"), None]

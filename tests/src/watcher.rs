@@ -1,4 +1,4 @@
-//! A reader process that sees every frame, and tells their ids.
+//! A reader process that sees every frame, and reports their ids.
 
 use std::io::{BufRead as _, BufReader};
 use std::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::service::{Reader, Service};
 /// Longest wait for a frame.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Frames after which a reader is settled in.
+/// Frames after which a reader gets every frame.
 const SETTLES: usize = 5;
 
 /// `vas watch` of one camera.
@@ -23,18 +23,18 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches a camera from one of its next frames on. Among the first, those that had arrived before the reader
-    /// did are left out, and with B-frames these are not the very first.
+    /// Watches a camera from one of its next frames on. Among the first, frames that arrived before the reader
+    /// attached are left out; with B-frames these need not be the very first.
     pub fn attach(service: &Service, camera: &str) -> Self {
         service.until_can_be_read(camera);
         let mut reader = Reader(service.watch(camera, &["--timeout", "3600"]));
         let lines = BufReader::new(reader.0.stdout.take().unwrap()).lines();
-        let (told, frames) = mpsc::channel();
+        let (sender, frames) = mpsc::channel();
         std::thread::spawn(move || {
             for line in lines {
                 let frame: Value = serde_json::from_str(&line.unwrap()).unwrap();
                 let number = |key: &str| frame[key].as_u64().unwrap();
-                if told.send((number("frame_id"), number("epoch"))).is_err() {
+                if sender.send((number("frame_id"), number("epoch"))).is_err() {
                     return;
                 }
             }
@@ -53,8 +53,8 @@ impl Watcher {
             .unwrap_or_else(|_| panic!("no frame of {} in {PATIENCE:?}", self.camera))
     }
 
-    /// Checks that from frame `from` on, through `more` frames, the ring stays and no frame is missing but those
-    /// whose copy a busy machine held up, which the service counts; the last.
+    /// Checks `more` frames from frame `from` on: the ring stays the same, and no frame is missing except those
+    /// dropped on a busy machine, which the service counts. Returns the last id.
     pub fn no_gap_since(
         &mut self,
         service: &mut Service,
@@ -73,11 +73,11 @@ impl Watcher {
         );
         let missing = last.0 - from.0 - seen.len() as u64;
         let zero = Value::from(0);
-        let status = service.until_camera(&self.camera, "the held up to be counted", |camera| {
+        let status = service.until_camera(&self.camera, "counts of the missing frames", |camera| {
             camera["dropped"]["in_flight"].as_u64() >= Some(missing)
         });
         if missing > 0 {
-            println!("{}: {missing} frames were held up by a busy machine", self.camera);
+            println!("{}: {missing} frames were dropped on a busy machine", self.camera);
         }
         for why in ["overload", "before_key", "undecodable", "lease", "copy_failed"] {
             assert_eq!(status["dropped"][why], zero, "{status}");

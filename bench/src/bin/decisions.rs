@@ -1,4 +1,4 @@
-//! Decides again and again, for callgrind to count: `decisions CASE TIMES`.
+//! Makes a decision repeatedly, for callgrind to count: `decisions CASE TIMES`.
 
 #![forbid(unsafe_code)]
 
@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use vas_gate::{Decision, Limit, Stamp, State, decide};
 
-/// What is counted.
+/// The function that is counted.
 #[inline(never)]
 fn one_decision(state: &State, limit: &Limit, stamp: Stamp) -> Decision {
     decide(state, limit, stamp)
@@ -25,7 +25,7 @@ fn main() {
     let mut state = State::default();
     match case.as_str() {
         "first_frame" => {}
-        // As much as three a second allow.
+        // As many as a limit of three per second allows.
         "second_full" | "elapsed+full" | "elapsed+overfull" => {
             (0..3).for_each(|at| state.dispatched(stamp(2, 1 + at, 2000 + 333 * at)));
         }
@@ -49,7 +49,7 @@ fn main() {
         "second_full" => (Limit::per_second(3, 1).with_stride(2), stamp(2, 5, 2999)),
         _ => panic!("decisions: no case {case:?}"),
     };
-    // What follows a `+` is how it comes to be.
+    // The part after a `+` distinguishes paths to the same reason.
     let reason = case.split('+').next().unwrap_or_default();
     for _ in 0..times {
         let decision = one_decision(black_box(&state), black_box(&limit), black_box(now));

@@ -1,7 +1,7 @@
 //! One reader for each of many cameras, in one process: `readers [--max-fps N] DIR CAMERA...`.
 //!
-//! Each waits for frames and copies them out, as a model's process would. A line on standard input is answered by
-//! a line of JSON, the frames of each camera so far; its end ends the process.
+//! Each waits for frames and copies them, as a model's process would. Each line on standard input is answered by
+//! a line of JSON, the frames of each camera so far; the end of the input ends the process.
 
 #![forbid(unsafe_code)]
 
@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use vas_frame::{CameraId, Nv12Image, Reader};
 
-/// Longest wait for a frame, after which a reader is opened anew.
+/// Longest wait for a frame, after which a reader is reopened.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a camera is looked for that is not there yet.
+/// How often to look for a camera that does not exist yet.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 fn main() {
@@ -40,7 +40,7 @@ fn main() {
             .map(|(camera, count)| format!("\"{camera}\": {}", count.load(Ordering::Relaxed)));
         let line = format!("{{{}}}", counts.collect::<Vec<_>>().join(", "));
         println!("{line}");
-        std::io::stdout().flush().expect("whoever asks listens");
+        std::io::stdout().flush().expect("standard output is open");
     }
 }
 

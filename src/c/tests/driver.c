@@ -1,21 +1,21 @@
 /*
- * Does what it is told on standard input, a command a line with tabs between words, and answers
- * with a line: vas_frame.h at the end of a pipe, so that a test in another language can take turns
- * with it. Pixels follow their line as raw bytes. N is one of the frames that are held, 0 to 7.
+ * Runs commands from standard input, one per line with tabs between words, and answers each with a
+ * line: a test in another language drives vas_frame.h over a pipe. Pixels follow their line as raw
+ * bytes. N is one of the held frames, 0 to 7.
  *
- *   open DIR CAMERA MAX_FPS      in place of the reader before
+ *   open DIR CAMERA MAX_FPS      replaces the previous reader
  *   close
  *   latest N
  *   newer N ID TIMEOUT_MS
- *   newer_if N ID TIMEOUT_MS M   wanted are the frames whose id is a multiple of M
+ *   newer_if N ID TIMEOUT_MS M   accepts frames whose id is a multiple of M
  *   next N ID TIMEOUT_MS
- *   follow N                     the next one from where the reader is
- *   cursor                       where it is
+ *   follow N                     the next one after the cursor
+ *   cursor                       the reader's cursor
  *   valid N
- *   copy N ROOM                  into a buffer of ROOM bytes, 0: of as many as it takes
- *   view N                       its pixels out of shared memory
+ *   copy N ROOM                  into a buffer of ROOM bytes, 0: of the picture's size
+ *   view N                       its pixels from shared memory
  *   release N
- *   race COUNT                   copy COUNT frames until each is overwritten, and judge the copies
+ *   race COUNT                   copy COUNT frames, each until it is overwritten, and check them
  */
 #define _DEFAULT_SOURCE /* strsep */
 #include "../vas_frame.h"
@@ -90,7 +90,7 @@ static void say_pixels(const unsigned char *nv12, size_t size)
     fwrite(nv12, 1, size, stdout);
 }
 
-/* ---- Commands: `a` are the words behind the command's name, as many as the table says ---- */
+/* ---- Commands: `a` has the arguments, as many as the table states ---- */
 
 static uint64_t number(const char *text)
 {
@@ -102,7 +102,7 @@ static vas_frame *held(const char *n)
     return &frames[number(n) % FRAMES];
 }
 
-/* A place for a frame: what was held there is given back. */
+/* An entry for a frame; a frame held there is released. */
 static vas_frame *place(const char *n)
 {
     vas_frame *frame = held(n);
@@ -133,7 +133,7 @@ static void do_latest(char **a)
     say_frame(vas_reader_latest(reader, frame), frame);
 }
 
-/* From which id on, and for how long, the next call is to wait. */
+/* Sets the cursor and the timeout of the next call. */
 static void aim(char **a)
 {
     vas_reader_seek(reader, number(a[1]));
@@ -196,7 +196,7 @@ static void do_valid(char **a)
 static void do_copy(char **a)
 {
     const vas_frame *frame = held(a[0]);
-    /* No more room than told, so that a sanitizer sees a byte too many. */
+    /* Exactly this size, so that a sanitizer detects a write past it. */
     size_t room = number(a[1]) != 0 ? number(a[1]) : frame->picture.tight_size;
     unsigned char *nv12 = allocate(room);
     vas_status status = vas_frame_copy_if_valid(frame, nv12, room);
@@ -232,8 +232,8 @@ static void do_release(char **a)
     printf("OK\n");
 }
 
-/* The writer fills each picture with the low byte of its id: another byte was torn. Each frame is
- * copied over and over until the writer comes round, so that the last copy meets it. */
+/* The writer fills each picture with the low byte of its id: any other byte is torn. Each frame is
+ * copied repeatedly until the writer reuses the slot, so the last copy races with it. */
 static void do_race(char **a)
 {
     uint64_t left = number(a[0]), whole = 0, torn = 0;
@@ -276,7 +276,7 @@ static bool obey(char *line)
     char *words[6] = {0};
     size_t count = 0;
     line[strcspn(line, "\n")] = '\0';
-    /* Not strtok, which would take an empty word for none. */
+    /* Not strtok, which skips empty words. */
     while (line != NULL && count < sizeof words / sizeof *words)
         words[count++] = strsep(&line, "\t");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -294,7 +294,7 @@ int main(void)
     char line[4096];
     while (fgets(line, sizeof line, stdin) != NULL) {
         if (!obey(line)) {
-            fprintf(stderr, "driver: no such command: %s\n", line);
+            fprintf(stderr, "driver: unknown command: %s\n", line);
             return 2;
         }
         fflush(stdout);

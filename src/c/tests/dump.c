@@ -1,6 +1,6 @@
 /*
- * dump FILE: every field of a frame.meta by the layout that the reader goes by, a line each, and
- * that layout's hash. src/frame/tests/c_reader compares it with what src/frame says.
+ * dump FILE: prints every field of a frame.meta in the reader's layout, one per line, and the
+ * layout's hash. src/frame/tests/c_reader compares the output with src/frame.
  */
 #include "../vas_frame.c"
 

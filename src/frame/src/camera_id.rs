@@ -1,4 +1,4 @@
-//! A camera's name, which is also the name of its directory.
+//! A camera's id, which is also the name of its directory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,19 +9,19 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CameraId(Box<str>);
 
-/// A text that is no camera id, and why.
+/// The text is not a valid camera id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no camera id ({problem}): expected 1 to 63 of A-Z a-z 0-9 . _ -, not beginning with . or -"
 )]
 pub struct InvalidCameraId {
-    /// What was given.
+    /// The rejected text.
     pub text: String,
     /// What is wrong with it.
     pub problem: CameraIdProblem,
 }
 
-/// What keeps a text from being a camera id.
+/// Why a text is not a camera id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CameraIdProblem {
@@ -34,7 +34,7 @@ pub enum CameraIdProblem {
     /// It begins with `.` or `-`.
     #[error("begins with . or -")]
     Start,
-    /// It has a character that no id has.
+    /// It has a character that an id can't have.
     #[error("has another character")]
     Character,
 }
@@ -43,10 +43,10 @@ impl CameraId {
     /// Longest id in bytes.
     pub const MAX_LEN: usize = 63;
 
-    /// Checks and keeps an id.
+    /// Checks an id.
     ///
     /// # Errors
-    /// [`InvalidCameraId`] when the text breaks the rule.
+    /// [`InvalidCameraId`] if the text breaks the rule.
     ///
     /// ```
     /// use vas_frame::{CameraId, CameraIdProblem};
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_safe_file_names() {
+    fn ids_are_safe_file_names() {
         for good in ["a", "gate-1", "Hall_2.north", "9", "_x", &"x".repeat(63)] {
             assert_eq!(CameraId::new(good).unwrap().as_str(), good);
         }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn words_hold_the_bytes_and_a_nul() {
+    fn an_id_fits_its_words_with_a_nul() {
         let words = CameraId::new("x".repeat(63)).unwrap().to_words();
         assert_eq!(words[0].to_le_bytes(), *b"xxxxxxxx");
         assert_eq!(words[7].to_le_bytes(), *b"xxxxxxx\0");

@@ -1,10 +1,10 @@
-//! How the numbers of a picture are to be read as colours.
+//! How to interpret a picture's samples as colors.
 
-/// Sample range, as H.273's `VideoFullRangeFlag` and FFmpeg's `AVColorRange` put it.
+/// Sample range, as in H.273's `VideoFullRangeFlag` and FFmpeg's `AVColorRange`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Range {
-    /// The camera did not say; readers treat it as limited, as H.264 and H.265 do.
+    /// Not stated by the camera; readers treat it as limited, as H.264 and H.265 do.
     #[default]
     Unspecified = 0,
     /// Luma 16 to 235, chroma 16 to 240.
@@ -14,7 +14,7 @@ pub enum Range {
 }
 
 impl Range {
-    /// The range behind a code of the format; an unknown code is unspecified.
+    /// The range for a code of the format; unknown codes are unspecified.
     #[must_use]
     pub fn from_code(code: u32) -> Self {
         match code {
@@ -25,9 +25,9 @@ impl Range {
     }
 }
 
-/// Colour description of an epoch: the codes of ITU-T H.273 as FFmpeg carries them.
+/// Color description of an epoch: codes of ITU-T H.273, as in FFmpeg.
 ///
-/// A frame is never converted: it keeps the camera's range and matrix, and this says which.
+/// A frame is never converted: it keeps the camera's range and matrix, which are stated here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Color {
     /// Sample range.
@@ -38,7 +38,7 @@ pub struct Color {
     pub transfer: u8,
     /// `MatrixCoefficients` (H.273 table 4); 2 is unspecified.
     pub matrix: u8,
-    /// Chroma sample position as FFmpeg's `AVChromaLocation`: 0 unspecified, 1 left, 2 centre,
-    /// 3 top left, 4 top, 5 bottom left, 6 bottom.
+    /// Chroma sample position as FFmpeg's `AVChromaLocation`: 0 unspecified, 1 left, 2 center, 3
+    /// top left, 4 top, 5 bottom left, 6 bottom.
     pub chroma_location: u8,
 }

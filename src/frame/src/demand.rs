@@ -1,4 +1,4 @@
-//! What readers ask for, said by the byte of `readers` that each of them locks.
+//! Readers' demand, stated by the byte of `readers` that each reader locks.
 
 use std::io;
 use std::ops::Range;
@@ -7,17 +7,18 @@ use std::os::fd::BorrowedFd;
 use crate::layout::DEMAND_BASE;
 use crate::lock;
 
-/// The highest frame rate that a reader wants, in thousandths of a frame a second, rounded up.
+/// The highest frame rate that a reader wants, in thousandths of a frame per second, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaxFps(u32);
 
 impl MaxFps {
-    /// Highest rate that can be stated: a million frames a second.
+    /// Highest rate that can be stated: a million frames per second.
     const MAX: u32 = 1_000_000_000;
 
-    /// A rate of `num / den` frames a second. `None` for no rate at all and above a million.
+    /// A rate of `num / den` frames per second. `None` if either is zero or the rate is above a
+    /// million.
     ///
-    /// Rounding up never states less than is wanted: 30000/1001 becomes 29.971.
+    /// Rounding up never understates the demand: 30000/1001 becomes 29.971.
     ///
     /// ```
     /// use vas_frame::{MaxFps, Reader};
@@ -35,35 +36,36 @@ impl MaxFps {
         u32::try_from(milli).ok().filter(|milli| *milli <= Self::MAX).map(Self)
     }
 
-    /// Thousandths of a frame a second.
+    /// Thousandths of a frame per second.
     #[must_use]
     pub fn millihertz(self) -> u32 {
         self.0
     }
 }
 
-/// The byte that says what a reader wants; `None`: every frame.
+/// The byte that states a reader's rate; `None` is every frame.
 pub(crate) fn byte_of(max: Option<MaxFps>) -> u64 {
     DEMAND_BASE + max.map_or(0, |max| u64::from(max.0))
 }
 
-/// What all readers of a camera ask for together.
+/// The combined demand of a camera's readers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Demanded {
-    /// Nobody is there.
+    /// There is no reader.
     #[default]
     Nothing,
-    /// Every frame is wanted: somebody says so, or more rates are stated than are looked at.
+    /// Every frame is wanted: a reader states that, or readers state more than
+    /// [`MAX_RATES`](Self::MAX_RATES) rates.
     EveryFrame,
-    /// Nobody wants more than one of these rates; distinct, ascending.
+    /// Each reader wants one of these rates at most; distinct, ascending.
     Rates(Vec<MaxFps>),
 }
 
 impl Demanded {
-    /// Most rates that are looked at.
+    /// The most rates that are distinguished.
     pub const MAX_RATES: usize = 64;
 
-    /// Asks the kernel, at most `2 * MAX_RATES + 1` times.
+    /// Queries the kernel, at most `2 * MAX_RATES + 1` times.
     pub(crate) fn read(readers: BorrowedFd<'_>) -> io::Result<Self> {
         let mut rates = Vec::new();
         let all = DEMAND_BASE..DEMAND_BASE + u64::from(MaxFps::MAX) + 1;
@@ -81,7 +83,7 @@ impl Demanded {
     }
 }
 
-/// A reader locks one byte. One that locks more is taken to want the highest of them.
+/// A reader locks one byte. If it locks more, the highest counts.
 fn rate_of(found: &Range<u64>) -> MaxFps {
     MaxFps((found.end - 1 - DEMAND_BASE) as u32)
 }
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_readers_want_is_found() {
+    fn all_demanded_rates_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("readers");
         let writer = File::create(&path).unwrap();
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn more_rates_than_are_looked_at_are_every_frame() {
+    fn too_many_rates_count_as_every_frame() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("readers");
         let writer = File::create(&path).unwrap();

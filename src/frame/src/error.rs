@@ -1,4 +1,4 @@
-//! Why an export can't be written or read, in words with the values in them.
+//! Why an export can't be written or read. Each message states the values involved.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,19 +13,19 @@ use crate::writer::Shortage;
 
 /// Why a camera can't be exported.
 ///
-/// The text of each is complete, with the system's answer in it, so that none has a
-/// [`source`](std::error::Error::source): a report that walks along sources prints nothing twice.
+/// Each message includes the system's error, and no variant has a
+/// [`source`](std::error::Error::source): a report that follows sources prints nothing twice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// A system call failed.
     #[error("can't {action} {}: {error}", path.display())]
     Io {
-        /// What was tried: a verb.
+        /// The failed action, as a verb.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         error: io::Error,
     },
     /// The directory is on a disk.
@@ -37,7 +37,7 @@ pub enum ExportError {
         /// The directory.
         path: PathBuf,
     },
-    /// Somebody else owns it, or it is not what it should be.
+    /// The file or directory has the wrong owner, type or mode.
     #[error("{} {problem}; remove it or choose another directory (`[export] dir`)", path.display())]
     NotOurs {
         /// The file or directory.
@@ -50,7 +50,7 @@ pub enum ExportError {
     Held {
         /// The camera.
         camera: CameraId,
-        /// What that writer wrote of itself.
+        /// How that writer identifies itself.
         holder: String,
     },
     /// The ring does not fit in memory.
@@ -58,17 +58,17 @@ pub enum ExportError {
     Memory(#[from] Shortage),
 }
 
-/// What keeps a file or directory from being one that a writer may use.
+/// Why a writer can't use a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OwnerProblem {
     /// A directory was expected.
-    #[error("is a link or no directory")]
+    #[error("is a link or not a directory")]
     NoDirectory,
     /// A regular file was expected.
-    #[error("is no regular file")]
+    #[error("is not a regular file")]
     NoRegularFile,
-    /// It is something else altogether.
+    /// It is neither a directory nor a regular file.
     #[error("is neither a directory nor a regular file but {:?}", FileType::from_raw_mode(*mode))]
     Kind {
         /// `st_mode` of stat(2).
@@ -77,7 +77,7 @@ pub enum OwnerProblem {
     /// It belongs to another user.
     #[error("belongs to user {found}, expected user {expected}")]
     Owner {
-        /// The user that it belongs to.
+        /// Its owner.
         found: u32,
         /// This process's user.
         expected: u32,
@@ -102,27 +102,27 @@ impl ExportError {
 
 /// Why a reader can't be opened.
 ///
-/// The text of each is complete, with the system's answer in it, so that none has a
-/// [`source`](std::error::Error::source): a report that walks along sources prints nothing twice.
+/// Each message includes the system's error, and no variant has a
+/// [`source`](std::error::Error::source): a report that follows sources prints nothing twice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// What was given for a camera is no camera id.
+    /// The camera's name is not a valid camera id.
     #[error(transparent)]
     CameraId(#[from] InvalidCameraId),
-    /// What was given for a highest frame rate is none.
-    #[error("max_fps is {fps}, expected 1 to 1000000 frames a second")]
+    /// The highest frame rate is out of range.
+    #[error("max_fps is {fps}, expected 1 to 1000000 frames per second")]
     MaxFps {
-        /// What was given.
+        /// The rejected rate.
         fps: u32,
     },
     /// There is no directory for the camera.
     #[error("no such camera: {} does not exist (is the service running with AI_FRAME_EXPORT_ENABLED=true?)", path.display())]
     NoCamera {
-        /// Where it was looked for.
+        /// The missing directory.
         path: PathBuf,
     },
-    /// The files stayed behind after their writer died.
+    /// The writer died and left its files behind.
     #[error(
         "the writer of camera {camera} is gone: its last files are there, but nobody holds their lock"
     )]
@@ -130,32 +130,32 @@ pub enum OpenError {
         /// The camera.
         camera: CameraId,
     },
-    /// `frame.meta` or `frame.data` is not what this reader understands.
+    /// `frame.meta` or `frame.data` has a format that this reader does not support.
     #[error("{}: {problem}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was found and what was expected.
+        /// What is wrong with it.
         problem: FormatProblem,
     },
     /// A system call failed.
     #[error("can't {action} {}: {error}", path.display())]
     Io {
-        /// What was tried: a verb.
+        /// The failed action, as a verb.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// What of `frame.meta` or `frame.data` a reader does not understand.
+/// Why a reader rejects `frame.meta` or `frame.data`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatProblem {
-    /// Something else lies in the file's place.
-    #[error("is no regular file")]
+    /// It is not a regular file.
+    #[error("is not a regular file")]
     NoRegularFile,
     /// `frame.meta` is shorter than its header.
     #[error("is {found} bytes long, expected at least {least}")]
@@ -186,10 +186,10 @@ pub enum FormatProblem {
     /// The magic number is missing.
     #[error("has no magic VASFRAME at byte 64 but {found:#018x}")]
     Magic {
-        /// What is there, as a little-endian word.
+        /// The bytes found, as a little-endian word.
         found: u64,
     },
-    /// The fields lie elsewhere than this reader looks for them.
+    /// The fields are at other offsets.
     #[error("has layout {found:#018x}, expected {expected:#018x}")]
     Layout {
         /// The hash of the writer's layout.
@@ -197,23 +197,23 @@ pub enum FormatProblem {
         /// The hash of this reader's.
         expected: u64,
     },
-    /// A field that has one value only has another.
+    /// A field with a single valid value has another.
     #[error("has {name} {found}, expected {expected}")]
     Field {
         /// The field, by its name in docs/ref/frame-format.md.
         name: &'static str,
         /// Its value.
         found: u64,
-        /// The one that this reader understands.
+        /// The value that this reader supports.
         expected: u64,
     },
-    /// The ring has no slots, or too many.
+    /// The number of slots is out of range.
     #[error("has {found} slots, expected 1 to {MAX_SLOTS}")]
     SlotCount {
         /// Slots that the header states.
         found: u32,
     },
-    /// Pictures have no pixels, or too many.
+    /// The picture size is out of range.
     #[error("has pictures of {width}x{height}, expected 1 to {MAX_SIDE} a side")]
     PictureSize {
         /// Width that the header states.
@@ -221,17 +221,17 @@ pub enum FormatProblem {
         /// Height that the header states.
         height: u32,
     },
-    /// A picture would not lie within its slot.
+    /// A picture does not fit its slot.
     #[error(
         "has stride {stride}, uv_offset {uv_offset}, slot_stride {slot_stride}: \
          pictures of {width}x{height} do not fit"
     )]
     Planes {
-        /// Bytes from row to row.
+        /// Bytes between the starts of two rows.
         stride: u64,
-        /// Where chroma begins in a slot.
+        /// Byte offset of the chroma plane in a slot.
         uv_offset: u64,
-        /// Bytes from slot to slot.
+        /// Bytes between the starts of two slots.
         slot_stride: u64,
         /// Width of a picture.
         width: u32,
@@ -250,32 +250,32 @@ impl OpenError {
     }
 }
 
-/// Why a reader has no frame to give.
+/// Why a reader returns no frame.
 ///
-/// After each of them the reader can be called again.
+/// The reader stays usable after each of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Nothing that is surely current has been published since this reader attached.
+    /// No frame that is known to be current has been published since this reader attached.
     #[error("no frame published yet since this reader attached to camera {camera}")]
     NotYet {
         /// The camera.
         camera: CameraId,
     },
-    /// No frame within the time given; the writer lives.
+    /// No frame came within the timeout; the writer is alive.
     #[error("camera {camera} published no new frame within {} ms; its writer is alive", timeout.as_millis())]
     TimedOut {
         /// The camera.
         camera: CameraId,
-        /// The time given.
+        /// The timeout.
         timeout: Duration,
     },
-    /// The writer died or stopped; the next one will be followed by a later call.
+    /// The writer died or stopped; a later call follows the next one.
     #[error("the writer of camera {camera} is gone ({how}); a later call follows the next one")]
     WriterGone {
         /// The camera.
         camera: CameraId,
-        /// How it went.
+        /// How it ended.
         how: WriterEnd,
     },
     /// The export's files could not be opened again.
@@ -283,13 +283,13 @@ pub enum ReadError {
     Open(#[from] OpenError),
 }
 
-/// How a writer went.
+/// How a writer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriterEnd {
-    /// It said that it stops.
+    /// It stopped cleanly.
     Stopped,
-    /// Its process ended without a word.
+    /// It died without marking the export as stopped.
     Died,
 }
 

@@ -1,21 +1,21 @@
-//! Waiting on the publish counter, across processes, in memory that the waiter can't write.
+//! Waits on the publish counter, across processes, in memory that the waiter can't write.
 
 use std::time::Duration;
 
 use crate::sync::ModelU32;
 use rustix::thread::futex;
 
-/// Waits while the word is `seen`, at most `timeout`. A return says nothing: look again.
+/// Waits while the word is `seen`, for at most `timeout`. A return proves nothing: check again.
 pub(crate) fn wait(word: &ModelU32, seen: u32, timeout: Duration) {
     let timeout = rustix::time::Timespec {
         tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
         tv_nsec: i64::from(timeout.subsec_nanos()),
     };
-    // Every outcome (woken, value changed, timed out, interrupted) sends the caller to look again.
+    // After every outcome (woken, value changed, timed out, interrupted) the caller checks again.
     let _ = futex::wait(word, futex::Flags::empty(), seen, Some(&timeout));
 }
 
-/// Wakes at most `count` waiters and says how many it woke.
+/// Wakes at most `count` waiters and returns how many it woke.
 pub(crate) fn wake(word: &ModelU32, count: u32) -> usize {
     // FUTEX_WAKE fails only for a bad address or alignment, and a reference has neither.
     futex::wake(word, futex::Flags::empty(), count).unwrap_or(0)

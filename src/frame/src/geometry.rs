@@ -1,4 +1,4 @@
-//! The shape of a picture in a slot, and what it costs.
+//! The layout of a picture in a slot, and its size in bytes.
 
 use crate::color::Color;
 
@@ -11,7 +11,7 @@ const ROW_ALIGN: u32 = 64;
 /// Slots begin on a page.
 const PAGE: u64 = 4096;
 
-/// Picture size and colour of one epoch; stride and offsets follow from it.
+/// Picture size and color of one epoch; stride and offsets are derived from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     width: u32,
@@ -20,7 +20,7 @@ pub struct Geometry {
     bit_depth: u8,
 }
 
-/// A size that no slot can hold.
+/// No slot can hold pictures of this size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a picture of {width}x{height} can't be exported: expected 1 to {MAX_SIDE} pixels a side")]
 pub struct InvalidGeometry {
@@ -31,10 +31,11 @@ pub struct InvalidGeometry {
 }
 
 impl Geometry {
-    /// A visible picture of `width` x `height` pixels, whose source had `bit_depth` bits a sample.
+    /// A visible picture of `width` x `height` pixels from a source with `bit_depth` bits per
+    /// sample.
     ///
     /// # Errors
-    /// [`InvalidGeometry`] when a side is 0 or above [`MAX_SIDE`].
+    /// [`InvalidGeometry`] if a side is 0 or above [`MAX_SIDE`].
     ///
     /// ```
     /// use vas_frame::{Color, Geometry};
@@ -69,25 +70,27 @@ impl Geometry {
         self.height
     }
 
-    /// Colour description.
+    /// Color description.
     #[must_use]
     pub fn color(&self) -> Color {
         self.color
     }
 
-    /// Bits a sample in the source; slots hold 8.
+    /// Bits per sample in the source; slots hold 8.
     #[must_use]
     pub fn bit_depth(&self) -> u8 {
         self.bit_depth
     }
 
-    /// Bytes from one row to the next, in both planes: the even width, rounded up to 64.
+    /// Bytes between the starts of two rows, in both planes: the width rounded up to even, then to
+    /// 64.
     #[must_use]
     pub fn stride(&self) -> u32 {
         self.width.next_multiple_of(ROW_ALIGN)
     }
 
-    /// Bytes of a row of the chroma plane that count: a pair for every two columns, rounded up.
+    /// Bytes of a row of the chroma plane without padding: a pair for every two columns, rounded
+    /// up.
     #[must_use]
     pub fn chroma_row_bytes(&self) -> u32 {
         self.width.next_multiple_of(2)
@@ -111,14 +114,14 @@ impl Geometry {
         u64::from(self.uv_offset()) + u64::from(self.stride()) * u64::from(self.chroma_rows())
     }
 
-    /// Bytes of a tight NV12 picture: rows without padding, chroma right behind luma.
+    /// Bytes of a tight NV12 picture: rows without padding, chroma directly after luma.
     #[must_use]
     pub fn tight_bytes(&self) -> usize {
         let luma = self.width as usize * self.height as usize;
         luma + self.chroma_row_bytes() as usize * self.chroma_rows() as usize
     }
 
-    /// Bytes from one slot to the next: whole pages.
+    /// Bytes between the starts of two slots: whole pages.
     #[must_use]
     pub fn slot_stride(&self) -> u64 {
         self.picture_bytes().next_multiple_of(PAGE)

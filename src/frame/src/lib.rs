@@ -2,7 +2,7 @@
 //!
 //! VAS decodes cameras and exports each as a directory with two files: `frame.data`, a ring of NV12 pictures, and
 //! `frame.meta`, a header and an entry for each slot of the ring. One process writes them. Any number of processes
-//! map both read-only and take frames at their own pace. There is no channel back: whatever a reader does, the writer
+//! map both read-only and read frames at their own pace. There is no channel back: whatever a reader does, the writer
 //! never waits for it.
 //!
 //! This page is a tutorial for readers. [`Reader`] and [`Frame`] are the reference, `docs/ref/frame-format.md` states
@@ -29,29 +29,29 @@
 //! ```
 //!
 //! `next` waits for a frame. `copy_if_valid` copies its pixels into `image`, which grows once and is then reused, and
-//! fails when the writer took the slot back meanwhile: such a frame is lost to this reader, and the next one comes.
+//! fails if the writer reused the slot meanwhile: this reader has then lost the frame and continues with the next
+//! one.
 //!
 //! # Which frame
 //!
-//! A reader has a cursor, the id of the frame that it gave last, so that no call needs an id.
+//! A reader keeps a cursor, the id of the last frame that it returned, so no call needs an id.
 //!
-//! - [`next`](Reader::next) gives every frame in order. It is for those who keep up: who falls behind by more than the
-//!   ring holds (half a second, unless the service's config says otherwise) misses frames, and sees it by a gap in the
-//!   ids.
-//! - [`newer`](Reader::newer) gives the newest frame that it has not given before. It is for those who are slower than
-//!   the camera, such as most models.
-//! - [`newer_if`](Reader::newer_if) does the same for a frame whose metadata is wanted. Nothing else is touched, so
-//!   frames that are not wanted cost almost nothing.
-//! - [`latest`](Reader::latest) gives the newest frame and never waits.
+//! - [`next`](Reader::next) returns every frame in order. Use it if you keep up: a reader that falls behind by more
+//!   than the ring holds (half a second by default) misses frames, which shows as a gap in the ids.
+//! - [`newer`](Reader::newer) returns the newest frame that it has not returned before. Use it if you are slower than
+//!   the camera, as most models are.
+//! - [`newer_if`](Reader::newer_if) does the same for a frame whose metadata a predicate accepts. It touches no
+//!   pixels, so rejected frames cost almost nothing.
+//! - [`latest`](Reader::latest) returns the newest frame and never waits.
 //! - [`seek`](Reader::seek) moves the cursor.
 //!
-//! What a reader is given is current: nothing from before it was opened, unless copying has gone on without a pause
+//! Frames are current: a reader gets none from before it was opened, unless copying has continued without a pause
 //! since then. Hence the first call often waits for the camera's next frame.
 //!
-//! # Waiting, and what can go wrong
+//! # Waiting and errors
 //!
-//! `next`, `newer` and `newer_if` wait without a limit unless [`timeout`](ReaderOptions::timeout) sets one. Everything
-//! that keeps a frame from coming is a [`ReadError`], and the reader stays good after each:
+//! `next`, `newer` and `newer_if` wait without a limit unless [`timeout`](ReaderOptions::timeout) sets one. They
+//! return a [`ReadError`] if there is no frame, and the reader stays usable after each:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -61,9 +61,9 @@
 //! loop {
 //!     match reader.newer() {
 //!         Ok(frame) => println!("frame {} is {:?} old", frame.id(), frame.meta().age()),
-//!         // The camera is quiet or away; the service reconnects by itself.
+//!         // The camera sends nothing or is disconnected; the service reconnects by itself.
 //!         Err(error @ (ReadError::TimedOut { .. } | ReadError::NotYet { .. })) => eprintln!("{error}"),
-//!         // The service stopped or died. The next call waits for it to come back.
+//!         // The service stopped or died. The next call waits for it to restart.
 //!         Err(error @ ReadError::WriterGone { .. }) => eprintln!("{error}"),
 //!         Err(error) => return Err(error),
 //!     }
@@ -73,44 +73,46 @@
 //! ```
 //!
 //! A reader follows new sizes, new formats and restarts of the service by itself. Frame ids rise across all of them.
-//! Opening fails where there is nothing to read: [`OpenError::NoCamera`] is a service that does not run, or a camera
-//! that it does not have.
+//! Opening fails if there is nothing to read: [`OpenError::NoCamera`] means that the service does not run or does
+//! not have the camera.
 //!
 //! # Pixels
 //!
 //! Pictures are NV12: luma, then rows of interleaved chroma at half the size. [`Frame::geometry`] states size and
-//! [`Color`]; a frame keeps the camera's range and matrix. [`FrameMeta::flags`] says whether the picture is damaged.
+//! [`Color`]; a frame keeps the camera's range and matrix. [`FrameMeta::flags`] states whether the picture may be
+//! damaged.
 //!
-//! Memory that another process writes is no Rust slice. There are two ways to it:
+//! Memory that another process writes can't be a Rust slice. There are two ways to read it:
 //!
-//! - [`Frame::copy_if_valid`] copies, and says whether the copy is whole. A copy of 1080p takes a fraction of a
-//!   millisecond: begin with this.
-//! - [`Frame::raw`] gives the planes in place, for those who look at few bytes or hand a pointer to a GPU. Every byte
-//!   is a volatile read, and what was computed counts only if [`Frame::still_valid`] says so afterwards.
+//! - [`Frame::copy_if_valid`] copies, and fails if the copy is not whole. Copying 1080p takes a fraction of a
+//!   millisecond: start with this.
+//! - [`Frame::raw`] returns the planes in place, for readers that need few bytes or pass a pointer to a GPU. Every
+//!   byte is a volatile read, and a result counts only if [`Frame::still_valid`] returns `true` afterwards.
 //!
-//! A [`Frame`] promises its pixels until [`FrameMeta::reuse_not_before_ns`]; holding it longer keeps the memory
-//! mapped and nothing else. Do not keep many for long.
+//! A [`Frame`]'s pixels are guaranteed until [`FrameMeta::reuse_not_before_ns`]. Holding it longer only keeps
+//! the memory mapped; do not keep many for long.
 //!
 //! # Fewer frames
 //!
-//! A reader that says [`max_fps(5)`](ReaderOptions::max_fps) spares the service copies: where nobody wants more, it
-//! copies no more. It may still be shown more, since it sees what others asked for. The gate of Ruth AI Core (crate
-//! `vas-gate`) holds it to the rate exactly, bursts included; [`newer_if`](Reader::newer_if) has the example.
+//! A reader with [`max_fps(5)`](ReaderOptions::max_fps) saves the service copies: it copies no more than the
+//! readers want together. The reader may still get more frames, since it sees those copied for others. The gate of
+//! Ruth AI Core (crate `vas-gate`) enforces the rate exactly, bursts included; [`newer_if`](Reader::newer_if) has
+//! an example.
 //!
 //! # Threads, processes, permissions
 //!
-//! Open a [`Reader`] in each thread. Frames and views may go to other threads. A child made by `fork` shares the
-//! reader's presence: let it `exec`, or drop the reader there.
+//! Open a [`Reader`] in each thread. Frames and views may move to other threads. A child created by `fork`
+//! shares the reader's lock, and so its demand: let it `exec`, or drop the reader there.
 //!
 //! The export belongs to the service's user, and its group may read (`[export] group` and `file_mode` of the config).
-//! Whoever may write the files could shrink them, and a reader that then reads is killed by SIGBUS: their mode stands
-//! against that.
+//! A process with write permission could shrink the files, and a reader is then killed by SIGBUS: the files' mode
+//! prevents that.
 //!
 //! A read allocates nothing, takes no lock and stores into no shared memory. Waiting is a futex.
 //!
 //! # Exporting frames
 //!
-//! VAS is the writer of its exports. A test of a reader can be one, too:
+//! VAS is the writer of its exports. A test of a reader can be a writer too:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -130,7 +132,7 @@
 //! let geometry = Geometry::new(4, 2, Color::default(), 8)?;
 //! let options = RingOptions { slots: 4, lease: Duration::ZERO, frame_rate: None };
 //! let OpenRing::Ready(mut writer) = export.open_ring(geometry, options)? else {
-//!     unreachable!("there was no ring before, so that none is in the way")
+//!     unreachable!("there was no ring before, so there is no lease to wait for")
 //! };
 //! let mut reader = Reader::options().dir(dir).open("gate")?;
 //!
@@ -147,13 +149,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`ExportRoot`], [`CameraExport`] and [`RingWriter`] are the writer's side, [`nv12`] is the one pass that turns a
-//! decoded picture into an NV12 slot, and [`layout`] is the format: offsets, sizes, values.
+//! [`ExportRoot`], [`CameraExport`] and [`RingWriter`] are the writer's side, [`nv12`] copies a decoded picture
+//! into an NV12 slot in one pass, and [`layout`] is the format: offsets, sizes, values.
 //!
 //! # Features
 //!
-//! - `gate`, on by default: `vas_gate::Stamp::from(frame.meta())`, what the gate judges.
-//! - `mutants`: for the tests of this crate alone.
+//! - `gate`, on by default: `vas_gate::Stamp::from(frame.meta())`, the gate's input.
+//! - `mutants`: only for this crate's own tests.
 
 mod camera_id;
 mod clock;

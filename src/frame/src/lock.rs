@@ -1,13 +1,13 @@
-//! Open-file-description locks: exclusion and presence that the kernel ends at a holder's death.
+//! Open-file-description locks: the kernel releases them when their holder dies.
 //!
 //! Classic POSIX locks belong to a process and vanish when any of its descriptors closes; `flock` can't
-//! be asked about without taking it. OFD locks belong to the open file and can be queried.
+//! be queried without taking the lock. OFD locks belong to the open file and can be queried.
 
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Takes the write lock on the whole file, or says that somebody holds a lock there.
+/// Takes the write lock on the whole file; `false` if another holder has a lock on it.
 pub(crate) fn try_write_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
     try_lock(file, libc::F_WRLCK, 0, 0)
 }
@@ -24,8 +24,8 @@ pub(crate) fn is_write_locked(file: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(i32::from(lock.l_type) == libc::F_WRLCK)
 }
 
-/// Bytes of `within` that another open file has locked, in any way: some of them, not the first ones, since
-/// the kernel lists locks by their owners. `None`: none is locked.
+/// Bytes of `within` on which another open file holds a lock of any kind: some of them, not necessarily the
+/// first, since the kernel lists locks by owner. `None` if there is none.
 pub(crate) fn locked_bytes(
     file: BorrowedFd<'_>,
     within: Range<u64>,
@@ -34,7 +34,8 @@ pub(crate) fn locked_bytes(
     if len == 0 {
         return Ok(None);
     }
-    // A write lock would conflict with every kind, and so is answered with one that is in its way.
+    // A write lock conflicts with every kind of lock, so the kernel returns one of the conflicting
+    // locks.
     let mut lock = request(libc::F_WRLCK, within.start as i64, len as i64);
     fcntl(file, libc::F_OFD_GETLK, &mut lock)?;
     if i32::from(lock.l_type) == libc::F_UNLCK {
@@ -60,7 +61,7 @@ fn request(kind: i32, start: i64, len: i64) -> libc::flock {
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: start,
         l_len: len,
-        // OFD commands demand 0 here.
+        // OFD commands require 0 here.
         l_pid: 0,
     }
 }
@@ -79,7 +80,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn one_writer_and_its_death_is_seen() {
+    fn one_writer_holds_the_lock_and_its_death_is_seen() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let first = File::create(&path).unwrap();
@@ -95,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn presence_on_one_byte_disturbs_no_other_reader() {
+    fn a_readers_lock_on_one_byte_does_not_block_others() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("readers");
         let writer = File::create(&path).unwrap();
         let (a, b) = (File::open(&path).unwrap(), File::open(&path).unwrap());
         assert!(try_read_lock_byte(a.as_fd(), 1 << 20).unwrap());
         assert!(try_read_lock_byte(b.as_fd(), 1 << 20).unwrap());
-        // Read locks are no write lock.
+        // A read lock is not a write lock.
         assert!(!is_write_locked(writer.as_fd()).unwrap());
     }
 
@@ -122,7 +123,7 @@ mod tests {
         drop(a);
         assert_eq!(found(0..5000), Some(1007..1008));
         drop(b);
-        // Someone who locks everything is somebody wherever one looks.
+        // A lock on the whole file is found in every range.
         let everything = File::open(&path).unwrap();
         assert!(try_lock(everything.as_fd(), libc::F_RDLCK, 0, 0).unwrap());
         assert_eq!(found(500..600), Some(500..600));

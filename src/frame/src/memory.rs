@@ -1,20 +1,20 @@
-//! A mapped `frame.meta` as the words that it holds. The model checker has another of the same name.
+//! A mapped `frame.meta` as typed words. The model checker replaces this type with its own.
 
 use memmap2::MmapRaw;
 
 use crate::layout::{Entry, Header};
 
-/// A mapping of `frame.meta`, read-only or not: header and entries as far as it reaches.
+/// A mapping of `frame.meta`, read-only or writable: the header, and as many entries as fit.
 #[derive(Debug)]
 pub(crate) struct Meta(MmapRaw);
 
 impl Meta {
-    /// `None` when the mapping is shorter than a header.
+    /// `None` if the mapping is shorter than a header.
     pub(crate) fn new(map: MmapRaw) -> Option<Self> {
         (map.len() >= size_of::<Header>()).then_some(Self(map))
     }
 
-    /// How many entries the mapping holds.
+    /// The number of entries in the mapping.
     pub(crate) fn entries(&self) -> u32 {
         ((self.0.len() - size_of::<Header>()) / size_of::<Entry>()) as u32
     }

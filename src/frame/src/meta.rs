@@ -1,4 +1,4 @@
-//! What is known of a frame, beside its pixels.
+//! A frame's metadata.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub enum Decoder {
 }
 
 impl Decoder {
-    /// The decoder behind a code of the format; an unknown code is unknown.
+    /// The decoder for a code of the format; unknown codes are [`Unknown`](Self::Unknown).
     #[must_use]
     pub fn from_code(code: u32) -> Self {
         match code {
@@ -49,7 +49,7 @@ impl fmt::Display for Decoder {
 pub enum Loss {
     /// Nothing was lost.
     None,
-    /// Something was lost: the picture may show it, whatever the decoder says.
+    /// Packets were lost: the picture may be damaged even if the decoder reports no error.
     AfterLoss,
     /// The source can't tell.
     Unknown,
@@ -70,11 +70,11 @@ pub struct Flags(u32);
 impl Flags {
     /// Bit 0: a key frame.
     pub const KEY: Self = Self(1);
-    /// Bit 1: the decoder or the demuxer called it corrupt.
+    /// Bit 1: the decoder or the demuxer marked it as corrupt.
     pub const CORRUPT: Self = Self(1 << 1);
     /// Bit 2: after a loss, until the next clean key frame.
     pub const AFTER_LOSS: Self = Self(1 << 2);
-    /// Bit 3: the source can't say whether packets were lost.
+    /// Bit 3: the source can't tell whether packets were lost.
     pub const LOSS_UNKNOWN: Self = Self(1 << 3);
     /// Bit 4: the first frame after a break in the camera's time line (reconnect, overload, loop).
     pub const DISCONTINUITY: Self = Self(1 << 4);
@@ -105,7 +105,7 @@ impl Flags {
         if on { Self(self.0 | other.0) } else { self }
     }
 
-    /// What is known of loss.
+    /// The loss that the flags state.
     #[must_use]
     pub fn loss(self) -> Loss {
         if self.contains(Self::AFTER_LOSS) {
@@ -127,7 +127,7 @@ pub struct Size {
     pub height: u32,
 }
 
-/// How much of the decoded picture is cropped away before the visible part begins.
+/// How much of the decoded picture is cropped on the left and at the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Crop {
     /// Columns at the left edge.
@@ -149,58 +149,58 @@ pub struct Rect {
     pub height: u32,
 }
 
-/// What the writer knows of a frame when it publishes it: the argument of
+/// What the writer states about a frame when it publishes it: the argument of
 /// [`ClaimedSlot::publish`](crate::ClaimedSlot::publish).
 ///
-/// Times are `CLOCK_MONOTONIC` nanoseconds, as [`monotonic_ns`] gives them. Readers get the
-/// same values as fields of [`FrameMeta`].
+/// Times are `CLOCK_MONOTONIC` nanoseconds, as from [`monotonic_ns`]. Readers get the same values
+/// as fields of [`FrameMeta`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct PublishMeta {
     /// Rises with every frame of a camera, across epochs and writers; gaps are frames not exported.
     pub frame_id: u64,
-    /// Presentation time on the camera's own time line, in nanoseconds; `None` when it gave none.
+    /// Presentation time on the camera's own time line, in nanoseconds; `None` if it sent none.
     pub pts_ns: Option<i64>,
-    /// When the frame's first packet arrived here. A frame's age counts from it.
+    /// When the frame's first packet arrived. The frame's age counts from here.
     pub arrival_ns: u64,
-    /// When the decoder gave the frame out.
+    /// When the decoder returned the frame.
     pub decoded_ns: u64,
-    /// The time by which frames keep the distance of a rate limit, known when the frame was admitted.
+    /// The time on which a rate limit measures the interval between frames, set at admission.
     pub gate_ns: u64,
-    /// The camera's own wall clock for this frame as Unix time in nanoseconds, when it states one.
+    /// The camera's own wall clock for this frame as Unix time in nanoseconds, if it states one.
     pub wall_clock_ns: Option<i64>,
     /// Integrity.
     pub flags: Flags,
     /// Size of the decoded picture before cropping.
     pub coded: Size,
-    /// What cropping takes away at the left and at the top.
+    /// Columns and rows cropped on the left and at the top.
     pub crop: Crop,
     /// The decoder.
     pub decoder: Decoder,
 }
 
-/// All that a reader learns of a frame without touching its pixels.
+/// Everything that a reader can learn about a frame without touching its pixels.
 ///
-/// Times are `CLOCK_MONOTONIC` nanoseconds, but for [`pts_ns`](Self::pts_ns) and
+/// Times are `CLOCK_MONOTONIC` nanoseconds, except [`pts_ns`](Self::pts_ns) and
 /// [`wall_clock_ns`](Self::wall_clock_ns), which are the camera's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameMeta {
     /// Rises with every frame of a camera, across epochs and writers; gaps are frames not exported.
     pub frame_id: u64,
-    /// The epoch that the frame belongs to: one size, format, colour and writer.
+    /// The frame's epoch: one size, format, color and writer.
     pub epoch: u64,
-    /// Presentation time on the camera's own time line, in nanoseconds; `None` when it gave none.
+    /// Presentation time on the camera's own time line, in nanoseconds; `None` if it sent none.
     pub pts_ns: Option<i64>,
     /// When the frame's first packet arrived. [`age`](Self::age) counts from it.
     pub arrival_ns: u64,
-    /// When the decoder gave the frame out.
+    /// When the decoder returned the frame.
     pub decoded_ns: u64,
-    /// The time by which frames keep the distance of a rate limit.
+    /// The time on which a rate limit measures the interval between frames.
     pub gate_ns: u64,
     /// When the frame was published.
     pub published_ns: u64,
-    /// The slot is not written again before this time.
+    /// The slot is not overwritten before this time.
     pub reuse_not_before_ns: u64,
-    /// The camera's own wall clock for this frame as Unix time in nanoseconds, when it states one.
+    /// The camera's own wall clock for this frame as Unix time in nanoseconds, if it states one.
     pub wall_clock_ns: Option<i64>,
     /// Integrity.
     pub flags: Flags,
@@ -210,7 +210,7 @@ pub struct FrameMeta {
     pub height: u32,
     /// Size of the decoded picture before cropping.
     pub coded: Size,
-    /// What cropping took away at the left and at the top.
+    /// Columns and rows cropped on the left and at the top.
     pub crop: Crop,
     /// The part of the slot's picture that the camera's picture fills.
     pub content: Rect,
@@ -221,13 +221,13 @@ pub struct FrameMeta {
 impl FrameMeta {
     /// How long ago the frame's first packet arrived.
     ///
-    /// It is what a reader adds to everything that happened before: call it when the frame is used.
+    /// It includes the reader's own delay: call it when the frame is used.
     #[must_use]
     pub fn age(&self) -> Duration {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.arrival_ns))
     }
 
-    /// What the writer knew of the frame when it published it.
+    /// What the writer stated about the frame when it published it.
     #[must_use]
     pub fn publish_meta(&self) -> PublishMeta {
         PublishMeta {
@@ -245,7 +245,7 @@ impl FrameMeta {
     }
 }
 
-/// The one place where a frame's stamp for the gate is made: what [`vas_gate::decide()`] judges and
+/// The only conversion to the gate's stamp, which [`vas_gate::decide()`] judges and
 /// [`vas_gate::State::dispatched`] records.
 #[cfg(feature = "gate")]
 impl From<&FrameMeta> for vas_gate::Stamp {
@@ -264,10 +264,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loss_words() {
+    fn flags_state_the_loss() {
         assert_eq!(Flags::default().loss(), Loss::None);
         assert_eq!(Flags::LOSS_UNKNOWN.loss(), Loss::Unknown);
-        // A known loss outweighs not knowing of others.
+        // A known loss outweighs an unknown one.
         assert_eq!(Flags::LOSS_UNKNOWN.with(Flags::AFTER_LOSS, true).loss(), Loss::AfterLoss);
         assert_eq!(Flags::KEY.with(Flags::CORRUPT, false), Flags::KEY);
     }

@@ -1,7 +1,8 @@
-//! For tests and fuzzers: atomics before whose every load another process may have been at work.
+//! For tests and fuzzers: atomics that call an intruder before each load, in place of another
+//! process.
 //!
-//! What a hostile writer does between two loads of a reader is otherwise left to chance. Here an intruder
-//! runs before each load of its thread, so that it can come in at any point, and at the same one again.
+//! The actions of a hostile writer between two loads of a reader would otherwise be left to chance. Here
+//! an intruder runs before each load of its thread, so a test can intervene at any point, reproducibly.
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -13,7 +14,7 @@ thread_local! {
     static INTRUDER: RefCell<Option<Intruder>> = const { RefCell::new(None) };
 }
 
-/// Calls `intruder` before each of this thread's loads, or nothing any more.
+/// Calls `intruder` before each of this thread's loads; `None` stops that.
 pub fn before_each_load(intruder: Option<Intruder>) {
     INTRUDER.set(intruder);
 }
@@ -28,7 +29,7 @@ fn let_in() {
 
 macro_rules! racing {
     ($name:ident, $word:ty) => {
-        /// The standard type, whose loads let the intruder in first.
+        /// The standard type, with loads that call the intruder first.
         #[repr(transparent)]
         #[derive(Debug)]
         pub(crate) struct $name(atomic::$name);

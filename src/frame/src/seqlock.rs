@@ -1,9 +1,9 @@
-//! The sequence protocol that makes a frame whole or refused.
+//! The sequence protocol: a frame is read whole or refused.
 //!
-//! House rules. A sequence is odd while what it guards is being written. The writer alone stores;
-//! readers only load, because their mapping is read-only and an atomic read-modify-write faults there.
-//! A release fence orders the stores of its own thread only, and a slot is claimed by one thread and
-//! written by another: so the thread that stores has its fence itself, before its first store. Each
+//! House rules. A sequence is odd while its region is being written. Only the writer stores; readers
+//! only load, because their mapping is read-only and an atomic read-modify-write faults there. A
+//! release fence orders only the stores of its own thread, and a slot is claimed by one thread and
+//! written by another: so the storing thread issues the fence itself, before its first store. Each
 //! [`Site`] names its partner; `docs/design/ring.md` has the argument.
 
 use crate::site::Site;
@@ -26,7 +26,7 @@ pub(crate) const SLOT: Region = Region {
     still: Site::SlotStill,
 };
 
-/// The header's line of the newest frame.
+/// The header's cache line of the newest frame.
 pub(crate) const HEAD: Region = Region {
     store: Site::HeadStore,
     close: Site::HeadClose,
@@ -34,7 +34,7 @@ pub(crate) const HEAD: Region = Region {
     still: Site::HeadStill,
 };
 
-/// Says that a region is being written: its sequence becomes odd. Returns the odd value.
+/// Marks a region as being written: its sequence becomes odd. Returns the odd value.
 ///
 /// Each thread that then stores into the region calls [`Region::before_stores`] first.
 #[inline]
@@ -45,21 +45,21 @@ pub(crate) fn begin_write(sequence: &ModelU64) -> u64 {
 }
 
 impl Region {
-    /// Whoever sees a store that this thread makes after this sees the odd sequence.
+    /// A reader that sees a store of this thread after this call sees the odd sequence.
     #[inline]
     pub(crate) fn before_stores(self) {
         // Partner: the acquire fence in `still`.
         self.store.fence(Ordering::Release);
     }
 
-    /// Closes a guarded region: all its ordinary stores come before the even value.
+    /// Ends the write: all its ordinary stores come before the even value.
     #[inline]
     pub(crate) fn end_write(self, sequence: &ModelU64, odd: u64) {
         // Partner: the acquire fence in `begin_read`.
         sequence.store(odd.wrapping_add(1), self.close.order(Ordering::Release));
     }
 
-    /// The sequence of a region at rest, or `None` while it is being written.
+    /// The sequence of a region, or `None` while the region is being written.
     #[inline]
     pub(crate) fn begin_read(self, sequence: &ModelU64) -> Option<u64> {
         // Relaxed, because only relaxed atomic loads are defined on read-only memory; the fence makes
@@ -69,7 +69,8 @@ impl Region {
         (value & 1 == 0).then_some(value)
     }
 
-    /// Whether nothing was written since `begin_read` gave `value`: what was read in between is whole.
+    /// Whether nothing was written since `begin_read` returned `value`: what was read in between is
+    /// whole.
     #[inline]
     pub(crate) fn still(self, sequence: &ModelU64, value: u64) -> bool {
         // Partner: the release fence in `before_stores`.
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_while_written_even_after() {
+    fn a_sequence_is_odd_while_written_and_even_after() {
         let sequence = ModelU64::new(0);
         let before = SLOT.begin_read(&sequence).unwrap();
         let odd = begin_write(&sequence);

@@ -1,9 +1,9 @@
-//! Every place where the frame protocol orders memory, by name.
+//! Names for every place where the frame protocol orders memory.
 //!
-//! A test that can't fail shows nothing. Under the model checker, and with the feature `mutants`, one
-//! place or several can be made to order nothing, and a test then has to fail. In every other build a
-//! site is a constant, and what is written here compiles to the bare fence or ordering.
-//! `docs/design/ring.md` has the table of what catches which.
+//! A test that can't fail proves nothing. Under the model checker, and with the feature `mutants`,
+//! sites can be switched off one by one or together, and a test then has to fail. In every other
+//! build a site is a constant, and its methods compile to the bare fence or ordering.
+//! `docs/design/ring.md` has a table of the tests that catch each site.
 
 #![allow(unreachable_pub, reason = "the tests' feature exports it")]
 
@@ -25,42 +25,42 @@ pub enum Site {
     SlotCloseDrain,
     /// Release store of an entry's even sequence. Partner: [`SlotRead`](Self::SlotRead).
     SlotClose,
-    /// Acquire fence behind the first load of an entry's sequence.
+    /// Acquire fence after the first load of an entry's sequence.
     SlotRead,
     /// Acquire fence before the second load of an entry's sequence.
     SlotStill,
-    /// Release fence before the newest frame's line is stored. Partner:
+    /// Release fence before a thread stores into the header's line of the newest frame. Partner:
     /// [`HeadStill`](Self::HeadStill).
     HeadStore,
     /// Release store of the head's even sequence. Partner: [`HeadRead`](Self::HeadRead).
     HeadClose,
-    /// Acquire fence behind the first load of the head's sequence.
+    /// Acquire fence after the first load of the head's sequence.
     HeadRead,
     /// Acquire fence before the second load of the head's sequence.
     HeadStill,
     /// Release addition to the publish counter. Partner: [`CountLoad`](Self::CountLoad).
     CountAdd,
-    /// Acquire fence behind a waiting reader's load of the publish counter.
+    /// Acquire fence after a waiting reader's load of the publish counter.
     CountLoad,
     /// Release store of a ring's last state. Partner: [`StateLoad`](Self::StateLoad).
     StateStore,
-    /// Acquire fence behind a reader's load of the state.
+    /// Acquire fence after a reader's load of the state.
     StateLoad,
-    /// Release store that says that copying goes on. Partner: [`ResumeLoad`](Self::ResumeLoad).
+    /// Release store that marks copying as running. Partner: [`ResumeLoad`](Self::ResumeLoad).
     ResumeStore,
-    /// Acquire fence behind a reader's load of whether copying goes on.
+    /// Acquire fence after a reader's load of whether copying is running.
     ResumeLoad,
     /// Release store that frees a slot. Partners: [`FreeLoad`](Self::FreeLoad) and
     /// [`RestLoad`](Self::RestLoad).
     FreeStore,
-    /// Acquire load with which the claiming thread sees a slot free.
+    /// Acquire load by which the claiming thread finds a slot free.
     FreeLoad,
-    /// Release store by which the claiming thread says that it claims no more. Partner:
+    /// Release store by which the claiming thread ends its claims. Partner:
     /// [`LeaveLoad`](Self::LeaveLoad).
     LeaveStore,
-    /// Acquire load with which the owner of the pages sees that nobody claims slots any more.
+    /// Acquire load by which the owner of the pages finds that claims have ended.
     LeaveLoad,
-    /// Acquire load with which the owner of the pages sees a slot free: what was copied into it came before.
+    /// Acquire load by which the owner of the pages finds a slot free: copies into it came before.
     RestLoad,
 }
 
@@ -103,7 +103,7 @@ mod mutants {
     static WEAKENED: AtomicU32 = AtomicU32::new(0);
 
     impl Site {
-        /// All of them.
+        /// Every site.
         pub const ALL: [Self; 22] = [
             Self::SlotStore,
             Self::EntryStore,
@@ -135,7 +135,7 @@ mod mutants {
         }
     }
 
-    /// Makes these sites, and no others, order nothing from now on, in the whole process.
+    /// Switches off exactly these sites, in the whole process.
     pub fn weaken(sites: &[Site]) {
         let bits = sites.iter().fold(0, |bits, &site| bits | 1 << site as u32);
         WEAKENED.store(bits, Ordering::Relaxed);

@@ -1,9 +1,9 @@
-//! The order in which a long row is best written past the cache.
+//! The order of stores that writes a long row past the cache fastest.
 //!
-//! Four streams of stores, 32 KiB apart, take 0.85 to 0.95 of the time of a single one where other processors
-//! use the memory too, and the same where they don't. What else was tried is in `docs/design/ring.md`.
+//! Four streams of stores, 32 KiB apart, take 0.85 to 0.95 of the time of a single one if other processors
+//! use the memory too, and the same time if they don't. `docs/design/ring.md` lists what else was tried.
 
-/// Bytes written before another stream has its turn: two cache lines.
+/// Bytes written before the next stream continues: two cache lines.
 pub(crate) const RUN: usize = 128;
 const STREAMS: usize = 4;
 /// Runs from one stream to the next: 32 KiB.
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_run_once() {
+    fn each_run_is_visited_once() {
         let group = STREAMS * APART;
         for runs in [0, 1, APART, group - 1, group, group + 1, 3 * group + 7] {
             let mut seen = vec![0; runs];

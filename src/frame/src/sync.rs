@@ -1,8 +1,8 @@
-//! Atomics, locks and threads behind one name, so that a model checker or a fuzzer can stand in for them.
+//! Atomics, locks and threads, in one module so that a model checker or a fuzzer can replace them.
 //!
-//! `ModelU32` and `ModelU64` are the words that the model checker follows: those that the protocol turns on.
-//! Following the others of an entry too, each of which may be seen old or new, would make more orders than
-//! can be tried.
+//! The model checker follows `ModelU32` and `ModelU64`: the words on which the protocol depends. If it
+//! followed the other words of an entry too, each of which may be seen old or new, there would be too many
+//! orders to try.
 
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -19,20 +19,20 @@ mod real {
 
     pub(crate) use super::{AtomicU32 as ModelU32, AtomicU64 as ModelU64};
 
-    /// Loads a word that nobody else is storing: the last value is what it gives.
+    /// Loads a word that no other thread stores at the moment, so the last value is returned.
     #[inline(always)]
     pub(crate) fn load_own(word: &ModelU64) -> u64 {
         word.load(super::Ordering::Relaxed)
     }
 
-    /// Makes stores that bypass the cache visible before what follows.
+    /// Makes stores that bypass the cache visible before the stores that follow.
     ///
-    /// Non-temporal stores are ordered by `sfence` alone: with a release store in its place, 10 to
-    /// 45 % of the reads that a reader accepted were torn (facts of this project; Intel SDM 3A 8.2.2).
+    /// Only `sfence` orders non-temporal stores: with a release store in its place, 10 to 45 % of the
+    /// reads that a reader accepted were torn (measured for this project; Intel SDM 3A 8.2.2).
     #[inline(always)]
     pub(crate) fn drain_streaming_stores() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `sfence` is part of SSE, which every x86-64 has, and touches no memory of ours.
+        // SAFETY: `sfence` is part of SSE, which every x86-64 has, and accesses no Rust memory.
         unsafe {
             std::arch::x86_64::_mm_sfence();
         }

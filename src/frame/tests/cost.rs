@@ -1,4 +1,4 @@
-//! What reading costs in memory: nothing, once a picture of that size was copied.
+//! Reading allocates no memory once a picture of that size was copied.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -22,7 +22,7 @@ fn reading_allocates_nothing() {
     let geometry = Geometry::new(33, 17, Color::default(), 8).unwrap();
     let options = RingOptions { slots: 4, lease: Duration::ZERO, frame_rate: None };
     let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
-        panic!("there was no ring before")
+        panic!("the first ring waits for nothing")
     };
     let mut reader = Reader::options().dir(dir.path()).open(&camera).unwrap();
     let mut image = Nv12Image::default();
@@ -49,7 +49,7 @@ fn reading_allocates_nothing() {
         assert_eq!(
             allocations,
             u64::from(frame_id == 1),
-            "the first picture's memory, frame {frame_id}"
+            "only the first picture allocates, frame {frame_id}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A reader with the gate gets its maximum, whatever the camera's rate, by metadata alone.
+//! A reader with a gate gets its maximum, whatever the camera's rate, by metadata alone.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ use vas_frame::{
 };
 use vas_gate::{Limit, State, decide};
 
-/// A reader that wants so many frames a second.
+/// A reader with a maximum rate.
 struct Model {
     reader: Reader,
     limit: Limit,
@@ -22,7 +22,7 @@ struct Model {
 }
 
 fn stamp(meta: &FrameMeta) -> vas_gate::Stamp {
-    // As if each had been published at its own time, and not as fast as this test can.
+    // As if each frame had been published at its own time instead of as fast as this test can.
     vas_gate::Stamp { published_ns: meta.gate_ns, ..meta.into() }
 }
 
@@ -31,7 +31,7 @@ impl Model {
         Self { reader, limit, state: State::default(), last: 0, given: Vec::new() }
     }
 
-    /// Takes what there is for it now.
+    /// Takes every frame that is due for it now.
     fn look(&mut self) {
         let (state, limit) = (self.state, self.limit);
         let wanted = |meta: &FrameMeta| decide(&state, &limit, stamp(meta)).is_allow();
@@ -48,7 +48,7 @@ impl Model {
 }
 
 #[test]
-fn readers_with_the_gate_get_their_maximum_each() {
+fn readers_with_a_gate_get_their_maximum_each() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let camera = CameraId::new("gate").unwrap();
     let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
@@ -61,12 +61,11 @@ fn readers_with_the_gate_get_their_maximum_each() {
     };
     let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
     let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
-        panic!("no lease is in the way")
+        panic!("no lease to wait for")
     };
     let mut models = [Limit::per_second(5, 1), Limit::per_second(7, 1), Limit::UNLIMITED]
         .map(|limit| Model::new(Reader::options().dir(dir.path()).open(&camera).unwrap(), limit));
-    // Two seconds at 30 a second, which pass as fast as they can be written: the frames' own time
-    // counts, and no clock.
+    // Two seconds at 30 fps, published as fast as possible: only the frames' own time counts.
     for id in 1..=60 {
         let slot = writer.claim(monotonic_ns()).unwrap();
         let gate_ns = (id - 1) * 1_000_000_000 / 30;
@@ -74,7 +73,8 @@ fn readers_with_the_gate_get_their_maximum_each() {
         models.iter_mut().for_each(Model::look);
     }
     let [five, seven, all] = models.map(|model| model.given);
-    // A frame that comes just a second after the fifth before it may be within it: the next one then.
+    // A frame exactly a second after the fifth before it may fall into the same second: then the next
+    // one is due.
     let each_sixth = (1..=25).step_by(6).chain((32..=60).step_by(6));
     assert_eq!(five, each_sixth.collect::<Vec<_>>());
     assert_eq!(seven, (1..=60).step_by(5).collect::<Vec<_>>());

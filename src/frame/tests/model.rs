@@ -1,5 +1,5 @@
-//! The protocol under the model checker: every scenario holds, and every site is needed, since without it one
-//! of them fails.
+//! The protocol under the model checker: every scenario holds, and every site is needed, since a scenario
+//! fails without it.
 //!
 //!     RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom -p vas-frame --test model
 
@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vas_frame::model::scenarios;
 use vas_frame::{Site, weaken};
 
-/// How often a thread that could go on is held up for another. Two are enough to find every weakened
-/// site; `LOOM_MAX_PREEMPTIONS` asks for more.
+/// How often a thread that could continue is preempted. Two are enough to find every weakened site;
+/// `LOOM_MAX_PREEMPTIONS` sets another number.
 const PREEMPTIONS: usize = 2;
 
-/// Weakening is for the whole process: one test at a time.
+/// Weakening affects the whole process: one test at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs a scenario in every order; says how many there were.
+/// Runs a scenario in every order; returns the number of orders.
 fn explore(scenario: fn()) -> usize {
     let orders = Arc::new(AtomicUsize::new(0));
     let mut model = loom::model::Builder::new();
@@ -41,7 +41,7 @@ fn the_protocol_holds() {
     for (name, scenario) in scenarios::ALL {
         let orders = explore(scenario);
         println!("{name}: {orders} orders");
-        assert!(orders > 1, "{name} was run in one order only: its threads do not meet");
+        assert!(orders > 1, "{name} ran in one order only: its threads do not interact");
     }
 }
 

@@ -1,77 +1,79 @@
-//! The decision, and what it looks at.
+//! The decision and its inputs.
 
 use core::fmt;
 
 use crate::limit::Limit;
 use crate::recent::{FORGOTTEN_NS, Recent};
 
-/// What is known of a frame here.
+/// What the gate knows of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    /// Rises with each change of size, format, colour or writer.
+    /// Rises with each change of size, format, color or writer.
     pub epoch: u64,
     /// Rises with each frame.
     pub frame_id: u64,
-    /// The time by which frames keep their distance, in nanoseconds: what
-    /// [`Timeline`](crate::Timeline) said when it was admitted.
+    /// The time on which the interval between frames is measured, in nanoseconds:
+    /// [`Timeline::admit`](crate::Timeline::admit) returned it when the frame was admitted.
     pub gate_ns: u64,
-    /// When it was published, in nanoseconds: the time of which no second holds more frames than the
-    /// maximum. Before publication (in the tap) it is the time at which the frame was admitted, and the
-    /// maximum then holds for that time.
+    /// When the frame was published, in nanoseconds: no second of this time holds more frames than the
+    /// maximum. Before publication (in the tap) it is the time of admission, and the maximum holds for
+    /// that time.
     pub published_ns: u64,
 }
 
-/// What a subscription remembers: the last frame dispatched to it, and in which 95ths of the last
-/// second there were others. The default is that of a subscription without a frame.
+/// What a subscription remembers: the last frame dispatched to it, and the 95ths of the last second
+/// that hold others. The default is a subscription without a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// Where dispatches were recorded out of order, `published_ns` is the latest of them.
+    /// After dispatches that were recorded out of order, `published_ns` is the latest of theirs.
     last: Stamp,
     recent: Recent,
 }
 
-/// The answer of [`decide()`].
+/// The result of [`decide()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// The subscription may have the frame.
     Allow(Allow),
-    /// It may not.
+    /// The subscription may not have the frame.
     Skip(Skip),
 }
 
 /// Why a frame is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Allow {
-    /// There is no maximum.
+    /// The subscription has no maximum.
     Unlimited,
-    /// Nothing was dispatched yet.
+    /// No frame was dispatched before.
     FirstFrame,
-    /// An interval has passed since the last one dispatched, and the last second has room.
-    // The byte of `Skip::SecondFull`, so that the last comparison of a decision need choose only one.
+    /// An interval has passed since the last dispatched frame, and the last second has room.
+    // The same byte as `Skip::SecondFull`, so that the last comparison of a decision selects only the
+    // outer variant.
     Elapsed = 6,
-    /// A later epoch whose time begins below what was dispatched before: there is nothing to compare.
+    /// A later epoch whose clock starts below the times dispatched before: there is nothing to
+    /// compare.
     NewTimeline,
 }
 
 /// Why a frame is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Skip {
-    /// The maximum is no positive number.
+    /// The maximum is not a positive number.
     InvalidLimit,
-    /// The frame is of an epoch before that of the last one dispatched.
+    /// The frame's epoch is older than that of the last dispatched frame.
     OldEpoch,
-    /// It is the last one dispatched.
+    /// This is the last dispatched frame.
     SameFrame,
-    /// One of its times lies before that of the last one dispatched, in the same epoch or by so little
-    /// that it is soon caught up with.
+    /// One of the frame's times lies before that of the last dispatched frame: in the same epoch, or
+    /// in a later one by so little that the clock soon catches up.
     TimeWentBack,
-    /// Less than an interval has passed since the last one dispatched, or it was published within a
-    /// 95th of a second of it.
+    /// Less than an interval has passed since the last dispatched frame, or less than a 95th of a
+    /// second lies between the two publications.
     TooSoon,
-    /// An interval has passed, but fewer frames than the stride.
+    /// An interval has passed, but the frame's id is closer than the stride.
     Stride,
-    /// An interval has passed, but as many frames as the maximum allows were published for the
-    /// subscription within the last second.
+    /// An interval has passed, but the subscription's frames published within the last second
+    /// already reach the maximum.
     SecondFull,
 }
 
@@ -82,8 +84,8 @@ impl Default for State {
 }
 
 impl State {
-    /// The last epoch that there can be: the question whether there was a frame before is asked only of
-    /// frames that seem to be of one too old.
+    /// The highest epoch: whether there was a frame before is then checked only for frames whose epoch
+    /// seems too old.
     const NOTHING: Self = Self {
         last: Stamp { epoch: u64::MAX, frame_id: 0, gate_ns: 0, published_ns: 0 },
         recent: Recent::NONE,
@@ -91,16 +93,17 @@ impl State {
 
     /// Records a dispatch.
     ///
-    /// Of dispatches that are recorded out of order the latest counts: forgetting it could only allow too much.
+    /// Of dispatches that are recorded out of order, the latest counts: forgetting it could only allow too
+    /// much.
     pub const fn dispatched(&mut self, stamp: Stamp) {
         let last = self.last;
         let another_epoch = stamp.epoch > last.epoch;
         let (recent, published_ns) =
             self.recent.with(last.published_ns, stamp.published_ns, another_epoch);
-        let told_late = !self.recent.is_empty()
+        let recorded_late = !self.recent.is_empty()
             && !another_epoch
             && (stamp.epoch < last.epoch || stamp.gate_ns < last.gate_ns);
-        self.last = if told_late { last } else { stamp };
+        self.last = if recorded_late { last } else { stamp };
         self.last.published_ns = published_ns;
         self.recent = recent;
     }
@@ -112,18 +115,18 @@ impl State {
     }
 }
 
-/// Decides whether a subscription that is at `state` and has `limit` may have the frame of `stamp`.
+/// Decides whether a subscription in `state` with `limit` may have the frame of `stamp`.
 ///
-/// The order is that of the specification: no maximum, an invalid one, the first frame, the time that
-/// has passed.
+/// Checks run in the order of the specification: no maximum, invalid maximum, first frame, elapsed
+/// time.
 ///
-/// The interval counts on `gate_ns`, as exactly as whole nanoseconds can tell. Both times were rounded,
-/// so that the true time between them may be up to one longer: it may have reached an interval exactly
-/// when its whole nanoseconds have reached those of the interval. Frames at exactly 30 a second read
-/// 33,333,333 ns apart twice out of three times, and none of them is too soon at 30.
+/// The interval is measured on `gate_ns`, as exactly as whole nanoseconds allow. Both times are
+/// rounded, so the true time between them may be up to a nanosecond longer: an interval can have passed
+/// as soon as the difference reaches the interval rounded down. Frames at exactly 30 per second read
+/// 33,333,333 ns apart two times out of three, and none of them is too soon at 30.
 ///
-/// Beside it no second of `published_ns`, wherever it begins, gets more frames than the maximum, rounded
-/// up, however they come.
+/// In addition, no second of `published_ns`, wherever it begins, gets more frames than the maximum
+/// rounded up, bursts included.
 #[inline]
 #[must_use]
 pub const fn decide(state: &State, limit: &Limit, stamp: Stamp) -> Decision {
@@ -148,15 +151,16 @@ pub const fn decide(state: &State, limit: &Limit, stamp: Stamp) -> Decision {
             Decision::Skip(Skip::OldEpoch)
         };
     } else if stamp.published_ns < last.published_ns {
-        // By as much as is remembered: the same clock may have been set back, and catches up soon.
-        // By more: it is another, and waiting for it could take forever.
+        // Back by no more than is remembered: the same clock may have been set back, and soon
+        // catches up. Back by more: another clock, which might never catch up.
         return if last.published_ns - stamp.published_ns < FORGOTTEN_NS {
             Decision::Skip(Skip::TimeWentBack)
         } else {
             Decision::Allow(Allow::NewTimeline)
         };
     } else {
-        // A time line that begins anew, below, is as good as one that begins much later.
+        // A time line that restarts at a lower value counts as one that starts much later: the
+        // difference wraps.
         stamp.gate_ns.wrapping_sub(last.gate_ns)
     };
     if elapsed_ns < interval_ns {
@@ -184,7 +188,7 @@ impl Allow {
     pub const ALL: [Self; 4] =
         [Self::Unlimited, Self::FirstFrame, Self::Elapsed, Self::NewTimeline];
 
-    /// The reason in a word, as reports and JSON have it.
+    /// The reason as one word, as in reports and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -208,7 +212,7 @@ impl Skip {
         Self::SecondFull,
     ];
 
-    /// The reason in a word, as reports and JSON have it.
+    /// The reason as one word, as in reports and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,15 +1,14 @@
 //! Phase 3.3 of Ruth AI Core: may this subscription have this frame? Allow or skip, and why.
 //!
-//! A model that wants five frames a second of a camera that gives thirty takes a sixth of them. Which ones, and whether
-//! a burst may be more, is decided here: for each frame, by its metadata alone, with no more state than 64 bytes a
-//! subscription. There is no clock, timer, thread, queue or allocation in this crate, nor anything to make one of: it
-//! has no dependency, no `std`, no `alloc` and no unsafe code, so it can't touch a frame either.
+//! A model that wants five frames per second from a camera that sends thirty gets a sixth of them. This crate decides
+//! which, and that a burst brings no more: for each frame, by its metadata alone, with at most 64 bytes of state per
+//! subscription. It has no clock, timer, thread, queue or allocation, and no means to get one: no dependency, no `std`,
+//! no `alloc` and no unsafe code, so it can't touch a frame either.
 //!
 //! # Deciding
 //!
-//! [`decide()`] is pure. It looks at a maximum ([`Limit`]), at what was dispatched before ([`State`]) and at a frame's
-//! [`Stamp`], and at nothing else. Whoever then dispatches the frame records it with [`State::dispatched`]; a skip
-//! leaves no trace.
+//! [`decide()`] is pure. Its inputs are a maximum ([`Limit`]), the dispatches so far ([`State`]) and a frame's
+//! [`Stamp`]. The caller that dispatches the frame records that with [`State::dispatched`]; a skip changes nothing.
 //!
 //! ```
 //! use vas_gate::{Decision, Limit, Skip, Stamp, State, decide};
@@ -30,21 +29,21 @@
 //!
 //! # What the maximum means
 //!
-//! Frames a second are a maximum and never a target. What was missed is not made up, and a camera that is slower than
-//! the maximum loses nothing. Two rules hold at once:
+//! The rate is a maximum, never a target. Missed frames are not made up for, and a camera slower than the maximum
+//! loses nothing. Two rules hold at once:
 //!
-//! - Two frames that are allowed lie at least an interval apart on [`gate_ns`](Stamp::gate_ns), the camera's own pace.
+//! - Two allowed frames lie at least an interval apart on [`gate_ns`](Stamp::gate_ns), the camera's own pace.
 //! - No second of [`published_ns`](Stamp::published_ns), wherever it begins, holds more frames than the maximum rounded
 //!   up, bursts and jitter included.
 //!
-//! A [`Rate`] is an exact fraction, so that 30000/1001 is what it says:
+//! A [`Rate`] is an exact fraction, so 30000/1001 is not rounded:
 //!
 //! ```
 //! use vas_gate::{Limit, Rate};
 //!
 //! assert_eq!("29.97".parse::<Rate>()?, Rate::new(30_000, 1001).expect("no zero in it"));
 //! assert_eq!(Limit::per_second(1, 3).to_string(), "1/3");
-//! // What is no positive number allows no frame.
+//! // A maximum that is not a positive number allows no frame.
 //! assert_eq!(Limit::per_second(5, 0), Limit::INVALID);
 //! # Ok::<(), vas_gate::InvalidRate>(())
 //! ```
@@ -52,20 +51,21 @@
 //! # With a reader
 //!
 //! A reader of the crate `vas-frame` decides before it touches a pixel: `Stamp::from` takes a frame's metadata, and
-//! `Reader::newer_if` gives the newest frame that a predicate wants. Its page has the example.
+//! `Reader::newer_if` returns the newest frame that a predicate accepts. The documentation of that crate has an
+//! example.
 //!
 //! # For those who admit frames
 //!
-//! [`Timeline`] gives frames the time by which they keep their distance: the camera's pace, held to real time. Whoever
-//! admits a camera's frames keeps one for each camera and stores its answer with each frame, so that all who judge a
-//! frame judge the same value. `docs/design/gate.md` says why it is these times.
+//! [`Timeline`] computes each frame's `gate_ns`: the camera's pace, bounded by real time. The code that admits a
+//! camera's frames keeps one `Timeline` per camera and stores its result with each frame, so that every gate judges
+//! the same value. `docs/design/gate.md` explains the choice of these times.
 //!
 //! ```
 //! use vas_gate::Timeline;
 //!
 //! let mut timeline = Timeline::default();
 //! let first = timeline.admit(Some(0), 1_000_000_000);
-//! // The second frame is 5 ms late, which its time does not show.
+//! // The second frame is 5 ms late, which does not change its time.
 //! let second = timeline.admit(Some(40_000_000), 1_045_000_000);
 //! assert_eq!(second - first, 40_000_000);
 //! ```

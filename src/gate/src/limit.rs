@@ -5,34 +5,34 @@ use core::str::FromStr;
 
 use crate::rate::{InvalidRate, Rate};
 
-/// How many frames a second a subscription may have at most.
+/// The most frames per second that a subscription may have.
 ///
-/// It is a maximum and never a target: frames may stay away without limit, and what was missed is not
-/// made up.
+/// This is a maximum, never a target: any number of frames may be missing, and missed frames are not
+/// made up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
-    /// The rate; zero where there is none.
+    /// The rate's numerator; zero without a rate.
     num: u32,
-    /// Without a rate: zero for no maximum, one for an invalid one.
+    /// The rate's denominator. Without a rate: zero for no maximum, one for an invalid one.
     den: u32,
-    /// The rate's interval, at hand since it is compared with again and again: so many nanoseconds, times
-    /// two to the power of `shift`.
+    /// The rate's interval in nanoseconds, divided by two to the power of `shift`: precomputed, since
+    /// each decision compares with it.
     interval: u32,
     pub(crate) stride: u16,
-    /// The most frames in a second: the rate rounded up, or 255 where it is more.
+    /// The most frames in a second: the rate rounded up, capped at 255.
     pub(crate) most: u8,
-    /// Above zero from 4.29 seconds on, where an interval is rounded up by a part in 2^31 at most;
-    /// [`NO_RATE`] where there is none.
+    /// Above zero for intervals from 4.29 seconds on, which are rounded up by one part in 2^31 at
+    /// most; [`NO_RATE`] without a rate.
     shift: i8,
 }
 
 const NO_RATE: i8 = -1;
 
 impl Limit {
-    /// No maximum: every frame.
+    /// No maximum: allows every frame.
     pub const UNLIMITED: Self = Self::without_rate(0);
 
-    /// A maximum that is no positive number: no frame.
+    /// A maximum that is not a positive number: allows no frame.
     pub const INVALID: Self = Self::without_rate(1);
 
     const fn without_rate(den: u32) -> Self {
@@ -67,11 +67,11 @@ impl Limit {
         }
     }
 
-    /// The same maximum, and beside it no frame whose id is less than `stride` above that of the last
-    /// one dispatched. More than 65,535 is as good as that.
+    /// Adds a stride: a frame is also skipped if its id is less than `stride` above that of the last
+    /// dispatched frame. A stride above 65,535 counts as 65,535.
     ///
-    /// Ids count frames and not time, so a stride is no maximum by itself: without one there is nothing
-    /// for it to stand beside, and the limit stays as it is.
+    /// Ids count frames, not time, so a stride alone is not a maximum: a limit without a maximum stays
+    /// unchanged.
     #[must_use]
     pub const fn with_stride(self, stride: u64) -> Self {
         if self.shift == NO_RATE {
@@ -107,7 +107,7 @@ impl From<Rate> for Limit {
 impl FromStr for Limit {
     type Err = InvalidRate;
 
-    /// A maximum as [`Rate`] reads it.
+    /// Parses a maximum in the format of [`Rate`].
     fn from_str(text: &str) -> Result<Self, InvalidRate> {
         text.parse().map(Self::at_most)
     }

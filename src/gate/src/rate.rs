@@ -1,4 +1,4 @@
-//! Frames a second.
+//! Frame rates.
 
 use core::fmt;
 use core::num::NonZeroU32;
@@ -9,12 +9,13 @@ pub(crate) const NS_PER_S: u64 = 1_000_000_000;
 /// Frames a second, as an exact positive fraction in lowest terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    // Nothing that divides by them can panic.
+    // Non-zero, so that no division by them can panic.
     num: NonZeroU32,
     den: NonZeroU32,
 }
 
-/// A text that is no rate: no number, zero, or one that no fraction of two `u32` states exactly.
+/// The text is not a rate: not a number, zero, or a number that no fraction of two `u32` states
+/// exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidRate;
@@ -35,7 +36,7 @@ impl Rate {
             return None;
         };
         let common = greatest_common_divisor(whole_num, whole_den);
-        // A part of a whole number that divides it: neither is ever zero.
+        // A positive number divided by its divisor: neither is ever zero.
         match (NonZeroU32::new(num / common.get()), NonZeroU32::new(den / common.get())) {
             (Some(num), Some(den)) => Some(Self { num, den }),
             _ => None,
@@ -61,13 +62,13 @@ impl Rate {
         self.den.get() as u64 * NS_PER_S / self.num.get() as u64
     }
 
-    /// Rounded up to a whole number of frames a second.
+    /// Frames per second, rounded up.
     pub(crate) const fn whole(self) -> u32 {
         self.num.get().div_ceil(self.den.get())
     }
 
-    /// The rate of the NTSC family (`fps * 1000 / 1001`) that people mean by this decimal; the decimal
-    /// itself where they mean none.
+    /// The rate of the NTSC family (`fps * 1000 / 1001`) for which this decimal is the usual notation;
+    /// any other rate unchanged.
     const fn meant(self) -> Self {
         let fps = match (self.num.get(), self.den.get()) {
             (2997, 200) => 15,              // 14.985
@@ -97,8 +98,8 @@ const fn greatest_common_divisor(a: NonZeroU32, b: NonZeroU32) -> NonZeroU32 {
 impl FromStr for Rate {
     type Err = InvalidRate;
 
-    /// Reads `25`, `12.5` or `30000/1001`. A decimal is taken exactly, but for those that everybody
-    /// writes for a rate of the NTSC family: `29.97` is 30000/1001.
+    /// Parses `25`, `12.5` or `30000/1001`. A decimal is exact, except where it is the usual
+    /// notation of a rate of the NTSC family: `29.97` is 30000/1001.
     fn from_str(text: &str) -> Result<Self, InvalidRate> {
         if let Some((num, den)) = text.split_once('/') {
             return Self::new(digits(num)?, digits(den)?).ok_or(InvalidRate);
@@ -114,7 +115,7 @@ impl FromStr for Rate {
     }
 }
 
-/// `u32::from_str` takes a leading plus sign, which no rate has.
+/// `u32::from_str` accepts a leading plus sign; a rate does not.
 fn digits(text: &str) -> Result<u32, InvalidRate> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| InvalidRate)
@@ -124,7 +125,7 @@ fn digits(text: &str) -> Result<u32, InvalidRate> {
 }
 
 impl fmt::Display for Rate {
-    /// Prints what [`FromStr`] reads back as the same rate: `25`, `30000/1001`.
+    /// Prints text that [`FromStr`] parses back to the same rate: `25`, `30000/1001`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.den.get() {
             1 => write!(f, "{}", self.num),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_exactly() {
+    fn rates_parse_exactly() {
         for (text, num, den) in [
             ("25", 25, 1),
             ("12.5", 25, 2),
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_of_the_ntsc_family_mean_it() {
+    fn ntsc_decimals_parse_as_ntsc_rates() {
         for (text, thousands) in
             [("14.985", 15), ("23.976", 24), ("23.98", 24), ("29.97", 30), ("29.970", 30)]
         {
@@ -180,12 +181,12 @@ mod tests {
         for (text, thousands) in [("47.952", 48), ("59.94", 60), ("119.88", 120)] {
             assert_eq!(text.parse(), Ok(rate(thousands * 1000, 1001)), "{text}");
         }
-        // Who writes a fraction means it.
+        // A fraction is exact.
         assert_eq!("2997/100".parse(), Ok(rate(2997, 100)));
     }
 
     #[test]
-    fn what_is_no_positive_number_is_refused() {
+    fn non_positive_rates_are_refused() {
         for text in [
             "",
             "0",
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_reads_back() {
+    fn printed_rates_parse_back() {
         for (num, den) in [(25, 1), (30000, 1001), (1, 3), (2997, 100), (u32::MAX, 7)] {
             let rate = rate(num, den);
             assert_eq!(rate.to_string().parse(), Ok(rate));

@@ -1,40 +1,41 @@
-//! What was dispatched in the last second of published time.
+//! The dispatches of the last second of published time.
 
 use crate::rate::NS_PER_S;
 
-/// A second is divided into so many cells.
+/// The number of cells in a second.
 const CELLS: u32 = 95;
 
-/// Length of a cell. Rounded up, so that `CELLS` of them are no less than a second.
+/// Length of a cell. Rounded up, so that `CELLS` of them are at least a second.
 pub(crate) const CELL_NS: u64 = NS_PER_S.div_ceil(CELLS as u64);
 
-/// A second that begins anywhere touches one cell more than it has.
+/// The most cells that a second overlaps: one more than its number, since it can begin inside one.
 const TOUCHED: u32 = CELLS + 1;
 
-/// What is this old has left every second that a frame of now can lie in, wherever in its cell it was.
+/// Age from which a dispatch shares no second with a frame published now, wherever in its cell it was.
 pub(crate) const FORGOTTEN_NS: u64 = TOUCHED as u64 * CELL_NS;
 
-/// The cells of published time in which something was dispatched, back from that of the newest
-/// dispatch, whose time its owner keeps.
+/// The cells of published time that hold a dispatch, counted back from the cell of the newest one.
+/// The owner keeps the time of the newest.
 ///
-/// The cells lie fixed in time. One that lies in the last second with a part counts as a whole, so a
-/// second is never found emptier than it is.
+/// Cells are fixed in time. A cell that overlaps the last second counts as a whole, so a second is
+/// never taken for emptier than it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Recent {
-    /// Bit `n`: the cell `n` before the newest.
+    /// Bit `n`: the cell `n` cells before the newest.
     newer: u64,
-    /// The same of the cells from 64 on.
+    /// The same for the cells from 64 on.
     older: u32,
-    /// In the low byte how many there are. The whole is how many nanoseconds after the newest dispatch
-    /// the oldest counts no more, by less than 512 too late for that byte.
+    /// The low byte is the number of cells. The whole value is the time after the newest dispatch, in
+    /// nanoseconds, at which the oldest stops counting; the low byte makes it late by less than 512
+    /// ns.
     leaves: u32,
 }
 
 impl Recent {
-    /// Nothing yet.
+    /// No dispatch.
     pub(crate) const NONE: Self = Self { newer: 0, older: 0, leaves: 0 };
 
-    /// Whether nothing was dispatched yet.
+    /// Whether there was no dispatch yet.
     #[inline(always)]
     pub(crate) const fn is_empty(self) -> bool {
         self.count() == 0
@@ -45,26 +46,26 @@ impl Recent {
         self.leaves.to_le_bytes()[0]
     }
 
-    /// Whether one frame more, published at `now_ns` where the newest was at `newest_ns`, leaves each
-    /// second with at most `most` frames and each cell with one.
+    /// Whether, with one more frame published at `now_ns`, each second still has at most `most`
+    /// frames and each cell at most one. The newest dispatch was at `newest_ns`.
     #[inline(always)]
     pub(crate) const fn allows(self, newest_ns: u64, now_ns: u64, most: u8) -> bool {
-        // Signed: before time that went back has caught up, there is no room.
+        // Signed: after time went back, there is no room until it has caught up.
         let since_ns = now_ns.wrapping_sub(newest_ns) as i64;
         let count = self.count();
         if count > most {
-            // Overfull, as a limit finds it that was lowered: when all have left.
+            // Overfull, because the limit was lowered: wait until all have expired.
             since_ns >= FORGOTTEN_NS as i64
         } else {
-            // Just full: when the oldest has left.
+            // Exactly full: wait until the oldest has expired.
             let room_ns = if count == most { self.leaves as i64 } else { CELL_NS as i64 };
             since_ns >= room_ns
         }
     }
 
-    /// With a frame that was published at `now_ns`, where the newest was at `newest_ns`; and the time of
-    /// the newest now. A time that went back by more than is remembered here is that of another clock
-    /// if it `may_be_another_clock`, and otherwise that of a frame that is told late.
+    /// Adds a frame published at `now_ns` to dispatches of which the newest was at `newest_ns`; also
+    /// returns the new time of the newest. A time that went back by more than is remembered here belongs
+    /// to another clock if it `may_be_another_clock`, and otherwise to a frame that is recorded late.
     pub(crate) const fn with(
         self,
         newest_ns: u64,
@@ -81,7 +82,7 @@ impl Recent {
             return (Self::of(add(cells, 1), now_ns), now_ns);
         }
         if may_be_another_clock && newest_ns - now_ns >= FORGOTTEN_NS {
-            // How long ago the rest was can't be known: it counts as if it had been just before.
+            // The age of the earlier dispatches is unknown: they count as immediately preceding.
             return (Self::of(add(cells << 1, 1), now_ns), now_ns);
         }
         let age = newest_ns / CELL_NS - now_ns / CELL_NS;
@@ -92,9 +93,9 @@ impl Recent {
     const fn of(cells: u128, newest_ns: u64) -> Self {
         let cells = cells & ((1 << TOUCHED) - 1);
         let oldest = u128::BITS - 1 - cells.leading_zeros();
-        // At most `FORGOTTEN_NS`, which is below 2^32 with all that is added.
+        // At most `FORGOTTEN_NS`, which stays below 2^32 with the low byte added.
         let leaves_ns = (TOUCHED - oldest) * CELL_NS as u32 - (newest_ns % CELL_NS) as u32;
-        // And never before there may be another frame at all.
+        // Never before the next frame may come at all.
         let leaves_ns = if leaves_ns < CELL_NS as u32 { CELL_NS as u32 } else { leaves_ns };
         Self {
             newer: cells as u64,
@@ -104,10 +105,10 @@ impl Recent {
     }
 }
 
-/// With `cell`; if that is taken, as no decision has it, with the first before it that is not.
+/// Sets `cell`. If it is set already, which no decision causes, sets the nearest earlier free cell.
 const fn add(cells: u128, cell: u128) -> u128 {
     if cells & cell == 0 { cells | cell } else { cells | (cells + cell) }
 }
 
-/// A subscription has room for no more than these bytes of it.
+/// A subscription has room for 16 bytes of it.
 const _: () = assert!(size_of::<Recent>() == 16 && FORGOTTEN_NS + 512 < u32::MAX as u64);

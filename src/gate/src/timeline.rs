@@ -1,39 +1,39 @@
-//! The time that a camera's frames are judged on.
+//! The time on which a camera's frames are judged.
 
 use crate::rate::{NS_PER_S, Rate};
 
-/// Steps from which a cadence is learned: more than four seconds at 30 a second. Time stamps in whole
-/// milliseconds leave the mean of so many within 1/4000 of the truth.
+/// Steps from which a cadence is learned: more than four seconds at 30 per second. With time stamps
+/// in whole milliseconds, the mean of this many steps is within 1/4000 of the true one.
 const WINDOW: u64 = 128;
 
-/// From this many on, a mean that fits so much better is believed: half a second for time stamps in
-/// ticks of 90 kHz.
+/// Steps from which a mean that fits more tightly is accepted early: half a second for time stamps
+/// in ticks of 90 kHz.
 const FIRST_LOOK: u64 = 16;
 
-/// The mean of a window that is this close to a usual rate, as a part of it, is that rate. Half of what
-/// lies between 30 and 30000/1001.
+/// A window whose mean is within one part in `USUAL` of a usual rate has that rate. This is half the
+/// distance between 30 and 30000/1001.
 const USUAL: u128 = 2000;
 
-/// The fastest camera that has a cadence.
+/// The highest rate that counts as a cadence.
 const MAX_FPS: u32 = 1000;
 
-/// Puts a camera's frames on a time line: the camera's own pace, held to real time.
+/// Puts a camera's frames on a time line: the camera's own pace, bounded by real time.
 ///
-/// A frame comes one step after the frame before, as the camera stamped them, so that delays on the way
-/// and in the decoder don't show. But it comes never after the time at which it was admitted, and never
-/// more than [`SLACK_NS`](Self::SLACK_NS) before: a burst of late frames is judged as the burst that it
-/// is. Hence whoever gets at most `f` frames a second of this line gets at most `f * (t + SLACK_NS)`,
-/// rounded up, of those admitted in any time `t`.
+/// A frame lies one step of the camera's time stamps after the frame before it, so that delays of the
+/// network and of the decoder have no effect. But it never lies after its admission, nor more than
+/// [`SLACK_NS`](Self::SLACK_NS) before it: a burst of late frames is judged as a burst. Hence a
+/// consumer of at most `f` frames per second of this line gets at most `f * (t + SLACK_NS)`, rounded
+/// up, of the frames admitted in any time `t`.
 ///
-/// The steps are those of the camera's cadence once it is known: cameras stamp frames in ticks or in
-/// milliseconds, and a step that reads too short by a rounding would cost a frame.
+/// Once the camera's cadence is known, steps are taken from it: cameras stamp frames in ticks or
+/// milliseconds, and a step rounded too short would cost a frame.
 ///
-/// One a camera, and it is to see every decoded frame, in order.
+/// Keep one per camera and pass it every decoded frame, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     last: Option<Last>,
     cadence: Option<Rate>,
-    /// What the last step was rounded down by, in `1 / cadence.num()` nanoseconds.
+    /// The part of the last step lost to rounding, in `1 / cadence.num()` nanoseconds.
     remainder: u128,
     window: Window,
 }
@@ -44,7 +44,7 @@ struct Last {
     gate_ns: u64,
 }
 
-/// A run of frames whose times rise.
+/// A run of frames with rising times.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     span_ns: u64,
@@ -54,14 +54,14 @@ struct Window {
 impl Timeline {
     /// How far a frame's time may lie before its admission.
     ///
-    /// Two frames that delays have pushed together by less keep their distance. It is as much of late
-    /// frames as a second may have too many of: up to 40 frames a second that is one frame.
+    /// Two frames that delays push together by less keep their distance. This is also how much a
+    /// second may hold beyond the maximum: up to 40 frames per second, one frame.
     pub const SLACK_NS: u64 = 25_000_000;
 
-    /// The time of the next frame, whose presentation time is `pts_ns` and which is admitted at
-    /// `admitted_ns` on the monotonic clock.
+    /// Admits the next frame, with the presentation time `pts_ns`, at `admitted_ns` on the
+    /// monotonic clock, and returns its time.
     ///
-    /// The answer is on the monotonic clock as well. It does not go back as long as `admitted_ns`
+    /// The result is on the monotonic clock too. It does not go back as long as `admitted_ns`
     /// doesn't.
     pub fn admit(&mut self, pts_ns: Option<i64>, admitted_ns: u64) -> u64 {
         let gate_ns = match (self.last, pts_ns) {
@@ -72,7 +72,7 @@ impl Timeline {
         gate_ns
     }
 
-    /// Where there is no frame before: at the frame's admission.
+    /// Starts the line at the frame's admission.
     fn begin(&mut self, admitted_ns: u64) -> u64 {
         self.remainder = 0;
         self.window = Window::default();
@@ -81,7 +81,7 @@ impl Timeline {
 
     fn follow(&mut self, last: Last, pts_ns: i64, admitted_ns: u64) -> u64 {
         let step_ns = pts_ns.checked_sub(last.pts_ns).and_then(|step| u64::try_from(step).ok());
-        // The camera's time stood still or went back: its line begins anew.
+        // The camera's time stood still or went back: restart the line.
         let Some(step_ns) = step_ns.filter(|step| *step > 0) else {
             return self.begin(admitted_ns);
         };
@@ -94,8 +94,8 @@ impl Timeline {
         gate_ns
     }
 
-    /// Takes a step into account for the cadence. A window whose mean is no usual rate, because frames
-    /// are missing from it or because the camera has none, says nothing.
+    /// Learns the cadence from a step. A window whose mean is not a usual rate, because frames are
+    /// missing or because the camera has none, leaves the cadence as it is.
     fn learn(&mut self, step_ns: u64) {
         self.window.span_ns = self.window.span_ns.saturating_add(step_ns);
         self.window.steps += 1;
@@ -113,12 +113,12 @@ impl Timeline {
         }
     }
 
-    /// The step as the cadence has it, in whole nanoseconds, and what remains of one; the step itself
-    /// when it is far from any multiple of the cadence.
+    /// The step rounded to a multiple of the cadence, in whole nanoseconds and a remainder; the step
+    /// itself if it is far from any multiple.
     fn even_out(&self, step_ns: u64) -> (u64, u128) {
         let Some(rate) = self.cadence else { return (step_ns, 0) };
         let num = u128::from(rate.num());
-        // All in 1/num nanoseconds, in which an interval is whole.
+        // Computed in 1/num nanoseconds, in which an interval is a whole number.
         let interval = u128::from(rate.den()) * u128::from(NS_PER_S);
         let step = u128::from(step_ns) * num;
         let frames = (step + interval / 2).checked_div(interval).unwrap_or(0);
@@ -131,8 +131,7 @@ impl Timeline {
 }
 
 impl Window {
-    /// The rate that cameras usually have (whole, or of the NTSC family) at which as many frames take as
-    /// long.
+    /// The usual camera rate (whole, or of the NTSC family) that matches the window's mean.
     fn usual_rate(&self) -> Option<Rate> {
         let span = u128::from(self.span_ns);
         let total = u128::from(self.steps) * u128::from(NS_PER_S);
@@ -140,7 +139,7 @@ impl Window {
         [(1, 1), (1000, 1001)]
             .into_iter()
             .filter_map(|(num, den): (u32, u32)| {
-                // How many times `num / den` frames a second.
+                // The multiple of `num / den` frames per second.
                 let unit = span * u128::from(num);
                 let whole = total * u128::from(den);
                 let count = u32::try_from((whole + unit / 2).checked_div(unit)?).ok()?;
@@ -165,7 +164,7 @@ mod tests {
     const MS: u64 = 1_000_000;
     const SLACK: u64 = Timeline::SLACK_NS;
 
-    /// Admits frames that a camera stamped and that came so much later.
+    /// Admits frames, each given by the camera's time stamp and the delay until admission.
     fn admit(frames: impl IntoIterator<Item = (i64, u64)>) -> Vec<u64> {
         let mut timeline = Timeline::default();
         let admit = |(pts_ns, late_ns): (i64, u64)| {
@@ -186,42 +185,42 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_judged_as_one() {
-        // Ten frames that were held back and let go at once, then one in time.
+    fn a_burst_is_judged_as_a_burst() {
+        // Ten frames held back and released at once, then one on time.
         let held = (0..10).map(|i| (i * 40_000_000, (400 - i as u64 * 40) * MS));
         let times = admit(held.chain([(400_000_000, 0), (440_000_000, 0)]));
-        // The first frame has nothing before it. All of the burst were admitted at one time.
+        // The whole burst was admitted at one time, which is where the line starts.
         assert_eq!(times[..10].iter().max(), times.first());
         assert_eq!(steps(&times[9..]), [0, 40 * MS]);
     }
 
     #[test]
-    fn the_first_frame_in_time_pulls_the_line_back() {
+    fn the_first_frame_on_time_moves_the_line_back() {
         let times = admit([(0, 20 * MS), (40_000_000, 0), (80_000_000, 0), (120_000_000, 20 * MS)]);
         assert_eq!(steps(&times), [20 * MS, 40 * MS, 40 * MS]);
     }
 
     #[test]
-    fn a_frame_that_is_too_late_pulls_the_line_on() {
+    fn a_late_frame_moves_the_line_forward() {
         let times = admit([(0, 0), (40_000_000, 100 * MS), (80_000_000, 60 * MS)]);
-        // And the one behind it, no nearer to its own time than the slack has it.
+        // The frame behind it is pulled back by no more than the slack.
         assert_eq!(steps(&times), [(40 + 100) * MS - SLACK, SLACK]);
     }
 
     #[test]
-    fn without_times_of_the_camera_admission_counts() {
+    fn without_time_stamps_admission_counts() {
         let mut timeline = Timeline::default();
         assert_eq!(timeline.admit(None, 7), 7);
         assert_eq!(timeline.admit(Some(0), 100 * MS), 100 * MS);
-        // Stood still, went back, overflowed: the line begins anew.
+        // Stood still, went back, overflowed: the line restarts.
         for (pts, now) in [(0, 110), (-5, 120), (i64::MIN, 130), (i64::MAX, 140)] {
             assert_eq!(timeline.admit(Some(pts), now * MS), now * MS);
         }
         assert_eq!(timeline.admit(None, 150 * MS), 150 * MS);
     }
 
-    /// How often of 300 frames, taken and admitted at `rate` and stamped by `stamp`, one comes less than
-    /// an interval after the last. What comes before the cadence is known is not looked at.
+    /// How many of 300 frames, taken and admitted at `rate` and stamped by `stamp`, lie less than an
+    /// interval after the last. Frames before the cadence is known are left out.
     fn short_steps(rate: Rate, stamp: impl Fn(i64) -> i64) -> usize {
         let mut timeline = Timeline::default();
         let times: Vec<u64> = (0..300)
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cadence_that_is_left_is_not_held_to() {
+    fn a_cadence_that_the_camera_leaves_is_dropped() {
         let stamp =
             |i: i64| if i < 200 { i * 40_000_000 } else { 8_000_000_000 + (i - 200) * 52_345_678 };
         let times = admit((0..240).map(|i| (stamp(i), 0)));
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_rate_is_told_from_its_neighbours() {
+    fn a_usual_rate_is_distinguished_from_its_neighbors() {
         let rate = |span_ns| Window { span_ns, steps: WINDOW }.usual_rate();
         let span = |rate: Rate| rate.interval_ns() * WINDOW;
         for (num, den) in [(30, 1), (30000, 1001), (60000, 1001), (60, 1), (1, 1), (1000, 1)] {

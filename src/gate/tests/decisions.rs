@@ -1,4 +1,4 @@
-//! What holds of decisions for any stamps whatever, and for all stamps of a small world.
+//! Properties of decisions, for arbitrary stamps and for all stamps of a small model.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,18 +10,18 @@ use vas_gate::{Allow, Decision, Limit, Rate, Skip, Stamp, State, decide};
 
 const S: u64 = 1_000_000_000;
 
-/// A frame that was published at once.
+/// A frame that is published without delay.
 fn stamp(epoch: u64, frame_id: u64, gate_ns: u64) -> Stamp {
     Stamp { epoch, frame_id, gate_ns, published_ns: gate_ns }
 }
 
-/// Decides on each stamp in turn, records what is allowed, and returns it.
+/// Decides on each stamp in turn; records and returns the allowed ones.
 fn allowed(limit: &Limit, stamps: impl IntoIterator<Item = Stamp>) -> Vec<Stamp> {
     let mut state = State::default();
     let mut allow = |stamp: &Stamp| {
         let before = state;
         let decision = decide(&state, limit, *stamp);
-        assert_eq!(state, before, "deciding leaves no trace");
+        assert_eq!(state, before, "deciding changes no state");
         if decision.is_allow() {
             state.dispatched(*stamp);
         }
@@ -30,7 +30,7 @@ fn allowed(limit: &Limit, stamps: impl IntoIterator<Item = Stamp>) -> Vec<Stamp>
     stamps.into_iter().filter(|stamp| allow(stamp)).collect()
 }
 
-/// Whether all that was allowed of each epoch is an interval apart, to the nanosecond.
+/// Whether the allowed frames of each epoch are an interval apart, to the nanosecond.
 fn spaced(allowed: &[Stamp], rate: Rate) -> bool {
     let mut epochs: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for stamp in allowed {
@@ -48,7 +48,7 @@ fn any_rate() -> impl Strategy<Value = Rate> {
     prop_oneof![usual, any].prop_map(|(num, den)| Rate::new(num, den).unwrap())
 }
 
-/// Times that are near each other, far apart, and at the ends of what there is.
+/// Times near each other, far apart, and at the ends of the range.
 fn any_time() -> impl Strategy<Value = u64> {
     prop_oneof![0..S, 0..100 * S, any::<u64>(), u64::MAX - S..=u64::MAX]
 }
@@ -74,18 +74,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_allowed_of_an_epoch_is_an_interval_apart(
+    fn allowed_frames_of_an_epoch_are_an_interval_apart(
         rate in any_rate(), stride in 0..4_u64, stamps in vec(any_stamp(), 0..60),
     ) {
         let allowed = allowed(&Limit::at_most(rate).with_stride(stride), stamps);
         prop_assert!(spaced(&allowed, rate), "{allowed:?}");
     }
 
-    /// The first due frame is taken, so no other choice of frames that are an interval apart is larger.
+    /// The first due frame is taken, so no other selection of frames an interval apart is larger.
     #[test]
     fn no_frame_that_is_due_is_skipped(rate in any_rate(), mut times in vec(any_time(), 1..60)) {
         times.sort_unstable();
-        // Published so far apart that no second is ever full.
+        // Published so far apart that no second fills up.
         let stamps = times.iter().zip(0..).map(|(time, id)| Stamp {
             published_ns: id * 2 * S,
             ..stamp(1, id, *time)
@@ -102,11 +102,12 @@ proptest! {
     }
 
     #[test]
-    fn nothing_but_its_arguments_decides(
+    fn decisions_depend_only_on_the_arguments(
         histories in prop::array::uniform2(vec(any_stamp(), 0..10)),
         last in any_stamp(), limit in any_limit(), now in any_stamp(),
     ) {
-        // Two subscriptions whose past differs and whose state does not: it is out of memory.
+        // Two subscriptions with different histories but the same state: the difference is no
+        // longer remembered.
         let decisions = histories.map(|history| {
             let mut state = State::default();
             for stamp in history {
@@ -121,10 +122,10 @@ proptest! {
     }
 
     #[test]
-    fn subscriptions_in_any_order_decide_alike(
+    fn the_order_of_subscriptions_does_not_matter(
         limits in vec(any_limit(), 1..6), stamps in vec(any_stamp(), 0..20), seed in any::<u64>(),
     ) {
-        // Each frame goes round the subscriptions, once in order and once in an order of its own.
+        // Each frame is offered to all subscriptions, once in order and once shuffled.
         let run = |shuffled: bool| {
             let mut states = vec![State::default(); limits.len()];
             let mut decisions = vec![Vec::new(); limits.len()];
@@ -148,30 +149,30 @@ proptest! {
     }
 
     #[test]
-    fn what_was_dispatched_late_is_not_forgotten_for_what_came_before(
+    fn late_records_do_not_replace_newer_dispatches(
         rate in any_rate(), mut stamps in vec(any_stamp(), 1..8), now in any_stamp(),
     ) {
-        let tell = |stamps: &[Stamp]| {
+        let record = |stamps: &[Stamp]| {
             let mut state = State::default();
             stamps.iter().for_each(|stamp| state.dispatched(*stamp));
             state
         };
-        let told = tell(&stamps);
+        let recorded = record(&stamps);
         stamps.sort_by_key(|stamp| (stamp.epoch, stamp.gate_ns));
-        let (last, in_order) = (stamps[stamps.len() - 1], tell(&stamps));
-        prop_assert_eq!(told.last().map(|s| (s.epoch, s.gate_ns)), Some((last.epoch, last.gate_ns)));
-        // Ids apart, which two frames of one time may have.
-        if told == in_order {
+        let (last, in_order) = (stamps[stamps.len() - 1], record(&stamps));
+        prop_assert_eq!(recorded.last().map(|s| (s.epoch, s.gate_ns)), Some((last.epoch, last.gate_ns)));
+        // Ids aside, which may differ for two frames with the same time.
+        if recorded == in_order {
             let limit = Limit::at_most(rate);
-            prop_assert_eq!(decide(&told, &limit, now), decide(&in_order, &limit, now));
+            prop_assert_eq!(decide(&recorded, &limit, now), decide(&in_order, &limit, now));
         }
     }
 }
 
-/// Every sequence of four frames out of two epochs, three ids and five times, judged by another telling
-/// of the rules.
+/// Every sequence of four frames from two epochs, three ids and five times, checked against a second
+/// implementation of the rules.
 #[test]
-fn all_of_a_small_world() {
+fn all_sequences_of_a_small_model() {
     let stamps: Vec<Stamp> = (1..=2)
         .flat_map(|epoch| (1..=3).map(move |id| (epoch, id)))
         .flat_map(|(epoch, id)| [0, 99, 100, 101, 2000].map(|ms| stamp(epoch, id, ms * S / 1000)))
@@ -188,7 +189,7 @@ fn all_of_a_small_world() {
                     let decision = decide(&state, &limit, *now);
                     assert_eq!(
                         decision,
-                        told_otherwise(&dispatched, *now),
+                        reference_decision(&dispatched, *now),
                         "{dispatched:?} {now:?}"
                     );
                     reasons.insert(decision.to_string());
@@ -209,8 +210,8 @@ fn all_of_a_small_world() {
     );
 }
 
-/// The rules at 10 a second, from all that was dispatched instead of the last.
-fn told_otherwise(dispatched: &[Stamp], now: Stamp) -> Decision {
+/// The rules at 10 per second, computed from all dispatches instead of the last.
+fn reference_decision(dispatched: &[Stamp], now: Stamp) -> Decision {
     let newest_epoch = dispatched.iter().map(|stamp| stamp.epoch).max();
     let of_epoch: Vec<_> = dispatched.iter().filter(|s| Some(s.epoch) == newest_epoch).collect();
     let Some(last) = of_epoch.iter().max_by_key(|stamp| stamp.gate_ns) else {
@@ -232,8 +233,8 @@ fn told_otherwise(dispatched: &[Stamp], now: Stamp) -> Decision {
     }
 }
 
-/// A camera at exactly the maximum loses no frame, at the beginning and after 10^9 frames. What a frame's
-/// decision depends on repeats with the fraction's numerator, so that these are all there are.
+/// A camera at exactly the maximum loses no frame, neither at the start nor after 10^9 frames. Decisions
+/// repeat with the period of the fraction's numerator, so these are all cases.
 #[test]
 fn a_fraction_does_not_drift() {
     for (num, den) in
@@ -248,13 +249,13 @@ fn a_fraction_does_not_drift() {
         for start in [0, 1_000_000_000] {
             let mut state = State::default();
             for frame in start..=start + u64::from(rate.num()) {
-                // On a slow clock of publication, which is not what this is about.
+                // Published at half speed, so that the rule about seconds never applies.
                 let now = Stamp { published_ns: 2 * exact(frame), ..stamp(1, frame, exact(frame)) };
                 assert!(decide(&state, &limit, now).is_allow(), "{rate}: frame {frame}");
                 state.dispatched(now);
             }
         }
-        // And a camera that is faster by a hundredth gets no more than the maximum.
+        // A camera one hundredth faster gets no more than the maximum.
         let faster = (0..100_000).map(|frame| stamp(1, frame, exact(frame) / 101 * 100));
         let span_ns = exact(100_000) / 101 * 100;
         let most = u128::from(span_ns) * u128::from(num) / u128::from(den) / u128::from(S) + 1;
@@ -269,15 +270,15 @@ fn limits_at_the_extremes() {
     for limit in [Limit::per_second(0, 1), Limit::per_second(1, 0), Limit::INVALID] {
         assert_eq!(decide(&state, &limit, now(1, 0)), Decision::Skip(Skip::InvalidLimit));
     }
-    // One frame in 136 years, and more than there are nanoseconds.
+    // One frame in 136 years, and more than one per nanosecond.
     let (slowest, fastest) = (Limit::per_second(1, u32::MAX), Limit::per_second(u32::MAX, 1));
     state.dispatched(now(1, 0));
     let years_136 = u64::from(u32::MAX) * S;
     assert_eq!(decide(&state, &slowest, now(2, years_136 - 1)), Decision::Skip(Skip::TooSoon));
-    // So long an interval is rounded up, by a part in 2^31.
+    // An interval this long is rounded up, by one part in 2^31.
     let rounded = years_136 + (years_136 >> 31);
     assert_eq!(decide(&state, &slowest, now(2, rounded)), Decision::Allow(Allow::Elapsed));
-    // Beyond it publication would have to be so long ago that time must have gone back.
+    // A difference beyond `i64::MAX` reads as time that went back.
     let far = now(2, i64::MAX as u64);
     assert_eq!(decide(&state, &slowest, far), Decision::Allow(Allow::Elapsed));
     assert_eq!(decide(&state, &slowest, now(2, u64::MAX)), Decision::Skip(Skip::SecondFull));
@@ -295,7 +296,7 @@ fn a_changed_limit_counts_from_the_last_dispatch() {
     let later = stamp(1, 2, S / 5);
     assert_eq!(decide(&state, &Limit::per_second(4, 1), later), Decision::Skip(Skip::TooSoon));
     assert!(decide(&state, &Limit::per_second(5, 1), later).is_allow());
-    // What had no maximum is counted too, for when it gets one.
+    // Dispatches without a maximum count too, in case one is set.
     assert!(decide(&state, &Limit::UNLIMITED, later).is_allow());
     state.dispatched(later);
     let soon = stamp(1, 3, S / 5 + 1);
@@ -303,14 +304,14 @@ fn a_changed_limit_counts_from_the_last_dispatch() {
 }
 
 #[test]
-fn a_stride_stands_beside_a_maximum_only() {
+fn a_stride_needs_a_maximum() {
     let limit = Limit::per_second(10, 1).with_stride(4);
     let mut state = State::default();
     state.dispatched(stamp(1, u64::MAX - 1, 0));
     // Ids may wrap.
     assert_eq!(decide(&state, &limit, stamp(1, 1, S)), Decision::Skip(Skip::Stride));
     assert_eq!(decide(&state, &limit, stamp(1, 2, S)), Decision::Allow(Allow::Elapsed));
-    // However far they jump, forward or back, time has to pass.
+    // However far ids jump, forward or back, time has to pass.
     for id in [u64::MAX / 2, 0, u64::MAX - 5] {
         assert_eq!(decide(&state, &limit, stamp(1, id, 1)), Decision::Skip(Skip::TooSoon));
         assert_eq!(decide(&state, &limit, stamp(1, id, S)).is_allow(), id != 0);
@@ -320,14 +321,14 @@ fn a_stride_stands_beside_a_maximum_only() {
 }
 
 #[test]
-fn a_maximum_holds_across_epochs_while_time_goes_on() {
+fn a_maximum_holds_across_epochs_of_one_clock() {
     let limit = Limit::per_second(10, 1);
     let mut state = State::default();
     state.dispatched(stamp(1, 5, 9 * S));
     assert_eq!(decide(&state, &limit, stamp(2, 5, 9 * S + 1)), Decision::Skip(Skip::TooSoon));
     assert_eq!(decide(&state, &limit, stamp(2, 5, 10 * S)), Decision::Allow(Allow::Elapsed));
     assert_eq!(decide(&state, &limit, stamp(0, 5, 10 * S)), Decision::Skip(Skip::OldEpoch));
-    // A clock that was set back a little has soon caught up; another clock may never.
+    // A clock set back a little soon catches up; another clock may never.
     assert_eq!(decide(&state, &limit, stamp(2, 5, 9 * S - 1)), Decision::Skip(Skip::TimeWentBack));
     assert_eq!(decide(&state, &limit, stamp(2, 5, 8 * S)), Decision::Skip(Skip::TimeWentBack));
     assert_eq!(decide(&state, &limit, stamp(2, 5, 7 * S)), Decision::Allow(Allow::NewTimeline));

@@ -1,4 +1,5 @@
-//! No second of published time, wherever it begins, holds more than the maximum, however frames come.
+//! No second of published time, wherever it begins, holds more frames than the maximum, whatever the
+//! arrival pattern.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,10 +9,10 @@ use vas_gate::{Allow, Decision, Limit, Rate, Skip, Stamp, State, decide};
 
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
-/// The cells in which the gate remembers.
+/// The length of the cells in which the gate remembers dispatches.
 const CELL: u64 = S.div_ceil(95);
 
-/// Rates that people ask for, fractions, and rates about as many as the gate can count and far above.
+/// Common rates, fractions, rates near the most that the gate can count, and far above it.
 fn any_rate() -> impl Strategy<Value = Rate> {
     let usual = prop::sample::select(vec![
         (1, 1),
@@ -44,8 +45,8 @@ fn any_rate() -> impl Strategy<Value = Rate> {
     prop_oneof![3 => usual, 1 => any].prop_map(|(num, den)| Rate::new(num, den).unwrap())
 }
 
-/// What passes between two frames: nothing, jitter, a camera's interval, the edges of what is
-/// remembered, stalls.
+/// Time between two frames: none, jitter, a camera's interval, the edges of what is remembered,
+/// stalls.
 fn any_gap() -> impl Strategy<Value = u64> {
     prop_oneof![
         2 => 0..30 * MS,
@@ -57,13 +58,12 @@ fn any_gap() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// How the time by which frames keep their distance goes: with publication, or so fast that the
-/// interval never keeps a frame back.
+/// How `gate_ns` advances: with publication, or so fast that the interval never holds a frame back.
 fn paced(published_ns: u64, frame: u64, close: bool) -> u64 {
     if close { published_ns } else { frame.saturating_mul(100 * S) }
 }
 
-/// The most of `times`, which rise, in any one second: one that is fullest begins with one of them.
+/// The most of `times`, which rise, in any second: a fullest second begins at one of them.
 fn most_in_a_second(times: &[u64]) -> usize {
     let within = |from: &u64| times.iter().filter(|t| **t >= *from && **t - *from < S).count();
     times.iter().map(within).max().unwrap_or(0)
@@ -73,7 +73,7 @@ fn rounded_up(rate: Rate) -> usize {
     rate.num().div_ceil(rate.den()) as usize
 }
 
-/// What is given of `frames`, divided where another clock began.
+/// The publication times of the allowed `frames`, split where another clock began.
 fn given(limit: &Limit, frames: impl IntoIterator<Item = Stamp>) -> Vec<Vec<u64>> {
     let mut state = State::default();
     let mut clocks = vec![Vec::new()];
@@ -129,7 +129,7 @@ proptest! {
         }
     }
 
-    /// A maximum that is lowered counts all that the last second holds already.
+    /// A lowered maximum counts the frames that the last second already holds.
     #[test]
     fn a_lowered_maximum_counts_what_there_was(
         fps in 1..40_u32, before in 1..90_u32, gaps in vec(any_gap(), 1..300), at in 0..200_usize,
@@ -154,9 +154,9 @@ proptest! {
         }
     }
 
-    /// Whatever came before, a camera of the same clock or of another one is given again soon.
+    /// Whatever came before, frames on the same clock or another are soon allowed again.
     #[test]
-    fn nothing_stops_for_ever(
+    fn no_stream_is_blocked_forever(
         rate in any_rate(), start in 0..1_u64 << 61,
         before in vec((0..3_u64, any::<u64>(), 0..1_u64 << 61, 0..1_u64 << 61), 0..20),
     ) {
@@ -176,7 +176,7 @@ proptest! {
     }
 }
 
-/// What the distance alone lets through: frames held back, published at once.
+/// Frames that the interval alone lets through: held back, then published at once.
 #[test]
 fn a_burst_gets_no_more_than_a_second_has_room_for() {
     let limit = Limit::per_second(5, 1);
@@ -192,11 +192,11 @@ fn a_burst_gets_no_more_than_a_second_has_room_for() {
     let given = given(&limit, frames).concat();
     assert_eq!(given[..5], [0, 1, 2, 3, 4].map(|at| 4 * S + at * 20 * MS));
     assert_eq!(most_in_a_second(&given), 5);
-    // And then as before: a camera at the maximum loses one frame in six.
+    // Then as before: a camera at the maximum loses one frame in six.
     assert!(given.len() >= 5 + 13, "{given:?}");
 }
 
-/// A camera at exactly the maximum, or a multiple of it, loses a frame of its own a second.
+/// A camera at exactly the maximum, or a multiple of it, loses one of its frames per second.
 #[test]
 fn an_even_camera_loses_a_frame_a_second() {
     for (camera, fps) in [(25, 25), (25, 5), (25, 1), (30, 30), (30, 15), (50, 50), (60, 60)] {
@@ -213,12 +213,12 @@ fn an_even_camera_loses_a_frame_a_second() {
 }
 
 #[test]
-fn room_comes_when_the_oldest_can_lie_in_no_second_any_more() {
+fn room_comes_when_the_oldest_has_left_every_second() {
     let limit = Limit::per_second(3, 1);
     let mut state = State::default();
     let frame =
         |frame_id, published_ns| Stamp { epoch: 1, frame_id, gate_ns: frame_id * S, published_ns };
-    // The oldest at the end of its cell, so that it has left a second after it, and no sooner.
+    // The oldest lies at the end of its cell, so it expires exactly a second later.
     let oldest = 10 * CELL - 1;
     for (id, at) in [(1, oldest), (2, oldest + CELL), (3, oldest + 90 * CELL)] {
         assert!(decide(&state, &limit, frame(id, at)).is_allow());
@@ -227,7 +227,7 @@ fn room_comes_when_the_oldest_can_lie_in_no_second_any_more() {
     let full = Decision::Skip(Skip::SecondFull);
     assert_eq!(decide(&state, &limit, frame(4, oldest + S - 1)), full);
     assert!(decide(&state, &limit, frame(4, oldest + S + 1000)).is_allow());
-    // Overfull for two a second: all three have to leave.
+    // Overfull for two per second: all three have to expire.
     let two = Limit::per_second(2, 1);
     assert_eq!(decide(&state, &two, frame(4, oldest + 2 * S)), Decision::Allow(Allow::Elapsed));
     assert_eq!(decide(&state, &two, frame(4, oldest + 90 * CELL + S)), full);

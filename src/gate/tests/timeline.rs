@@ -1,4 +1,4 @@
-//! What holds of the time line for any camera and any network.
+//! Properties of the time line for any camera and any network.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use vas_gate::{Limit, Rate, Stamp, State, Timeline, decide};
 
 const MS: u64 = 1_000_000;
-/// Frames that are published so far apart are kept back by the interval alone.
+/// Published this far apart, frames are limited by the interval alone.
 const S: u64 = 2_000_000_000;
 
-/// What a frame adds to the camera's time, and what passes until it is admitted.
+/// The step of the camera's time stamps, and the time until the frame is admitted.
 fn any_frame() -> impl Strategy<Value = (Option<i64>, u64)> {
     let step = prop_oneof![
         4 => Just(33_333_333_i64),

@@ -14,11 +14,12 @@ use crate::state::AgentState;
 use crate::subscription::Subscription;
 use crate::verdict::{Skip, Verdict};
 
-/// The one agent of a camera: a record of who wants its frames, and the rules of who gets them.
+/// The one agent of a camera: a record of the models that want its frames, and the rules for which
+/// of them get each frame.
 ///
-/// It holds no frame, controls no pipeline and does nothing by itself: each method is an event, and
-/// what an event does depends on the agent alone (`docs/ref/agent-events.md`). An event that is refused
-/// leaves the agent as it was.
+/// It holds no frame, controls no pipeline and does nothing by itself: each method is an event, and its
+/// effect depends on the agent alone (`docs/ref/agent-events.md`). A refused event leaves the agent
+/// unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamAgent {
     camera_id: CameraId,
@@ -51,19 +52,19 @@ impl StreamAgent {
         &self.camera_id
     }
 
-    /// Where it is in its life.
+    /// The agent's state.
     #[must_use]
     pub fn state(&self) -> AgentState {
         self.state
     }
 
-    /// Why it is given up, when it is.
+    /// Why the agent is poisoned, if it is.
     #[must_use]
     pub fn poisoned(&self) -> Option<&str> {
         self.poison.as_deref()
     }
 
-    /// The export that it describes to its models.
+    /// The export that the agent describes to its models.
     #[must_use]
     pub fn binding(&self) -> Option<&FrameBinding> {
         self.binding.as_ref()
@@ -80,7 +81,7 @@ impl StreamAgent {
         self.subscriptions.iter()
     }
 
-    /// Created becomes Running.
+    /// Moves from Created to Running.
     ///
     /// # Errors
     /// [`Refusal::State`] in any other state, [`Refusal::AgentPoisoned`].
@@ -89,7 +90,7 @@ impl StreamAgent {
         self.go(AgentState::Created, AgentState::Running, "start")
     }
 
-    /// Running becomes Stopped, for good. This works on a poisoned agent as well.
+    /// Moves from Running to Stopped, for good. This works on a poisoned agent too.
     ///
     /// # Errors
     /// [`Refusal::State`] in any other state.
@@ -123,7 +124,7 @@ impl StreamAgent {
         Ok(())
     }
 
-    /// Adds a model's subscription, active.
+    /// Adds an active subscription for a model.
     ///
     /// # Errors
     /// [`Refusal::DuplicateSubscription`], [`Refusal::State`] when Stopped,
@@ -142,7 +143,7 @@ impl StreamAgent {
         }
     }
 
-    /// Removes a model's subscription at once, in any state, and returns what became of it.
+    /// Removes a model's subscription, in any state, and returns it.
     ///
     /// # Errors
     /// [`Refusal::UnknownSubscription`].
@@ -160,7 +161,7 @@ impl StreamAgent {
         Ok(())
     }
 
-    /// Switches a subscription off; what was dispatched stays on record.
+    /// Switches a subscription off; its record of dispatches stays.
     ///
     /// # Errors
     /// As [`activate`](Self::activate).
@@ -169,7 +170,7 @@ impl StreamAgent {
         Ok(())
     }
 
-    /// Changes a maximum. It counts from the next decision on.
+    /// Changes a maximum, effective from the next decision on.
     ///
     /// # Errors
     /// As [`activate`](Self::activate).
@@ -178,8 +179,8 @@ impl StreamAgent {
         Ok(())
     }
 
-    /// Gives a subscription up: it allows nothing any more and can only be removed. A second reason does
-    /// not replace the first.
+    /// Poisons a subscription: from now on it allows nothing and can only be removed. A second reason
+    /// does not replace the first.
     ///
     /// # Errors
     /// [`Refusal::UnknownSubscription`].
@@ -192,13 +193,13 @@ impl StreamAgent {
         Ok(())
     }
 
-    /// Gives the agent up: it allows nothing any more and can only be stopped. Other agents don't
-    /// notice. A second reason does not replace the first.
+    /// Poisons the agent: from now on it allows nothing and can only be stopped. Other agents are
+    /// not affected. A second reason does not replace the first.
     pub fn poison(&mut self, why: impl Into<String>) {
         self.poison.get_or_insert(why.into());
     }
 
-    /// Whether a model may have a frame, and why. Asking changes nothing.
+    /// Whether a model may have a frame, and why. Changes nothing.
     #[must_use]
     pub fn decide(&self, model: &ModelId, stamp: Stamp) -> Verdict {
         match (self.refuses_all(stamp), self.subscriptions.get(model)) {
@@ -216,7 +217,7 @@ impl StreamAgent {
         })
     }
 
-    /// Takes down that a frame was dispatched to a model: decisions count from it.
+    /// Records that a frame was dispatched to a model: later decisions count from it.
     ///
     /// # Errors
     /// [`Refusal::UnknownSubscription`], [`Refusal::SubscriptionPoisoned`], [`Refusal::State`] unless
@@ -231,7 +232,7 @@ impl StreamAgent {
         Ok(())
     }
 
-    /// Why no subscription at all may have this frame.
+    /// Why no subscription of this agent may have this frame.
     fn refuses_all(&self, stamp: Stamp) -> Option<Skip> {
         if self.poison.is_some() {
             return Some(Skip::AgentPoisoned);
@@ -271,7 +272,7 @@ impl StreamAgent {
         }
     }
 
-    /// A subscription for an event that changes it.
+    /// The subscription, for an event that changes it.
     fn usable(
         &mut self,
         model: &ModelId,

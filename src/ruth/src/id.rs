@@ -1,4 +1,4 @@
-//! Names of cameras and models.
+//! Ids of cameras and models.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -6,26 +6,26 @@ use core::fmt;
 
 /// A camera's id, and that of its stream agent: the name of its folder in the export.
 ///
-/// 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, beginning with a letter, a digit or `_`, as the export has it.
+/// 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, beginning with a letter, a digit or `_`, as in the export.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CameraId(Box<str>);
 
-/// A model's id, by the same rule.
+/// A model's id, under the same rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelId(Box<str>);
 
-/// A text that is no id.
+/// The text is not a valid id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidId {
-    /// What was given.
+    /// The rejected text.
     pub text: String,
 }
 
 impl CameraId {
-    /// Checks and keeps an id.
+    /// Checks an id.
     ///
     /// # Errors
-    /// [`InvalidId`] for a text that the rule does not allow.
+    /// [`InvalidId`] if the text breaks the rule.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
         checked(text.into()).map(Self)
     }
@@ -38,10 +38,10 @@ impl CameraId {
 }
 
 impl ModelId {
-    /// Checks and keeps an id.
+    /// Checks an id.
     ///
     /// # Errors
-    /// [`InvalidId`] for a text that the rule does not allow.
+    /// [`InvalidId`] if the text breaks the rule.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
         checked(text.into()).map(Self)
     }

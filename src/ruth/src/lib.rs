@@ -1,17 +1,16 @@
 //! Ruth AI Core, phases 3.1 and 3.2: which models may have which frames of which cameras.
 //!
-//! - [`Registry`] holds exactly one [`StreamAgent`] a camera. An agent is an entry, not a worker: it is
-//!   Created, Running or Stopped, in this order and no other.
-//! - An agent keeps [`Subscription`]s, one a model, each with its [`Limit`], and a
+//! - [`Registry`] holds exactly one [`StreamAgent`] for each camera. An agent is an entry, not a
+//!   worker: it is Created, Running or Stopped, in this order only.
+//! - An agent keeps one [`Subscription`] per model, each with its [`Limit`], and a
 //!   [`FrameBinding`], which describes the camera's frame export and opens nothing.
-//! - [`StreamAgent::decide`] answers for one subscription and one frame, by metadata alone: [`Verdict`].
-//!   It is [`vas_gate::decide`] behind the questions that only an agent can answer.
+//! - [`StreamAgent::decide`] returns a [`Verdict`] for one subscription and one frame, by metadata
+//!   alone. It runs the checks that only an agent can make, then [`vas_gate::decide`].
 //!
-//! That is all. Nothing here reads a frame, dispatches one, runs a model, waits, retries or remembers a
-//! skip. There is no I/O, thread or clock, and nothing to make one of: the crate has no `std`. What goes
-//! wrong is told by whoever saw it ([`StreamAgent::poison`], [`StreamAgent::poison_subscription`]) and
-//! stops one subscription or one agent for good. `docs/ref/agent-events.md` has what each event does in
-//! each state.
+//! Nothing here reads a frame, dispatches one, runs a model, waits, retries or remembers a skip. There
+//! is no I/O, thread or clock, and no means to get one: the crate has no `std`. Callers report failures
+//! ([`StreamAgent::poison`], [`StreamAgent::poison_subscription`]); a failure stops one subscription or
+//! one agent for good. `docs/ref/agent-events.md` lists the effect of each event in each state.
 //!
 //! ```
 //! use ruth_core::{CameraId, FrameBinding, ModelId, Registry, Stamp};
@@ -25,7 +24,7 @@
 //!
 //! let frame = Stamp { epoch: 1, frame_id: 7, gate_ns: 0, published_ns: 0 };
 //! assert!(agent.decide(&people, frame).is_allow());
-//! // The model has it now.
+//! // The frame is with the model now.
 //! agent.record_dispatch(&people, frame)?;
 //! assert_eq!(agent.decide(&people, frame).to_string(), "skip same_frame");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,4 +1,4 @@
-//! Why an agent did not do what it was told.
+//! Why an agent refused an event.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,35 +6,35 @@ use core::fmt;
 use crate::id::{CameraId, ModelId};
 use crate::state::AgentState;
 
-/// Why an agent refused an event. It is then as it was before.
+/// Why an agent refused an event. The agent is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The agent's state has no such event.
+    /// The agent's state does not allow the event.
     State {
         /// The camera.
         camera: CameraId,
-        /// The state that it is in.
+        /// The agent's state.
         state: AgentState,
-        /// What was to be done: a verb.
+        /// The refused event, as a verb.
         event: &'static str,
     },
-    /// Something went wrong with the agent before.
+    /// The agent was poisoned before.
     AgentPoisoned {
         /// The camera.
         camera: CameraId,
-        /// What.
+        /// The reason given then.
         why: String,
     },
-    /// Something went wrong with the subscription before.
+    /// The subscription was poisoned before.
     SubscriptionPoisoned {
         /// The camera.
         camera: CameraId,
         /// The model.
         model: ModelId,
-        /// What.
+        /// The reason given then.
         why: String,
     },
-    /// The model is subscribed to this camera already.
+    /// The model is already subscribed to this camera.
     DuplicateSubscription {
         /// The camera.
         camera: CameraId,
@@ -48,26 +48,26 @@ pub enum Refusal {
         /// The model.
         model: ModelId,
     },
-    /// The binding is about another camera.
+    /// The binding belongs to another camera.
     OtherCamera {
         /// The camera.
         camera: CameraId,
         /// The path of the binding.
         path: String,
     },
-    /// The binding is about an epoch that is over.
+    /// The binding's epoch is not after the bound one.
     OldEpoch {
         /// The camera.
         camera: CameraId,
-        /// The epoch that it is bound to.
+        /// The epoch that the agent is bound to.
         bound: u64,
-        /// That of the binding.
+        /// The epoch of the refused binding.
         offered: u64,
     },
 }
 
 impl Refusal {
-    /// The reason in a word or two, as the table of events has it.
+    /// The reason in a word or two, as in the table of events.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -91,16 +91,13 @@ impl fmt::Display for Refusal {
                 write!(f, "can't {event}: the agent of camera {camera} is {state}")
             }
             Self::AgentPoisoned { camera, why } => {
-                write!(f, "the agent of camera {camera} was given up: {why}")
+                write!(f, "the agent of camera {camera} is poisoned: {why}")
             }
             Self::SubscriptionPoisoned { camera, model, why } => {
-                write!(
-                    f,
-                    "the subscription of model {model} to camera {camera} was given up: {why}"
-                )
+                write!(f, "the subscription of model {model} to camera {camera} is poisoned: {why}")
             }
             Self::DuplicateSubscription { camera, model } => {
-                write!(f, "model {model} is subscribed to camera {camera} already")
+                write!(f, "model {model} is already subscribed to camera {camera}")
             }
             Self::UnknownSubscription { camera, model } => {
                 write!(f, "model {model} is not subscribed to camera {camera}")

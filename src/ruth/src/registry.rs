@@ -8,16 +8,16 @@ use crate::agent::StreamAgent;
 use crate::id::CameraId;
 use crate::state::AgentState;
 
-/// The agents, at most one a camera. They know nothing of each other.
+/// The agents, at most one per camera, independent of each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Registry {
     agents: BTreeMap<CameraId, StreamAgent>,
 }
 
-/// Why the registry refused something. It is then as it was before.
+/// Why the registry refused a request. The registry is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistryError {
-    /// The camera has its agent already, in whatever state.
+    /// The camera already has its agent, in whatever state.
     DuplicateAgent {
         /// The camera.
         camera: CameraId,
@@ -27,7 +27,7 @@ pub enum RegistryError {
         /// The camera.
         camera: CameraId,
     },
-    /// The agent runs: it is stopped before it is removed.
+    /// The agent is Running: stop it before you remove it.
     StillRunning {
         /// The camera.
         camera: CameraId,
@@ -35,7 +35,7 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// Makes the agent of a camera, Created.
+    /// Adds the agent of a camera, in the state Created.
     ///
     /// # Errors
     /// [`RegistryError::DuplicateAgent`].
@@ -51,7 +51,7 @@ impl Registry {
         }
     }
 
-    /// Takes the agent of a camera away, which can then have a new one.
+    /// Removes and returns the agent of a camera, which can then get a new one.
     ///
     /// # Errors
     /// [`RegistryError::UnknownAgent`], [`RegistryError::StillRunning`].
@@ -72,7 +72,7 @@ impl Registry {
         self.agents.get(camera)
     }
 
-    /// The agent of a camera, to tell it something.
+    /// The agent of a camera, to send it an event.
     #[must_use]
     pub fn agent_mut(&mut self, camera: &CameraId) -> Option<&mut StreamAgent> {
         self.agents.get_mut(camera)
@@ -88,11 +88,14 @@ impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DuplicateAgent { camera } => {
-                write!(f, "camera {camera} has its stream agent already; each has exactly one")
+                write!(
+                    f,
+                    "camera {camera} already has its stream agent; each camera has exactly one"
+                )
             }
             Self::UnknownAgent { camera } => write!(f, "camera {camera} has no stream agent"),
             Self::StillRunning { camera } => {
-                write!(f, "the agent of camera {camera} is Running; stop it before it is removed")
+                write!(f, "the agent of camera {camera} is Running; stop it before you remove it")
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The states of an agent.
 
-/// Where an agent is in its life. It goes on from each state to the next, and never back.
+/// An agent's state. States follow in this order, with no way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AgentState {
-    /// It can be prepared, and allows nothing.
+    /// Can be prepared; allows nothing.
     Created,
-    /// It decides.
+    /// Decides on frames.
     Running,
-    /// It allows nothing any more.
+    /// Allows nothing, for good.
     Stopped,
 }

@@ -1,4 +1,4 @@
-//! What a model wants of a camera, and what it got.
+//! A model's request for a camera's frames, and its record of dispatches.
 
 use alloc::string::String;
 
@@ -17,7 +17,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Active, and nothing dispatched yet.
+    /// An active subscription without dispatches.
     pub(crate) fn new(limit: Limit) -> Self {
         Self { limit, active: true, poison: None, state: State::default(), dispatched: 0 }
     }
@@ -28,19 +28,19 @@ impl Subscription {
         self.limit
     }
 
-    /// Whether it is switched on.
+    /// Whether the subscription is switched on.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active
     }
 
-    /// Why it is given up, when it is.
+    /// Why the subscription is poisoned, if it is.
     #[must_use]
     pub fn poison(&self) -> Option<&str> {
         self.poison.as_deref()
     }
 
-    /// Frames dispatched to the model. Skips are counted by those who ask.
+    /// Frames dispatched to the model. Callers count skips.
     #[must_use]
     pub fn dispatched(&self) -> u64 {
         self.dispatched

@@ -1,4 +1,4 @@
-//! What an agent answers about a frame.
+//! An agent's decision about a frame.
 
 use core::fmt;
 
@@ -7,30 +7,30 @@ use vas_gate::Allow;
 /// Whether a subscription may have a frame, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It may.
+    /// The subscription may have the frame.
     Allow(Allow),
-    /// It may not.
+    /// The subscription may not have the frame.
     Skip(Skip),
 }
 
-/// Why a frame is skipped, in the order in which it is asked.
+/// Why a frame is skipped, in the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Skip {
-    /// Something went wrong with the whole agent.
+    /// The agent is poisoned.
     AgentPoisoned,
-    /// The agent was not started, or is stopped.
+    /// The agent is not started yet, or is stopped.
     NotRunning,
-    /// The agent describes no export yet.
+    /// The agent has no binding yet.
     NotBound,
-    /// The frame is of another epoch than the one that the binding describes.
+    /// The frame's epoch is not the one of the binding.
     OtherEpoch,
     /// The model has no subscription to this camera.
     NotSubscribed,
-    /// Something went wrong with this subscription.
+    /// The subscription is poisoned.
     SubscriptionPoisoned,
     /// The subscription is switched off.
     Inactive,
-    /// The maximum does not allow it.
+    /// The gate skips the frame.
     Gate(vas_gate::Skip),
 }
 
@@ -41,7 +41,7 @@ impl Verdict {
         matches!(self, Self::Allow(_))
     }
 
-    /// The reason in a word, as reports and JSON have it.
+    /// The reason as one word, as in reports and JSON.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl Verdict {
 }
 
 impl Skip {
-    /// The reason in a word, as reports and JSON have it.
+    /// The reason as one word, as in reports and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_allows_is_asked_for() {
+    fn the_limit_is_raised_as_far_as_the_system_allows() {
         let limit = |current, maximum| Rlimit { current, maximum };
         let usual = raised(limit(Some(1024), Some(524_288)));
         assert_eq!(usual, Some(limit(Some(524_288), Some(524_288))));

@@ -66,7 +66,7 @@ impl FrameSink for FrameLog {
     fn take(&mut self, frame: &mut Frame) {
         let mut md5 = Md5::new();
         for plane in 0..4 {
-            // Including padding between rows: it is the decoder's memory that is compared.
+            // Including padding between rows: the comparison covers all of the decoder's memory.
             md5.update(frame.plane(plane));
         }
         let digest = md5.finalize();

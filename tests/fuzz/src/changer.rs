@@ -7,8 +7,7 @@ use std::thread::{JoinHandle, yield_now};
 use crate::files::Bytes;
 use crate::script::Poke;
 
-/// The thread. Between inputs it looks for work without sleeping: to wake it would take longer than most
-/// inputs do.
+/// The thread. Between inputs it polls for work: waking it would take longer than most inputs.
 pub(crate) struct Changer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -16,9 +15,10 @@ pub(crate) struct Changer {
 
 #[derive(Default)]
 struct Shared {
-    /// What to change and how. Held for each change, so that none comes after its input's end.
+    /// What to change and how. Locked during each change, so that none comes after its input's end.
     work: Mutex<Option<(Bytes, Vec<Poke>)>>,
-    /// Whether to look there. The lock is not fair: who always wants it keeps the other out.
+    /// Whether to check `work`. The lock is not fair: a thread that always takes it starves the
+    /// other.
     active: AtomicBool,
     over: AtomicBool,
 }
@@ -34,7 +34,7 @@ impl Changer {
     pub(crate) fn during(&self, bytes: &Bytes, pokes: Vec<Poke>, run: impl FnOnce()) {
         *self.shared.work.lock().unwrap() = Some((bytes.clone(), pokes));
         self.shared.active.store(true, Ordering::Release);
-        // Where both share a processor, this is how the other comes to its turn.
+        // Lets the other thread run if both share a processor.
         yield_now();
         run();
         self.shared.active.store(false, Ordering::Release);
@@ -64,7 +64,7 @@ impl Drop for Changer {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            // A panic there is one of the harness, and libFuzzer has told of it.
+            // A panic there is a fault of the harness, and libFuzzer has reported it.
             let _ = thread.join();
         }
     }

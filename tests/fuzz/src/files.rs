@@ -1,4 +1,4 @@
-//! A camera's directory, whose files are rewritten from input to input.
+//! A camera's directory, with files that are rewritten for each input.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -11,14 +11,14 @@ use vas_frame::CameraId;
 use vas_frame::layout::{DATA_FILE, MAX_SLOTS, META_FILE, READERS_FILE};
 
 use crate::honest;
-use crate::meta::{self, Place};
+use crate::meta::{self, MetaWord};
 use crate::script::{Length, Meta, Poke};
 
-/// Longest `frame.data` that has bytes in it.
+/// Longest `frame.data` that is filled.
 const LONGEST_DATA: u64 = 1 << 18;
-/// As long as the largest ring that a header can ask for.
+/// The size of the largest ring that a header can state.
 const HUGE_DATA: u64 = MAX_SLOTS as u64 * u32::MAX as u64;
-/// `frame.data` says of each of its words where it lies.
+/// Each word of `frame.data` holds its own offset.
 const WORD: u64 = size_of::<u32>() as u64;
 
 /// The camera.
@@ -37,11 +37,11 @@ pub(crate) struct Files {
     bytes: Bytes,
     honest: Vec<u8>,
     inode: u64,
-    /// How much of `frame.data` has been filled in.
+    /// How many bytes of `frame.data` are filled.
     filled: u64,
 }
 
-/// The files' bytes, for whoever changes them.
+/// The files' bytes, for changes during a run.
 #[derive(Clone)]
 pub(crate) struct Bytes {
     meta: Arc<File>,
@@ -77,7 +77,7 @@ impl Files {
         &self.bytes
     }
 
-    /// Makes the files what an input says. Nobody may have them mapped: they may become shorter.
+    /// Writes the files that an input describes. They must not be mapped: they may become shorter.
     pub(crate) fn prepare(&mut self, meta: &Meta<'_>, data_len: Length) {
         let image = meta::image(meta, &self.honest, self.inode);
         self.bytes.meta.write_all_at(&image, 0).unwrap();
@@ -112,7 +112,7 @@ impl Files {
 }
 
 impl Bytes {
-    /// Whether every word of `frame.data` says where it lies.
+    /// Whether every word of `frame.data` holds its offset.
     pub(crate) fn data_is_located(&self) -> bool {
         self.data_len <= LONGEST_DATA
             && self.data_len.is_multiple_of(WORD)
@@ -126,7 +126,7 @@ impl Bytes {
     /// Changes a few bytes, and never the length.
     pub(crate) fn poke(&self, poke: &Poke) {
         for edit in meta::edits(poke, self.meta_len) {
-            let Place { at, len } = edit.place;
+            let MetaWord { at, len } = edit.place;
             if at + len as u64 <= self.meta_len {
                 let mut word = [0; 8];
                 self.meta.read_exact_at(&mut word[..len], at).unwrap();
@@ -150,7 +150,7 @@ impl Bytes {
         }
     }
 
-    /// Takes or drops the lock that says that the writer lives.
+    /// Takes or drops the lock that shows that the writer is alive.
     pub(crate) fn set_writer(&self, lives: bool) {
         let mut lock = libc::flock {
             l_type: if lives { libc::F_WRLCK } else { libc::F_UNLCK } as libc::c_short,

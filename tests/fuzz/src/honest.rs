@@ -1,4 +1,4 @@
-//! What an honest writer leaves: the bytes that inputs spoil.
+//! The files of an honest writer, which inputs corrupt.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ pub(crate) fn open_ring(export: &mut CameraExport) -> Result<RingWriter, ExportE
     };
     match export.open_ring(geometry, options)? {
         OpenRing::Ready(writer) => Ok(writer),
-        OpenRing::NotBefore(_) => panic!("there was no ring before"),
+        OpenRing::NotBefore(_) => panic!("the first ring waits for nothing"),
     }
 }
 
-/// Publishes a frame of no particular pixels.
+/// Publishes a frame with arbitrary pixels.
 pub(crate) fn publish(writer: &mut RingWriter, frame_id: u64) {
     let slot = writer.claim(monotonic_ns()).unwrap();
     slot.publish(&PublishMeta { frame_id, arrival_ns: monotonic_ns(), ..PublishMeta::default() });
@@ -49,7 +49,7 @@ pub(crate) fn meta(root: &Path) -> Vec<u8> {
     }
     let path = root.path().join(camera().as_str()).join(META_FILE);
     let mut bytes = std::fs::read(path).unwrap();
-    // Frames from before the reader came are then current, too.
+    // Then frames from before the reader attached are current too.
     set(&mut bytes, in_header("copying"), |_| 1);
     set(&mut bytes, in_header("resumed_frame_id"), |_| 1);
     bytes

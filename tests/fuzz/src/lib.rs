@@ -1,15 +1,15 @@
 //! Hostile `frame.meta` and `frame.data` against reader and writer: what the fuzz targets run.
 //!
 //! Each target is a function of bytes, so that libFuzzer (`make fuzz`), the corpus test and a debugger run
-//! the same. It panics where a promise is broken:
+//! the same code. It panics if a promise is broken:
 //!
-//! - no bytes crash a reader, lead it out of its mapping or keep it past its time;
-//! - a frame that it hands out has the size of its mapping, and an id above the one that was asked for;
-//! - a copy that it calls whole holds the bytes that lie at the frame's place in `frame.data`;
-//! - a writer takes over from any leftovers, and its ids are above theirs.
+//! - no bytes crash a reader, make it leave its mapping or exceed its timeout;
+//! - a returned frame has the size of its mapping, and an id above the cursor;
+//! - a copy reported as whole has the bytes at the frame's offset in `frame.data`;
+//! - a writer takes over any leftover files, and its ids are above theirs.
 //!
-//! The files are real ones on tmpfs, and the reader is the one that the product has. What stands in for
-//! chance is [`vas_frame`]'s atomics: under a fuzzer the script comes in between any two loads.
+//! The files are real ones on tmpfs, and the reader is the product's. [`vas_frame`]'s atomics replace
+//! chance: under a fuzzer the script can intervene between any two loads.
 #![allow(clippy::unwrap_used, reason = "a target fails by panicking")]
 
 mod changer;
@@ -25,7 +25,7 @@ use std::path::Path;
 /// A target: runs one input, and panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
-/// A reader's calls on hostile files, which the script changes between its calls and its loads.
+/// A reader's calls on hostile files, which the script changes between calls and between loads.
 pub fn open_and_read(bytes: &[u8]) {
     if let Some(script) = script::read(bytes) {
         reading::run(&script, reading::Adversary::BetweenLoads);
@@ -39,14 +39,14 @@ pub fn changing(bytes: &[u8]) {
     }
 }
 
-/// A writer that takes over whatever was left in a camera's directory.
+/// A writer that takes over arbitrary files in a camera's directory.
 pub fn takeover(bytes: &[u8]) {
     if let Some(leftovers) = script::read(bytes) {
         takeover::run(&leftovers);
     }
 }
 
-/// Runs the files and folders of inputs that the command line names, and says how many inputs that were.
+/// Runs the input files and folders on the command line; returns the number of inputs.
 pub fn replay(target: Target) -> usize {
     let inputs: usize =
         std::env::args_os().skip(1).map(|path| replay_path(target, path.as_ref())).sum();
@@ -54,7 +54,7 @@ pub fn replay(target: Target) -> usize {
     inputs
 }
 
-/// Runs one input, or all those of a folder.
+/// Runs one input, or all inputs in a folder.
 pub fn replay_path(target: Target, path: &Path) -> usize {
     if path.is_dir() {
         let entries = std::fs::read_dir(path).unwrap();

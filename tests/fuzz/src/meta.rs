@@ -1,22 +1,22 @@
-//! The bytes of `frame.meta`, and which of them a change is of.
+//! The bytes of `frame.meta`, and the fields that a change affects.
 
 use vas_frame::layout::{ENTRY, Entry, Field, HEADER, Header, MAX_SLOTS, meta_bytes};
 
 use crate::script::{Length, MOST, Meta, Poke, Value};
 
-/// Entries that a change of all of them is of: twice as many as an honest writer has.
+/// Entries affected by a change of all entries: twice as many as an honest writer has.
 const FIRST_SLOTS: u64 = 8;
 
 /// A word in `frame.meta`, or a part of one.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct MetaWord {
     pub(crate) at: u64,
     pub(crate) len: usize,
 }
 
 /// A word and what it becomes.
 pub(crate) struct Edit {
-    pub(crate) place: Place,
+    pub(crate) place: MetaWord,
     how: How,
 }
 
@@ -34,7 +34,7 @@ impl Edit {
     }
 }
 
-/// What a change does to a `frame.meta` of that length.
+/// The edits of a change to a `frame.meta` of that length.
 pub(crate) fn edits(poke: &Poke, meta_len: u64) -> Vec<Edit> {
     let set = |place, value| Edit { place, how: How::Set(value) };
     match *poke {
@@ -55,13 +55,16 @@ pub(crate) fn edits(poke: &Poke, meta_len: u64) -> Vec<Edit> {
             set(in_header("newest_slot"), Value::Small(slot)),
         ],
         Poke::Meta { at, xor } if meta_len > 0 => {
-            vec![Edit { place: Place { at: u64::from(at) % meta_len, len: 1 }, how: How::Xor(xor) }]
+            vec![Edit {
+                place: MetaWord { at: u64::from(at) % meta_len, len: 1 },
+                how: How::Xor(xor),
+            }]
         }
         Poke::Meta { .. } | Poke::Data { .. } => Vec::new(),
     }
 }
 
-/// The bytes to begin with.
+/// The initial bytes.
 pub(crate) fn image(meta: &Meta<'_>, honest: &[u8], inode: u64) -> Vec<u8> {
     match meta {
         Meta::Spoilt { len, pokes } => {
@@ -93,8 +96,8 @@ fn length(len: Length, honest: usize) -> usize {
     }
 }
 
-/// Changes a word if it is there.
-pub(crate) fn set(image: &mut [u8], place: Place, value: impl Fn(u64) -> u64) {
+/// Changes a word, if the image contains it.
+pub(crate) fn set(image: &mut [u8], place: MetaWord, value: impl Fn(u64) -> u64) {
     let from = place.at as usize;
     if let Some(bytes) = image.get_mut(from..from + place.len) {
         let mut word = [0; 8];
@@ -103,15 +106,15 @@ pub(crate) fn set(image: &mut [u8], place: Place, value: impl Fn(u64) -> u64) {
     }
 }
 
-pub(crate) fn in_header(name: &str) -> Place {
+pub(crate) fn in_header(name: &str) -> MetaWord {
     place(0, named(HEADER, name))
 }
 
-fn in_entry(slot: u64, name: &str) -> Place {
+fn in_entry(slot: u64, name: &str) -> MetaWord {
     place(entry_at(slot), named(ENTRY, name))
 }
 
-/// Mostly the first entries, now and then one of the last that there may be.
+/// Mostly the first entries, sometimes one of the last possible ones.
 fn entry(slot: u8) -> u64 {
     if slot < 0xf0 {
         entry_at(u64::from(slot) % FIRST_SLOTS)
@@ -124,8 +127,8 @@ fn entry_at(slot: u64) -> u64 {
     size_of::<Header>() as u64 + slot * size_of::<Entry>() as u64
 }
 
-fn place(base: u64, field: &Field) -> Place {
-    Place { at: base + field.offset as u64, len: field.size.min(size_of::<u64>()) }
+fn place(base: u64, field: &Field) -> MetaWord {
+    MetaWord { at: base + field.offset as u64, len: field.size.min(size_of::<u64>()) }
 }
 
 fn nth(table: &'static [Field], which: u8) -> &'static Field {

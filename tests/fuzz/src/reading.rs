@@ -1,4 +1,4 @@
-//! A reader's calls on hostile files, and what must hold of all that it hands out.
+//! A reader's calls on hostile files, and the checks of the frames it returns.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::changer::Changer;
 use crate::files::{Bytes, Files, camera};
 use crate::script::{Call, Id, MOST, Script};
 
-/// Long enough to wait on the futex, if the files let it come to that.
+/// Long enough to reach the wait on the futex, if the files allow it.
 const SHORT: Duration = Duration::from_micros(20);
-/// Larger pictures are looked at in their corners only. The largest that are copied go past the cache.
+/// Of larger pictures only the corners are read. The largest copies go past the cache.
 const MOST_COPIED: usize = 1 << 21;
-/// Frames kept to be looked at again.
+/// Frames kept to be checked again.
 const HELD: usize = 4;
 
 thread_local! {
@@ -21,12 +21,12 @@ thread_local! {
     static CHANGER: Changer = Changer::new();
 }
 
-/// Who carries out the intrusions of a script.
+/// What carries out the intrusions of a script.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Adversary {
-    /// The reader's own thread, before loads that the script counts out.
+    /// The reader's own thread, before the loads that the script selects.
     BetweenLoads,
-    /// Another thread, whenever.
+    /// Another thread, at any time.
     Thread,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn run(script: &Script<'_>, adversary: Adversary) {
     });
 }
 
-/// Carries out the script's intrusions before the loads that it counts out.
+/// Carries out the script's intrusions before the loads that it selects.
 #[cfg(fuzzing)]
 fn intrude(bytes: Bytes, script: &Script<'_>) {
     let mut intrusions = script.intrusions();
@@ -71,7 +71,7 @@ fn let_be() {
     vas_frame::racing::before_each_load(None);
 }
 
-/// Without the fuzzer's atomics there is no way in between loads: all comes first.
+/// Without the fuzzer's atomics nothing can run between loads: all intrusions come first.
 #[cfg(not(fuzzing))]
 fn intrude(bytes: Bytes, script: &Script<'_>) {
     script.intrusions().take(MOST).for_each(|(_, poke)| bytes.poke(&poke));
@@ -80,7 +80,7 @@ fn intrude(bytes: Bytes, script: &Script<'_>) {
 #[cfg(not(fuzzing))]
 fn let_be() {}
 
-/// A reader under way.
+/// A running script.
 struct Run<'a> {
     files: &'a Files,
     adversary: Adversary,
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
         for call in calls.iter().take(MOST) {
             self.call(call);
             if self.adversary == Adversary::Thread {
-                // Where both share a processor, the other has its turn.
+                // Lets the other thread run if both share a processor.
                 std::thread::yield_now();
             }
         }
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         let within =
             |from: u32, len: u32, side| from.checked_add(len).is_some_and(|end| end <= side);
         assert!(within(x, width, meta.width) && within(y, height, meta.height), "{meta:?}");
-        let place = Place::of(&frame.raw());
+        let place = Location::of(&frame.raw());
         if self.files.bytes().data_is_located() {
             assert!(place.end <= self.files.bytes().data_len(), "{place:?}");
         }
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
             Ok(()) => {
                 assert_eq!(self.image.geometry(), Some(&geometry));
                 assert_eq!(self.image.data().len(), geometry.tight_bytes());
-                // Asked again: the data may have been changed during the copy.
+                // Checked again: the data may have changed during the copy.
                 if self.files.bytes().data_is_located() {
                     place.expect(&self.image);
                 }
@@ -206,22 +206,22 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Where in `frame.data` a picture lies, told by the bytes there.
+/// A picture's offset in `frame.data`, from the bytes there.
 #[derive(Debug)]
-struct Place {
+struct Location {
     y: u64,
     uv: u64,
     stride: u64,
     end: u64,
 }
 
-impl Place {
+impl Location {
     /// Touches the first and the last byte of both planes, too.
     fn of(raw: &RawView<'_>) -> Self {
         let (width, height) = (raw.y.row_bytes(), raw.y.rows());
         let (row, rows) = (width.next_multiple_of(2), height.div_ceil(2));
         assert_eq!((raw.uv.row_bytes(), raw.uv.rows()), (row, rows));
-        // A view promises as many mapped rows; if it lies, a crash is what we are after.
+        // A view guarantees that its rows are mapped; if they are not, the crash is the finding.
         let touch_last = |plane: RawPlane<'_>| plane.get(plane.rows() - 1, plane.row_bytes() - 1);
         assert!(touch_last(raw.y).is_some() && touch_last(raw.uv).is_some());
         let (y, uv) = (locate(raw.y.as_ptr()), locate(raw.uv.as_ptr()));
@@ -230,7 +230,7 @@ impl Place {
         Self { y, uv, stride: stride as u64, end: uv + ((rows - 1) * stride + row) as u64 }
     }
 
-    /// Compares a copy with the bytes that lie there.
+    /// Compares a copy with the bytes at that offset.
     fn expect(&self, image: &Nv12Image) {
         let width = image.width() as usize;
         let plane = |bytes: &[u8], from: u64, row: usize| {
@@ -246,14 +246,15 @@ impl Place {
     }
 }
 
-/// What stands at an offset of a `frame.data` that is located.
+/// The byte at an offset of a `frame.data` whose words hold their offsets.
 fn byte_at(offset: u64) -> u8 {
     (offset as u32 & !3).to_le_bytes()[offset as usize & 3]
 }
 
 fn locate(at: *const u8) -> u64 {
     let within = at.addr() & 3;
-    // SAFETY: in the same word as `at`, which was promised to be mapped; the mapping begins on a page.
+    // SAFETY: in the same word as `at`, which is guaranteed to be mapped; the mapping starts at a page
+    // boundary.
     let word = unsafe { at.wrapping_sub(within).cast::<u32>().read_volatile() };
     u64::from(word) + within as u64
 }

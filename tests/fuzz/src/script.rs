@@ -1,11 +1,11 @@
-//! What an input says: the files to begin with, the calls on them, and what changes meanwhile.
+//! The content of an input: the initial files, the calls on them, and the changes meanwhile.
 
 use arbitrary::{Arbitrary, Unstructured};
 
-/// Most changes that an input makes in one place, so that no input is merely long.
+/// The most changes in one place of an input, so that no input is merely long.
 pub(crate) const MOST: usize = 32;
 
-/// Reads an input; any bytes are one, if there are enough of them.
+/// Parses an input; any bytes are valid, if there are enough of them.
 pub(crate) fn read<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
     T::arbitrary_take_rest(Unstructured::new(bytes)).ok()
 }
@@ -16,17 +16,17 @@ pub(crate) struct Script<'a> {
     pub(crate) meta: Meta<'a>,
     pub(crate) data_len: Length,
     pub(crate) writer_lives: bool,
-    /// Loads to let pass, then a change.
+    /// A number of loads to skip, then a change.
     pub(crate) intrusions: Vec<(u8, Poke)>,
-    /// Whether the intrusions begin again when they are through.
+    /// Whether the intrusions repeat.
     pub(crate) again: bool,
     pub(crate) calls: Vec<Call>,
 }
 
 impl Script<'_> {
-    /// The intrusions in their order, perhaps without end.
+    /// The intrusions in order, possibly endless.
     pub(crate) fn intrusions(&self) -> impl Iterator<Item = (u8, Poke)> + use<> {
-        // Opening takes fewer than 32 loads. More than that at a time would pass by most of them.
+        // Opening takes fewer than 32 loads; a larger gap would skip most of them.
         let near = |(loads, poke): &(u8, Poke)| (loads % 32, poke.clone());
         let once: Vec<_> = self.intrusions.iter().take(MOST).map(near).collect();
         let how_many = if self.again { usize::MAX } else { once.len() };
@@ -34,21 +34,21 @@ impl Script<'_> {
     }
 }
 
-/// The bytes of `frame.meta` to begin with.
+/// The initial bytes of `frame.meta`.
 #[derive(Arbitrary, Debug)]
 pub(crate) enum Meta<'a> {
     /// Those of an honest writer, changed here and there.
     Spoilt { len: Length, pokes: Vec<Poke> },
-    /// Any; with the true inode where that is told, since no input can know it.
+    /// Arbitrary bytes; if `inode`, with the true inode, which no input can know.
     Raw { bytes: &'a [u8], inode: bool },
 }
 
-/// A file's length, from the one that an honest writer gives it.
+/// A file's length, relative to an honest writer's.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Length {
     Honest,
     Bytes(u32),
-    /// As long as the largest ring, and with nothing in it.
+    /// The size of the largest ring, without content.
     Huge,
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum Poke {
         field: u8,
         value: Value,
     },
-    /// In the header and in the first entries, which then agree.
+    /// In the header and the first entries, consistently.
     Sides {
         width: Value,
         height: Value,
@@ -84,15 +84,15 @@ pub(crate) enum Poke {
     },
 }
 
-/// What a field becomes.
+/// The new value of a field.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Value {
     This(u64),
     Small(u8),
     Most,
-    /// The present value and a little more or less.
+    /// The present value plus or minus a little.
     Near(i8),
-    /// A power of two and a little more or less.
+    /// A power of two plus or minus a little.
     Power {
         shift: u8,
         near: i8,
@@ -111,7 +111,7 @@ impl Value {
     }
 }
 
-/// One thing that a reader does, or that is done to it.
+/// An action of the reader, or on it.
 #[derive(Arbitrary, Clone, Debug)]
 pub(crate) enum Call {
     Open,
@@ -129,7 +129,7 @@ pub(crate) enum Call {
         id: Id,
         waits: bool,
     },
-    /// Looks again at a frame that was handed out before.
+    /// Checks a previously returned frame again.
     LookAgain(u8),
     Poke(Poke),
     Writer {
@@ -137,38 +137,38 @@ pub(crate) enum Call {
     },
 }
 
-/// The id to ask for frames above.
+/// The cursor of a call.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Id {
     Zero,
-    /// That of the frame handed out last.
+    /// The id of the last returned frame.
     Last,
     This(u64),
 }
 
-/// What a writer finds in its camera's directory.
+/// The files that a writer finds in its camera's directory.
 #[derive(Arbitrary, Debug)]
 pub(crate) struct Leftovers<'a> {
     pub(crate) meta: Option<Meta<'a>>,
-    /// What stands in place of `frame.meta` if that does not.
+    /// What replaces `frame.meta`, if it does not exist.
     pub(crate) meta_plant: Plant<'a>,
     pub(crate) data: Plant<'a>,
     pub(crate) temporary: Plant<'a>,
     pub(crate) readers: Plant<'a>,
     pub(crate) writer: Plant<'a>,
-    /// Whether a ring is opened and read, too.
+    /// Whether a ring is opened and read as well.
     pub(crate) goes_on: bool,
 }
 
 impl Leftovers<'_> {
-    /// Whether a folder stands where the writer makes a file.
+    /// Whether a directory is in place of a file that the writer creates.
     pub(crate) fn has_directory(&self) -> bool {
         let meta = if self.meta.is_none() { self.meta_plant } else { Plant::Nothing };
         [meta, self.data, self.temporary].iter().any(|plant| matches!(plant, Plant::Directory))
     }
 }
 
-/// Something in a file's place.
+/// What is in a file's place.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Plant<'a> {
     Nothing,

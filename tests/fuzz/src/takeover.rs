@@ -1,4 +1,4 @@
-//! A writer that finds leftovers in its camera's directory.
+//! A writer that finds files in its camera's directory.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::honest;
 use crate::meta::{image, in_header};
 use crate::script::{Leftovers, Plant};
 
-/// The part of all numbers that a writer leaves to the hostile.
+/// The highest number that a writer accepts from leftover files.
 const SANE: u64 = u64::MAX >> 8;
 
-/// What outlives an input.
-struct Place {
+/// What is kept between inputs.
+struct Workspace {
     dir: tempfile::TempDir,
     root: Arc<ExportRoot>,
     notifier: Arc<Notifier>,
     honest: Vec<u8>,
 }
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let dir = temporary();
         let honest = honest::meta(dir.path());
@@ -33,10 +33,10 @@ impl Place {
 }
 
 thread_local! {
-    static PLACE: RefCell<Place> = RefCell::new(Place::new());
+    static PLACE: RefCell<Workspace> = RefCell::new(Workspace::new());
 }
 
-/// Leaves what the input says and takes over.
+/// Creates the leftover files of the input and takes over.
 pub(crate) fn run(leftovers: &Leftovers<'_>) {
     PLACE.with_borrow_mut(|place| {
         let dir = place.dir.path().join(camera().as_str());
@@ -62,8 +62,8 @@ pub(crate) fn run(leftovers: &Leftovers<'_>) {
     });
 }
 
-/// Takes the camera, and says which epoch the next one must be above.
-fn claim(place: &Place, meta: &[u8]) -> Option<(CameraExport, u64)> {
+/// Claims the camera; returns the epoch that the next one must exceed.
+fn claim(place: &Workspace, meta: &[u8]) -> Option<(CameraExport, u64)> {
     let export = match CameraExport::claim(&place.root, &camera(), &place.notifier) {
         Ok(export) => export,
         Err(error) => {
@@ -78,11 +78,12 @@ fn claim(place: &Place, meta: &[u8]) -> Option<(CameraExport, u64)> {
     Some((export, epoch))
 }
 
-/// Opens a ring, and reads a frame of it.
-fn go_on(place: &Place, mut export: CameraExport, epoch: u64, leftovers: &Leftovers<'_>) {
+/// Opens a ring, and reads a frame from it.
+fn go_on(place: &Workspace, mut export: CameraExport, epoch: u64, leftovers: &Leftovers<'_>) {
     let mut writer = match honest::open_ring(&mut export) {
         Ok(writer) => writer,
-        // A folder in a file's place is not ours to empty, and others may have taken the memory.
+        // The writer does not remove a directory in a file's place, and other processes may have
+        // taken the memory.
         Err(ExportError::Memory(_)) => return,
         Err(error) => return assert!(leftovers.has_directory(), "{error}"),
     };
@@ -94,7 +95,7 @@ fn go_on(place: &Place, mut export: CameraExport, epoch: u64, leftovers: &Leftov
     assert!(frame.meta().epoch > epoch && frame.meta().epoch < u64::MAX / 2);
 }
 
-/// The epoch and frame id that the next writer must be above.
+/// The epoch and frame id that the next writer must exceed.
 fn last_words(meta: &[u8]) -> (u64, u64) {
     let word = |name| {
         let at = in_header(name).at as usize;
@@ -119,7 +120,7 @@ fn plant(path: &Path, plant: Plant<'_>) {
 
 fn make_fifo(path: &Path) {
     let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: a path that ends in NUL.
+    // SAFETY: the path ends in NUL.
     let made = unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
     assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
 }

@@ -1,4 +1,5 @@
-//! cargo-fuzz's entry to [`vas_fuzz::changing`]; without cargo-fuzz, it runs the inputs that are named.
+//! cargo-fuzz's entry to [`vas_fuzz::changing`]; without cargo-fuzz, it runs the inputs on the command
+//! line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,4 +1,4 @@
-//! The corpus that is kept, run as it is: what once led somewhere still breaks no promise.
+//! Runs the stored corpus unchanged: no input that once reached new code breaks a promise.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -1,5 +1,4 @@
-//! Test support: what could not be tried is no success in CI, nothing is waited for without a limit, and golden files
-//! change only on request.
+//! Test support: a skipped test fails in CI, every wait has a limit, and golden files change only on request.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -1,4 +1,4 @@
-//! How long a test may wait for one thing, in words.
+//! Limits on the waits of tests, with messages.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Longest wait for one thing. No figure of the product: far beyond what a busy machine takes.
+/// Longest wait for one event. Not a figure of the product: far beyond what a busy machine takes.
 pub const LIMIT: Duration = Duration::from_secs(180);
-/// How long a wait has to end once the thread's child processes are killed.
+/// How long a wait may continue after the thread's child processes are killed.
 const END_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -19,34 +19,35 @@ struct Wait {
     number: u64,
     what: String,
     test: String,
-    /// `/proc/PID/task/TID` of who waits.
+    /// `/proc/PID/task/TID` of the waiting thread.
     task: PathBuf,
     until: Instant,
     limit: Duration,
     expired: bool,
 }
 
-/// Something that a thread waits for, until this is dropped.
+/// A limited wait, until this is dropped.
 #[derive(Debug)]
 #[must_use = "the wait lasts as long as this"]
 pub struct Waiting {
     number: u64,
 }
 
-/// Puts a limit on what follows, up to the drop of what is returned: a read from a child, its end, a message.
+/// Limits the time until the returned value is dropped: for a read from a child, its end, a message.
 ///
-/// Past [`LIMIT`] the child processes that this thread has started are killed, which ends such waits, and the
-/// drop panics with these words. A wait that goes on all the same ends the whole test program, in words.
+/// After [`LIMIT`] the child processes that this thread has started are killed, which ends such waits, and
+/// the drop panics with `what` in its message. If the wait still continues, the whole test program is aborted
+/// with a message.
 pub fn waiting(what: impl Into<String>) -> Waiting {
     waiting_at_most(LIMIT, what)
 }
 
-/// The same with another limit, for what is many things in one.
+/// The same with another limit, for a wait that covers many events.
 pub fn waiting_at_most(limit: Duration, what: impl Into<String>) -> Waiting {
     let what = what.into();
     WATCHDOG.call_once(|| {
         let watchdog = std::thread::Builder::new().name("vas-limit".into());
-        watchdog.spawn(watch).expect("a test needs its limit");
+        watchdog.spawn(watch).expect("a test can't run without its watchdog");
     });
     let thread = std::fs::read_link("/proc/thread-self").unwrap();
     let test = std::thread::current().name().unwrap_or("a thread").to_owned();
@@ -79,13 +80,16 @@ fn watch() {
         let now = Instant::now();
         let mut over = Vec::new();
         for wait in waits().iter_mut().filter(|wait| now >= wait.until) {
-            // Past the capture of the test program's output, which is lost when the program is ended.
+            // Bypasses the capture of the test program's output, which is lost when the program is
+            // aborted.
             let Wait { test, limit, what, .. } = &*wait;
             let mut stderr = std::io::stderr();
             let _ = writeln!(stderr, "LIMIT: {test} has waited {limit:?} for {what}");
             if std::mem::replace(&mut wait.expired, true) {
-                let _ =
-                    writeln!(stderr, "LIMIT: it goes on without its children: the tests end here");
+                let _ = writeln!(
+                    stderr,
+                    "LIMIT: it still waits without its children; aborting the tests"
+                );
                 std::process::abort();
             }
             wait.until = now + END_WITHIN;
@@ -107,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_too_long_is_ended_and_named() {
+    fn a_wait_beyond_its_limit_is_ended_and_named() {
         let ended = std::panic::catch_unwind(|| {
             let mut child = Command::new("sleep").arg("3600").spawn().unwrap();
             let _wait = waiting_at_most(Duration::from_millis(1), "sleep to end");
@@ -115,7 +119,7 @@ mod tests {
         });
         let words = ended.unwrap_err();
         assert_eq!(words.downcast_ref::<String>().unwrap(), "waited 1ms for sleep to end");
-        // One that ends in time says nothing.
+        // A wait that ends in time does not panic.
         drop(waiting("nothing at all"));
     }
 }

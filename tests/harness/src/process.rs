@@ -1,12 +1,12 @@
-//! Processes that end, within the limit.
+//! Waits for processes to end, with a limit.
 
 use std::process::{Child, Command, Output};
 
 use crate::waiting;
 
-/// What has an outcome once it has ended.
+/// A process whose end can be awaited.
 pub trait Outcome {
-    /// Waits for the end; what was printed, and how it ended.
+    /// Waits for the end; returns the output and the exit status.
     fn outcome(self) -> Output;
 }
 

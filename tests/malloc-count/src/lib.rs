@@ -1,7 +1,7 @@
 //! Test support: counts the C allocations of a thread, FFmpeg's included.
 //!
-//! Whatever links this gets a `malloc` family that counts and passes on to glibc's own. The executable's
-//! symbols come before those of its shared libraries, so FFmpeg's calls are counted too. Rust's own
+//! A program that links this gets a `malloc` family that counts and calls glibc's own. The executable's
+//! symbols precede those of its shared libraries, so FFmpeg's calls are counted too. Rust's own
 //! allocations go through `malloc` as well.
 
 use std::cell::Cell;
@@ -19,7 +19,7 @@ unsafe extern "C" {
     fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
 }
 
-/// Runs `run` and says how often this thread allocated meanwhile.
+/// Runs `run`; returns how often this thread allocated meanwhile.
 pub fn count<R>(run: impl FnOnce() -> R) -> (R, u64) {
     let before = COUNT.get();
     let result = run();
@@ -53,7 +53,7 @@ pub extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(old: *mut c_void, size: usize) -> *mut c_void {
     note();
-    // SAFETY: the caller's promise; all of the family end in glibc's heap.
+    // SAFETY: guaranteed by the caller; the whole family uses glibc's heap.
     unsafe { __libc_realloc(old, size) }
 }
 
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn posix_memalign(to: *mut *mut c_void, align: usize, size
     if memory.is_null() && size != 0 {
         return libc::ENOMEM;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { *to = memory };
     0
 }

@@ -1,4 +1,4 @@
-//! A producer that encodes, on a GPU: one decoder has surfaces for all who hold its pictures.
+//! An encoding producer on a GPU: one decoder has surfaces for all consumers of its pictures.
 
 use serde_json::Value;
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -9,17 +9,18 @@ use crate::producer::{Transport, stanza};
 
 const FRAMES: u32 = 60;
 
-/// A picture takes 2.6 ms of the link, and a hundred times that: more than the 100 ms until the next one.
+/// Fast, a picture takes 2.6 ms of the link; slow, a hundred times that: more than the 100 ms until the
+/// next one.
 const FAST_US_PER_MIB: u32 = 30_000;
 const SLOW_US_PER_MIB: u32 = 100 * FAST_US_PER_MIB;
 
-/// What came at the transport, and what the camera says once all frames are accounted for.
+/// The payloads sent, and the camera's status once all frames are accounted for.
 struct Played {
     payloads: Vec<Vec<u8>>,
     camera: Value,
 }
 
-/// Plays a file on a GPU through a producer, and through the export if `flag` says so.
+/// Plays a file on a GPU through a producer, and through the export if `flag` is on.
 fn played(copy_us_per_mib: u32, video: &str, flag: &str) -> Played {
     let file = clip(FRAMES).make();
     let gpu = SimulatedGpu::new().set("copy_us_per_mib", copy_us_per_mib).set("jitter_percent", 0);
@@ -35,7 +36,7 @@ fn played(copy_us_per_mib: u32, video: &str, flag: &str) -> Played {
     let log = service.log();
     assert!(!log.contains("surfaces left"), "{log}");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
-    // Pictures come down for the encoder on its thread, into memory as it comes.
+    // Pictures are downloaded for the encoder on its thread, into pageable memory.
     gpus.report().assert_clean(&["pageable"]);
     let calls = gpus.calls();
     let created = calls.iter().filter(|call| call.function == "cuvidCreateDecoder").count();
@@ -43,7 +44,7 @@ fn played(copy_us_per_mib: u32, video: &str, flag: &str) -> Played {
     Played { payloads: transport.payloads(), camera }
 }
 
-/// Whether each frame that was decoded for the producer was encoded or is counted for why not.
+/// Whether each frame decoded for the producer was encoded or is counted as dropped.
 fn settled(camera: &Value, video: &str) -> bool {
     let producer = &camera["producer"];
     let count = |at: &Value| at.as_u64().unwrap_or(0);
@@ -52,7 +53,7 @@ fn settled(camera: &Value, video: &str) -> bool {
 }
 
 #[test]
-fn pictures_of_a_gpu_are_encoded_and_the_same_with_export_and_without() {
+fn pictures_of_a_gpu_are_encoded_the_same_with_and_without_export() {
     let [off, on] = ["false", "true"].map(|flag| played(FAST_US_PER_MIB, "h264", flag));
     for Played { payloads, camera } in [&off, &on] {
         assert_eq!(camera["decoder"]["kind"], "nvdec");
@@ -64,23 +65,23 @@ fn pictures_of_a_gpu_are_encoded_and_the_same_with_export_and_without() {
     }
     assert!(on.camera["exported"].as_u64() > Some(0), "{}", on.camera);
     assert!(off.payloads == on.payloads, "payloads differ");
-    // The surfaces are by the config alone.
+    // The number of surfaces depends on the config alone.
     assert_eq!(off.camera["decoder"]["gpu_bytes"], on.camera["decoder"]["gpu_bytes"]);
 }
 
 #[test]
-fn a_producer_and_an_export_that_hold_all_they_may_leave_the_decoder_its_surfaces() {
+fn a_producer_and_an_export_at_their_limits_leave_the_decoder_its_surfaces() {
     let Played { camera, .. } = played(SLOW_US_PER_MIB, "h264", "true");
     assert_eq!(
         (&camera["dropped"]["undecodable"], &camera["decoded"]),
         (&0.into(), &FRAMES.into())
     );
-    // Both were full, or this shows nothing.
+    // Both reached their limits; otherwise the test proves nothing.
     assert!(camera["producer"]["dropped"]["encoder"].as_u64() > Some(0), "{camera}");
     assert!(camera["dropped"]["in_flight"].as_u64() > Some(0), "{camera}");
     assert_eq!(camera["producer"]["dropped"]["not_encoded"], 0, "{camera}");
     let passed_on = played(FAST_US_PER_MIB, "copy", "true").camera;
     let bytes = |camera: &Value| camera["decoder"]["gpu_bytes"].as_u64().unwrap();
-    // Five more, each twice.
+    // Five more surfaces, each twice.
     assert_eq!(bytes(&camera) - bytes(&passed_on), 5 * 2 * 320 * 192 * 3 / 2);
 }

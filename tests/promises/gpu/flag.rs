@@ -1,4 +1,4 @@
-//! Contract V3 on a GPU: what decodes makes the same calls whether frames are exported or not.
+//! Contract V3 on a GPU: decoding makes the same calls whether frames are exported or not.
 
 use vas_sim_gpu::testing::{CallRecord, SimulatedGpu};
 use vas_tests::service::Service;
@@ -7,7 +7,7 @@ use super::{camera, clip, stop_cleanly};
 
 const FRAMES: u32 = 60;
 
-/// The driver's calls of a run that decodes a file, which a reader reads if frames are exported.
+/// The driver calls of a run that decodes a file, with a reader if frames are exported.
 fn calls(flag: &str) -> Vec<CallRecord> {
     let file = clip(FRAMES).make();
     let gpus = SimulatedGpu::new().start();
@@ -26,8 +26,8 @@ fn calls(flag: &str) -> Vec<CallRecord> {
     gpus.calls()
 }
 
-/// What decoding calls, in order: of the decode thread up to its last picture, without letting go of
-/// pictures, which is done by whoever has them last.
+/// The decoding calls, in order: those of the decode thread up to its last picture, except releases
+/// of pictures, which their last holder makes.
 fn of_decoding(calls: &[CallRecord]) -> Vec<(String, u64, String)> {
     const LETTING_GO: [&str; 4] = [
         "cuvidUnmapVideoFrame64",
@@ -58,7 +58,8 @@ fn decoding_makes_the_same_calls_with_the_flag_on_and_off() {
     for function in ["cuvidUnmapVideoFrame64", "cuvidDestroyDecoder"] {
         assert_eq!(count(&on, function), count(&off, function), "{function}");
     }
-    // Of the download nothing is there, and with the flag on it is, so that this can fail.
+    // No call of the download is made; with the flag on there is, which proves that the check can
+    // fail.
     for function in ["cuMemcpy2DAsync_v2", "cuEventRecord", "cuMemHostRegister_v2"] {
         assert_eq!(count(&off, function), 0, "{function}");
         assert!(count(&on, function) > 0, "{function}");
@@ -67,7 +68,7 @@ fn decoding_makes_the_same_calls_with_the_flag_on_and_off() {
 }
 
 #[test]
-fn cameras_that_may_not_use_a_gpu_load_no_driver() {
+fn cameras_without_gpu_decoding_load_no_driver() {
     let file = clip(FRAMES).make();
     for (decode, loads) in [("software", false), ("auto", true)] {
         let gpus = SimulatedGpu::new().start();

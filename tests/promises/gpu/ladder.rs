@@ -1,4 +1,4 @@
-//! What becomes of a camera when a GPU does not decode it: the next best, in words, and back when it can.
+//! A camera that a GPU can't decode moves down the ladder with a reason, and returns when the GPU can.
 
 use serde_json::Value;
 use vas_sim_gpu::testing::{Session, SimulatedGpu};
@@ -8,7 +8,7 @@ use vas_tests::service::Service;
 
 use super::{camera, clip, on_gpu, stop_cleanly, why};
 
-/// Cameras that decode all the time, of one RTSP server: `more` for each.
+/// Cameras that always decode, from one RTSP server; `cameras` has further lines for each.
 struct Rig {
     _rtsp: Camera,
     gpus: Session,
@@ -27,18 +27,18 @@ impl Rig {
         Self { _rtsp: rtsp, gpus, service }
     }
 
-    /// Waits until camera `number` is as wanted and decodes, if anything does.
+    /// Waits until camera `number` is as wanted and, unless it has no decoder, decodes.
     fn until(&mut self, number: usize, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         self.service.until_of(number, what, wanted)
     }
 
-    /// Waits until more frames of a camera were decoded than in `before`.
+    /// Waits until the camera decoded more frames than in `before`.
     fn decodes_on(&mut self, number: usize, before: &Value) {
         let count = before["decoded"].as_u64();
         self.until(number, "further frames", |camera| camera["decoded"].as_u64() > count);
     }
 
-    /// Camera `number` goes to the processor; why.
+    /// Waits until camera `number` is on the processor; returns the reason.
     fn on_processor(&mut self, number: usize) -> String {
         let camera = self.until(number, "the processor", |camera| {
             camera["decoder"]["kind"] == "software" && camera["decoder"]["why"].is_string()
@@ -59,7 +59,7 @@ impl Rig {
 }
 
 #[test]
-fn a_codec_that_the_gpu_lacks_goes_to_the_processor() {
+fn a_codec_that_the_gpu_lacks_is_decoded_on_the_processor() {
     let mut rig = Rig::start(SimulatedGpu::new().set("codecs", "hevc"), clip(60), &[""]);
     let why = rig.on_processor(0);
     assert!(why.contains("NVDEC does not decode this stream"), "{why}");
@@ -84,18 +84,18 @@ fn ten_bits_are_never_read_as_eight() {
     assert!(why(&strict).contains("yuv420p10le"), "{strict}");
     assert_eq!(strict["decoded"], 0);
     assert_eq!(rig.service.stop(), Some(0));
-    // What no GPU decodes loads no driver.
+    // A stream that no GPU decodes loads no driver.
     assert_eq!(rig.gpus.calls(), []);
 }
 
 #[test]
-fn no_memory_is_told_with_numbers_and_tried_again() {
+fn a_lack_of_memory_is_reported_with_the_bytes_and_retried() {
     let gpu = SimulatedGpu::new().set("memory_mib", 257).set("context_mib", 256);
     let mut rig = Rig::start(gpu, clip(60), &[""]);
     let why = rig.on_processor(0);
     assert!(why.contains("has too little memory left: 1048576 of 269484032 bytes"), "{why}");
     assert!(why.contains("surfaces") && why.contains("give it fewer cameras"), "{why}");
-    // The driver was not asked for what it could not give.
+    // No call was made that the driver could not have fulfilled.
     let created = |call: &vas_sim_gpu::testing::CallRecord| call.function == "cuvidCreateDecoder";
     assert!(!rig.gpus.calls().iter().any(created));
     rig.gpus.change("memory_mib=8192");
@@ -105,7 +105,7 @@ fn no_memory_is_told_with_numbers_and_tried_again() {
 }
 
 #[test]
-fn a_gpu_without_room_for_another_decoder_keeps_those_it_has() {
+fn a_gpu_that_refuses_another_decoder_keeps_those_it_has() {
     let gpu = SimulatedGpu::new().set("max_decoders", 1);
     let mut rig = Rig::start(gpu, clip(60), &["", "decode = \"nvdec\""]);
     let settled = |camera: &Value| {
@@ -127,7 +127,7 @@ fn a_gpu_without_room_for_another_decoder_keeps_those_it_has() {
 }
 
 #[test]
-fn a_decoder_that_fails_is_given_up_and_tried_again() {
+fn a_failing_decoder_is_replaced_and_retried() {
     let mut rig = Rig::start(SimulatedGpu::new(), clip(60), &["", "decode = \"software\""]);
     rig.is_on_gpu(0);
     rig.gpus.change("fault=cuvidDecodePicture:1+:CUDA_ERROR_UNKNOWN");
@@ -142,7 +142,7 @@ fn a_decoder_that_fails_is_given_up_and_tried_again() {
 }
 
 #[test]
-fn when_the_only_gpu_is_lost_the_processor_takes_over_with_the_same_ring() {
+fn after_the_only_gpu_is_lost_the_processor_continues_in_the_same_ring() {
     let cameras = ["", "decode = \"nvdec\"", "decode = \"software\""];
     let mut rig = Rig::start(SimulatedGpu::new(), clip(60), &cameras);
     let _reader = rig.service.until_read("c0");

@@ -1,5 +1,5 @@
-//! Many cameras on two GPUs, one of which is lost: its cameras go on elsewhere within 5 s of video, decoded and
-//! exported, and the others notice nothing.
+//! Many cameras on two GPUs, one of which is lost: its cameras continue elsewhere within 5 s of video, decoded
+//! and exported, and the others are not affected.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,22 +13,24 @@ use super::{camera, clip, on_gpu};
 
 const CAMERAS: usize = 32;
 const FRAMES: u32 = 150;
-/// What a camera of a lost GPU may miss (docs/ref/gpu.md), in pictures: however slow this machine is.
+/// The most pictures that a camera of a lost GPU may miss (docs/ref/gpu.md), however slow this
+/// machine is.
 const MOST_MISSED: u32 = 5 * FPS;
 
-/// Presentation times of the pictures that the decoder gave out, in nanoseconds.
+/// Presentation times of the decoder's pictures, in nanoseconds.
 fn decoded(log: &Path, id: &str) -> Vec<i64> {
     let text = std::fs::read_to_string(log.join(format!("{id}.frames"))).unwrap();
     let pictures = text.lines().filter(|line| !line.starts_with('#'));
     pictures.map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect()
 }
 
-/// Pictures' times between two presentation times.
+/// The number of picture intervals between two presentation times.
 fn pictures(from_ns: i64, to_ns: i64) -> i64 {
     (to_ns - from_ns + 500_000_000 / i64::from(FPS)) * i64::from(FPS) / 1_000_000_000
 }
 
-/// By thread: when its calls to the lost device began to fail, and when another one gave it a picture.
+/// For each thread: when its calls to the lost device began to fail, and when another device returned
+/// a picture.
 fn moves(calls: &[CallRecord]) -> BTreeMap<&str, (u64, Option<u64>)> {
     let mut moves = BTreeMap::new();
     for call in calls.iter().filter(|call| call.thread.starts_with("dec:")) {
@@ -47,7 +49,7 @@ fn moves(calls: &[CallRecord]) -> BTreeMap<&str, (u64, Option<u64>)> {
 }
 
 #[test]
-fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
+fn a_lost_gpu_costs_its_own_cameras_seconds_and_the_others_nothing() {
     let file = clip(FRAMES).make();
     let gpus = SimulatedGpu::new().set("devices", 2).set("nvdecs", 4).start();
     let id = |n: usize| format!("c{n:02}");
@@ -90,7 +92,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
             );
             // A key frame comes every 25.
             assert!(camera["decoded"].as_u64() >= Some(u64::from(FRAMES) - 40), "{camera}");
-            // What readers see goes on with it.
+            // Readers see the pictures too.
             let last = *times.last().unwrap();
             let seen = reader.latest().unwrap().meta().pts_ns.unwrap();
             let missed = pictures(seen, last);
@@ -105,7 +107,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
     let took = |(from, to): &(u64, Option<u64>)| to.expect("a picture elsewhere") - from;
     let longest = moves.values().map(took).max().unwrap();
     println!("simulated: first picture on the other GPU after at most {longest} us");
-    // However many cameras there are.
+    // Independent of the number of cameras.
     for device in [0, 1] {
         let retained = |call: &&CallRecord| {
             call.function == "cuDevicePrimaryCtxRetain" && call.status == "CUDA_SUCCESS"
@@ -114,6 +116,7 @@ fn a_lost_gpu_costs_its_own_cameras_a_moment_and_the_others_nothing() {
         assert_eq!(contexts, 2, "one context for each of two GPUs; GPU {device}");
     }
     assert_eq!(service.stop(), Some(0), "{}", service.log());
-    // A ring that moves on is asked for before its last GPU has let go of it, and again after that.
+    // A ring that changes GPUs is registered before its last GPU has released it, and again after
+    // that.
     gpus.report().assert_clean(&["overlapping_registration"]);
 }

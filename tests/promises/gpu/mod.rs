@@ -1,4 +1,4 @@
-//! The service on NVIDIA GPUs: simulated ones, whose driver FFmpeg and the service load as they would the real.
+//! The service on simulated NVIDIA GPUs, whose driver FFmpeg and the service load like the real one.
 
 mod encoding;
 mod flag;
@@ -13,7 +13,7 @@ use vas_sim_gpu::testing::Session;
 use vas_tests::clip::Clip;
 use vas_tests::service::Service;
 
-/// A clip that every GPU decodes.
+/// A clip that every simulated GPU decodes.
 fn clip(frames: u32) -> Clip {
     Clip { encoder: "libx264", size: "320x192", pixels: "yuv420p", range: "tv", frames }
 }
@@ -23,17 +23,17 @@ fn camera(id: &str, url: &str, more: &str) -> String {
     format!("[[camera]]\nid = {id:?}\nurl = {url:?}\n{more}\n")
 }
 
-/// Whether a camera's status says that a GPU decodes it.
+/// Whether a GPU decodes a camera, by its status.
 fn on_gpu(camera: &Value) -> bool {
     camera["decoder"]["kind"] == "nvdec"
 }
 
-/// Why a camera's status says that no GPU decodes it.
+/// Why no GPU decodes a camera, by its status.
 fn why(camera: &Value) -> &str {
     camera["decoder"]["why"].as_str().unwrap_or("nothing")
 }
 
-/// Stops the service and looks at what it did with the driver.
+/// Stops the service and checks its use of the driver.
 fn stop_cleanly(mut service: Service, gpus: &Session) {
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     gpus.report().assert_clean(&[]);

@@ -1,4 +1,4 @@
-//! What readers get of a picture that a GPU decoded is what FFmpeg's own download brings down, to the bit.
+//! Readers get GPU-decoded pictures bit-exact to FFmpeg's own download.
 
 use vas_harness::Outcome as _;
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -10,13 +10,13 @@ use super::{camera, stop_cleanly};
 
 const FRAMES: u32 = 60;
 
-/// Padding, pitch and delays follow the seed.
+/// A GPU whose padding, pitch and delays follow the seed.
 fn device(seed: u64) -> SimulatedGpu {
     let gpu = SimulatedGpu::new().set("seed", seed).set("decode_us", 1000 * (seed % 7));
     gpu.set("copy_us_per_mib", 500 * (seed % 5)).set("jitter_percent", 80)
 }
 
-/// Plays clips through one camera, one after the other, and compares what a reader saw.
+/// Plays clips through one camera, one after the other, and compares the frames that a reader saw.
 fn check(seed: u64, clips: &[Clip], at_least: usize) {
     let expected: Vec<_> = clips.iter().map(|clip| clip.judge_on(&device(seed).start())).collect();
     let gpus = device(seed).start();
@@ -40,7 +40,7 @@ fn check(seed: u64, clips: &[Clip], at_least: usize) {
         let md5 = frame["md5"].as_str().unwrap();
         let place = expected[clip].iter().position(|picture| picture == md5);
         let why = || format!("{clip}: {frame}, after {last:?}\n{:?}", service.status());
-        let place = place.unwrap_or_else(|| panic!("no picture of FFmpeg's: {}", why()));
+        let place = place.unwrap_or_else(|| panic!("not a picture of FFmpeg's: {}", why()));
         assert_eq!(frame["decoder"], "nvdec", "{frame}");
         if sizes.last() == Some(&clip) {
             assert!(last < Some(place), "in FFmpeg's order: {}", why());
@@ -73,7 +73,7 @@ fn h265_at_an_odd_size() {
 }
 
 #[test]
-fn the_size_changes_in_mid_stream() {
+fn a_size_change_in_mid_stream() {
     let clip =
         |size| Clip { encoder: "libx264", size, pixels: "yuv420p", range: "tv", frames: FRAMES };
     check(38, &[clip("854x482"), clip("640x360")], 80);

@@ -1,4 +1,5 @@
-//! With a shard for each GPU, cameras that decode elsewhere take no place on one (contract D1).
+//! With a shard for each GPU, cameras that decode elsewhere do not count in the placement (contract
+//! D1).
 
 use vas_sim_gpu::testing::{CallRecord, SimulatedGpu};
 use vas_tests::service::Service;
@@ -6,7 +7,7 @@ use vas_tests::service::Service;
 use super::{camera, clip, on_gpu, stop_cleanly};
 
 #[test]
-fn cameras_that_never_decode_on_a_gpu_take_no_place_there() {
+fn cameras_that_never_decode_on_a_gpu_do_not_count_there() {
     let file = clip(600).make();
     let gpus = SimulatedGpu::new().set("devices", 2).start();
     let driver = tempfile::tempdir().unwrap();
@@ -16,7 +17,7 @@ fn cameras_that_never_decode_on_a_gpu_take_no_place_there() {
     let table = |id: &str, more: &str| camera(id, file.to_str().unwrap(), more);
     let processor = "decode = \"software\"\nidle = \"decode\"";
     let any = "idle = \"decode\"";
-    // Dealt out by number alone, both cameras that decode on a GPU would share the second one.
+    // Placed by number alone, both cameras that decode on a GPU would share the second one.
     let cameras = [
         table("a", processor),
         table("b", any),

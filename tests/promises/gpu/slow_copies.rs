@@ -1,4 +1,5 @@
-//! Contract V2 on a GPU: decoding waits for no download, however slow; what can't come down is counted.
+//! Contract V2 on a GPU: decoding waits for no download, however slow; frames that are not downloaded
+//! are counted.
 
 use serde_json::Value;
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -8,17 +9,18 @@ use super::{camera, clip, stop_cleanly};
 
 const FRAMES: u32 = 60;
 
-/// A picture takes 2.6 ms of the link, and a hundred times that: more than the 100 ms until the next one.
+/// Fast, a picture takes 2.6 ms of the link; slow, a hundred times that: more than the 100 ms until the
+/// next one.
 const FAST_US_PER_MIB: u32 = 30_000;
 const SLOW_US_PER_MIB: u32 = 100 * FAST_US_PER_MIB;
 
-/// Frames that were neither exported nor given up, for whatever reason.
+/// Frames that were neither exported nor dropped.
 fn unaccounted(camera: &Value) -> Option<i64> {
     let dropped = camera["dropped"].as_object()?.values().map(|count| count.as_i64().unwrap());
     Some(camera["decoded"].as_i64()? - camera["exported"].as_i64()? - dropped.sum::<i64>())
 }
 
-/// Plays a file that a reader reads to its end; what its camera says then.
+/// Plays a file with a reader; returns the camera's status at the end.
 fn played(copy_us_per_mib: u32) -> Value {
     let file = clip(FRAMES).make();
     let gpu = SimulatedGpu::new().set("copy_us_per_mib", copy_us_per_mib).set("jitter_percent", 0);
@@ -41,7 +43,7 @@ fn decoding_waits_for_no_download() {
         assert_eq!(camera["dropped"]["undecodable"], 0, "{camera}");
         assert!(camera["exported"].as_u64() > Some(0), "{camera}");
     }
-    // The link has time for a third of them. Each of the others is counted for why it is not there.
+    // The link has time for a third of the frames. Each of the others is counted with its reason.
     assert!(slow["dropped"]["in_flight"].as_u64() > Some(u64::from(FRAMES) / 4), "{slow}");
     assert!(slow["exported"].as_u64() < fast["exported"].as_u64(), "{slow} {fast}");
 }

@@ -1,4 +1,4 @@
-"""A scripted RTSP camera: well-behaved, but for the steps that a script changes.
+"""A scripted RTSP camera: conforming, except for the steps that a script changes.
 
 A script is a set of functions, each taking part in one step:
 
@@ -9,7 +9,7 @@ A script is a set of functions, each taking part in one step:
     packets(camera, session, index, packets)
                                          the packets of one picture
     before(camera, session, index)       called before each picture
-    behind(camera, session, index)       awaited behind each picture
+    behind(camera, session, index)       awaited after each picture
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from . import clips, nal, rtp
 
 CLOSE, SILENT = "close", "silent"
 
-# First values of what RTP counts.
+# First sequence number and time stamp.
 SEQUENCE, TIME, SSRC = 20000, 100_000, 0x11223344
 CLOCK = 90_000
 SESSION = "12345678"
@@ -91,24 +91,24 @@ class Session:
         self.channels = {}
         self.sockets = {}
         self.playing = None
-        # When a request was last met.
+        # When the last request came.
         self.heard = time.monotonic()
-        # What scripts keep.
+        # The scripts' state.
         self.notes = {}
 
     def write(self, data):
-        # A writer that lost its connection takes everything, and logs each time.
+        # A writer that lost its connection accepts everything, and logs each time.
         if self.writer.is_closing():
             raise ConnectionResetError
         self.writer.write(data)
 
     def send(self, data, channel=None, control=False):
-        """Sends one packet on the way that was agreed on."""
+        """Sends one packet over the negotiated transport."""
         if self.sockets and channel is None:
             try:
                 next(iter(self.sockets.values()))[control].send(data)
             except OSError:
-                # Nobody there any more.
+                # The client has disconnected.
                 pass
             return
         if channel is None:
@@ -116,7 +116,7 @@ class Session:
         self.write(b"$" + struct.pack(">BH", channel, len(data)) + data)
 
     def ask(self, method, body="", headers=(), url=None):
-        """Sends a request of the server's own."""
+        """Sends a request from the server."""
         count = self.notes["asked"] = self.notes.get("asked", 0) + 1
         lines = [f"{method} {url or self.camera.url} RTSP/1.0", f"CSeq: {count}", f"Session: {SESSION}"]
         lines += [f"{name}: {value}" for name, value in headers]
@@ -139,9 +139,9 @@ class Camera:
                  before=(), behind=(), login=None, timeout=60, clock=CLOCK, tls=None, parameters=True, media="",
                  ends_after=None, user="", form=None, path="/live", waits_for_keepalive=False, order=None):
         self.codec, self.fps, self.units = codec, fps, units
-        # The place of each picture in the order that they are shown in.
+        # The position of each picture in display order.
         self.order = order or range(len(units))
-        # The stream that FFmpeg judges; what is sent, if nothing else is given.
+        # The stream that FFmpeg decodes as the reference; the sent one by default.
         self.form = form or {"h265": "hevc"}.get(codec, codec)
         self.shows = shows
         self.describe, self.login, self.timeout, self.clock = description, login, timeout, clock
@@ -151,17 +151,17 @@ class Camera:
         self.user, self.path = user, path
         self.waits_for_keepalive = waits_for_keepalive
         self.host, self.port = "127.0.0.1", 0
-        # What a test asks for.
+        # Requested by a test.
         self.connections = self.asked = self.answered = self.teardowns = self.pictures = self.keepalives = 0
         self.wrong_logins = {}
         self.methods = []
         # When each picture of the latest session was sent (CLOCK_MONOTONIC, ns).
         self.sent = []
 
-    # -- What it shows
+    # -- Content
 
     def judge(self):
-        """MD5s of its pictures, by FFmpeg."""
+        """MD5s of its pictures, from FFmpeg."""
         if self.shows is not None:
             return self.shows
         if self.codec == "jpeg":
@@ -177,7 +177,7 @@ class Camera:
         return found
 
     def sprop(self):
-        """What the description says of the parameter sets."""
+        """The description's parameter sets."""
         def text(one):
             return base64.b64encode(one).decode()
         sets = self.sets()
@@ -227,13 +227,13 @@ class Camera:
             while await self.serve(reader, session):
                 pass
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, OSError):
-            # The client has gone.
+            # The client has disconnected.
             pass
         finally:
             await session.end()
 
     async def serve(self, reader, session):
-        """Answers one message; whether the connection goes on."""
+        """Answers one message; returns whether the connection continues."""
         first = await reader.read(1)
         if first == b"":
             return False
@@ -344,7 +344,7 @@ class Camera:
                 index += 1
                 await asyncio.sleep(max(0, began + index / self.fps - time.monotonic()))
         except (ConnectionError, OSError):
-            # The client has gone.
+            # The client has disconnected.
             pass
 
     def report(self):
@@ -357,7 +357,7 @@ class Camera:
 
 
 def _socket_pair():
-    """Two UDP sockets on neighbouring ports, the first even (RFC 3550, 11)."""
+    """Two UDP sockets on adjacent ports, the first even (RFC 3550, 11)."""
     while True:
         first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         first.bind(("127.0.0.1", 0))

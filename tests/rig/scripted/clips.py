@@ -1,4 +1,4 @@
-"""Clips, made once by FFmpeg, and what FFmpeg says of their pictures."""
+"""Clips, made once by FFmpeg, and the MD5s of their pictures from FFmpeg."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ from . import nal
 
 SIZE, FPS, PICTURES, GROUP = "320x180", 15, 60, 15
 
-# Where clips are kept; set by whoever runs cameras.
+# The folder for clips; set by the program that runs cameras.
 folder = pathlib.Path("/tmp/scripted-clips")
 
 
@@ -20,14 +20,14 @@ def _ffmpeg(*arguments, **options):
 
 
 def _once(suffix, *key):
-    """A path for what `key` describes."""
+    """The path of the file that `key` describes."""
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.md5(repr(key).encode()).hexdigest()[:16]
     return folder / f"{name}{suffix}"
 
 
 def _made(path, make):
-    """Makes a file unless it is there; processes side by side may do the same."""
+    """Makes a file unless it exists; concurrent processes may do the same."""
     if not path.exists():
         unfinished = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
         make(unfinished)
@@ -37,7 +37,7 @@ def _made(path, make):
 
 def encoded(codec, arguments=(), x265="", size=SIZE, fps=FPS, pictures=PICTURES, group=GROUP,
             pixels="yuv420p", b_pictures=0, noise=8, look="testsrc2"):
-    """An Annex B stream with a delimiter before each picture; its path."""
+    """The path of an Annex B stream with a delimiter before each picture."""
     path = _once(f".{codec}", codec, arguments, x265, size, fps, pictures, group, pixels, b_pictures, noise, look)
     source = f"{look}=size={size}:rate={fps},noise=alls={noise}:allf=t"
 
@@ -57,9 +57,9 @@ def encoded(codec, arguments=(), x265="", size=SIZE, fps=FPS, pictures=PICTURES,
 
 @functools.cache
 def order(codec, **how):
-    """The place of each picture of a clip in the order that they are shown in, by FFmpeg's decoder."""
+    """The position of each picture of a clip in display order, from FFmpeg's decoder."""
     path = encoded(codec, **how)
-    # Pictures are told apart by their offset in the file, which the decoder hands on.
+    # Pictures are identified by their offset in the file, which the decoder passes through.
     command = ["ffprobe", "-v", "error", "-threads", "1", "-show_entries", "frame=pkt_pos", "-of", "csv=p=0", path]
     shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     offsets = [int(one.strip(",")) for one in shown]
@@ -69,7 +69,7 @@ def order(codec, **how):
 
 @functools.cache
 def units(codec, **how):
-    """The clip's pictures, each a list of NAL units; not to be changed."""
+    """The clip's pictures, each a list of NAL units; callers must not change them."""
     return nal.access_units(codec, encoded(codec, **how).read_bytes())
 
 
@@ -79,7 +79,7 @@ def jpegs(size, half_height=True, pictures=15):
     width, height = size.split("x")
     path = _once(".mjpeg", "jpeg", size, half_height, pictures)
 
-    # FFmpeg's encoder has no 4:2:2 as RTP wants it: one block of each chroma plane beside two of luma.
+    # FFmpeg's encoder has no 4:2:2 in RTP's form: one block of each chroma plane with two of luma.
     def make(to):
         import gi
         gi.require_version("Gst", "1.0")

@@ -1,4 +1,4 @@
-"""Logins of a camera: what it offers, and whether an answer is right (RFC 7617, RFC 2617, RFC 7616)."""
+"""Logins of a camera: its challenges, and checks of the answers (RFC 7617, RFC 2617, RFC 7616)."""
 
 import base64
 import hashlib
@@ -12,14 +12,14 @@ HASHES = {
     "SHA-512-256": lambda data: hashlib.new("sha512_256", data),
 }
 
-# What a client may ask for so that its session lasts: a nonce that runs out there does so in mid-session.
+# The methods of keepalives: a nonce that expires there expires in mid-session.
 KEEPALIVES = ("GET_PARAMETER", "SET_PARAMETER", "OPTIONS")
 
 PAIR = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^,\s]+))')
 
 
 class Digest:
-    """One challenge. `shown` is how its algorithm is written; None leaves it out."""
+    """One challenge. `shown` is its algorithm as written; None leaves it out."""
 
     def __init__(self, algorithm="MD5", qop=None, shown="", quoted=False, opaque=None, realm=REALM, more="",
                  comma=", "):
@@ -41,7 +41,7 @@ class Digest:
         return "Digest " + self.comma.join([*fields, *filter(None, [self.more])])
 
     def takes(self, said, request, nonce, count):
-        """Whether this challenge is answered rightly. `count` is the last nonce count of the session."""
+        """Whether the answer to this challenge is correct. `count` is the session's last nonce count."""
         base, dash, session = self.algorithm.partition("-sess")
         hashed = HASHES[base]
 
@@ -82,13 +82,13 @@ class Basic:
 
 
 class Login:
-    """Asks for one of `challenges`. Options:
+    """Requires an answer to one of `challenges`. Options:
 
     one_line      all challenges in one header line
     options_too   whether OPTIONS needs a login
-    ends_at       the methods at whose first request of a session the nonce has run out
-    once          a nonce is good for one request
-    states_stale  whether a nonce that ran out is called stale, and how
+    ends_at       the methods at whose first request in a session the nonce has expired
+    once          a nonce is valid for one request
+    states_stale  whether an expired nonce is called stale, and how
     """
 
     def __init__(self, *challenges, one_line=False, options_too=False, ends_at=(), once=False, states_stale="true"):
@@ -96,7 +96,7 @@ class Login:
         self.ends_at, self.once, self.states_stale = ends_at, once, states_stale
 
     def refusal(self, camera, session, request):
-        """None when the request may pass, or else the values of WWW-Authenticate."""
+        """None if the request may pass, otherwise the values of WWW-Authenticate."""
         if request.method == "OPTIONS" and not self.options_too:
             return None
         notes = session.notes
@@ -117,7 +117,7 @@ class Login:
             for one in self.challenges
         )
         if not right:
-            # What locks accounts: an answer that is wrong for the nonce that it names.
+            # An answer that is wrong for the nonce that it names, which could lock an account.
             camera.wrong_logins[session.number] = camera.wrong_logins.get(session.number, 0) + 1
             return self.offer(notes)
         ends = request.method in self.ends_at and (session.playing or request.method not in KEEPALIVES)

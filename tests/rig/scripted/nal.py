@@ -1,4 +1,4 @@
-"""NAL units of H.264 and H.265: taking streams apart, and rewriting what headers say."""
+"""NAL units of H.264 and H.265: splits streams, and rewrites headers."""
 
 import functools
 import re
@@ -6,7 +6,7 @@ import subprocess
 
 H264, H265 = "h264", "h265"
 
-# Types by what they are, for each codec (H.264 table 7-1, H.265 table 7-1).
+# NAL unit types by meaning, for each codec (H.264 table 7-1, H.265 table 7-1).
 AUD = {H264: 9, H265: 35}
 SEQUENCE_SET = {H264: 7, H265: 33}
 PICTURE_SET = {H264: 8, H265: 34}
@@ -32,7 +32,7 @@ def is_parameter_set(codec, nal):
 
 
 def header(codec, number):
-    """The header of a NAL unit that nothing refers to."""
+    """The header of a non-reference NAL unit."""
     return bytes([number]) if codec == H264 else bytes([number << 1, 1])
 
 
@@ -86,8 +86,8 @@ FIELD = re.compile(r"\] (\d+) +(\S+) +[01]+ = -?\d+")
 
 @functools.cache
 def traced(codec, stream):
-    """Where the fields of a stream's headers lie, in bits, by FFmpeg's own parser: for each title, such as
-    `Picture Parameter Set` or `Slice`, one table a NAL unit, in order."""
+    """The bit offsets of the fields of a stream's headers, from FFmpeg's own parser: for each title, for example
+    `Picture Parameter Set` or `Slice`, one table per NAL unit, in order."""
     form = {H264: "h264", H265: "hevc"}[codec]
     command = ["ffmpeg", "-v", "verbose", "-nostdin", "-f", form, "-i", "-", "-c", "copy",
                "-bsf:v", "trace_headers", "-f", "null", "-"]
@@ -104,7 +104,7 @@ def traced(codec, stream):
 # -- Rewriting
 
 def with_second_picture_set(codec, units):
-    """Sends each picture parameter set twice, as 0 and 1; all pictures but the key ones use the second."""
+    """Sends each picture parameter set twice, as 0 and 1; all pictures except key pictures use the second."""
     tables = traced(codec, join(nal for unit in units for nal in unit))
     slices = iter(tables["Slice"])
     out = []
@@ -135,7 +135,7 @@ def _using_second_set(codec, nal, table):
     bits, at = bits_of(nal), table[number]
     assert bits[at] == "1", "the slice uses set 0"
     if codec == H264:
-        # CAVLC: slice data follow the header at any bit.
+        # CAVLC: slice data follows the header at any bit.
         return nal_of(end(bits[:at] + exp_golomb(1) + bits[at + 1:].rstrip("0")[:-1]))
     data = table["alignment_bit_equal_to_one"]
     head = end(bits[:at] + exp_golomb(1) + bits[at + 1:data])
@@ -143,14 +143,14 @@ def _using_second_set(codec, nal, table):
 
 
 def without_usability(codec, units):
-    """Takes the VUI, and with it the stated rate, out of each sequence parameter set."""
+    """Removes the VUI, and with it the stated rate, from each sequence parameter set."""
     table = traced(codec, join(nal for unit in units for nal in unit))["Sequence Parameter Set"][0]
     at = table["vui_parameters_present_flag"]
 
     def cut(nal):
         if kind(codec, nal) != SEQUENCE_SET[codec]:
             return nal
-        # H.265 has one more flag behind it: no extension.
+        # H.265 has one more flag after it: no extension.
         return nal_of(end(bits_of(nal)[:at] + ("0" if codec == H264 else "00")))
 
     return [[cut(nal) for nal in unit] for unit in units]

@@ -1,7 +1,7 @@
-"""Pictures of H.264 that are coded field by field (PAFF): no encoder at hand makes any.
+"""Pictures of H.264 coded field by field (PAFF), which no available encoder produces.
 
-Every macroblock is I_PCM, its samples as they are, in a Baseline-like stream with CAVLC; second fields of a
-frame and later frames differ by content alone.
+Every macroblock is I_PCM, with its raw samples, in a Baseline-like stream with CAVLC; second fields of a
+frame and later frames differ only in content.
 """
 
 from . import nal

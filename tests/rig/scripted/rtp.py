@@ -1,4 +1,4 @@
-"""RTP packets, and how pictures become their payloads (RFC 6184, RFC 7798, RFC 2435)."""
+"""RTP packets, and the packetization of pictures (RFC 6184, RFC 7798, RFC 2435)."""
 
 import dataclasses
 import struct
@@ -14,16 +14,16 @@ class Packet:
     marker: bool = False
     time: int = 0
     kind: int = 96
-    # None: numbered in turn when it is sent.
+    # None: numbered in sequence when it is sent.
     sequence: int | None = None
     ssrc: int = 0
     # Profile and words of a header extension.
     extension: tuple[int, bytes] | None = None
     padding: int = 0
     contributors: tuple[int, ...] = ()
-    # The interleaved channel, where it is not the one that was agreed on.
+    # The interleaved channel, if it is not the negotiated one.
     channel: int | None = None
-    # The NAL unit that it comes from.
+    # Its NAL unit.
     nal: bytes = b""
 
     def encode(self):
@@ -39,7 +39,7 @@ class Packet:
 
 
 def fragments(codec, unit, mtu=MTU, order=None):
-    """One NAL unit as packets; `order` is its decoding order number, where these are sent (RFC 7798, 4.4)."""
+    """One NAL unit as packets; `order` is its decoding order number, if these are sent (RFC 7798, 4.4)."""
     number = b"" if order is None else struct.pack(">H", order & 0xFFFF)
     head = 1 if codec == nal.H264 else 2
     if len(unit) + len(number) <= mtu:
@@ -56,7 +56,7 @@ def fragments(codec, unit, mtu=MTU, order=None):
 
 
 def packets(codec, unit, mtu=MTU):
-    """A picture as packets, each NAL unit on its own, the marker on the last."""
+    """A picture as packets, each NAL unit separate, with the marker on the last."""
     out = [packet for one in unit for packet in fragments(codec, one, mtu)]
     out[-1].marker = True
     return out
@@ -71,7 +71,7 @@ def aggregate(codec, nals):
 # -- JPEG
 
 class Picture:
-    """What RTP says of a JPEG picture, read from its headers."""
+    """RTP's parameters of a JPEG picture, read from its headers."""
 
     def __init__(self, jpeg):
         self.tables, at = b"", 2
@@ -98,7 +98,7 @@ class Picture:
 
 def jpeg_packets(jpeg, extended=False, mtu=MTU):
     """A JPEG picture as packets. Sizes above 2040 are 0 in RTP's own header; with `extended` the picture's
-    headers come in the extension that ONVIF's streaming specification defines."""
+    headers are in the extension that ONVIF's streaming specification defines."""
     picture = Picture(jpeg)
     fits = picture.width <= 2040 and picture.height <= 2040
     size = (picture.width // 8, picture.height // 8) if fits else (0, 0)

@@ -1,8 +1,8 @@
-//! The pictures of an elementary stream, as FFmpeg's NVDEC code hands them on.
+//! The pictures of an elementary stream, as FFmpeg's NVDEC code submits them.
 
 use crate::picture::Content;
 
-/// The codecs whose pictures can be predicted here.
+/// The codecs whose pictures can be predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     /// H.264.
@@ -11,7 +11,7 @@ pub enum Codec {
     Hevc,
 }
 
-/// What a device of this seed shows for each picture of an Annex B stream, in decoding order.
+/// The content of each picture of an Annex B stream on a device with this seed, in decoding order.
 pub fn contents(seed: u64, codec: Codec, annex_b: &[u8]) -> Vec<Content> {
     let mut pictures: Vec<Vec<&[u8]>> = Vec::new();
     for nal in nal_units(annex_b) {

@@ -1,11 +1,11 @@
-//! What the simulated decoder shows for a bitstream, the same for the device and for a test.
+//! The simulated decoder's output for a bitstream, shared by the device and tests.
 //!
 //! A picture is noise that depends on every byte of its slices and on the device's seed: a copy that is one
-//! row, one column or one picture off differs almost everywhere. Nothing of the video is to be seen in it.
+//! row, one column or one picture off differs almost everywhere. It shows nothing of the video.
 
 use std::sync::LazyLock;
 
-/// Bytes of noise that rows begin in.
+/// Bytes of noise in which rows start.
 const NOISE: usize = 1 << 16;
 /// The longest row.
 const MAX_ROW: usize = 1 << 15;
@@ -23,7 +23,7 @@ pub fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// What a picture shows: an FNV-1a hash over what the decoder was given for it.
+/// A picture's content: an FNV-1a hash over the bitstream that the decoder got for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Content(u64);
 
@@ -37,19 +37,20 @@ pub enum Plane {
 }
 
 impl Content {
-    /// Nothing decoded yet, on a device of this seed.
+    /// The content before any decoding, on a device with this seed.
     pub fn new(seed: u64) -> Self {
         Self(0xCBF2_9CE4_8422_2325 ^ mix(seed))
     }
 
-    /// The same, after more of the bitstream.
+    /// The content after more of the bitstream.
     #[must_use]
     pub fn then(self, bitstream: &[u8]) -> Self {
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
         Self(bitstream.iter().fold(self.0, step))
     }
 
-    /// What NVDEC is given for a picture of H.264 or H.265: each slice's NAL unit behind a start code.
+    /// The content for a picture of H.264 or H.265, for which NVDEC gets each slice's NAL unit after a
+    /// start code.
     pub fn of_slices<'a>(seed: u64, slices: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let next = |content: Self, slice: &[u8]| content.then(&[0, 0, 1]).then(slice);
         slices.into_iter().fold(Self::new(seed), next)
@@ -98,7 +99,7 @@ pub(crate) fn fill_noise(seed: u64, bytes: &mut [u8]) {
     }
 }
 
-/// Bytes from row to row for rows of `width` bytes: a multiple of 256 that the seed draws.
+/// The pitch for rows of `width` bytes: a multiple of 256 derived from the seed.
 pub(crate) fn pitch(seed: u64, width: usize) -> usize {
     width.next_multiple_of(256) + 256 * (mix(seed ^ mix(width as u64)) % 4) as usize
 }

@@ -1,9 +1,10 @@
 //! Test support: lists the system calls of a thread (x86-64).
 //!
 //! House rules. Linux's Syscall User Dispatch (5.11, `Documentation/admin-guide/syscall-user-dispatch.rst`)
-//! turns each system call of a thread into a SIGSYS while a selector byte says so. The handler notes the
-//! call, makes it itself, and puts its result where the caller looks. Nothing in the handler allocates or
-//! locks. Its own return is a system call, too: that is made from code of ours which the kernel exempts.
+//! turns each system call of a thread into a SIGSYS while a selector byte is set. The handler records the
+//! call, makes it itself, and stores its result where the caller expects it. The handler neither allocates
+//! nor locks. Its own return is a system call too: it is made from code in this crate that the kernel
+//! exempts.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::arch::{asm, global_asm};
@@ -11,7 +12,7 @@ use std::ffi::{c_int, c_long, c_void};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Calls that are remembered; more are counted.
+/// The most calls that are recorded; further ones are only counted.
 const MAX: usize = 4096;
 
 // `linux/prctl.h`.
@@ -40,7 +41,8 @@ unsafe extern "C" {
     fn vas_syscall_count_return_end();
 }
 
-/// The kernel's own `struct sigaction`: the C library's hides the return code, which must be ours.
+/// The kernel's own `struct sigaction`: the C library's hides the return code, which must be this
+/// crate's.
 #[repr(C)]
 struct KernelSigaction {
     handler: usize,
@@ -49,10 +51,10 @@ struct KernelSigaction {
     mask: u64,
 }
 
-/// Runs `run` and lists the numbers of the system calls that this thread made meanwhile.
+/// Runs `run`; lists the numbers of the system calls that this thread made meanwhile.
 ///
 /// # Panics
-/// Where the kernel has no Syscall User Dispatch.
+/// If the kernel has no Syscall User Dispatch.
 pub fn list(run: impl FnOnce()) -> Vec<c_long> {
     // One selector, one list: one thread at a time.
     static TURN: Mutex<()> = Mutex::new(());
@@ -65,7 +67,7 @@ pub fn list(run: impl FnOnce()) -> Vec<c_long> {
     SELECTOR.store(ALLOW, Ordering::SeqCst);
     dispatch(DISPATCH_OFF);
     let count = COUNT.load(Ordering::SeqCst);
-    assert!(count <= MAX, "{count} system calls are more than this remembers");
+    assert!(count <= MAX, "{count} system calls are more than can be recorded");
     NUMBERS[..count].iter().map(|number| number.load(Ordering::SeqCst) as c_long).collect()
 }
 
@@ -78,7 +80,7 @@ fn dispatch(mode: u64) {
         DISPATCH_ON => (start, end - start, SELECTOR.as_ptr()),
         _ => (0, 0, std::ptr::null_mut()),
     };
-    // SAFETY: the selector is a static byte; the exempted range is code of ours.
+    // SAFETY: the selector is a static byte; the exempted range is code of this crate.
     let result = unsafe { libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, mode, start, len, selector) };
     assert_eq!(result, 0, "prctl: {}", std::io::Error::last_os_error());
 }
@@ -93,7 +95,7 @@ fn install_handler() {
     };
     let nothing = std::ptr::null_mut::<c_void>();
     // SAFETY: `action` is laid out as the kernel's structure with a mask of 8 bytes; the handler has the
-    // signature that SA_SIGINFO demands and does nothing that a signal handler must not.
+    // signature that SA_SIGINFO requires and is async-signal-safe.
     let result = unsafe {
         libc::syscall(libc::SYS_rt_sigaction, libc::SIGSYS, &raw const action, nothing, 8_usize)
     };
@@ -102,7 +104,8 @@ fn install_handler() {
 
 extern "C" fn on_sigsys(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     SELECTOR.store(ALLOW, Ordering::SeqCst);
-    // SAFETY: with SA_SIGINFO the third argument is the interrupted context, which is ours to change.
+    // SAFETY: with SA_SIGINFO the third argument is the interrupted context, which the handler may
+    // change.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
     let at = |register: c_int| registers[register as usize];
     let number = at(libc::REG_RAX);
@@ -111,7 +114,7 @@ extern "C" fn on_sigsys(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void)
         slot.store(number as u64, Ordering::SeqCst);
     }
     let result: i64;
-    // SAFETY: the very call that the interrupted code was about to make, with its own arguments.
+    // SAFETY: the same call that the interrupted code was about to make, with its arguments.
     unsafe {
         asm!(
             "syscall",
@@ -134,7 +137,7 @@ mod tests {
     fn calls_are_listed_and_made() {
         let mut pid = 0;
         let calls = list(|| {
-            // SAFETY: takes nothing and can't fail.
+            // SAFETY: takes no arguments and can't fail.
             pid = unsafe { libc::syscall(libc::SYS_getpid) };
             std::thread::yield_now();
         });

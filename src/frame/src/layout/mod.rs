@@ -1,7 +1,7 @@
 //! The bytes of `frame.meta`, version 2: little-endian, 64-byte aligned, offsets checked at compile time.
 //!
-//! The tables [`HEADER`] and [`ENTRY`] are the one source: the structs are generated with them, the
-//! layout hash is computed from them, and `docs/ref/frame-format.md` is compared with them by a test.
+//! The tables [`HEADER`] and [`ENTRY`] are the single source: the structs are generated with them,
+//! the layout hash is computed from them, and a test compares `docs/ref/frame-format.md` with them.
 
 #[macro_use]
 mod table;
@@ -10,25 +10,25 @@ pub use table::{Field, layout_hash};
 
 use crate::sync::{AtomicU32, AtomicU64, ModelU32, ModelU64};
 
-/// Version of the layout, at byte 0. Version 1 readers see it and refuse.
+/// Version of the layout, at byte 0. Version 1 readers check it and refuse.
 pub const VERSION: u32 = 2;
 /// `VASFRAME` at byte 64, as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"VASFRAME");
 /// `pixel_format`: NV12.
 pub const PIXEL_FORMAT_NV12: u32 = 0;
-/// `pts_ns` when the camera gave no time.
+/// `pts_ns` if the camera sent no time.
 pub const PTS_UNKNOWN: i64 = i64::MIN;
-/// Most slots of a ring.
+/// The most slots of a ring.
 pub const MAX_SLOTS: u32 = 1024;
 
-/// `state`: the writer publishes here.
+/// `state`: the writer publishes frames here.
 pub const STATE_LIVE: u32 = 1;
-/// `state`: a newer epoch has taken its place; open the path again.
+/// `state`: a newer epoch has replaced this file; open the path again.
 pub const STATE_SUPERSEDED: u32 = 2;
 /// `state`: the writer stopped cleanly.
 pub const STATE_STOPPED: u32 = 3;
 
-/// Where cameras are exported unless something else is said.
+/// The default export directory.
 pub const DEFAULT_DIR: &str = "/dev/shm/vas";
 /// Name of the metadata file in a camera's directory.
 pub const META_FILE: &str = "frame.meta";
@@ -36,14 +36,14 @@ pub const META_FILE: &str = "frame.meta";
 pub const DATA_FILE: &str = "frame.data";
 /// Name of the writer's lock file; readers never open it.
 pub const WRITER_FILE: &str = ".writer";
-/// Name of the file in which readers show their presence by read locks.
+/// Name of the file in which readers state their demand by read locks.
 pub const READERS_FILE: &str = "readers";
-/// Readers that state no limit hold a read lock on this byte of `readers`.
+/// The byte of `readers` on which a reader of every frame holds a read lock.
 pub const DEMAND_BASE: u64 = 1 << 20;
 
 layout! {
-    /// The header: bytes 0 to 511 of `frame.meta`. All fields from `magic` on but those of the line at
-    /// 256 are constant for the life of the file.
+    /// The header: bytes 0 to 511 of `frame.meta`. All fields from `magic` on, except those of the
+    /// cache line at 256, are constant for the life of the file.
     pub struct Header = HEADER, "header", 512 {
         0 => version: AtomicU32, "2";
         4 => reserved_4: AtomicU32, "zero";
@@ -67,7 +67,7 @@ layout! {
         104 => slot_stride: AtomicU64, "bytes from slot to slot; whole pages";
         112 => ring_size: AtomicU64, "slot_count times slot_stride";
         120 => data_inode: AtomicU64, "inode of the frame.data that belongs to this file";
-        128 => epoch: AtomicU64, "rises with each change of size, format, colour or writer";
+        128 => epoch: AtomicU64, "rises with each change of size, format, color or writer";
         136 => incarnation: AtomicU64, "one value a writer";
         144 => created_ns: AtomicU64, "when this epoch was opened, CLOCK_MONOTONIC";
         152 => lease_ns: AtomicU64, "a slot is not written again for this long after its publication";
@@ -77,7 +77,7 @@ layout! {
         172 => color_primaries: AtomicU32, "ITU-T H.273 code";
         176 => color_transfer: AtomicU32, "ITU-T H.273 code";
         180 => color_matrix: AtomicU32, "ITU-T H.273 code";
-        184 => chroma_location: AtomicU32, "0 unspecified, 1 left, 2 centre, 3 top left, 4 top, 5 bottom left, 6 bottom";
+        184 => chroma_location: AtomicU32, "0 unspecified, 1 left, 2 center, 3 top left, 4 top, 5 bottom left, 6 bottom";
         188 => bit_depth: AtomicU32, "bits a sample in the source; slots hold 8";
         192 => camera_id: [AtomicU64; 8], "UTF-8, padded with NUL";
         256 => state: ModelU32, "1 live, 2 superseded by a newer epoch, 3 stopped";

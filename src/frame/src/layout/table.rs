@@ -1,4 +1,4 @@
-//! A layout written once: struct, offset assertions and table from the same lines.
+//! A macro that generates a struct, its offset assertions and its table from one list of fields.
 
 /// One field of the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,13 +11,13 @@ pub struct Field {
     pub offset: usize,
     /// Bytes.
     pub size: usize,
-    /// What it says.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
 /// Declares a `#[repr(C, align(64))]` struct of atomics with explicit offsets, and its table.
 ///
-/// The model checker's atomics are larger than their values: under it a struct has the fields and not
+/// The model checker's atomics are larger than their values, so its structs have the fields but not
 /// the offsets.
 macro_rules! layout {
     (

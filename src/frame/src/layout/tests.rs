@@ -1,8 +1,9 @@
 use super::*;
 
 #[test]
-fn the_hash_is_what_the_document_says() {
-    // FNV-1a's published test vector for the empty input is its basis; here one line by hand.
+fn the_hash_follows_the_document() {
+    // The offset basis is FNV-1a's published test vector for the empty input; here one line is
+    // hashed by hand.
     let one = &[Field { part: "p", name: "n", offset: 10, size: 4, meaning: "" }];
     let mut expected = 0xcbf2_9ce4_8422_2325_u64;
     for byte in b"frame.meta 2\np n 10 4\n" {
@@ -19,12 +20,12 @@ fn sizes() {
     assert_eq!(meta_bytes(29), 8192);
 }
 
-/// Each table row of the document is one field, in order, and the hash is the one in force: a layout
-/// that changes without its document fails here.
+/// Each table row of the document is one field, in order, and the hash is the current one: a layout
+/// change without a change of the document fails here.
 #[test]
 fn the_document_states_this_layout() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ref/frame-format.md");
-    let page = std::fs::read_to_string(path).expect("docs/ref/frame-format.md is there");
+    let page = std::fs::read_to_string(path).expect("docs/ref/frame-format.md exists");
     for (table, heading) in [(HEADER, "## Header"), (ENTRY, "## Slot entries")] {
         let section = page.split_once(heading).unwrap_or_else(|| panic!("`{heading}`")).1;
         let section = section.split("\n## ").next().unwrap_or(section);

@@ -1,7 +1,7 @@
-//! A futex as the model checker can follow it: the kernel's one promise is that the word is compared and
-//! the waiter queued under the lock that a waker takes.
+//! A futex that the model checker can follow. It models the kernel's one guarantee: the word is compared
+//! and the waiter queued under the lock that a waker takes.
 //!
-//! No wait ends by time: a wake-up that is lost is a deadlock, which the checker reports.
+//! No wait times out: a lost wake-up is a deadlock, which the checker reports.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `frame.meta` and the slots' pixels as the model checker follows them: words that writer and reader
-//! share, in place of two mappings of one file.
+//! `frame.meta` and the slots' pixels for the model checker: words that writer and reader share, in
+//! place of two mappings of one file.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::sync::{ModelU64, Ordering};
 /// Words that stand for a slot's pixels.
 const PIXELS: usize = 2;
 
-/// A clone is another mapping of the same file.
+/// A clone models another mapping of the same file.
 #[derive(Clone, Debug)]
 pub(crate) struct Meta(Arc<Words>);
 
@@ -22,7 +22,7 @@ struct Words {
 }
 
 impl Meta {
-    /// Has as many entries as the mapping would.
+    /// Has as many entries as the mapping would hold.
     pub(crate) fn new(map: MmapRaw) -> Option<Self> {
         let entries = map.len().checked_sub(size_of::<Header>())? / size_of::<Entry>();
         let entries = (0..entries).map(|_| Default::default()).collect();
@@ -46,7 +46,7 @@ impl Meta {
     }
 }
 
-/// A slot's pixels, which any number of threads may be storing and loading.
+/// A slot's pixels, which any number of threads may store and load.
 #[derive(Clone, Debug)]
 pub(crate) struct Pixels {
     meta: Meta,
@@ -54,7 +54,7 @@ pub(crate) struct Pixels {
 }
 
 impl Pixels {
-    /// Makes every pixel `value` with ordinary stores.
+    /// Sets every pixel to `value` with ordinary stores.
     pub(crate) fn store(&self, value: u64) {
         self.words().iter().for_each(|word| word.store(value, Ordering::Relaxed));
     }

@@ -1,4 +1,4 @@
-//! Small rings with their writer and readers, and what has to hold in each.
+//! Small rings with a writer and readers, and the assertions that must hold in each.
 
 #![allow(clippy::unwrap_used, reason = "a scenario fails by panicking")]
 
@@ -21,13 +21,13 @@ use crate::site::Site;
 use crate::sync::{Ordering, thread};
 use crate::writer::{Mapping, Notifier, NotifierHandle, Refused, Ring, RingWriter};
 
-/// All of them, by name.
+/// All scenarios, by name.
 pub const ALL: [(&str, fn()); 14] = [
     ("overwritten", overwritten),
     ("handed over", handed_over),
     ("written by a device", written_by_a_device),
     ("streamed", streamed),
-    ("given up", given_up),
+    ("abandoned", abandoned),
     ("headed", headed),
     ("ended", ended),
     ("waited for", waited_for),
@@ -39,14 +39,14 @@ pub const ALL: [(&str, fn()); 14] = [
     ("crowded before", crowded_before),
 ];
 
-/// Those that fail without a site.
+/// The scenarios that fail without a site.
 #[must_use]
 pub fn needing(site: Site) -> &'static [fn()] {
     match site {
         Site::SlotClose | Site::SlotRead | Site::SlotStill => &[overwritten, handed_over],
         Site::SlotStore => &[handed_over],
         Site::EntryStore => &[written_by_a_device],
-        Site::SlotOpenDrain | Site::SlotCloseDrain => &[streamed, given_up],
+        Site::SlotOpenDrain | Site::SlotCloseDrain => &[streamed, abandoned],
         Site::HeadStore | Site::HeadClose | Site::HeadRead | Site::HeadStill => &[headed],
         Site::CountAdd | Site::CountLoad => &[waited_for, closed],
         Site::StateStore | Site::StateLoad => &[ended],
@@ -58,7 +58,7 @@ pub fn needing(site: Site) -> &'static [fn()] {
 
 /// A time after every lease.
 const LATER: u64 = u64::MAX;
-/// Each slot is one page of nothing: pixels are in [`Meta`].
+/// Each slot is one unused page: the pixels are in [`Meta`].
 const SIDE: u32 = 2;
 
 struct Rig {
@@ -120,7 +120,7 @@ fn publish(writer: &mut RingWriter, id: u64) {
     slot.publish(&meta(id));
 }
 
-/// Uses the newest frame in place, as a reader may.
+/// Reads the newest frame in place.
 struct Viewer {
     meta: Meta,
     reader: Arc<Mapped>,
@@ -132,7 +132,7 @@ impl Viewer {
         Self { meta: rig.ring.meta().clone(), reader: Arc::clone(&rig.reader), last: 0 }
     }
 
-    /// The newest frame's id, if the frame was whole to the end.
+    /// The newest frame's id, if the frame stayed whole until it was read.
     fn look(&mut self) -> Option<u64> {
         let frame = Frame::newest(&self.reader)?;
         let id = frame.meta().frame_id;
@@ -148,14 +148,15 @@ impl Viewer {
     }
 }
 
-/// Runs a reader beside a writer, which goes first: the checker finds a race from the later load.
+/// Runs a reader concurrently with a writer, which starts first: the checker finds a race from the
+/// later load.
 fn beside(reader: impl FnOnce() + 'static, writer: impl FnOnce()) {
     let reading = thread::spawn(reader);
     writer();
     reading.join().unwrap();
 }
 
-/// A slot is written again while it is read.
+/// A slot is overwritten while it is read.
 fn overwritten() {
     let mut rig = Rig::new(1);
     publish(&mut rig.writer, 1);
@@ -170,7 +171,7 @@ fn overwritten() {
     assert_eq!(Viewer::new(&rig).look(), Some(2));
 }
 
-/// The same, claimed by one thread and written by another.
+/// As `overwritten`, with a slot claimed by one thread and written by another.
 fn handed_over() {
     let mut rig = Rig::new(1);
     publish(&mut rig.writer, 1);
@@ -191,7 +192,7 @@ fn handed_over() {
     assert_eq!(Viewer::new(&rig).look(), Some(2));
 }
 
-/// The same, written by a device: the publishing thread stores no pixel itself.
+/// As `overwritten`, with a slot written by a device: the publishing thread stores no pixel itself.
 fn written_by_a_device() {
     let mut rig = Rig::new(1);
     publish(&mut rig.writer, 1);
@@ -210,7 +211,7 @@ fn written_by_a_device() {
     );
 }
 
-/// A slot is written again, with streaming stores, while it is read.
+/// A slot is overwritten with streaming stores while it is read.
 fn streamed() {
     let mut rig = Rig::new(1);
     publish(&mut rig.writer, 1);
@@ -228,8 +229,8 @@ fn streamed() {
     assert_eq!(Viewer::new(&rig).look(), Some(2));
 }
 
-/// A frame is given up half-way by one thread, and another writes the next one into its slot.
-fn given_up() {
+/// One thread abandons a frame half-written, and another writes the next frame into its slot.
+fn abandoned() {
     let mut rig = Rig::new(1);
     publish(&mut rig.writer, 1);
     let mut viewer = Viewer::new(&rig);
@@ -247,7 +248,7 @@ fn given_up() {
     assert_eq!(Viewer::new(&rig).look(), Some(3));
 }
 
-/// The head moves on while it is read.
+/// The head changes while it is read.
 fn headed() {
     let mut rig = Rig::new(2);
     publish(&mut rig.writer, 1);
@@ -269,7 +270,8 @@ fn next_after(reader: &Arc<Mapped>, id: u64) -> Option<u64> {
     Some(Frame::oldest_after(reader, id, false, |_| true)?.meta().frame_id)
 }
 
-/// Every frame of a ring is looked for, in order, while its last ones are published and it is closed.
+/// A reader takes every frame of a ring, in order, while the last ones are published and the ring is
+/// closed.
 fn ended() {
     let mut rig = Rig::new(2);
     let reader = Arc::clone(&rig.reader);
@@ -304,14 +306,14 @@ fn waited_for() {
     );
 }
 
-/// A reader waits for the end.
+/// A reader waits for the end of the ring.
 fn closed() {
     let rig = Rig::new(1);
     let reader = Arc::clone(&rig.reader);
     beside(move || wait_until(&reader, || !reader.is_live()), || rig.ring.close(STATE_STOPPED));
 }
 
-/// Waits as a reader does: count, look, wait.
+/// Waits as a reader does: load the counter, check, wait.
 fn wait_until(reader: &Mapped, mut seen: impl FnMut() -> bool) {
     loop {
         let count = reader.published();
@@ -322,21 +324,22 @@ fn wait_until(reader: &Mapped, mut seen: impl FnMut() -> bool) {
     }
 }
 
-/// Copying goes on behind a gap. What was before the gap is not current.
+/// Copying resumes after a gap. Frames from before the gap are not current.
 fn resumed() {
     let mut rig = Rig::new(1);
     publish(&mut rig.writer, 1);
     let reader = Arc::clone(&rig.reader);
     beside(
         move || {
-            let frame = Frame::newest(&reader).expect("nothing is written");
-            assert!(!reader.runs_since(frame.meta()), "an old frame is shown as current");
+            let frame = Frame::newest(&reader).expect("no slot is being written");
+            assert!(!reader.runs_since(frame.meta()), "an old frame is taken for current");
         },
         || rig.writer.resume(2),
     );
 }
 
-/// The newest frame is no slot to claim, however little the claiming thread has seen of it.
+/// The newest frame's slot is never claimed, however little of its publication the claiming thread
+/// has seen.
 fn claimed() {
     let Rig { mut writer, .. } = Rig::new(2);
     let slot = writer.claim(LATER).unwrap();
@@ -350,8 +353,8 @@ fn claimed() {
     drop(other);
 }
 
-/// The pages are at rest when the claiming thread has left and the last copier is done, and not before: who
-/// uses them for something else has all that was copied into them behind it.
+/// The pages are at rest once the claiming thread has left and the last copier is done, not earlier: their
+/// next user then sees every earlier copy completed.
 fn left() {
     let Rig { ring, mut writer, .. } = Rig::new(1);
     let pixels = ring.meta().pixels(0);
@@ -373,12 +376,12 @@ fn left() {
     );
 }
 
-/// More readers wait than a publisher wakes.
+/// More readers wait than the publisher wakes itself.
 fn crowded() {
     wake_two(false);
 }
 
-/// More readers waited before, so that the publisher wakes none.
+/// Many readers waited before, so the publisher leaves all waking to the notifier.
 fn crowded_before() {
     wake_two(true);
 }

@@ -1,9 +1,9 @@
-//! Streaming stores as the model checker can follow them.
+//! Streaming stores that the model checker can follow.
 //!
-//! A processor holds a non-temporal store back in a buffer of its own. No fence of the language orders it
-//! with the stores around it; `sfence` does, on both sides. Here the buffer is a thread that makes the
-//! stores in its own time: with nothing to order it but what an `sfence` gave it before it began, and
-//! nothing that waits for it but the next `sfence`.
+//! A processor holds non-temporal stores back in a write-combining buffer. No fence of the language
+//! orders them with the stores around them; `sfence` does, on both sides. Here the buffer is a thread
+//! that performs the stores at any time: only an `sfence` before it starts orders it after earlier
+//! stores, and only the next `sfence` waits for it.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,9 +13,9 @@ use crate::sync::{Ordering, fence};
 use crate::writer::ClaimedSlot;
 
 struct Buffers {
-    /// Stores that may not have been made yet.
+    /// Stores that may not have been performed yet.
     held_back: RefCell<Vec<JoinHandle<()>>>,
-    /// Whether what came before the next store was drained.
+    /// Whether an `sfence` came directly before the next store.
     drained: Cell<bool>,
 }
 
@@ -33,10 +33,10 @@ pub(crate) fn drain() {
     });
 }
 
-/// Makes every pixel of a slot that was just claimed `value`, with streaming stores.
+/// Sets every pixel of a slot that was just claimed to `value`, with streaming stores.
 pub(crate) fn store(slot: &ClaimedSlot, value: u64) {
     BUFFERS.with(|buffers| {
-        // An `sfence` before the claim orders nothing behind it.
+        // An `sfence` before the claim does not order stores after it.
         buffers.drained.set(false);
         let pixels = slot.pixels();
         let drained = buffers.drained.get();

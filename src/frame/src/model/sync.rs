@@ -1,4 +1,4 @@
-//! What `crate::sync` is under the model checker.
+//! The items of `crate::sync` under the model checker.
 
 pub(crate) use loom::sync::Mutex;
 pub(crate) use loom::sync::atomic::{
@@ -8,8 +8,8 @@ pub(crate) use loom::thread;
 
 pub(crate) use super::streaming::drain as drain_streaming_stores;
 
-/// Loads a word that nobody else is storing; the checker fails if somebody is.
+/// Loads a word that no other thread stores at the moment; the checker fails otherwise.
 pub(crate) fn load_own(word: &ModelU64) -> u64 {
-    // SAFETY: the checker's own memory, which it watches itself.
+    // SAFETY: the memory belongs to the checker, which detects races itself.
     unsafe { word.unsync_load() }
 }

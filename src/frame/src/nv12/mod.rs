@@ -1,7 +1,7 @@
-//! The one pass from a decoded picture to an NV12 slot.
+//! Copies a decoded picture into an NV12 slot in one pass.
 //!
 //! Luma rows are copied, chroma is interleaved, and 10-bit samples become 8-bit by one rule,
-//! `min(255, (x + 2) >> 2)`, which every engine keeps. Sample range is never touched.
+//! `min(255, (x + 2) >> 2)`, which every engine follows. The sample range is never changed.
 //!
 //! Rows of a slot are whole cache lines (the stride is a multiple of 64), so each row is written in
 //! blocks of 64 bytes, its padding included: no partial line is ever streamed.
@@ -16,8 +16,8 @@ use crate::geometry::Geometry;
 #[cfg(any(target_arch = "x86_64", test))]
 const BLOCK: usize = 64;
 
-/// From this many bytes on a picture is written past the cache: 320x240 is. By the time that a slot is written
-/// again no cache holds it, and ordinary stores would read it first (`bench/results`, slot write).
+/// Pictures of at least this size (320x240 is larger) are written past the cache. By the time a slot is reused
+/// no cache holds it, and ordinary stores would read it from memory first (`bench/results`, slot write).
 const STREAM_FROM_BYTES: u64 = 64 << 10;
 
 /// One plane of a picture: rows of samples, `stride` bytes apart.
@@ -25,7 +25,7 @@ const STREAM_FROM_BYTES: u64 = 64 << 10;
 pub struct Plane<'a> {
     /// The rows; the last one may end with its last sample.
     pub data: &'a [u8],
-    /// Bytes from one row to the next.
+    /// Bytes between the starts of two rows.
     pub stride: usize,
 }
 
@@ -47,7 +47,7 @@ pub enum Picture<'a> {
     Nv12 {
         /// Luma.
         y: Plane<'a>,
-        /// U and V in turn.
+        /// U and V interleaved.
         uv: Plane<'a>,
     },
     /// Three planes of 8-bit samples.
@@ -71,7 +71,7 @@ pub enum Picture<'a> {
 }
 
 impl Picture<'_> {
-    /// Whether every plane holds what a picture of this size takes of it.
+    /// Whether every plane is large enough for a picture of this size.
     #[must_use]
     pub fn fits(&self, geometry: &Geometry) -> bool {
         let (width, height) = (geometry.width() as usize, geometry.height() as usize);
@@ -91,12 +91,12 @@ impl Picture<'_> {
 /// How a slot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum StoreKind {
-    /// By the picture's size.
+    /// Chosen by the picture's size.
     #[default]
     Auto,
     /// Ordinary stores, through the cache.
     Cached,
-    /// Non-temporal stores, past the cache; ordinary ones where the processor has none.
+    /// Non-temporal stores, past the cache; ordinary ones if the processor has none.
     Streaming,
 }
 
@@ -110,8 +110,8 @@ impl StoreKind {
     }
 }
 
-/// The rows of one kind of processor. A destination row is whole blocks and at least as long as what
-/// goes into it; what lies behind the last sample in the last block is written with zeros or left.
+/// Row operations for one kind of processor. A destination row is a whole number of blocks and at
+/// least as long as its samples; the rest of the last block is zeroed or left as it is.
 trait Rows {
     fn copy(&self, from: &[u8], to: &mut [u8]);
     fn interleave(&self, u: &[u8], v: &[u8], to: &mut [u8]);
@@ -168,7 +168,7 @@ fn write_rows(
     }
 }
 
-/// A plane of a slot: rows that take `row_bytes` each, `stride` bytes apart.
+/// A plane of a slot: rows of `row_bytes` each, `stride` bytes apart.
 struct Target<'a> {
     data: &'a mut [u8],
     rows: usize,
@@ -177,7 +177,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Fills the plane by `row` from planes whose rows are of `from_bytes`.
+    /// Fills the plane with the operation `row`, from planes with rows of `from_bytes`.
     fn fill<const N: usize>(
         self,
         from: [&Plane<'_>; N],
@@ -185,7 +185,7 @@ impl Target<'_> {
         row: impl Fn([&[u8]; N], &mut [u8]),
     ) {
         let Self { data, rows, row_bytes, stride } = self;
-        // Planes without padding are one long row, in which a kernel may go its own way.
+        // Planes without padding are one long row, which a kernel may write in any order.
         let dense = row_bytes == stride && from.iter().all(|plane| plane.stride == from_bytes);
         let (rows, stride, from_bytes) =
             if dense { (1, rows * stride, rows * from_bytes) } else { (rows, stride, from_bytes) };

@@ -1,4 +1,4 @@
-//! The rows in plain Rust: what every processor can do, and what the others are tested against.
+//! The row operations in plain Rust: for every processor, and the reference in tests of the others.
 
 use super::{Rows, narrow_sample};
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::color::Color;
 
-/// Bytes that repeat at no useful distance.
+/// Bytes without a short period.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::iter::repeat_with(|| {
@@ -14,7 +14,8 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     .collect()
 }
 
-/// Each way to the same bytes. `Cached` and `Streaming` take what the processor has.
+/// The implementations, which must produce the same bytes. `Cached` and `Streaming` use what the
+/// processor has.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Store(StoreKind),
@@ -52,7 +53,7 @@ impl Slot {
             By::Scalar => write_rows(&scalar::Scalar, picture, &self.geometry, luma, chroma),
         }
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: touches no memory of ours; it orders the streaming stores before our loads.
+        // SAFETY: accesses no Rust memory; it orders the streaming stores before the loads below.
         unsafe {
             std::arch::x86_64::_mm_sfence();
         }
@@ -79,7 +80,8 @@ fn check(width: u32, height: u32) {
     }
 }
 
-/// What the slot must hold, sample by sample, of sources that begin `pad` bytes on and have as many a row.
+/// Compares the slot sample by sample, for sources that start at offset `pad` and have `pad` bytes of
+/// padding per row.
 fn check_padded(width: u32, height: u32, pad: usize) {
     let geometry = Geometry::new(width, height, Color::default(), 8).unwrap();
     let (w, h) = (width as usize, height as usize);
@@ -97,7 +99,7 @@ fn check_padded(width: u32, height: u32, pad: usize) {
     let nv12 = Picture::Nv12 { y: yp, uv: plane(&uv, 2 * cw) };
 
     let wide = |samples: usize, seed| {
-        // 10-bit samples, and here and there a hostile one above.
+        // 10-bit samples, some of them out of range.
         let mut bytes = noise(seed, 2 * samples + pad);
         bytes[pad..]
             .chunks_exact_mut(2)
@@ -143,7 +145,8 @@ fn camera_sizes() {
     }
 }
 
-/// 128 KiB are written in four streams: planes of just as much, of a block less and more, and of odd rows.
+/// 128 KiB are written in four streams: planes of exactly that size, of a block less and more, and with
+/// odd rows.
 #[test]
 fn sizes_around_several_streams() {
     for (width, height) in [(64, 2047), (64, 2048), (64, 2049), (128, 1025), (640, 360), (704, 577)]

@@ -1,9 +1,9 @@
-//! The rows with AVX2, through the cache or past it.
+//! The row operations with AVX2, through the cache or past it.
 //!
-//! House rules. An [`Avx2`] exists only where the processor has AVX2. A kernel reads and writes whole
+//! House rules. An [`Avx2`] exists only if the processor has AVX2. A kernel reads and writes whole
 //! blocks: `blocks` hands it source pointers to as many bytes as it reads, staged through a zeroed
 //! buffer for the last block of a row, and a destination block inside the row. Streaming stores need
-//! their `sfence`, which the sequence protocol issues before it publishes (`seqlock`).
+//! an `sfence`, which the sequence protocol issues before publication (`seqlock`).
 
 use std::arch::x86_64::*;
 
@@ -16,7 +16,7 @@ pub(super) struct Avx2<const STREAM: bool = false>(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        // The answer is cached by the standard library: one load and a test.
+        // The standard library caches the result: one load and a test.
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
@@ -25,35 +25,35 @@ impl Avx2 {
     }
 }
 
-/// Streaming stores demand alignment; a slot has it, other memory may not.
+/// Streaming stores require alignment; a slot has it, other memory may not.
 pub(super) fn is_line_aligned(plane: &[u8]) -> bool {
     plane.as_ptr().addr().is_multiple_of(BLOCK)
 }
 
 impl<const STREAM: bool> Rows for Avx2<STREAM> {
     fn copy(&self, from: &[u8], to: &mut [u8]) {
-        // SAFETY: AVX2 is there (`Avx2` proves it).
+        // SAFETY: the processor has AVX2 (`Avx2` proves it).
         unsafe { copy_row::<STREAM>(from, to) }
     }
 
     fn interleave(&self, u: &[u8], v: &[u8], to: &mut [u8]) {
-        // SAFETY: AVX2 is there (`Avx2` proves it).
+        // SAFETY: the processor has AVX2 (`Avx2` proves it).
         unsafe { interleave_row::<STREAM>(u, v, to) }
     }
 
     fn narrow(&self, from: &[u8], to: &mut [u8]) {
-        // SAFETY: AVX2 is there (`Avx2` proves it).
+        // SAFETY: the processor has AVX2 (`Avx2` proves it).
         unsafe { narrow_row::<STREAM>(from, to) }
     }
 
     fn narrow_interleave(&self, u: &[u8], v: &[u8], to: &mut [u8]) {
-        // SAFETY: AVX2 is there (`Avx2` proves it).
+        // SAFETY: the processor has AVX2 (`Avx2` proves it).
         unsafe { narrow_interleave_row::<STREAM>(u, v, to) }
     }
 }
 
-/// Writes a destination row block by block, in several streams when it is long and goes past the cache. `kernel` gets, for each source, a pointer to `READ` readable
-/// bytes, and the block to write.
+/// Writes a destination row block by block, in several streams if it is long and bypasses the cache. `kernel` gets a
+/// pointer to `READ` readable bytes for each source, and the block to write.
 #[inline(always)]
 fn blocks<const STREAM: bool, const N: usize, const READ: usize>(
     from: [&[u8]; N],
@@ -62,7 +62,7 @@ fn blocks<const STREAM: bool, const N: usize, const READ: usize>(
 ) {
     let bytes = from[0].len();
     assert!(from.iter().all(|source| source.len() == bytes), "planes of one size");
-    assert!(bytes.div_ceil(READ) * BLOCK <= to.len(), "the row takes its blocks");
+    assert!(bytes.div_ceil(READ) * BLOCK <= to.len(), "the row has room for its blocks");
     let whole = bytes / READ;
     let (sources, to) = (from.map(<[u8]>::as_ptr), to.as_mut_ptr());
     let block = |i: usize| {
@@ -93,11 +93,11 @@ fn blocks<const STREAM: bool, const N: usize, const READ: usize>(
 /// Stores half a block.
 ///
 /// # Safety
-/// `to` points to 32 writable bytes, aligned to 32 when streaming; AVX2 is there.
+/// `to` points to 32 writable bytes, aligned to 32 when streaming; the processor has AVX2.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn store<const STREAM: bool>(to: *mut u8, value: __m256i) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if STREAM {
             _mm256_stream_si256(to.cast(), value);
@@ -124,7 +124,7 @@ fn copy_row<const STREAM: bool>(from: &[u8], to: &mut [u8]) {
 #[target_feature(enable = "avx2")]
 fn interleave_row<const STREAM: bool>(u: &[u8], v: &[u8], to: &mut [u8]) {
     blocks::<STREAM, 2, 32>([u, v], to, |[u, v], to| {
-        // SAFETY: as in `copy_row`, with 32 readable bytes a source.
+        // SAFETY: as in `copy_row`, with 32 readable bytes per source.
         unsafe {
             let u = _mm256_loadu_si256(u.cast());
             let v = _mm256_loadu_si256(v.cast());
@@ -142,23 +142,24 @@ fn interleave_row<const STREAM: bool>(u: &[u8], v: &[u8], to: &mut [u8]) {
 unsafe fn interleave_store<const STREAM: bool>(u: __m256i, v: __m256i, to: *mut u8) {
     let low = _mm256_unpacklo_epi8(u, v);
     let high = _mm256_unpackhi_epi8(u, v);
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         store::<STREAM>(to, _mm256_permute2x128_si256::<0x20>(low, high));
         store::<STREAM>(to.add(32), _mm256_permute2x128_si256::<0x31>(low, high));
     }
 }
 
-/// The 10-bit rule for 32 samples. Saturating addition keeps a hostile 0xffff at the top; packing
-/// saturates at 255 as the rule asks, since a sample shifted right by two is a positive 16-bit number.
+/// The 10-bit rule for 32 samples. Saturating addition keeps an out-of-range 0xffff at the top;
+/// packing saturates at 255 as the rule requires, since a sample shifted right by two is a positive
+/// 16-bit number.
 ///
 /// # Safety
-/// `from` points to 64 readable bytes; AVX2 is there.
+/// `from` points to 64 readable bytes; the processor has AVX2.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn narrow_32(from: *const u8) -> __m256i {
     let two = _mm256_set1_epi16(2);
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let (low, high) =
         unsafe { (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())) };
     let low = _mm256_srli_epi16::<2>(_mm256_adds_epu16(low, two));
@@ -181,7 +182,7 @@ fn narrow_row<const STREAM: bool>(from: &[u8], to: &mut [u8]) {
 #[target_feature(enable = "avx2")]
 fn narrow_interleave_row<const STREAM: bool>(u: &[u8], v: &[u8], to: &mut [u8]) {
     blocks::<STREAM, 2, 64>([u, v], to, |[u, v], to| {
-        // SAFETY: as in `copy_row`, with 64 readable bytes a source.
+        // SAFETY: as in `copy_row`, with 64 readable bytes per source.
         unsafe { interleave_store::<STREAM>(narrow_32(u), narrow_32(v), to) }
     });
 }

@@ -1,17 +1,18 @@
-//! Copying out of memory that another process may be writing.
+//! Copies from memory that another process may be writing.
 //!
-//! House rules. To the language such a read is a data race, which no ordinary load and no `memcpy` may
-//! have. Inline assembly may: it does what the processor does, and the compiler assumes nothing of what it
-//! read. Elsewhere volatile words are the nearest thing. What was read counts only after the sequence was
-//! seen unchanged. Who streams issues the fence before the copy is anybody else's: [`copy_plane`] does.
+//! House rules. To the language such a read is a data race, which is undefined for ordinary loads and
+//! `memcpy`. Inline assembly is exempt: it does what the processor does, and the compiler assumes nothing
+//! about the bytes read. Elsewhere volatile words are the nearest equivalent. A copy counts only after the
+//! sequence was found unchanged. A function that streams issues the fence before anybody else sees the
+//! copy: [`copy_plane`] does.
 
-/// From this many bytes on a picture is best copied past the cache, also when the copy is then read: 720p is.
+/// From this size on (720p is larger), copying past the cache is faster, even if the copy is read afterwards.
 pub(super) const STREAM_FROM_BYTES: usize = 1 << 20;
 
-/// Copies rows of `row_bytes` into a tight plane, past the cache if `stream` says so and the processor can.
+/// Copies rows of `row_bytes` into a tight plane, past the cache if `stream` is set and the processor can.
 ///
 /// # Safety
-/// From `from` on, as many rows as `to` takes are mapped, `stride` bytes apart, and none overlaps `to`.
+/// At `from`, as many rows as fit `to` are mapped, `stride` bytes apart, and none overlaps `to`.
 pub(super) unsafe fn copy_plane(
     from: *const u8,
     stride: usize,
@@ -22,30 +23,30 @@ pub(super) unsafe fn copy_plane(
     // Rows without padding are one long row.
     let row_bytes = if stride == row_bytes { to.len() } else { row_bytes };
     for (i, row) in to.chunks_exact_mut(row_bytes).enumerate() {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { copy_racing(from.add(i * stride), row, stream) };
     }
     #[cfg(target_arch = "x86_64")]
     if stream {
-        // Nothing else orders streaming stores before a later release by the reader.
-        // SAFETY: SSE is part of x86-64, and the instruction touches no memory of ours.
+        // Nothing else orders streaming stores before a later release by the reader. SAFETY: SSE is
+        // part of x86-64, and the instruction accesses no Rust memory.
         unsafe { std::arch::x86_64::_mm_sfence() };
     }
 }
 
-/// Copies as many bytes as `to` takes, past the cache if `stream` says so and the processor can; the
-/// fence that streaming stores need is the caller's to issue.
+/// Fills `to`, past the cache if `stream` is set and the processor can. The caller issues the fence
+/// that streaming stores need.
 ///
 /// # Safety
 /// `from` points to that many mapped bytes, which do not overlap `to`.
 pub(super) unsafe fn copy_racing(from: *const u8, to: &mut [u8], stream: bool) {
-    // SAFETY: the caller's promise, passed on.
+    // SAFETY: guaranteed by the caller.
     let done = unsafe { copy_runs(from, to, stream) };
-    // SAFETY: the rest of what the caller promised.
+    // SAFETY: the rest of the bytes that the caller guaranteed.
     unsafe { copy_words(from.add(done), &mut to[done..]) }
 }
 
-/// Copies from the beginning on in whole runs, and says how many bytes that were.
+/// Copies whole runs from the start, and returns how many bytes that were.
 ///
 /// # Safety
 /// As [`copy_racing`].
@@ -54,10 +55,11 @@ unsafe fn copy_runs(from: *const u8, to: &mut [u8], stream: bool) -> usize {
     if !is_x86_feature_detected!("avx") {
         return 0;
     }
-    // Streaming stores are of whole lines.
+    // Streaming stores write whole lines.
     let head = if stream { to.as_ptr().align_offset(x86::LINE).min(to.len()) } else { 0 };
     let (first, rest) = to.split_at_mut(head);
-    // SAFETY: the caller's promise, AVX was found, and `rest` begins with a line when streaming.
+    // SAFETY: guaranteed by the caller; AVX was detected; `rest` starts at a line boundary when
+    // streaming.
     unsafe {
         copy_words(from, first);
         let from = from.add(head);
@@ -65,10 +67,10 @@ unsafe fn copy_runs(from: *const u8, to: &mut [u8], stream: bool) -> usize {
     }
 }
 
-/// No copy in runs is written for this processor.
+/// There is no copy in runs for this processor.
 ///
 /// # Safety
-/// None to keep.
+/// None.
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn copy_runs(_from: *const u8, _to: &mut [u8], _stream: bool) -> usize {
     0
@@ -83,15 +85,16 @@ mod x86 {
 
     pub(super) const LINE: usize = 64;
 
-    /// Copies whole runs and says how many bytes that were.
+    /// Copies whole runs and returns how many bytes that were.
     ///
     /// # Safety
-    /// As for `copy_racing`; the processor has AVX; `to` begins with a line when streaming.
+    /// As for `copy_racing`; the processor has AVX; `to` starts at a line boundary when streaming.
     #[target_feature(enable = "avx")]
     pub(super) unsafe fn copy<const STREAM: bool>(from: *const u8, to: &mut [u8]) -> usize {
         let runs = to.len() / RUN;
         let to = to.as_mut_ptr();
-        // SAFETY: `run` is below `runs`: both pointers stay within what the caller promised.
+        // SAFETY: `run` is below `runs`, so both pointers stay within the bytes that the caller
+        // guaranteed.
         let write =
             |run: usize| unsafe { copy_run::<STREAM>(from.add(run * RUN), to.add(run * RUN)) };
         if STREAM {
@@ -128,7 +131,7 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx")]
     unsafe fn copy_run<const STREAM: bool>(from: *const u8, to: *mut u8) {
-        // SAFETY: the caller's promise; registers that are changed are declared.
+        // SAFETY: guaranteed by the caller; changed registers are declared.
         unsafe {
             if STREAM {
                 copy_run!("vmovntdq", from, to);
@@ -146,12 +149,12 @@ unsafe fn copy_words(from: *const u8, to: &mut [u8]) {
     let (words, rest) = to.as_chunks_mut::<WORD>();
     let whole = words.len() * WORD;
     for (i, word) in words.iter_mut().enumerate() {
-        // SAFETY: within the caller's promise; the packed read has no alignment to keep.
+        // SAFETY: within the bytes that the caller guaranteed; a packed read needs no alignment.
         let value = unsafe { from.add(i * WORD).cast::<Unaligned>().read_volatile() };
         *word = value.0.to_ne_bytes();
     }
     for (i, byte) in rest.iter_mut().enumerate() {
-        // SAFETY: within the caller's promise.
+        // SAFETY: within the bytes that the caller guaranteed.
         *byte = unsafe { from.add(whole + i).read_volatile() };
     }
 }
@@ -164,7 +167,7 @@ struct Unaligned(u64);
 mod tests {
     use super::*;
 
-    /// Bytes that repeat at no distance of the copy's.
+    /// Bytes without a period that the copy uses.
     fn source(len: usize) -> Vec<u8> {
         (0..len).map(|i| (i * 7 + i / 251 + i / 65_537) as u8).collect()
     }
@@ -184,7 +187,7 @@ mod tests {
         for start in 0..9 {
             for len in (0..300).chain([511, 512, 513, 1024]) {
                 let from = &bytes[start..][..len];
-                // SAFETY: `check` gives as many bytes to read as to write, here and below.
+                // SAFETY: `check` passes as many bytes to read as to write, here and below.
                 check(from, len % 5, |from, to| unsafe { copy_words(from, to) });
                 for stream in [false, true] {
                     // SAFETY: as above.

@@ -1,4 +1,4 @@
-//! A frame that a reader was given, and the two ways to its pixels.
+//! A frame from a reader, and the two ways to read its pixels.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::raw::{RawPlane, RawView};
 use crate::geometry::Geometry;
 use crate::meta::FrameMeta;
 
-/// A frame in the ring: its metadata, and where its pixels are for as long as they stay.
+/// A frame in the ring: its metadata, and the location of its pixels while they stay.
 ///
-/// Holding one promises nothing beyond [`FrameMeta::reuse_not_before_ns`]; it keeps the epoch's memory
-/// mapped, so do not keep many for long.
+/// The pixels are guaranteed until [`FrameMeta::reuse_not_before_ns`], no longer. A held frame keeps
+/// its epoch's memory mapped, so do not keep many for long.
 #[derive(Clone, Debug)]
 pub struct Frame {
     ring: Arc<Mapped>,
@@ -21,7 +21,7 @@ pub struct Frame {
     meta: FrameMeta,
 }
 
-/// The slot was written again before the frame was done with: what was read of it is worthless.
+/// The slot was overwritten before the read ended: discard what was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("frame {frame_id} was overwritten while it was read")]
 pub struct Overwritten {
@@ -36,7 +36,7 @@ impl Frame {
 
     /// The newest readable frame.
     pub(crate) fn newest(ring: &Arc<Mapped>) -> Option<Self> {
-        // The head is enough, unless its slot is being written again (rings of one or two slots).
+        // The head suffices, unless its slot is being overwritten (rings of one or two slots).
         if let Some((slot, id)) = ring.head()
             && let Some(frame) = Self::in_slot(ring, slot)
             && frame.meta().frame_id >= id
@@ -47,17 +47,17 @@ impl Frame {
         frames.max_by_key(|frame| frame.meta().frame_id)
     }
 
-    /// The oldest readable frame above `id` that `wanted` wants. `ended`: the ring was seen to have
-    /// [ended](Mapped::has_ended) before this look.
+    /// The oldest readable frame above `id` that `wanted` accepts. `ended`: the ring was found to
+    /// have [ended](Mapped::has_ended) before this call.
     pub(crate) fn oldest_after(
         ring: &Arc<Mapped>,
         id: u64,
         ended: bool,
         wanted: impl Fn(&Self) -> bool,
     ) -> Option<Self> {
-        // The head before the entries, and nothing above it while the writer goes on: a frame that is
-        // published during the scan, in a slot already passed, would be skipped for a later one. A writer
-        // that died may have left the head odd, or short of its last frame.
+        // The head is read before the entries, and no frame above it counts while the writer is active: a
+        // frame published during the scan, in a slot already passed, would be skipped in favor of a later
+        // one. A writer that died may have left the head odd, or without its last frame.
         let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
         let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
         let above = |frame: &Self| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
@@ -81,28 +81,28 @@ impl Frame {
         self.meta.frame_id
     }
 
-    /// All that is known of the frame.
+    /// The frame's metadata.
     #[must_use]
     pub fn meta(&self) -> &FrameMeta {
         &self.meta
     }
 
-    /// Size, stride and colour.
+    /// Size, stride and color.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
         self.ring.shape().geometry()
     }
 
-    /// Whether the slot still holds this frame: everything read of it before this call was whole.
+    /// Whether the slot still holds this frame: if so, everything read before this call is whole.
     #[must_use]
     pub fn still_valid(&self) -> bool {
         self.ring.still(self.slot, self.sequence)
     }
 
-    /// Copies the picture, rows without padding, and says whether the copy is whole.
+    /// Copies the picture, with rows without padding.
     ///
     /// # Errors
-    /// [`Overwritten`] when the slot was written again meanwhile; `image` then holds no picture.
+    /// [`Overwritten`] if the slot was overwritten meanwhile; `image` then holds no picture.
     pub fn copy_if_valid(&self, image: &mut Nv12Image) -> Result<(), Overwritten> {
         let overwritten = Overwritten { frame_id: self.meta.frame_id };
         if !self.still_valid() {
@@ -122,13 +122,13 @@ impl Frame {
         }
     }
 
-    /// The planes in shared memory, for those who need no copy; see [`RawView`].
+    /// The planes in shared memory, without a copy; see [`RawView`].
     #[must_use]
     pub fn raw(&self) -> RawView<'_> {
         let (shape, slot) = (self.ring.shape(), self.ring.slot(self.slot));
         let geometry = shape.geometry();
         // SAFETY: `Shape::read` checked that both planes lie within the slot, which stays mapped as long as the
-        // ring that this frame holds.
+        // ring, which this frame holds.
         unsafe {
             let plane = |start, row_bytes, rows| {
                 RawPlane::from_raw_parts(start, shape.stride, row_bytes, rows)

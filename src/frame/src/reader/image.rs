@@ -1,12 +1,12 @@
-//! A picture of one's own.
+//! A picture in private memory.
 
 use crate::geometry::Geometry;
 use crate::huge_pages::Buffer;
 
 /// A tight NV12 picture in private memory: luma rows, then rows of interleaved chroma, no padding.
 ///
-/// Reused from frame to frame, it allocates only when a picture is larger than any before. From 2 MiB on it asks for
-/// huge pages, which make a copy into it faster.
+/// When reused, it allocates only for a picture larger than any before. From 2 MiB on it requests huge pages, which make
+/// copies into it faster.
 #[derive(Debug, Default)]
 pub struct Nv12Image {
     geometry: Option<Geometry>,
@@ -36,13 +36,13 @@ impl Nv12Image {
         self.geometry.map_or(0, |g| g.height())
     }
 
-    /// Size and colour, unless empty.
+    /// Size and color; `None` when empty.
     #[must_use]
     pub fn geometry(&self) -> Option<&Geometry> {
         self.geometry.as_ref()
     }
 
-    /// All bytes, in the order that FFmpeg's `framemd5` hashes.
+    /// All bytes, in the order in which FFmpeg's `framemd5` hashes them.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         let len = self.geometry.map_or(0, |g| g.tight_bytes());
@@ -55,7 +55,7 @@ impl Nv12Image {
         self.data().get(..self.luma_bytes()).unwrap_or_default()
     }
 
-    /// Chroma: U and V in turn, in rows of the width rounded up to even.
+    /// Chroma: U and V interleaved, in rows of the width rounded up to even.
     #[must_use]
     pub fn chroma(&self) -> &[u8] {
         self.data().get(self.luma_bytes()..).unwrap_or_default()
@@ -69,7 +69,7 @@ impl Nv12Image {
         self.geometry = None;
     }
 
-    /// Makes room for a picture and gives its planes to be filled.
+    /// Allocates what a picture needs and returns its planes to be filled.
     pub(super) fn reset(&mut self, geometry: &Geometry) -> (&mut [u8], &mut [u8]) {
         let len = geometry.tight_bytes();
         if self.buffer.as_slice().len() < len {

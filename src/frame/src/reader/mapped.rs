@@ -1,10 +1,10 @@
-//! A mapped pair of `frame.meta` and `frame.data`, checked before anything in it is believed.
+//! A mapped pair of `frame.meta` and `frame.data`, checked before anything in it is used.
 //!
-//! House rules. Both mappings are read-only: loads only. What the header says of sizes is copied and
-//! checked once; later changes to it are not looked at, so a hostile writer can spoil pictures but not
-//! lead a reader out of its mapping. The mapping is as long as what was checked, whatever the file becomes.
-//! Whoever can write the files could still shrink them and have a reader killed by SIGBUS: the mode of the
-//! files is what stands against that.
+//! House rules. Both mappings are read-only: loads only. The header's sizes are copied and checked once;
+//! later changes to them are ignored, so a hostile writer can spoil pictures but can't make a reader leave
+//! its mapping. The mapping has the checked length, whatever happens to the file. A process with write
+//! permission could still shrink the files, and a reader would be killed by SIGBUS: the files' mode
+//! prevents that.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -27,11 +27,11 @@ use crate::seqlock::{HEAD, SLOT};
 use crate::site::Site;
 use crate::sync::{AtomicU32, ModelU32, Ordering};
 
-/// How often meta and data are opened again when they are found not to belong together. Under a fuzzer they
-/// stay as they are, and each further try would be time lost.
+/// How often meta and data are reopened when they do not belong together. Under a fuzzer they never change,
+/// so further attempts would only cost time.
 const PAIRING_TRIES: u32 = if cfg!(fuzzing) { 2 } else { 200 };
 
-/// What the header says for the life of its file, checked.
+/// The header's constant fields, checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) width: u32,
@@ -45,12 +45,12 @@ pub(crate) struct Shape {
     pub(crate) bit_depth: u8,
 }
 
-/// What an attempt to map the two files came to.
+/// The outcome of an attempt to map the two files.
 enum Pair {
     Mapped(Mapped),
-    /// There is a directory, and no `frame.meta` in it.
+    /// The directory exists, without a `frame.meta`.
     NotYet,
-    /// Meta and data were of different epochs: a change came between the two opens.
+    /// Meta and data belong to different epochs: the epoch changed between the two opens.
     Apart,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    /// Opens and maps a camera's files; `None` when they are not there yet.
+    /// Opens and maps a camera's files; `None` if they do not exist yet.
     pub(super) fn open(dir: &Path, camera: &CameraId) -> Result<Option<Self>, OpenError> {
         for _ in 0..PAIRING_TRIES {
             match Self::try_open(dir)? {
@@ -72,7 +72,7 @@ impl Mapped {
                 Pair::Apart => std::thread::yield_now(),
             }
         }
-        // Whoever renames the two was stopped in between, or died there.
+        // The writer was suspended between the two renames, or died there.
         if is_held(dir) { Ok(None) } else { Err(OpenError::NoWriter { camera: camera.clone() }) }
     }
 
@@ -92,7 +92,7 @@ impl Mapped {
         }
         let meta_len = found;
         let meta =
-            Meta::new(map(&meta_file, meta_len, &meta_path)?).expect("as long as was just checked");
+            Meta::new(map(&meta_file, meta_len, &meta_path)?).expect("the length was just checked");
         let header = meta.header();
         let shape = Shape::read(header, meta_len).map_err(format)?;
         let data_path = dir.join(DATA_FILE);
@@ -110,7 +110,7 @@ impl Mapped {
         Ok(Pair::Mapped(Self::new(meta, data, meta_file, shape)))
     }
 
-    /// Takes mappings that the shape was checked against.
+    /// Takes mappings that were checked against the shape.
     pub(crate) fn new(meta: Meta, data: AlignedMap, meta_file: File, shape: Shape) -> Self {
         assert!(shape.slots <= meta.entries(), "the meta mapping holds its entries");
         assert!(
@@ -137,7 +137,7 @@ impl Mapped {
         &self.shape
     }
 
-    /// A slot's first byte; `slot_stride` bytes from it on are mapped.
+    /// A slot's first byte; `slot_stride` bytes from there are mapped.
     pub(super) fn slot(&self, slot: u32) -> *const u8 {
         assert!(slot < self.shape.slots);
         // SAFETY: the mapping holds all slots (`new`).
@@ -161,12 +161,13 @@ impl Mapped {
 
     pub(crate) fn is_live(&self) -> bool {
         let state = self.header().state.load(Ordering::Relaxed);
-        // Partner: the release store in `Ring::close`. Who sees the end sees all that came before it.
+        // Partner: the release store in `Ring::close`. A reader that sees the end sees everything
+        // published before it.
         Site::StateLoad.fence(Ordering::Acquire);
         state == layout::STATE_LIVE
     }
 
-    /// Whether nothing more is published here, because the epoch ended or its writer did.
+    /// Whether nothing more will be published here, because the epoch or its writer ended.
     pub(super) fn has_ended(&self) -> bool {
         !self.is_live() || !self.writer_lives()
     }
@@ -175,12 +176,13 @@ impl Mapped {
         self.header().state.load(Ordering::Relaxed) == layout::STATE_STOPPED
     }
 
-    /// Whether the writer holds its lock on this file. When that can't be asked, it is taken to live.
+    /// Whether the writer holds its lock on this file. If the query fails, the writer counts as
+    /// alive.
     pub(super) fn writer_lives(&self) -> bool {
         lock::is_write_locked(self.meta_file.as_fd()).unwrap_or(true)
     }
 
-    /// Whether copying goes on, and went on without a pause since that frame.
+    /// Whether copying is running, and has run without a pause since that frame.
     pub(crate) fn runs_since(&self, meta: &FrameMeta) -> bool {
         let header = self.header();
         let copying = header.copying.load(Ordering::Relaxed) == 1;
@@ -189,7 +191,7 @@ impl Mapped {
         copying && meta.frame_id >= header.resumed_frame_id.load(Ordering::Relaxed)
     }
 
-    /// Whether the slot still holds what it held at `sequence`.
+    /// Whether the slot's sequence is still `sequence`.
     pub(super) fn still(&self, slot: u32, sequence: u64) -> bool {
         SLOT.still(&self.entry(slot).sequence, sequence)
     }
@@ -204,7 +206,7 @@ impl Mapped {
         (whole && id != 0 && slot < self.shape.slots).then_some((slot, id))
     }
 
-    /// Sequence and content of an entry at rest.
+    /// Sequence and content of an entry, unless it is being written.
     pub(crate) fn read_entry(&self, slot: u32) -> Option<(u64, FrameMeta)> {
         let relaxed = Ordering::Relaxed;
         let e = self.entry(slot);
@@ -309,8 +311,8 @@ impl Shape {
         })
     }
 
-    /// Whether an entry is of this size. The size that is copied is the header's, and users cut the
-    /// content out of it; an entry that says otherwise is no honest entry.
+    /// Whether an entry's size matches the header's. Copies use the header's size, and users crop
+    /// the content out of it; an entry with another size is hostile.
     fn fits(&self, meta: &FrameMeta) -> bool {
         let Rect { x, y, width, height } = meta.content;
         let within = |from: u32, len: u32, side: u32| len <= side && from <= side - len;
@@ -340,7 +342,7 @@ fn open_file(path: &Path) -> Result<Option<(File, Stat)>, OpenError> {
     Ok(Some((file, stat)))
 }
 
-/// Whether a writer holds the `frame.meta` that the path names.
+/// Whether a writer holds its lock on the `frame.meta` that the path names.
 pub(super) fn is_held(dir: &Path) -> bool {
     let path = dir.join(META_FILE);
     loop {
@@ -348,7 +350,7 @@ pub(super) fn is_held(dir: &Path) -> bool {
         if lock::is_write_locked(file.as_fd()).unwrap_or(true) {
             return true;
         }
-        // A living writer lets go of a file only after it has given the name to another.
+        // A live writer releases a file's lock only after the name refers to another file.
         let named = statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW);
         if named.is_ok_and(|named| named.st_ino == stat.st_ino) {
             return false;
@@ -362,7 +364,7 @@ fn map_data(file: &File, len: u64, path: &Path) -> Result<AlignedMap, OpenError>
     AlignedMap::read_only(file, len).map_err(|e| OpenError::io("map", path, e))
 }
 
-/// Maps the bytes that were checked to be there: a length asked for again might be another one.
+/// Maps the checked number of bytes: a length queried again might differ.
 fn map(file: &File, len: u64, path: &Path) -> Result<MmapRaw, OpenError> {
     let len = usize::try_from(len).map_err(|_| OpenError::io("map", path, Errno::NOMEM))?;
     MmapOptions::new().len(len).map_raw_read_only(file).map_err(|e| OpenError::io("map", path, e))

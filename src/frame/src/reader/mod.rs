@@ -1,4 +1,4 @@
-//! The reader's side: pull, at one's own pace, from memory that can't be written here.
+//! The reader's side: pulls frames at its own pace from memory that it maps read-only.
 
 mod copy;
 mod frame;
@@ -35,28 +35,28 @@ use crate::layout::READERS_FILE;
 use crate::lock;
 use crate::meta::FrameMeta;
 
-/// Longest wait before the writer's lock is asked about again.
+/// Longest wait before the writer's lock is queried again.
 const LIVENESS_SLICE: Duration = Duration::from_millis(50);
-/// How often a ring is looked for that is not there yet.
+/// How often to look for a ring that does not exist yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A reader of one camera. It follows new epochs and new writers by itself.
 ///
-/// It has a cursor: the id of the frame that it gave last. [`next`](Self::next) gives every frame behind it, in
-/// order; [`newer`](Self::newer) skips to the newest one; [`latest`](Self::latest) does not wait and may give a
-/// frame again.
+/// It has a cursor: the id of the last frame that it returned. [`next`](Self::next) returns every frame after
+/// it, in order; [`newer`](Self::newer) skips to the newest one; [`latest`](Self::latest) does not wait and may
+/// return a frame again.
 ///
-/// | call | gives | waits |
+/// | call | returns | waits |
 /// |---|---|---|
-/// | [`next`](Self::next) | the oldest frame in the ring that lies behind the cursor | yes |
-/// | [`newer`](Self::newer) | the newest frame, if it lies behind the cursor | yes |
-/// | [`newer_if`](Self::newer_if) | the same, if its metadata is wanted | yes |
+/// | [`next`](Self::next) | the oldest frame in the ring after the cursor | yes |
+/// | [`newer`](Self::newer) | the newest frame, if it is after the cursor | yes |
+/// | [`newer_if`](Self::newer_if) | the same, if its metadata is accepted | yes |
 /// | [`latest`](Self::latest) | the newest frame | no |
 ///
-/// Nothing that a reader does, or fails to do, reaches the writer. A reader is not shared between
-/// threads: open one in each. Frames may go to other threads.
+/// Nothing that a reader does, or fails to do, affects the writer. A reader is not shared between
+/// threads: open one in each. Frames may move to other threads.
 ///
-/// A read allocates nothing, and stores into no memory that is shared with the writer or another reader.
+/// Reading allocates nothing, and stores into no memory shared with the writer or another reader.
 #[derive(Debug)]
 pub struct Reader {
     dir: PathBuf,
@@ -64,11 +64,11 @@ pub struct Reader {
     attached_ns: u64,
     max_fps: Option<MaxFps>,
     timeout: Duration,
-    /// Id of the frame that was given last; 0 before the first.
+    /// Id of the last returned frame; 0 before the first.
     cursor: u64,
     presence: Option<File>,
     ring: Option<Arc<Mapped>>,
-    /// How the writer went, if it did and no other has come.
+    /// How the writer ended, if it did and no other has followed.
     gone: Option<WriterEnd>,
 }
 
@@ -81,7 +81,7 @@ impl Reader {
         Self::options().open(camera)
     }
 
-    /// Options of a reader to be opened: another directory, a highest frame rate, a limit to waiting.
+    /// Options for opening a reader: another directory, a highest frame rate, a timeout.
     pub fn options() -> ReaderOptions {
         ReaderOptions::new()
     }
@@ -98,7 +98,7 @@ impl Reader {
             Some(ring) if !ring.writer_lives() && !mapped::is_held(&dir) => {
                 return Err(OpenError::NoWriter { camera });
             }
-            // Between two epochs, or about to be removed.
+            // An ended ring: the writer is between two epochs, or is about to remove it.
             Some(ring) => (!ring.has_ended()).then(|| Arc::new(ring)),
             None => None,
         };
@@ -121,22 +121,23 @@ impl Reader {
         &self.camera
     }
 
-    /// The cursor: the id of the frame that was given last, or what [`seek`](Self::seek) set; 0 at first.
+    /// The cursor: the id of the last returned frame, or the value set by [`seek`](Self::seek); 0 at
+    /// first.
     #[must_use]
     pub fn cursor(&self) -> u64 {
         self.cursor
     }
 
-    /// Moves the cursor: frames whose ids are above `frame_id` are given next, as far as the ring still holds them.
+    /// Moves the cursor: later calls return frames with ids above `frame_id`, as far as the ring still holds them.
     ///
-    /// 0 begins with the oldest frame in the ring. Ids rise across epochs and writers, so a cursor that was kept is
-    /// good for as long as the machine is up.
+    /// 0 starts with the oldest frame in the ring. Ids rise across epochs and writers, so a saved cursor stays
+    /// valid until the machine reboots.
     pub fn seek(&mut self, frame_id: u64) -> &mut Self {
         self.cursor = frame_id;
         self
     }
 
-    /// How long a waiting call waits; [`Duration::MAX`]: without a limit.
+    /// How long a waiting call waits; [`Duration::MAX`] is without a limit.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
@@ -148,11 +149,11 @@ impl Reader {
         self
     }
 
-    /// The newest frame, without waiting. It may be the one that was given last.
+    /// The newest frame, without waiting. It may be the last returned one again.
     ///
     /// # Errors
-    /// [`ReadError::NotYet`] when nothing is there that is surely current: a frame from before a pause in
-    /// copying may be of any age. [`ReadError::WriterGone`] when the writer died or stopped.
+    /// [`ReadError::NotYet`] if no frame is known to be current: a frame from before a pause in copying
+    /// may be of any age. [`ReadError::WriterGone`] if the writer died or stopped.
     pub fn latest(&mut self) -> Result<Frame, ReadError> {
         self.follow()?;
         if self.gone.is_some() {
@@ -165,20 +166,19 @@ impl Reader {
         Ok(self.given(frame))
     }
 
-    /// The newest frame, once it is another than was given last, waiting for it up to the
-    /// [timeout](ReaderOptions::timeout): for those who want to be current and may miss frames.
+    /// Waits up to the [timeout](ReaderOptions::timeout) for a frame newer than the last returned
+    /// one, and returns the newest: for readers that want to be current and may miss frames.
     ///
     /// # Errors
-    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The last is reported at
-    /// once by the call that notices; later calls wait for the next writer, follow it, and report it again after the
-    /// timeout.
-    /// [`ReadError::Open`] when a new epoch could not be opened.
+    /// [`ReadError::TimedOut`], [`ReadError::NotYet`], [`ReadError::WriterGone`]. The first call that notices the
+    /// last reports it at once; later calls wait for the next writer, follow it, and report it again after the
+    /// timeout. [`ReadError::Open`] if a new epoch could not be opened.
     pub fn newer(&mut self) -> Result<Frame, ReadError> {
         self.newer_if(|_| true)
     }
 
-    /// As [`newer`](Self::newer), for a frame that `wanted` wants, judged by its metadata alone: no byte of a
-    /// picture is touched. Each frame is judged at most once in a call.
+    /// As [`newer`](Self::newer), for a frame that `wanted` accepts by its metadata alone: no byte of a
+    /// picture is touched. A call judges each frame at most once.
     ///
     /// # Errors
     /// As [`newer`](Self::newer).
@@ -195,7 +195,7 @@ impl Reader {
     /// let mut reader = Reader::options().max_fps(5).open("gate")?;
     /// loop {
     ///     let frame = reader.newer_if(|meta| decide(&state, &limit, meta.into()).is_allow())?;
-    ///     // Here the model gets it. What is recorded afterwards is what the gate counts from.
+    ///     // The model gets the frame here. The gate counts from the recorded dispatch.
     ///     state.dispatched(frame.meta().into());
     /// }
     /// # #[allow(unreachable_code)]
@@ -214,11 +214,11 @@ impl Reader {
         })
     }
 
-    /// The frame after the one that was given last, waiting for it up to the [timeout](ReaderOptions::timeout): for
-    /// those who want every frame and keep up.
+    /// Waits up to the [timeout](ReaderOptions::timeout) for the next frame after the last returned one: for
+    /// readers that want every frame and keep up.
     ///
-    /// It is the oldest one still in the ring. A gap in the ids means that the frames between were not exported, or
-    /// were overwritten before they were asked for.
+    /// It is the oldest such frame still in the ring. A gap in the ids means that the frames between were not
+    /// exported, or were overwritten before this call.
     ///
     /// # Errors
     /// As [`newer`](Self::newer).
@@ -233,7 +233,7 @@ impl Reader {
         })
     }
 
-    /// Moves the cursor to a frame that is about to be given.
+    /// Moves the cursor to a frame that is about to be returned.
     fn given(&mut self, frame: Frame) -> Frame {
         self.cursor = frame.id();
         frame
@@ -255,19 +255,21 @@ impl Reader {
         let mut look =
             |ring: &Option<Arc<Mapped>>, ended| ring.as_ref().and_then(|r| pick(r, ended));
         loop {
-            // Before the look at the frames: what is published after it changes the counter.
+            // Before the frames are searched: a publication after the search then changes the
+            // counter.
             let seen = self.ring.as_ref().map(|ring| ring.published());
             if let Some(frame) = look(&self.ring, false) {
                 return Ok(frame);
             }
-            // What was published between our look and the end would be lost by going on.
+            // Frames published between the search and the end would be lost by moving on.
             if self.ring.as_ref().is_some_and(|ring| ring.has_ended())
                 && let Some(frame) = look(&self.ring, true)
             {
                 return Ok(frame);
             }
             let followed = self.follow()?;
-            // A new epoch is looked at however late it is, but only this one: they could come forever.
+            // A new epoch is searched even after the timeout, but only one: epochs could follow each
+            // other forever.
             if followed && let Some(frame) = look(&self.ring, false) {
                 return Ok(frame);
             }
@@ -283,16 +285,16 @@ impl Reader {
                 (Some(ring), Some(seen)) if ring.is_live() && self.gone.is_none() => {
                     futex::wait(ring.published_word(), seen, left.min(LIVENESS_SLICE));
                 }
-                // Nothing to wait on: there is no ring yet, or no writer behind it.
+                // Nothing to wait on: there is no ring yet, or it has no writer.
                 _ => std::thread::sleep(left.min(LOOK_AGAIN)),
             }
         }
     }
 
-    /// Moves on to the next epoch or writer when there is one. `true` when it did.
+    /// Moves on to the next epoch or writer, if there is one. `true` if it did.
     ///
     /// # Errors
-    /// [`ReadError::WriterGone`], when it is noticed.
+    /// [`ReadError::WriterGone`], when this call is the first to notice.
     fn follow(&mut self) -> Result<bool, ReadError> {
         if self.ring.as_ref().is_some_and(|ring| !ring.has_ended()) {
             return Ok(false);
@@ -304,11 +306,12 @@ impl Reader {
                 self.gone = None;
                 return Ok(true);
             }
-            // A writer may be waiting to be shown that somebody is there.
+            // A writer may wait for a reader's lock before it opens its ring.
             Ok(None) => self.reattach(),
-            // An honest change of epoch has moments like these.
+            // These occur briefly in an ordinary change of epoch.
             Ok(Some(_)) | Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => {}
-            // We were let in before: a writer that has just made the directory will let us in again.
+            // This reader had access before: a writer that has just created the directory will grant
+            // it again.
             Err(OpenError::Io { error, .. }) if error.kind() == ErrorKind::PermissionDenied => {}
             Err(e) => return Err(e.into()),
         }
@@ -318,7 +321,7 @@ impl Reader {
         let how = match &self.ring {
             None => return Ok(false),
             Some(ring) if ring.is_stopped() => WriterEnd::Stopped,
-            // The writer lets go of a lock only after it has said that the epoch is over.
+            // A live writer releases a lock only after it has ended the epoch.
             Some(ring) if ring.is_live() => WriterEnd::Died,
             Some(ring) if !ring.writer_lives() && !mapped::is_held(&self.dir) => WriterEnd::Died,
             Some(_) => return Ok(false),
@@ -327,7 +330,7 @@ impl Reader {
         Err(self.nothing_for(None))
     }
 
-    /// Shows presence to a writer that made its files anew.
+    /// Takes the demand lock again, for a writer that created its files afresh.
     fn reattach(&mut self) {
         let named = statat(CWD, self.dir.join(READERS_FILE), AtFlags::SYMLINK_NOFOLLOW);
         let held = self.presence.as_ref().map(fstat);
@@ -338,12 +341,14 @@ impl Reader {
         }
         match show_presence(&self.dir, self.max_fps) {
             Ok(file) => self.presence = Some(file),
-            // Reading needs no presence; it is tried again at the next epoch.
-            Err(e) => tracing::warn!(camera = %self.camera, "can't show presence: {e}"),
+            // Reading works without the lock; the next epoch is another attempt.
+            Err(e) => {
+                tracing::warn!(camera = %self.camera, "can't state this reader's demand: {e}")
+            }
         }
     }
 
-    /// Why there is no frame, after a wait of `waited`.
+    /// The reason why there is no frame, after a wait of `waited`.
     fn nothing_for(&self, waited: Option<Duration>) -> ReadError {
         let camera = self.camera.clone();
         match (self.gone, waited, &self.ring) {
@@ -356,27 +361,30 @@ impl Reader {
     }
 }
 
-/// Whether a frame is surely no older than its reader: published since it attached, or in an unbroken run of
-/// copying that still goes on.
+/// Whether a frame is known to be current: published since the reader attached, or part of a run of copying
+/// that still continues.
 fn is_current(frame: &Frame, attached_ns: u64) -> bool {
     frame.meta().published_ns >= attached_ns || frame.ring().runs_since(frame.meta())
 }
 
-/// Opens `readers` and read-locks the byte that states what is wanted.
+/// Opens `readers` and read-locks the byte that states the demand.
 fn show_presence(dir: &Path, max_fps: Option<MaxFps>) -> Result<File, OpenError> {
     let path = dir.join(READERS_FILE);
-    // Not blocking: opening a FIFO would wait for somebody to write to it.
+    // Non-blocking: opening a FIFO would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file: File = match openat(CWD, &path, flags, Mode::empty()) {
         Ok(fd) => fd.into(),
         Err(Errno::NOENT) => return Err(OpenError::NoCamera { path: dir.into() }),
         Err(e) => return Err(OpenError::io("open", path, e)),
     };
-    // A read lock is refused only to someone whom a write lock is in the way of; no honest writer takes
-    // one here, and without it we are merely not counted.
+    // Only a write lock prevents a read lock. No honest writer takes one here, and without the lock
+    // this reader is merely not counted.
     match lock::try_read_lock_byte(file.as_fd(), demand::byte_of(max_fps)) {
         Ok(true) => {}
-        Ok(false) => tracing::warn!("{} is write-locked: presence not shown", path.display()),
+        Ok(false) => tracing::warn!(
+            "{} is write-locked: this reader's demand is not counted",
+            path.display()
+        ),
         Err(e) => return Err(OpenError::io("lock a byte of", path, e)),
     }
     Ok(file)

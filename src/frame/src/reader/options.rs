@@ -1,4 +1,4 @@
-//! How a reader is opened.
+//! Options for opening a reader.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::demand::MaxFps;
 use crate::error::OpenError;
 use crate::layout::DEFAULT_DIR;
 
-/// How a reader is opened: a builder, from [`Reader::options`].
+/// Options for opening a reader: a builder, from [`Reader::options`].
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -30,17 +30,17 @@ pub struct ReaderOptions {
     timeout: Duration,
 }
 
-/// What a reader says that it wants.
+/// The rate that a reader asks for.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
     EveryFrame,
     AtMost(MaxFps),
-    /// A number that is no rate: said when the reader is opened, so that options can be chained.
+    /// An invalid rate: reported when the reader is opened, so that options can be chained.
     Invalid(u32),
 }
 
 impl ReaderOptions {
-    /// Every frame of a camera below [`DEFAULT_DIR`], waited for without a limit.
+    /// The defaults: every frame of a camera below [`DEFAULT_DIR`], no timeout.
     pub fn new() -> Self {
         Self { dir: DEFAULT_DIR.into(), max_fps: Wanted::EveryFrame, timeout: Duration::MAX }
     }
@@ -51,27 +51,26 @@ impl ReaderOptions {
         self
     }
 
-    /// The highest frame rate that this reader will ever want, in frames a second, so that no more need be
-    /// copied for it. Without this call: every frame.
+    /// The highest frame rate that this reader wants, in frames per second, so that the service need not
+    /// copy more for it. Without this call: every frame.
     ///
-    /// It spares the service work and is no promise to the reader, which may be shown more: what others want, it
-    /// sees too. The gate of Ruth AI Core (crate `vas-gate`) holds a reader to its rate exactly;
-    /// [`Reader::newer_if`] has an example.
+    /// This saves the service work but does not limit the reader, which also sees the frames copied for others.
+    /// The gate of Ruth AI Core (crate `vas-gate`) enforces a rate exactly; [`Reader::newer_if`] has an example.
     ///
-    /// Zero, and more than a million, is an error of [`open`](Self::open).
+    /// For zero or more than a million, [`open`](Self::open) fails.
     pub fn max_fps(mut self, fps: u32) -> Self {
         self.max_fps = MaxFps::new(fps, 1).map_or(Wanted::Invalid(fps), Wanted::AtMost);
         self
     }
 
-    /// As [`max_fps`](Self::max_fps), for a rate that is no whole number.
+    /// As [`max_fps`](Self::max_fps), for a rate that is not a whole number.
     pub fn max_rate(mut self, rate: MaxFps) -> Self {
         self.max_fps = Wanted::AtMost(rate);
         self
     }
 
-    /// How long a waiting call waits for a frame. [`Duration::MAX`], without this call: until there is one, or
-    /// the writer is gone. Zero: not at all.
+    /// How long a waiting call waits for a frame. [`Duration::MAX`], the default: until there is one, or the
+    /// writer is gone. Zero: not at all.
     ///
     /// [`Reader::set_timeout`] changes it later.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -81,13 +80,13 @@ impl ReaderOptions {
 
     /// Attaches to a camera's export. The same options can open several readers.
     ///
-    /// A camera whose ring is not open yet can be attached to: reading it waits, or gives
+    /// Attaching works before the camera's ring is open: reading then waits, or returns
     /// [`ReadError::NotYet`](crate::ReadError::NotYet).
     ///
     /// # Errors
-    /// [`OpenError::NoCamera`] when it is not exported, [`OpenError::NoWriter`] when only a dead writer's files are
-    /// there, [`OpenError::Format`] when they are of another layout; [`OpenError::CameraId`] and
-    /// [`OpenError::MaxFps`] when an argument can't be; [`OpenError::Io`] when a system call fails.
+    /// [`OpenError::NoCamera`] if the camera is not exported, [`OpenError::NoWriter`] if only a dead writer's files
+    /// are left, [`OpenError::Format`] if they have another layout, [`OpenError::CameraId`] and
+    /// [`OpenError::MaxFps`] for an invalid argument, [`OpenError::Io`] if a system call fails.
     pub fn open(&self, camera: impl AsRef<str>) -> Result<Reader, OpenError> {
         let camera = CameraId::new(camera.as_ref())?;
         let max_fps = match self.max_fps {

@@ -1,7 +1,8 @@
 //! Pixels in place, in memory that another process may be writing.
 //!
-//! House rules. The bytes are never a Rust slice: they change at any time, and no slice's may. Each read is
-//! volatile or by inline assembly, and within rows that the constructor's caller promised to be mapped.
+//! House rules. The bytes are never a Rust slice: they change at any time, which a slice's must not. Each
+//! read is volatile or by inline assembly, and within rows that the constructor's caller guaranteed to be
+//! mapped.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,8 +11,8 @@ use super::copy::{copy_plane, copy_racing};
 
 /// A frame's two planes in shared memory, while the [`Frame`](crate::Frame) is held.
 ///
-/// The bytes may change at any time, so what is computed from them counts only after
-/// [`Frame::still_valid`](crate::Frame::still_valid) said `true`.
+/// The bytes may change at any time, so a result computed from them counts only after
+/// [`Frame::still_valid`](crate::Frame::still_valid) returned `true`.
 ///
 /// ```no_run
 /// # let mut reader = vas_frame::Reader::open("gate")?;
@@ -28,7 +29,7 @@ use super::copy::{copy_plane, copy_racing};
 pub struct RawView<'a> {
     /// Luma: a byte for each pixel.
     pub y: RawPlane<'a>,
-    /// Interleaved chroma: U and V in turn, a pair for each two columns and two rows, both rounded up.
+    /// Interleaved chroma: a pair of U and V for each two columns and two rows, both rounded up.
     pub uv: RawPlane<'a>,
 }
 
@@ -50,7 +51,7 @@ pub struct RawRow<'a> {
     memory: PhantomData<&'a ()>,
 }
 
-// SAFETY: a plane gives volatile reads alone, of memory that is written from elsewhere anyway and stays mapped
+// SAFETY: a plane only does volatile reads, of memory that other processes write anyway and that stays mapped
 // for `'a` in all threads.
 unsafe impl Send for RawPlane<'_> {}
 // SAFETY: as above.
@@ -63,11 +64,11 @@ unsafe impl Sync for RawRow<'_> {}
 impl<'a> RawPlane<'a> {
     /// A plane of `rows` rows that have `row_bytes` bytes each and begin `stride` bytes apart.
     ///
-    /// [`Frame::raw`](crate::Frame::raw) gives the planes of a frame; this is for memory that was mapped otherwise.
+    /// [`Frame::raw`](crate::Frame::raw) returns the planes of a frame; this is for memory mapped in another way.
     ///
     /// # Safety
-    /// All bytes of all rows are mapped for reading for `'a`, in one mapping. Others may write them meanwhile, but
-    /// nobody in this process may through a Rust reference.
+    /// All bytes of all rows are mapped for reading for `'a`, in one mapping. Other processes may write them
+    /// meanwhile; this process must not write them through a Rust reference.
     #[must_use]
     pub unsafe fn from_raw_parts(
         start: *const u8,
@@ -84,13 +85,13 @@ impl<'a> RawPlane<'a> {
         self.rows
     }
 
-    /// Bytes of a row that count.
+    /// Bytes of a row, without padding.
     #[must_use]
     pub fn row_bytes(&self) -> usize {
         self.row_bytes
     }
 
-    /// Bytes from the beginning of one row to that of the next.
+    /// Bytes between the starts of two rows.
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride
@@ -98,13 +99,13 @@ impl<'a> RawPlane<'a> {
 
     /// The first byte, for an API that takes a pointer: a texture upload, a function in C.
     ///
-    /// A Rust slice must not be made of it.
+    /// Do not make a Rust slice from it.
     #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
         self.start
     }
 
-    /// A row; `None` behind the last.
+    /// A row; `None` after the last.
     #[must_use]
     pub fn row(&self, row: usize) -> Option<RawRow<'a>> {
         // Within the plane, so `wrapping_add` does not wrap.
@@ -137,16 +138,16 @@ impl<'a> RawPlane<'a> {
     /// Copies all rows, without padding, into `tight`.
     ///
     /// # Panics
-    /// When `tight` is not exactly as long: `rows * row_bytes` bytes.
+    /// If `tight` is not exactly `rows * row_bytes` bytes long.
     pub fn copy_to(&self, tight: &mut [u8]) {
         self.copy_plane(tight, false);
     }
 
-    /// The same, past the cache if `stream` says so.
+    /// As `copy_to`, past the cache if `stream` is set.
     pub(super) fn copy_plane(&self, tight: &mut [u8], stream: bool) {
         assert_eq!(tight.len(), self.rows * self.row_bytes, "as long as the rows together");
-        // SAFETY: the constructor's caller promised the rows, and `tight` takes as many. It is an exclusive
-        // reference, and mapped rows are nobody's.
+        // SAFETY: the constructor's caller guaranteed the rows, and `tight` has room for them. It is an
+        // exclusive reference, and no reference points into the mapped rows.
         unsafe { copy_plane(self.start, self.stride, tight, self.row_bytes, stream) };
     }
 }
@@ -170,33 +171,35 @@ impl<'a> RawRow<'a> {
         self.len
     }
 
-    /// Whether the row has no bytes, as none of a frame's rows is.
+    /// Whether the row has no bytes. A frame's rows are never empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Reads a byte; `None` behind the last.
+    /// Reads a byte; `None` after the last.
     #[must_use]
     pub fn get(&self, column: usize) -> Option<u8> {
-        // SAFETY: the byte is one of the row's, which the constructor's caller promised to be mapped.
+        // SAFETY: the byte lies within the row, which the constructor's caller guaranteed to be
+        // mapped.
         (column < self.len).then(|| unsafe { self.start.add(column).read_volatile() })
     }
 
-    /// Reads every byte in turn; each is read when the iterator comes to it.
+    /// Reads every byte in turn, each when the iterator reaches it.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = u8> + ExactSizeIterator + use<'a> {
         let start = self.start;
         // SAFETY: as in `get`.
         (0..self.len).map(move |column| unsafe { start.add(column).read_volatile() })
     }
 
-    /// Copies the row into `to`, in the widest words that the processor has.
+    /// Copies the row into `to`, in the processor's widest words.
     ///
     /// # Panics
-    /// When `to` is not exactly as long.
+    /// If `to` is not exactly as long.
     pub fn copy_to(&self, to: &mut [u8]) {
         assert_eq!(to.len(), self.len, "as long as the row");
-        // SAFETY: the row is mapped (`get`), `to` takes as many bytes, and no exclusive reference is to them.
+        // SAFETY: the row is mapped (`get`), `to` has the same length, and no exclusive reference points into
+        // the row.
         unsafe { copy_racing(self.start, to, false) };
     }
 }
@@ -214,7 +217,7 @@ mod tests {
     /// Three rows of five bytes, seven apart: byte 7 is the first of the second row.
     fn with_plane(test: impl FnOnce(RawPlane<'_>)) {
         let bytes: Vec<u8> = (0..21).collect();
-        // SAFETY: the rows end at byte 19, and nobody writes them.
+        // SAFETY: the rows end at byte 19, and nothing writes them.
         test(unsafe { RawPlane::from_raw_parts(bytes.as_ptr(), 7, 5, 3) });
     }
 

@@ -1,4 +1,4 @@
-//! Who may read an export, and whether files and directories are ours.
+//! Who may read an export, and the check that files and directories belong to this process's user.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::error::{ExportError, OwnerProblem};
 /// Who may read an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Group that the files are given to; `None` keeps the process's own.
+    /// The files' group; `None` keeps the process's own.
     pub group: Option<u32>,
-    /// Permission bits of `frame.meta`, `frame.data` and `readers`; a directory gets search where
-    /// a file gets read.
+    /// Permission bits of `frame.meta`, `frame.data` and `readers`; a directory gets search
+    /// permission where a file gets read permission.
     pub file_mode: u32,
 }
 
@@ -25,7 +25,7 @@ impl Default for Access {
 
 impl Access {
     pub(crate) fn file_mode(self) -> Mode {
-        // The owner always writes; nobody else ever does.
+        // The owner can always write; nobody else ever can.
         Mode::from_raw_mode((self.file_mode & 0o444) | 0o600)
     }
 
@@ -34,7 +34,7 @@ impl Access {
         Mode::from_raw_mode(read | read >> 2 | 0o700)
     }
 
-    /// Gives an open file or directory its group and mode, whatever the umask was.
+    /// Sets the group and mode of an open file or directory, regardless of the umask.
     pub(crate) fn apply(
         self,
         fd: BorrowedFd<'_>,
@@ -49,7 +49,8 @@ impl Access {
     }
 }
 
-/// Checks that an open directory or regular file belongs to us and that nobody else can write it.
+/// Checks that an open directory or regular file belongs to this process's user and that nobody
+/// else can write it.
 pub(crate) fn check_ours(fd: impl AsFd, path: &Path) -> Result<Stat, ExportError> {
     let stat = fstat(fd).map_err(|e| ExportError::io("look at", path, e))?;
     let not_ours = |problem| Err(ExportError::NotOurs { path: path.into(), problem });

@@ -1,4 +1,5 @@
-//! Memory is promised before it is used: does a ring fit, by every limit that would otherwise kill us?
+//! Admission: checks a ring against every memory limit before its memory is used, since exceeding one
+//! would kill the process.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use rustix::fs::statvfs;
 use super::cgroup;
 use crate::error::ExportError;
 
-/// Left free everywhere, so that the ring's last page is not the machine's last page.
+/// Left free under every limit, so that the ring's last page is not the machine's last page.
 const RESERVE: u64 = 32 << 20;
 
 /// What a ring's memory is charged to.
@@ -22,7 +23,7 @@ pub enum MemoryScope {
     },
     /// The whole machine: `MemAvailable`.
     Machine,
-    /// A control group that this process is in, or one above it.
+    /// A control group of this process, or an ancestor of it.
     Cgroup {
         /// The group's directory.
         path: PathBuf,
@@ -30,7 +31,7 @@ pub enum MemoryScope {
 }
 
 impl MemoryScope {
-    /// What to do when it does not have enough.
+    /// What to do if it has too little memory.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -53,30 +54,30 @@ impl fmt::Display for MemoryScope {
     }
 }
 
-/// How much memory a scope still has.
+/// The memory that a scope has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryLimit {
     /// What the memory is charged to.
     pub scope: MemoryScope,
-    /// Bytes that it still has.
+    /// Bytes left.
     pub free: u64,
 }
 
-/// A ring that does not fit.
+/// The ring does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the ring needs {} MiB (and {} MiB are to stay free), but {} has {} MiB left; {}",
+    "the ring needs {} MiB (and {} MiB must stay free), but {} has {} MiB left; {}",
     need.div_ceil(1 << 20), reserve(*need).div_ceil(1 << 20), limit.scope, limit.free >> 20,
     limit.scope.remedy()
 )]
 pub struct Shortage {
     /// Bytes of the ring.
     pub need: u64,
-    /// The limit that it does not fit under.
+    /// The limit that the ring exceeds.
     pub limit: MemoryLimit,
 }
 
-/// Checks a need against limits; the tightest one that fails is told.
+/// Checks a need against limits; the error names the tightest one that fails.
 pub(crate) fn check(need: u64, limits: &[MemoryLimit]) -> Result<(), Shortage> {
     let tightest = limits.iter().min_by_key(|limit| limit.free);
     match tightest {
@@ -87,12 +88,12 @@ pub(crate) fn check(need: u64, limits: &[MemoryLimit]) -> Result<(), Shortage> {
     }
 }
 
-/// Small rings are not refused for a reserve many times their size.
+/// Capped, so that small rings are not refused for a reserve many times their size.
 fn reserve(need: u64) -> u64 {
     RESERVE.min(need / 2)
 }
 
-/// What a ring in `dir` would be charged to: the file system, the machine, and each cgroup above us.
+/// The limits for a ring in `dir`: the file system, the machine, and each cgroup above this process.
 pub(crate) fn limits(dir: &Path) -> Result<Vec<MemoryLimit>, ExportError> {
     let fs = statvfs(dir).map_err(|e| ExportError::io("ask for the free space of", dir, e))?;
     let mut limits = vec![MemoryLimit {
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_limit_is_told_with_numbers() {
+    fn the_tightest_limit_is_reported_with_its_bytes() {
         let limits = [tmpfs(1 << 30), cgroup(64 << 20)];
         assert!(check(16 << 20, &limits).is_ok());
         let shortage = check(100 << 20, &limits).unwrap_err();
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes() {
+    fn extreme_needs_and_no_limits() {
         assert!(check(u64::MAX, &[tmpfs(u64::MAX - 1)]).is_err());
         assert!(check(0, &[tmpfs(0)]).is_ok());
         assert!(check(1 << 40, &[]).is_ok());

@@ -1,27 +1,28 @@
-//! Memory limits of the control groups above this process, version 1 and 2.
+//! Memory limits of the control groups above this process, versions 1 and 2.
 //!
-//! A charge past such a limit meets the OOM killer, not an error: `fallocate` can't find it out.
+//! A charge past such a limit invokes the OOM killer instead of returning an error, so `fallocate`
+//! can't detect it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a control group still allows.
+/// The memory that a control group has left.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct GroupLimit {
     /// Its directory.
     pub(super) path: PathBuf,
-    /// Bytes between its use, less what the kernel can take back, and its limit.
+    /// The limit less the bytes in use that the kernel can't reclaim.
     pub(super) free: u64,
 }
 
-/// The limits of this process's group and of each of its ancestors; none where there are none.
+/// The limits of this process's group and of each of its ancestors that has one.
 pub(super) fn memory_limits() -> Vec<GroupLimit> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let hierarchies = hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
     hierarchies.iter().flat_map(Hierarchy::limits).collect()
 }
 
-/// One mounted hierarchy that counts memory, and where we are in it.
+/// A mounted hierarchy that counts memory, and this process's group in it.
 #[derive(Debug, PartialEq, Eq)]
 struct Hierarchy {
     version: u8,
@@ -68,7 +69,7 @@ fn hierarchies(cgroup: &str, mountinfo: &str) -> Vec<Hierarchy> {
         };
         let mount = mountinfo.lines().find_map(|line| memory_mount(line, version));
         if let Some((root, mount)) = mount {
-            // In a container the mount may show only a part of the tree, which begins at `root`.
+            // In a container the mount may show only the part of the tree below `root`.
             let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
             let below = below.strip_prefix("/").unwrap_or(below);
             found.push(Hierarchy { version, group: mount.join(below), mount });
@@ -77,7 +78,7 @@ fn hierarchies(cgroup: &str, mountinfo: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// Root and mount point of a line of `mountinfo` that mounts a memory hierarchy of that version.
+/// Root and mount point from a line of `mountinfo` that mounts a memory hierarchy of that version.
 fn memory_mount(line: &str, version: u8) -> Option<(&str, PathBuf)> {
     let (left, right) = line.split_once(" - ")?;
     let mut left = left.split(' ').skip(3);
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_sees_its_part_of_the_tree() {
+    fn a_container_sees_part_of_the_tree() {
         let mounts = "40 30 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup rw";
         let found = hierarchies("0::/docker/x/y", mounts);
         assert_eq!(found[0].group, Path::new("/sys/fs/cgroup/y"));
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_ancestor_counts_less_what_can_be_taken_back() {
+    fn every_ancestor_counts_without_reclaimable_memory() {
         let dir = tempfile::tempdir().unwrap();
         let child = dir.path().join("child");
         std::fs::create_dir(&child).unwrap();
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_limit() {
+    fn unreadable_values_are_no_limit() {
         assert!(hierarchies("", "").is_empty());
         assert!(hierarchies("x\n1:memory\n:::", "a - b").is_empty());
     }

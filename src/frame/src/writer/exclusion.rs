@@ -1,8 +1,8 @@
-//! Lock files: one holder at a time, even while files come and go at their paths.
+//! Lock files: one holder at a time, even while files are created and removed at their paths.
 //!
-//! House rules. A lock belongs to an inode and a name to a directory, so a lock on a file that no longer has
-//! its name excludes nobody: whoever locks looks again whether the name still is that file's, and whoever
-//! removes a lock file holds its lock. Both files are 0600: readers can't open them, and so can't lock them.
+//! House rules. A lock belongs to an inode, a name to a directory, so a lock on an unlinked file excludes
+//! nobody: after locking, check that the name still refers to that file, and remove a lock file only while
+//! holding its lock. Both files are 0600: readers can't open them, and so can't lock them.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -17,20 +17,20 @@ use crate::error::ExportError;
 use crate::layout::WRITER_FILE;
 use crate::lock;
 
-/// Lock file of the export directory: writers promise memory one after the other.
+/// Lock file of the export directory: writers admit rings one at a time.
 const ADMISSION_FILE: &str = ".admission";
-/// How often, and how many times, a turn is asked for.
+/// How often, and how many times, to try for the lock.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 const MOST_ASKS: u32 = 400;
-/// How many times a holder's words are looked for.
+/// How many times to try to read a holder's identity.
 const MOST_LOOKS: usize = 20;
 
-/// What came of an attempt to lock a file by its name.
+/// The outcome of an attempt to lock a file by its name.
 enum Attempt {
     Locked(File),
-    /// Somebody else has it; the file, to see who.
+    /// Another writer holds the lock; the file identifies it.
     Taken(File),
-    /// The file, or its directory, lost its name meanwhile.
+    /// The file, or its directory, was unlinked meanwhile.
     Gone,
 }
 
@@ -50,26 +50,26 @@ fn attempt(folder: &Folder, name: &str) -> Result<Attempt, ExportError> {
     })
 }
 
-/// Takes a camera; `None` when its directory was removed meanwhile, by a writer that left.
+/// Locks a camera; `None` if its directory was removed meanwhile by a writer that stopped.
 ///
 /// # Errors
-/// [`ExportError::Held`] with what the holder wrote of itself.
+/// [`ExportError::Held`] with the holder's identity.
 pub(super) fn lock_camera(folder: &Folder, camera: &CameraId) -> Result<Option<File>, ExportError> {
     match attempt(folder, WRITER_FILE)? {
         Attempt::Gone => Ok(None),
         Attempt::Taken(file) => {
-            let holder = holder(&file).unwrap_or_else(|| "it did not say who it is".into());
+            let holder = holder(&file).unwrap_or_else(|| "unknown: its lock file is empty".into());
             Err(ExportError::Held { camera: camera.clone(), holder })
         }
         Attempt::Locked(mut file) => {
-            let told = rewrite(&mut file, &format!("{}\n", who_we_are()));
-            told.map_err(|e| ExportError::io("write", folder.at(WRITER_FILE), e))?;
+            let written = rewrite(&mut file, &format!("{}\n", who_we_are()));
+            written.map_err(|e| ExportError::io("write", folder.at(WRITER_FILE), e))?;
             Ok(Some(file))
         }
     }
 }
 
-/// What a holder says of itself, which it does as soon as it has the lock.
+/// The holder's identity, which it writes right after it takes the lock.
 fn holder(file: &File) -> Option<String> {
     let looks = std::iter::repeat_with(|| {
         text_of(file).or_else(|| {
@@ -80,17 +80,17 @@ fn holder(file: &File) -> Option<String> {
     looks.take(MOST_LOOKS).flatten().next()
 }
 
-/// The right to promise memory in an export directory; ends when dropped.
+/// The exclusive right to allocate rings in an export directory; ends when dropped.
 #[derive(Debug)]
 pub(super) struct AdmissionTurn {
     _locked: Option<File>,
 }
 
 impl AdmissionTurn {
-    /// Waits for the turn. Whoever has it is about to allocate a ring, which takes some milliseconds.
+    /// Waits for the right. Its holder is about to allocate a ring, which takes some milliseconds.
     ///
-    /// A writer that has been stopped in its turn is not waited for: what it would allocate is then
-    /// merely not seen by our own check.
+    /// The wait is bounded, in case the holder is suspended: then this process's check only misses
+    /// what the holder allocates later.
     pub(super) fn take(root: &Folder) -> Result<Self, ExportError> {
         for _ in 0..MOST_ASKS {
             match attempt(root, ADMISSION_FILE)? {
@@ -100,16 +100,16 @@ impl AdmissionTurn {
             }
         }
         tracing::warn!(
-            "another writer has held {} for seconds: not waiting for it any longer",
+            "another writer has held {} for seconds; continuing without the lock",
             root.at(ADMISSION_FILE).display()
         );
         Ok(Self { _locked: None })
     }
 }
 
-/// Leaves the export directory and, if a writer made it, removes it when nobody has a camera in it.
+/// Leaves the export directory. Removes it if a writer created it and it has no cameras.
 pub(super) fn leave(root: &Folder, made_by_writer: bool) -> Result<(), ExportError> {
-    // Who holds the lock will leave later than we do.
+    // A current holder of the lock will leave later and clean up then.
     let Attempt::Locked(_file) = attempt(root, ADMISSION_FILE)? else { return Ok(()) };
     let others = std::fs::read_dir(&root.path)
         .map_err(|e| ExportError::io("list", &root.path, e))?
@@ -120,7 +120,8 @@ pub(super) fn leave(root: &Folder, made_by_writer: bool) -> Result<(), ExportErr
     }
     root.remove(ADMISSION_FILE);
     if made_by_writer && root.is_there() {
-        // Fails when a writer has just come, which then stays in a directory that nobody removes.
+        // Fails if another writer has just started, which then keeps a directory that nobody
+        // removes.
         let _ = rustix::fs::rmdir(&root.path);
     }
     Ok(())
@@ -132,7 +133,7 @@ fn rewrite(file: &mut File, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What a lock file says; `None` where it says nothing that can be read.
+/// A lock file's text; `None` if it is empty or unreadable.
 fn text_of(mut file: &File) -> Option<String> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -141,7 +142,7 @@ fn text_of(mut file: &File) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A holder in words: a process id means something only together with the machine or container.
+/// This process's identity: a process id is meaningful only together with the machine or container.
 fn who_we_are() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let pid = rustix::process::getpid();

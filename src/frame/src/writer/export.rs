@@ -1,4 +1,4 @@
-//! One camera's export: exclusion, epochs, and leaving nothing behind.
+//! One camera's export: exclusion, epochs and cleanup.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -28,7 +28,8 @@ use crate::layout::{self, DATA_FILE, META_FILE, READERS_FILE, WRITER_FILE};
 use crate::lock;
 use crate::sync::Ordering;
 
-/// A camera's directory, held against other writers as long as this lives; dropping it removes its files.
+/// A camera's directory, locked against other writers as long as this lives; dropping it removes the
+/// files.
 #[derive(Debug)]
 pub struct CameraExport {
     camera: CameraId,
@@ -41,7 +42,8 @@ pub struct CameraExport {
     next_epoch: u64,
     first_frame_id: u64,
     current: Option<Current>,
-    /// What our `frame.meta` names. Its lock says that we live, also between two epochs.
+    /// The installed `frame.meta`. Its lock shows that this writer is alive, also between two
+    /// epochs.
     named_meta: Option<File>,
     retired: Retired,
 }
@@ -53,7 +55,7 @@ struct Current {
 }
 
 impl Current {
-    /// The ring's own pages for the next epoch.
+    /// This ring's pages, for the next epoch.
     fn pages(&self) -> Pages {
         match self.ring.unused_at(monotonic_ns()) {
             Ok(()) => Pages::Ready(Arc::clone(self.ring.data()), Arc::clone(&self.data_file)),
@@ -62,27 +64,27 @@ impl Current {
     }
 }
 
-/// Pages for a ring.
+/// The outcome of a request for pages.
 enum Pages {
     /// Allocated and mapped.
     Ready(Arc<Mapping>, Arc<File>),
-    /// Something is in the way until this time (`CLOCK_MONOTONIC`, ns).
+    /// Not possible before this time (`CLOCK_MONOTONIC`, ns).
     NotBefore(u64),
 }
 
-/// What became of the wish for a ring.
+/// The outcome of [`CameraExport::open_ring`].
 #[derive(Debug)]
 pub enum OpenRing {
-    /// It is there, and its path names it.
+    /// The ring is open and installed at its path.
     Ready(RingWriter),
-    /// Readers hold promises, or copies are in flight: ask again at this time (`CLOCK_MONOTONIC`, ns).
+    /// Leases have not ended, or copies are in flight: retry at this time (`CLOCK_MONOTONIC`, ns).
     NotBefore(u64),
 }
 
 impl CameraExport {
-    /// Takes a camera for this writer. No ring exists yet.
+    /// Claims a camera for this writer. No ring exists yet.
     ///
-    /// What a dead writer left is removed; its pages are never used again.
+    /// Files of a dead writer are removed; their pages are never reused.
     ///
     /// # Errors
     /// [`ExportError::Held`] names the writer that has the camera.
@@ -101,7 +103,7 @@ impl CameraExport {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match openat(root.dir(), camera.as_str(), flags, Mode::empty()) {
                 Ok(fd) => break File::from(fd),
-                // Another writer just left and took the directory with it.
+                // Another writer has just stopped and removed the directory.
                 Err(Errno::NOENT) => {}
                 Err(Errno::NOTDIR | Errno::LOOP) => {
                     let problem = OwnerProblem::NoDirectory;
@@ -114,7 +116,7 @@ impl CameraExport {
         access.apply(fd.as_fd(), access.dir_mode(), &path)?;
         let dir = Folder { path, fd, access };
         let Some(writer_lock) = exclusion::lock_camera(&dir, camera)? else {
-            // The directory went away while we waited for its lock.
+            // The directory was removed during the wait for its lock.
             return Self::claim(root, camera, notifier);
         };
         let readers = dir.open_or_create(READERS_FILE, access.file_mode())?;
@@ -133,8 +135,8 @@ impl CameraExport {
             writer_lock,
             readers,
             incarnation: boot,
-            // No camera opens a million epochs or shows a million frames a second, so these also
-            // rise across a writer that left nothing behind.
+            // No camera opens a million epochs or publishes a million frames per second, so ids
+            // from the clock also rise across a writer that left no files.
             next_epoch: (boot / 1_000).max(last.epoch + 1),
             first_frame_id: (boot / 1_000).max(last.frame_id + 1),
             current: None,
@@ -149,35 +151,35 @@ impl CameraExport {
         &self.camera
     }
 
-    /// Where this writer's frame ids begin: above every id of the camera's earlier writers.
+    /// The first frame id for this writer: above every id of the camera's earlier writers.
     #[must_use]
     pub fn first_frame_id(&self) -> u64 {
         self.first_frame_id
     }
 
-    /// What readers ask for, by the locks that they hold in `readers`. A question to the kernel, no more;
-    /// readers that died ask for nothing.
+    /// The readers' demand, from their locks on `readers`. This only queries the kernel; dead readers
+    /// hold no locks.
     ///
-    /// When it can't be asked, everything is taken to be wanted.
+    /// If the query fails, the result is [`Demanded::EveryFrame`].
     #[must_use]
     pub fn demanded(&self) -> Demanded {
         Demanded::read(self.readers.as_fd()).unwrap_or(Demanded::EveryFrame)
     }
 
-    /// Bytes that a ring takes.
+    /// The size of a ring in bytes.
     #[must_use]
     pub fn price(geometry: &Geometry, slots: u32) -> u64 {
         geometry.slot_stride() * u64::from(slots) + layout::meta_bytes(slots)
     }
 
-    /// Opens the next epoch. The writer of the epoch before is to be dropped first.
+    /// Opens the next epoch. Drop the previous epoch's [`RingWriter`] first.
     ///
-    /// A ring that is large enough is used again, once its last lease has ended; otherwise new files take
-    /// its place, and the old ring stays readable for a while. May block for as long as the system takes
-    /// to allocate: not for the per-frame path.
+    /// A ring that is large enough is reused once its last lease has ended; otherwise new files replace
+    /// it, and the old ring stays readable for a while. May block for as long as the system takes to
+    /// allocate: not for the per-frame path.
     ///
     /// # Errors
-    /// [`ExportError::Memory`] with the numbers when it does not fit.
+    /// [`ExportError::Memory`], with the bytes needed and free, if the ring does not fit.
     pub fn open_ring(
         &mut self,
         geometry: Geometry,
@@ -185,7 +187,7 @@ impl CameraExport {
     ) -> Result<OpenRing, ExportError> {
         let opened = self.try_open_ring(geometry, options);
         if opened.is_err() {
-            // Half a ring is of no use, and holds memory.
+            // A partly created ring is useless and holds memory.
             self.dir.remove_temporaries(&[META_FILE, DATA_FILE]);
         }
         opened
@@ -207,7 +209,7 @@ impl CameraExport {
         };
         let (next, meta_file) = self.create_meta(&geometry, options, &data, &data_file)?;
         if let Some(current) = self.current.take_if(|c| Arc::ptr_eq(c.ring.data(), &data)) {
-            // Its pages go on under another epoch, so no frame of this one may be read again.
+            // Its pages continue under another epoch, so no frame of this one may be read any more.
             current.ring.invalidate();
             current.ring.close(layout::STATE_SUPERSEDED);
         } else {
@@ -223,16 +225,16 @@ impl CameraExport {
         Ok(OpenRing::Ready(RingWriter::new(ring)))
     }
 
-    /// Allocates a ring's pages, giving up older rings where it must.
+    /// Allocates a ring's pages; frees older rings if it must.
     fn allocate(&mut self, need: u64, slots: u32) -> Result<Pages, ExportError> {
-        // One camera at a time, of any process: two that both fit alone need not fit together.
+        // One camera at a time, across processes: two rings that each fit may not fit together.
         let _turn = AdmissionTurn::take(self.root.folder())?;
         if let Err(at_ns) = self.retired.shrink_to(Retired::MAX_BYTES, monotonic_ns()) {
             return Ok(Pages::NotBefore(at_ns));
         }
         let promised = need + layout::meta_bytes(slots);
         if let Err(shortage) = self.admit(promised) {
-            // What is held is of use to its readers only, and to them until the promise ends.
+            // Older rings are useful only to their readers, and only until their leases end.
             let current = self.current.as_ref().map_or(0, |c| c.ring.data().len() as u64);
             let held = current + self.retired.bytes();
             self.admit(promised.saturating_sub(held)).map_err(|_| shortage)?;
@@ -249,14 +251,14 @@ impl CameraExport {
         Ok(admission::check(bytes, &admission::limits(self.root.path())?)?)
     }
 
-    /// Frees every ring there is; otherwise when to ask again.
+    /// Frees every ring; the error is the time to retry.
     fn give_up(&mut self, now_ns: u64) -> Result<(), u64> {
         self.unused_at(now_ns)?;
         self.supersede();
         self.retired.shrink_to(0, now_ns)
     }
 
-    /// Whether nothing uses the current ring; otherwise when to ask again.
+    /// Whether nothing uses the current ring; the error is the time to retry.
     fn unused_at(&self, now_ns: u64) -> Result<(), u64> {
         self.current.as_ref().map_or(Ok(()), |current| current.ring.unused_at(now_ns))
     }
@@ -273,11 +275,12 @@ impl CameraExport {
             .st_ino;
         let (file, map) = self.dir.create_meta(layout::meta_bytes(options.slots))?;
         let path = self.dir.at(META_FILE);
-        // Before readers can open it: none sees it unlocked while we live, and none is in the way.
+        // Before readers can open it: no reader sees it unlocked while this writer lives, and none
+        // can hold a lock on it.
         if !lock::try_write_lock(file.as_fd()).map_err(|e| ExportError::io("lock", &path, e))? {
             return Err(ExportError::Held {
                 camera: self.camera.clone(),
-                holder: "somebody locked a file that was being created".into(),
+                holder: "unknown: it locked a file that was being created".into(),
             });
         }
         let meta_file = file.try_clone().map_err(|e| ExportError::io("share", &path, e))?;
@@ -331,33 +334,35 @@ impl CameraExport {
         }
         h.state.store(layout::STATE_LIVE, relaxed);
         h.magic.store(layout::MAGIC, relaxed);
-        // Last: a file without a version is no export. The rename that follows orders it for readers.
+        // Last: a file without a version is not an export. The rename that follows orders it for
+        // readers.
         h.version.store(layout::VERSION, Ordering::Release);
     }
 
-    /// Ends the current epoch. Its readers look for the next one.
+    /// Ends the current epoch. Its readers then open the next one.
     fn supersede(&mut self) {
         let Some(current) = self.current.take() else { return };
         current.ring.close(layout::STATE_SUPERSEDED);
         self.retired.add(current.ring, current.data_file, monotonic_ns());
     }
 
-    /// Bytes of rings that a larger one replaced and that still hold memory.
+    /// Bytes still held by rings that a larger one replaced.
     #[must_use]
     pub fn retired_bytes(&self) -> u64 {
         self.retired.bytes()
     }
 
-    /// To be called some times a second: when no frame was published for `quiet`, readers that attach from
-    /// then on are given none from before, as after [`RingWriter::pause`].
+    /// Pauses the ring if no frame was published for `quiet`: readers that attach later then get none from
+    /// before, as after [`RingWriter::pause`]. Call this a few times per second.
     pub fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
         if let Some(current) = &self.current {
             current.ring.pause_if_quiet(now_ns, quiet);
         }
     }
 
-    /// To be called about once a second: frees retired rings, and checks that the path still names what
-    /// this writer holds. `false`: somebody removed it; drop this and claim the camera again.
+    /// Frees retired rings, and checks that the paths still refer to this writer's files. Call this
+    /// about once per second. `false` means that they were removed: drop this and claim the camera
+    /// again.
     pub fn housekeep(&mut self) -> bool {
         self.retired.sweep(monotonic_ns());
         let here = statat(self.root.dir(), self.camera.as_str(), AtFlags::SYMLINK_NOFOLLOW);
@@ -378,8 +383,9 @@ impl Drop for CameraExport {
         if let Some(current) = &self.current {
             current.ring.close(layout::STATE_STOPPED);
         }
-        // The directory last, and the writer's lock file last in it: who waits for it finds it unlinked
-        // and starts over. Whoever lost that file may have lost the camera to another, and removes nothing.
+        // The directory goes last, and the writer's lock file last in it: a writer that waits for the lock
+        // finds the file unlinked and starts over. A writer whose lock file was removed may have lost the
+        // camera to another, and removes nothing.
         if self.dir.names(WRITER_FILE, self.writer_lock.as_fd()) {
             for name in [META_FILE, DATA_FILE, READERS_FILE, WRITER_FILE] {
                 self.dir.remove(name);

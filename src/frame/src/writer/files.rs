@@ -1,4 +1,4 @@
-//! The files of an export: created whole under a temporary name, then renamed in.
+//! The files of an export: created completely under a temporary name, then renamed into place.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +17,7 @@ use crate::error::{ExportError, OwnerProblem};
 use crate::huge_pages::{self, AlignedMap};
 use crate::layout::{DATA_FILE, META_FILE};
 
-/// A directory of the export, open: all of it, or a camera's.
+/// An open directory: the export directory or a camera's.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
@@ -30,14 +30,14 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Whether its path still names it.
+    /// Whether its path still refers to it.
     pub(super) fn is_there(&self) -> bool {
         let named = statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW);
         is_same(named, fstat(&self.fd))
     }
 
-    /// Creates `frame.meta` in full size, its memory allocated and mapped in; not yet under its final name, and
-    /// until then nobody else's to open.
+    /// Creates `frame.meta` in full size, with its memory allocated and mapped, under a temporary name and
+    /// readable by nobody else.
     pub(super) fn create_meta(&self, bytes: u64) -> Result<(File, MmapRaw), ExportError> {
         self.create(META_FILE, |file, path| allocate_meta(file, path, bytes))
     }
@@ -54,7 +54,7 @@ impl Folder {
     ) -> Result<(File, M), ExportError> {
         let temporary = temporary(name);
         let path = self.at(&temporary);
-        // Whoever put something there, it is not ours.
+        // Anything at that name is not this writer's.
         self.remove(&temporary);
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -68,7 +68,8 @@ impl Folder {
         filled.map(|map| (file, map))
     }
 
-    /// Opens a created file to readers and gives it its final name, in place of what was there.
+    /// Grants readers access to a created file and gives it its final name, replacing any file
+    /// there.
     pub(super) fn install(&self, name: &str, file: &File) -> Result<(), ExportError> {
         self.access.apply(file.as_fd(), self.access.file_mode(), &self.at(name))?;
         renameat(&self.fd, temporary(name), &self.fd, name)
@@ -91,7 +92,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Removes a file; that it is not there is as good.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -99,14 +100,14 @@ impl Folder {
         }
     }
 
-    /// Removes what a writer that died while creating left behind.
+    /// Removes temporary files of a writer that died.
     pub(super) fn remove_temporaries(&self, names: &[&str]) {
         for name in names {
             self.remove(&temporary(name));
         }
     }
 
-    /// Whether `name` still names the open file.
+    /// Whether `name` still refers to the open file.
     pub(super) fn names(&self, name: &str, file: BorrowedFd<'_>) -> bool {
         let named = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         is_same(named, fstat(file))
@@ -126,7 +127,7 @@ fn allocate_meta(file: &File, path: &Path, bytes: u64) -> Result<MmapRaw, Export
             Ok(()) => break,
         }
     }
-    // Populated: the first store to a page must not fault on the per-frame path.
+    // Populated, so that the first store to a page does not fault on the per-frame path.
     let map = MmapOptions::new().populate().map_raw(file);
     let map = map.map_err(|e| ExportError::io("map", path, e))?;
     map.advise(Advice::DontDump).map_err(|e| ExportError::io(NO_DUMP, path, e))?;

@@ -1,4 +1,4 @@
-//! The writer's side: a directory that is ours, memory that is promised, a ring that never waits.
+//! The writer's side: exclusive directories, admitted memory, and a ring that never waits.
 
 mod access;
 mod admission;

@@ -1,4 +1,4 @@
-//! The thread that wakes crowds, so that no publisher has to.
+//! The thread that wakes many readers, so that no publisher has to.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -11,14 +11,14 @@ use crate::sync::{AtomicBool, Mutex, Ordering};
 /// Wakes the readers beyond the few that a publisher wakes itself; one thread serves all cameras.
 ///
 /// A publisher that finds more waiters than it may wake marks its ring and unparks this thread. Marks
-/// that come while it works are one mark: a thousand readers are woken once, not once a frame.
+/// set meanwhile are coalesced: a thousand readers are woken once, not once per frame.
 #[derive(Debug)]
 pub struct Notifier {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Panics of this process's notifiers that they got over.
+/// Panics of this process's notifiers, after which they continued.
 static PANICS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ struct Shared {
     stop: AtomicBool,
     /// Locked when a ring opens and by the notifier's own thread; never by a publisher.
     rings: Mutex<Vec<Weak<Ring>>>,
-    /// Has the thread panic at its next look, for tests.
+    /// Makes the thread panic in its next round, for tests.
     #[cfg(test)]
     armed: std::sync::atomic::AtomicBool,
 }
@@ -35,7 +35,7 @@ impl Notifier {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// If the system can't create a thread.
     pub fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
@@ -49,14 +49,14 @@ impl Notifier {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// How often notifiers of this process panicked and went on.
+    /// How often notifiers of this process panicked and continued.
     #[must_use]
     pub fn panics() -> u64 {
         PANICS.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     pub(crate) fn handle(&self) -> NotifierHandle {
-        let thread = self.thread.as_ref().expect("the thread is there until drop").thread();
+        let thread = self.thread.as_ref().expect("the thread exists until drop").thread();
         NotifierHandle::new(thread)
     }
 
@@ -75,23 +75,23 @@ impl Shared {
         }
     }
 
-    /// A panic costs this look only: readers that it did not wake look again by themselves after 50 ms, and with
-    /// the next frame there is another look.
+    /// A panic costs one round only: readers that it did not wake check again after 50 ms by themselves, and the
+    /// next frame starts another round.
     #[cfg(not(loom))]
     fn guarded_look(&self) {
         use std::panic::{AssertUnwindSafe, catch_unwind};
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.look())) {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            let words = text.unwrap_or("a panic without words");
+            let words = text.unwrap_or("a panic without a message");
             PANICS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             tracing::error!(
-                "internal error in the notifier of the frame path: {words}; it goes on"
+                "internal error in the notifier of the frame path: {words}; the notifier continues"
             );
         }
     }
 
-    /// The model checker is to see each panic.
+    /// The model checker must see each panic.
     #[cfg(loom)]
     fn guarded_look(&self) {
         self.look();
@@ -100,10 +100,11 @@ impl Shared {
     fn look(&self) {
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for ring in rings.iter().filter_map(Weak::upgrade) {
-            // The mark orders nothing: whoever sets it rings after it, and the futex has its own lock.
+            // The mark needs no ordering: a publisher unparks this thread after it sets the mark, and
+            // the futex has its own lock.
             if ring.crowd_waits.swap(false, Ordering::Relaxed) {
                 #[cfg(test)]
-                assert!(!self.armed.swap(false, Ordering::SeqCst), "a test asked for it");
+                assert!(!self.armed.swap(false, Ordering::SeqCst), "requested by a test");
                 let woken = futex::wake(&ring.header().published, i32::MAX as u32);
                 ring.is_crowded.store(woken > WAKE_AT_ONCE as usize, Ordering::Relaxed);
             }
@@ -118,7 +119,7 @@ impl Drop for Notifier {
             thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!(
-                    "the notifier thread panicked: crowds of readers woke by time-out only"
+                    "the notifier thread panicked: readers beyond the first few woke by time-out only"
                 );
             }
         }
@@ -134,7 +135,7 @@ mod tests {
     use crate::{Access, CameraId, Color, Geometry};
 
     #[test]
-    fn a_panic_is_counted_and_the_next_crowd_is_woken() {
+    fn a_panic_is_counted_and_later_waiters_are_woken() {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
         let notifier = Arc::new(Notifier::start().unwrap());
@@ -143,7 +144,7 @@ mod tests {
         let geometry = Geometry::new(16, 16, Color::default(), 8).unwrap();
         let options = RingOptions { slots: 2, lease: Duration::ZERO, frame_rate: None };
         let OpenRing::Ready(writer) = export.open_ring(geometry, options).unwrap() else {
-            panic!("nothing is in the way");
+            panic!("the first ring waits for nothing");
         };
         let ring = notifier.shared.rings.lock().unwrap()[0].upgrade().unwrap();
         let before = Notifier::panics();

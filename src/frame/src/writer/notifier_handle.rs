@@ -1,10 +1,10 @@
-//! How a ring reaches the notifier, which knows rings.
+//! A ring's handle to the notifier, in a module of its own because the notifier depends on rings.
 
 #[cfg(loom)]
 use crate::sync::thread;
 use crate::sync::thread::Thread;
 
-/// What a ring keeps to reach its notifier.
+/// Wakes the notifier's thread.
 #[derive(Debug, Clone)]
 pub(crate) struct NotifierHandle(Thread);
 
@@ -13,7 +13,7 @@ impl NotifierHandle {
         Self(thread.clone())
     }
 
-    /// For a ring whose readers are few.
+    /// A handle without a notifier, for a ring with few readers.
     #[cfg(loom)]
     pub(crate) fn unheard() -> Self {
         Self(thread::current())

@@ -1,15 +1,15 @@
-//! How many slots, and for how long a frame is promised.
+//! The number of slots and the lease of a ring.
 
 use std::time::Duration;
 
 use crate::layout::MAX_SLOTS;
 
-/// Frames a second assumed when a camera does not say.
+/// The rate assumed for a camera that states none.
 const ASSUMED: FrameRate = FrameRate { num: 30, den: 1 };
-/// Fewest slots that are chosen unasked.
+/// The fewest slots that are chosen by default.
 const MIN_SLOTS: u32 = 4;
 
-/// A nominal frame rate: `num / den` frames a second.
+/// A nominal frame rate: `num / den` frames per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FrameRate {
     /// Frames in `den` seconds.
@@ -23,19 +23,19 @@ pub struct FrameRate {
 pub struct RingOptions {
     /// Slots, 1 to 1024.
     pub slots: u32,
-    /// For how long a published frame is promised to stay.
+    /// How long a published frame is guaranteed to stay in its slot.
     pub lease: Duration,
     /// The camera's nominal frame rate, if it is known.
     pub frame_rate: Option<FrameRate>,
 }
 
 impl RingOptions {
-    /// Chooses for a camera of `frame_rate` that readers may look back `hold`, with up to `in_flight`
-    /// frames being copied.
+    /// Chooses options for a camera of `frame_rate`, so that the ring holds the frames of the last
+    /// `hold` while up to `in_flight` frames are copied.
     ///
-    /// Slots: `max(4, ceil(fps x hold))` unless `slots` is given. Lease: half of `hold`, and never
-    /// more than `(slots - in_flight - 1) / fps`, the time in which a steady camera comes round to the
-    /// slot again. The other half absorbs bursts: frames that arrive late and together need free slots.
+    /// Slots: `max(4, ceil(fps x hold))` unless `slots` is given. Lease: half of `hold`, and never more
+    /// than `(slots - in_flight - 1) / fps`, the time after which a steady camera needs the slot again.
+    /// The other half absorbs bursts: frames that arrive late and together need free slots.
     #[must_use]
     pub fn choose(
         frame_rate: Option<FrameRate>,
@@ -56,7 +56,7 @@ impl RingOptions {
         Self { slots, lease: Duration::from_nanos(lease_ns), frame_rate: known }
     }
 
-    /// The lease as `frame.meta` has it.
+    /// The lease in nanoseconds, for `frame.meta`.
     pub(super) fn lease_ns(&self) -> u64 {
         u64::try_from(self.lease.as_nanos()).unwrap_or(u64::MAX)
     }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_hold_the_asked_time() {
+    fn slots_cover_the_hold_time() {
         let at = |num, den| RingOptions::choose(fps(num, den), HOLD, None, 1).slots;
         assert_eq!(at(25, 1), 13);
         assert_eq!(at(30_000, 1001), 15);

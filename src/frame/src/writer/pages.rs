@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::huge_pages::{AlignedMap, HugePages};
 
-/// A ring's pages, mapped; somebody may wait for its end.
+/// A ring's mapped pages. [`MappingEnd`] detects when they are unmapped.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     map: AlignedMap,
     huge: HugePages,
-    /// Behind the mapping: it goes after that.
+    /// Declared after the mapping, so it is dropped later.
     mapped: Arc<()>,
 }
 
@@ -32,21 +32,22 @@ impl Deref for Mapping {
     }
 }
 
-/// Tells whether a mapping is gone, without keeping it.
+/// Detects that a mapping is gone, without keeping it alive.
 #[derive(Debug)]
 pub(super) struct MappingEnd(Arc<()>);
 
 impl MappingEnd {
-    /// Whether nobody has the pages any more: neither ring nor slot, nor an engine that has them pinned.
+    /// Whether the pages are unmapped: no ring, no slot and no engine that pinned them holds them any
+    /// more.
     pub(super) fn has_come(&mut self) -> bool {
-        // Orders what the others did before ours.
+        // Orders the other holders' accesses before later ones here.
         Arc::get_mut(&mut self.0).is_some()
     }
 }
 
-/// The pages of a ring. They stay mapped as long as this lives, whatever becomes of the ring.
+/// The pages of a ring. They stay mapped as long as this lives, even after the ring has ended.
 ///
-/// Epochs that use the same pages have the same ones here.
+/// Equal for epochs that use the same pages.
 #[derive(Clone, Debug)]
 pub struct RingPages(Arc<Mapping>);
 
@@ -55,15 +56,15 @@ impl RingPages {
         Self(Arc::clone(data))
     }
 
-    /// Where they begin in this process: page-aligned.
+    /// The start address in this process: page-aligned.
     ///
-    /// Slots are other people's while they hold them; this is for naming the range, not for writing.
+    /// Slots belong to their holders: use this to identify the range, not to write.
     #[must_use]
     pub fn start(&self) -> *mut u8 {
         self.0.as_mut_ptr()
     }
 
-    /// Bytes, whole pages.
+    /// The size in bytes: whole pages.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.len()
@@ -75,10 +76,12 @@ impl RingPages {
         self.0.huge
     }
 
-    /// Whether no ring, writer or claimed slot has them any more: dropping this unmaps them.
+    /// Whether no ring, writer or claimed slot holds the pages any more, so that dropping this
+    /// unmaps them.
     #[must_use]
     pub fn are_left(&mut self) -> bool {
-        // Orders what the others did before ours; and who alone holds it stays alone.
+        // Orders the other holders' accesses before later ones here; a sole holder stays the sole
+        // holder.
         Arc::get_mut(&mut self.0).is_some()
     }
 }

@@ -1,4 +1,4 @@
-//! What a camera's last writer came to, if it left its files behind.
+//! The last ids of a camera's previous writer, if it left its files behind.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use super::files::Folder;
 use crate::layout::{self, META_FILE};
 
-/// Where ids are to go on from.
+/// The highest ids used before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LastWords {
     pub(super) epoch: u64,
@@ -16,7 +16,7 @@ pub(super) struct LastWords {
 }
 
 impl LastWords {
-    /// Reads them from a `frame.meta` that a dead writer left; zero where it is not sound.
+    /// Reads them from the `frame.meta` of a dead writer; zero where the file is not valid.
     pub(super) fn read(folder: &Folder) -> Self {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let Ok(file) = openat(&folder.fd, META_FILE, flags, Mode::empty()) else {
@@ -34,7 +34,7 @@ impl LastWords {
         if word(64) != layout::MAGIC {
             return Self::default();
         }
-        // A value near the top would leave no room above it; no honest writer gets there.
+        // A value near the maximum would leave no room above it; no honest writer reaches it.
         let sane = |value: u64| if value < u64::MAX >> 8 { value } else { 0 };
         // A claimed frame may have been numbered and never published.
         let slack = u64::from(layout::MAX_SLOTS);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nonsense_says_nothing() {
+    fn invalid_files_yield_no_ids() {
         let mut header = [0xff; 512];
         assert_eq!(LastWords::of(&header), LastWords::default());
         header[64..72].copy_from_slice(&layout::MAGIC.to_le_bytes());

@@ -1,17 +1,17 @@
-//! Why a frame is not written.
+//! Reasons why a frame is not written.
 
-/// Why no slot could be claimed. The newest frame is the one that is dropped.
+/// Why no slot could be claimed. The frame to be written is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Every slot holds a frame that is still promised to readers.
+    /// Every slot holds a frame whose lease has not ended.
     #[error("every slot holds a frame whose lease has not ended")]
     Lease,
-    /// Every slot that might do is being copied into.
+    /// Every slot out of its lease is being copied into.
     #[error("every slot out of its lease is being copied into")]
     InFlight,
 }
 
-/// A picture whose planes are shorter than its size demands.
+/// A plane of the picture is shorter than its size requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a plane of the decoded picture holds less than {width}x{height} pixels")]
 pub struct PictureTooSmall {

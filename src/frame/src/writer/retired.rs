@@ -8,10 +8,10 @@ use rustix::fs::{FallocateFlags, fallocate};
 use super::pages::MappingEnd;
 use super::ring::Ring;
 
-/// How long a retired ring stays readable when there is room for it.
+/// How long a retired ring stays readable, if there is room for it.
 const GRACE_NS: u64 = 2_000_000_000;
 
-/// When to ask again about pages that a device has pinned.
+/// How long to wait before checking again whether a device still pins the pages.
 const PINNED_RETRY_NS: u64 = 5_000_000;
 
 /// The retired rings of a camera, oldest first.
@@ -20,7 +20,7 @@ pub(super) struct Retired(Vec<RetiredRing>);
 
 #[derive(Debug)]
 struct RetiredRing {
-    /// While its frames may be read.
+    /// `Some` while its frames may be read.
     ring: Option<Arc<Ring>>,
     end: MappingEnd,
     bytes: u64,
@@ -29,7 +29,7 @@ struct RetiredRing {
 }
 
 impl Retired {
-    /// Most bytes of a camera's retired rings when its next ring is allocated.
+    /// The most bytes that a camera's retired rings may hold when its next ring is allocated.
     pub(super) const MAX_BYTES: u64 = 64 << 20;
 
     pub(super) fn add(&mut self, ring: Arc<Ring>, data_file: Arc<File>, now_ns: u64) {
@@ -37,12 +37,12 @@ impl Retired {
         self.0.push(RetiredRing { ring: Some(ring), end, bytes, data_file, retired_ns: now_ns });
     }
 
-    /// Bytes that are still held.
+    /// Bytes still held.
     pub(super) fn bytes(&self) -> u64 {
         self.0.iter().map(|retired| retired.bytes).sum()
     }
 
-    /// Frees what has been readable for long enough.
+    /// Frees the rings whose grace period has ended.
     pub(super) fn sweep(&mut self, now_ns: u64) {
         self.0.retain_mut(|retired| {
             now_ns < retired.retired_ns + GRACE_NS || retired.free(now_ns).is_err()
@@ -52,8 +52,7 @@ impl Retired {
     /// Frees the oldest ones until at most `bytes` are held.
     ///
     /// # Errors
-    /// When to ask again, if a promise to readers, a copy in flight or a device that has the pages pinned
-    /// stands in the way.
+    /// The time to retry, if a lease, a copy in flight or a device that pins the pages prevents it.
     pub(super) fn shrink_to(&mut self, bytes: u64, now_ns: u64) -> Result<(), u64> {
         while self.bytes() > bytes {
             self.0[0].free(now_ns)?;
@@ -64,11 +63,12 @@ impl Retired {
 }
 
 impl RetiredRing {
-    /// Gives the pages back, whichever readers still map them. Its frames are refused from here on.
+    /// Releases the pages, even if readers still map them. Its frames are refused from here on.
     ///
     /// # Errors
-    /// When to ask again. Pages that a device has pinned are its own until it lets go of them: punched, they
-    /// would be free by the file system's account and not in fact, and the next ring would be promised them.
+    /// The time to retry. Pages that a device pins stay in use until it unpins them: after a hole is
+    /// punched, the file system would count them as free although they are not, and the next ring would be
+    /// admitted too early.
     fn free(&mut self, now_ns: u64) -> Result<(), u64> {
         if let Some(ring) = &self.ring {
             ring.unused_at(now_ns)?;

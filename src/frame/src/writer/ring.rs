@@ -1,9 +1,9 @@
-//! The ring itself: claim a slot, write it, publish it. Nothing here waits for a reader.
+//! The ring: claim a slot, write it, publish it. Nothing here waits for a reader.
 //!
-//! House rules. A slot belongs to whoever holds its [`ClaimedSlot`], from the claim to the publication;
-//! `busy` says so. Only the holder touches the slot's bytes and entry. The header's line of the newest
-//! frame is written under `publishing`, which a claim never takes: a publisher that loses its processor
-//! must not hold up the decode thread. Readers may look at any time: that is what the sequences are for.
+//! House rules. A slot belongs to the holder of its [`ClaimedSlot`], from the claim to the publication;
+//! `busy` records that. Only the holder touches the slot's bytes and entry. The header's line of the
+//! newest frame is written under `publishing`, which a claim never takes: a preempted publisher must not
+//! delay the decode thread. Readers may read at any time, guarded by the sequences.
 
 use std::fs::File;
 use std::sync::{Arc, PoisonError};
@@ -26,12 +26,12 @@ use crate::site::Site;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// Waiters that a publisher wakes itself; waking one costs it about 4.5 us. One more than the four readers
-/// that are to be woken without delay: a full count is the only sign that there may be more, and the
-/// notifier is then woken too, which at exactly four readers made the last one 1.4 times as late.
-/// The model checker has two readers for a crowd.
+/// that must be woken without delay: only a full count indicates that there may be more, and then the
+/// notifier is woken too, which made the last of exactly four readers 1.4 times as late. Under the model
+/// checker two readers are a crowd.
 pub(super) const WAKE_AT_ONCE: u32 = if cfg!(loom) { 1 } else { 5 };
 
-/// When to ask again about a ring to which copies are in flight.
+/// How long to wait before checking again a ring with copies in flight.
 const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
 
 /// One epoch's files, mapped for writing.
@@ -39,29 +39,29 @@ const IN_FLIGHT_RETRY_NS: u64 = 2_000_000;
 pub(crate) struct Ring {
     meta: Meta,
     data: Arc<Mapping>,
-    /// Holds the lock that tells readers that the writer lives.
+    /// Holds the lock that shows readers that the writer is alive.
     _meta_lock: File,
     geometry: Geometry,
     slots: u32,
     lease_ns: u64,
     busy: Box<[AtomicBool]>,
-    /// Nobody claims slots any more.
+    /// No slot is claimed any more.
     unclaimable: AtomicBool,
-    /// Held while the newest frame's line is written. Uncontended where an engine publishes a camera's
-    /// frames from one thread at a time, as all do.
+    /// Held while the newest frame's line is written. Uncontended, because every engine publishes a
+    /// camera's frames from one thread at a time.
     publishing: Mutex<()>,
-    /// Whether `copying` was last made 1, as far as the claiming thread is to know without looking at words that
+    /// Whether `copying` was last set to 1: lets the claiming thread check without a load from a line that
     /// readers share.
     runs: AtomicBool,
-    /// Set by a publisher for the notifier: somebody is left to be woken.
+    /// Set by a publisher for the notifier: more readers may wait.
     pub(crate) crowd_waits: AtomicBool,
-    /// Set by the notifier: it woke many, so that publishers leave all of them to it.
+    /// Set by the notifier after it woke many: publishers then leave all waking to it.
     pub(crate) is_crowded: AtomicBool,
     notifier: NotifierHandle,
 }
 
 impl Ring {
-    /// Takes mappings whose sizes fit the header that was written into `meta`.
+    /// Takes mappings whose sizes match the header in `meta`.
     pub(crate) fn new(
         meta: MmapRaw,
         data: Arc<Mapping>,
@@ -94,7 +94,7 @@ impl Ring {
         }
     }
 
-    /// The words that a reader under the model checker maps too.
+    /// The words that readers share under the model checker.
     #[cfg(loom)]
     pub(crate) fn meta(&self) -> &Meta {
         &self.meta
@@ -122,11 +122,11 @@ impl Ring {
         (0..self.slots).map(lease).max().unwrap_or(0)
     }
 
-    /// Whether no copy is in flight to this ring nor can be, and no frame of it is promised to readers;
-    /// otherwise when to ask again. All that was stored into its slots then came before.
+    /// Succeeds if no copy is or can be in flight to this ring and all leases have ended: then all
+    /// stores into its slots happened before. The error is the time to retry.
     pub(crate) fn unused_at(&self, now_ns: u64) -> Result<(), u64> {
-        // Counting who holds the ring would not do: a count orders nothing, and the pages would be given to
-        // somebody else while the stores of the last copy are still on their way.
+        // A reference count is not enough: it orders nothing, and the pages could be reused while the
+        // stores of the last copy are still in flight.
         if !self.is_at_rest() {
             return Err(now_ns + IN_FLIGHT_RETRY_NS);
         }
@@ -135,23 +135,23 @@ impl Ring {
     }
 
     fn is_at_rest(&self) -> bool {
-        // Partner: the release store in `RingWriter`'s drop. Who sees it sees each slot claimed that was.
+        // Partner: the release store in `RingWriter`'s drop. A thread that sees it sees every claim.
         if !self.unclaimable.load(Site::LeaveLoad.order(Ordering::Acquire)) {
             return false;
         }
-        // Partner: the release store in `ClaimedSlot::free`, which came after the last store into the slot.
+        // Partner: the release store in `ClaimedSlot::free`, which follows the last store into the slot.
         let order = Site::RestLoad.order(Ordering::Acquire);
         self.busy.iter().all(|busy| !busy.load(order))
     }
 
-    /// Makes every frame unreadable for good: the pages are about to hold something else.
+    /// Makes every frame unreadable for good, before the pages are reused.
     pub(crate) fn invalidate(&self) {
         for slot in 0..self.slots {
             seqlock::begin_write(&self.entry(slot).sequence);
         }
     }
 
-    /// Tells all readers that this ring publishes no more.
+    /// Marks this ring as ended for all readers.
     pub(crate) fn close(&self, state: u32) {
         // Partner: the acquire fence in a reader's `is_live`.
         self.header().state.store(state, Site::StateStore.order(Ordering::Release));
@@ -159,43 +159,44 @@ impl Ring {
         futex::wake(&self.header().published, i32::MAX as u32);
     }
 
-    /// Says that no frame of the camera was left out from `first_frame_id` on, until further notice.
+    /// Marks copying as running, without a frame left out since `first_frame_id`.
     fn resume(&self, first_frame_id: u64) {
-        // Before the words that readers see, and `pause` the other way round: of two threads at once, either the
-        // last word is a pause and the next frame resumes, or it is ours and the next pause is told again.
+        // Before the words that readers see; `pause` uses the opposite order. If both run at once, either the
+        // pause ends last and the next frame resumes, or this ends last and the next pause is stored again.
         self.runs.store(true, Ordering::Release);
         let header = self.header();
         header.resumed_frame_id.store(first_frame_id, Ordering::Relaxed);
-        // Partner: the acquire fence in `Mapped::runs_since`. Who sees the 1 sees the id.
+        // Partner: the acquire fence in `Mapped::runs_since`. A reader that sees the 1 sees the id.
         header.copying.store(1, Site::ResumeStore.order(Ordering::Release));
     }
 
-    /// Says that frames are left out from now on: the newest one here may be of any age.
+    /// Marks copying as paused: from now on the newest frame here may be of any age.
     ///
-    /// Told by the claiming thread, by an engine that gives a frame up, and by whoever sees that none comes.
+    /// Called by the claiming thread, by an engine that abandons a frame, and by the check for quiet
+    /// cameras.
     fn pause(&self) {
         let copying = &self.header().copying;
-        // Nothing is stored where nobody reads: it is told with each frame that is left out.
+        // Stores only on a change, since this is called for each frame that is left out.
         if copying.load(Ordering::Relaxed) != 0 {
             copying.store(0, Ordering::Relaxed);
         }
         self.runs.store(false, Ordering::Release);
     }
 
-    /// Says that frames are left out if none was published for `quiet`: its camera is away, or whatever is
-    /// before its slots is stuck.
+    /// Pauses if no frame was published for `quiet`: the camera is away, or an earlier stage is stuck.
     pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
         let header = self.header();
         let newest_id = header.frame_id.load(Ordering::Relaxed);
         let newest_ns = header.timestamp_ns.load(Ordering::Relaxed);
-        // One from before the run of copying is given to nobody: the run's first is on its way.
+        // A newest frame from before the run of copying is returned to no reader anyway: the run's
+        // first frame is on its way.
         let is_of_run = newest_id >= header.resumed_frame_id.load(Ordering::Relaxed);
         if is_of_run && Duration::from_nanos(now_ns.saturating_sub(newest_ns)) >= quiet {
             self.pause();
         }
     }
 
-    /// Slot of the newest frame, once there is one.
+    /// Slot of the newest frame, if there is one.
     fn newest(&self) -> Option<u32> {
         let header = self.header();
         (header.frame_id.load(Ordering::Relaxed) != 0)
@@ -207,8 +208,8 @@ impl Ring {
         let mut refused = Refused::InFlight;
         for i in 0..self.slots {
             let slot = (first + i) % self.slots;
-            // Partner: the release store in `free`. A slot that is seen free is seen with the head that
-            // its publication wrote, so the newest one is never taken for an older one.
+            // Partner: the release store in `free`. A thread that finds a slot free also sees the head
+            // that its publication wrote, so the newest slot is never taken for an older one.
             if self.busy[slot as usize].load(Site::FreeLoad.order(Ordering::Acquire)) {
                 continue;
             }
@@ -225,7 +226,7 @@ impl Ring {
     }
 }
 
-/// The right to claim slots of a ring; one thread of a camera has it.
+/// The exclusive right to claim slots of a ring, held by one thread of a camera.
 #[derive(Debug)]
 pub struct RingWriter {
     ring: Arc<Ring>,
@@ -237,50 +238,50 @@ impl RingWriter {
         Self { ring, next: 0 }
     }
 
-    /// The pictures that this ring takes.
+    /// The geometry of this ring's pictures.
     #[must_use]
     pub fn geometry(&self) -> &Geometry {
         self.ring.geometry()
     }
 
-    /// Slots of the ring.
+    /// The number of slots.
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.ring.slots
     }
 
-    /// The pages that the slots lie in.
+    /// The pages that hold the slots.
     #[must_use]
     pub fn pages(&self) -> RingPages {
         RingPages::new(self.ring.data())
     }
 
-    /// Tells readers that frames are published from `first_frame_id` on, without a pause. A ring begins
-    /// paused. To be said with each frame: other threads pause, too.
+    /// States to readers that frames are published without a pause from `first_frame_id` on. A ring
+    /// starts paused. Call this for each frame, since other threads pause the ring too.
     pub fn resume(&mut self, first_frame_id: u64) {
         if !self.ring.runs.load(Ordering::Relaxed) {
             self.ring.resume(first_frame_id);
         }
     }
 
-    /// Tells readers that a frame is left out, for whatever reason. Readers that attach later are given
+    /// States to readers that a frame is left out, for whatever reason. Readers that attach later get
     /// nothing from before.
     pub fn pause(&mut self) {
         self.ring.pause();
     }
 
-    /// Takes the slot that is longest out of use. Allocates nothing, waits for nothing.
+    /// Claims the slot that was unused for longest. Does not allocate or wait.
     ///
-    /// From here on the frame that was in it can't be read.
+    /// The slot's previous frame can't be read any more.
     ///
     /// # Errors
-    /// When each slot is leased or in flight: the frame is to be dropped and counted.
+    /// If each slot is leased or in flight: drop the frame and count it.
     pub fn claim(&mut self, now_ns: u64) -> Result<ClaimedSlot, Refused> {
         let slot = self.ring.choose(self.next, now_ns)?;
         self.next = (slot + 1) % self.ring.slots;
         self.ring.busy[slot as usize].store(true, Ordering::Relaxed);
-        // Before the sequence, because it is a locked instruction: behind it no test could miss the
-        // `sfence` of `before_pixels`.
+        // Before the sequence changes, because this is a locked instruction: after it, no test
+        // could detect a missing `sfence` in `before_pixels`.
         let ring = Arc::clone(&self.ring);
         let odd = seqlock::begin_write(&ring.entry(slot).sequence);
         Ok(ClaimedSlot { ring, slot, odd, stage: Stage::Open })
@@ -294,7 +295,7 @@ impl Drop for RingWriter {
     }
 }
 
-/// A slot that is being written; publish it, or drop it and it holds no frame.
+/// A slot that is being written. Publish it; if it is dropped instead, it holds no frame.
 #[derive(Debug)]
 pub struct ClaimedSlot {
     ring: Arc<Ring>,
@@ -303,41 +304,41 @@ pub struct ClaimedSlot {
     stage: Stage,
 }
 
-/// How far a slot has come; what is left to do when its holder goes, be it by a panic.
+/// The stage of a slot, from which its drop knows what is left to do, also after a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It may be written.
+    /// The slot may be written.
     Open,
-    /// It holds a frame.
+    /// The slot holds a frame.
     Closed,
-    /// The claiming thread may take it again.
+    /// The claiming thread may claim the slot again.
     Free,
 }
 
 impl ClaimedSlot {
-    /// The pictures that the slot takes.
+    /// The geometry of the slot's picture.
     #[must_use]
     pub fn geometry(&self) -> &Geometry {
         self.ring.geometry()
     }
 
-    /// The pages that the slot lies in.
+    /// The pages that hold the slot.
     #[must_use]
     pub fn pages(&self) -> RingPages {
         RingPages::new(self.ring.data())
     }
 
-    /// Luma and chroma plane, row padding included, for a copier of another crate.
+    /// Luma and chroma plane, row padding included, for a copy function in another crate.
     ///
-    /// The thread that asks for them is to be the one that writes them.
+    /// The calling thread must be the one that writes them.
     #[must_use]
     pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8]) {
         self.before_pixels();
         let geometry = self.ring.geometry;
         let start = u64::from(self.slot) * geometry.slot_stride();
-        // SAFETY: the slot lies in the mapping (`Ring::new`) and is ours alone while `self` lives
-        // (`busy`, set by the one `RingWriter`); other processes map it read-only. The mapping lives as
-        // long as the ring that we hold.
+        // SAFETY: the slot lies in the mapping (`Ring::new`) and belongs to `self` alone while `self`
+        // lives (`busy`, set by the only `RingWriter`); other processes map it read-only. The mapping
+        // lives as long as the ring, which `self` holds.
         let slot = unsafe {
             let start = self.ring.data.as_mut_ptr().add(start as usize);
             std::slice::from_raw_parts_mut(start, geometry.picture_bytes() as usize)
@@ -345,10 +346,11 @@ impl ClaimedSlot {
         slot.split_at_mut(geometry.uv_offset() as usize)
     }
 
-    /// Copies a picture in, in one pass.
+    /// Copies a picture into the slot, in one pass.
     ///
     /// # Errors
-    /// [`PictureTooSmall`] when a plane holds less than the slot's size demands; nothing is written.
+    /// [`PictureTooSmall`] if a plane holds less than the slot's size requires; nothing is written
+    /// then.
     pub fn write(
         &mut self,
         picture: &Picture<'_>,
@@ -363,9 +365,9 @@ impl ClaimedSlot {
         Ok(())
     }
 
-    /// Makes the frame readable and wakes those who wait. Returns the publication time.
+    /// Makes the frame readable and wakes waiting readers. Returns the publication time.
     ///
-    /// An engine publishes a camera's frames in the order of their ids.
+    /// Publish a camera's frames in the order of their ids.
     pub fn publish(mut self, meta: &PublishMeta) -> u64 {
         let ring = &*self.ring;
         let now_ns = monotonic_ns();
@@ -389,28 +391,28 @@ impl ClaimedSlot {
         now_ns
     }
 
-    /// What the model checker has in place of planes.
+    /// The model checker's replacement for planes.
     #[cfg(loom)]
     pub(crate) fn pixels(&self) -> crate::memory::Pixels {
         self.before_pixels();
         self.ring.meta.pixels(self.slot)
     }
 
-    /// To be called by the thread that is about to store pixels.
+    /// Called by the thread that is about to store pixels.
     fn before_pixels(&self) {
-        // Partner: the acquire fence of a reader's second look at the sequence.
+        // Partner: the acquire fence before a reader's second load of the sequence.
         Site::SlotStore.fence(Ordering::Release);
-        // The same for streaming stores, which a fence of the language does not order.
+        // Does the same for streaming stores, which a fence of the language does not order.
         Site::SlotOpenDrain.drain();
     }
 
-    /// Closes the slot, streaming stores included.
+    /// Ends the write of the slot, streaming stores included.
     fn close(&self) {
         Site::SlotCloseDrain.drain();
         SLOT.end_write(&self.ring.entry(self.slot).sequence, self.odd);
     }
 
-    /// Gives the slot back to the claiming thread.
+    /// Returns the slot to the claiming thread.
     fn free(&self) {
         // Partners: the acquire loads in `choose` and in `Ring::is_at_rest`.
         let order = Site::FreeStore.order(Ordering::Release);
@@ -446,11 +448,12 @@ impl ClaimedSlot {
 }
 
 impl Drop for ClaimedSlot {
-    /// Given up: the slot holds no frame, and the older frames stay readable.
+    /// Abandons the frame: the slot then holds none, and the older frames stay readable.
     fn drop(&mut self) {
         match self.stage {
             Stage::Free => return,
-            // A panic between the slot and the head: the frame is there, if nobody was told of it.
+            // A panic between the slot and the head: the frame is readable, but waiting readers
+            // were not woken.
             Stage::Closed => return self.free(),
             Stage::Open => {}
         }
@@ -465,17 +468,17 @@ impl Drop for ClaimedSlot {
 }
 
 impl Ring {
-    /// Tells those who are about to wait that there is something to see.
+    /// Advances the publish counter, so that a reader that is about to wait does not.
     fn count(&self) {
-        // Partner: the acquire fence behind a reader's load of the counter; it then sees what we wrote
-        // before.
+        // Partner: the acquire fence behind a reader's load of the counter; the reader then sees the
+        // stores made before.
         self.header().published.fetch_add(1, Site::CountAdd.order(Ordering::Release));
     }
 
-    /// Wakes those who wait: a few here, the others by the notifier.
+    /// Wakes waiting readers: a few here, the others by the notifier.
     pub(crate) fn wake(&self) {
         self.count();
-        // What waking a few costs grows with the crowd around them: they contend for the kernel's queue.
+        // Waking a few costs more the more readers wait: they contend for the kernel's queue.
         let crowded = self.is_crowded.load(Ordering::Relaxed);
         let woken = if crowded { 0 } else { futex::wake(&self.header().published, WAKE_AT_ONCE) };
         if crowded || woken == WAKE_AT_ONCE as usize {

@@ -1,4 +1,4 @@
-//! The export directory: on tmpfs, ours, and nobody else's to write.
+//! The export directory: on tmpfs, owned by this process's user, and writable by nobody else.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,8 +15,8 @@ use crate::error::{ExportError, OwnerProblem};
 /// `TMPFS_MAGIC` of `linux/magic.h`.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
-/// Says of an export directory that a writer made it, and so is to set its mode and to remove it. Made with
-/// it and removed with it: there is no moment at which a crash would leave the one without the other.
+/// Marks an export directory as created by a writer, which then sets its mode and removes it. The mark is
+/// created and removed with the directory, so no crash can leave one without the other.
 const MADE_BY_WRITER: Mode = Mode::SVTX;
 
 /// The directory that holds a directory per camera; [`DEFAULT_DIR`](crate::DEFAULT_DIR) by default.
@@ -30,8 +30,8 @@ impl ExportRoot {
     /// Opens the directory, creating it if its parent exists.
     ///
     /// # Errors
-    /// When it is a link, no directory, not on tmpfs, not owned by this process's user, or writable by
-    /// others: someone may have been there first.
+    /// If it is a link, not a directory, not on tmpfs, not owned by this process's user, or writable
+    /// by others: another user may have created it first.
     pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, ExportError> {
         Self::open_path(path.as_ref(), access)
     }
@@ -65,13 +65,14 @@ impl ExportRoot {
         &self.folder.path
     }
 
-    /// Whether the path still names this directory; otherwise nobody finds what is exported in it.
+    /// Whether the path still refers to this directory; otherwise readers can't find what is
+    /// exported in it.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.folder.is_there()
     }
 
-    /// Opens the path again, for when it names another directory or none.
+    /// Opens the path again, after it was found to refer to another directory or none.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_refused_and_left_as_it_was() {
+    fn a_disk_is_refused_and_left_unchanged() {
         let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let path = dir.path().join("vas");
         let error = ExportRoot::open(&path, Access::default()).unwrap_err();

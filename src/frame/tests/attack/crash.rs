@@ -1,4 +1,5 @@
-//! A writer that dies at any moment: the next takes over, readers follow, none accepts a wrong frame.
+//! A writer that is killed at any moment: the next takes over, readers follow, none accepts a wrong
+//! frame.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -11,14 +12,14 @@ use vas_frame::{Frame, Nv12Image, ReadError, Reader, monotonic_ns};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Random, Stop, camera, claim, epoch, is_right, line, open, open_again_and_again, options,
-    publish, size, until,
+    Random, Scratch, Stop, camera, claim, epoch, is_right, line, open, open_again_and_again,
+    options, publish, size, until,
 };
 
-/// Longest wait of a follower, after which it looks whether it is to stop.
+/// Longest wait of a follower before it checks whether to stop.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// Plays a writer that changes its epoch every few frames, as fast as its leases let it.
+/// A writer that changes its epoch every few frames, as fast as its leases allow.
 pub(crate) fn write(root: &Path, seed: u64) {
     let mut random = Random(seed);
     eprintln!("up");
@@ -39,17 +40,17 @@ pub(crate) fn write(root: &Path, seed: u64) {
     }
 }
 
-/// What a reader that stays attached has come to.
+/// The progress of a reader that stays attached.
 #[derive(Debug, Default)]
 struct Follower {
     frame_id: AtomicU64,
     frames: AtomicU64,
-    /// When it was told that the writer is gone; 0 before.
+    /// When it got `WriterGone`; 0 before.
     gone_ns: AtomicU64,
 }
 
 impl Follower {
-    /// Reads until `stop`, and lives through every death.
+    /// Reads until `stop`, across every death of a writer.
     fn run(
         &self,
         mut reader: Reader,
@@ -68,17 +69,17 @@ impl Follower {
                 }
                 Err(ReadError::NotYet { .. } | ReadError::TimedOut { .. }) => {}
                 Err(ReadError::WriterGone { .. }) => {
-                    // It is told again for as long as no other comes.
+                    // The error repeats until another writer comes.
                     let (first, relaxed) = (monotonic_ns(), Ordering::Relaxed);
                     let _ = self.gone_ns.compare_exchange(0, first, relaxed, relaxed);
                 }
-                Err(error) => panic!("an attached reader was told: {error}"),
+                Err(error) => panic!("an attached reader got: {error}"),
             }
         }
     }
 }
 
-/// Asks the kernel again and again until nobody holds a write lock on `file`; when that was.
+/// Polls the kernel until nobody holds a write lock on `file`; returns the time.
 fn released_ns(file: &File) -> u64 {
     loop {
         // SAFETY: all zeros is a valid `struct flock`.
@@ -94,7 +95,7 @@ fn released_ns(file: &File) -> u64 {
 }
 
 fn killed_at_random(rounds: u64) {
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     let first = Part::start(part::command("crash::write", &root, &["0"]));
     until("export", || Reader::options().dir(&root).open(camera()).is_ok());
@@ -112,7 +113,8 @@ fn killed_at_random(rounds: u64) {
             let words = [round.to_string()];
             let mut writer = Part::start(part::command("crash::write", &root, &[&words[0]]));
             assert_eq!(writer.word(), "up");
-            // Every other writer dies when all follow it, the rest while it takes over or soon after.
+            // Every other writer dies when all readers follow it, the rest during the takeover or
+            // soon after.
             let followed = round % 2 == 0;
             if followed {
                 let first = writer.number("claimed");
@@ -129,15 +131,15 @@ fn killed_at_random(rounds: u64) {
                 let released_ns = released_ns(&lock.unwrap());
                 for follower in &followers {
                     let gone = || follower.gone_ns.load(Ordering::Relaxed);
-                    until("word that the writer is gone", || gone() != 0);
-                    assert!(gone() > signal_ns, "a living writer was said to be gone");
+                    until("WriterGone at each reader", || gone() != 0);
+                    assert!(gone() > signal_ns, "a live writer was reported as gone");
                     since_release.push(gone().saturating_sub(released_ns));
                     since_signal.push(gone() - signal_ns);
                 }
             }
             assert_eq!(writer.ended().signal(), Some(libc::SIGKILL), "round {round}");
         }
-        // The last one takes over here, and ends as it should.
+        // The last writer takes over in this process and stops cleanly.
         let mut export = claim(&root).unwrap();
         let mut writer = open(&mut export, size(64, 48), options(8, Duration::ZERO)).unwrap();
         let (id, epoch) = (export.first_frame_id(), epoch(&place.camera()));
@@ -151,9 +153,9 @@ fn killed_at_random(rounds: u64) {
     place.is_left_empty();
     let read = followers.each_ref().map(|follower| follower.frames.load(Ordering::Relaxed));
     assert!(opened > 0 && read.iter().all(|frames| *frames > rounds / 2), "{opened} {read:?}");
-    println!("writers killed at random points: {rounds}; each next one took over");
+    println!("writers killed at random points: {rounds}; the next one took over each time");
     println!(
-        "frames checked to the byte: {} attached, {opened} opened anew; wrong: 0",
+        "frames checked to the byte: {} attached, {opened} reopened; wrong: 0",
         read[0] + read[1]
     );
     println!("{}", line("lock released to the reader's WriterGone", since_release));

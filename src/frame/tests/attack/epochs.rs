@@ -1,5 +1,5 @@
-//! Epochs that change faster than anybody can read: no reader ever pairs the meta of one with the data of
-//! another.
+//! Epochs that change faster than anybody can read: no reader ever combines the meta of one with the data
+//! of another.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Stop, claim, epoch, open, open_again_and_again, options, publish, size, until,
+    Scratch, Stop, claim, epoch, open, open_again_and_again, options, publish, size, until,
 };
 
-/// Epochs of a writer before the next one comes.
+/// Epochs of each writer.
 const LIFE: u64 = 64;
 
-/// Plays writers one after the other. Every other epoch gets new, larger files, the rest the same pages.
+/// A sequence of writers. Every other epoch gets new, larger files, the rest reuse the pages.
 pub(crate) fn change(root: &Path, count: u64) {
     let mut export = None;
     for change in 0..count {
@@ -32,7 +32,7 @@ pub(crate) fn change(root: &Path, count: u64) {
 }
 
 fn changes(count: u64) {
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     let stop = AtomicBool::new(false);
     let words = [count.to_string()];

@@ -1,13 +1,13 @@
-//! A lease is a promise: a burst costs new frames, never one that a reader holds.
+//! Leases hold: a burst drops new frames, never one within its lease.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use vas_frame::{FrameRate, Nv12Image, ReadError, Reader, Refused, RingOptions, monotonic_ns};
 
-use super::rig::{Place, Stop, claim, epoch, is_right, open, publish, size};
+use super::rig::{Scratch, Stop, claim, epoch, is_right, open, publish, size};
 
-/// Takes every frame that it can and looks at each until its promise ends; how many it took.
+/// Takes every frame that it can and checks each until its lease ends; returns how many it took.
 fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
     let (mut last, mut frames, mut image) = (0, 0, Nv12Image::default());
     while !stop.load(Ordering::Relaxed) {
@@ -17,7 +17,7 @@ fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
                 let until = frame.meta().reuse_not_before_ns;
                 loop {
                     let whole = is_right(&frame, &mut image) && frame.still_valid();
-                    // Looked at first: what follows came later than the look.
+                    // Checked first, so the time below is later than the check.
                     if monotonic_ns() >= until {
                         break;
                     }
@@ -35,9 +35,9 @@ fn hold(mut reader: Reader, stop: &AtomicBool) -> u64 {
 #[test]
 fn thirty_frames_in_ten_milliseconds() {
     const BURSTS: u64 = 40;
-    let place = Place::new();
+    let place = Scratch::new();
     let mut export = claim(&place.root()).unwrap();
-    // A camera of 30 a second: 15 slots, promised for 250 ms.
+    // A camera at 30 fps: 15 slots, a lease of 250 ms.
     let fps = FrameRate { num: 30, den: 1 };
     let options = RingOptions::choose(Some(fps), Duration::from_millis(500), None, 1);
     let mut writer = open(&mut export, size(320, 240), options).unwrap();
@@ -55,11 +55,11 @@ fn thirty_frames_in_ten_milliseconds() {
                 match publish(&mut writer, id, epoch) {
                     Ok(()) => published += 1,
                     Err(Refused::Lease) => leased += 1,
-                    Err(Refused::InFlight) => panic!("nothing is in flight"),
+                    Err(Refused::InFlight) => panic!("no copy is in flight"),
                 }
                 std::thread::sleep(Duration::from_micros(333));
             }
-            // A second's frames came in 10 ms; now the second passes, or a good part of it.
+            // A second's frames came in 10 ms; now most of the second passes.
             std::thread::sleep(Duration::from_millis(100));
         }
         stop.store(true, Ordering::Relaxed);
@@ -67,5 +67,5 @@ fn thirty_frames_in_ten_milliseconds() {
     });
     assert_eq!(published + leased, 30 * BURSTS);
     assert!(published >= 15 && leased > 0 && looks > 100, "{published} {leased} {looks}");
-    println!("{published} published, {leased} refused for the lease, {looks} looks within it");
+    println!("{published} published, {leased} refused for the lease, {looks} checks within it");
 }

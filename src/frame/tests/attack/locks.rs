@@ -1,4 +1,4 @@
-//! Readers that hold every lock that they can take, and go on taking them.
+//! Readers that take and hold every lock that they can.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,10 +12,10 @@ use vas_frame::{Demanded, Nv12Image, ReadError, Reader};
 
 use super::part::{self, Part};
 use super::rig::{
-    PATIENCE, Place, STRANGER, claim, epoch, is_right, is_root, open, options, publish, size,
+    PATIENCE, STRANGER, Scratch, claim, epoch, is_right, is_root, open, options, publish, size,
 };
 
-/// Plays a reader that locks whatever a reader may open, file after file, and keeps it all.
+/// A reader that locks every file that readers may open, and keeps all locks.
 pub(crate) fn grab(root: &Path) {
     let (mut held, mut known) = (Vec::new(), BTreeSet::new());
     loop {
@@ -23,7 +23,7 @@ pub(crate) fn grab(root: &Path) {
         for path in [root.to_owned(), root.join("gate")].into_iter().flat_map(within) {
             let Ok(file) = File::open(&path) else { continue };
             let stat = file.metadata().unwrap();
-            // What a reader of the group may open, whoever plays it.
+            // Only what a reader in the group may open, whichever user runs this.
             if stat.mode() & 0o040 == 0 || !known.insert(stat.ino()) {
                 continue;
             }
@@ -53,7 +53,7 @@ fn grab_file(file: &File) {
     for command in [libc::F_OFD_SETLK, libc::F_SETLK] {
         for kind in [libc::F_WRLCK, libc::F_RDLCK] {
             lock(fd, command, kind, 0, 0);
-            // Beyond the end too, in pieces that can't be joined.
+            // Beyond the end too, in ranges that the kernel can't merge.
             (0..500).for_each(|i| lock(fd, command, kind, (1 << 20) + 2 * i, 1));
         }
     }
@@ -71,11 +71,11 @@ fn lock(fd: i32, command: i32, kind: i32, start: i64, len: i64) {
     unsafe { libc::fcntl(fd, command, &raw mut lock) };
 }
 
-/// Starts a grabber, of another user where that can be, and waits until it holds what there is.
+/// Starts a grabber, as another user if possible, and waits until it holds everything.
 fn grabber(root: &Path, files: u64) -> Part {
     let mut command = part::command("locks::grab", root, &[]);
-    if is_root("a reader of another user") {
-        // Of the writer's group, which is root's own here.
+    if is_root("running a reader as another user") {
+        // In the writer's group, which is root's here.
         command.uid(STRANGER).gid(0);
     }
     let mut grabber = Part::start(command);
@@ -83,8 +83,8 @@ fn grabber(root: &Path, files: u64) -> Part {
     grabber
 }
 
-/// Publishes under one epoch and reads it with an old reader and a new one.
-fn goes_on(place: &Place, export: &mut vas_frame::CameraExport, side: u32, old: &mut Reader) {
+/// Publishes in one epoch and reads with an old reader and a new one.
+fn goes_on(place: &Scratch, export: &mut vas_frame::CameraExport, side: u32, old: &mut Reader) {
     let mut writer = open(export, size(side, side), options(4, Duration::ZERO)).unwrap();
     let id = vas_frame::monotonic_ns().max(export.first_frame_id());
     publish(&mut writer, id, epoch(&place.camera())).unwrap();
@@ -94,7 +94,7 @@ fn goes_on(place: &Place, export: &mut vas_frame::CameraExport, side: u32, old: 
             match reader.seek(id - 1).set_timeout(Duration::from_millis(50)).newer() {
                 Ok(frame) => break assert!(is_right(&frame, &mut Nv12Image::default())),
                 Err(ReadError::Open(error)) => panic!("a reader was locked out: {error}"),
-                Err(_) => assert!(start.elapsed() < PATIENCE, "a reader was held up"),
+                Err(_) => assert!(start.elapsed() < PATIENCE, "a reader got no frame in time"),
             }
         }
     }
@@ -102,17 +102,17 @@ fn goes_on(place: &Place, export: &mut vas_frame::CameraExport, side: u32, old: 
 
 #[test]
 fn readers_that_hold_every_lock_stop_no_writer_and_no_reader() {
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     let mut first = Part::start(part::command("crash::write", &root, &["1"]));
     assert_eq!(first.word(), "up");
     first.number("claimed");
-    // Both directories, `readers`, meta and data: the first ones at least.
+    // At least both directories, `readers`, meta and data.
     let mut grabbers = [grabber(&root, 5), grabber(&root, 5)];
     let mut reader = place.reader();
     drop(first);
 
-    // The next writer, rings that grow and shrink, and each of their files locked in its turn.
+    // Further writers, rings that grow and shrink, and each of their files locked in turn.
     for _life in 0..3 {
         let mut export = claim(&root).unwrap();
         for side in [64, 256, 128, 512] {

@@ -1,8 +1,8 @@
-//! The frame path, attacked: each promise of P1 and P2 against whoever would gain by breaking it.
+//! Attacks on the frame path: each rule of P1 and P2 against a process that tries to break it.
 //!
 //! Parts of an attack that need a process of their own (to be killed, to be another user, to have little
-//! memory) are played by this binary, see [`part`]. Most attacks need Linux as root has it in CI; where one
-//! can't be made, it says so and fails rather than pass for nothing.
+//! memory) run in this same binary, see [`part`]. Most attacks need root on Linux, as in CI; without it
+//! they fail with a message instead of passing untested.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Less memory than a ring needs: no export, the numbers in words, and nobody is killed.
+//! Less memory than a ring needs: no export, an error that states the bytes needed and free, and no
+//! process is killed.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,14 +11,14 @@ use vas_frame::{CameraExport, ExportError, Nv12Image};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, Random, Stop, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size,
+    Random, Scratch, Stop, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size,
     used,
 };
 
 const MIB: u64 = 1 << 20;
 const NO_LEASE: Duration = Duration::ZERO;
 
-/// A ring that is refused, in words that hold all of `parts`.
+/// Expects a ring to be refused with a message that contains all of `parts`.
 fn refused(
     export: &mut CameraExport,
     (width, height): (u32, u32),
@@ -46,25 +47,25 @@ fn works(camera: &Path, export: &mut CameraExport, (width, height): (u32, u32), 
 
 #[test]
 fn a_tmpfs_of_ten_mib() {
-    if !is_root("a tmpfs of one's own") {
+    if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, camera) = (place.root(), place.camera());
     on_tmpfs(root.parent().unwrap(), "size=10m", || {
         let before = used(root.parent().unwrap());
         let mut export = claim(&root).unwrap();
         // 8 slots of 720p are 10.6 MiB.
         refused(&mut export, (1280, 720), 8, &["needs 11 MiB", "tmpfs at", "has 9 MiB left"]);
-        assert_eq!(std::fs::read_dir(&camera).unwrap().count(), 2, "nothing half-made");
+        assert_eq!(std::fs::read_dir(&camera).unwrap().count(), 2, "no partly created files");
         works(&camera, &mut export, (640, 360), 4);
-        // Somebody else takes all the rest: what was promised is ours all the same.
+        // Another process takes all the rest: the ring keeps its allocated memory.
         let rest = File::create(root.with_file_name("rest")).unwrap();
         while std::io::Write::write(&mut &rest, &[1; 4096]).is_ok() {}
         let frame = place.reader().latest().unwrap();
         let error = open(&mut export, size(640, 352), options(4, NO_LEASE)).unwrap_err();
         assert!(error.to_string().contains("No space left"), "no page for frame.meta: {error}");
-        assert!(is_right(&frame, &mut Nv12Image::default()), "and all is as it was");
+        assert!(is_right(&frame, &mut Nv12Image::default()), "the open ring still works");
         rest.set_len(rest.metadata().unwrap().len() - 8192).unwrap();
         works(&camera, &mut export, (640, 352), 4);
         refused(&mut export, (1280, 720), 2, &["needs 3 MiB", "has 0 MiB left"]);
@@ -76,13 +77,14 @@ fn a_tmpfs_of_ten_mib() {
     });
 }
 
-/// Memory that is there when asked about and gone when allocated: an error, and nothing half-made.
+/// Memory that is free at the check and gone at the allocation: an error, and no partly created
+/// files.
 #[test]
 fn a_tmpfs_that_others_fill_meanwhile() {
-    if !is_root("a tmpfs of one's own") {
+    if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, camera) = (place.root(), place.camera());
     on_tmpfs(root.parent().unwrap(), "size=10m", || {
         let stop = AtomicBool::new(false);
@@ -127,7 +129,7 @@ fn a_tmpfs_that_others_fill_meanwhile() {
     });
 }
 
-/// Takes the camera as soon as there is a page for its lock file.
+/// Claims the camera as soon as there is a page for its lock file.
 fn claim_at_last(root: &Path) -> CameraExport {
     loop {
         match claim(root) {
@@ -139,10 +141,10 @@ fn claim_at_last(root: &Path) -> CameraExport {
 
 #[test]
 fn a_ring_larger_than_the_machine_on_a_tmpfs_that_would_take_it() {
-    if !is_root("a tmpfs of one's own") {
+    if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     on_tmpfs(root.parent().unwrap(), "size=64t", || {
         let mut export = claim(&root).unwrap();
@@ -150,18 +152,18 @@ fn a_ring_larger_than_the_machine_on_a_tmpfs_that_would_take_it() {
         let total = all.lines().next().unwrap().split_whitespace().nth(1).unwrap();
         let slots = total.parse::<u64>().unwrap() * 1024 / (384 * MIB) + 2;
         refused(&mut export, (16_384, 16_384), slots as u32, &["(MemAvailable)", "MiB left"]);
-        assert!(used(root.parent().unwrap()) < MIB, "nothing was allocated");
+        assert!(used(root.parent().unwrap()) < MIB, "no memory was allocated");
     });
 }
 
-/// Plays a writer that has 64 MiB for itself and all that it exports.
+/// A writer with 64 MiB for itself and everything that it exports.
 pub(crate) fn confined(root: &Path) {
     let mut export = claim(root).unwrap();
     let camera = root.join("gate");
     let parts = ["needs 90 MiB", "cgroup", "vas-attack", "MiB left"];
     eprintln!("{}", refused(&mut export, (1920, 1080), 30, &parts));
     works(&camera, &mut export, (1280, 720), 8);
-    // Whatever is granted is there to the last slot.
+    // An admitted ring is usable to its last slot.
     let granted = |slots: &u32| match open(&mut export, size(1280, 720), options(*slots, NO_LEASE))
     {
         Ok(mut writer) => {
@@ -176,7 +178,7 @@ pub(crate) fn confined(root: &Path) {
     eprintln!("largest {largest}");
 }
 
-/// A cgroup below our own that allows 64 MiB, and one in it that states no limit.
+/// A cgroup with a limit of 64 MiB below this process's own, and one in it without a limit.
 struct Group(PathBuf);
 
 impl Group {
@@ -201,7 +203,7 @@ impl Group {
         self.0.join("inner")
     }
 
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the OOM killer killed.
     fn kills(&self) -> u64 {
         let read = |file| std::fs::read_to_string(self.inner().join(file));
         let text = read("memory.oom_control").or_else(|_| read("memory.events")).unwrap();
@@ -220,10 +222,10 @@ impl Drop for Group {
 
 #[test]
 fn a_cgroup_of_64_mib_above() {
-    if !is_root("a cgroup") {
+    if !is_root("creating a cgroup") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let group = Group::new();
     let mut command = part::command("memory::confined", &place.root(), &[]);
     let procs = group.inner().join("cgroup.procs");
@@ -235,5 +237,5 @@ fn a_cgroup_of_64_mib_above() {
     assert!(status.success(), "{status}, signal {:?}", status.signal());
     assert_eq!(group.kills(), 0);
     assert!((8..48).contains(&largest), "{largest} slots of 1.3 MiB in 64 MiB");
-    println!("64 MiB held {largest} slots of 720p, and no one was killed");
+    println!("64 MiB held {largest} slots of 720p, and no process was killed");
 }

@@ -1,6 +1,7 @@
-//! Parts of an attack that are played in processes of their own, by this same binary.
+//! Parts of an attack that run in processes of their own, in this same binary.
 //!
-//! A part speaks on standard error, a line a word: standard output belongs to the test harness.
+//! A part writes one message per line to standard error: standard output belongs to the test
+//! harness.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
@@ -8,9 +9,9 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
 const PART: &str = "VAS_ATTACK_PART";
 
-/// Plays the part that the environment names. Started as a test among others it has none, and does nothing.
+/// Runs the part named in the environment. Without one, as in an ordinary test run, it does nothing.
 #[test]
-#[ignore = "other tests start it, each for a part"]
+#[ignore = "started by other tests, each for a part"]
 fn play() {
     let Some(part) = std::env::var_os(PART) else { return };
     let part = part.into_string().unwrap();
@@ -31,10 +32,10 @@ fn play() {
     }
 }
 
-/// The command that plays a part; `words` are what it is told beside the export directory.
+/// The command that runs a part with the export directory and `words` as arguments.
 pub(crate) fn command(name: &str, root: &std::path::Path, words: &[&str]) -> Command {
     let part = [&[name, root.to_str().unwrap()], words].concat().join("\n");
-    // By this name another user may run it too, wherever it lies.
+    // Under this name another user can run it too, wherever the file is.
     let mut command = Command::new("/proc/self/exe");
     command
         .args(["--exact", "part::play", "--ignored", "--nocapture", "--test-threads=1"])
@@ -45,13 +46,13 @@ pub(crate) fn command(name: &str, root: &std::path::Path, words: &[&str]) -> Com
     command
 }
 
-/// Has a part do something of its own before it becomes this binary.
+/// Makes the child call `act` before it executes this binary.
 pub(crate) fn before_exec(
     command: &mut Command,
     act: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
 ) {
-    // SAFETY: between fork and exec, `act` makes system calls and no use of locks but the allocator's, which
-    // glibc keeps sound across fork.
+    // SAFETY: between fork and exec, `act` makes system calls and uses no locks but the allocator's, which
+    // glibc keeps usable across fork.
     unsafe { std::os::unix::process::CommandExt::pre_exec(command, act) };
 }
 
@@ -69,7 +70,7 @@ impl Part {
         Self { process, words }
     }
 
-    /// Its next word; a part that ended has failed, and says how.
+    /// Its next message; panics with its status and output if the part has ended.
     pub(crate) fn word(&mut self) -> String {
         let mut word = String::new();
         self.words.read_line(&mut word).unwrap();
@@ -81,12 +82,12 @@ impl Part {
         word.trim_end().to_owned()
     }
 
-    /// Tells it something.
+    /// Sends it a message.
     pub(crate) fn tell(&mut self, word: &str) {
         writeln!(self.process.stdin.as_mut().unwrap(), "{word}").unwrap();
     }
 
-    /// The number that follows `name` in its next word.
+    /// The number that follows `name` in its next message.
     pub(crate) fn number(&mut self, name: &str) -> u64 {
         let word = self.word();
         let number = word.strip_prefix(name).and_then(|n| n.trim().parse().ok());

@@ -1,4 +1,4 @@
-//! What lies at our names already, or is taken away from under us.
+//! Files that already exist at the export's names, or are removed from a running export.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
@@ -9,12 +9,12 @@ use std::time::Duration;
 use vas_frame::{ExportError, Nv12Image, Reader};
 
 use super::rig::{
-    PATIENCE, Place, STRANGER, claim, epoch, is_right, is_root, open, options, publish, size,
+    PATIENCE, STRANGER, Scratch, claim, epoch, is_right, is_root, open, options, publish, size,
 };
 
 const BAIT: &str = "not to be touched";
 
-/// Puts something at a path: a link to a bait, a pipe, a file or a directory.
+/// Creates something at a path: a link to a bait, a pipe, a file or a directory.
 fn plant(kind: &str, path: &Path, bait: &Path) {
     std::fs::write(bait, BAIT).unwrap();
     match kind {
@@ -31,7 +31,7 @@ fn plant(kind: &str, path: &Path, bait: &Path) {
     }
 }
 
-fn publishes(place: &Place, export: &mut vas_frame::CameraExport, reader: Option<&mut Reader>) {
+fn publishes(place: &Scratch, export: &mut vas_frame::CameraExport, reader: Option<&mut Reader>) {
     let mut writer = open(export, size(64, 64), options(2, Duration::ZERO)).unwrap();
     let id = vas_frame::monotonic_ns().max(export.first_frame_id());
     publish(&mut writer, id, epoch(&place.camera())).unwrap();
@@ -48,8 +48,8 @@ fn publishes(place: &Place, export: &mut vas_frame::CameraExport, reader: Option
 }
 
 #[test]
-fn planted_before_we_come() {
-    // What is opened as it is found is refused; what is made anew takes its place.
+fn planted_before_the_writer_starts() {
+    // Paths that the writer opens as they are: refused. Paths that it creates: replaced.
     for (name, refused) in [
         ("", &["link", "dangling link", "pipe", "file", "writable file"][..]),
         ("readers", &["link", "dangling link", "pipe", "writable file", "directory"]),
@@ -61,7 +61,7 @@ fn planted_before_we_come() {
     ] {
         let replaced = ["link", "dangling link", "pipe", "file", "writable file"];
         for kind in if refused.is_empty() { &replaced[..] } else { refused } {
-            let place = Place::new();
+            let place = Scratch::new();
             let root = place.root();
             let bait = root.with_file_name("bait");
             std::fs::create_dir_all(if name.is_empty() { root.clone() } else { place.camera() })
@@ -71,7 +71,7 @@ fn planted_before_we_come() {
             plant(kind, path, &bait);
             match claim(&root) {
                 Ok(mut export) => {
-                    assert!(refused.is_empty(), "a {kind} at {name:?} was taken");
+                    assert!(refused.is_empty(), "a {kind} at {name:?} was accepted");
                     publishes(&place, &mut export, None);
                     drop(export);
                     assert!(!path.exists());
@@ -81,7 +81,7 @@ fn planted_before_we_come() {
                     let words = error.to_string();
                     assert!(words.contains(path.to_str().unwrap()), "{words}");
                     assert!(matches!(error, ExportError::NotOurs { .. }), "{words}");
-                    assert!(path.symlink_metadata().is_ok(), "what is not ours stays: {words}");
+                    assert!(path.symlink_metadata().is_ok(), "a foreign file was removed: {words}");
                 }
             }
             assert_eq!(std::fs::read_to_string(&bait).unwrap(), BAIT, "a {kind} at {name:?}");
@@ -91,12 +91,12 @@ fn planted_before_we_come() {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_not_used() {
-    if !is_root("another owner") {
+fn a_foreign_directory_is_not_used() {
+    if !is_root("changing an owner") {
         return;
     }
     for name in ["vas", "vas/gate", "vas/gate/.writer", "vas/gate/readers"] {
-        let place = Place::new();
+        let place = Scratch::new();
         let path = place.root().with_file_name(name);
         if name.contains('.') || name.ends_with("readers") {
             std::fs::create_dir_all(place.camera()).unwrap();
@@ -116,7 +116,7 @@ fn a_directory_of_somebody_else_is_not_used() {
 fn planted_under_a_running_writer() {
     for name in [".frame.meta.new", ".frame.data.new"] {
         for kind in ["link", "pipe", "file"] {
-            let place = Place::new();
+            let place = Scratch::new();
             let mut export = claim(&place.root()).unwrap();
             let bait = place.root().with_file_name("bait");
             let path = place.camera().join(name);
@@ -134,7 +134,7 @@ fn planted_under_a_running_writer() {
 fn removed_under_a_running_writer() {
     let names = ["", "gate", "gate/readers", "gate/.writer", "gate/frame.meta", "gate/frame.data"];
     for (name, moved) in names.iter().flat_map(|name| [(name, false), (name, true)]) {
-        let place = Place::new();
+        let place = Scratch::new();
         let mut export = claim(&place.root()).unwrap();
         publishes(&place, &mut export, None);
         let mut reader = place.reader();
@@ -147,7 +147,7 @@ fn removed_under_a_running_writer() {
         } else {
             std::fs::remove_file(path).unwrap();
         }
-        assert!(!export.housekeep(), "{name:?} is gone and was not missed");
+        assert!(!export.housekeep(), "the removal of {name:?} was not noticed");
         drop(export);
         let mut export = claim(&place.root()).unwrap();
         publishes(&place, &mut export, Some(&mut reader));
@@ -155,10 +155,10 @@ fn removed_under_a_running_writer() {
     }
 }
 
-/// Whoever lost the lock file and comes back later takes nothing from the one that came meanwhile.
+/// A writer whose lock file was removed takes nothing from one that started meanwhile.
 #[test]
 fn a_writer_that_lost_its_lock_file_leaves_the_next_one_alone() {
-    let place = Place::new();
+    let place = Scratch::new();
     let mut first = claim(&place.root()).unwrap();
     publishes(&place, &mut first, None);
     std::fs::remove_file(place.camera().join(".writer")).unwrap();
@@ -167,7 +167,7 @@ fn a_writer_that_lost_its_lock_file_leaves_the_next_one_alone() {
     let mut reader = place.reader();
     assert!(!first.housekeep());
     drop(first);
-    assert!(second.housekeep(), "the first took the second's files");
+    assert!(second.housekeep(), "the first writer removed the second's files");
     assert!(matches!(claim(&place.root()), Err(ExportError::Held { .. })));
     publishes(&place, &mut second, Some(&mut reader));
 }

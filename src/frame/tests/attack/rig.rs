@@ -1,4 +1,4 @@
-//! What the attacks share: an export of one camera, and pictures that say which frame they are.
+//! Shared by the attacks: an export of one camera, and pictures that identify their frame.
 
 use std::ffi::CString;
 use std::os::unix::fs::FileExt as _;
@@ -13,20 +13,20 @@ use vas_frame::{
     monotonic_ns,
 };
 
-/// Longest that what must come is waited for; reaching it is a failure.
+/// Longest wait for what must happen; a test that reaches it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Attacks come one at a time: between fork and exec a new process holds all the locks of its parent.
+/// Attacks run one at a time: between fork and exec a new process holds all the locks of its parent.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A directory on tmpfs in which a writer is to make its export directory, and leave nothing.
+/// A directory on tmpfs in which a writer creates its export directory and must leave nothing.
 #[derive(Debug)]
-pub(crate) struct Place(
+pub(crate) struct Scratch(
     tempfile::TempDir,
-    #[expect(dead_code, reason = "a turn")] MutexGuard<'static, ()>,
+    #[expect(dead_code, reason = "held for its lock")] MutexGuard<'static, ()>,
 );
 
-impl Place {
+impl Scratch {
     pub(crate) fn new() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         Self(tempfile::tempdir_in("/dev/shm").unwrap(), turn)
@@ -42,7 +42,7 @@ impl Place {
         self.root().join("gate")
     }
 
-    /// Checks that the last writer left nothing, of its own or of those that were killed.
+    /// Checks that the last writer left no files, neither its own nor those of killed writers.
     pub(crate) fn is_left_empty(&self) {
         let left: Vec<_> = std::fs::read_dir(self.root()).into_iter().flatten().flatten().collect();
         assert!(!self.root().exists(), "left: {left:?}");
@@ -57,7 +57,7 @@ pub(crate) fn camera() -> CameraId {
     CameraId::new("gate").unwrap()
 }
 
-/// Takes the camera as a service would.
+/// Claims the camera as a service would.
 pub(crate) fn claim(root: &Path) -> Result<CameraExport, ExportError> {
     claim_for(root, Access::default())
 }
@@ -67,7 +67,7 @@ pub(crate) fn claim_for(root: &Path, access: Access) -> Result<CameraExport, Exp
     CameraExport::claim(&root, &camera(), &Arc::new(Notifier::start().unwrap()))
 }
 
-/// A size whose rows need no padding, so that a picture is one run of bytes in its slot and out of it.
+/// A size whose rows need no padding, so that a picture is contiguous both in its slot and in a copy.
 pub(crate) fn size(width: u32, height: u32) -> Geometry {
     assert!(width.is_multiple_of(64) && height.is_multiple_of(2));
     Geometry::new(width, height, Color::default(), 8).unwrap()
@@ -77,7 +77,7 @@ pub(crate) fn options(slots: u32, lease: Duration) -> RingOptions {
     RingOptions { slots, lease, frame_rate: Some(FrameRate { num: 25, den: 1 }) }
 }
 
-/// Opens a ring, waiting for what is promised to readers of the one before.
+/// Opens a ring; waits for the leases of the previous one.
 pub(crate) fn open(
     export: &mut CameraExport,
     geometry: Geometry,
@@ -96,7 +96,7 @@ pub(crate) fn open(
     }
 }
 
-/// The epoch of the `frame.meta` that the path names.
+/// The epoch in the `frame.meta` at the path.
 pub(crate) fn epoch(camera: &Path) -> u64 {
     let meta = std::fs::File::open(camera.join("frame.meta")).unwrap();
     let mut word = [0; 8];
@@ -104,7 +104,7 @@ pub(crate) fn epoch(camera: &Path) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// Publishes a picture that is a function of its id and epoch, to the last byte.
+/// Publishes a picture whose every byte is a function of its id and epoch.
 pub(crate) fn publish(writer: &mut RingWriter, id: u64, epoch: u64) -> Result<(), Refused> {
     let mut slot = writer.claim(monotonic_ns())?;
     let (luma, chroma) = slot.planes_mut();
@@ -123,7 +123,7 @@ fn words_of(id: u64, epoch: u64) -> impl Iterator<Item = [u8; 8]> {
     (0u64..).map(move |i| first.wrapping_add(i).to_le_bytes())
 }
 
-/// Copies a frame and checks all of it; `false`: it was overwritten meanwhile, and nothing was accepted.
+/// Copies a frame and checks every byte; `false` if it was overwritten meanwhile and so not accepted.
 pub(crate) fn is_right(frame: &Frame, image: &mut Nv12Image) -> bool {
     if frame.copy_if_valid(image).is_err() {
         return false;
@@ -137,8 +137,8 @@ pub(crate) fn is_right(frame: &Frame, image: &mut Nv12Image) -> bool {
     true
 }
 
-/// Opens and reads until `stop`, whatever state the files are in; how often it opened, and how many
-/// frames it saw.
+/// Opens and reads until `stop`, whatever state the files are in; returns how often it opened, and
+/// how many frames it saw.
 pub(crate) fn open_again_and_again(root: &Path, stop: &AtomicBool) -> (u64, u64) {
     let (mut image, mut opened, mut frames) = (Nv12Image::default(), 0, 0);
     while !stop.load(Ordering::Relaxed) {
@@ -151,16 +151,16 @@ pub(crate) fn open_again_and_again(root: &Path, stop: &AtomicBool) -> (u64, u64)
                     | ReadError::TimedOut { .. }
                     | ReadError::WriterGone { .. },
                 ) => {}
-                Err(error) => panic!("a new reader was told: {error}"),
+                Err(error) => panic!("a new reader got: {error}"),
             },
             Err(OpenError::NoCamera { .. } | OpenError::NoWriter { .. }) => {}
-            Err(error) => panic!("who opened was told: {error}"),
+            Err(error) => panic!("open failed: {error}"),
         }
     }
     (opened, frames)
 }
 
-/// Numbers without a pattern, the same in each run (splitmix64).
+/// Pseudo-random numbers, the same in each run (splitmix64).
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -178,7 +178,7 @@ impl Random {
     }
 }
 
-/// Waits until something is so that other threads or processes bring about.
+/// Waits for a condition that other threads or processes bring about.
 pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
     let start = std::time::Instant::now();
     while !so() {
@@ -187,7 +187,7 @@ pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
     }
 }
 
-/// p50, p99 and the largest of times in nanoseconds, as a line of a result.
+/// p50, p99 and maximum of times in nanoseconds, as a line of a result.
 pub(crate) fn line(what: &str, mut times: Vec<u64>) -> String {
     times.sort_unstable();
     let ms = |ns: u64| ns as f64 / 1e6;
@@ -198,12 +198,12 @@ pub(crate) fn line(what: &str, mut times: Vec<u64>) -> String {
 
 /// A user and group that this machine does not know.
 pub(crate) const STRANGER: u32 = 23_456;
-/// The group that readers are in.
+/// The readers' group.
 pub(crate) const READERS_GROUP: u32 = 4_242;
 
 pub(crate) use vas_harness::is_root;
 
-/// Sets a flag when it goes, also by a panic, so that threads that wait for it end.
+/// Sets a flag when dropped, also by a panic, so that threads that check it end.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -212,7 +212,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Runs an attack with a tmpfs of its own at `dir`, in a mount namespace of its own.
+/// Runs an attack with its own tmpfs at `dir`, in its own mount namespace.
 pub(crate) fn on_tmpfs<T: Send>(dir: &Path, options: &str, attack: impl FnOnce() -> T + Send) -> T {
     in_own_namespace(|| {
         mount("tmpfs", dir, Some("tmpfs"), 0, options);
@@ -220,7 +220,7 @@ pub(crate) fn on_tmpfs<T: Send>(dir: &Path, options: &str, attack: impl FnOnce()
     })
 }
 
-/// Runs an attack where mounts are seen by it and by the processes that it starts, and nobody else.
+/// Runs an attack in its own mount namespace, shared only with the processes that it starts.
 pub(crate) fn in_own_namespace<T: Send>(attack: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -244,13 +244,13 @@ pub(crate) fn mount(
     let (what, at, options) = (text(what), text(at.to_str().unwrap()), text(options));
     let kind = kind.map(text);
     let kind = kind.as_ref().map_or(std::ptr::null(), |kind| kind.as_ptr());
-    // SAFETY: all texts end in NUL, and options are a text for tmpfs.
+    // SAFETY: all strings end in NUL, and tmpfs takes its options as a string.
     let done =
         unsafe { libc::mount(what.as_ptr(), at.as_ptr(), kind, flags, options.as_ptr().cast()) };
     assert_eq!(done, 0, "mount: {}", std::io::Error::last_os_error());
 }
 
-/// Bytes of memory that the file system at `dir` holds, files without a name included.
+/// Bytes that the file system at `dir` uses, including unlinked files.
 pub(crate) fn used(dir: &Path) -> u64 {
     let fs = rustix::fs::statvfs(dir).unwrap();
     (fs.f_blocks - fs.f_bfree) * fs.f_frsize

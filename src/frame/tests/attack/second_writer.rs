@@ -1,4 +1,4 @@
-//! A second writer, wherever it comes from and whenever: there is one holder of a camera, and it is named.
+//! A second writer, from any namespace and at any time: a camera has one holder, and the error names it.
 
 use std::path::Path;
 use std::sync::Barrier;
@@ -9,10 +9,10 @@ use vas_frame::ExportError;
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, claim, epoch, in_own_namespace, is_root, mount, open, options, publish, size,
+    Scratch, claim, epoch, in_own_namespace, is_root, mount, open, options, publish, size,
 };
 
-/// Plays a second writer, which tries each time that it is told to.
+/// A second writer that tries to claim the camera once per message.
 pub(crate) fn try_again(root: &Path) {
     let shown = vas_frame::ExportRoot::open(root, vas_frame::Access::default()).unwrap();
     eprintln!("ready");
@@ -30,7 +30,7 @@ fn start(root: &Path) -> Part {
     part
 }
 
-/// Lets it try, and checks that the words name us.
+/// Makes it try, and checks that the error names this process.
 fn is_refused(part: &mut Part) {
     part.tell("try");
     let words = part.word();
@@ -38,7 +38,7 @@ fn is_refused(part: &mut Part) {
     assert!(words.contains("camera gate") && words.contains(&us), "{words}");
 }
 
-fn refused_before_and_after_a_rename(place: &Place, seen_at: &Path) {
+fn refused_before_and_after_a_rename(place: &Scratch, seen_at: &Path) {
     let mut export = claim(&place.root()).unwrap();
     let mut early = start(seen_at);
     is_refused(&mut early);
@@ -47,7 +47,7 @@ fn refused_before_and_after_a_rename(place: &Place, seen_at: &Path) {
         publish(&mut writer, 1, epoch(&place.camera())).unwrap();
         is_refused(&mut early);
         is_refused(&mut start(seen_at));
-        assert!(export.housekeep(), "nothing of ours was touched");
+        assert!(export.housekeep(), "a refused writer changed the holder's files");
     }
     assert!(early.ended().success());
     drop(export);
@@ -56,16 +56,16 @@ fn refused_before_and_after_a_rename(place: &Place, seen_at: &Path) {
 
 #[test]
 fn refused_in_this_namespace() {
-    let place = Place::new();
+    let place = Scratch::new();
     refused_before_and_after_a_rename(&place, &place.root());
 }
 
 #[test]
 fn refused_in_another_mount_namespace() {
-    if !is_root("another mount namespace") {
+    if !is_root("creating a mount namespace") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let elsewhere = tempfile::tempdir().unwrap();
     let parent = place.root().parent().unwrap().to_owned();
     in_own_namespace(|| {
@@ -75,12 +75,12 @@ fn refused_in_another_mount_namespace() {
 }
 
 #[test]
-fn of_two_that_claim_at_once_one_holds() {
+fn of_two_claims_at_once_one_succeeds() {
     const ROUNDS: usize = 1000;
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, turn) = (place.root(), Barrier::new(2));
     let held = AtomicU64::new(0);
-    // Nothing is judged before the end: the other would wait for a thread that failed.
+    // Results are asserted at the end: otherwise the other thread would wait for one that failed.
     let race = || {
         let (mut refusals, mut at_once) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -118,11 +118,11 @@ fn of_two_that_claim_at_once_one_holds() {
     );
 }
 
-/// The one that leaves removes its files while the other, which wants them, is at any point of its claim.
+/// A writer that stops removes its files while another is at any point of its claim.
 #[test]
-fn who_claims_while_another_leaves_loses_nothing() {
+fn a_claim_while_another_writer_stops_loses_nothing() {
     const ROUNDS: u32 = 1000;
-    let place = Place::new();
+    let place = Scratch::new();
     let (root, held) = (place.root(), AtomicBool::new(false));
     let live = || {
         for round in 0..ROUNDS {
@@ -130,18 +130,18 @@ fn who_claims_while_another_leaves_loses_nothing() {
                 match claim(&root) {
                     Ok(export) => break export,
                     Err(ExportError::Held { .. }) => {}
-                    // The last one to leave took the export directory with it.
+                    // The last writer removed the export directory.
                     Err(ExportError::Io { error, .. })
                         if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => panic!("{error}"),
                 }
             };
-            assert!(!held.swap(true, Ordering::Relaxed), "two holders of one camera");
+            assert!(!held.swap(true, Ordering::Relaxed), "a camera has two holders");
             if round % 4 == 0 {
                 open(&mut export, size(64, 16), options(2, Duration::ZERO)).unwrap();
             }
             std::thread::yield_now();
-            assert!(export.housekeep(), "who left took our files");
+            assert!(export.housekeep(), "the stopping writer removed the new holder's files");
             held.store(false, Ordering::Relaxed);
         }
     };

@@ -1,4 +1,4 @@
-//! A hundred sizes, each held by a reader that was stopped: what they hold together stays bounded.
+//! A hundred sizes, each mapped by a suspended reader: their total memory stays bounded.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use vas_frame::{CameraExport, Nv12Image};
 
 use super::part::{self, Part};
 use super::rig::{
-    Place, camera, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size, until,
-    used,
+    Scratch, camera, claim, epoch, is_right, is_root, on_tmpfs, open, options, publish, size,
+    until, used,
 };
 
 const CAP: u64 = 64 << 20;
 
-/// Plays a reader that maps what there is and is then stopped with it.
+/// A reader that maps the current epoch and is then suspended.
 pub(crate) fn stay(root: &Path) {
     let mut reader = vas_frame::Reader::options().dir(root).open(camera()).unwrap();
     let frame = reader.latest().unwrap();
     assert!(is_right(&frame, &mut Nv12Image::default()));
     eprintln!("mapped {}", frame.meta().epoch);
     let _ = std::io::stdin().read_line(&mut String::new());
-    // Long since written over or freed, and known to be.
+    // By now overwritten or freed, which the reader detects.
     let _ = is_right(&frame, &mut Nv12Image::default());
     eprintln!("still {}", u64::from(frame.still_valid()));
 }
@@ -31,11 +31,11 @@ fn signal(part: &Part, signal: libc::c_int) {
 }
 
 #[test]
-fn a_hundred_sizes_with_a_stopped_reader_at_each() {
-    if !is_root("a tmpfs of one's own") {
+fn a_hundred_sizes_with_a_suspended_reader_each() {
+    if !is_root("mounting a tmpfs") {
         return;
     }
-    let place = Place::new();
+    let place = Scratch::new();
     let root = place.root();
     on_tmpfs(root.parent().unwrap(), "size=2g", || {
         let mut export = claim(&root).unwrap();
@@ -46,7 +46,7 @@ fn a_hundred_sizes_with_a_stopped_reader_at_each() {
             let (id, epoch) = (u64::from(step), epoch(&place.camera()));
             publish(&mut writer, id, epoch).unwrap();
             let mut reader = Part::start(part::command("sizes::stay", &root, &[]));
-            assert_eq!(reader.number("mapped"), epoch, "the export goes on");
+            assert_eq!(reader.number("mapped"), epoch, "the export continues");
             signal(&reader, libc::SIGSTOP);
             stopped.push(reader);
             largest = CameraExport::price(&geometry, 4);
@@ -59,7 +59,7 @@ fn a_hundred_sizes_with_a_stopped_reader_at_each() {
             most >> 20,
             largest >> 20
         );
-        // A second or two later the old ones are gone, whoever maps them.
+        // After the grace period the old rings are freed, even while mapped.
         let left = largest + (1 << 20);
         let export = std::cell::RefCell::new(export);
         until("end of the grace", || {
@@ -72,7 +72,7 @@ fn a_hundred_sizes_with_a_stopped_reader_at_each() {
             assert_eq!(reader.number("still"), u64::from(step == 100), "step {step}");
             assert!(reader.ended().success());
         }
-        // What they looked at has come back, zeroed, and went with them.
+        // The reads allocated zeroed pages, which were freed with the readers.
         assert!(used(root.parent().unwrap()) <= left);
     });
 }

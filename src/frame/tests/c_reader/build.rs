@@ -1,11 +1,11 @@
-//! Compiling the C programs and running what came of it.
+//! Compiles and runs the C programs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// As strict as it gets: the reader is to go into builds with any of these.
+/// As strict as possible: users may build the reader with any of these.
 const WARNINGS: [&str; 8] = [
     "-std=c11",
     "-Wall",
@@ -17,7 +17,7 @@ const WARNINGS: [&str; 8] = [
     "-Werror",
 ];
 
-/// A compiler and what its programs run on.
+/// A compiler, and the machine for its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Build {
     Gcc,
@@ -29,7 +29,7 @@ pub(crate) enum Build {
 impl Build {
     pub(crate) const ALL: [Self; 4] = [Self::Gcc, Self::Clang, Self::Sanitized, Self::Aarch64];
 
-    /// Compiler, with its flags.
+    /// The compiler with its flags.
     fn compiler(self) -> &'static [&'static str] {
         match self {
             Self::Gcc => &["gcc", "-O2"],
@@ -41,7 +41,7 @@ impl Build {
         }
     }
 
-    /// A command that runs a program made of `sources` in `src/c`.
+    /// A command that runs a program built from `sources` in `src/c`.
     pub(crate) fn program(self, sources: &[&str]) -> Command {
         let path = self.compile(sources);
         match self {
@@ -54,7 +54,7 @@ impl Build {
         }
     }
 
-    /// Compiles once a test run.
+    /// Compiles once per test run.
     fn compile(self, sources: &[&str]) -> PathBuf {
         static DONE: Mutex<Option<HashMap<(Build, String), PathBuf>>> = Mutex::new(None);
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +65,7 @@ impl Build {
     fn build(self, sources: &[&str]) -> PathBuf {
         let name = Path::new(sources[0]).file_stem().unwrap().display();
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("c-{name}-{self:?}"));
-        // Another test run may be executing the one that is there.
+        // Another test run may be executing the existing program.
         let unfinished = path.with_extension(std::process::id().to_string());
         let (compiler, flags) = self.compiler().split_first().unwrap();
         run(Command::new(compiler)
@@ -83,7 +83,7 @@ pub(crate) fn c_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../c")
 }
 
-/// Runs a command to its end; what it wrote to standard output.
+/// Runs a command to its end and returns its standard output.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command
         .output()
@@ -123,7 +123,7 @@ fn a_cpp_program_includes_and_links_it() {
     }
 }
 
-/// The program in the README is one.
+/// The README's program compiles.
 #[test]
 fn the_readme_compiles() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! One writer and one ring: what is published is what the reader in C gives, word for word and bit for bit.
+//! One writer and one ring: the reader in C returns exactly what was published, metadata and pixels.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::rig::{Rig, camera, geometry, open, pixels, publish, publish_bytes};
 const LONG_MS: u32 = 60_000;
 
 #[test]
-fn what_is_published_is_what_is_read() {
+fn a_frame_is_read_as_it_was_published() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut export = rig.claim();
@@ -57,7 +57,7 @@ fn every_width_is_copied_whole() {
 }
 
 #[test]
-fn failures_have_the_words_of_the_reader_in_rust() {
+fn errors_have_the_messages_of_the_reader_in_rust() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut c = CReader::start(build);
@@ -91,7 +91,7 @@ fn failures_have_the_words_of_the_reader_in_rust() {
 }
 
 #[test]
-fn newest_for_those_who_skip_oldest_for_those_who_do_not() {
+fn newer_returns_the_newest_and_next_the_oldest() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut export = rig.claim();
@@ -133,7 +133,7 @@ fn an_overwritten_frame_is_refused() {
         assert_eq!(c.ask("valid", &[&0]), "no");
         let overwritten = "OVERWRITTEN frame 1 was overwritten while it was read";
         assert_eq!(c.ask("copy", &[&0, &0]), overwritten);
-        // A slot that is given up holds nothing, and the older frame stays.
+        // An abandoned slot holds no frame, and the older frame stays.
         drop(claimed);
         assert_eq!(c.id("newer", &[&0, &0, &0]), Ok(2));
         assert_eq!(c.id("next", &[&0, &0, &0]), Ok(2));
@@ -159,7 +159,7 @@ fn a_waiting_reader_is_woken() {
     }
 }
 
-/// Copies taken while the writer goes round as fast as it can: each is whole or refused.
+/// Copies taken while the writer overwrites slots as fast as it can: each is whole or refused.
 #[test]
 fn no_torn_frame_is_accepted() {
     const FRAMES: u32 = 500;
@@ -183,12 +183,12 @@ fn no_torn_frame_is_accepted() {
         });
         let whole = answer.strip_prefix("OK whole ").and_then(|rest| rest.strip_suffix(" torn 0"));
         let whole: u64 = whole.unwrap_or_else(|| panic!("{build:?}: {answer}")).parse().unwrap();
-        assert!(whole > 0, "{build:?}: no copy was in time");
+        assert!(whole > 0, "{build:?}: no copy was whole");
     }
 }
 
 #[test]
-fn waiting_for_nothing_keeps_to_its_time() {
+fn a_wait_without_a_frame_keeps_its_timeout() {
     let rig = Rig::new();
     let mut export = rig.claim();
     let mut writer = open(&mut export, 16, 16, 4);
@@ -197,7 +197,7 @@ fn waiting_for_nothing_keeps_to_its_time() {
     let before = monotonic_ns();
     assert_eq!(c.id("newer", &[&0, &1, &120]), Err("TIMED_OUT".into()));
     assert!(monotonic_ns() - before >= 120_000_000);
-    // The longest times there are wait too, and do not wrap around.
+    // Extreme timeouts wait too, and do not wrap around.
     for timeout in [i64::MAX, i64::MAX / 1_000_000, i64::MIN] {
         c.tell("newer", &[&0, &1, &timeout]);
         publish(&mut writer, 2);
@@ -207,7 +207,7 @@ fn waiting_for_nothing_keeps_to_its_time() {
 
 /// Both readers move their cursors alike.
 #[test]
-fn the_cursor_is_the_frame_that_was_given_last() {
+fn the_cursor_is_the_last_returned_frame() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut export = rig.claim();
@@ -229,7 +229,7 @@ fn the_cursor_is_the_frame_that_was_given_last() {
             "behind `latest`"
         );
         assert_eq!((rust.cursor().to_string(), c.ask("cursor", &[])), ("4".into(), "4".into()));
-        // A call that gives nothing leaves the cursor as it is.
+        // A call that returns no frame leaves the cursor unchanged.
         assert_eq!(c.id("newer", &[&0, &4, &0]), Err("TIMED_OUT".into()));
         assert_eq!(c.ask("cursor", &[]), "4");
     }

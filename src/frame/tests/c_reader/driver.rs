@@ -1,4 +1,4 @@
-//! The reader in C at the end of a pipe.
+//! Drives the reader in C over a pipe.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::build::Build;
 
 const PROGRAM: [&str; 2] = ["tests/driver.c", "vas_frame.c"];
 
-/// `src/c/tests/driver.c`, and what it is asked.
+/// A running `src/c/tests/driver.c`.
 pub(crate) struct CReader {
     process: Child,
     to: Option<ChildStdin>,
@@ -27,10 +27,10 @@ impl CReader {
         Self::run(build, build.program(&PROGRAM))
     }
 
-    /// In a process of another user and group, if we may start one. Not for [`Build::Aarch64`].
+    /// Runs it as another user and group, if this process may. Not for [`Build::Aarch64`].
     pub(crate) fn start_as(build: Build, user: u32) -> Self {
         let program = File::open(build.program(&PROGRAM).get_program()).unwrap();
-        // By this name another user may run it, wherever it lies.
+        // Under this name another user can run it, wherever the file is.
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.uid(user).gid(user);
         Self::run(build, command)
@@ -53,13 +53,13 @@ impl CReader {
         self.ask("open", &[&dir.display(), &"gate", &0])
     }
 
-    /// A command's answer.
+    /// Sends a command and returns the answer.
     pub(crate) fn ask(&mut self, command: &str, arguments: &[&dyn Display]) -> String {
         self.tell(command, arguments);
         self.answer()
     }
 
-    /// Gives a command whose answer comes later.
+    /// Sends a command without waiting for the answer.
     pub(crate) fn tell(&mut self, command: &str, arguments: &[&dyn Display]) {
         let mut line = command.to_owned();
         for argument in arguments {
@@ -82,7 +82,7 @@ impl CReader {
         line
     }
 
-    /// The answer to a command that gives pixels.
+    /// Sends a command and returns the pixels of its answer.
     pub(crate) fn pixels(&mut self, command: &str, arguments: &[&dyn Display]) -> Vec<u8> {
         let answer = self.ask(command, arguments);
         let size = answer.strip_prefix("OK ").unwrap_or_else(|| panic!("{answer}"));
@@ -91,7 +91,7 @@ impl CReader {
         bytes
     }
 
-    /// The id of the frame that a command gave, or its failure's name.
+    /// The id of the frame that a command returned, or the name of its error.
     pub(crate) fn id(&mut self, command: &str, arguments: &[&dyn Display]) -> Result<u64, String> {
         let answer = self.ask(command, arguments);
         let (name, rest) = answer.split_once(' ').unwrap();
@@ -101,7 +101,7 @@ impl CReader {
 }
 
 impl Drop for CReader {
-    /// Ends the program, which the sanitizers let fail when it leaked or went astray.
+    /// Ends the program, which the sanitizers make fail after a leak or an invalid access.
     fn drop(&mut self) {
         drop(self.to.take());
         let status = self.process.wait().unwrap();
@@ -111,7 +111,7 @@ impl Drop for CReader {
     }
 }
 
-/// What the driver prints of a frame, from what the reader in Rust was given.
+/// The driver's line for a frame, from the same frame read in Rust.
 pub(crate) fn line(frame: &Frame) -> String {
     let (m, s, g) = (frame.meta(), frame.meta().publish_meta(), frame.geometry());
     let (c, content) = (g.color(), m.content);

@@ -1,4 +1,4 @@
-//! Over changes of size, the end of a writer and the coming of the next.
+//! Changes of size, and the end of a writer followed by the next.
 
 use vas_frame::{
     Demanded, FrameRate, Geometry, MaxFps, OpenRing, ReadError, RingOptions, WriterEnd,
@@ -30,22 +30,22 @@ fn a_larger_and_a_smaller_picture_are_followed() {
         publish(&mut writer, 2);
         assert_eq!(c.id("newer", &[&1, &1, &LONG_MS]), Ok(2));
         has_pixels(&mut c, 1, 2, &geometry(639, 479));
-        // The old ring is readable still: the frame that is held keeps it mapped.
+        // The old ring is still readable: the held frame keeps it mapped.
         assert_eq!(c.ask("valid", &[&0]), "yes");
         has_pixels(&mut c, 0, 1, &geometry(64, 64));
 
         drop(writer);
         let mut writer = open(&mut export, 32, 30, 4);
-        assert_eq!(c.ask("valid", &[&1]), "no", "the pages are used again");
+        assert_eq!(c.ask("valid", &[&1]), "no", "the pages were reused");
         publish(&mut writer, 3);
         assert_eq!(c.id("latest", &[&2]), Ok(3));
         has_pixels(&mut c, 2, 3, &geometry(32, 30));
     }
 }
 
-/// Frames that were published just before an epoch ended are not lost to those who want every one.
+/// A reader of every frame does not lose those published just before an epoch ended.
 #[test]
-fn what_is_left_in_an_epoch_is_taken_before_the_next() {
+fn the_rest_of_an_epoch_is_read_before_the_next() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut export = rig.claim();
@@ -89,7 +89,7 @@ fn a_waiting_reader_follows_every_change() {
 }
 
 #[test]
-fn a_stop_is_told_and_the_next_writer_followed() {
+fn a_stop_is_reported_and_the_next_writer_followed() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut export = rig.claim();
@@ -105,7 +105,7 @@ fn a_stop_is_told_and_the_next_writer_followed() {
         assert!(matches!(gone, ReadError::WriterGone { how: WriterEnd::Stopped, .. }), "{gone}");
         let gone = format!("WRITER_STOPPED {gone}");
         assert_eq!(c.answer(), gone, "at once");
-        assert_eq!(c.ask("newer", &[&0, &1, &20]), gone, "and again when none came in its place");
+        assert_eq!(c.ask("newer", &[&0, &1, &20]), gone, "again while no writer replaced it");
         assert_eq!(c.ask("latest", &[&0]), gone);
 
         let mut export = rig.claim();
@@ -118,9 +118,10 @@ fn a_stop_is_told_and_the_next_writer_followed() {
     }
 }
 
-/// A writer may open its ring for a reader only, so a reader that waits for one must be seen without it.
+/// A writer may open its ring only for a reader, so a reader must state its demand before there is a
+/// ring.
 #[test]
-fn presence_is_shown_before_the_ring_and_to_the_next_writer() {
+fn demand_is_stated_before_the_ring_and_to_the_next_writer() {
     for build in Build::ALL {
         let rig = Rig::new();
         let export = rig.claim();
@@ -135,7 +136,7 @@ fn presence_is_shown_before_the_ring_and_to_the_next_writer() {
         }
         drop(export);
         let export = rig.claim();
-        assert_eq!(export.demanded(), Demanded::Nothing, "another file of that name");
+        assert_eq!(export.demanded(), Demanded::Nothing, "a new file under that name");
         assert_eq!(c.id("newer", &[&0, &0, &20]), Err("NOT_YET".into()));
         assert!(matches!(export.demanded(), Demanded::Rates(rates) if rates.len() == 1));
     }
@@ -151,7 +152,7 @@ fn leased_frames_stay_readable() {
         frame_rate: Some(FrameRate { num: 25, den: 1 }),
     };
     let OpenRing::Ready(mut writer) = export.open_ring(geometry(16, 16), options).unwrap() else {
-        panic!("no lease is in the way yet")
+        panic!("the first ring waits for no lease")
     };
     let mut c = CReader::open(Build::Sanitized, rig.path());
     for id in 1..=3 {

@@ -1,4 +1,4 @@
-//! The example in C as a program: every frame and its pixels, over a change of size, a stop and a death.
+//! The example program in C: every frame and its pixels, across a change of size, a stop and a death.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
@@ -43,7 +43,7 @@ impl Example {
         assert!(line.contains(words), "{line:?}, expected {words}");
     }
 
-    /// Its exit code, and what it said last.
+    /// Its exit code and last message.
     fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.words.read_to_string(&mut rest).unwrap();
@@ -52,7 +52,7 @@ impl Example {
 }
 
 #[test]
-fn every_frame_its_pixels_and_every_end() {
+fn the_example_prints_every_frame_and_every_end() {
     for build in Build::ALL {
         let rig = Rig::new();
         let nv12 = rig.path().join("pixels.nv12");
@@ -87,7 +87,7 @@ fn every_frame_its_pixels_and_every_end() {
 }
 
 #[test]
-fn a_killed_writer_is_told_and_followed() {
+fn a_killed_writer_is_reported_and_its_successor_followed() {
     for build in Build::ALL {
         let rig = Rig::new();
         let mut writer = Writer::start(&rig);
@@ -109,7 +109,7 @@ fn a_killed_writer_is_told_and_followed() {
 }
 
 #[test]
-fn what_never_comes_is_told_apart() {
+fn a_missing_camera_ring_and_frame_are_distinguished() {
     for build in Build::ALL {
         let rig = Rig::new();
         let end = |arguments: &[&str]| Example::start(build, &rig, arguments).end();
@@ -133,7 +133,7 @@ fn what_never_comes_is_told_apart() {
     }
 }
 
-/// A writer in a process of its own, to be killed: this test binary, told to run `writer_process`.
+/// A writer in its own process, to be killed: this test binary, running `writer_process`.
 struct Writer {
     process: Child,
     ids: BufReader<ChildStdout>,
@@ -156,7 +156,7 @@ impl Writer {
         writer
     }
 
-    /// What stands behind `word` in the next line that has it.
+    /// The text after `word` in the next line that contains it.
     fn until(&mut self, word: &str) -> String {
         let mut line = String::new();
         while !line.contains(word) {
@@ -178,7 +178,7 @@ impl Writer {
 }
 
 #[test]
-#[ignore = "the process that Writer starts"]
+#[ignore = "started by Writer"]
 fn writer_process() {
     let Some(dir) = std::env::var_os(EXPORT_DIR) else { return };
     let rig = Rig::at(dir.as_ref());

@@ -1,4 +1,4 @@
-//! States of an export that a writer of ours shows for a moment only, or never: the files are made by hand.
+//! States of an export that a real writer shows only briefly or never: the files are made by hand.
 
 use std::fs::{File, Permissions};
 use std::io::{BufRead as _, BufReader};
@@ -22,8 +22,8 @@ const LIVE: u64 = 1;
 const SUPERSEDED: u64 = 2;
 const STOPPED: u64 = 3;
 
-/// The golden file as a camera's export: two slots, in the second of which frame 20 is the newest and in
-/// the first of which is frame 10.
+/// The golden file as a camera's export: two slots, the first with frame 10, the second with frame 20,
+/// the newest.
 pub(crate) struct Forged {
     dir: tempfile::TempDir,
     meta: File,
@@ -38,7 +38,7 @@ impl Forged {
         forged
     }
 
-    /// Makes both files anew, held by a lock as a writer does or by none.
+    /// Creates both files afresh, locked as by a writer or not.
     fn make_files(&mut self, locked: bool) {
         std::fs::write(self.path("next"), golden()).unwrap();
         let data = File::create(self.path("frame.data")).unwrap();
@@ -49,7 +49,7 @@ impl Forged {
         for (slot, id) in [(0, 10), (1, 20)] {
             self.set_entry(slot, "frame_id", id);
             self.set_sides(slot, 1366, 767);
-            // Long before any reader attached.
+            // Published long before any reader attached.
             self.set_entry(slot, "published_ns", id);
         }
         self.set_header("resumed_frame_id", 0);
@@ -59,7 +59,7 @@ impl Forged {
         std::fs::rename(self.path("next"), self.path("frame.meta")).unwrap();
     }
 
-    /// Makes the pictures 66 x 31, for those who read very many.
+    /// Sets the picture size to 66 x 31, for tests that read very many.
     pub(crate) fn shrink(&self) {
         self.set_sides(0, 66, 31);
         self.set_sides(1, 66, 31);
@@ -89,7 +89,7 @@ impl Forged {
         self.set_lock(libc::F_WRLCK);
     }
 
-    /// What the kernel does when the writer dies.
+    /// Releases the lock, as the kernel does when the writer dies.
     fn unlock(&self) {
         self.set_lock(libc::F_UNLCK);
     }
@@ -108,14 +108,14 @@ impl Forged {
         assert_eq!(done, 0);
     }
 
-    /// Puts a frame in place of the older one.
+    /// Publishes a frame in the slot of the older one.
     fn publish(&self, id: u64) {
         self.set_entry(0, "frame_id", id);
         self.set_header("newest_slot", 0);
         self.set_header("frame_id", id);
     }
 
-    /// Makes an entry's picture that large, with content within it.
+    /// Sets an entry's picture size, with content within it.
     fn set_sides(&self, slot: usize, width: u64, height: u64) {
         self.set_entry(slot, "width", width);
         self.set_entry(slot, "height", height);
@@ -141,7 +141,7 @@ impl Forged {
 }
 
 #[test]
-fn the_golden_file_is_sound_and_a_dead_writers_pictures_are_not_shown() {
+fn the_golden_file_is_valid_and_a_dead_writers_pictures_are_refused() {
     let forged = Forged::new();
     forged.unlock();
     let rust = Reader::options().dir(forged.dir()).open(camera()).unwrap_err();
@@ -160,14 +160,14 @@ fn the_golden_file_is_sound_and_a_dead_writers_pictures_are_not_shown() {
 }
 
 #[test]
-fn only_frames_that_are_surely_current_are_shown() {
+fn only_current_frames_are_returned() {
     for build in Build::ALL {
         let forged = Forged::new();
         let mut c = CReader::open(build, forged.dir());
-        assert_eq!(c.id("latest", &[&0]), Ok(20), "of an unbroken run");
+        assert_eq!(c.id("latest", &[&0]), Ok(20), "part of an unbroken run");
         assert_eq!(c.id("next", &[&0, &0, &0]), Ok(10));
         forged.set_header("resumed_frame_id", 15);
-        assert_eq!(c.id("next", &[&0, &0, &0]), Ok(20), "and not the one from before the pause");
+        assert_eq!(c.id("next", &[&0, &0, &0]), Ok(20), "not the one from before the pause");
         forged.set_header("resumed_frame_id", 21);
         assert_eq!(c.id("latest", &[&0]), Err("NOT_YET".into()));
         assert_eq!(c.ask("newer_if", &[&0, &0, &0, &1]), "TIMED_OUT judged");
@@ -180,7 +180,7 @@ fn only_frames_that_are_surely_current_are_shown() {
 }
 
 #[test]
-fn a_death_is_told_apart_from_a_quiet_camera_and_from_a_stop() {
+fn a_death_is_distinguished_from_a_quiet_camera_and_a_stop() {
     for build in Build::ALL {
         let mut forged = Forged::new();
         let mut c = CReader::open(build, forged.dir());
@@ -190,7 +190,7 @@ fn a_death_is_told_apart_from_a_quiet_camera_and_from_a_stop() {
         let died = "WRITER_DIED the writer of camera gate is gone (died); a later call follows the next one";
         assert_eq!(c.answer(), died);
         assert_eq!(c.ask("latest", &[&0]), died);
-        // The next writer, with frames from before the death to none of which it owns up.
+        // The next writer, whose files hold only frames from before the death.
         forged.make_files(true);
         forged.set_header("copying", 0);
         assert_eq!(c.id("latest", &[&0]), Err("NOT_YET".into()));
@@ -200,9 +200,9 @@ fn a_death_is_told_apart_from_a_quiet_camera_and_from_a_stop() {
     }
 }
 
-/// A writer that uses its pages again, or waits for memory, has no lock anywhere between two epochs.
+/// A writer that reuses its pages, or waits for memory, holds no lock between two epochs.
 #[test]
-fn between_two_epochs_nobody_is_dead() {
+fn a_writer_between_two_epochs_is_not_dead() {
     for build in Build::ALL {
         let mut forged = Forged::new();
         let mut c = CReader::open(build, forged.dir());
@@ -211,7 +211,7 @@ fn between_two_epochs_nobody_is_dead() {
         assert_eq!(c.id("newer", &[&0, &20, &50]), Err("TIMED_OUT".into()));
         forged.make_files(true);
         assert_eq!(c.id("newer", &[&0, &0, &LONG_MS]), Ok(20));
-        // But when what follows is a dead writer's, or nothing.
+        // But it counts as dead if the next files are a dead writer's, or missing.
         forged.set_header("state", SUPERSEDED);
         forged.make_files(false);
         assert_eq!(c.id("newer", &[&0, &20, &LONG_MS]), Err("WRITER_DIED".into()));
@@ -224,18 +224,14 @@ fn between_two_epochs_nobody_is_dead() {
     }
 }
 
-/// A writer that died while it wrote the head left whole frames: no reader loses them.
+/// A writer that dies while it writes the head leaves whole frames: no reader loses them.
 #[test]
-fn what_a_dead_writer_published_is_still_given() {
+fn a_dead_writers_last_frames_are_returned() {
     for build in Build::ALL {
         let forged = Forged::new();
         let mut c = CReader::open(build, forged.dir());
         forged.set_header("head_sequence", 7);
-        assert_eq!(
-            c.id("next", &[&0, &0, &0]),
-            Err("TIMED_OUT".into()),
-            "the head is being written"
-        );
+        assert_eq!(c.id("next", &[&0, &0, &0]), Err("TIMED_OUT".into()), "the head is odd");
         forged.unlock();
         assert_eq!(c.id("next", &[&0, &0, &LONG_MS]), Ok(10));
         assert_eq!(c.id("next", &[&0, &10, &LONG_MS]), Ok(20));
@@ -243,14 +239,14 @@ fn what_a_dead_writer_published_is_still_given() {
     }
 }
 
-/// The same for the reader in Rust, with the head odd, or whole but short of the last frame.
+/// The same for the reader in Rust, with the head odd, or even but without the last frame.
 #[test]
-fn what_a_dead_writer_published_is_still_given_in_rust() {
+fn a_dead_writers_last_frames_are_returned_in_rust() {
     for (name, value) in [("head_sequence", 7), ("frame_id", 10)] {
         let forged = Forged::new();
         let mut reader = Reader::options().dir(forged.dir()).open(camera()).unwrap();
         forged.set_header(name, value);
-        assert!(reader.seek(10).set_timeout(Duration::ZERO).next().is_err(), "it is being written");
+        assert!(reader.seek(10).set_timeout(Duration::ZERO).next().is_err(), "the head is odd");
         forged.unlock();
         for (after, id) in [(0, 10), (10, 20)] {
             let frame = reader.seek(after).set_timeout(LONG).next().unwrap();
@@ -261,9 +257,9 @@ fn what_a_dead_writer_published_is_still_given_in_rust() {
     }
 }
 
-/// And for the example in Python, which reads with the writer alive until it has frame 10.
+/// The same for the example in Python, which reads while the writer is alive until it has frame 10.
 #[test]
-fn what_a_dead_writer_published_is_still_given_in_python() {
+fn a_dead_writers_last_frames_are_returned_in_python() {
     let forged = Forged::new();
     let mut python = Command::new("/usr/bin/python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/reader.py"))
@@ -274,23 +270,23 @@ fn what_a_dead_writer_published_is_still_given_in_python() {
         .unwrap();
     let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().contains("\"frame_id\": 10,"));
-    // It may have frame 20 by now; then it has lost nothing either.
+    // It may already have frame 20; then it has lost nothing either.
     forged.set_header("head_sequence", 7);
     forged.unlock();
     assert!(lines.next().unwrap().unwrap().contains("\"frame_id\": 20,"));
     assert!(python.wait().unwrap().success());
 }
 
-/// A writer makes its directory for itself alone and opens it to readers a moment later. Who was let in before
-/// waits, as the reader in Rust does (`attack::users`); who was not is told.
+/// A writer creates its directory private and opens it to readers a moment later. A reader that had access
+/// before waits, as in Rust (`attack::users`); one that had none gets an error.
 #[test]
-fn a_directory_that_is_not_open_to_readers_yet_is_waited_for() {
+fn readers_wait_for_a_directory_that_is_still_private() {
     const STRANGER: u32 = 54_321;
     for build in [Build::Gcc, Build::Clang] {
         let mut forged = Forged::new();
         forged.set_mode("..", 0o755);
-        // To its owner no directory is closed by 0700, unless that is root and the reader another.
-        // SAFETY: asks for a number.
+        // Mode 0700 does not keep the owner out, so the reader must be another user, which takes
+        // root. SAFETY: takes no arguments and always succeeds.
         let is_root = unsafe { libc::geteuid() } == 0;
         let closed = if is_root { 0o700 } else { 0 };
         let start =
@@ -302,9 +298,9 @@ fn a_directory_that_is_not_open_to_readers_yet_is_waited_for() {
         forged.set_header("state", SUPERSEDED);
         forged.set_mode("", closed);
         assert_eq!(c.id("newer", &[&0, &20, &50]), Err("TIMED_OUT".into()));
-        assert_eq!(c.id("latest", &[&0]), Ok(20), "of the epoch that has ended");
-        let told = start().attach(forged.dir());
-        assert!(told.starts_with("SYSTEM_ERROR can't open "), "{told}");
+        assert_eq!(c.id("latest", &[&0]), Ok(20), "from the ended epoch");
+        let message = start().attach(forged.dir());
+        assert!(message.starts_with("SYSTEM_ERROR can't open "), "{message}");
         forged.set_mode("", 0o755);
         forged.make_files(true);
         forged.publish(21);
@@ -313,7 +309,7 @@ fn a_directory_that_is_not_open_to_readers_yet_is_waited_for() {
         forged.unlock();
         forged.set_mode("", closed);
         assert_eq!(c.id("newer", &[&0, &21, &LONG_MS]), Err("WRITER_DIED".into()));
-        assert_eq!(c.id("newer", &[&0, &21, &50]), Err("WRITER_DIED".into()), "told again");
+        assert_eq!(c.id("newer", &[&0, &21, &50]), Err("WRITER_DIED".into()), "reported again");
         c.tell("newer", &[&0, &21, &LONG_MS]);
         forged.set_mode("", 0o700);
         forged.make_files(true);
@@ -324,17 +320,17 @@ fn a_directory_that_is_not_open_to_readers_yet_is_waited_for() {
 }
 
 #[test]
-fn the_data_of_another_epoch_is_never_taken() {
+fn the_data_of_another_epoch_is_never_used() {
     for build in Build::ALL {
         let mut forged = Forged::new();
         let mut c = CReader::start(build);
         let inode = std::fs::metadata(forged.path("frame.data")).unwrap().ino();
         forged.set_header("data_inode", inode + 1);
-        assert_eq!(c.attach(forged.dir()), "OK", "an honest change has such a moment");
+        assert_eq!(c.attach(forged.dir()), "OK", "occurs in an ordinary change of epoch");
         assert_eq!(c.id("newer", &[&0, &0, &20]), Err("NOT_YET".into()));
         forged.set_header("data_inode", inode);
         assert_eq!(c.id("newer", &[&0, &0, &LONG_MS]), Ok(20));
-        // And while the reader waits.
+        // The same while the reader waits.
         forged.set_header("state", SUPERSEDED);
         c.tell("next", &[&0, &20, &LONG_MS]);
         forged.make_files(true);

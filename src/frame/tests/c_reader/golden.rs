@@ -1,4 +1,4 @@
-//! One `frame.meta` with a value of its own in every field, read by every layout there is.
+//! A `frame.meta` with a distinct value in every field, read by every implementation of the layout.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,8 @@ fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/frame.meta")
 }
 
-/// What the header of a sound file must say, for a picture of 1366 x 767; for the rest any value will do.
+/// The required value of a header field in a valid file, for a picture of 1366 x 767; `None` if any value
+/// will do.
 fn fixed(field: &Field) -> Option<u64> {
     Some(match field.name {
         "version" => 2,
@@ -39,12 +40,12 @@ fn fixed(field: &Field) -> Option<u64> {
     })
 }
 
-/// The four bytes at a place of a file in which no two places have the same.
+/// Four bytes for an offset, different at every offset.
 fn noise(at: usize) -> [u8; 4] {
     ((at / 4 + 1) as u32).wrapping_mul(0x9e37_79b9).to_le_bytes()
 }
 
-/// The bytes of a part that begins at byte `first`.
+/// The bytes of a part that starts at byte `first`.
 fn part(table: &[Field], first: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for field in table {
@@ -95,19 +96,20 @@ fn dump(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn the_golden_file_is_of_this_layout() {
+fn the_golden_file_has_this_layout() {
     if std::env::var_os("BLESS").is_some() {
         std::fs::create_dir_all(path().parent().unwrap()).unwrap();
         std::fs::write(path(), golden()).unwrap();
     }
     let file = std::fs::read(path()).unwrap();
-    assert!(file == golden(), "the layout changed; BLESS=1 writes tests/golden/frame.meta anew");
+    assert!(file == golden(), "the layout changed; BLESS=1 rewrites tests/golden/frame.meta");
 }
 
 #[test]
 fn c_has_the_same_layout_on_every_processor() {
     let dir = tempfile::tempdir().unwrap();
-    // In the second file reserved fields and those of one possible value have one of their own too.
+    // The second file has distinct values also in reserved fields and in fields with a single valid
+    // value.
     let all_noise = (0..SIZE).step_by(4).flat_map(noise).collect();
     for bytes in [golden(), all_noise] {
         let file = dir.path().join("frame.meta");
@@ -121,7 +123,7 @@ fn c_has_the_same_layout_on_every_processor() {
     }
 }
 
-/// The fields that the example in Python names are where they are.
+/// The example in Python has every named field at its offset.
 #[test]
 fn python_has_the_same_layout() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/reader.py");

@@ -1,5 +1,5 @@
-//! Files that no honest writer makes: the reader in C refuses what the reader in Rust refuses, in the same
-//! words, and its sanitizers see nothing.
+//! Files that no honest writer makes: the reader in C refuses what the reader in Rust refuses, with the
+//! same messages, and its sanitizers report nothing.
 
 use std::os::unix::fs::{FileExt as _, symlink};
 
@@ -26,7 +26,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// A value that may hurt, near `honest` or near a power of two, or any.
+    /// A potentially harmful value: near `honest`, near a power of two, or random.
     fn value(&mut self, honest: u64) -> u64 {
         let near = (self.next() % 5).wrapping_sub(2);
         match self.below(4) {
@@ -45,13 +45,13 @@ fn read(bytes: &[u8], at: usize, size: usize) -> u64 {
 }
 
 #[test]
-fn headers_are_refused_in_the_words_of_the_reader_in_rust() {
+fn headers_are_refused_with_the_messages_of_the_reader_in_rust() {
     let forged = Forged::new();
     forged.shrink();
     let honest = std::fs::read(forged.path("frame.meta")).unwrap();
     let mut c = CReader::start(Build::Sanitized);
     let mut random = Random(1);
-    // What the others decide is not the format: see `forged`.
+    // The other fields do not belong to the format check: see `forged`.
     let fields: Vec<&Field> = HEADER
         .iter()
         .filter(|f| f.size <= 8 && !["data_inode", "state"].contains(&f.name))
@@ -88,7 +88,7 @@ fn headers_are_refused_in_the_words_of_the_reader_in_rust() {
 }
 
 #[test]
-fn entries_give_what_they_give_in_rust() {
+fn entries_read_as_in_rust() {
     let rig = Rig::new();
     let mut export = rig.claim();
     let mut writer = open(&mut export, 20, 10, 3);
@@ -104,7 +104,7 @@ fn entries_give_what_they_give_in_rust() {
         .map(|name| HEADER.iter().find(|field| field.name == name).unwrap())
         .map(|field| (field.offset, field.size))
         .into_iter()
-        // Codes that are not of the format pass through in C, and become "unknown" in Rust.
+        // Unknown codes pass through in C, and become "unknown" in Rust.
         .chain((0..3).flat_map(|slot| {
             let fields = ENTRY.iter().filter(|f| !["wall_quality", "decoder"].contains(&f.name));
             fields.map(move |field| (512 + 128 * slot + field.offset, field.size))
@@ -154,7 +154,7 @@ fn copy_in_rust(frame: &Frame) -> Vec<u8> {
 }
 
 #[test]
-fn files_that_are_too_short_or_no_files_are_refused() {
+fn short_files_and_non_files_are_refused() {
     let forged = Forged::new();
     let mut c = CReader::start(Build::Sanitized);
     let honest = std::fs::read(forged.path("frame.meta")).unwrap();
@@ -189,5 +189,5 @@ fn files_that_are_too_short_or_no_files_are_refused() {
         0,
     )
     .unwrap();
-    alike("a FIFO, which nobody writes");
+    alike("a FIFO without a writer");
 }

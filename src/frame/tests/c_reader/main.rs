@@ -1,7 +1,7 @@
-//! The reader in C (`src/c`): its layout against golden bytes, and its behaviour against a live writer.
+//! The reader in C (`src/c`): its layout against golden bytes, and its behavior against a live writer.
 //!
 //! Everything is built and run four ways: by gcc, by clang, with sanitizers, and for aarch64 under QEMU.
-//! What is missing of that fails the tests: `scripts/setup.sh test` installs it.
+//! Tests fail if one of them is missing: `scripts/setup.sh test` installs them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

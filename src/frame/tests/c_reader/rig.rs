@@ -24,7 +24,7 @@ impl Rig {
         rig
     }
 
-    /// In a directory of somebody else's.
+    /// In an existing directory.
     pub(crate) fn at(dir: &Path) -> Self {
         Self { dir: dir.into(), _made: None, notifier: Arc::new(Notifier::start().unwrap()) }
     }
@@ -64,16 +64,16 @@ pub(crate) fn open(export: &mut CameraExport, width: u32, height: u32, slots: u3
             writer.resume(0);
             writer
         }
-        OpenRing::NotBefore(_) => panic!("no lease is in the way"),
+        OpenRing::NotBefore(_) => panic!("no lease to wait for"),
     }
 }
 
-/// A frame's tight picture: no two frames have the same, nor two rows of one.
+/// A frame's tight picture: different for any two frames, and for any two rows of one.
 pub(crate) fn pixels(id: u64, geometry: &Geometry) -> Vec<u8> {
     (0..geometry.tight_bytes() as u64).map(|i| ((i + 1) * (id * 2 + 1) + i / 251) as u8).collect()
 }
 
-/// What the writer says of a frame: a value of its own in every field.
+/// Metadata of a frame with a distinct value in every field.
 pub(crate) fn meta(id: u64) -> PublishMeta {
     PublishMeta {
         frame_id: id,

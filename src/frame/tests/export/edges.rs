@@ -1,9 +1,9 @@
-//! Ends, refusals and crowds.
+//! Stops, refusals and many waiting readers.
 
 use super::*;
 
 #[test]
-fn a_second_writer_is_refused_and_named_the_holder() {
+fn a_second_writer_is_refused_and_the_holder_named() {
     let rig = Rig::new();
     let export = rig.claim().unwrap();
     let error = rig.claim().unwrap_err().to_string();
@@ -14,7 +14,7 @@ fn a_second_writer_is_refused_and_named_the_holder() {
 }
 
 #[test]
-fn a_clean_stop_leaves_nothing_and_is_told() {
+fn a_clean_stop_leaves_nothing_and_is_reported() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
@@ -26,7 +26,7 @@ fn a_clean_stop_leaves_nothing_and_is_told() {
     assert_eq!(std::fs::read_dir(rig.path()).unwrap().count(), 0);
     let gone = reader.seek(1).set_timeout(LONG).newer().unwrap_err();
     assert!(matches!(gone, ReadError::WriterGone { how: WriterEnd::Stopped, .. }), "{gone}");
-    // Until the next writer comes that is what there is to say.
+    // Every call reports it until the next writer comes.
     for gone in [
         reader.seek(1).set_timeout(NO_WAIT).newer(),
         reader.latest(),
@@ -58,14 +58,14 @@ fn removal_under_a_running_writer_is_noticed() {
 }
 
 #[test]
-fn a_ring_that_does_not_fit_is_refused_with_numbers() {
+fn a_ring_that_does_not_fit_is_refused_with_its_size() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let huge = geometry(16_384, 16_384);
     let error = export.open_ring(huge, options(1024, 0)).unwrap_err();
     assert!(matches!(error, ExportError::Memory(_)), "{error}");
     assert!(error.to_string().contains("MiB left"), "{error}");
-    // Nothing was left half-made, and a ring that fits still opens.
+    // No partly created files are left, and a ring that fits still opens.
     let names: Vec<_> = std::fs::read_dir(rig.path().join("gate"))
         .unwrap()
         .map(|e| e.unwrap().file_name())
@@ -75,7 +75,7 @@ fn a_ring_that_does_not_fit_is_refused_with_numbers() {
 }
 
 #[test]
-fn other_layouts_are_refused_in_words() {
+fn other_layouts_are_refused_with_a_reason() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let _writer = open(&mut export, geometry(16, 16), options(4, 0));
@@ -100,7 +100,8 @@ fn other_layouts_are_refused_in_words() {
     assert!(error.contains("100 bytes long"), "{error}");
 }
 
-/// Such an id comes from a hostile writer only; a reader that asks for what is above it has seen it.
+/// Only a hostile writer publishes the highest id; a reader whose cursor is there must not wrap
+/// around.
 #[test]
 fn no_frame_is_above_the_highest_id() {
     let rig = Rig::new();
@@ -119,7 +120,7 @@ fn no_frame_is_above_the_highest_id() {
 }
 
 #[test]
-fn epochs_without_end_do_not_keep_a_reader_past_its_time() {
+fn endless_epochs_do_not_exceed_a_readers_timeout() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = Some(open(&mut export, geometry(16, 16), options(4, 0)));
@@ -128,7 +129,7 @@ fn epochs_without_end_do_not_keep_a_reader_past_its_time() {
     let mut epochs = 0;
     let late = reader.seek(0).set_timeout(NO_WAIT).newer_if(|meta| {
         epochs += 1;
-        assert!(epochs < 100, "the reader is kept");
+        assert!(epochs < 100, "the reader exceeds its timeout");
         writer = None;
         let next = writer.insert(open(&mut export, geometry(16, 16), options(4, 0)));
         publish(next, meta.frame_id + 1).unwrap();
@@ -137,9 +138,9 @@ fn epochs_without_end_do_not_keep_a_reader_past_its_time() {
     assert!(matches!(late, Err(ReadError::TimedOut { .. })), "{late:?}");
 }
 
-/// Opening a FIFO waits for its other end: forever.
+/// Opening a FIFO would wait for its other end forever.
 #[test]
-fn a_planted_fifo_keeps_neither_reader_nor_writer() {
+fn a_planted_fifo_blocks_neither_reader_nor_writer() {
     let rig = Rig::new();
     let dir = rig.path().join("gate");
     std::fs::create_dir(&dir).unwrap();
@@ -161,7 +162,7 @@ fn a_planted_fifo_keeps_neither_reader_nor_writer() {
 }
 
 #[test]
-fn waiting_readers_are_woken_few_or_many() {
+fn few_and_many_waiting_readers_are_woken() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
@@ -189,7 +190,7 @@ fn waiting_readers_are_woken_few_or_many() {
 }
 
 #[test]
-fn the_cursor_is_the_frame_that_was_given_last() {
+fn the_cursor_is_the_last_returned_frame() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
@@ -201,34 +202,34 @@ fn the_cursor_is_the_frame_that_was_given_last() {
     assert_eq!((reader.next().unwrap().id(), reader.next().unwrap().id()), (1, 2));
     assert_eq!((reader.newer().unwrap().id(), reader.cursor()), (3, 3));
     assert!(timed_out(reader.next()) && timed_out(reader.newer()));
-    assert_eq!(reader.latest().unwrap().id(), 3, "as often as one likes");
+    assert_eq!(reader.latest().unwrap().id(), 3, "any number of times");
     publish(&mut writer, 4).unwrap();
-    // A frame that was not wanted is still there for others.
+    // A rejected frame stays available to other calls.
     assert!(timed_out(reader.newer_if(|_| false)));
     assert_eq!(reader.cursor(), 3);
     assert_eq!(reader.latest().unwrap().id(), 4);
-    assert!(timed_out(reader.next()), "what `latest` gave was given");
+    assert!(timed_out(reader.next()), "`latest` moved the cursor");
     assert_eq!(reader.seek(1).next().unwrap().id(), 2);
     assert_eq!(reader.newer().unwrap().id(), 4);
 }
 
 #[test]
-fn options_that_can_not_be_are_refused_when_a_reader_is_opened() {
+fn invalid_options_are_refused_when_a_reader_is_opened() {
     let rig = Rig::new();
     let _export = rig.claim().unwrap();
     let options = || Reader::options().dir(rig.path());
     for fps in [0, 1_000_001] {
         let refused = options().max_fps(fps).open("gate");
-        assert!(matches!(refused, Err(OpenError::MaxFps { fps: told }) if told == fps));
+        assert!(matches!(refused, Err(OpenError::MaxFps { fps: stated }) if stated == fps));
     }
     let refused = options().open("../gate").unwrap_err();
     assert!(matches!(&refused, OpenError::CameraId(invalid) if invalid.text == "../gate"));
     assert!(options().max_fps(1_000_000).open(String::from("gate")).is_ok());
 }
 
-/// A report that prints an error and then its sources says nothing twice.
+/// A report that prints an error and then its sources prints nothing twice.
 #[test]
-fn no_error_has_a_source_that_its_text_has() {
+fn no_error_repeats_its_source() {
     let rig = Rig::new();
     let _export = rig.claim().unwrap();
     std::fs::create_dir(rig.path().join("gate/frame.meta")).unwrap();

@@ -38,7 +38,7 @@ impl Rig {
         CameraExport::claim(&root, &camera(), &self.notifier)
     }
 
-    /// What a second writer is told.
+    /// The error that a second writer gets.
     fn held(&self) -> Box<dyn std::error::Error> {
         Box::new(self.claim().unwrap_err())
     }
@@ -71,11 +71,11 @@ fn open(export: &mut CameraExport, geometry: Geometry, options: RingOptions) -> 
             writer.resume(0);
             writer
         }
-        OpenRing::NotBefore(_) => panic!("no lease is in the way"),
+        OpenRing::NotBefore(_) => panic!("no lease to wait for"),
     }
 }
 
-/// Publishes a picture whose every byte is the frame's id.
+/// Publishes a picture with the frame's id in every byte.
 fn publish(writer: &mut RingWriter, id: u64) -> Result<(), Refused> {
     let mut slot = writer.claim(monotonic_ns())?;
     let g = *slot.geometry();
@@ -93,7 +93,7 @@ fn publish(writer: &mut RingWriter, id: u64) -> Result<(), Refused> {
 }
 
 #[test]
-fn what_is_published_is_what_is_read() {
+fn a_frame_is_read_as_it_was_published() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(33, 17), options(4, 0));
@@ -131,13 +131,13 @@ fn what_is_published_is_what_is_read() {
 }
 
 #[test]
-fn pages_outlive_their_rings_and_know_when_they_are_left() {
+fn pages_outlive_their_rings_and_detect_the_last_holder() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let writer = open(&mut export, geometry(64, 64), options(3, 0));
     let mut pages = writer.pages();
     drop(writer);
-    // The next epoch fits into them.
+    // The next epoch fits into these pages.
     let mut writer = open(&mut export, geometry(48, 64), options(2, 0));
     assert_eq!(writer.pages().start(), pages.start());
     assert_eq!(pages.bytes() as u64, 3 * geometry(64, 64).slot_stride());
@@ -148,12 +148,12 @@ fn pages_outlive_their_rings_and_know_when_they_are_left() {
     assert!(!pages.are_left(), "a slot is still claimed");
     drop(slot);
     assert!(pages.are_left());
-    // SAFETY: mapped as long as `pages` lives, and nobody else's.
+    // SAFETY: mapped as long as `pages` lives, and used by nothing else.
     unsafe { pages.start().add(pages.bytes() - 1).write_volatile(1) };
 }
 
 #[test]
-fn a_reader_before_the_first_ring_and_frame_is_told_not_yet() {
+fn a_reader_before_the_first_ring_and_frame_gets_not_yet() {
     let rig = Rig::new();
     assert!(matches!(
         Reader::options().dir(rig.path()).open(camera()),
@@ -170,13 +170,13 @@ fn a_reader_before_the_first_ring_and_frame_is_told_not_yet() {
 }
 
 #[test]
-fn what_was_published_before_a_pause_is_of_any_age() {
+fn frames_from_before_a_pause_are_not_current() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
     publish(&mut writer, 1).unwrap();
     let mut early = rig.reader();
-    assert_eq!(early.latest().unwrap().meta().frame_id, 1, "copying never paused");
+    assert_eq!(early.latest().unwrap().meta().frame_id, 1, "copying did not pause");
     writer.pause();
     let mut late = rig.reader();
     assert!(matches!(late.latest(), Err(ReadError::NotYet { .. })));
@@ -188,34 +188,41 @@ fn what_was_published_before_a_pause_is_of_any_age() {
     }
 }
 
-/// Readers that attach after a frame was left out, for whatever reason, are given nothing from before it.
+/// Readers that attach after a frame was left out, for whatever reason, get nothing from before it.
 #[test]
-fn a_slot_that_is_given_up_and_a_quiet_camera_are_pauses() {
+fn an_abandoned_slot_and_a_quiet_camera_are_pauses() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
     let mut early = rig.reader();
     publish(&mut writer, 1).unwrap();
     drop(writer.claim(monotonic_ns()).unwrap());
-    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "one was given up");
-    assert_eq!(early.latest().unwrap().meta().frame_id, 1, "older ones stay, for who was there");
+    assert!(
+        matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })),
+        "a frame was abandoned"
+    );
+    assert_eq!(
+        early.latest().unwrap().meta().frame_id,
+        1,
+        "older frames stay for readers attached before"
+    );
     writer.resume(2);
-    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "none came since");
+    assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "no frame came since");
     publish(&mut writer, 2).unwrap();
     assert_eq!(rig.reader().seek(0).set_timeout(NO_WAIT).next().unwrap().meta().frame_id, 2);
     let newest_ns = rig.reader().latest().unwrap().meta().published_ns;
     export.pause_if_quiet(newest_ns + 499, Duration::from_nanos(500));
-    assert_eq!(rig.reader().latest().unwrap().meta().frame_id, 2, "not quiet for so long");
+    assert_eq!(rig.reader().latest().unwrap().meta().frame_id, 2, "not quiet for long enough");
     export.pause_if_quiet(newest_ns + 500, Duration::from_nanos(500));
     assert!(matches!(rig.reader().latest(), Err(ReadError::NotYet { .. })), "quiet");
-    // The next frame ends it, as the writer resumes with each.
+    // The next frame ends the pause, since the writer resumes with each.
     writer.resume(3);
     publish(&mut writer, 3).unwrap();
     assert_eq!(rig.reader().seek(0).set_timeout(NO_WAIT).next().unwrap().meta().frame_id, 3);
 }
 
 #[test]
-fn readers_are_seen_while_they_are_there() {
+fn readers_are_counted_while_attached() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     assert_eq!(export.demanded(), Demanded::Nothing);
@@ -229,11 +236,11 @@ fn readers_are_seen_while_they_are_there() {
     assert_eq!(export.demanded(), Demanded::Nothing);
     let _writer = open(&mut export, geometry(16, 16), options(2, 0));
     let _reader = rig.reader();
-    assert_eq!(export.demanded(), Demanded::EveryFrame, "a ring changes nothing");
+    assert_eq!(export.demanded(), Demanded::EveryFrame, "a ring does not change the demand");
 }
 
-/// Changes of size that come faster than retired rings fade: what they hold stays below the cap, and the
-/// export goes on.
+/// Changes of size that come faster than retired rings expire: their memory stays below the cap, and the
+/// export continues.
 #[test]
 fn many_changes_of_size_hold_bounded_memory() {
     let rig = Rig::new();
@@ -244,7 +251,7 @@ fn many_changes_of_size_hold_bounded_memory() {
         let grown = geometry(1280 + 16 * step, 720);
         let mut writer = open(&mut export, grown, options(4, 0));
         publish(&mut writer, u64::from(step)).unwrap();
-        // Each keeps its epoch mapped for good.
+        // Each reader keeps its epoch mapped.
         readers.push(rig.reader().latest().unwrap());
         largest = CameraExport::price(&grown, 4);
         let held = export.retired_bytes() + largest;
@@ -257,18 +264,18 @@ fn many_changes_of_size_hold_bounded_memory() {
     assert!(largest > 0);
 }
 
-/// What a device has pinned stays its own, whatever the file system says of a punched file: nothing else is
-/// promised that memory.
+/// Memory pinned by a device stays in use, whatever the file system reports for a punched file: it is not
+/// admitted for another ring.
 #[test]
 fn a_retired_ring_that_is_pinned_is_not_free() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
-    // More than may be held by retired rings.
+    // More than retired rings may hold.
     let sizes = [1920, 1984, 2048].map(|width| geometry(width, 1080));
     let mut ring = |size| export.open_ring(size, options(24, 0));
     let Ok(OpenRing::Ready(writer)) = ring(sizes[0]) else { panic!("no ring") };
     let first = CameraExport::price(&sizes[0], 24) - vas_frame::layout::meta_bytes(24);
-    // An engine's way to hold what it has pinned.
+    // As an engine holds the pages that it pinned.
     let mut pinned = writer.pages();
     drop(writer);
     let Ok(OpenRing::Ready(writer)) = ring(sizes[1]) else { panic!("no ring") };
@@ -276,7 +283,7 @@ fn a_retired_ring_that_is_pinned_is_not_free() {
     let blocked = ring(sizes[2]).unwrap();
     assert!(matches!(blocked, OpenRing::NotBefore(_)), "{blocked:?}");
     assert_eq!(export.retired_bytes(), first);
-    // Nobody but the engine has it, so the engine unpins it; then it is free.
+    // Only the engine holds the pages, so it unpins them; then they are free.
     assert!(pinned.are_left());
     drop(pinned);
     let free = export.open_ring(sizes[2], options(24, 0)).unwrap();
@@ -286,7 +293,7 @@ fn a_retired_ring_that_is_pinned_is_not_free() {
 }
 
 #[test]
-fn newest_for_those_who_skip_oldest_for_those_who_do_not() {
+fn newer_returns_the_newest_and_next_the_oldest() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
@@ -310,7 +317,7 @@ fn newest_for_those_who_skip_oldest_for_those_who_do_not() {
         false
     });
     assert!(refused.is_err());
-    assert_eq!(judged, [6], "each frame is judged once");
+    assert_eq!(judged, [6], "each frame is judged at most once");
 }
 
 #[test]
@@ -328,7 +335,7 @@ fn an_overwritten_frame_is_refused() {
     let mut image = Nv12Image::default();
     assert_eq!(frame.copy_if_valid(&mut image).unwrap_err().frame_id, 1);
     assert!(image.data().is_empty());
-    // A slot that is given up holds nothing, and the older frame stays.
+    // An abandoned slot holds no frame, and the older frame stays.
     drop(claimed);
     assert_eq!(reader.seek(0).set_timeout(NO_WAIT).newer().unwrap().meta().frame_id, 2);
 }
@@ -368,7 +375,7 @@ fn one_slot_is_a_ring_too() {
 }
 
 #[test]
-fn a_lease_is_kept_and_the_newest_frame_is_dropped_instead() {
+fn a_lease_holds_and_the_new_frame_is_dropped() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(16, 16), options(3, 1_000_000));
@@ -382,7 +389,7 @@ fn a_lease_is_kept_and_the_newest_frame_is_dropped_instead() {
     assert!(held.iter().all(vas_frame::Frame::still_valid));
     let until = held[0].meta().reuse_not_before_ns;
     assert!(until > monotonic_ns());
-    // Time is an argument: after the lease the oldest slot is taken, and only that one.
+    // Time is an argument: after its lease the oldest slot can be claimed, and only that one.
     let claimed = writer.claim(until).unwrap();
     assert_eq!(held.iter().map(|f| f.still_valid()).collect::<Vec<_>>(), [false, true, true]);
     drop(claimed);
@@ -408,7 +415,7 @@ fn readers_follow_a_larger_and_a_smaller_picture() {
 
     drop(writer);
     let mut writer = open(&mut export, geometry(32, 32), options(4, 0));
-    assert!(!grown.still_valid(), "the pages are used again");
+    assert!(!grown.still_valid(), "the pages were reused");
     publish(&mut writer, 3).unwrap();
     let small = reader.seek(2).set_timeout(LONG).newer().unwrap();
     assert_eq!((small.meta().frame_id, small.meta().width), (3, 32));
@@ -417,7 +424,7 @@ fn readers_follow_a_larger_and_a_smaller_picture() {
     assert!(image.data().iter().all(|byte| *byte == 3));
 }
 
-/// The look at the first frame is where the writer goes on and changes the size.
+/// The writer changes the size while the reader judges the first frame.
 #[test]
 fn the_last_frame_before_a_change_of_size_is_not_missed() {
     let rig = Rig::new();
@@ -436,7 +443,7 @@ fn the_last_frame_before_a_change_of_size_is_not_missed() {
 }
 
 #[test]
-fn pages_are_not_used_again_within_a_lease_or_under_a_copy() {
+fn pages_are_not_reused_within_a_lease_or_during_a_copy() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();
     let mut writer = open(&mut export, geometry(64, 64), options(4, 1_000_000));
@@ -447,6 +454,6 @@ fn pages_are_not_used_again_within_a_lease_or_under_a_copy() {
         |export: &mut CameraExport| export.open_ring(geometry(32, 32), options(4, 0)).unwrap();
     assert!(matches!(smaller(&mut export), OpenRing::NotBefore(_)), "a copy is in flight");
     drop(in_flight);
-    let OpenRing::NotBefore(until) = smaller(&mut export) else { panic!("a lease is in the way") };
+    let OpenRing::NotBefore(until) = smaller(&mut export) else { panic!("a lease has not ended") };
     assert!(until > monotonic_ns() + 1_000_000_000);
 }

@@ -1,7 +1,8 @@
-//! A reader by the format's page alone, with nothing between a sequence and the words that it guards.
+//! A reader written from the format's page alone, with nothing between a sequence and the words that
+//! it guards.
 //!
-//! It looks at one slot of the ring, whatever the head says. It begins with the word that was stored last,
-//! and then keeps to the one that will be stored first.
+//! It reads one slot of the ring and ignores the head. It starts with the word that was stored last, then
+//! polls the one that will be stored first.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,15 +18,15 @@ use super::picture;
 use super::reader::{Tally, open};
 use super::writer::Writer;
 
-/// Looks at the sequence between two questions to the writer's process.
+/// Loads of the sequence between two checks of the writer's process.
 const POLLS: u32 = 100_000;
 
-/// Looks at the frames of slot 0 while `more` says so, each as soon as its sequence is even.
+/// Reads the frames of slot 0 while `more` returns `true`, each as soon as its sequence is even.
 pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut writer = Writer::start(dir.path(), case);
     let _pinned = Pinned::to(Side::Reader);
-    // With its first frame the ring is there.
+    // The ring exists once its first frame is published.
     open(dir.path(), &mut writer).seek(0).set_timeout(Duration::MAX).newer().unwrap();
     let slot = Slot::map(&dir.path().join(camera().as_str()), case);
     let mut tally = Tally::default();
@@ -48,7 +49,7 @@ struct Slot {
     _data: MmapRaw,
     sequence: *const AtomicU64,
     frame_id: *const AtomicU64,
-    /// For as long as the slot: of `_data`.
+    /// Points into `_data`, which lives as long as the slot.
     view: RawView<'static>,
 }
 
@@ -62,7 +63,8 @@ impl Slot {
         let geometry = case.geometry();
         let (y, stride, width) =
             (data.as_ptr(), geometry.stride() as usize, geometry.width() as usize);
-        // SAFETY: the file holds the slot's planes, and the mapping lives as long as the slot that has the view.
+        // SAFETY: the file holds the slot's planes, and the mapping lives as long as the slot, which owns the
+        // view.
         let plane = |offset: u32, rows: u32| unsafe {
             RawPlane::from_raw_parts(y.add(offset as usize), stride, width, rows as usize)
         };
@@ -75,8 +77,8 @@ impl Slot {
     }
 
     fn sequence(&self) -> u64 {
-        // SAFETY: `word` points into the mapping that self holds, at an aligned word that nobody stores
-        // into but as an atomic.
+        // SAFETY: `word` points to an aligned word in the mapping that `self` holds, and all stores to
+        // it are atomic.
         unsafe { (*self.sequence).load(Ordering::Relaxed) }
     }
 
@@ -97,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// Keeps to the word that is stored first until it or the sequence changes.
+    /// Polls the word that is stored first until it or the sequence changes.
     fn stare(&self, id: u64, sequence: u64, tally: &mut Tally) {
         for _ in 0..POLLS {
             let foreign = picture::check_first(id, &self.view);
@@ -114,7 +116,7 @@ impl Slot {
     }
 }
 
-/// Where a word of entry 0 is.
+/// The address of a word of entry 0.
 fn word(meta: &MmapRaw, name: &str) -> *const AtomicU64 {
     let field = ENTRY.iter().find(|field| field.name == name).unwrap();
     let header_bytes: usize = HEADER.iter().map(|field| field.size).sum();

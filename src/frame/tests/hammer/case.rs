@@ -1,4 +1,4 @@
-//! What is hammered: a ring, its pictures and how they are stored.
+//! A test case: a ring, its pictures and how they are stored.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use vas_frame::{CameraId, Color, Geometry};
 /// How the writer stores a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stores {
-    /// As `StoreKind::Auto` does.
+    /// `StoreKind::Auto`.
     Auto,
-    /// As `StoreKind::Cached` does.
+    /// `StoreKind::Cached`.
     Cached,
-    /// As `StoreKind::Streaming` does.
+    /// `StoreKind::Streaming`.
     Streaming,
-    /// As a copier of another crate may: streaming stores that leave lines of the cache incomplete.
+    /// As a copy function of another crate may: streaming stores that leave cache lines incomplete.
     Partial,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Case {
     pub(crate) slots: u32,
     pub(crate) size: (u32, u32),
     pub(crate) stores: Stores,
-    /// Sites of the writer that order nothing, as bits of their numbers.
+    /// The writer's sites that are switched off, one bit each.
     pub(crate) weakened: u32,
 }
 
@@ -42,7 +42,7 @@ impl Case {
         Geometry::new(self.size.0, self.size.1, Color::default(), 8).unwrap()
     }
 
-    /// For the writer's environment.
+    /// As text for the writer's environment.
     pub(crate) fn to_words(self) -> String {
         let Self { slots, size, stores, weakened } = self;
         format!("{slots} {} {} {stores:?} {weakened}", size.0, size.1)
@@ -69,23 +69,23 @@ pub(crate) fn camera() -> CameraId {
     CameraId::new("hammer").unwrap()
 }
 
-/// Which of two processors.
+/// One of two processors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Writer,
     Reader,
 }
 
-/// A thread that keeps to one processor, as long as this lives.
+/// Pins a thread to one processor as long as this lives.
 pub(crate) struct Pinned {
     before: CpuSet,
 }
 
 impl Pinned {
-    /// Puts the calling thread on a processor that the other side is not on.
+    /// Pins the calling thread to a processor that the other side does not use.
     ///
     /// # Panics
-    /// When it may use one processor only: two processes that take turns there show nothing.
+    /// If only one processor is allowed: two processes that alternate on it prove nothing.
     pub(crate) fn to(side: Side) -> Self {
         let before = sched_getaffinity(None).unwrap();
         let mut allowed = (0..CpuSet::MAX_CPU).filter(|&cpu| before.is_set(cpu));

@@ -1,14 +1,14 @@
-//! Two processes at one ring, as fast as they can: no reader may accept a torn frame.
+//! Two processes on one ring, as fast as they can: no reader may accept a torn frame.
 //!
-//! The writer is this binary again, in a process and on a processor of its own, with the real export, ring
-//! and stores; its slots are promised to nobody, so that each is overwritten all the time. The reader
-//! looks in every way that the crate offers. A frame's content follows from its id and tells from any
-//! other frame's in every word.
+//! The writer is this same binary in its own process on its own processor, with the real export, ring and
+//! stores; its slots have no lease, so they are overwritten all the time. The reader uses every way of
+//! reading that the crate offers. A frame's content is derived from its id and differs from any other
+//! frame's in every word.
 //!
-//! - `cargo test -p vas-frame --test hammer` is bounded by the frames that are accepted, some seconds.
-//! - `HAMMER_MINUTES=5 cargo test --release -p vas-frame --test hammer -- --ignored --nocapture` goes on
+//! - `cargo test -p vas-frame --test hammer` ends after a number of accepted frames, within seconds.
+//! - `HAMMER_MINUTES=5 cargo test --release -p vas-frame --test hammer -- --ignored --nocapture` runs
 //!   for minutes and prints a table.
-//! - With `--features mutants` it is also tried whether the hammer can fail.
+//! - `--features mutants` also checks that the hammer can fail.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,19 +26,19 @@ use std::time::{Duration, Instant};
 use case::{Case, Stores};
 use reader::Tally;
 
-/// Accepted frames, in multiples of those asked for, after which a run that refused too few has shown
-/// that it does not hammer.
+/// Accepted frames, in multiples of the number wanted, after which a run with too few refusals fails:
+/// it does not stress the ring.
 const PATIENCE: u64 = 50;
 
-/// Two processors are all that a hammer needs, and all that there may be: one at a time.
+/// One test at a time: a hammer needs two processors, and there may be no more.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The writer's process is this test, called by name.
+/// The writer's process runs this test.
 #[test]
-#[ignore = "the other tests start it"]
+#[ignore = "started by the other tests"]
 fn writer_process() {
     writer::run_if_asked();
 }
@@ -63,7 +63,7 @@ fn frames_of_4k_are_whole_or_refused() {
     }
 }
 
-/// The reader that would find the least thing out of order.
+/// The most sensitive reader.
 #[test]
 fn a_bare_reader_finds_no_torn_frame_either() {
     let _turn = turn();
@@ -76,7 +76,7 @@ fn a_bare_reader_finds_no_torn_frame_either() {
     }
 }
 
-/// Looks until as many frames were accepted, and a fair part refused.
+/// Reads until `wanted` frames were accepted and a fair part refused.
 fn hammer(case: &Case, wanted: u64) {
     let _turn = turn();
     let fair = wanted / 20;

@@ -1,7 +1,8 @@
-//! The hammer without the fence that x86-64 needs: it has to find torn frames, or it would never.
+//! The hammer without the fence that x86-64 needs: it must find torn frames, which proves that it
+//! can.
 //!
-//! Of the sites it is the closing `sfence` alone that the x86-64 at hand shows; `docs/design/ring.md` says
-//! why. The model checker has all of them (`src/model`).
+//! On the x86-64 processors tried, only the closing `sfence` has a visible effect; `docs/design/ring.md`
+//! explains why. The model checker covers all sites (`src/model`).
 
 use vas_frame::{Site, weaken as weaken_sites};
 
@@ -10,11 +11,11 @@ use super::case::{Case, Stores};
 use super::reader::Tally;
 use super::turn;
 
-/// Frames within which a torn one is found; on the machine that this was written on some
+/// Frames within which a torn one must be found; on the machine where this was written some
 /// hundreds were enough.
 const ENOUGH: u64 = 1_000_000;
 
-/// To be called by the writer's process.
+/// Called by the writer's process.
 pub(crate) fn weaken(bits: u32) {
     let sites: Vec<_> = Site::ALL.into_iter().filter(|&site| bits & bit(site) != 0).collect();
     weaken_sites(&sites);
@@ -24,7 +25,7 @@ fn bit(site: Site) -> u32 {
     1 << site as u32
 }
 
-/// Looks at a single slot until a torn frame was found.
+/// Reads a single slot until a torn frame is found.
 fn torn_without(sites: &[Site], stores: Stores) -> Tally {
     let _turn = turn();
     let weakened = sites.iter().fold(0, |bits, &site| bits | bit(site));
@@ -43,7 +44,7 @@ fn without_the_closing_sfence_frames_are_torn() {
 }
 
 #[test]
-#[ignore = "no processor at hand lets a streaming store overtake an older store"]
+#[ignore = "on no processor tried does a streaming store overtake an older store"]
 fn without_the_opening_sfence_frames_are_torn() {
     let tally = torn_without(&[Site::SlotOpenDrain], Stores::Streaming);
     assert!(tally.torn > 0, "not one of {} frames", tally.frames);

@@ -1,4 +1,4 @@
-//! Pictures whose every word says which frame it belongs to, and where.
+//! Pictures in which every word identifies its frame and position.
 
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{ClaimedSlot, Geometry, RawView};
@@ -6,11 +6,11 @@ use vas_frame::{ClaimedSlot, Geometry, RawView};
 use super::case::Stores;
 
 const WORD: usize = size_of::<u64>();
-/// Both odd, so that multiplying by them loses nothing.
+/// Both odd, so that multiplication by them is invertible.
 const OF_FRAME: u64 = 0x9e37_79b9_7f4a_7c15;
 const OF_PLACE: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
-/// Word `place` of frame `id`, counted through luma and then chroma.
+/// Word number `place` of frame `id`, luma first, then chroma.
 fn word(id: u64, place: usize) -> u64 {
     id.wrapping_mul(OF_FRAME) ^ (place as u64).wrapping_mul(OF_PLACE)
 }
@@ -61,7 +61,7 @@ impl Source {
     }
 }
 
-/// Stores a word past the cache, where the processor can.
+/// Stores a word past the cache, if the processor can.
 fn stream(word: [u8; WORD], to: &mut [u8; WORD]) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: `to` is as long as the word, and SSE2 is part of x86-64.
@@ -82,9 +82,9 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// In words, for the frame that it was found in.
+    /// Describes it, for the frame in which it was found.
     pub(crate) fn describe(self, id: u64) -> String {
-        // The frames around this one are the likely owners.
+        // It most likely belongs to a frame close to this one.
         let near = (id.saturating_sub(64)..id + 64).find(|&id| word(id, self.place) == self.found);
         match near {
             Some(owner) => format!("word {} of frame {id} is frame {owner}'s", self.place),
@@ -98,27 +98,27 @@ fn first_foreign(id: u64, mut words: impl Iterator<Item = (usize, u64)>) -> Opti
     Some(Foreign { place, found })
 }
 
-/// Looks through a copy.
+/// Checks a copy.
 pub(crate) fn check(id: u64, tight: &[u8]) -> Option<Foreign> {
     let words = tight.as_chunks::<WORD>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
     first_foreign(id, words.enumerate())
 }
 
-/// Looks at the first word of a picture in place.
+/// Checks the first word of a picture in place.
 pub(crate) fn check_first(id: u64, view: &RawView<'_>) -> Option<Foreign> {
     // SAFETY: as in `check_in_place`.
     let found = unsafe { view.y.as_ptr().cast::<u64>().read_volatile() };
     first_foreign(id, std::iter::once((0, found)))
 }
 
-/// Looks through a picture in place, which may change meanwhile, from the end: what was stored last is
-/// what may be missing.
+/// Checks a picture in place, which may change meanwhile, from the end: the last stores are the ones
+/// that may be missing.
 pub(crate) fn check_in_place(id: u64, view: &RawView<'_>) -> Option<Foreign> {
     let (row_words, rows) = (view.y.row_bytes() / WORD, view.y.rows());
     let words = (0..rows + rows / 2).rev().flat_map(|line| {
         let (plane, row) = if line < rows { (view.y, line) } else { (view.uv, line - rows) };
-        // SAFETY: a plane promises rows of `row_bytes` bytes, `stride` apart, that are mapped while the frame
-        // lives; a row begins at a multiple of 64 bytes of a page.
+        // SAFETY: a plane has rows of `row_bytes` bytes, `stride` apart, that are mapped while the frame
+        // lives; rows are aligned to 64 bytes.
         let load = move |i| unsafe {
             plane.as_ptr().add(row * plane.stride()).cast::<u64>().add(i).read_volatile()
         };

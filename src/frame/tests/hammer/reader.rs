@@ -1,4 +1,4 @@
-//! The reader's side: every way to a frame, and what became of each.
+//! The reader's side: every way to read a frame, and the outcomes.
 
 use std::fmt;
 use std::path::Path;
@@ -13,38 +13,38 @@ use super::writer::Writer;
 /// Longest wait for one frame.
 const SOON: Duration = Duration::from_millis(100);
 
-/// A way to a frame.
+/// A way to find a frame.
 #[derive(Clone, Copy, Debug)]
 enum Find {
-    /// The newest, looked at without waiting.
+    /// The newest, without waiting.
     Latest,
-    /// The newest that was not seen before.
+    /// The newest that was not returned before.
     Newer,
-    /// The oldest: the next to be overwritten, if the writer holds to its order.
+    /// The oldest: the next to be overwritten, if the writer keeps its order.
     Oldest,
     /// The newest, without a system call.
     Glance,
 }
 
-/// What is done with it.
+/// A way to use a frame.
 #[derive(Clone, Copy, Debug)]
 enum Use {
     Copy,
     InPlace,
-    /// In place, again and again until it is overwritten.
+    /// In place, repeatedly until it is overwritten.
     Stare,
 }
 
-/// One kind of look.
+/// One combination.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     find: Find,
-    /// After how many further frames it is used, in halves of a ring.
+    /// How many further frames to wait before using it, in halves of a ring.
     linger: u64,
     using: Use,
 }
 
-/// Every kind there is; most do not linger.
+/// Every combination; most do not linger.
 fn every_look() -> Vec<Look> {
     let finds = [Find::Latest, Find::Newer, Find::Oldest, Find::Glance];
     let uses = [Use::Copy, Use::InPlace, Use::Stare];
@@ -54,23 +54,23 @@ fn every_look() -> Vec<Look> {
     looks.collect()
 }
 
-/// What was read.
+/// Counts of the outcomes.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Frames that were looked at.
+    /// Frames that were found.
     pub(crate) frames: u64,
     last: u64,
-    /// Looks at frames that the reader was told were whole, and were.
+    /// Reads reported as whole, with the right content.
     pub(crate) accepted: u64,
-    /// Looks at frames that were overwritten, as the reader was told.
+    /// Reads reported as overwritten.
     pub(crate) refused: u64,
-    /// Looks at frames that the reader was told were whole, and were not.
+    /// Reads reported as whole, with wrong content.
     pub(crate) torn: u64,
     pub(crate) first_torn: String,
 }
 
 impl Tally {
-    /// Counts a look at frame `id` that was said to be `whole` or not.
+    /// Counts a read of frame `id` that was reported as `whole` or not.
     pub(crate) fn count(&mut self, id: u64, whole: bool, foreign: Option<Foreign>) {
         self.frames += u64::from(id != self.last);
         self.last = id;
@@ -96,7 +96,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Looks at a writer's frames while `more` says so.
+/// Reads a writer's frames while `more` returns `true`.
 pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut writer = Writer::start(dir.path(), case);
@@ -108,7 +108,7 @@ pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
     let mut tally = Tally::default();
     while more(&tally) {
         assert!(writer.lives(), "{case}: the writer ended");
-        // Asking takes longer than a look.
+        // The check takes longer than a read.
         for look in looks.iter().cycle().take(64) {
             viewer.look(*look, &mut tally);
         }
@@ -116,7 +116,7 @@ pub(crate) fn run(case: &Case, more: impl Fn(&Tally) -> bool) -> Tally {
     tally
 }
 
-/// Opens the camera as soon as its writer has it.
+/// Opens the camera as soon as its writer has claimed it.
 pub(crate) fn open(dir: &Path, writer: &mut Writer) -> Reader {
     loop {
         match Reader::options().dir(dir).open(camera()) {
@@ -128,7 +128,7 @@ pub(crate) fn open(dir: &Path, writer: &mut Writer) -> Reader {
     }
 }
 
-/// A reader and what it has seen.
+/// A reader and the highest id that it has seen.
 struct Viewer {
     reader: Reader,
     slots: u64,
@@ -168,12 +168,12 @@ impl Viewer {
         Some(frame)
     }
 
-    /// Waits for a frame as new as `id`, or until the ring shows none.
+    /// Waits for a frame as new as `id`, or until the ring has none.
     fn linger(&mut self, id: u64) {
         while self.reader.latest().is_ok_and(|frame| frame.meta().frame_id < id) {}
     }
 
-    /// Whether the frame is said to be whole, and what of it is not its own.
+    /// Whether the frame is reported as whole, and the first word that is not its own.
     fn use_frame(&mut self, frame: &Frame, using: Use) -> (bool, Option<Foreign>) {
         let id = frame.meta().frame_id;
         let in_place = || {

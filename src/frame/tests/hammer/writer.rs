@@ -18,7 +18,7 @@ use super::picture::Source;
 const DIR: &str = "VAS_HAMMER_DIR";
 const CASE: &str = "VAS_HAMMER_CASE";
 
-/// A running writer; it ends with its owner, however that ends.
+/// A running writer, which ends with its owner, however that ends.
 pub(crate) struct Writer(Child);
 
 impl Writer {
@@ -33,7 +33,7 @@ impl Writer {
         Self(child.unwrap())
     }
 
-    /// Whether it has not ended by itself.
+    /// Whether it is still running.
     pub(crate) fn lives(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }
@@ -41,14 +41,14 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // The end of its input is what it waits for.
+        // It waits for the end of its input.
         drop(self.0.stdin.take());
         let ended = self.0.wait().unwrap();
         assert!(ended.success() || std::thread::panicking(), "the writer ended with {ended}");
     }
 }
 
-/// Publishes until the input ends, if the environment says what.
+/// Publishes the case in the environment, if there is one, until the input ends.
 pub(crate) fn run_if_asked() {
     let (Some(dir), Ok(case)) = (std::env::var_os(DIR), std::env::var(CASE)) else { return };
     let case = Case::from_words(&case);
@@ -56,10 +56,10 @@ pub(crate) fn run_if_asked() {
     super::mutants::weaken(case.weakened);
     let _pinned = Pinned::to(Side::Writer);
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
+    let stop_flag = Arc::clone(&stop);
     std::thread::spawn(move || {
         let _ = std::io::stdin().read(&mut [0]);
-        told.store(true, Ordering::Relaxed);
+        stop_flag.store(true, Ordering::Relaxed);
     });
     publish(&PathBuf::from(dir), &case, &stop);
 }
@@ -74,7 +74,7 @@ fn publish(dir: &Path, case: &Case, stop: &AtomicBool) {
         frame_rate: Some(FrameRate { num: 25, den: 1 }),
     };
     let OpenRing::Ready(mut ring) = export.open_ring(case.geometry(), options).unwrap() else {
-        unreachable!("there was no ring before")
+        unreachable!("the first ring waits for nothing")
     };
     let mut source = Source::new(&case.geometry());
     let mut pauses = Pauses::new();
@@ -99,7 +99,7 @@ fn write_one(ring: &mut RingWriter, source: &Source, case: &Case, id: u64) {
     });
 }
 
-/// Gaps between frames: every other one none, the others as long as a reader may take with a frame.
+/// Gaps between frames: every other one is zero, the rest as long as a reader may take for a frame.
 struct Pauses(u64);
 
 impl Pauses {

@@ -1,4 +1,4 @@
-//! What deciding costs in memory: nothing.
+//! Deciding allocates no memory.
 
 use ruth_core::{Limit, Registry};
 use vas_malloc_count::count;
@@ -25,6 +25,6 @@ fn deciding_allocates_nothing() {
         }
         allowed
     });
-    // The first dispatches every third frame; the others are never dispatched anything.
+    // The first model gets every third frame; nothing is ever dispatched to the others.
     assert_eq!((allowed, allocations), (334 + 2 * 1000, 0));
 }

@@ -1,4 +1,4 @@
-//! The table of what each event does in each state, made by trying, is the one in the documentation.
+//! The documented table of events and states matches what each event does when tried.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use super::{binding, camera, frame, model};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ref/agent-events.md");
 
-/// An event, and what was answered.
+/// An event's name, and a function that applies it.
 type Event = (&'static str, fn(&mut StreamAgent) -> Answer);
 
-/// A word for what was done, or the refusal.
+/// A word for the effect, or the refusal.
 type Answer = Result<String, Refusal>;
 
 fn done(outcome: Result<(), Refusal>) -> Answer {
@@ -111,8 +111,8 @@ fn table() -> String {
 }
 
 #[test]
-fn the_documented_table_is_what_happens() {
-    let page = std::fs::read_to_string(PAGE).expect("docs/ref/agent-events.md is there");
+fn events_match_the_documented_table() {
+    let page = std::fs::read_to_string(PAGE).expect("docs/ref/agent-events.md exists");
     let documented: String =
         page.lines().filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
     let table = table();

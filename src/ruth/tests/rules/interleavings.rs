@@ -1,8 +1,7 @@
-//! All interleavings of all events over a small world, explored to its last state.
+//! All interleavings of all events over a small model, explored until no new state appears.
 //!
-//! Two cameras. `gate` is told everything that there is to tell, of two models; `yard` is told what can
-//! go wrong, of one. Frames come to both, two in all, of two epochs. Whatever is reached, the
-//! invariants hold there.
+//! Two cameras. `gate` gets every event, for two models; `yard` gets the failures, for one. Both get
+//! the same two frames, of two epochs. The invariants hold in every state reached.
 
 use std::collections::HashSet;
 
@@ -10,7 +9,7 @@ use ruth_core::{AgentState, Limit, ModelId, Registry, StreamAgent, Verdict};
 
 use super::{binding, camera, frame, model};
 
-/// One world, and how many frames came.
+/// A state of the model, and the number of frames so far.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct World {
     registry: Registry,
@@ -30,7 +29,7 @@ enum Event {
     Deactivate(&'static str),
     PoisonSubscription(&'static str, &'static str),
     Poison(&'static str),
-    /// The next frame, which is dispatched where it is allowed.
+    /// The next frame, which is dispatched to each subscription that allows it.
     Frame(u64),
 }
 
@@ -71,7 +70,7 @@ impl World {
         next
     }
 
-    /// Tells the world of an event. That it may be refused is part of the exploration.
+    /// Applies an event. Refused events are part of the exploration.
     fn happen(&mut self, event: Event) {
         let registry = &mut self.registry;
         let mut tell = |name: &str, what: &dyn Fn(&mut StreamAgent)| {
@@ -101,7 +100,7 @@ impl World {
         }
     }
 
-    /// A frame every second, for both cameras, which is as often as a model may have one.
+    /// A frame every second for both cameras: exactly the models' maximum.
     fn frame(&mut self, epoch: u64) {
         if self.frames == FRAMES {
             return;
@@ -119,7 +118,7 @@ impl World {
         }
     }
 
-    /// What holds in every state that can be reached.
+    /// The invariants of every reachable state.
     fn check_state(&self) {
         for agent in self.registry.agents() {
             assert_eq!(agent.stream_agent_id(), agent.camera_id());
@@ -134,7 +133,7 @@ impl World {
                     let verdict = agent.decide(model, frame(epoch, 99, 60_000));
                     let bound = agent.binding().is_some_and(|binding| binding.epoch == epoch);
                     let newest = subscription.last_dispatched().is_none_or(|s| s.epoch <= epoch);
-                    // After a minute, all that could allow it does, and nothing else.
+                    // After a minute, exactly the subscriptions that can allow the frame do.
                     assert_eq!(verdict.is_allow(), may && bound && newest, "{verdict}: {agent:?}");
                     let each = agent.decide_each(frame(epoch, 99, 60_000));
                     assert!(each.into_iter().any(|one| one == (model, verdict)));
@@ -143,7 +142,8 @@ impl World {
         }
     }
 
-    /// What holds of every step: states go forward, and what one is told, no other notices.
+    /// The invariants of every step: states move forward, and an event changes only its own
+    /// subject.
     fn check_step(&self, before: &Self, event: Event) {
         for name in ["gate", "yard"].map(camera) {
             let agents = (before.registry.agent(&name), self.registry.agent(&name));
@@ -152,7 +152,7 @@ impl World {
                 assert!((0..=1).contains(&step), "{event:?}: {} to {}", was.state(), is.state());
                 assert!(was.poisoned().is_none() || is.poisoned().is_some(), "{event:?}");
             }
-            if event.camera().is_some_and(|told| told != name.as_str()) {
+            if event.camera().is_some_and(|subject| subject != name.as_str()) {
                 assert_eq!(agents.0, agents.1, "{event:?} reached {name}");
             }
         }
@@ -164,12 +164,12 @@ impl World {
                 .map(|(model, one)| (model.clone(), one.clone()))
                 .collect()
         };
-        assert_eq!(others(before), others(self), "{event:?} reached another subscription");
+        assert_eq!(others(before), others(self), "{event:?} changed another subscription");
     }
 }
 
 impl Event {
-    /// The camera that it is about; frames are about all.
+    /// The camera that the event belongs to; a frame belongs to all.
     fn camera(self) -> Option<&'static str> {
         match self {
             Self::Create(name) | Self::Remove(name) | Self::Start(name) | Self::Stop(name) => {
@@ -184,7 +184,7 @@ impl Event {
         }
     }
 
-    /// The subscription that it is about.
+    /// The subscription that the event belongs to.
     fn subscription(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Subscribe(name, of)

@@ -1,4 +1,4 @@
-//! The rules of agents and subscriptions, tried from outside.
+//! The rules of agents and subscriptions, tested through the public interface.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! One agent a camera, one subscription a model; failures stay where they are; words have the values.
+//! One agent per camera, one subscription per model; failures stay local; messages state the values.
 
 use ruth_core::{AgentState, Limit, Refusal, Registry, RegistryError};
 
@@ -14,14 +14,14 @@ fn a_camera_has_exactly_one_agent() {
     let before = registry.clone();
     let again = registry.create(camera("gate")).unwrap_err();
     assert_eq!(again, RegistryError::DuplicateAgent { camera: camera("gate") });
-    assert!(again.to_string().contains("gate has its stream agent already"), "{again}");
+    assert!(again.to_string().contains("gate already has its stream agent"), "{again}");
     let running = registry.remove(&camera("gate")).unwrap_err();
     assert_eq!(running, RegistryError::StillRunning { camera: camera("gate") });
     let unknown = registry.remove(&camera("yard")).unwrap_err();
     assert_eq!(unknown, RegistryError::UnknownAgent { camera: camera("yard") });
     assert_eq!(registry, before, "a refusal changes nothing");
 
-    // A stopped agent keeps its place until it is taken away; the next one is new.
+    // A stopped agent stays in the registry until it is removed; the next one is new.
     registry.agent_mut(&camera("gate")).unwrap().stop().unwrap();
     assert!(registry.create(camera("gate")).is_err());
     assert_eq!(registry.remove(&camera("gate")).unwrap().state(), AgentState::Stopped);
@@ -49,8 +49,8 @@ fn each_subscription_has_its_own_maximum_and_count() {
             agent.record_dispatch(&model, frame).unwrap();
         }
     }
-    // Two seconds at 25 a second: every third, every twenty-sixth (the one before is a second after
-    // another, which may be within one when both were rounded), every frame.
+    // Two seconds at 25 per second: every third frame, every twenty-sixth (the one before is a
+    // second after another, and rounding may put both into one second), every frame.
     let dispatched =
         [&fast, &slow, &all].map(|model| agent.subscription(model).unwrap().dispatched());
     assert_eq!(dispatched, [18, 3, 53]);
@@ -60,12 +60,12 @@ fn each_subscription_has_its_own_maximum_and_count() {
 }
 
 #[test]
-fn questions_are_asked_in_the_order_of_the_specification() {
+fn checks_run_in_the_order_of_the_specification() {
     let mut registry = Registry::default();
     let (gate, people) = (camera("gate"), model("people"));
     let agent = registry.create(gate.clone()).unwrap();
     let now = frame(1, 1, 0);
-    // Every reason holds at once; each is lifted in turn, and the next one shows.
+    // All reasons hold at once; each is removed in turn, which reveals the next.
     let mut seen = vec![agent.decide(&people, now).reason()];
     agent.subscribe(people.clone(), Limit::INVALID).unwrap();
     agent.deactivate(&people).unwrap();
@@ -106,7 +106,7 @@ fn questions_are_asked_in_the_order_of_the_specification() {
 }
 
 #[test]
-fn words_have_the_values() {
+fn messages_state_the_values() {
     let mut registry = Registry::default();
     let (gate, people) = (camera("gate"), model("people"));
     let agent = registry.create(gate.clone()).unwrap();
@@ -119,7 +119,7 @@ fn words_have_the_values() {
     agent.subscribe(people.clone(), Limit::UNLIMITED).unwrap();
     says(
         agent.subscribe(people.clone(), Limit::UNLIMITED),
-        "model people is subscribed to camera gate already",
+        "model people is already subscribed to camera gate",
     );
     says(
         agent.bind(binding(&camera("yard"), 1)),
@@ -131,9 +131,9 @@ fn words_have_the_values() {
     agent.poison_subscription(&people, "a later reason").unwrap();
     says(
         agent.activate(&people),
-        "the subscription of model people to camera gate was given up: it hangs",
+        "the subscription of model people to camera gate is poisoned: it hangs",
     );
     agent.poison("its export lies");
-    says(agent.start(), "the agent of camera gate was given up: its export lies");
+    says(agent.start(), "the agent of camera gate is poisoned: its export lies");
     assert_eq!(agent.poisoned(), Some("its export lies"));
 }

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_config_means_the_same_at_the_other_end_and_brings_no_more_than_it_needs() {
+    fn a_config_means_the_same_at_the_other_end_and_carries_only_what_it_needs() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vas.toml");
         let text = "[[camera]]\nid = \"gate\"\nurl = \"rtsp://u:${PASSWORD}@cam/\"\n";

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_no_message_is_refused() {
+    fn oversized_and_malformed_messages_are_refused() {
         let (one, mut other) = two();
         (&one.socket).write_all(&u32::MAX.to_le_bytes()).unwrap();
         assert!(matches!(other.receive::<String>(), Err(ChannelError::TooLong(_))));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_files_are_no_other_messages_files() {
+    fn lost_files_are_not_replaced_by_another_messages() {
         let (one, mut other) = two();
         let file = tempfile::tempfile().unwrap();
         let too_many = [file.as_fd(); MAX_FILES + 4];
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_read_is_given_up() {
+    fn a_peer_that_does_not_read_is_dropped() {
         let (mut one, _other) = two();
         let long = "x".repeat(MAX_MESSAGE - 2);
         one.send(&long, Vec::new()).unwrap();

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_tell_the_ways_apart() {
+    fn exit_codes_distinguish_the_failures() {
         let no_writer = OpenError::NoWriter { camera: id() };
         let limit = Duration::from_secs(5);
         for (failure, exit) in [

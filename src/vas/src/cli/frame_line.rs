@@ -13,11 +13,11 @@ use vas_frame::{Flags, FrameMeta, Loss, Nv12Image};
 pub(super) struct FrameLine<'a> {
     /// Id of the camera.
     camera: &'a str,
-    /// Rises with each change of size, format, colour or writer.
+    /// Rises with each change of size, format, color or writer.
     epoch: u64,
     /// Rises with each frame.
     frame_id: u64,
-    /// Presentation time on the camera's own clock, in nanoseconds; null when it gave none.
+    /// Presentation time on the camera's own clock, in nanoseconds; null if it sent none.
     pts_ns: Option<i64>,
     /// When its first packet arrived (`CLOCK_MONOTONIC`, nanoseconds, as all times but `pts_ns`).
     arrival_ns: u64,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_said_to_be() {
+    fn unknown_values_are_printed_as_unknown() {
         let line = FrameLine::new("gate", &meta(Flags::LOSS_UNKNOWN, None), Duration::ZERO, None);
         let json = line.to_json();
         assert!(json.contains("\"pts_ns\":null"), "{json}");

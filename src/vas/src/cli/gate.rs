@@ -37,8 +37,8 @@ pub(super) fn run(args: &GateArgs) -> Result<(), Failure> {
     Err(Failure::NoProgram { program, source })
 }
 
-/// The program beside this one; only its name, to be found in PATH, when our own path is unknown or
-/// it is not there.
+/// The program beside this one; if this program's path is unknown or there is none, only its name,
+/// to be found in PATH.
 fn program(own: Option<&Path>) -> PathBuf {
     let beside = own.map(|own| own.with_file_name(PROGRAM));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PROGRAM.into())

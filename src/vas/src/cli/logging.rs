@@ -69,7 +69,7 @@ fn is_stream(stream: &str, file: Option<(u64, u64)>) -> bool {
         (Some(Some(device)), Some(Some(inode)), Some(file)) if (device, inode) == file)
 }
 
-/// `VAS_LOG` is no log filter.
+/// `VAS_LOG` is not a log filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{VARIABLE} is {value:?}: {reason}; expected a level (error, warn, info, debug, trace) or \
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_stands_over_the_environment() {
+    fn options_override_the_environment() {
         assert_eq!(filter(0, 0, None).unwrap(), "info");
         assert_eq!(filter(0, 0, Some("vas_media=trace,warn")).unwrap(), "vas_media=trace,warn");
         assert_eq!(filter(0, 1, Some("error")).unwrap(), "debug");
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_makes_no_sense_is_refused() {
+    fn an_invalid_filter_is_refused() {
         let words = filter(0, 0, Some("vas=loud")).unwrap_err();
         assert!(words.starts_with("VAS_LOG is \"vas=loud\": "), "{words}");
         assert!(words.contains("expected a level (error, warn, info, debug, trace)"), "{words}");
     }
 
     #[test]
-    fn journald_is_spoken_to_where_it_listens() {
+    fn journald_is_used_if_it_listens() {
         let auto = |stream: &str, file| LogFormat::Auto.decided(Some(stream), file);
         assert_eq!(auto("9:77", Some((9, 77))), LogFormat::Journald);
         for (stream, file) in

@@ -53,7 +53,7 @@ pub(crate) enum ProbeError {
 }
 
 fn no_picture_advice(packets: u64, keys: u64, corrupt: u64) -> &'static str {
-    // Without a key frame a decoder may reject all, too.
+    // Without a key frame a decoder may also reject everything.
     if keys > 0 && corrupt >= packets {
         "the decoder rejects all that the camera sends: set another codec, profile or size in the camera"
     } else {
@@ -69,8 +69,8 @@ impl ProbeError {
     }
 }
 
-/// A source that was just opened delivers at once the packets by which it was recognised. They say
-/// nothing of its rate.
+/// A source that was just opened delivers at once the packets by which its format was recognized.
+/// They say nothing about its rate.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Opens a source and decodes it until its rate has been measured for `measure`, or it ends.
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_advice_is_on_key_frames_only_where_none_came() {
+    fn the_advice_mentions_key_frames_only_if_none_came() {
         let words = |packets, keys, corrupt| {
             let waited = Duration::from_secs(1);
             ProbeError::NoPicture { packets, corrupt, keys, waited }.to_string()
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_leaves_out_what_came_at_once() {
+    fn a_rate_leaves_out_the_packets_of_the_start() {
         const MS: u64 = 1_000_000;
         let mut rate = Rate::from(100 * MS);
         assert_eq!(rate.per_second(), None);

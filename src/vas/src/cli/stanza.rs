@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_password_stays() {
+    fn other_parts_of_a_url_stay() {
         for url in ["rtsp://cam/a", "rtsp://admin@cam/a@b", "testsrc:64x48@25"] {
             assert!(!stanza(url, url).hides_password, "{url}");
             assert_eq!(url_line(url), format!("url = \"{url}\""));

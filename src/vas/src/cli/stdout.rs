@@ -1,6 +1,7 @@
-//! Standard output, closing of which is a failure like any other.
+//! Standard output, whose closing is a failure like any other.
 //!
-//! `println!` panics when nothing reads any more, which is how `vas watch gate | head` always ends.
+//! `println!` panics when the reader has closed the pipe, which is how `vas watch gate | head`
+//! always ends.
 
 use std::io::{self, Write as _};
 

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_name_the_file() {
+    fn the_message_names_the_file() {
         let words = write_png(Path::new("/nonexistent/a.png"), &GREY).unwrap_err().to_string();
         assert!(words.starts_with("cannot write picture /nonexistent/a.png: "), "{words}");
         assert!(write_png(Path::new(".."), &GREY).is_err());

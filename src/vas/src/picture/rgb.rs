@@ -1,12 +1,12 @@
-//! NV12 to RGB, for looking at. Frames are exported as the camera coded them; this is the only
-//! place in the service where colour is interpreted.
+//! NV12 to RGB, for viewing. Frames are exported as the camera coded them; this is the only place
+//! in the service where color is interpreted.
 //!
 //! Rejected: the crate `yuv` (0.8.20). It stays within one level of this code for BT.601, BT.709,
 //! BT.2020 and FCC, but its factors for SMPTE 240M are off by up to 73 levels; it reports success and
 //! leaves the last two rows unwritten where the last row of luma ends without padding; and it takes
 //! two minutes of processor time to build, for two commands that write one picture.
 
-/// An NV12 picture and what its numbers mean.
+/// An NV12 picture and the meaning of its samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nv12<'a> {
     /// Width in pixels.
@@ -118,8 +118,8 @@ impl Conversion {
 impl<'a> Nv12<'a> {
     /// Passes the picture to `take` row by row, each three bytes a pixel: red, green, blue.
     ///
-    /// Each chroma sample colours its two by two pixels: good enough for viewing, and no pixel
-    /// takes colour from outside its block.
+    /// Each chroma sample colors its two by two pixels: good enough for viewing, and no pixel takes
+    /// color from outside its block.
     ///
     /// # Errors
     /// The first error of `take`.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn grey_is_exact() {
+    fn gray_is_exact() {
         for matrix in [BT_601, BT_709, BT_2020] {
             assert_eq!(pixel(matrix, SampleRange::Limited, [16, 128, 128]), [0; 3]);
             assert_eq!(pixel(matrix, SampleRange::Limited, [235, 128, 128]), [255; 3]);
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// The 100 % colour bars as the recommendations' equations quantise them to 8 bits.
+    /// The 100 % color bars as the recommendations' equations quantize them to 8 bits.
     #[test]
     fn limited_primaries() {
         for (matrix, red, green, blue) in [
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// JFIF's colours: BT.601 in full range.
+    /// JFIF's colors: BT.601 in full range.
     #[test]
     fn full_primaries() {
         assert_near(pixel(BT_601, SampleRange::Full, [76, 85, 255]), [255, 0, 0]);
@@ -204,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_clamped() {
+    fn out_of_range_samples_are_clamped() {
         assert_eq!(pixel(BT_709, SampleRange::Limited, [255, 128, 128]), [255; 3]);
         assert_eq!(pixel(BT_709, SampleRange::Limited, [0, 128, 128]), [0; 3]);
         assert_eq!(pixel(BT_709, SampleRange::Limited, [255, 255, 255]), [255, 184, 255]);
     }
 
     #[test]
-    fn an_unspecified_matrix_goes_by_height() {
+    fn an_unspecified_matrix_is_chosen_by_height() {
         for said_nothing in [0, UNSPECIFIED, 8, 255] {
             assert_eq!(LumaWeights::of(said_nothing, 719), LumaWeights::BT_601);
             assert_eq!(LumaWeights::of(said_nothing, 720), LumaWeights::BT_709);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn each_block_has_its_own_colour() {
+    fn each_block_has_its_own_color() {
         let red_then_blue = [90, 240, 240, 110];
         let picture = Nv12 {
             width: 4,

@@ -1,4 +1,4 @@
-//! Why the service does not start or go on.
+//! Why the service does not start or continue.
 
 use std::io;
 use std::path::PathBuf;

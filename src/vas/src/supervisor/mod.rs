@@ -203,7 +203,7 @@ impl Supervisor {
             self.shards[index].ids = ids;
             self.tell_cameras(index);
             match self.wanted(index).is_empty() {
-                // A process that runs already goes on without a camera.
+                // A process that already runs continues without a camera.
                 true => self.shards[index].want_none(),
                 false => self.shards[index].want_process(now),
             }
@@ -289,7 +289,7 @@ impl Supervisor {
         }
         let shard = &mut self.shards[index];
         let how = ended.failed.as_ref().map_or_else(|| ended.how.clone(), Clone::clone);
-        // A dying process's words count only for a camera that it had.
+        // A dying process's last words count only for a camera that it ran.
         let camera = ended.camera.as_deref();
         let camera =
             camera.and_then(|name| shard.ids.iter().find(|id| id.as_str() == name)).cloned();

@@ -69,7 +69,8 @@ pub(super) fn place(
 /// each GPU has one context and not one for each shard. `gpus` is how many the host has, `visible`
 /// the value of `CUDA_VISIBLE_DEVICES`, which renumbers them.
 ///
-/// With a configured number of shards there is no preference: that division has reasons of its own.
+/// With a configured number of shards there is no preference: that number was chosen for other
+/// reasons.
 pub(super) fn preferred_gpus(
     configured: Option<NonZeroU32>,
     gpus: usize,
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn new_cameras_are_dealt_out_and_old_ones_stay() {
+    fn new_cameras_are_distributed_and_old_ones_stay() {
         let auto = |names: &[&str]| each(names, [AnyGpu; 5]);
         let first = place(&auto(&["a", "b", "c", "d", "e"]), &HashMap::new(), &[None; 2]);
         assert_eq!(first, [ids(&["a", "c", "e"]), ids(&["b", "d"])]);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_for_each_gpu_unless_it_is_said_otherwise() {
+    fn one_shard_per_gpu_unless_configured_otherwise() {
         assert_eq!(preferred_gpus(None, 0, None), [None]);
         assert_eq!(preferred_gpus(None, 1, None), [None]);
         assert_eq!(preferred_gpus(None, 3, None), [Some(0), Some(1), Some(2)]);

@@ -1,4 +1,4 @@
-//! What the status says of a shard's cameras while it can't say so itself.
+//! The status of a shard's cameras while the shard can't report it.
 
 use std::time::{Duration, Instant};
 

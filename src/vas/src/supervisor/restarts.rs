@@ -34,8 +34,8 @@ pub(super) enum Beginning {
     Up,
 }
 
-/// Whether there is no use in going on: every shard with cameras reported at its first start that
-/// it can't work.
+/// Whether continuing is useless: every shard with cameras reported at its first start that it
+/// can't work.
 pub(super) fn all_failed(shards: impl Iterator<Item = Beginning>) -> bool {
     let mut wanted = shards.filter(|beginning| *beginning != Beginning::NotWanted).peekable();
     wanted.peek().is_some() && wanted.all(|beginning| beginning == Beginning::Failed)
@@ -64,17 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_that_can_not_begin_ends_the_service_only_where_none_can() {
+    fn a_shard_that_can_not_start_ends_the_service_only_if_none_can() {
         use Beginning::{Failed, NotWanted, Open, Up};
         let failed = |shards: &[Beginning]| all_failed(shards.iter().copied());
         assert!(failed(&[Failed]) && failed(&[Failed, NotWanted]) && failed(&[Failed, Failed]));
-        assert!(!failed(&[Up, Failed]), "what runs goes on");
-        assert!(!failed(&[Failed, Open]), "the other may begin");
+        assert!(!failed(&[Up, Failed]), "a running shard keeps the service up");
+        assert!(!failed(&[Failed, Open]), "the other may still start");
         assert!(!failed(&[NotWanted]) && !failed(&[]));
     }
 
     #[test]
-    fn waits_grow_and_a_long_run_ends_them() {
+    fn waits_grow_and_a_long_run_resets_them() {
         let mut restarts = Restarts::default();
         let soon = Duration::from_secs(1);
         let mut waits = [(); 9].map(|()| restarts.ended(soon).as_millis());

@@ -1,4 +1,4 @@
-"""The cases: what a camera does out of the ordinary, and what is expected of the service."""
+"""The cases: the unusual behavior of a camera, and the expected outcome."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,29 +10,29 @@ CLIENTS = ("auto", "ffmpeg")
 class Case:
     name: str
     make: Callable
-    # What is expected: `right` (every frame is one of the clip's), `right or marked`, `streams` (pictures come, of
-    # any content), `refused` (the login), `words` (no picture; the reason says what it is), `told` (pictures, or else
+    # The expected outcome: `right` (every frame is one of the clip's), `right or marked`, `streams` (pictures with
+    # any content), `refused` (the login), `words` (no picture; the reason contains `words`), `reported` (pictures, or
     # any state with a reason).
     expected: str = "right"
-    # Clients that it is tried with.
+    # The clients to test.
     clients: tuple = CLIENTS
     # Further lines of the camera's table.
     config: str = ""
-    # What the reason must say, where `words` are expected.
+    # The text that the reason must contain, if `words` are expected.
     words: str = ""
-    # Frames to wait for.
+    # The number of frames to wait for.
     frames: int = 40
-    # Whether recordings are decoded, too.
+    # Whether recordings are checked too.
     recorded: bool = False
-    # Whether recordings last a segment.
+    # Whether each recording must last a whole segment.
     segments: bool = False
-    # Whether no picture may be held up.
+    # Whether no picture may be delayed.
     steady: bool = False
-    # Whether the session must last: it is not begun again.
+    # Whether the session must last, without a reconnection.
     lasts: bool = False
-    # The client that plays it in the end under `auto`, where it must be this one.
+    # The client that must finally play it under `auto`, if it matters.
     plays: str = ""
-    # Takes too long for every run.
+    # Too long for every run.
     long: bool = False
 
     @property
@@ -45,7 +45,7 @@ GROUPS: dict[str, list[Case]] = {}
 
 
 def group(name):
-    """Registers what a function yields as the cases of a group."""
+    """Registers the cases that a function yields as a group."""
     def register(cases):
         GROUPS[name] = list(cases())
         return cases

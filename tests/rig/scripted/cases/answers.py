@@ -1,4 +1,4 @@
-"""Answers out of form, from which FFmpeg's client streams."""
+"""Malformed answers, with which FFmpeg's client streams."""
 
 import re
 
@@ -8,7 +8,7 @@ from ..login import PASSWORD, USER, Digest, Login
 from . import CLIENTS, Case, group
 
 
-# Frames that show that a camera streams; what is in them is tried elsewhere.
+# Enough frames to show that a camera streams; other cases check their content.
 FEW = 20
 
 
@@ -17,7 +17,7 @@ def camera(*answers, **more):
 
 
 def of(method, change):
-    """Changes the answers to one method, or to all for `*`."""
+    """Changes the answers to one method, or with `*` to all."""
     def step(_camera, _session, request, answer):
         if method in ("*", request.method) and answer.status.startswith("RTSP/1.0 200"):
             return change(answer)
@@ -80,7 +80,7 @@ def descriptions():
         "a zero byte at the end": describes(HEAD + BARE + "\0"),
         "Latin-1 in the name": describes(HEAD.replace("s=x", "s=Kamera Nürnberg") + BARE),
         "`b=AS:` without a number": describes(HEAD + BARE.replace("a=rtpmap", "b=AS:\r\na=rtpmap", 1)),
-        "`h264` in small letters": video_with("H264/", "h264/"),
+        "`h264` in lower case": video_with("H264/", "h264/"),
         "`H264` without a clock rate": video_with("H264/90000", "H264"),
         "`H264/90000/1`": video_with("H264/90000", "H264/90000/1"),
         "clock rate 30000": {"clock": 30000},
@@ -150,7 +150,7 @@ def headers():
     ):
         yield f"Transport with {name}", camera(edits("SETUP", "Transport", r"interleaved=\d+-\d+", by))
     yield "Transport without unicast", camera(edits("SETUP", "Transport", "unicast;", ""))
-    yield "Transport in small letters", camera(of("SETUP", lambda a: a.edit("Transport", "RTP/AVP/TCP", "rtp/avp/tcp")))
+    yield "Transport in lower case", camera(of("SETUP", lambda a: a.edit("Transport", "RTP/AVP/TCP", "rtp/avp/tcp")))
     yield "Transport: RTP/AVP;interleaved", camera(edits("SETUP", "Transport", "RTP/AVP/TCP", "RTP/AVP"))
     yield "no Transport", camera(drops("SETUP", "Transport"))
 
@@ -170,13 +170,13 @@ def headers():
     yield "CSeq always 1", camera(sets("*", "CSeq", "1"))
     yield "CSeq one too high", camera(of("*", lambda a: a.set("CSeq", str(int(dict(a.headers)["CSeq"]) + 1))))
     yield "CSeq that is no number", camera(sets("*", "CSeq", "abc"))
-    yield "CSeq in capitals", camera(of("*", lambda a: a.rename("CSeq", "CSEQ")))
+    yield "CSeq in upper case", camera(of("*", lambda a: a.rename("CSeq", "CSEQ")))
     yield "CSeq twice", camera(of("*", lambda a: a.headers.insert(0, a.headers[0])))
     yield "CSeq with zeros and spaces", camera(edits("*", "CSeq", r"(\d+)", r"  00\1  "))
     yield "line feeds alone", camera(of("*", line_feeds))
     yield "carriage returns doubled", camera(of("*", lambda a: setattr(a, "eol", "\r\r\n")))
     yield "an empty line before the answer", camera(of("*", lambda a: setattr(a, "before", b"\r\n")))
-    yield "a status without words", camera(of("*", lambda a: setattr(a, "status", "RTSP/1.0 200")))
+    yield "a status without a reason phrase", camera(of("*", lambda a: setattr(a, "status", "RTSP/1.0 200")))
     yield "a status with two spaces", camera(of("*", lambda a: setattr(a, "status", "RTSP/1.0  200  OK")))
     yield "RTSP/1.1", camera(of("*", lambda a: setattr(a, "status", "RTSP/1.1 200 OK")))
     yield "201 Created to SETUP", camera(of("SETUP", lambda a: setattr(a, "status", "RTSP/1.0 201 Created")))
@@ -186,8 +186,8 @@ def headers():
     yield "a header of 6000 bytes", camera(sets("*", "Server", "x" * 6000))
     yield "a header in Latin-1", camera(sets("*", "Server", "K\xe4mera"))
     yield "no space behind colons", camera(of("*", no_spaces))
-    yield "headers in small letters", camera(of("*", small))
-    yield "Content-Length in small letters, with a body of its own", camera(of("PLAY", lambda a: setattr(a, "body", "ok\r\n")))
+    yield "headers in lower case", camera(of("*", small))
+    yield "Content-Length in lower case, with a body of its own", camera(of("PLAY", lambda a: setattr(a, "body", "ok\r\n")))
     yield "no Public", camera(drops("OPTIONS", "Public"))
     yield "OPTIONS is not known", camera(refuses("OPTIONS", "501 Not Implemented"))
     yield "OPTIONS is not allowed", camera(refuses("OPTIONS", "405 Method Not Allowed"))
@@ -225,7 +225,7 @@ def unanswered(method):
 
 
 def packets_first(camera, session, request, answer):
-    """The first picture before the answer to PLAY: the encoder was faster."""
+    """Sends the first picture before the answer to PLAY, as if the encoder was faster."""
     if request.method == "PLAY":
         for packet in camera.packets_of(0):
             packet.time, packet.ssrc = 100_000, 0x11223344
@@ -253,7 +253,7 @@ def at_other_port(camera):
 
 
 class WithSecondPort(Camera):
-    """A camera that answers on two ports."""
+    """A camera that listens on two ports."""
 
     async def start(self):
         import asyncio
@@ -276,8 +276,8 @@ def redirections():
         user=f"{USER}:{PASSWORD}")), "right"
     yield "DESCRIBE: 302, twice", camera(moves(statuses[1], lambda c: f"rtsp://127.0.0.1:{c.port}/next"),
                                          moves(statuses[1], at_real, path="/next")), "right"
-    yield "DESCRIBE: 302, a path alone", camera(moves(statuses[1], lambda _: "/real")), "told"
-    yield "DESCRIBE: 302, to itself for ever", camera(moves(statuses[1], lambda c: c.url)), "words"
+    yield "DESCRIBE: 302, a path alone", camera(moves(statuses[1], lambda _: "/real")), "reported"
+    yield "DESCRIBE: 302, to itself forever", camera(moves(statuses[1], lambda c: c.url)), "words"
     yield "DESCRIBE: 302, without Location", camera(lambda c, s, r, a: Answer(
         statuses[1], [("CSeq", r["cseq"])]) if r.method == "DESCRIBE" else a), "words"
     yield "DESCRIBE: 302, to another protocol", camera(moves(statuses[1], lambda _: "http://127.0.0.1/")), "words"
@@ -289,27 +289,27 @@ def description_cases():
         yield Case(name, make, frames=FEW)
 
 
-# What FFmpeg's client fails with, and the default may not.
+# Cases that FFmpeg's client may fail, but the default may not.
 RETINA_ALONE = {
     "Transport: RTP/AVP;interleaved", "201 Created to SETUP", "OPTIONS is not known", "OPTIONS is not allowed",
     "OPTIONS is not answered",
 }
 
-# What neither of the clients can read: it is told, and tried again.
-NEITHER = {"no Transport", "an empty line before the answer", "a status without words"}
+# Cases that neither client can read: reported with a reason, and retried.
+NEITHER = {"no Transport", "an empty line before the answer", "a status without a reason phrase"}
 
 
 @group("headers")
 def header_cases():
     for name, make in headers():
-        yield Case(name, make, "told" if name in NEITHER else "right", ("auto",) if name in RETINA_ALONE else CLIENTS,
+        yield Case(name, make, "reported" if name in NEITHER else "right", ("auto",) if name in RETINA_ALONE else CLIENTS,
                    frames=120 if name.startswith("keepalives") else FEW)
 
 
 @group("redirections")
 def redirection_cases():
     for name, make, expected in redirections():
-        told = expected == "words"
-        # FFmpeg's client alone gives up without a word.
-        yield Case(name, make, expected, ("auto",) if told else CLIENTS, words="elsewhere" if told else "",
+        reported = expected == "words"
+        # FFmpeg's client alone gives up without a reason.
+        yield Case(name, make, expected, ("auto",) if reported else CLIENTS, words="elsewhere" if reported else "",
                    frames=FEW)

@@ -15,7 +15,7 @@ def unmarked(_camera, _session, _index, packets):
 
 
 def behind(number, body, *, marked, apart=False, every=1):
-    """A NAL unit behind the slices of each `every`th picture; the marker is on it or on the last slice."""
+    """A NAL unit after the slices of each `every`th picture; the marker is on it or on the last slice."""
     def step(camera, _session, index, packets):
         if (index + 1) % every:
             return packets

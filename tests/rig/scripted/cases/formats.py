@@ -5,7 +5,7 @@ from ..camera import Camera
 from . import Case, group
 
 
-# Pictures before a key picture in time may refer to what is before it.
+# Pictures displayed before a key picture may refer to pictures before it.
 OPEN = {"b_pictures": 2, "arguments": ("-x264-params", "open-gop=1")}
 
 
@@ -39,7 +39,7 @@ def jpeg(size, kind=Camera, fps=5, **how):
 
 
 def fields_with_times(_camera, _session, _index, packets):
-    """Each field is a picture with a time and a marker of its own."""
+    """Each field is a picture with its own time and marker."""
     first = next(packet.nal for packet in packets if nal.is_slice(nal.H264, packet.nal))
     second = [packet for packet in packets if nal.is_slice(nal.H264, packet.nal) and packet.nal is not first]
     for packet in second:

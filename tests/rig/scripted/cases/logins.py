@@ -22,7 +22,7 @@ def camera(*challenges, user=RIGHT, camera=None, **login):
     return lambda: Camera(clips.units(nal.H264), login=Login(*challenges, **login), user=user, **more)
 
 
-# A session whose keepalives matter: they come each second or two, and it ends without them.
+# A session that needs keepalives every second or two, and ends without them.
 SHORT = {"timeout": 4, "waits_for_keepalive": True}
 
 
@@ -31,7 +31,7 @@ def cases():
     md5, sha256 = Digest("MD5", "auth"), Digest("SHA-256", "auth")
     yield Case("Basic", camera(Basic()))
     for algorithm in ("MD5", "SHA-256", "SHA-512-256", "MD5-sess", "SHA-256-sess"):
-        # Rare ones come beside MD5 at least.
+        # Rare algorithms are offered together with MD5 at least.
         beside = [] if algorithm in ("MD5", "SHA-256") else [Digest("MD5", "auth")]
         rare = ("auto",) if algorithm != "MD5" else ("auto", "ffmpeg")
         label = algorithm + (", then MD5" if beside else "")
@@ -40,7 +40,7 @@ def cases():
             for qop in (None, "auth,auth-int", "auth-int,auth", "auth, auth-int"):
                 yield Case(f"Digest {label}, qop {qop}", camera(Digest(algorithm, qop)), clients=rare)
             yield Case(f"Digest {label}, quoted", camera(Digest(algorithm, "auth", quoted=True)), clients=rare)
-            yield Case(f"Digest {label}, in small letters",
+            yield Case(f"Digest {label}, in lower case",
                        camera(Digest(algorithm, "auth", shown=algorithm.lower())), clients=("auto",))
     yield Case("Digest, algorithm not stated", camera(Digest("MD5", None, shown=None)))
     yield Case("Digest, algorithm not stated, qop auth", camera(Digest("MD5", "auth", shown=None)))
@@ -55,7 +55,7 @@ def cases():
     yield Case("Basic, then Digest, one line", camera(Basic(), md5, one_line=True), clients=("auto",))
     yield Case("Digest, then Basic, one line", camera(md5, Basic(), one_line=True), clients=("auto",))
     yield Case("Basic, SHA-256, MD5, three lines", camera(Basic(), sha256, md5), clients=("auto",))
-    yield Case("a scheme that nobody knows, then Digest", camera(Unknown(), md5), clients=("auto",))
+    yield Case("an unknown scheme, then Digest", camera(Unknown(), md5), clients=("auto",))
     yield Case("opaque", camera(Digest("MD5", "auth", opaque="5ccc069c403ebaf9f0171e9517f40e41")))
     yield Case("empty opaque", camera(Digest("MD5", None, opaque="")), clients=("auto",))
     yield Case("no space behind commas", camera(Digest("MD5", "auth", comma=",")))
@@ -70,11 +70,11 @@ def cases():
     yield Case("the nonce runs out at SETUP, stale", camera(md5, ends_at=("SETUP",)))
     yield Case("the nonce runs out at PLAY, stale", camera(md5, ends_at=("PLAY",)))
     yield Case("the nonce runs out at PLAY, not called stale", camera(md5, ends_at=("PLAY",), states_stale=None),
-               "told", clients=("auto",))
-    yield Case("the nonce runs out at PLAY, SHA-256", camera(sha256, ends_at=("PLAY",)), "told", clients=("auto",))
+               "reported", clients=("auto",))
+    yield Case("the nonce runs out at PLAY, SHA-256", camera(sha256, ends_at=("PLAY",)), "reported", clients=("auto",))
     yield Case("a nonce for each request", camera(md5, once=True))
     yield Case("a nonce for each request, no qop", camera(Digest("MD5"), once=True), clients=("auto",))
-    # retina hears of no 401 behind the first: a session ends when its keepalives do, and another begins.
+    # retina handles no 401 after the first: a session ends with its keepalives, and another starts.
     for name, how in (("stale", "true"), ("TRUE", "TRUE"), ("quoted", '"true"'), ("not called stale", None),
                       ("called not stale", "false")):
         yield Case(f"the nonce runs out at a keepalive, {name}",

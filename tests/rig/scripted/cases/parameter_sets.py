@@ -32,7 +32,7 @@ def is_sequence_set(camera, _index, packet):
 
 
 def alternating(codec):
-    """Groups of pictures whose parameter sets have the same numbers and other contents."""
+    """Groups of pictures whose parameter sets have the same ids and different contents."""
     if codec == nal.H264:
         one = clips.units(codec, arguments=("-x264-params", "cabac=1:8x8dct=1"))
         other = clips.units(codec, arguments=("-x264-params", "cabac=0:8x8dct=0"))
@@ -75,14 +75,14 @@ def other_sprop(codec):
 
 
 def in_turn(one, other):
-    """A group of pictures of each in turn."""
+    """Alternates groups of pictures of two streams."""
     size = clips.GROUP
     return [unit for at in range(0, len(one), size) for unit in (one if at // size % 2 == 0 else other)[at:at + size]]
 
 
 def of_two_sizes(codec):
     one, other = clips.units(codec), clips.units(codec, size="256x144")
-    # FFmpeg judges each size on its own: of a stream with both it would scale one to the other.
+    # FFmpeg decodes each size separately: in a stream with both it would scale one to the other.
     shows = in_turn(Camera(one, codec).judge(), Camera(other, codec).judge())
     return Camera(in_turn(one, other), codec, shows=shows)
 

@@ -1,16 +1,16 @@
-"""A server that sends requests of its own while it streams (RFC 2326 allows that): whether a client answers or not,
-nothing may stand still."""
+"""A server that sends requests while it streams (RFC 2326 allows that): whether a client answers or not,
+the stream must not stall."""
 
 from .. import clips, nal
 from ..camera import SESSION, Camera
 from . import Case, group
 
-# Pictures from one request to the next.
+# Pictures between two requests.
 BEAT = 15
 
 
 def clip():
-    # Long, so that a picture's content says which one it is.
+    # Long, so that a picture's content identifies it.
     return clips.units(nal.H264, pictures=240)
 
 
@@ -40,7 +40,7 @@ def raw(text):
 
 
 def in_two_pieces(_camera, session, index):
-    """The request's first half, and its rest a picture later: nothing may come between, and nothing does."""
+    """The first half of the request, and the rest a picture later, with nothing in between."""
     text = f"OPTIONS * RTSP/1.0\r\nCSeq: {index}\r\nSession: {SESSION}\r\n\r\n".encode()
     if index and index % BEAT == 0:
         session.write(text[:20])
@@ -55,7 +55,7 @@ def rest_first(_camera, session, _index, packets):
 
 
 def closes_unless_answered(_camera, session, index):
-    """Asks in each beat, and ends the session when two beats have gone by without an answer."""
+    """Sends a request in each beat, and ends the session after two beats without an answer."""
     notes = session.notes
     if index and index % BEAT == 0:
         session.ask("OPTIONS")
@@ -91,7 +91,7 @@ def cases():
     yield case("SET_PARAMETER with a body", each_beat(asks("SET_PARAMETER", "a: b\r\n", [("Content-Type", "text/parameters")])))
     yield case("ANNOUNCE with a description", each_beat(asks("ANNOUNCE", "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=x\r\n",
                                                              [("Content-Type", "application/sdp")])))
-    yield case("a method that nobody knows", each_beat(asks("X-PING")))
+    yield case("an unknown method", each_beat(asks("X-PING")))
     yield case("a body with a dollar sign and line ends", each_beat(asks("SET_PARAMETER", "$\0\0\r\n\r\n$\r\n")))
     yield case("four at once", each_beat(several))
     yield case("one that comes in two pieces", in_two_pieces, packets=[rest_first])
@@ -101,5 +101,5 @@ def cases():
     yield case("ends the session unless answered", closes_unless_answered)
     yield case("before the answer to PLAY", answers=[before_the_answer("PLAY")])
     yield case("before the answer to DESCRIBE", answers=[before_the_answer("DESCRIBE")])
-    yield case("an answer that nobody asked for", each_beat(unasked_answer))
+    yield case("an unsolicited answer", each_beat(unasked_answer))
     yield case("empty lines between messages", each_beat(empty_lines))

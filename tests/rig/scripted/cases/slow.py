@@ -1,4 +1,4 @@
-"""Cameras that send seldom, or do not say how often."""
+"""Cameras with a low frame rate, or that do not state it."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from . import Case, group
 from .streams import sender_report
 
 
-# FFmpeg's client must see three pictures where the description tells neither size nor rate.
+# FFmpeg's client must see three pictures if the description states neither size nor rate.
 TELLS_AT_ONCE = ("auto",)
 
 
@@ -47,7 +47,7 @@ async def stall(camera, session, index):
 
 
 async def report_behind(camera, session, index):
-    """Behind a picture that may still be held back until it is known to be whole."""
+    """After a picture that may still be held back until it is known to be whole."""
     await asyncio.sleep(0.05)
     session.send(sender_report(camera, session, index), control=True)
 

@@ -17,7 +17,7 @@ def source(of):
 
 
 def numbers(of):
-    """Sequence numbers by picture and packet; `of` gives the number of the picture's first."""
+    """Sequence numbers by picture and packet; `of` returns the number of the picture's first packet."""
     def step(_camera, session, index, packets):
         next_one = session.notes.get("next", 20000)
         first = of(index, next_one)
@@ -28,7 +28,7 @@ def numbers(of):
 
 
 def times(of):
-    """Seconds that are added to the time of a picture."""
+    """Adds seconds to the time of a picture."""
     def step(_camera, _session, index, packets):
         for packet in packets:
             packet.time += round(of(index) * CLOCK)
@@ -36,7 +36,7 @@ def times(of):
 
 
 def strays(*, kind, ssrc=None, counted=False, payload=b"\0" * 20):
-    """A packet of another payload type behind the first of each picture."""
+    """A packet of another payload type after the first of each picture."""
     def step(_camera, session, index, packets):
         stray = rtp.Packet(payload, index % 5 == 0, packets[0].time, kind=kind,
                            ssrc=ssrc if ssrc is not None else packets[0].ssrc)
@@ -47,7 +47,7 @@ def strays(*, kind, ssrc=None, counted=False, payload=b"\0" * 20):
 
 
 def restart_of_everything(_camera, session, index, packets):
-    """As an encoder that starts again: another source, numbers and times from elsewhere."""
+    """Like a restarted encoder: another SSRC, other sequence numbers and times."""
     if index < 45:
         return
     for packet in packets:
@@ -130,10 +130,10 @@ def cases():
     yield Case("a new SSRC and sequence in each group", camera(
         source(lambda index, _: 0x1000 + index // 15),
         numbers(lambda index, then: then if index % 15 else 1000 + index // 15 * 7777)), **usable)
-    yield Case("sequence numbers begin anew once", camera(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
-    yield Case("sequence numbers begin anew in each group",
+    yield Case("sequence numbers restart once", camera(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
+    yield Case("sequence numbers restart in each group",
                camera(numbers(lambda index, then: then if index % 15 else 20000)), **usable)
-    yield Case("sequence numbers begin anew, H.265", h265(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
+    yield Case("sequence numbers restart, H.265", h265(numbers(lambda index, then: 1 if index == 45 else then)), **usable)
     yield Case("sequence numbers jump by 1000 once",
                camera(numbers(lambda index, then: then + (1000 if index == 45 else 0))), **usable)
     yield Case("sequence numbers jump by 40000 once",
@@ -142,9 +142,9 @@ def cases():
                camera(numbers(lambda index, then: then - (3 if index == 45 else 0))), **usable)
     yield Case("sequence numbers do not move", camera(numbers(lambda *_: 500)), **usable)
     yield Case("sequence numbers wrap", camera(numbers(lambda index, then: 65500 if index == 0 else then)))
-    yield Case("everything begins anew once", camera(restart_of_everything), **usable)
+    yield Case("everything restarts once", camera(restart_of_everything), **usable)
 
-    # What is less than 10 s off is believed (docs/design/ingest.md).
+    # A time less than 10 s off is accepted (docs/design/ingest.md).
     for seconds in (-9800, 37600, -0.5, 5, 20):
         yield Case(f"one picture in 30 is {seconds} s off", camera(times(lambda i, s=seconds: s if i % 30 == 29 else 0)),
                    frames=90, recorded=abs(seconds) > 10)
@@ -186,5 +186,5 @@ def cases():
     yield Case("sender reports of another SSRC", camera(before=[control(lambda c, s, i: sender_report(c, s, i, ssrc=7))]))
     yield Case("sender reports with the time 0", camera(before=[control(lambda c, s, i: sender_report(c, s, i, ntp=0))]))
     yield Case("RTCP BYE in mid-session, and on", camera(before=[control(bye, every=20)]))
-    yield Case("RTCP that makes no sense", camera(before=[control(nonsense)]))
+    yield Case("meaningless RTCP", camera(before=[control(nonsense)]))
     yield Case("begins in mid-group", mid_group, expected="right or marked")

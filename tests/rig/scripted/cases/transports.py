@@ -1,4 +1,4 @@
-"""Ways that packets come: channels and ports other than asked for, UDP's own troubles, TLS."""
+"""Transports of packets: channels and ports other than requested, problems of UDP, TLS."""
 
 import pathlib
 import ssl
@@ -8,14 +8,14 @@ from ..camera import Answer, Camera
 from . import Case, group
 from .answers import edits
 
-# FFmpeg's client does not know of losses, and the status says so.
+# FFmpeg's client can't detect losses, and the status states that.
 KNOWS = ("auto",)
 
 UDP = 'transport = "udp"'
 
 
 def on_channels(first, second=None):
-    """The server takes channels of its own choice."""
+    """The server chooses the channels."""
     second = first + 1 if second is None else second
 
     def step(_camera, session, request, answer):
@@ -27,7 +27,7 @@ def on_channels(first, second=None):
 
 
 def silently_on(channel):
-    """Says one channel and uses another."""
+    """States one channel and uses another."""
     def step(_camera, session, request, answer):
         if request.method == "SETUP" and session.channels:
             session.channels = dict.fromkeys(session.channels, channel)
@@ -54,7 +54,7 @@ def swapped(every):
 
 
 def lost(every):
-    """Packets that never come, their numbers taken."""
+    """Lost packets: their sequence numbers are skipped."""
     def step(_camera, session, index, packets):
         number(session, packets)
         return [packet for at, packet in enumerate(packets) if (index * 7 + at) % every != 3]
@@ -88,7 +88,7 @@ def with_size(mtu):
 
 
 def also(data, channel=0):
-    """Something on the video's channel that is no RTP packet, before each picture."""
+    """Data on the video's channel that is not an RTP packet, before each picture."""
     def step(_camera, session, _index):
         session.send(data, channel=channel)
     return step
@@ -107,7 +107,7 @@ def refuses_udp(_camera, _session, request, answer):
 
 
 def tls():
-    """A certificate that nobody vouches for, as cameras have it; made for these tests, and good for nothing else."""
+    """A self-signed certificate, as in cameras; made for these tests only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pathlib.Path(__file__).parents[1] / "camera.pem")
     return context
@@ -122,15 +122,15 @@ def cases():
     yield Case("channels 1-2", camera(on_channels(1)))
     yield Case("channels 5-6", camera(on_channels(5)))
     yield Case("channels 254-255", camera(on_channels(254)))
-    # Neither client takes these.
-    yield Case("channels 1-0", camera(on_channels(1, 0)), "told")
+    # Neither client accepts these.
+    yield Case("channels 1-0", camera(on_channels(1, 0)), "reported")
     yield Case("channels 3-3", camera(on_channels(3, 3)))
-    # Nothing says which track a channel belongs to.
-    yield Case("channels 0-1 said, 2 used", camera(silently_on(2)), "told")
-    yield Case("a channel that nobody asked for between", camera(before=[others_channel]))
-    yield Case("bytes 0 between packets", camera(before=[between_packets(bytes(4))]), "told")
+    # Nothing states which track a channel belongs to.
+    yield Case("channels 0-1 said, 2 used", camera(silently_on(2)), "reported")
+    yield Case("an unrequested channel between", camera(before=[others_channel]))
+    yield Case("bytes 0 between packets", camera(before=[between_packets(bytes(4))]), "reported")
     yield Case("line ends between packets", camera(before=[between_packets(b"\r\n")]))
-    yield Case("bytes without sense between packets", camera(before=[between_packets(b"\x17\x00\x9anonsense")]), "told")
+    yield Case("meaningless bytes between packets", camera(before=[between_packets(b"\x17\x00\x9anonsense")]), "reported")
     yield Case("packets of length 0", camera(before=[also(b"")]))
     yield Case("packets of 8 bytes", camera(before=[also(b"\x80\x60" + bytes(6))]))
     yield Case("packets of RTP version 1", camera(before=[also(b"\x40\x60" + bytes(30))]))
@@ -152,12 +152,12 @@ def cases():
     for codec, name in ((nal.H264, "H.264"), (nal.H265, "H.265")):
         yield Case(f"UDP: packets come twice, {name}", camera(codec=codec, packets=[repeated(5)]), clients=KNOWS,
                    config=UDP)
-        yield Case(f"UDP: packets come out of turn, {name}", camera(codec=codec, packets=[swapped(60)]),
+        yield Case(f"UDP: packets come out of order, {name}", camera(codec=codec, packets=[swapped(60)]),
                    "right or marked", config=UDP)
         yield Case(f"UDP: packets are lost, {name}", camera(codec=codec, packets=[lost(40)]), "right or marked", KNOWS,
                    config=UDP)
     yield Case("TCP: packets are lost", camera(packets=[lost(40)]), "right or marked", KNOWS)
-    # FFmpeg 5.1's client takes a packet that comes again for a new one.
+    # FFmpeg 5.1's client takes a repeated packet for a new one.
     yield Case("TCP: packets come twice", camera(packets=[repeated(5)]), "right or marked", KNOWS)
-    yield Case("RTSPS, a certificate that nobody vouches for", lambda: Camera(clips.units(nal.H264), tls=tls()))
+    yield Case("RTSPS, a self-signed certificate", lambda: Camera(clips.units(nal.H264), tls=tls()))
     yield Case("RTSPS, H.265", lambda: Camera(clips.units(nal.H265), nal.H265, tls=tls()))

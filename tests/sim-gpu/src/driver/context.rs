@@ -1,4 +1,4 @@
-//! Contexts, and the stack of them that each thread has.
+//! Contexts, and each thread's stack of them.
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -25,7 +25,7 @@ pub(crate) struct Context {
     pub(crate) device: &'static Device,
     flags: u32,
     primary: bool,
-    /// The first error of its work: it sticks.
+    /// The first error of its work, which is sticky.
     failed: AtomicU32,
     destroyed: AtomicBool,
     streams: Mutex<Vec<Arc<Stream>>>,
@@ -42,7 +42,7 @@ thread_local! {
 /// # Errors
 /// `CUDA_ERROR_INVALID_CONTEXT` without one.
 pub(crate) fn current() -> Result<Arc<Context>> {
-    // A thread that is ending has no stack any more.
+    // A thread that is ending no longer has a stack.
     let top = STACK.try_with(|stack| stack.borrow().last().cloned());
     top.ok().flatten().ok_or(Status::INVALID_CONTEXT)
 }
@@ -69,10 +69,10 @@ impl Context {
         Ok(context)
     }
 
-    /// Can it be used?
+    /// Checks that it can be used.
     ///
     /// # Errors
-    /// Its destruction, its device's loss, or the error that its work left.
+    /// Its destruction, its device's loss, or the sticky error of its work.
     pub(crate) fn health(&self) -> Result {
         if self.destroyed.load(Ordering::Acquire) {
             return Err(Status::CONTEXT_IS_DESTROYED);
@@ -81,7 +81,7 @@ impl Context {
         Status(self.failed.load(Ordering::Acquire)).result()
     }
 
-    /// Work failed: every call gets this error from now on, as after a launch failure on a real device.
+    /// Makes every later call return this error, as after a launch failure on a real device.
     pub(crate) fn fail(&self, status: Status) {
         let set = Ordering::AcqRel;
         let _first = self.failed.compare_exchange(0, status.0, set, Ordering::Acquire);
@@ -105,19 +105,19 @@ impl Context {
         lock(&self.streams).retain(|other| !std::ptr::eq(&**other, stream));
     }
 
-    /// Its streams but the default one.
+    /// Its streams, without the default one.
     pub(crate) fn streams(&self) -> Vec<Arc<Stream>> {
         lock(&self.streams).clone()
     }
 
-    /// Waits for all that was queued.
+    /// Waits for all queued work.
     pub(crate) fn synchronize(&self) {
         for stream in self.streams().iter().chain(self.default.get()) {
             stream.drain();
         }
     }
 
-    /// Ends it, whether or not it still works.
+    /// Destroys it, whether or not it still works.
     pub(crate) fn destroy(&self) {
         let decoders = decoder::living_in(self);
         if decoders > 0 {
@@ -132,7 +132,7 @@ impl Context {
         }
         lock(&self.streams).clear();
         *lock(&self.charge) = None;
-        // Unknown only if two threads destroy it at once, which the registry reports.
+        // Missing only if two threads destroy it at once, which the registry reports.
         let _removed = CONTEXTS.remove(self.handle);
     }
 }
@@ -142,7 +142,7 @@ fn find(handle: Handle) -> Result<Arc<Context>> {
     CONTEXTS.get(handle).map_err(|_| Status::INVALID_CONTEXT)
 }
 
-/// Changes the calling thread's stack; a thread that is ending has none any more.
+/// Changes the calling thread's stack; a thread that is ending no longer has one.
 fn on_stack<R>(change: impl FnOnce(&mut Vec<Arc<Context>>) -> R) -> Result<R> {
     let changed = STACK.try_with(|stack| change(&mut stack.borrow_mut()));
     changed.map_err(|_| Status::DEINITIALIZED)
@@ -166,7 +166,7 @@ export! {
     fn cuCtxDestroy_v2(context: Handle) |_call| {
         let context = find(context)?;
         if context.primary {
-            // Only its device's release and reset end it.
+            // Only release and reset of its device destroy it.
             return Err(Status::INVALID_CONTEXT);
         }
         let health = context.health();

@@ -18,12 +18,12 @@ use crate::sim::site::{Call, export, working_context};
 use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 
-/// Copies that are queued or run.
+/// Copies that are queued or running.
 pub(crate) static PENDING: Peak = Peak::new();
 /// Bytes that copies have moved over the link.
 pub(crate) static COPIED: Peak = Peak::new();
 
-/// How often a copy that is held looks whether it may go on.
+/// How often a held copy checks whether it may continue.
 const HELD_FOR: Duration = Duration::from_millis(1);
 
 /// `CUDA_MEMCPY2D`.
@@ -63,7 +63,7 @@ struct Plane {
     pitch: usize,
 }
 
-/// Rows that go from one side to the other.
+/// Rows to be moved from one side to the other.
 struct Transfer {
     from: Plane,
     to: Plane,
@@ -71,7 +71,7 @@ struct Transfer {
     height: usize,
 }
 
-/// Does the caller get the control back before the bytes have moved?
+/// Whether the call returns before the bytes have moved.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Synchronous,
@@ -124,7 +124,7 @@ impl Memcpy2d {
 
 impl Plane {
     fn new(address: u64, pitch: usize, width: usize, height: usize) -> Result<Self> {
-        // A pitch of 0 is that of tight rows.
+        // A pitch of 0 means tight rows.
         let pitch = if pitch == 0 { width } else { pitch };
         if height > 1 && pitch < width {
             return Err(Status::INVALID_VALUE);
@@ -167,7 +167,7 @@ impl Transfer {
         Ok(Self { from, to, width: bytes, height: 1 })
     }
 
-    /// Queues it; waits for it where the caller is to be served synchronously, or memory is pageable.
+    /// Queues it; waits for it if the call is synchronous or the memory pageable.
     fn submit(self, call: &mut Call, stream: &Arc<Stream>, mode: Mode) -> Result {
         call.stream = stream.number;
         call.bytes = (self.width * self.height) as u64;
@@ -215,8 +215,8 @@ impl Transfer {
                 for y in 0..self.height {
                     let row = &bytes[offset + y * self.from.pitch..][..self.width];
                     let to = (address + y * self.to.pitch) as *mut u8;
-                    // SAFETY: the program gave this host range to be written, and keeps it until the
-                    // copy's end, as the driver's documents ask.
+                    // SAFETY: the program passed this host range for writing, and keeps it until the
+                    // copy's end, as the driver's documents require.
                     unsafe { to.copy_from_nonoverlapping(row.as_ptr(), self.width) }
                 }
             }
@@ -238,7 +238,7 @@ impl Transfer {
                 }
             }
             (Side::Device { block: from, offset: at }, Side::Device { block: to, offset }) => {
-                // Through rows of our own: both may be the same block.
+                // Through a buffer: both may be the same block.
                 for y in 0..self.height {
                     let row =
                         from.storage.read()[at + y * self.from.pitch..][..self.width].to_vec();
@@ -250,7 +250,7 @@ impl Transfer {
     }
 }
 
-/// A copy that the caller waits for, on the default stream.
+/// A synchronous copy on the default stream.
 fn synchronous(call: &mut Call, transfer: impl FnOnce() -> Result<Transfer>) -> Result {
     let stream = working_context()?.default_stream();
     transfer()?.submit(call, &stream, Mode::Synchronous)

@@ -1,4 +1,4 @@
-//! The simulated devices and what is asked of them.
+//! The simulated devices and their properties.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,14 +21,14 @@ pub(crate) struct Device {
     pub(crate) ordinal: usize,
     /// Bytes of its memory in use.
     pub(crate) used: Peak,
-    /// Decoders that live on it.
+    /// Its live decoders.
     pub(crate) decoders: Peak,
     pub(crate) primary: Mutex<Primary>,
-    /// Held while bytes go down the link: concurrent downloads share it.
+    /// Locked while bytes are downloaded: concurrent downloads share the link.
     pub(crate) down: Mutex<()>,
-    /// Held while bytes go up.
+    /// Locked while bytes are uploaded.
     pub(crate) up: Mutex<()>,
-    /// The engines that decode now.
+    /// The engines that are decoding.
     engines: Mutex<usize>,
     engine_free: Condvar,
     lost: AtomicU32,
@@ -36,7 +36,7 @@ pub(crate) struct Device {
     loss: Condvar,
 }
 
-/// A part of a device's memory, given back when dropped.
+/// A part of a device's memory, released when dropped.
 pub(crate) struct Charge {
     device: &'static Device,
     bytes: u64,
@@ -76,19 +76,19 @@ impl Device {
     }
 
     /// # Errors
-    /// What the device's loss was given as.
+    /// The error of the device's loss.
     pub(crate) fn health(&self) -> Result {
         Status(self.lost.load(Ordering::Acquire)).result()
     }
 
-    /// From now on every use of the device is this error.
+    /// Makes every later use of the device return this error.
     pub(crate) fn lose(&self, status: Status) {
         self.lost.store(status.0, Ordering::Release);
         let _sleepers = lock(&self.sleepers);
         self.loss.notify_all();
     }
 
-    /// Takes time, unless the device is lost meanwhile.
+    /// Waits, unless the device is lost meanwhile.
     pub(crate) fn pause(&self, time: Duration) {
         if time.is_zero() {
             return;
@@ -105,7 +105,7 @@ impl Device {
         }
     }
 
-    /// Decodes for that time, when an engine is free.
+    /// Decodes for that time, once an engine is free.
     pub(crate) fn decode(&self, time: Duration) {
         if time.is_zero() {
             return;
@@ -122,7 +122,7 @@ impl Device {
         self.engine_free.notify_one();
     }
 
-    /// Takes a part of the device's memory.
+    /// Allocates a part of the device's memory.
     ///
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY`.
@@ -239,7 +239,7 @@ export! {
     }
 }
 
-/// The names and words of result codes.
+/// The names and descriptions of result codes.
 mod errors {
     use std::ffi::c_char;
 

@@ -1,4 +1,4 @@
-//! Events: a place in a stream's order, replaced by each new recording.
+//! Events: a point in a stream's order, replaced by each new recording.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ struct Recording {
 }
 
 impl Event {
-    /// Where it was last recorded. Who waits for it keeps that place, whatever is recorded later.
+    /// The point where it was last recorded. A waiter keeps that point, whatever is recorded later.
     pub(crate) fn point(&self) -> Option<Point> {
         lock(&self.recorded).as_ref().map(|recording| recording.point.clone())
     }
@@ -67,7 +67,7 @@ export! {
         let (device, troubles) = (stream.context.device, call.take_troubles());
         let work = Work::Device(Box::new(move || {
             troubles.befall(device, Duration::ZERO)?;
-            // Set once: each recording has a stamp of its own.
+            // Set once: each recording has its own stamp.
             let _first = stamp.set(Instant::now());
             Ok(())
         }));

@@ -16,10 +16,10 @@ use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 
 const PAGE: usize = 4096;
-/// `CU_MEMHOSTREGISTER_IOMEMORY`, which only device drivers' memory has.
+/// `CU_MEMHOSTREGISTER_IOMEMORY`, which only memory of device drivers needs.
 const IO_MEMORY: u32 = 4;
 
-/// Bytes that are pinned now, and the most that ever were.
+/// Pinned bytes: current and highest.
 pub(crate) static PINNED: Peak = Peak::new();
 static RANGES: Mutex<BTreeMap<usize, Arc<Pinned>>> = Mutex::new(BTreeMap::new());
 
@@ -27,7 +27,7 @@ static RANGES: Mutex<BTreeMap<usize, Arc<Pinned>>> = Mutex::new(BTreeMap::new())
 pub(crate) struct Pinned {
     range: Range<usize>,
     flags: u32,
-    /// How it was allocated, if that was done here.
+    /// Its layout, if it was allocated here.
     layout: Option<Layout>,
     users: AtomicUsize,
 }
@@ -41,7 +41,7 @@ impl Drop for InUse {
     }
 }
 
-/// Marks the range that holds all these bytes as used; None when they are pageable.
+/// Marks the range that contains all these bytes as used; None if they are pageable.
 pub(crate) fn use_pinned(address: usize, len: usize) -> Option<InUse> {
     let ranges = lock(&RANGES);
     let (_, pinned) = ranges.range(..=address).next_back()?;
@@ -52,7 +52,7 @@ pub(crate) fn use_pinned(address: usize, len: usize) -> Option<InUse> {
     Some(InUse(Arc::clone(pinned)))
 }
 
-/// Ranges that are still pinned, in words.
+/// Descriptions of the ranges still pinned.
 pub(crate) fn leaks() -> Vec<String> {
     lock(&RANGES).values().map(|pinned| words(&pinned.range)).collect()
 }
@@ -94,12 +94,12 @@ fn note_pinning(function: &str) {
     }
 }
 
-/// Are all pages of the range mapped in this process?
+/// Whether all pages of the range are mapped in this process.
 fn is_mapped(range: &Range<usize>) -> bool {
     let start = range.start / PAGE * PAGE;
     let pages = (range.end - start).div_ceil(PAGE);
     let mut resident = vec![0u8; pages];
-    // SAFETY: mincore looks at page tables only and writes a byte a page.
+    // SAFETY: mincore only reads page tables and writes one byte per page.
     let outcome =
         unsafe { libc::mincore(start as *mut c_void, pages * PAGE, resident.as_mut_ptr()) };
     outcome == 0
@@ -108,7 +108,7 @@ fn is_mapped(range: &Range<usize>) -> bool {
 /// Touches each page, as pinning does.
 ///
 /// # Errors
-/// `CUDA_ERROR_OUT_OF_MEMORY` where the memory cannot be had: a hole in a full tmpfs, say.
+/// `CUDA_ERROR_OUT_OF_MEMORY` if the memory is not available, for example a hole in a full tmpfs.
 fn populate(range: &Range<usize>) -> Result {
     let start = range.start / PAGE * PAGE;
     let (memory, len) = (start as *mut c_void, range.end - start);
@@ -152,11 +152,11 @@ export! {
         let health = working_context().map(|_| ());
         let pinned = remove(memory as usize, true)?;
         if let Some(layout) = pinned.layout {
-            // The driver waits for the device here, so a copy that still runs has its memory.
+            // The driver waits for the device here, so a running copy keeps its memory.
             while pinned.users.load(Ordering::Acquire) > 0 {
                 std::thread::yield_now();
             }
-            // SAFETY: allocated above with this layout, taken out of the ranges once, no longer used.
+            // SAFETY: allocated above with this layout, removed from the ranges once, no longer used.
             unsafe { std::alloc::dealloc(memory.cast(), layout) }
         }
         health

@@ -16,18 +16,18 @@ use crate::sim::status::{Result, Status};
 
 /// Not canonical on x86-64 and far above user memory elsewhere: a host access faults.
 const FIRST: u64 = 0x00CD_0000_0000_0000;
-/// From here on are decoders' surfaces, so that a stale address says what it was.
+/// First address of decoders' surfaces, so that a stale address shows what it was.
 const FIRST_SURFACE: u64 = 0x00CE_0000_0000_0000;
-/// Each allocation begins at a multiple of this, with a gap behind it.
+/// Each allocation starts at a multiple of this, with a gap after it.
 const ALIGN: u64 = 1 << 16;
-/// More than this is not filled with noise: a program that allocates so much tests the limit.
+/// Larger allocations are not filled with noise: a program that allocates so much tests the limit.
 const NOISE_BYTES: usize = 64 << 20;
 
 static NEXT: AtomicU64 = AtomicU64::new(FIRST);
 static NEXT_SURFACE: AtomicU64 = AtomicU64::new(FIRST_SURFACE);
 static BLOCKS: Mutex<BTreeMap<u64, Arc<Block>>> = Mutex::new(BTreeMap::new());
 
-/// Bytes that work reads and writes, one after another where a program forgot to order them.
+/// Bytes that work reads and writes, serialized where a program does not order them.
 pub(crate) struct Storage(RwLock<Box<[u8]>>);
 
 /// One allocation, or one mapping of a decoder's surface.
@@ -43,7 +43,7 @@ pub(crate) struct Block {
 
 /// What a mapped surface has beyond memory.
 pub(crate) struct Surface {
-    /// From where on the picture is there.
+    /// The point from which the picture is complete.
     pub(crate) ready: Point,
     /// The handle of the decoder that it belongs to.
     pub(crate) decoder: usize,
@@ -56,7 +56,7 @@ pub(crate) struct BlockUse {
 }
 
 impl Storage {
-    /// Bytes that follow the seed and are not zero.
+    /// Bytes derived from the seed, without zeros.
     pub(crate) fn noise(len: usize) -> Arc<Self> {
         let mut bytes = vec![0; len].into_boxed_slice();
         let filled = len.min(NOISE_BYTES);
@@ -102,18 +102,18 @@ impl Block {
         BlockUse { block: Arc::clone(self), stream: stream.number }
     }
 
-    /// The mapped surface that it is.
+    /// The mapped surface, if it is one.
     pub(crate) fn surface(&self) -> Option<&Surface> {
         self.surface.as_ref()
     }
 
-    /// Is work of a stream other than `stream` still to use it?
+    /// Whether queued work of a stream other than `stream` uses it.
     pub(crate) fn is_used_beside(&self, stream: u64) -> bool {
         lock(&self.users).iter().any(|user| *user != stream)
     }
 }
 
-/// Is that number an address of device memory, living or not?
+/// Whether the number is an address of device memory, live or freed.
 pub(crate) fn is_device(address: u64) -> bool {
     (FIRST..NEXT.load(Ordering::Relaxed)).contains(&address) || is_surface(address)
 }
@@ -138,10 +138,10 @@ pub(crate) fn publish(
     block
 }
 
-/// The block of an address, and how far into it that is. Reports what is wrong with it.
+/// The block of an address, and the offset in it. Reports misuse.
 ///
 /// # Errors
-/// `CUDA_ERROR_INVALID_VALUE` for an address that is none, was freed, or whose `len` bytes pass the end.
+/// `CUDA_ERROR_INVALID_VALUE` for an unknown or freed address, or if `len` bytes pass the end.
 pub(crate) fn find(address: u64, len: usize) -> Result<(Arc<Block>, usize)> {
     let block = lock(&BLOCKS).range(..=address).next_back().map(|(_, block)| Arc::clone(block));
     let block = block.filter(|block| address - block.address < (block.len as u64).max(1));
@@ -166,10 +166,10 @@ pub(crate) fn find(address: u64, len: usize) -> Result<(Arc<Block>, usize)> {
     Ok((block, offset))
 }
 
-/// Takes a block out of the address space.
+/// Removes a block from the address space.
 ///
 /// # Errors
-/// `CUDA_ERROR_INVALID_VALUE` when there is none that begins there.
+/// `CUDA_ERROR_INVALID_VALUE` if none starts there.
 pub(crate) fn remove(address: u64) -> Result<Arc<Block>> {
     lock(&BLOCKS).remove(&address).ok_or(Status::INVALID_VALUE)
 }
@@ -181,7 +181,7 @@ pub(crate) fn surfaces_of(decoder: usize) -> Vec<Arc<Block>> {
     blocks.values().filter(of_it).cloned().collect()
 }
 
-/// What was never freed, in words.
+/// Descriptions of what was never freed.
 pub(crate) fn leaks() -> Vec<String> {
     let words = |block: &Arc<Block>| {
         let what = if block.surface.is_some() { "mapped surface" } else { "allocation" };
@@ -220,7 +220,7 @@ export! {
         }
         let context = working_context();
         if let Ok(context) = &context {
-            // As the driver does, which frees nothing that is in use.
+            // As the driver does, which frees nothing in use.
             context.synchronize();
         }
         let block = remove(address).inspect_err(|_| {

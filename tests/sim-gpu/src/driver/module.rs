@@ -1,4 +1,4 @@
-//! Modules, and kernels that a test has given a stand-in for.
+//! Modules, and kernels that a test replaces with host code.
 //!
 //! No PTX is run here. A launch is `CUDA_ERROR_NOT_SUPPORTED` unless [`sim_gpu_register_kernel`] named host
 //! code for the kernel; that code runs on the stream's thread and reaches device memory through
@@ -22,7 +22,7 @@ pub(crate) static MODULES: Registry<Mutex<Vec<Handle>>> = Registry::new("module"
 static FUNCTIONS: Registry<String> = Registry::new("function");
 static KERNELS: Mutex<BTreeMap<String, Kernel>> = Mutex::new(BTreeMap::new());
 
-/// What a stand-in is told of its launch.
+/// The description of a launch that a stand-in gets.
 #[repr(C)]
 pub struct Launch {
     /// Blocks in x, y, z.
@@ -31,11 +31,11 @@ pub struct Launch {
     pub block: [u32; 3],
     /// Dynamic shared memory.
     pub shared_bytes: u32,
-    /// As many as were registered, each to a value of the registered size.
+    /// One pointer per registered size, to a value of that size.
     pub parameters: *const *const c_void,
 }
 
-/// A stand-in; what it returns is a `CUresult`.
+/// A stand-in; it returns a `CUresult`.
 pub type RunKernel = extern "C" fn(*const Launch) -> u32;
 
 #[derive(Clone)]
@@ -44,7 +44,7 @@ struct Kernel {
     run: RunKernel,
 }
 
-/// Names host code that runs for launches of the kernel `name`, whose parameters have these sizes.
+/// Registers host code that runs for launches of the kernel `name`, with parameters of these sizes.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_register_kernel(
     name: Text,
@@ -61,13 +61,13 @@ extern "C" fn sim_gpu_register_kernel(
     0
 }
 
-/// The host's view of device memory, for a stand-in while it runs; null for a range that is none.
+/// The host's view of device memory, for a stand-in while it runs; null for an invalid range.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_memory(address: u64, len: usize) -> *mut c_void {
     let Ok((block, offset)) = memory::find(address, len) else {
         return std::ptr::null_mut();
     };
-    // The storage stays while the launch's own use of the block does.
+    // The storage stays as long as the launch uses the block.
     let base = block.storage.write().as_mut_ptr();
     base.wrapping_add(offset).cast()
 }
@@ -80,13 +80,13 @@ impl Parameters {
     /// `values` has a readable pointer to a value for each of `sizes`.
     unsafe fn copy(values: *const *const u8, sizes: &[usize]) -> Self {
         let copy = |(i, size): (usize, &usize)| {
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             unsafe { bytes(*values.add(i), *size) }.into()
         };
         Self(sizes.iter().enumerate().map(copy).collect())
     }
 
-    /// Values that are addresses of device memory: by their range they can be nothing else.
+    /// The values that are addresses of device memory, by their range.
     fn addresses(&self) -> impl Iterator<Item = u64> + '_ {
         let words = self.0.iter().filter_map(|value| value[..].try_into().ok());
         words.map(u64::from_ne_bytes).filter(|word| memory::is_device(*word))

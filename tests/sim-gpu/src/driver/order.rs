@@ -1,9 +1,9 @@
-//! What happened before what: a vector clock over streams.
+//! The happened-before relation: a vector clock over streams.
 //!
-//! Each piece of work of a stream has a number there. A stream's clock says, for every stream, up to which
-//! number all is known to have happened before the stream's next work: by its own order, by event waits, or
-//! because the host saw it finished before it queued that work. A use of a surface whose picture is not
-//! covered is a race, whether or not it was lost this time.
+//! Work on a stream is numbered. A stream's clock holds, for every stream, the number up to which work is
+//! known to have happened before the stream's next work: by its own order, by event waits, or because the
+//! host saw it finished before it queued that work. Using a surface whose picture is not covered is a race,
+//! whether or not it went wrong this time.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -14,8 +14,8 @@ use crate::sim::lock;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order(BTreeMap<u64, u64>);
 
-/// What the host saw finished. All threads share it: who hands over between threads is taken to do so in
-/// order, so that nothing innocent is reported.
+/// The work that the host saw finished. All threads share it: hand-overs between threads are assumed to
+/// be ordered, so that no correct program is reported.
 static HOST: Mutex<Order> = Mutex::new(Order::new());
 
 impl Order {
@@ -36,13 +36,13 @@ impl Order {
         }
     }
 
-    /// Is work `number` of `stream` covered?
+    /// Whether work `number` of `stream` is covered.
     pub(crate) fn covers(&self, stream: u64, number: u64) -> bool {
         self.0.get(&stream).is_some_and(|known| *known >= number)
     }
 }
 
-/// The host has seen all this finished.
+/// Records that the host saw all this finished.
 pub(crate) fn host_saw(order: &Order) {
     lock(&HOST).join(order);
 }

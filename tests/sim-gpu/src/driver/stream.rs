@@ -1,4 +1,4 @@
-//! Streams: each has a thread that does its work in order.
+//! Streams, each with a thread that does its work in order.
 
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
@@ -20,7 +20,7 @@ const NON_BLOCKING: u32 = 1;
 /// `CU_STREAM_LEGACY`, another name of the default stream.
 const LEGACY: Handle = Handle(1);
 
-/// All living streams but the default ones, which go with their context.
+/// All live streams except the default ones, which end with their context.
 pub(crate) static STREAMS: Registry<Stream> = Registry::new("stream");
 
 /// One stream.
@@ -39,7 +39,7 @@ struct State {
     jobs: VecDeque<Job>,
     queued: u64,
     done: u64,
-    /// What is known to have happened before the next work.
+    /// The work known to have happened before the next.
     order: Order,
     closing: bool,
 }
@@ -50,17 +50,18 @@ struct Job {
     work: Work,
 }
 
-/// What a stream does. An error takes the context with it.
+/// A piece of work. An error makes the context fail.
 pub(crate) enum Work {
-    /// Nothing: the place in the order is what matters.
+    /// Nothing; it marks a point in the order.
     Mark,
     /// Work of the device, skipped when the context has failed.
     Device(Box<dyn FnOnce() -> Result + Send>),
-    /// Code of the program; given the context's state, and skipped if `unless_failed` and that is bad.
+    /// Code of the program; gets the context's state, and is skipped if `unless_failed` and the
+    /// context has failed.
     Host { run: Box<dyn FnOnce(Result) + Send>, unless_failed: bool },
 }
 
-/// A place in a stream's order.
+/// A point in a stream's order.
 #[derive(Clone)]
 pub(crate) struct Point {
     pub(crate) stream: Arc<Stream>,
@@ -69,7 +70,7 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// Has the stream come past it?
+    /// Whether the stream has passed it.
     pub(crate) fn is_done(&self) -> bool {
         let done = lock(&self.stream.state).done >= self.seq;
         if done {
@@ -78,7 +79,7 @@ impl Point {
         done
     }
 
-    /// Waits until it has.
+    /// Waits until the stream has passed it.
     pub(crate) fn wait(&self) {
         self.stream.wait_done(self.seq);
         order::host_saw(&self.order);
@@ -127,7 +128,7 @@ impl Stream {
         Point { stream: Arc::clone(self), seq, order }
     }
 
-    /// Would work queued now come after that point?
+    /// Whether work queued now would come after that point.
     pub(crate) fn follows(self: &Arc<Self>, stream: u64, seq: u64) -> bool {
         let implied = self.implied();
         let mut state = lock(&self.state);
@@ -154,7 +155,7 @@ impl Stream {
         Point { stream: Arc::clone(self), seq: state.queued, order: state.order.clone() }
     }
 
-    /// Waits for all that was queued.
+    /// Waits for all queued work.
     pub(crate) fn drain(self: &Arc<Self>) {
         self.tail().wait();
     }
@@ -256,10 +257,10 @@ fn create(out: &Out<Handle>, flags: u32) -> Result {
     out.set(handle)
 }
 
-/// A pointer of the program, which only it follows.
+/// A pointer that only the program dereferences.
 struct UserData(*mut c_void);
 
-// SAFETY: it is carried to the thread that calls the program back, never followed here.
+// SAFETY: it is passed to the thread that calls the program back, never dereferenced here.
 unsafe impl Send for UserData {}
 
 impl UserData {
@@ -279,7 +280,7 @@ export! {
 
     fn cuStreamDestroy_v2(stream: Handle) |_call| {
         let stream = STREAMS.remove(stream)?;
-        // Work that was queued is still done, and still waited for by its context.
+        // Queued work is still done, and the context still waits for it.
         stream.close();
         stream.context.health()
     }

@@ -2,7 +2,7 @@
 
 macro_rules! not_supported {
     ($($name:ident)*) => {
-        // Called with arguments, which the C calling convention lets a callee ignore.
+        // Called with arguments, which a callee may ignore in the C calling convention.
         $crate::sim::site::export! {
             $(fn $name() |_call| { Err($crate::sim::status::Status::NOT_SUPPORTED) })*
         }

@@ -1,4 +1,4 @@
-//! The structures of `cuviddec.h` (API 11.1), as far as they are read here.
+//! The structures of `cuviddec.h` (API 11.1), as far as they are used here.
 
 use std::ffi::{c_int, c_ulong};
 

@@ -17,7 +17,7 @@ pub(super) struct Limits {
     pub(super) min_height: u16,
 }
 
-/// The limits for a codec, or None where it is not supported.
+/// The limits for a codec, or None if it is not supported.
 pub(super) fn limits(codec: c_int, chroma_format: c_int, depth_minus_8: u64) -> Option<Limits> {
     let name = match (codec_name(codec), depth_minus_8) {
         (name, 0) => name.to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn limits(codec: c_int, chroma_format: c_int, depth_minus_8: u64) -> 
     if chroma_format != CHROMA_420 || !config().codecs.contains(&name) {
         return None;
     }
-    // As Turing's NVDEC has them (H.264 4096, H.265 8192).
+    // As on Turing's NVDEC (H.264 4096, H.265 8192).
     let max = if codec_name(codec) == "h264" { 4096 } else { 8192 };
     Some(Limits { max_width: max, max_height: max, min_width: 48, min_height: 16 })
 }

@@ -19,14 +19,14 @@ use crate::sim::site::{export, working_context};
 use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 
-/// Pictures that wait before `cuvidDecodePicture` blocks, as NVIDIA's guide has it.
+/// Pictures that wait before `cuvidDecodePicture` blocks, as in NVIDIA's guide.
 const QUEUE: usize = 4;
-/// More surfaces cannot be mapped at a time.
+/// The most surfaces that can be mapped at a time.
 const MAX_OUTPUT_SURFACES: u64 = 64;
 
 /// All living decoders.
 pub(crate) static DECODERS: Registry<Decoder> = Registry::new("decoder");
-/// Surfaces that are mapped, of all decoders.
+/// Mapped surfaces of all decoders.
 pub(crate) static MAPPED: Peak = Peak::new();
 
 /// One decoder.
@@ -51,18 +51,18 @@ pub(super) struct Shape {
     pub(super) output_surfaces: usize,
 }
 
-/// What its callers and its thread share.
+/// The state that callers and the thread share.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) queue: VecDeque<Picture>,
     pub(super) surfaces: Vec<Surface>,
     pub(super) mapped: usize,
-    /// Output memory that is not mapped, to be used again.
+    /// Unmapped output memory, for reuse.
     pub(super) spare: Vec<Arc<Storage>>,
     closing: bool,
 }
 
-/// A picture on its way through the engine.
+/// A picture in the engine's queue.
 #[derive(Clone, Copy)]
 pub(super) struct Picture {
     pub(super) surface: usize,
@@ -74,11 +74,11 @@ pub(super) struct Picture {
 /// A decode surface.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Surface {
-    /// Pictures or fields for it that are not decoded yet.
+    /// Pictures or fields for it that are not yet decoded.
     pub(super) pending: usize,
-    /// What was last given for it.
+    /// The last submitted content.
     pub(super) submitted: Option<Content>,
-    /// What it shows.
+    /// The decoded content.
     pub(super) content: Option<Content>,
     pub(super) failed: bool,
 }
@@ -96,7 +96,7 @@ impl Shape {
             row,
             rows: number(info.target_height)?.next_multiple_of(2),
             pitch: pitch(config().seed, row),
-            // NVDEC gives a deeper stream in 8 bits where NV12 is asked for.
+            // NVDEC outputs a deeper stream in 8 bits if NV12 is requested.
             depth: if bytes == 1 { 8 } else { 8 + info.bit_depth_minus_8 as u32 },
             output_surfaces: number(info.output_surfaces)?,
         })
@@ -145,7 +145,7 @@ impl Decoder {
         Ok(handle)
     }
 
-    /// Queues a picture, when there is room.
+    /// Queues a picture, once there is room.
     pub(super) fn submit(&self, picture: Picture) {
         let mut state = lock(&self.state);
         while state.queue.len() >= QUEUE {
@@ -166,7 +166,7 @@ impl Decoder {
         while let Some(Picture { surface, content, time, fails }) = self.next() {
             self.context.device.decode(time);
             let mut state = lock(&self.state);
-            // Still in the queue until now: an engine holds what it decodes.
+            // In the queue until now: an engine holds the picture that it decodes.
             state.queue.pop_front();
             let surface = &mut state.surfaces[surface];
             surface.pending -= 1;
@@ -187,7 +187,7 @@ impl Decoder {
         }
     }
 
-    /// Ends it after the pictures that it was given.
+    /// Ends it after the submitted pictures.
     fn close(&self) {
         let mapped = memory::surfaces_of(self.handle.0);
         if !mapped.is_empty() {
@@ -199,7 +199,7 @@ impl Decoder {
         }
         for block in mapped {
             MAPPED.subtract(1);
-            // Unknown only if another thread unmaps it at this moment.
+            // Missing only if another thread unmaps it at this moment.
             let _gone = memory::remove(block.address);
         }
         let mut state = lock(&self.state);
@@ -214,7 +214,7 @@ impl Decoder {
     }
 }
 
-/// How many decoders of a context live.
+/// The number of live decoders of a context.
 pub(crate) fn living_in(context: &Context) -> usize {
     let decoders = DECODERS.all();
     decoders.iter().filter(|(_, decoder)| std::ptr::eq(&*decoder.context, context)).count()

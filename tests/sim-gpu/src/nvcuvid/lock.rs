@@ -1,4 +1,4 @@
-//! `cuvidCtxLock`: a lock that goes with a context. FFmpeg makes none; its loader asks for the functions.
+//! `cuvidCtxLock`: a lock for a context. FFmpeg creates none; its loader requires the functions.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::sim::site::export;
 /// All living context locks.
 pub(crate) static LOCKS: Registry<ContextLock> = Registry::new("context lock");
 
-/// Held across two calls, so no guard of Rust's will do.
+/// Held across two calls, so a Rust guard does not fit.
 #[derive(Default)]
 pub(crate) struct ContextLock {
     held: Mutex<bool>,

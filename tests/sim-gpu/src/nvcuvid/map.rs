@@ -1,4 +1,4 @@
-//! Decoded surfaces made readable: mapping waits for the decoding, then post-processes on a stream.
+//! Mapping of decoded surfaces: it waits for the decoding, then post-processes on a stream.
 
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::sim::site::{Troubles, export, working_context};
 use crate::sim::status::{Result, Status};
 
 impl Decoder {
-    /// Waits for a surface's picture and takes output memory for it.
+    /// Waits for a surface's picture and allocates output memory for it.
     fn take_output(&self, index: c_int) -> Result<(Content, Arc<Storage>)> {
         let index = usize::try_from(index).map_err(|_| Status::INVALID_VALUE)?;
         let mut state = lock(&self.state);

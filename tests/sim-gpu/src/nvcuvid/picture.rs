@@ -1,4 +1,4 @@
-//! Pictures into the decoder.
+//! Submission of pictures to the decoder.
 
 use std::ffi::c_int;
 
@@ -17,7 +17,7 @@ const IN_PROGRESS: c_int = 1;
 const SUCCESS: c_int = 2;
 const ERROR_CONCEALED: c_int = 9;
 
-/// What is shown in place of a picture whose decoding failed.
+/// The content that replaces a picture whose decoding failed.
 pub(super) fn concealed(content: Content) -> Content {
     content.then(b"concealed")
 }
@@ -29,7 +29,7 @@ export! {
         let decoder = DECODERS.get(decoder)?;
         decoder.context.health()?;
         let params = params.get()?;
-        // SAFETY: the structure says how long its bitstream is.
+        // SAFETY: the structure states the length of its bitstream.
         let bitstream = unsafe { bytes(params.bitstream, params.bitstream_len as usize) };
         if bitstream.is_empty() || params.slices == 0 {
             return Err(Status::INVALID_VALUE);
@@ -40,7 +40,7 @@ export! {
             Some(surface) => surface.submitted,
             None => return Err(Status::INVALID_VALUE),
         };
-        // The second field of a picture adds to what the first gave.
+        // The second field of a picture adds to the first.
         let second = params.is_field != 0 && params.is_second_field != 0;
         let start = submitted.filter(|_| second).unwrap_or(Content::new(config().seed));
         let Troubles { slow_us, fails } = call.take_troubles();

@@ -1,15 +1,15 @@
-//! The C side's pointers, each in a type that says what may be done with it.
+//! Pointers from C, each in a type that states its use.
 //!
-//! House rules. Values of these types come only from C callers of exported functions, who promise by the
-//! driver's documents that a pointer is null or points to what its parameter says, for the call's length.
-//! Each dereference below rests on that promise and on a check for null.
+//! House rules. Values of these types come only from C callers of exported functions, who guarantee, by
+//! the driver's documents, that a pointer is null or valid for its parameter's type during the call. Each
+//! dereference below relies on that and on a check for null.
 
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 
 use super::status::{Result, Status};
 
-/// An opaque handle of the driver: a number that nobody dereferences.
+/// An opaque handle of the driver: a number that is never dereferenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub(crate) struct Handle(pub(crate) usize);

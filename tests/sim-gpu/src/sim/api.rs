@@ -1,4 +1,4 @@
-//! What a test in the same process asks of the device: `sim_gpu_*`, for C and for `testing::Simulator`.
+//! The interface for a test in the same process: `sim_gpu_*`, for C and for `testing::Simulator`.
 
 use std::ffi::{c_char, c_int};
 
@@ -19,13 +19,13 @@ extern "C" fn sim_gpu_set(line: Text) -> c_int {
     }
 }
 
-/// From now on any call of this thread is misuse (1), or no longer (0).
+/// Makes any later call of this thread misuse (1), or ends that (0).
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_forbid_this_thread(forbidden: bool) {
     thread::forbid(forbidden);
 }
 
-/// Writes the misuses found so far, a line each, and returns the bytes that all of them need.
+/// Writes the misuses found so far, one per line, and returns the bytes needed for all.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_report(text: TextOut, capacity: usize) -> usize {
     let lines = misuse::found().join("\n");
@@ -39,26 +39,26 @@ extern "C" fn sim_gpu_clear_report() {
     misuse::clear();
 }
 
-/// Reports as leaks what is alive now; how many.
+/// Reports everything alive as leaks; returns the number.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_report_leaks() -> usize {
     exit::report_leaks()
 }
 
-/// How often a function was called, `*` for all.
+/// How often a function was called; `*` is all functions.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_calls(function: Text) -> u64 {
     function.get().map_or(0, site::calls)
 }
 
-/// A level such as `contexts` or `peak_pinned_bytes`; -1 for a name that is none.
+/// A level such as `contexts` or `peak_pinned_bytes`; -1 for an unknown name.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_level(name: Text) -> i64 {
     let level = name.get().ok().and_then(exit::level);
     level.map_or(-1, |level| i64::try_from(level).unwrap_or(i64::MAX))
 }
 
-/// What this library is, for programs that must not take it for the real one.
+/// Identifies this library, for programs that must not mistake it for the real one.
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_is_simulated() -> *const c_char {
     c"simulated NVIDIA device of VAS's tests".as_ptr()

@@ -1,4 +1,5 @@
-//! The device's configuration: `SIM_GPU_*` of the environment, and what may change at run time.
+//! The device's configuration: `SIM_GPU_*` from the environment, and settings that can change at
+//! run time.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fault;
 
-/// What holds for the life of the process, and what changes.
+/// Settings fixed for the life of the process, and those that can change.
 pub(crate) struct Config {
     /// `SIM_GPU_DEVICES`; 0 is a driver without a device.
     pub(crate) devices: usize,
-    /// `SIM_GPU_SEED`: content, padding, pitches and delays follow it.
+    /// `SIM_GPU_SEED`: determines content, padding, pitches and delays.
     pub(crate) seed: u64,
-    /// `SIM_GPU_CONTEXT_MIB`: what a context costs.
+    /// `SIM_GPU_CONTEXT_MIB`: memory of a context.
     pub(crate) context_mib: u64,
     /// `SIM_GPU_NVDECS`: pictures that one device decodes at a time.
     pub(crate) nvdecs: usize,
@@ -38,11 +39,11 @@ pub(crate) struct Config {
     copy_us_per_mib: AtomicU64,
     /// `SIM_GPU_HOLD_COPIES`: asynchronous copies over the link wait while it is not 0.
     hold_copies: AtomicU64,
-    /// `SIM_GPU_JITTER_PERCENT`: delays lie within this of what was asked.
+    /// `SIM_GPU_JITTER_PERCENT`: delays vary within this of the set value.
     jitter_percent: AtomicU64,
 }
 
-/// Calls that some threads must not make.
+/// Calls forbidden to some threads.
 struct Rule {
     thread_prefix: String,
     functions: Vec<String>,
@@ -84,7 +85,7 @@ impl Config {
     /// Changes one setting of a running device: `key=value`.
     ///
     /// # Errors
-    /// In words.
+    /// A description.
     pub(crate) fn set(&self, line: &str) -> Result<(), String> {
         let (key, value) = line.split_once('=').ok_or_else(|| format!("{line}: no key=value"))?;
         let setting = match key.trim() {
@@ -130,7 +131,7 @@ impl Config {
         self.jitter_percent.load(Ordering::Relaxed).min(100)
     }
 
-    /// The rule of `SIM_GPU_FORBID` that a call breaks; `thread` is asked only if there are rules.
+    /// The rule of `SIM_GPU_FORBID` that a call breaks; `thread` is called only if there are rules.
     pub(crate) fn forbidden(&self, function: &str, thread: fn() -> String) -> Option<&str> {
         if self.forbidden.is_empty() {
             return None;
@@ -171,7 +172,7 @@ fn text(name: &str) -> Option<String> {
 
 fn number<T: FromStr>(name: &str, default: T) -> T {
     match text(name) {
-        // A test whose setting is not understood must not run without it.
+        // A test with an invalid setting must not run without it.
         Some(value) => {
             value.parse().unwrap_or_else(|_| panic!("SIM_GPU_{name}={value}: not a number"))
         }

@@ -1,7 +1,7 @@
-//! Settings that another process changes: a file, mapped by both, `SIM_GPU_CONTROL`.
+//! Settings that another process changes, in a file mapped by both, `SIM_GPU_CONTROL`.
 //!
-//! Eight bytes of generation, then lines `key=value` up to a zero. The device reads the lines anew when the
-//! generation has changed, at its next call.
+//! Eight bytes of generation, then lines `key=value` up to a zero. The device rereads the lines at its next
+//! call after the generation has changed.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -31,7 +31,7 @@ static PAGE: LazyLock<Option<Page>> = LazyLock::new(|| {
     Some(map(path).unwrap_or_else(|error| panic!("SIM_GPU_CONTROL {}: {error}", path.display())))
 });
 
-/// Takes over what was changed.
+/// Applies changed settings.
 pub(crate) fn poll() {
     let Some(page) = PAGE.as_ref() else { return };
     // SAFETY: the page begins with an aligned u64 that all processes access as an atomic.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::config::config;
 use crate::picture::mix;
 
-/// A delay about `us`, within the jitter that the seed and the calls before it give.
+/// A delay of about `us`; the jitter depends on the seed and the number of calls before.
 pub(crate) fn jittered(us: u64) -> Duration {
     static DRAWS: AtomicU64 = AtomicU64::new(0);
     if us == 0 {

@@ -1,4 +1,4 @@
-//! The process's end: what leaked, and what the device saw.
+//! The process's end: leaks and totals.
 
 use std::sync::Once;
 
@@ -7,7 +7,7 @@ use super::{config::config, registry::Registry, site, stats::Peak};
 use crate::driver::{context, copy, device, event, host, memory, module, stream};
 use crate::nvcuvid::{decoder, lock as context_lock};
 
-/// Runs when the process exits, the library being linked so that it is never unloaded.
+/// Runs when the process exits: the library is linked so that it is never unloaded.
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static AT_EXIT: extern "C" fn() = at_exit;
@@ -31,7 +31,7 @@ extern "C" fn at_exit() {
     ));
 }
 
-/// Says in the report, once, that the simulated device is in use.
+/// Writes into the report, once, that the simulated device is in use.
 pub(crate) fn report_start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -40,7 +40,7 @@ pub(crate) fn report_start() {
     });
 }
 
-/// Reports all that was made and not given back; how many.
+/// Reports everything created and not released; returns the number.
 pub(crate) fn report_leaks() -> usize {
     leaks_of("context", &context::CONTEXTS)
         + leaks_of("stream", &stream::STREAMS)
@@ -52,7 +52,8 @@ pub(crate) fn report_leaks() -> usize {
         + leaked("device memory", memory::leaks())
 }
 
-/// A level for tests, by name: `contexts`, `device_bytes`, ... with `peak_` before it for the most ever.
+/// A level for tests, by name: `contexts`, `device_bytes`, ... with the prefix `peak_` for the highest
+/// value.
 pub(crate) fn level(name: &str) -> Option<u64> {
     let (name, pick): (&str, fn(&Peak) -> u64) = match name.strip_prefix("peak_") {
         Some(name) => (name, Peak::peak),

@@ -1,11 +1,11 @@
-//! Faults that are to happen at the n-th call of a function, and the loss of a device.
+//! Faults at the n-th call of a function, and the loss of a device.
 //!
-//! `FUNCTION:N:WHAT`, several parted by `;`. `N` counts from the fault's adding; `N+` is that call and all
+//! `FUNCTION:N:WHAT`, separated by `;`. `N` counts from when the fault is added; `N+` is that call and all
 //! after it. `FUNCTION` may be `*`, any call. `WHAT` is
 //!
 //! - `CUDA_ERROR_...`: the call does nothing and returns this;
-//! - `async=CUDA_ERROR_...`: the call succeeds, its work fails on the stream and takes the context with it;
-//! - `slow=US`: the call's work takes so many microseconds longer, or the call itself where it queues none.
+//! - `async=CUDA_ERROR_...`: the call succeeds, its work fails on the stream and makes the context fail;
+//! - `slow=US`: the call's work takes this many microseconds longer, or the call itself if it queues none.
 //!
 //! `@D` at the end counts calls of device D only. `device_lost:D@call N`, perhaps `:CUDA_ERROR_...`, loses
 //! the device at the N-th call that reaches it.
@@ -37,13 +37,13 @@ struct Fault {
 }
 
 static FAULTS: Mutex<Vec<Fault>> = Mutex::new(Vec::new());
-/// How many faults wait, so that a call without any looks no further.
+/// The number of pending faults, so that a call without any is quick.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// Adds the faults of a specification.
 ///
 /// # Errors
-/// In words; nothing was added then.
+/// A description; then nothing was added.
 pub(crate) fn add(specification: &str) -> Result<(), String> {
     let parts = specification.split(';').map(str::trim).filter(|part| !part.is_empty());
     let parsed = parts.map(|part| parse(part).ok_or_else(|| format!("not a fault: {part}")));
@@ -60,7 +60,7 @@ pub(crate) fn clear() {
     WAITING.store(0, Ordering::Relaxed);
 }
 
-/// What happens to this call; counts it.
+/// Counts this call and returns its faults.
 pub(crate) fn at_call(function: &str, device: Option<usize>) -> Vec<Effect> {
     if WAITING.load(Ordering::Relaxed) == 0 {
         return Vec::new();

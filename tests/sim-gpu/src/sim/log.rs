@@ -1,4 +1,4 @@
-//! The call log: one line a call, `time_us pid thread function device stream bytes result`.
+//! The call log: one line per call, `time_us pid thread function device stream bytes result`.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -16,11 +16,11 @@ static LOG: LazyLock<Option<(File, Instant)>> = LazyLock::new(|| {
     Some((file, Instant::now()))
 });
 
-/// What is worth a line of one call.
+/// The logged data of one call.
 pub(crate) struct Line {
     pub(crate) function: &'static str,
     pub(crate) device: Option<usize>,
-    /// The stream's number, 0 where none is concerned.
+    /// The stream's number, 0 without one.
     pub(crate) stream: u64,
     pub(crate) bytes: u64,
     pub(crate) status: Status,

@@ -1,7 +1,7 @@
-//! What a program did that the driver's documents forbid, or that this project forbids itself.
+//! Misuse: what the driver's documents, or this project, forbid.
 //!
 //! Each finding is one line `KIND: words`, kept in memory and, with `SIM_GPU_REPORT`, appended to a file at
-//! once, so that a killed process leaves what it was found doing.
+//! once, so that a killed process leaves its findings.
 
 use std::fmt;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 use super::config::config;
 use super::lock;
 
-/// The misuses that are looked for.
+/// The kinds of misuse that are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A call from within a host function or stream callback.
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     UseAfterDestroy,
     /// Work on a surface whose picture its stream does not wait for.
     UnorderedCopy,
-    /// An access beyond the end of what was allocated.
+    /// An access beyond the end of an allocation.
     OutOfBounds,
     /// An asynchronous copy to or from host memory that is not pinned.
     Pageable,
@@ -34,20 +34,20 @@ pub(crate) enum Kind {
     OverlappingRegistration,
     /// A range unpinned or freed while copies use it.
     UnregisterInUse,
-    /// A range unpinned after its pages were given back to the system.
+    /// A range unpinned after its pages were returned to the system.
     UnregisterUnmapped,
     /// A surface unmapped while another stream's work reads it.
     UnmapInUse,
-    /// A decoder or context destroyed while something of it is in use.
+    /// A decoder or context destroyed while part of it is in use.
     DestroyInUse,
-    /// Never given back.
+    /// Never released.
     Leak,
     /// No error: pinning or unpinning, which may stall the device, while copies run.
     PinDuringCopies,
 }
 
 impl Kind {
-    /// As it stands in a report.
+    /// Its name in a report.
     fn name(self) -> &'static str {
         match self {
             Self::HostFunctionCall => "host_function_call",
@@ -84,24 +84,24 @@ pub(crate) fn report(kind: Kind, words: fmt::Arguments<'_>) {
     lock(&FOUND).push(line);
 }
 
-/// A line for the file alone, which says that the device was there: `# ...`.
+/// Writes a line to the file only, to show that the device was in use: `# ...`.
 pub(crate) fn remark(words: fmt::Arguments<'_>) {
     write_line(&format!("# {words}"));
 }
 
-/// What was found since the last [`clear`].
+/// The findings since the last [`clear`].
 pub(crate) fn found() -> Vec<String> {
     lock(&FOUND).clone()
 }
 
-/// Forgets what was found; the file keeps it.
+/// Discards the findings; the file keeps them.
 pub(crate) fn clear() {
     lock(&FOUND).clear();
 }
 
 fn write_line(line: &str) {
     if let Some(mut file) = FILE.as_ref() {
-        // One write a line: appends of several processes do not mix.
+        // One write per line, so that appends of several processes do not mix.
         if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
             eprintln!("simulated GPU: the report can't be written: {error}");
         }

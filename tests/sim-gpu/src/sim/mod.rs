@@ -1,4 +1,5 @@
-//! What every call of the simulated device goes through: configuration, faults, log and misuse checks.
+//! What every call of the simulated device passes through: configuration, faults, log and misuse
+//! checks.
 
 pub(crate) mod abi;
 pub(crate) mod api;
@@ -17,7 +18,7 @@ pub(crate) mod thread;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, whatever another thread did: the device's books stay usable for the report.
+/// Locks even a poisoned mutex: the device's state stays usable for the report.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

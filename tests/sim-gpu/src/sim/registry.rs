@@ -1,4 +1,4 @@
-//! Handles and what stands behind them.
+//! Handles and the objects behind them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use super::misuse::{Kind, report};
 use super::status::{Result, Status};
 use super::{lock, stats::Peak};
 
-/// No program has memory here, so that a handle taken for a pointer faults.
+/// No program has memory at these addresses, so a handle used as a pointer faults.
 const FIRST: usize = 0x00AB_0000_0000_0000;
 static NEXT: AtomicUsize = AtomicUsize::new(FIRST);
 
@@ -17,19 +17,19 @@ static NEXT: AtomicUsize = AtomicUsize::new(FIRST);
 pub(crate) struct Registry<T> {
     kind: &'static str,
     items: Mutex<BTreeMap<Handle, Arc<T>>>,
-    /// How many live, and the most that ever did.
+    /// The number of live objects: current and highest.
     pub(crate) count: Peak,
 }
 
 impl<T> Registry<T> {
-    /// None yet; `kind` names them in reports.
+    /// An empty registry; `kind` names the objects in reports.
     pub(crate) const fn new(kind: &'static str) -> Self {
         Self { kind, items: Mutex::new(BTreeMap::new()), count: Peak::new() }
     }
 
-    /// Keeps what `make` makes of its own handle.
+    /// Stores the object that `make` creates from its handle.
     pub(crate) fn insert_with(&self, make: impl FnOnce(Handle) -> T) -> (Handle, Arc<T>) {
-        // Handles are never used twice, so a stale one is told from a living one.
+        // Handles are never reused, so a stale one is distinguished from a live one.
         let handle = Handle(NEXT.fetch_add(16, Ordering::Relaxed));
         let item = Arc::new(make(handle));
         lock(&self.items).insert(handle, Arc::clone(&item));
@@ -37,12 +37,12 @@ impl<T> Registry<T> {
         (handle, item)
     }
 
-    /// Keeps it and gives it a handle.
+    /// Stores an object and returns its handle.
     pub(crate) fn insert(&self, item: T) -> Handle {
         self.insert_with(|_| item).0
     }
 
-    /// What the handle means.
+    /// The object of a handle.
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_HANDLE`, and a misuse if it was destroyed before.
@@ -50,7 +50,7 @@ impl<T> Registry<T> {
         lock(&self.items).get(&handle).cloned().ok_or_else(|| self.unknown(handle))
     }
 
-    /// Takes it out.
+    /// Removes and returns an object.
     ///
     /// # Errors
     /// As [`Registry::get`].
@@ -60,7 +60,7 @@ impl<T> Registry<T> {
         Ok(item)
     }
 
-    /// All that live, in the order of their making.
+    /// All live objects, in the order of creation.
     pub(crate) fn all(&self) -> Vec<(Handle, Arc<T>)> {
         lock(&self.items).iter().map(|(handle, item)| (*handle, Arc::clone(item))).collect()
     }

@@ -1,4 +1,4 @@
-//! The way into every exported function: counted, checked, open to faults, logged.
+//! The entry of every exported function: counts, checks, injects faults, logs.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(crate) struct Call {
     troubles: Troubles,
 }
 
-/// What faults do to work once it runs.
+/// The effects of faults on work when it runs.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Troubles {
     pub(crate) slow_us: u64,
@@ -37,10 +37,10 @@ pub(crate) struct Troubles {
 }
 
 impl Troubles {
-    /// Takes the work's time and theirs.
+    /// Waits for the work's time and the faults' delay.
     ///
     /// # Errors
-    /// The work is not to be done: a fault, or the device was lost meanwhile.
+    /// The work must not be done: a fault, or the device was lost meanwhile.
     pub(crate) fn befall(self, device: &Device, time: Duration) -> Result {
         device.pause(time + delay::jittered(self.slow_us));
         device.health()?;
@@ -49,12 +49,12 @@ impl Troubles {
 }
 
 impl Call {
-    /// What faults do to the call's work, for the work to take with it.
+    /// The faults' effects on the call's work, to be moved into the work.
     pub(crate) fn take_troubles(&mut self) -> Troubles {
         std::mem::take(&mut self.troubles)
     }
 
-    /// A call that queued no work takes the time itself, and cannot fail later.
+    /// A call that queued no work waits itself, and can't fail later.
     fn befall(&mut self, function: &str) {
         let Troubles { slow_us, fails } = self.take_troubles();
         match self.device.and_then(|ordinal| device::all().get(ordinal)) {
@@ -71,7 +71,7 @@ impl Site {
         Self { name, calls: AtomicU64::new(0) }
     }
 
-    /// Makes the call, unless a fault or a misuse stops it.
+    /// Executes the call, unless a fault or a misuse prevents it.
     pub(crate) fn run(&'static self, body: impl FnOnce(&mut Call) -> Result) -> Status {
         if self.calls.fetch_add(1, Ordering::Relaxed) == 0 {
             lock(&SITES).push(self);
@@ -117,12 +117,12 @@ impl Site {
     }
 }
 
-/// From `cuInit` on other calls are answered.
+/// Records that `cuInit` was called, after which other calls work.
 pub(crate) fn initialized() {
     INITIALIZED.store(true, Ordering::Relaxed);
 }
 
-/// How often a function was called; of all functions for `*`.
+/// How often a function was called; `*` is all functions.
 pub(crate) fn calls(name: &str) -> u64 {
     let sites = lock(&SITES);
     let meant = sites.iter().filter(|site| name == "*" || site.name == name);
@@ -139,7 +139,7 @@ pub(crate) fn working_context() -> Result<std::sync::Arc<Context>> {
     Ok(context)
 }
 
-/// Defines exported driver functions; each body is given the [`Call`] and returns a [`Result`].
+/// Defines exported driver functions; each body gets the [`Call`] and returns a [`Result`].
 macro_rules! export {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) |$call:ident| $body:block)*) => {$(
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! Counters that tests read: how many live, and the most that ever did.
+//! Counters for tests: current and highest values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

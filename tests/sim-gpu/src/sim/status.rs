@@ -1,11 +1,11 @@
-//! The driver's result codes: number, name and words (cuda.h, `CUresult`).
+//! The driver's result codes: number, name and description (cuda.h, `CUresult`).
 
 /// A `CUresult`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct Status(pub(crate) u32);
 
-/// What a call comes to; the error is what the caller sees.
+/// The result of a call; the error is the caller's result code.
 pub(crate) type Result<T = ()> = std::result::Result<T, Status>;
 
 macro_rules! statuses {
@@ -74,7 +74,7 @@ impl Status {
         self.row().map(|row| row.1)
     }
 
-    /// The driver's words, with C's closing zero.
+    /// The driver's description, with C's closing zero.
     pub(crate) fn c_text(self) -> Option<&'static str> {
         self.row().map(|row| row.2)
     }

@@ -1,4 +1,4 @@
-//! What the calling thread is doing, as far as the misuse checks care.
+//! The calling thread's state for the misuse checks.
 
 use std::cell::Cell;
 
@@ -18,15 +18,15 @@ pub(crate) fn host_function(run: impl FnOnce()) {
     IN_HOST_FUNCTION.set(false);
 }
 
-/// From now on calls of this thread are misuse, or no longer.
+/// Makes later calls of this thread misuse, or ends that.
 pub(crate) fn forbid(forbidden: bool) {
     FORBIDDEN.set(forbidden);
 }
 
-/// May this thread make this call now?
+/// Checks whether this thread may make this call now.
 ///
 /// # Errors
-/// `CUDA_ERROR_NOT_PERMITTED` within a host function, as the driver's documents have it. A call on a
+/// `CUDA_ERROR_NOT_PERMITTED` within a host function, as in the driver's documents. A call on a
 /// forbidden thread is only reported: the real driver knows no such thread.
 pub(crate) fn check(function: &'static str) -> Result {
     if IN_HOST_FUNCTION.get() {

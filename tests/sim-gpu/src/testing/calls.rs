@@ -9,20 +9,20 @@ pub struct CallRecord {
     pub pid: u32,
     /// The kernel's name of the thread, blanks as `_`.
     pub thread: String,
-    /// Such as `cuMemcpy2DAsync_v2`.
+    /// For example `cuMemcpy2DAsync_v2`.
     pub function: String,
-    /// The device of the thread's context as the call began.
+    /// The device of the thread's context at the start of the call.
     pub device: Option<usize>,
-    /// The stream's number, from 1 on; 0 where none is concerned.
+    /// The stream's number, from 1 on; 0 without one.
     pub stream: u64,
-    /// The bytes that the call moves, allocates or hands over.
+    /// The bytes that the call moves, allocates or submits.
     pub bytes: u64,
-    /// Such as `CUDA_SUCCESS`.
+    /// For example `CUDA_SUCCESS`.
     pub status: String,
 }
 
 impl CallRecord {
-    /// Reads a line; None where it is torn or foreign.
+    /// Parses a line; None if it is torn or foreign.
     pub fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split(' ').collect();
         let [time_us, pid, thread, function, device, stream, bytes, status] = fields[..] else {

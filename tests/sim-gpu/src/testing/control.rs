@@ -15,14 +15,14 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Makes the file, with nothing in it.
+    /// Creates an empty file.
     pub(super) fn create(path: &Path) -> std::io::Result<Self> {
         let file = File::options().create(true).truncate(true).write(true).open(path)?;
         file.set_len(BYTES as u64)?;
         Ok(Self { file, generation: AtomicU64::new(0) })
     }
 
-    /// Has these `key=value` lines taken over at each process's next call, in place of those before.
+    /// Replaces the lines with these `key=value` lines, which each process applies at its next call.
     pub(super) fn write(&self, lines: &str) -> std::io::Result<()> {
         let room = BYTES - TEXT;
         if lines.len() >= room {
@@ -31,7 +31,8 @@ impl Control {
         let mut text = vec![0; room];
         text[..lines.len()].copy_from_slice(lines.as_bytes());
         self.file.write_all_at(&text, TEXT as u64)?;
-        // A second write call: whoever sees the new generation in the page cache sees the text as well.
+        // A second write call: a process that sees the new generation in the page cache sees the text
+        // too.
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         self.file.write_all_at(&generation.to_ne_bytes(), 0)
     }

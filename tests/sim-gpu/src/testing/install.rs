@@ -1,4 +1,4 @@
-//! Where the shared library is, and the directory that makes programs find it.
+//! The location of the shared library, and a directory through which programs find it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ const NAMES: [&str; 3] = ["libcuda.so", "libcuda.so.1", "libnvcuvid.so.1"];
 /// The simulated device's library, which Cargo built for the running test.
 ///
 /// # Panics
-/// When it is not beside the running program: only a test that depends on this crate has it.
+/// If it is not beside the running program: only a test that depends on this crate has it.
 pub fn library() -> PathBuf {
     let program = std::env::current_exe().expect("a process knows its program");
     let dirs = program.ancestors().skip(1).take(2).flat_map(|dir| [dir.join("deps"), dir.into()]);
@@ -17,11 +17,11 @@ pub fn library() -> PathBuf {
     found.unwrap_or_else(|| panic!("no libvas_sim_gpu.so beside {}", program.display()))
 }
 
-/// A directory for `LD_LIBRARY_PATH`, `sim-gpu` beside the library's own, with the device under each name
-/// that is asked for. All names are one file: glibc then loads it once, and the state is shared.
+/// A directory for `LD_LIBRARY_PATH`, `sim-gpu` beside the library's own, with the device under each
+/// name. All names are one file: glibc then loads it once, and the state is shared.
 ///
 /// # Panics
-/// When it can't be made.
+/// If it can't be created.
 pub fn library_dir() -> PathBuf {
     let library = library();
     let parent = library.ancestors().nth(1).expect("a file is in a directory");
@@ -34,7 +34,7 @@ pub fn library_dir() -> PathBuf {
     dir
 }
 
-/// Makes a symbolic link, or leaves it when it is right: tests do so side by side.
+/// Creates a symbolic link, unless it is already correct: tests do this concurrently.
 fn link(to: &Path, path: &Path) {
     if std::fs::read_link(path).is_ok_and(|now| now == to) {
         return;
@@ -45,7 +45,7 @@ fn link(to: &Path, path: &Path) {
         other => other,
     };
     made.unwrap_or_else(|error| panic!("{}: {error}", new.display()));
-    // Another thread of this process may have renamed it; then the link is there.
+    // Another thread of this process may have renamed it; then the link exists.
     if let Err(error) = std::fs::rename(&new, path) {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{}: {error}", path.display());
     }

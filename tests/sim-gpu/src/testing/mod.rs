@@ -1,4 +1,4 @@
-//! The test's side: sets the device up, changes it while it runs, reads what it saw.
+//! The test's side: configures the device, changes it at run time, reads its findings.
 //!
 //! ```no_run
 //! # use vas_sim_gpu::testing::SimulatedGpu;

@@ -1,23 +1,23 @@
 //! The misuse report, read back.
 
-/// Findings that are worth knowing but break no rule of the driver's.
+/// Findings that break no rule of the driver.
 const NOTES: [&str; 1] = ["pin_during_copies"];
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misuse {
-    /// Such as `use_after_unmap`.
+    /// For example `use_after_unmap`.
     pub kind: String,
-    /// What exactly was done.
+    /// The details.
     pub words: String,
 }
 
-/// What the simulated device found.
+/// The findings of the simulated device.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What broke a rule.
+    /// Findings that break a rule.
     pub misuses: Vec<Misuse>,
-    /// What did not, but may stall a real device.
+    /// Findings that break none, but may stall a real device.
     pub notes: Vec<Misuse>,
     /// The device's own remarks: its start, losses, the totals at the end.
     pub remarks: Vec<String>,
@@ -39,12 +39,12 @@ impl Report {
         report
     }
 
-    /// Was a simulated device used at all? A report of none says nothing.
+    /// Whether a simulated device was used at all; otherwise the report proves nothing.
     pub fn ran(&self) -> bool {
         self.remarks.iter().any(|remark| remark.starts_with("simulated GPU in pid"))
     }
 
-    /// Did every process that used one come to its proper end, so that leaks were looked for?
+    /// Whether every process that used one exited normally, so that leaks were checked.
     pub fn ended(&self) -> bool {
         let count = |start: &str| self.remarks.iter().filter(|r| r.starts_with(start)).count();
         count("end of pid") == count("simulated GPU in pid")
@@ -55,13 +55,13 @@ impl Report {
         self.misuses.iter().chain(&self.notes).filter(|misuse| misuse.kind == kind).count()
     }
 
-    /// Asserts that the device ran to its end and found nothing but the kinds in `allowed`.
+    /// Asserts that the device ran to its end and found only the kinds in `allowed`.
     ///
     /// # Panics
     /// Otherwise, with the report.
     pub fn assert_clean(&self, allowed: &[&str]) {
         assert!(self.ran(), "no simulated device was used");
-        assert!(self.ended(), "a process did not come to its end: {:#?}", self.remarks);
+        assert!(self.ended(), "a process did not exit normally: {:#?}", self.remarks);
         let found = self.misuses.iter().filter(|m| !allowed.contains(&m.kind.as_str()));
         let found: Vec<_> = found.collect();
         assert!(found.is_empty(), "misuse of the simulated device: {found:#?}");

@@ -1,4 +1,4 @@
-//! Devices set up for a program, or for the calling test in a process of its own.
+//! Devices configured for a program, or for the calling test in its own process.
 
 use std::any::type_name_of_val;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::{CallRecord, Report, Simulator, library_dir};
 /// Names the test that a child process runs.
 const CHILD: &str = "SIM_GPU_CHILD_TEST";
 
-/// Simulated devices to be: `SIM_GPU_*` without the prefix, in small letters.
+/// The configuration of simulated devices: `SIM_GPU_*` without the prefix, in lower case.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedGpu {
     settings: Vec<(String, String)>,
@@ -28,12 +28,12 @@ pub struct Session {
     dir: TempDir,
 }
 
-/// What a test's child process left.
+/// The results of a test's child process.
 #[derive(Debug)]
 pub struct ChildRun {
-    /// What the device found.
+    /// The device's findings.
     pub report: Report,
-    /// The calls it saw.
+    /// The logged calls.
     pub calls: Vec<CallRecord>,
 }
 
@@ -43,7 +43,7 @@ impl SimulatedGpu {
         Self::default()
     }
 
-    /// Changes a setting, such as `devices`, `seed`, `decode_us`, `fault`.
+    /// Changes a setting, for example `devices`, `seed`, `decode_us`, `fault`.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push((format!("SIM_GPU_{}", key.to_uppercase()), value.to_string()));
@@ -60,20 +60,20 @@ impl SimulatedGpu {
     /// Prepares them for programs.
     ///
     /// # Panics
-    /// When a directory for log and report can't be made.
+    /// If the directory for log and report can't be created.
     pub fn start(self) -> Session {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let control = Control::create(&dir.path().join("control")).expect("a control file");
         Session { settings: self.settings, control, dir }
     }
 
-    /// Runs `body` in a process of its own, which has these devices: the calling test, run anew.
+    /// Runs `body` in a process of its own, which has these devices: the calling test, run again.
     ///
-    /// There the result is None, and the test is to return; here it is what the process left. `body` must be
-    /// a closure written in the test function itself, whose name it gives away.
+    /// In the child the result is None, and the test must return; in the parent it is the child's results.
+    /// `body` must be a closure in the test function itself, because its type name contains the test's name.
     ///
     /// # Panics
-    /// When the child fails, or used no device.
+    /// If the child fails or used no device.
     pub fn in_child<F: FnOnce(&Simulator)>(self, body: F) -> Option<ChildRun> {
         let test = test_name(type_name_of_val(&body));
         if std::env::var(CHILD).is_ok_and(|child| child == test) {
@@ -107,7 +107,7 @@ impl SimulatedGpu {
 }
 
 impl Session {
-    /// Gives a program these devices.
+    /// Configures a program to use these devices.
     pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("LD_LIBRARY_PATH", library_dir())
@@ -117,15 +117,16 @@ impl Session {
             .envs(self.settings.iter().map(|(key, value)| (key, value)))
     }
 
-    /// Changes settings of running programs, a `key=value` a line, as of each one's next call.
+    /// Changes settings of running programs, one `key=value` per line, from each program's next
+    /// call on.
     ///
     /// # Panics
-    /// When the control file can't be written.
+    /// If the control file can't be written.
     pub fn change(&self, lines: &str) {
         self.control.write(lines).expect("the control file takes the settings");
     }
 
-    /// What the devices found so far.
+    /// The devices' findings so far.
     pub fn report(&self) -> Report {
         Report::parse(&read(&self.dir.path().join("report")))
     }
@@ -137,12 +138,12 @@ impl Session {
     }
 }
 
-/// An absent file is an empty one: nothing was written.
+/// A missing file counts as empty: nothing was written.
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// `program::module::test::{{closure}}` as libtest knows it: `module::test`.
+/// The name of `program::module::test::{{closure}}` in libtest: `module::test`.
 fn test_name(closure: &'static str) -> &'static str {
     let path = closure.split_once("::").map_or(closure, |(_, path)| path);
     path.split_once("::{{closure}}").map_or(path, |(test, _)| test)

@@ -1,7 +1,7 @@
-//! The device in this process, beside the driver's own functions: `sim_gpu_*`.
+//! The device in this process: the functions `sim_gpu_*`, in addition to the driver's.
 //!
-//! House rules. Each function is looked up by name in the loaded library and has the type that `sim::api` and
-//! `driver::module` give it; both are of this crate.
+//! House rules. Each function is looked up by name in the loaded library, with the type from `sim::api` or
+//! `driver::module` of this crate.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -22,9 +22,9 @@ impl Simulator {
     /// The device of this process.
     ///
     /// # Panics
-    /// When `libcuda.so.1` is not found or is not the simulated one.
+    /// If `libcuda.so.1` is not found or is not the simulated one.
     pub fn of_this_process() -> Self {
-        // SAFETY: loading it runs nothing of ours; the name is a C string.
+        // SAFETY: loading it runs no code of this crate; the name is a C string.
         let library = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_NOW) };
         assert!(!library.is_null(), "no libcuda.so.1: run within SimulatedGpu::in_child");
         let simulator = Self { library };
@@ -35,7 +35,7 @@ impl Simulator {
         simulator
     }
 
-    /// A function of the library, or null: the driver's own, too.
+    /// A function of the library, including the driver's; null if there is none.
     pub fn symbol(&self, name: &CStr) -> *mut c_void {
         // SAFETY: the handle is of a loaded library, the name is a C string.
         unsafe { libc::dlsym(self.library, name.as_ptr()) }
@@ -44,7 +44,7 @@ impl Simulator {
     /// Changes a setting of the running device: `decode_us=20000`, `fault=...`, `clear_faults=`.
     ///
     /// # Panics
-    /// When the device does not know it.
+    /// If the device does not know the setting.
     pub fn set(&self, line: &str) {
         let text = CString::new(line).expect("a setting has no zero byte");
         // SAFETY: the house rules.
@@ -53,7 +53,7 @@ impl Simulator {
         assert_eq!(set(text.as_ptr()), 0, "{line}");
     }
 
-    /// From now on a call of the calling thread is misuse, or no longer.
+    /// Makes later calls of the calling thread misuse, or ends that.
     pub fn forbid_this_thread(&self, forbidden: bool) {
         // SAFETY: the house rules.
         let forbid: extern "C" fn(bool) =
@@ -66,14 +66,14 @@ impl Simulator {
         // SAFETY: the house rules.
         let report: extern "C" fn(*mut u8, usize) -> usize =
             unsafe { std::mem::transmute(self.symbol(c"sim_gpu_report")) };
-        // Others may be found between asking for the length and for the text.
+        // Further ones may be found between the two calls.
         let mut text = vec![0; report(std::ptr::null_mut(), 0) + 4096];
         report(text.as_mut_ptr(), text.len());
         let len = text.iter().position(|byte| *byte == 0).unwrap_or(0);
         super::Report::parse(&String::from_utf8_lossy(&text[..len]))
     }
 
-    /// Forgets the misuses found so far; the report's file keeps them.
+    /// Discards the misuses found so far; the report's file keeps them.
     pub fn clear_report(&self) {
         // SAFETY: the house rules.
         let clear: extern "C" fn() =
@@ -81,7 +81,7 @@ impl Simulator {
         clear();
     }
 
-    /// Reports as leaks what is alive now; how many.
+    /// Reports everything alive as leaks; returns the number.
     pub fn report_leaks(&self) -> usize {
         // SAFETY: the house rules.
         let report: extern "C" fn() -> usize =
@@ -89,7 +89,7 @@ impl Simulator {
         report()
     }
 
-    /// How often a function was called in this process, `*` for all.
+    /// How often a function was called in this process; `*` is all functions.
     pub fn calls(&self, function: &str) -> u64 {
         let name = CString::new(function).expect("a name has no zero byte");
         // SAFETY: the house rules.
@@ -98,11 +98,12 @@ impl Simulator {
         calls(name.as_ptr())
     }
 
-    /// A level now: `contexts`, `streams`, `events`, `decoders`, `maps`, `pinned_bytes`, `copied_bytes`,
-    /// `pending_copies`, `device_bytes`; with `peak_` before it the highest ever.
+    /// The current value of a level: `contexts`, `streams`, `events`, `decoders`, `maps`,
+    /// `pinned_bytes`, `copied_bytes`, `pending_copies`, `device_bytes`; with the prefix `peak_`
+    /// the highest value.
     ///
     /// # Panics
-    /// For another name.
+    /// For an unknown name.
     pub fn level(&self, name: &str) -> u64 {
         let text = CString::new(name).expect("a name has no zero byte");
         // SAFETY: the house rules.
@@ -111,10 +112,10 @@ impl Simulator {
         u64::try_from(level(text.as_ptr())).unwrap_or_else(|_| panic!("no level {name}"))
     }
 
-    /// Gives a kernel host code, which runs on the stream's thread for each launch.
+    /// Registers host code for a kernel, which runs on the stream's thread for each launch.
     ///
     /// # Panics
-    /// When the name is none.
+    /// If the name is invalid.
     pub fn register_kernel(&self, name: &str, parameter_sizes: &[usize], run: Kernel) {
         let text = CString::new(name).expect("a name has no zero byte");
         // SAFETY: the house rules.

@@ -1,4 +1,4 @@
-//! cudarc's safe interface finds the simulated device by itself and works on it.
+//! cudarc's safe interface finds the simulated device and works on it.
 
 use cudarc::driver::{CudaContext, sys};
 use vas_sim_gpu::testing::SimulatedGpu;
@@ -6,7 +6,7 @@ use vas_sim_gpu::testing::SimulatedGpu;
 #[test]
 fn bytes_go_up_and_come_down() {
     let Some(run) = SimulatedGpu::new().set("devices", 2).in_child(|simulator| {
-        // SAFETY: only asks whether the library can be loaded.
+        // SAFETY: only checks whether the library can be loaded.
         assert!(unsafe { sys::is_culib_present() });
         assert_eq!(CudaContext::device_count().unwrap(), 2);
         let context = CudaContext::new(1).unwrap();

@@ -17,16 +17,16 @@ pub(crate) const NON_BLOCKING: u32 = 1;
 /// Makes a driver call and asserts that it succeeds.
 macro_rules! ok {
     ($call:expr) => {
-        // SAFETY: the test passes what the call's documents ask for.
+        // SAFETY: the test passes arguments as the call's documents require.
         assert_eq!(unsafe { $call }, cudarc::driver::sys::CUresult::CUDA_SUCCESS)
     };
 }
 pub(crate) use ok;
 
-/// Makes a driver call and gives its result.
+/// Makes a driver call and returns its result.
 macro_rules! call {
     ($call:expr) => {
-        // SAFETY: the simulated driver checks what it is given; the test passes pointers of its own.
+        // SAFETY: the simulated driver checks its arguments; the test passes valid pointers.
         unsafe { $call }
     };
 }
@@ -41,7 +41,7 @@ pub(crate) fn open(device: i32) -> CUcontext {
     context
 }
 
-/// Gives a device's primary context back.
+/// Releases a device's primary context.
 pub(crate) fn close(device: i32) {
     ok!(sys::cuDevicePrimaryCtxRelease_v2(device));
 }
@@ -58,7 +58,7 @@ pub(crate) fn event() -> CUevent {
     event
 }
 
-/// Records an event on one stream and has another wait for it.
+/// Records an event on one stream and makes another wait for it.
 pub(crate) fn order(before: CUstream, after: CUstream) {
     let event = event();
     ok!(sys::cuEventRecord(event, before));
@@ -66,10 +66,10 @@ pub(crate) fn order(before: CUstream, after: CUstream) {
     ok!(sys::cuEventDestroy_v2(event));
 }
 
-/// Holds a stream up while `act` queues more on it, and waits until it has passed.
+/// Blocks a stream while `act` queues more work on it, then waits for the stream.
 pub(crate) fn while_held(stream: CUstream, act: impl FnOnce()) {
     extern "C" fn pass(gate: *mut c_void) {
-        // SAFETY: the gate below, which outlives the stream's passing it.
+        // SAFETY: the gate below outlives the stream's use of it.
         drop(unsafe { &*gate.cast::<Mutex<()>>() }.lock());
     }
     let gate = Mutex::new(());
@@ -78,7 +78,7 @@ pub(crate) fn while_held(stream: CUstream, act: impl FnOnce()) {
     ok!(sys::cuLaunchHostFunc(stream, Some(pass), (&raw const gate).cast_mut().cast()));
     act();
     drop(closed);
-    // An error is one of work after the gate.
+    // An error comes from work after the gate.
     let _later = call!(sys::cuStreamSynchronize(stream));
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn device_memory(bytes: usize) -> CUdeviceptr {
     address
 }
 
-/// Pinned host memory of the driver's own.
+/// Pinned host memory allocated by the driver.
 pub(crate) struct Pinned(pub(crate) *mut u8, usize);
 
 impl Pinned {
@@ -99,7 +99,7 @@ impl Pinned {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: as long as allocated, and the tests look when no copy runs.
+        // SAFETY: the length of the allocation, and the tests read it while no copy runs.
         unsafe { std::slice::from_raw_parts(self.0, self.1) }
     }
 
@@ -127,7 +127,7 @@ pub(crate) fn map_pages(bytes: usize) -> *mut c_void {
     memory
 }
 
-/// A copy of rows down to the host.
+/// A copy of rows to the host.
 pub(crate) fn rows_down(
     from: CUdeviceptr,
     from_pitch: usize,
@@ -155,7 +155,7 @@ pub(crate) fn rows_down(
     }
 }
 
-/// Exactly this was found, once each.
+/// Asserts that exactly these kinds were found, once each.
 pub(crate) fn assert_found(run: &ChildRun, kinds: &[&str]) {
     let found: Vec<&str> = run.report.misuses.iter().map(|m| m.kind.as_str()).collect();
     assert_eq!(found, kinds, "{:#?}", run.report);

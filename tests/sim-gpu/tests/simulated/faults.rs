@@ -1,4 +1,4 @@
-//! Faults happen where they were asked for, and as on a real device.
+//! Faults happen at the requested call, and as on a real device.
 
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ fn failed_work_sticks_to_its_context_alone() {
             } else {
                 let failed = CUresult::CUDA_ERROR_LAUNCH_FAILED;
                 assert_eq!(status, failed);
-                // Every call gets it, and yet gives back what it is to give back.
+                // Every call returns the error, and releases still release.
                 assert_eq!(call!(sys::cuMemFree_v2(memory)), failed);
                 assert_eq!(call!(sys::cuMemFreeHost(slot.0.cast())), failed);
                 let mut stream = null_mut();
@@ -80,7 +80,7 @@ fn a_lost_device_wakes_who_waits_for_it() {
         simulator.set("fault=cuMemcpyDtoHAsync_v2:1:slow=3600000000");
         ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, copying));
         ok!(sys::cuEventRecord(done, copying));
-        // The call that finds it lost is the next of the device: the waiting one.
+        // The device's next call, the waiting one, detects the loss.
         simulator.set("fault=device_lost:1@call 2");
         let waiter = {
             let done = done as usize;
@@ -101,7 +101,7 @@ fn a_lost_device_wakes_who_waits_for_it() {
         let mut context = null_mut();
         let status = call!(sys::cuDevicePrimaryCtxRetain(&mut context, 1));
         assert_eq!(status, CUresult::CUDA_ERROR_UNKNOWN);
-        // The other device does not notice.
+        // The other device is not affected.
         ok!(sys::cuStreamSynchronize(spared));
         open(0);
         ok!(sys::cuCtxSynchronize());
@@ -113,12 +113,12 @@ fn a_lost_device_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn host_functions_are_skipped_and_callbacks_told() {
+fn host_functions_are_skipped_and_callbacks_get_the_error() {
     extern "C" fn count(counter: *mut std::ffi::c_void) {
-        // SAFETY: the test gives a counter and waits.
+        // SAFETY: the test passes a counter and waits.
         unsafe { *counter.cast::<u32>() += 1 }
     }
-    extern "C" fn told(_: sys::CUstream, status: CUresult, place: *mut std::ffi::c_void) {
+    extern "C" fn store_status(_: sys::CUstream, status: CUresult, place: *mut std::ffi::c_void) {
         // SAFETY: as above.
         unsafe { *place.cast::<u32>() = status as u32 }
     }
@@ -130,7 +130,8 @@ fn host_functions_are_skipped_and_callbacks_told() {
         let (mut before, mut after, mut status) = (0u32, 0u32, 0u32);
         // Queued before the failure is known: all three calls succeed.
         let host: unsafe extern "C" fn(*mut std::ffi::c_void) = count;
-        let callback: unsafe extern "C" fn(sys::CUstream, CUresult, *mut std::ffi::c_void) = told;
+        let callback: unsafe extern "C" fn(sys::CUstream, CUresult, *mut std::ffi::c_void) =
+            store_status;
         while_held(copying, || {
             ok!(sys::cuLaunchHostFunc(copying, Some(host), (&raw mut before).cast()));
             ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, copying));

@@ -1,4 +1,4 @@
-//! Debian's FFmpeg decodes on the simulated device, and shows what was predicted.
+//! Debian's FFmpeg decodes on the simulated device, with the predicted output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ struct Clip {
     codec: Codec,
     size: (usize, usize),
     depth: u32,
-    /// Encoder options beside the usual ones.
+    /// Further encoder options.
     options: &'static [&'static str],
 }
 
@@ -37,7 +37,7 @@ impl Clip {
         path
     }
 
-    /// MD5 of each picture that a device of this seed is to show, in decoding order.
+    /// MD5 of each expected picture on a device with this seed, in decoding order.
     fn expected(&self, seed: u64, clip: &Path) -> Vec<String> {
         let (width, height) = self.size;
         let pictures = contents(seed, self.codec, &annex_b(clip, self.codec));
@@ -59,7 +59,7 @@ impl Clip {
                 expected.sort();
             }
             assert_eq!(seen, expected, "{self:?}, seed {seed}");
-            // FFmpeg's own download goes to memory of its own.
+            // FFmpeg's own download goes to pageable memory.
             gpu.report().assert_clean(&["pageable"]);
         }
     }
@@ -82,7 +82,7 @@ fn judge(gpu: &Session, clip: &Path, depth: u32) -> Vec<String> {
     md5s(&run(gpu.configure(&mut command).args(["-f", "framemd5", "-"])))
 }
 
-/// As most use it: falls back to software where the device fails.
+/// With the usual options: falls back to software if the device fails.
 fn decode(gpu: &Session, clip: &Path) -> Output {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-i"]).arg(clip);
@@ -159,7 +159,7 @@ fn a_new_size_in_mid_stream() {
         pictures.iter().map(|(content, (width, height))| content.picture(*width, *height, 8));
     let expected: Vec<String> = expected.map(|picture| md5(&picture)).collect();
     let mut command = Command::new("ffmpeg");
-    // Not yuv420p, which is what FFmpeg would make of it to keep the first size.
+    // Not yuv420p, into which FFmpeg would convert it to keep the first size.
     command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-i"]).arg(clip);
     command.args(["-autoscale", "0", "-pix_fmt", "nv12"]);
     command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]);
@@ -230,7 +230,7 @@ fn a_device_is_lost_at_any_time() {
     let stream = annex_b(&small(dir.path()), Codec::H264);
     let clip = dir.path().join("long.h264");
     std::fs::write(&clip, stream.repeat(100)).unwrap();
-    // Longer than the test waits for anything: it ends by the loss.
+    // Longer than any wait of the test: it ends by the loss.
     let gpu = SimulatedGpu::new().set("devices", 2).set("decode_us", 20_000).start();
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "quiet", "-nostdin", "-hwaccel", "cuda", "-hwaccel_device", "1", "-i"]);
@@ -256,7 +256,7 @@ fn a_rule_finds_the_thread_that_copies() {
     let clip = small(dir.path());
     let gpu = SimulatedGpu::new().set("forbid", "ffmpeg:cuMemcpy2DAsync_v2").start();
     assert_eq!(judge(&gpu, &clip, 8).len(), FRAMES);
-    // Two planes a picture.
+    // Two planes per picture.
     assert_eq!(gpu.report().count("forbidden_thread"), 2 * FRAMES);
     let copied: u64 =
         gpu.calls().iter().filter(|c| c.function.contains("2DAsync")).map(|c| c.bytes).sum();

@@ -1,4 +1,4 @@
-//! Kernels run only where a test stands in for them.
+//! Kernels run only if a test registers a stand-in.
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -11,7 +11,7 @@ use crate::driver::{Pinned, call, close, device_memory, ok, open};
 const BYTES: usize = 256;
 
 extern "C" fn fill(launch: *const Launch) -> u32 {
-    // SAFETY: the device gives a launch with the two parameters that were registered.
+    // SAFETY: the device passes a launch with the two registered parameters.
     let (launch, address, value) = unsafe {
         let launch = &*launch;
         let parameters = std::slice::from_raw_parts(launch.parameters, 2);
@@ -20,7 +20,7 @@ extern "C" fn fill(launch: *const Launch) -> u32 {
     let len = (launch.grid[0] * launch.block[0]) as usize;
     let memory = Simulator::of_this_process().memory(address, len);
     assert!(!memory.is_null());
-    // SAFETY: the device said that `len` bytes are there.
+    // SAFETY: the device returned memory of `len` bytes.
     unsafe { memory.write_bytes(value, len) };
     0
 }
@@ -58,7 +58,7 @@ fn a_stand_in_runs_in_stream_order() {
         ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, null_mut()));
         ok!(sys::cuCtxSynchronize());
         assert_eq!(slot.bytes(), [0x5A; BYTES]);
-        // A launch on memory that was freed is found by its parameter.
+        // A launch on freed memory is detected by its parameter.
         ok!(sys::cuMemFree_v2(memory));
         assert_eq!(launch(), CUresult::CUDA_ERROR_INVALID_VALUE);
         assert_eq!(simulator.report().count("use_after_free"), 1);

@@ -1,4 +1,4 @@
-//! What a device and a decoder have no more of.
+//! Limits of a device and a decoder.
 
 use std::ptr::null_mut;
 
@@ -52,7 +52,7 @@ fn surfaces_and_sessions_run_out() {
         assert_eq!(decoder.map(2, null_mut()).err(), Some(CUresult::CUDA_ERROR_MAP_FAILED));
         decoder.unmap(first);
         let third = decoder.map(2, null_mut()).unwrap();
-        assert_ne!(third.address, first.address, "a stale address is never right by chance");
+        assert_ne!(third.address, first.address, "a stale address is never valid by chance");
         decoder.unmap(second);
         decoder.unmap(third);
         let other = Decoder::new(simulator);

@@ -1,4 +1,4 @@
-//! The simulated device, tried by FFmpeg 5.1, by cudarc 0.19, and by programs that do it wrong.
+//! Tests of the simulated device, with FFmpeg 5.1, cudarc 0.19, and programs that misuse it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cudarc_safe;

@@ -1,4 +1,4 @@
-//! Many decoders on two devices, their pictures copied on one stream a device.
+//! Many decoders on two devices, with pictures copied on one stream per device.
 
 use std::ptr::null_mut;
 
@@ -12,7 +12,7 @@ const CAMERAS: usize = 8;
 const PICTURES: u8 = 60;
 const BYTES: usize = WIDTH * HEIGHT * 3 / 2;
 
-/// What the cameras of one device share.
+/// Shared by the cameras of one device.
 #[derive(Clone, Copy)]
 struct Shared {
     context: CUcontext,

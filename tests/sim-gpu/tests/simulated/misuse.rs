@@ -1,4 +1,4 @@
-//! Each misuse is done once and must be found; the same done rightly must not be.
+//! Each misuse is committed once and must be found; correct use must not be reported.
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -49,7 +49,7 @@ fn a_call_within_a_host_function() {
     extern "C" fn calls_the_driver(result: *mut c_void) {
         let mut count = 0;
         let status = call!(sys::cuDeviceGetCount(&mut count));
-        // SAFETY: the test gives a place for the result and waits for it.
+        // SAFETY: the test passes memory for the result and waits for it.
         unsafe { result.cast::<u32>().write(status as u32) }
     }
     let Some(run) = SimulatedGpu::new().in_child(|_| {
@@ -135,11 +135,11 @@ fn a_surface_copied_without_waiting_for_its_picture() {
         let copy = rows_down(mapped.address, mapped.pitch, slot.0, WIDTH, HEIGHT);
         ok!(sys::cuMemcpy2DAsync_v2(&copy, copying));
         assert_eq!(simulator.report().count("unordered_copy"), 1);
-        // What the host saw finished is ordered, too.
+        // Work that the host saw finished is ordered too.
         ok!(sys::cuStreamSynchronize(decoding));
         ok!(sys::cuMemcpy2DAsync_v2(&copy, copying));
         ok!(sys::cuStreamSynchronize(copying));
-        // An event that was recorded too early is none.
+        // An event recorded too early orders nothing.
         let early = event();
         ok!(sys::cuEventRecord(early, decoding));
         let second = decoder.picture(2, decoding);
@@ -174,7 +174,7 @@ fn the_default_stream_is_ordered_with_blocking_streams_only() {
             ok!(sys::cuStreamCreate(&mut copying, flags));
             ok!(sys::cuMemcpy2DAsync_v2(&copy, copying));
             assert_eq!(simulator.report().count("unordered_copy"), flags as usize);
-            // Not synchronised: that would order the next one.
+            // Not synchronized: that would order the next one.
             ok!(sys::cuStreamDestroy_v2(copying));
         }
         // The streams are destroyed, but the context waits for their work.

@@ -1,4 +1,4 @@
-//! A decoder driven by hand, its structures as words at the offsets of `cuviddec.h` 11.1.
+//! A decoder driven by hand, with its structures as words at the offsets of `cuviddec.h` 11.1.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::transmute;
@@ -35,12 +35,12 @@ type Map = extern "C" fn(*mut c_void, c_int, *mut u64, *mut u32, *const u64) -> 
 type GetStatus = extern "C" fn(*mut c_void, c_int, *mut u64) -> CUresult;
 type Unmap = extern "C" fn(*mut c_void, u64) -> CUresult;
 
-/// What is decoded as picture `number`.
+/// The bitstream of picture `number`.
 fn bitstream(number: u8) -> [u8; 5] {
     [0, 0, 1, 0x65, number]
 }
 
-/// What the device of seed 1 shows for it.
+/// Its content on the device with seed 1.
 pub(crate) fn expected(number: u8) -> Content {
     Content::new(1).then(&bitstream(number))
 }

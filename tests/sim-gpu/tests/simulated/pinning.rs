@@ -1,4 +1,4 @@
-//! Host memory: what must be pinned, and when it may be.
+//! Host memory: what must be pinned, and when pinning is allowed.
 
 use std::ptr::null_mut;
 
@@ -19,7 +19,7 @@ fn pageable_memory_in_an_asynchronous_copy() {
         let mut pageable = vec![0u8; BYTES];
         ok!(sys::cuMemcpyDtoHAsync_v2(pageable.as_mut_ptr().cast(), memory, BYTES, null_mut()));
         assert!(pageable.iter().any(|byte| *byte != 0), "device memory is never blank");
-        // A synchronous copy is meant to take any memory.
+        // A synchronous copy accepts any memory.
         ok!(sys::cuMemcpyDtoH_v2(pageable.as_mut_ptr().cast(), memory, BYTES));
         ok!(sys::cuMemFree_v2(memory));
         close(0);
@@ -57,7 +57,7 @@ fn ranges_unpinned_while_copies_use_them() {
         ok!(sys::cuMemHostRegister_v2(pages, BYTES, 0));
         while_held(null_mut(), || {
             ok!(sys::cuMemcpyDtoHAsync_v2(pages, memory, BYTES, null_mut()));
-            // Another range is no mistake, but may wait for the copy on a real device.
+            // Pinning another range is allowed, but may wait for the copy on a real device.
             ok!(sys::cuMemHostRegister_v2(other, BYTES, 0));
             assert_eq!(simulator.report().misuses, []);
             ok!(sys::cuMemHostUnregister(pages));

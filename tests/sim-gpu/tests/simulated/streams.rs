@@ -1,4 +1,4 @@
-//! Streams and events keep CUDA's order, not more.
+//! Streams and events keep CUDA's order, and no more.
 
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn an_event_is_what_it_was_when_it_was_waited_for() {
         assert_eq!(call!(sys::cuEventQuery(recorded)), CUresult::CUDA_SUCCESS);
         ok!(sys::cuEventRecord(recorded, quick));
         ok!(sys::cuEventSynchronize(recorded));
-        // An hour's copy: whoever waited for it would not come back.
+        // A copy of an hour: a wait for it would not return.
         simulator.set("fault=cuMemcpyDtoHAsync_v2:1:slow=3600000000");
         ok!(sys::cuMemcpyDtoHAsync_v2(slot.0.cast(), memory, BYTES, slow));
         ok!(sys::cuStreamWaitEvent(quick, recorded, 0));
@@ -32,7 +32,7 @@ fn an_event_is_what_it_was_when_it_was_waited_for() {
         ok!(sys::cuStreamSynchronize(quick));
         assert_eq!(call!(sys::cuStreamQuery(quick)), CUresult::CUDA_SUCCESS);
         assert_eq!(simulator.level("pending_copies"), 1);
-        // The end of the process does not wait either; what is alive are leaks.
+        // The end of the process does not wait either; live objects are leaks.
     }) else {
         return;
     };
@@ -98,7 +98,7 @@ fn a_context_is_a_threads_own() {
             assert_eq!(popped as usize, context);
         });
         other.join().unwrap();
-        // Retained again it is the same one, and its flags are fixed.
+        // Retaining it again returns the same one, with fixed flags.
         assert_eq!(open(1) as usize, context);
         assert_eq!(simulator.level("peak_contexts"), 1);
         let status = call!(sys::cuDevicePrimaryCtxSetFlags_v2(1, 4));

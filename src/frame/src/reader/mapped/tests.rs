@@ -1,4 +1,4 @@
-//! A writer that changes its files while they are read, at each load there is.
+//! A writer that changes its files while they are read, before each load in turn.
 
 use std::cell::Cell;
 use std::os::unix::fs::FileExt;
@@ -17,14 +17,14 @@ use crate::reader::{Nv12Image, RawPlane};
 use crate::writer::{Access, CameraExport, ExportRoot, Notifier, OpenRing, RingOptions};
 
 /// Offset and size in `frame.meta`.
-type Place = (u64, usize);
+type FieldAt = (u64, usize);
 
-/// What fields are made to say.
+/// The values written into fields.
 const LIES: [u64; 5] = [0, 7, 60, 1 << 31, u64::MAX];
-/// More loads than it takes to open a ring and look for two frames.
+/// More loads than opening a ring and finding two frames takes.
 const LOADS: u32 = 150;
 
-/// A camera's files as an honest writer left them, and open for one who is not.
+/// A camera's files, written by an honest writer and opened for writing by the test.
 struct Export {
     root: tempfile::TempDir,
     _export: CameraExport,
@@ -41,7 +41,7 @@ impl Export {
         let geometry = Geometry::new(33, 17, Color::default(), 8).unwrap();
         let options = RingOptions { slots: 2, lease: Duration::ZERO, frame_rate: None };
         let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
-            panic!("there was no ring before")
+            panic!("the first ring waits for nothing")
         };
         for frame_id in 1..=3 {
             let slot = writer.claim(monotonic_ns()).unwrap();
@@ -57,8 +57,9 @@ impl Export {
         Mapped::open(&self.root.path().join("gate"), &camera()).ok().flatten().map(Arc::new)
     }
 
-    /// Lies at one place from each load on, and at others, which back it up, from the beginning.
-    fn lie(&self, at: Place, backing: &[Place]) {
+    /// Writes false values into one field before each load in turn; the fields of `backing` are
+    /// made to agree with it from the start.
+    fn lie(&self, at: FieldAt, backing: &[FieldAt]) {
         let honest = read(&self.meta, at);
         let backed: Vec<u64> = backing.iter().map(|at| read(&self.meta, *at)).collect();
         for lie in LIES {
@@ -75,7 +76,7 @@ impl Export {
         backing.iter().zip(backed).for_each(|(at, honest)| write(&self.meta, *at, honest));
     }
 
-    /// Reads as a reader does, and checks whatever it is given.
+    /// Reads as a reader does, and checks every frame.
     fn look(&self) {
         let Some(ring) = self.open() else { return };
         let (newest, oldest) =
@@ -88,13 +89,13 @@ fn camera() -> CameraId {
     CameraId::new("gate").unwrap()
 }
 
-fn read(file: &File, (at, len): Place) -> u64 {
+fn read(file: &File, (at, len): FieldAt) -> u64 {
     let mut word = [0; 8];
     file.read_exact_at(&mut word[..len], at).unwrap();
     u64::from_le_bytes(word)
 }
 
-fn write(file: &File, (at, len): Place, value: u64) {
+fn write(file: &File, (at, len): FieldAt, value: u64) {
     file.write_all_at(&value.to_le_bytes()[..len], at).unwrap();
 }
 
@@ -117,7 +118,7 @@ fn check(frame: &Frame) {
     }
 }
 
-/// Lets `change` happen before one load of `read`; `false` when it has fewer loads than that.
+/// Runs `change` before one load of `read`; `false` if `read` has fewer loads.
 fn at_load(load: u32, change: impl Fn() + 'static, read: impl FnOnce()) -> bool {
     let passed = Rc::new(Cell::new(0));
     let count = Rc::clone(&passed);
@@ -133,12 +134,12 @@ fn at_load(load: u32, change: impl Fn() + 'static, read: impl FnOnce()) -> bool 
 }
 
 #[test]
-fn no_change_between_two_loads_leads_a_reader_astray() {
+fn no_change_between_two_loads_misleads_a_reader() {
     let export = Export::new();
-    // Longer than the ring, as it is after a change to a smaller picture: more than the ring is there to
-    // be led to.
+    // Longer than the ring, as after a change to a smaller picture: there is more memory to be misled
+    // into.
     export.data.set_len(1 << 20).unwrap();
-    assert!(!at_load(LOADS, || (), || export.look()), "an honest read is looked at to its end");
+    assert!(!at_load(LOADS, || (), || export.look()), "LOADS covers an honest read");
     let place = |base: usize, field: &Field| ((base + field.offset) as u64, field.size.min(8));
     for field in HEADER {
         let twins = ENTRY.iter().filter(|twin| twin.name == field.name);
@@ -151,10 +152,10 @@ fn no_change_between_two_loads_leads_a_reader_astray() {
     }
 }
 
-/// A length that is asked for twice may be two lengths: with the shorter one the reader would read beyond
-/// its mapping, where other memory of its own may lie.
+/// A length queried twice may differ: a reader that mapped the shorter one would read beyond its mapping,
+/// possibly into its own memory.
 #[test]
-fn a_mapping_is_as_long_as_was_checked() {
+fn a_mapping_has_the_checked_length() {
     let export = Export::new();
     let whole = export.data.metadata().unwrap().len();
     let mut opened = 0;

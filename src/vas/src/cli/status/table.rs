@@ -110,7 +110,7 @@ fn row(
         rate(&|camera| camera.input.received),
         rate(&|camera| camera.decoded),
         rate(&|camera| camera.exported),
-        // What nothing wanted is no loss.
+        // An unwanted frame is not a loss.
         rate(&|camera| lost(camera)),
         export.map_or(NONE.into(), ages),
         export.map_or(NONE.into(), readers),
@@ -156,7 +156,7 @@ fn readers(export: &ExportReport) -> String {
     format!("{} FPS", rates.join(", "))
 }
 
-/// What does not fit into the row: reasons, further inputs, what is not as good as it could be.
+/// What does not fit into the row: reasons, further inputs, limitations.
 fn notes(camera: &CameraReport) -> Vec<String> {
     let mut notes = Vec::new();
     if !camera.input.reason.is_empty() {
@@ -210,7 +210,7 @@ mod tests {
     use vas_status::sample::{full_camera, full_status};
 
     #[test]
-    fn rates_are_of_the_time_between_two_samples() {
+    fn rates_are_per_second_between_two_samples() {
         let before = full_status();
         let mut now = before.clone();
         now.written_ns += 2_000_000_000;
@@ -241,7 +241,7 @@ yard    waiting    1 min  -               -           -     -          -        
     }
 
     #[test]
-    fn one_sample_gives_no_rates_and_a_restart_no_wrong_ones() {
+    fn one_sample_yields_no_rates_and_a_restart_no_wrong_ones() {
         let now = full_status();
         assert!(!render(None, &now).contains("0.0  "), "{}", render(None, &now));
         let mut before = now.clone();

@@ -1,4 +1,4 @@
-//! `vas watch` beside a writer in this process, on a real tmpfs.
+//! `vas watch` with a writer in this process, on a real tmpfs.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ impl Said {
     }
 }
 
-/// Takes the frames that are there now.
+/// Takes the frames that are currently in the ring.
 fn take_all(watch: &mut Watch<'_>) {
     while let Ok(frame) = watch.reader.set_timeout(Duration::ZERO).next() {
         watch.take(frame).unwrap();
@@ -105,7 +105,7 @@ fn take_all(watch: &mut Watch<'_>) {
 }
 
 #[test]
-fn a_camera_that_is_not_there_yet_is_waited_for_when_that_is_asked_for() {
+fn a_missing_camera_is_awaited_on_request() {
     let mut export = Export::new();
     let (mut args, stop) = (export.args().export, AtomicBool::new(false));
     export.stop();
@@ -124,7 +124,7 @@ fn a_camera_that_is_not_there_yet_is_waited_for_when_that_is_asked_for() {
 }
 
 #[test]
-fn begins_with_the_newest_and_stops_at_the_count() {
+fn starts_with_the_newest_and_stops_at_the_count() {
     let mut export = Export::new();
     let args = WatchArgs { count: NonZeroU64::new(1), ..export.args() };
     let reader = export.reader();
@@ -139,7 +139,7 @@ fn begins_with_the_newest_and_stops_at_the_count() {
 }
 
 #[test]
-fn frames_that_were_overwritten_are_said() {
+fn overwritten_frames_are_reported() {
     let mut export = Export::new();
     let (args, reader) = (export.args(), export.reader());
     let mut said = Said::default();
@@ -156,7 +156,7 @@ fn frames_that_were_overwritten_are_said() {
 }
 
 #[test]
-fn frames_that_were_never_exported_are_no_misses() {
+fn frames_never_exported_are_not_missed() {
     let mut export = Export::new();
     let (args, reader) = (export.args(), export.reader());
     let mut said = Said::default();
@@ -180,7 +180,8 @@ fn the_next_writer_is_followed() {
     export.stop();
     let gone = watch.reader.set_timeout(Duration::ZERO).next().unwrap_err();
     watch.bear(gone).unwrap();
-    // A writer's first epoch is the millisecond in which it began, so the two must not share one.
+    // A writer's first epoch is the millisecond of its start, so the two must not start in the same
+    // one.
     let stopped_ns = monotonic_ns();
     while monotonic_ns() < stopped_ns + 2_000_000 {}
     export.start();
@@ -191,7 +192,7 @@ fn the_next_writer_is_followed() {
 }
 
 #[test]
-fn the_time_limit_tells_a_quiet_camera_from_a_dead_writer() {
+fn the_time_limit_distinguishes_a_quiet_camera_from_a_dead_writer() {
     let mut export = Export::new();
     let args = WatchArgs { timeout: Some(Duration::from_millis(1)), ..export.args() };
     let reader = export.reader();
@@ -208,7 +209,7 @@ fn the_time_limit_tells_a_quiet_camera_from_a_dead_writer() {
 }
 
 #[test]
-fn md5_is_that_of_the_visible_bytes() {
+fn md5_covers_the_visible_bytes() {
     let mut export = Export::new();
     let args = WatchArgs { md5: true, json: true, ..export.args() };
     let reader = export.reader();
@@ -222,7 +223,7 @@ fn md5_is_that_of_the_visible_bytes() {
 }
 
 #[test]
-fn a_stop_ends_it_well() {
+fn a_stop_is_a_clean_end() {
     let export = Export::new();
     let (args, reader) = (export.args(), export.reader());
     let mut said = Said::default();

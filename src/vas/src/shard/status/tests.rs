@@ -1,4 +1,4 @@
-//! The files as other programs see them.
+//! The status files as other programs see them.
 
 use serde_json::{Value, json};
 use vas_pipeline::InputStats;
@@ -13,7 +13,7 @@ fn camera(stats: Arc<InputStats>) -> [CameraStats; 1] {
 }
 
 #[test]
-fn the_file_is_whole_from_the_start_and_gone_at_the_end() {
+fn the_file_is_complete_from_the_start_and_removed_at_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let run_dir = dir.path().join("run");
     let mut files = StatusFiles::create(&run_dir, false).unwrap();
