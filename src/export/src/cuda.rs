@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_gpu::{
-    CopyQueue, DevicePlane, Engine, Failure, NoPermits, NotAdmitted, Outcome, Outcomes, Planes,
+    DevicePlane, Engine, Failure, GpuCopyQueue, NoPermits, NotAdmitted, Outcome, Outcomes, Planes,
     Surface,
 };
 use vas_media::Frame;
@@ -21,7 +21,7 @@ use super::frame_pool::{FramePool, LoanedFrame};
 #[derive(Debug)]
 pub(super) struct CudaCopyQueue {
     device: usize,
-    copy_queue: CopyQueue<Picture>,
+    copy_queue: GpuCopyQueue<Picture>,
     frames: Arc<FramePool>,
 }
 

@@ -8,24 +8,27 @@ use vas_frame::{ClaimedSlot, PublishMeta};
 use crate::job::{Job, Surface};
 use crate::outcome::Outcomes;
 use crate::permit::{Camera, NoPermits, NotAdmitted, Permit};
-use crate::submitter::Submitter;
+use crate::submitter::GpuSubmitter;
 
 /// One camera's queue. It may outlive the engine, and then admits nothing.
-pub struct CopyQueue<S> {
-    submitter: Arc<Submitter<S>>,
+pub struct GpuCopyQueue<S> {
+    submitter: Arc<GpuSubmitter<S>>,
     camera: Arc<Camera>,
 }
 
-impl<S> fmt::Debug for CopyQueue<S> {
+impl<S> fmt::Debug for GpuCopyQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (in_flight, limit) = (self.in_flight(), self.camera.limit());
-        f.debug_struct("CopyQueue").field("in_flight", &in_flight).field("limit", &limit).finish()
+        f.debug_struct("GpuCopyQueue")
+            .field("in_flight", &in_flight)
+            .field("limit", &limit)
+            .finish()
     }
 }
 
-impl<S> CopyQueue<S> {
+impl<S> GpuCopyQueue<S> {
     pub(crate) fn new(
-        submitter: &Arc<Submitter<S>>,
+        submitter: &Arc<GpuSubmitter<S>>,
         limit: u32,
         outcomes: Arc<dyn Outcomes>,
     ) -> Result<Self, NoPermits> {
@@ -55,7 +58,7 @@ impl<S> CopyQueue<S> {
     }
 }
 
-impl<S: Surface> CopyQueue<S> {
+impl<S: Surface> GpuCopyQueue<S> {
     /// Hands a frame over. The camera's [`Outcomes`] receive its outcome.
     ///
     /// A camera's frames are submitted in the order of their ids, by one thread at a time.

@@ -9,14 +9,14 @@ use cudarc::driver::CudaStream;
 use vas_cuda::{CudaError, Driver};
 use vas_frame::RingPages;
 
-use crate::copy_queue::CopyQueue;
+use crate::copy_queue::GpuCopyQueue;
 use crate::cuda::{Gpu, OnLost};
 use crate::guard::{Guard, OnPanic};
 use crate::job::Surface;
 use crate::outcome::Outcomes;
 use crate::permit::NoPermits;
 use crate::rings::Status;
-use crate::submitter::Submitter;
+use crate::submitter::GpuSubmitter;
 use crate::worker::{Parts, StartError};
 
 /// What an engine needs to start.
@@ -44,7 +44,7 @@ impl fmt::Debug for Setup {
 
 /// The download engine of a GPU. Dropping it stops it.
 pub struct Engine<S> {
-    submitter: Arc<Submitter<S>>,
+    submitter: Arc<GpuSubmitter<S>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -63,7 +63,7 @@ impl<S: Surface + 'static> Engine<S> {
     pub fn start(setup: Setup) -> Result<Self, StartError> {
         let Setup { driver, decode_stream, permits, on_lost, on_panic } = setup;
         let context = Arc::clone(decode_stream.context());
-        let submitter = Arc::new(Submitter::new(permits));
+        let submitter = Arc::new(GpuSubmitter::new(permits));
         let name = format!("vas-cuda-{}", context.ordinal());
         let seen = Arc::clone(&submitter);
         let on_lost: OnLost = Box::new(move |error| {
@@ -111,8 +111,8 @@ impl<S> Engine<S> {
         &self,
         in_flight: u32,
         outcomes: Arc<dyn Outcomes>,
-    ) -> Result<CopyQueue<S>, NoPermits> {
-        CopyQueue::new(&self.submitter, in_flight, outcomes)
+    ) -> Result<GpuCopyQueue<S>, NoPermits> {
+        GpuCopyQueue::new(&self.submitter, in_flight, outcomes)
     }
 
     /// Pins a ring before its first frame arrives, which would otherwise wait for it. Does not

@@ -32,7 +32,7 @@ pub struct Planes {
 /// A decoded picture in device memory, lent by a decoder for as long as this lives.
 ///
 /// The picture is complete once the decode stream has done what was queued on it before
-/// [`CopyQueue::submit`](crate::CopyQueue::submit). Dropped on the reaper's thread, with the
+/// [`GpuCopyQueue::submit`](crate::GpuCopyQueue::submit). Dropped on the reaper's thread, with the
 /// context current, once its copy has ended: dropping may call the driver (it unmaps), but anything
 /// slow, such as destroying a decoder with its last surface, must be left to another thread.
 pub trait Surface: Send {

@@ -6,7 +6,7 @@
 //!   missing is an answer.
 //! - [`Engine`] serves one GPU: one thread queues copies and one publishes finished ones. Context and decode
 //!   stream are borrowed from the decoder.
-//! - [`CopyQueue`] is one camera's queue: [`CopyQueue::admit`] and [`CopyQueue::submit`] never call the driver,
+//! - [`GpuCopyQueue`] is one camera's queue: [`GpuCopyQueue::admit`] and [`GpuCopyQueue::submit`] never call the driver,
 //!   wait or allocate, and make at most one system call, which wakes the engine.
 //! - [`Surface`] is a decoder's picture.
 //!
@@ -24,7 +24,7 @@ mod rings;
 mod submitter;
 mod worker;
 
-pub use copy_queue::CopyQueue;
+pub use copy_queue::GpuCopyQueue;
 pub use cudarc::driver::CudaStream;
 pub use engine::{Engine, Setup};
 pub use guard::OnPanic;

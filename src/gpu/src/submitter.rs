@@ -18,7 +18,7 @@ use crate::rings::Status;
 const MAX_TO_PIN: usize = 64;
 
 /// The part of the engine that copy queues see.
-pub(crate) struct Submitter<S> {
+pub(crate) struct GpuSubmitter<S> {
     jobs: ArrayQueue<Job<S>>,
     to_pin: ArrayQueue<RingPages>,
     to_release: ArrayQueue<RingPages>,
@@ -32,7 +32,7 @@ pub(crate) struct Submitter<S> {
     status: Mutex<Status>,
 }
 
-impl<S> Submitter<S> {
+impl<S> GpuSubmitter<S> {
     /// For up to `permits` frames in flight.
     pub(crate) fn new(permits: u32) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl<S> Submitter<S> {
     }
 }
 
-impl<S: Surface> Submitter<S> {
+impl<S: Surface> GpuSubmitter<S> {
     /// Queues a job: at most one system call.
     pub(crate) fn enter(&self, job: Job<S>) {
         // A permit guarantees room here.

@@ -13,7 +13,7 @@ use crate::job::{Job, Surface};
 use crate::outcome::Failure;
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::{Rings, Status};
-use crate::submitter::Submitter;
+use crate::submitter::GpuSubmitter;
 
 /// Its name in reports of panics.
 const PART: &str = "download engine";
@@ -37,7 +37,7 @@ pub(crate) struct Parts<S> {
     pub(crate) gpu: Arc<Gpu>,
     /// The decoders' stream, on which we only record events.
     pub(crate) decode_stream: Arc<CudaStream>,
-    pub(crate) submitter: Arc<Submitter<S>>,
+    pub(crate) submitter: Arc<GpuSubmitter<S>>,
     pub(crate) permits: u32,
     pub(crate) guard: Arc<Guard>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Worker<S> {
     stream: Arc<Stream>,
     reaper: JoinHandle<()>,
     decode_stream: Arc<CudaStream>,
-    submitter: Arc<Submitter<S>>,
+    submitter: Arc<GpuSubmitter<S>>,
     gpu: Arc<Gpu>,
     guard: Arc<Guard>,
 }

@@ -56,7 +56,7 @@ struct Shared {
     endpoint: Arc<EndpointSlot>,
     frames: Arc<Frames>,
     queue: Arc<Encodings>,
-    rate: Arc<Rate>,
+    rate: Arc<StreamRate>,
     stats: Arc<ProducerStats>,
     keys: Arc<KeyWanted>,
     /// Whether frames are taken.
@@ -76,7 +76,7 @@ struct Threads {
 
 /// Which stream of the camera is decoded, and the frame rate that it states.
 #[derive(Debug)]
-struct Rate {
+struct StreamRate {
     stream: AtomicU64,
     fps: Mutex<Option<Fraction>>,
 }
@@ -92,7 +92,7 @@ impl Encode {
         let parker = Parker::new();
         let frames = Arc::new(Frames::new(&parker));
         let queue = Arc::new(Encodings::new(LIMITS));
-        let rate = Arc::new(Rate { stream: AtomicU64::new(0), fps: Mutex::default() });
+        let rate = Arc::new(StreamRate { stream: AtomicU64::new(0), fps: Mutex::default() });
         let keys = Arc::new(KeyWanted::default());
         let encoding = Encoding {
             producer: producer.clone(),
@@ -208,7 +208,7 @@ struct Encoding {
     producer: Producer,
     frames: Arc<Frames>,
     queue: Arc<Encodings>,
-    rate: Arc<Rate>,
+    rate: Arc<StreamRate>,
     stats: Arc<ProducerStats>,
     wanted: Arc<KeyWanted>,
     keys: KeyFrames,

@@ -12,7 +12,7 @@ use crate::id::{CameraId, ModelId};
 use crate::refusal::Refusal;
 use crate::state::AgentState;
 use crate::subscription::Subscription;
-use crate::verdict::{Skip, Verdict};
+use crate::verdict::{SkipReason, Verdict};
 
 /// The one agent of a camera: a record of the models that want its frames, and the rules for which
 /// of them get each frame.
@@ -204,7 +204,7 @@ impl StreamAgent {
     pub fn decide(&self, model: &ModelId, stamp: Stamp) -> Verdict {
         match (self.refuses_all(stamp), self.subscriptions.get(model)) {
             (Some(why), _) => Verdict::Skip(why),
-            (None, None) => Verdict::Skip(Skip::NotSubscribed),
+            (None, None) => Verdict::Skip(SkipReason::NotSubscribed),
             (None, Some(subscription)) => subscription.decide(stamp),
         }
     }
@@ -233,16 +233,16 @@ impl StreamAgent {
     }
 
     /// Why no subscription of this agent may have this frame.
-    fn refuses_all(&self, stamp: Stamp) -> Option<Skip> {
+    fn refuses_all(&self, stamp: Stamp) -> Option<SkipReason> {
         if self.poison.is_some() {
-            return Some(Skip::AgentPoisoned);
+            return Some(SkipReason::AgentPoisoned);
         }
         if self.state != AgentState::Running {
-            return Some(Skip::NotRunning);
+            return Some(SkipReason::NotRunning);
         }
         match &self.binding {
-            None => Some(Skip::NotBound),
-            Some(binding) if binding.epoch != stamp.epoch => Some(Skip::OtherEpoch),
+            None => Some(SkipReason::NotBound),
+            Some(binding) if binding.epoch != stamp.epoch => Some(SkipReason::OtherEpoch),
             Some(_) => None,
         }
     }

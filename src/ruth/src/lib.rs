@@ -51,4 +51,4 @@ pub use registry::{Registry, RegistryError};
 pub use state::AgentState;
 pub use subscription::Subscription;
 pub use vas_gate::{Limit, Stamp};
-pub use verdict::{Skip, Verdict};
+pub use verdict::{SkipReason, Verdict};

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use vas_gate::{Decision, Limit, Stamp, State, decide};
 
-use crate::verdict::{Skip, Verdict};
+use crate::verdict::{SkipReason, Verdict};
 
 /// One model's subscription to one camera.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,14 +54,14 @@ impl Subscription {
 
     pub(crate) fn decide(&self, stamp: Stamp) -> Verdict {
         if self.poison.is_some() {
-            return Verdict::Skip(Skip::SubscriptionPoisoned);
+            return Verdict::Skip(SkipReason::SubscriptionPoisoned);
         }
         if !self.active {
-            return Verdict::Skip(Skip::Inactive);
+            return Verdict::Skip(SkipReason::Inactive);
         }
         match decide(&self.state, &self.limit, stamp) {
             Decision::Allow(why) => Verdict::Allow(why),
-            Decision::Skip(why) => Verdict::Skip(Skip::Gate(why)),
+            Decision::Skip(why) => Verdict::Skip(SkipReason::Gate(why)),
         }
     }
 

@@ -10,12 +10,12 @@ pub enum Verdict {
     /// The subscription may have the frame.
     Allow(Allow),
     /// The subscription may not have the frame.
-    Skip(Skip),
+    Skip(SkipReason),
 }
 
 /// Why a frame is skipped, in the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Skip {
+pub enum SkipReason {
     /// The agent is poisoned.
     AgentPoisoned,
     /// The agent is not started yet, or is stopped.
@@ -51,7 +51,7 @@ impl Verdict {
     }
 }
 
-impl Skip {
+impl SkipReason {
     /// The reason as one word, as in reports and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {

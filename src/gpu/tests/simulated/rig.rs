@@ -10,7 +10,7 @@ use vas_frame::{
     OpenRing, PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_gpu::{
-    CopyQueue, Driver, Engine, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
+    Driver, Engine, GpuCopyQueue, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
 };
 
 use crate::surface::{Shape, TestSurface, Visible};
@@ -136,7 +136,7 @@ pub(crate) struct Camera {
     pub(crate) export: CameraExport,
     pub(crate) writer: RingWriter,
     pub(crate) seen: Arc<Seen>,
-    pub(crate) copy_queue: CopyQueue<TestSurface>,
+    pub(crate) copy_queue: GpuCopyQueue<TestSurface>,
     next_id: u64,
     /// Attached before the first frame: a frame that is given up is a gap, and a later reader gets
     /// nothing from before it.

@@ -19,7 +19,7 @@ pub(super) struct Probe {
     /// Nanoseconds from the arrival of that picture's first packet until it was decoded.
     pub(super) age_ns: u64,
     /// The rate of packets; with every codec here a packet is a picture.
-    pub(super) rate: Rate,
+    pub(super) rate: MeasuredRate,
     /// Packets that could not be decoded.
     pub(super) corrupt: u64,
 }
@@ -107,7 +107,7 @@ fn probe_once(
     let stream = source.stream().clone();
     let mut decoding = Decoding::new(open_software(&stream, 1)?);
     let opened = Instant::now();
-    let mut rate = Rate::from(monotonic_ns() + SETTLE.as_nanos() as u64);
+    let mut rate = MeasuredRate::from(monotonic_ns() + SETTLE.as_nanos() as u64);
     while let Some(packet) = source.next_packet()? {
         rate.count(packet.arrival_ns());
         decoding.send(&packet)?;
@@ -217,14 +217,14 @@ impl Decoding {
 
 /// The rate of arrivals after a certain time.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(super) struct MeasuredRate {
     from_ns: u64,
     first_ns: u64,
     last_ns: u64,
     arrivals: u64,
 }
 
-impl Rate {
+impl MeasuredRate {
     /// Counts arrivals at `from_ns` or later.
     fn from(from_ns: u64) -> Self {
         Self { from_ns, first_ns: 0, last_ns: 0, arrivals: 0 }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_rate_leaves_out_the_packets_of_the_start() {
         const MS: u64 = 1_000_000;
-        let mut rate = Rate::from(100 * MS);
+        let mut rate = MeasuredRate::from(100 * MS);
         assert_eq!(rate.per_second(), None);
         for arrival_ms in [0, 0, 1, 2, 100, 140, 180, 220] {
             rate.count(arrival_ms * MS);
