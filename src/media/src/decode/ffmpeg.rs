@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ffmpeg_sys_next as ffi;
 
 use super::nvdec::{Failure, Nvdec};
+use super::pictures::Pictures;
 use super::records::{PacketInfo, Records};
 use super::{DecodeError, DecodeFrames, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
@@ -35,6 +36,8 @@ pub(super) struct FfmpegDecoder {
     ending: bool,
     /// FFmpeg's callbacks reach it through the context's `opaque`.
     nvdec: Option<Arc<Nvdec>>,
+    /// Without `nvdec`, FFmpeg's callbacks reach it in the same way.
+    pictures: Arc<Pictures>,
 }
 
 // SAFETY: a codec context may be used from any thread, one at a time; this is its only handle
@@ -71,12 +74,24 @@ impl FfmpegDecoder {
         let (records, loss) = (Records::new(), LossTracker::new());
         let frames = DecodeFrames::All;
         let (drained, ending) = (false, false);
-        let decoder =
-            Self { context, time_base, tags, records, units, loss, frames, drained, ending, nvdec };
+        let pictures = Arc::default();
+        let decoder = Self {
+            context,
+            time_base,
+            tags,
+            records,
+            units,
+            loss,
+            frames,
+            drained,
+            ending,
+            nvdec,
+            pictures,
+        };
         let raw = context.as_ptr();
         // SAFETY: `raw` is a new context that `decoder` owns and frees on every return; the parameters
-        // are valid; all fields are set before it is opened, as FFmpeg requires. `decoder` holds the
-        // `Nvdec` as long as the context.
+        // are valid; all fields are set before it is opened, as FFmpeg requires. `decoder` holds
+        // `nvdec` and `pictures` as long as the context.
         let opened = unsafe {
             check(ffi::avcodec_parameters_to_context(raw, parameters.as_ptr())).and_then(|_| {
                 (*raw).pkt_timebase = time_base.to_av();
@@ -91,8 +106,9 @@ impl FfmpegDecoder {
                     // marked here, as with FFmpeg 5.1, whose decoder ignores this flag.
                     (*raw).flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
                 }
-                if let Some(nvdec) = &decoder.nvdec {
-                    nvdec.attach(raw);
+                match &decoder.nvdec {
+                    Some(nvdec) => nvdec.attach(raw),
+                    None => decoder.pictures.attach(raw),
                 }
                 check(ffi::avcodec_open2(raw, codec, ptr::null_mut()))
             })

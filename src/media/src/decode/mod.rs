@@ -3,6 +3,7 @@
 mod describe;
 mod ffmpeg;
 mod nvdec;
+mod pictures;
 mod records;
 
 use std::fmt;
