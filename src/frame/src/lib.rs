@@ -199,5 +199,6 @@ pub use site::{Site, weaken};
 pub use stamp::{Crop, Decoder, Flags, FrameMeta, Loss, Rect, Size, Stamp};
 pub use writer::{
     Access, CameraExport, ClaimedSlot, ExportRoot, FrameRate, MemoryLimit, MemoryScope, Notifier,
-    OpenRing, PictureTooSmall, Refused, RingOptions, RingPages, RingWriter, Shortage,
+    OpenRing, PictureTooSmall, Refused, RingOptions, RingPages, RingWriter, Shortage, Watch,
+    WatchEvent, WatchId, Watcher,
 };

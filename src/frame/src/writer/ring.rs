@@ -183,16 +183,25 @@ impl Ring {
     }
 
     /// Says that frames are left out if none was published for `quiet`: its camera is away, or whatever is
-    /// before its slots is stuck.
-    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
+    /// before its slots is stuck. Returns when that will be so, if nothing is published until then; `None` while
+    /// copying does not go on.
+    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) -> Option<u64> {
         let header = self.header();
+        if header.copying.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let quiet_ns = u64::try_from(quiet.as_nanos()).unwrap_or(u64::MAX);
         let newest_id = header.frame_id.load(Ordering::Relaxed);
         let newest_ns = header.timestamp_ns.load(Ordering::Relaxed);
         // One from before the run of copying is given to nobody: the run's first is on its way.
         let is_of_run = newest_id >= header.resumed_frame_id.load(Ordering::Relaxed);
-        if is_of_run && Duration::from_nanos(now_ns.saturating_sub(newest_ns)) >= quiet {
-            self.pause();
+        let since_ns = if is_of_run { newest_ns } else { now_ns };
+        let quiet_at_ns = since_ns.saturating_add(quiet_ns);
+        if now_ns < quiet_at_ns {
+            return Some(quiet_at_ns);
         }
+        self.pause();
+        None
     }
 
     /// Slot of the newest frame, once there is one.
