@@ -17,7 +17,7 @@ use vas_config::{Export, Problems};
 use vas_pipeline::Exporter;
 use vas_producer::RtpEndpoint;
 
-use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
+use crate::channel::{Channel, ChannelError, FromShard, LastExports, Start, ToShard};
 use crate::core_files;
 use crate::signals::{ORPHANED, Signals};
 
@@ -127,6 +127,7 @@ fn serve(
     mut signals: Signals,
 ) -> Result<(), ShardError> {
     let mut report_at = Instant::now();
+    let mut exports = LastExports::default();
     loop {
         let now = Instant::now();
         cameras.advance(now);
@@ -134,7 +135,7 @@ fn serve(
             report_at = now + REPORT_EVERY;
             // A report that still waits is sent first.
             if !channel.is_waiting() {
-                let report = FromShard::Report(cameras.report(shard));
+                let report = FromShard::Report(exports.pack(cameras.report(shard)));
                 if let Err(error) = channel.send(&report, Vec::new()) {
                     log_end(&error);
                     break;
