@@ -228,7 +228,7 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
     family(
         "vas_frame_age_seconds",
         Kind::Histogram,
-        "Age of frames when they were published, from the arrival of their first packet.",
+        "Age of frames at publication, from the arrival of their first packet.",
         EXPORTS.len(),
     );
 }
