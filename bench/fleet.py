@@ -59,9 +59,9 @@ def end(processes):
 
 
 class Service:
-    """`vas run` with frame export on; everything that it writes is in memory or in its own folder."""
+    """`vas run`, with frame export on or off; everything that it writes is in memory or in its own folder."""
 
-    def __init__(self, name, cameras):
+    def __init__(self, name, cameras, export=True, vas=None):
         self.name = name
         self.work = tempfile.TemporaryDirectory(prefix="vas-bench-")
         self.shared = tempfile.TemporaryDirectory(prefix="vas-bench-", dir="/dev/shm")
@@ -72,8 +72,8 @@ class Service:
         self.started = time.monotonic()
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [TARGET / "vas", "run", "--config", self.folder / "vas.toml"],
-                env=os.environ | {"AI_FRAME_EXPORT_ENABLED": "true"}, stdout=subprocess.DEVNULL, stderr=log,
+                [vas or TARGET / "vas", "run", "--config", self.folder / "vas.toml"],
+                env=os.environ | {"AI_FRAME_EXPORT_ENABLED": "true" if export else "false"}, stdout=subprocess.DEVNULL, stderr=log,
             )
         self.readers = None
 
@@ -147,6 +147,19 @@ def cpu_s(pids):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
     return sum(map(of, pids))
+
+
+def run_times(pids):
+    """Nanoseconds on a processor of each thread of processes, by number and name."""
+    times = {}
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            try:
+                name = (task / "comm").read_text().strip()
+                times[(task.name, name)] = int((task / "schedstat").read_text().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has ended.
+    return times
 
 
 def memory_kib(pids, key, file="status"):

@@ -97,7 +97,12 @@ impl Engines {
         }
     }
 
-    /// To be called about once a second: unpins rings that are no longer in use, and stops engines
+    /// Whether any engine runs.
+    pub(super) fn any(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// To be called about once a second while [any](Self::any) runs: unpins rings that are no longer in use, and stops engines
     /// whose GPU is lost or whose last camera has left.
     pub(super) fn housekeep(&mut self) {
         self.let_go();

@@ -7,7 +7,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use vas_config::Export;
-use vas_frame::{Access, CameraId, ExportError, ExportRoot, Notifier, RingPages};
+use vas_frame::{
+    Access, CameraId, ExportError, ExportRoot, Notifier, RingPages, Watch, WatchId, Watcher,
+};
 use vas_pipeline::Backoff;
 
 /// What the frame path could not get.
@@ -23,6 +25,7 @@ pub(super) enum FramePathError {
 pub(super) struct Resources {
     config: Export,
     root: Option<Arc<ExportRoot>>,
+    watch: Option<Watch>,
     notifier: Option<Arc<Notifier>>,
     why: String,
     backoff: Backoff,
@@ -36,6 +39,7 @@ impl Resources {
         Self {
             config: config.clone(),
             root: None,
+            watch: None,
             notifier: None,
             why: "the export directory has not been opened yet".into(),
             backoff: Backoff::jittered(RandomState::new().hash_one(&config.dir)),
@@ -105,13 +109,26 @@ impl Resources {
         Ok(())
     }
 
-    /// To be called about once a second: readers find exports only by the directory's path.
-    pub(super) fn housekeep(&mut self) {
-        if self.root.as_ref().is_some_and(|root| !root.is_there()) {
+    /// To be called when the export directory's [watch](Self::is_watched_by) notifies, and from time to time:
+    /// readers find exports only by the directory's path. `true`: it is no longer there.
+    pub(super) fn housekeep(&mut self) -> bool {
+        let gone = self.root.as_ref().is_some_and(|root| !root.is_there());
+        if gone {
             tracing::warn!("{} is no longer the export directory", self.config.dir.display());
-            self.root = None;
+            (self.root, self.watch) = (None, None);
             self.at_ns = 0;
         }
+        gone
+    }
+
+    /// Watches the export directory, if that is possible.
+    pub(super) fn watch(&mut self, watcher: &Arc<Watcher>) {
+        self.watch = self.root.as_ref().and_then(|root| root.watch(watcher).ok());
+    }
+
+    /// Whether this is the watch of the export directory.
+    pub(super) fn is_watched_by(&self, id: WatchId) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.id() == id)
     }
 }
 

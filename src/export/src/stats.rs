@@ -1,6 +1,6 @@
 //! A camera's export in the status.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use vas_frame::Demanded;
 use vas_pipeline::Exported;
 use vas_status::{
     AgeWindow, Ages, DemandReport, DownloadEngine, DownloadReport, ExportReport, ExportState,
+    SharedExport,
 };
 
 /// State and ages of one export: written by the ring manager and the publishing threads, read by
@@ -17,10 +18,21 @@ pub(crate) struct ExportStats {
     inner: Mutex<ExportSnapshot>,
     /// How old frames were when they were published.
     ages: Ages,
-    /// Earlier ages, to compute those of the last minute. Only the status takes this lock.
-    window: Mutex<AgeWindow>,
+    /// Whether `inner` may have changed since the last report.
+    changed: AtomicBool,
+    /// Only the status takes this lock.
+    reported: Mutex<Reported>,
     /// The longest time from decode to publication since it was last read.
     longest_ns: AtomicU64,
+}
+
+/// What earlier reports leave for the next one.
+#[derive(Debug, Default)]
+struct Reported {
+    /// Earlier ages, to compute those of the last minute.
+    window: AgeWindow,
+    /// The last report, and the sum of ages then.
+    last: Option<(u64, SharedExport)>,
 }
 
 /// What the ring manager reports, as of one moment.
@@ -66,18 +78,16 @@ impl ExportStats {
 
     pub(crate) fn set(&self, change: impl FnOnce(&mut ExportSnapshot)) {
         change(&mut self.lock());
+        self.changed.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, ExportSnapshot> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Exported for ExportStats {
-    fn report(&self, now: Instant) -> ExportReport {
+    fn new_report(
+        &self,
+        window: &mut AgeWindow,
+        longest_ns: Option<u64>,
+        now: Instant,
+    ) -> ExportReport {
         let export = self.get();
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let longest_ns = Some(self.longest_ns.swap(0, Ordering::Relaxed)).filter(|ns| *ns > 0);
         ExportReport {
             state: export.state,
             detail: export.detail,
@@ -98,12 +108,37 @@ impl Exported for ExportStats {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, ExportSnapshot> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exported for ExportStats {
+    fn report(&self, now: Instant) -> SharedExport {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest_ns = Some(self.longest_ns.swap(0, Ordering::Relaxed)).filter(|ns| *ns > 0);
+        // Both before what they speak for: a change meanwhile makes the next report a new one.
+        let sum_ns = self.ages.sum_ns();
+        let changed = self.changed.swap(false, Ordering::Acquire) || longest_ns.is_some();
+        if let Some((last_sum_ns, last)) = &reported.last {
+            let was_quiet = last.age.p50_ms.is_none()
+                && last.download.as_ref().is_none_or(|download| download.longest_ms.is_none());
+            if !changed && was_quiet && *last_sum_ns == sum_ns {
+                return last.clone();
+            }
+        }
+        let report = SharedExport::from(self.new_report(&mut reported.window, longest_ns, now));
+        reported.last = Some((sum_ns, report.clone()));
+        report
+    }
+
     fn refuse(&self, words: &str) -> bool {
         let mut inner = self.lock();
         let news = inner.state != ExportState::Refused || inner.detail != words;
         inner.state = ExportState::Refused;
         words.clone_into(&mut inner.detail);
         (inner.slots, inner.ring_bytes, inner.huge_bytes) = (0, 0, 0);
+        self.changed.store(true, Ordering::Release);
         news
     }
 
@@ -112,6 +147,7 @@ impl Exported for ExportStats {
         if inner.state == ExportState::Refused {
             inner.state = ExportState::Opening;
             inner.detail.clear();
+            self.changed.store(true, Ordering::Release);
         }
     }
 }

@@ -201,5 +201,6 @@ pub use reader::{Frame, Nv12Image, Overwritten, RawPlane, RawRow, RawView, Reade
 pub use site::{Site, weaken};
 pub use writer::{
     Access, CameraExport, ClaimedSlot, ExportRoot, FrameRate, MemoryLimit, MemoryScope, Notifier,
-    OpenRing, PictureTooSmall, Refused, RingOptions, RingPages, RingWriter, Shortage,
+    OpenRing, PictureTooSmall, Refused, RingOptions, RingPages, RingWriter, Shortage, Watch,
+    WatchEvent, WatchId, Watcher,
 };

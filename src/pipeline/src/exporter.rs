@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use vas_config::Camera;
 use vas_frame::CameraId;
-use vas_status::ExportReport;
+use vas_status::SharedExport;
 
 use super::decode::FrameSink;
 use super::demand::Demand;
@@ -45,8 +45,9 @@ pub trait Exporter: fmt::Debug + Send {
 
 /// Reports on a camera's export.
 pub trait Exported: fmt::Debug + Send + Sync {
-    /// The report at `now`, for the status; the longest download is that since the last call.
-    fn report(&self, now: Instant) -> ExportReport;
+    /// The report at `now`, for the status; the longest download is that since the last call. While nothing
+    /// changes, it is the same.
+    fn report(&self, now: Instant) -> SharedExport;
 
     /// Records why there is no export; returns whether the reason is new.
     fn refuse(&self, words: &str) -> bool;

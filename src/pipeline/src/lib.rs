@@ -13,6 +13,7 @@ mod decode;
 mod decoders;
 mod demand;
 mod demux;
+mod ending;
 mod exporter;
 mod feed;
 mod gpus;
@@ -44,6 +45,7 @@ pub use queue::{Item, Limits, PacketQueue, Pushed, Queued, Taken};
 pub use state::{InputStats, StateCell};
 pub use wakeup::Wakeup;
 
+use ending::{End, Ending};
 use feed::Feed;
 use vas_config::Input;
 
@@ -56,6 +58,8 @@ pub const EXTRA_SURFACES: u32 = 4;
 #[derive(Debug)]
 pub struct Pipeline {
     camera: CameraId,
+    /// Signalled when one of its threads ends.
+    ends: Arc<Wakeup>,
     inputs: Vec<Running>,
     late: Vec<(Late, Part)>,
 }
@@ -92,13 +96,13 @@ impl std::fmt::Debug for Part {
 struct Running {
     stop: StopFlag,
     feeds: Vec<Feed>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<(JoinHandle<()>, End)>,
 }
 
 impl Pipeline {
-    /// A camera without inputs yet.
-    pub fn new(camera: CameraId) -> Self {
-        Self { camera, inputs: Vec::new(), late: Vec::new() }
+    /// A camera without inputs yet. `ends` is signalled when one of its threads ends.
+    pub fn new(camera: CameraId, ends: Arc<Wakeup>) -> Self {
+        Self { camera, ends, inputs: Vec::new(), late: Vec::new() }
     }
 
     /// Its id.
@@ -187,8 +191,9 @@ impl Pipeline {
                 branch.run(packets);
             }
         };
-        let thread = spawn(job, &self.camera, run, move || of_panic.panicked())?;
-        self.inputs[*input].threads.push(thread);
+        let (ending, end) = Ending::new(&self.ends);
+        let thread = spawn_until(job, &self.camera, run, move || of_panic.panicked(), ending)?;
+        self.inputs[*input].threads.push((thread, end));
         feed.release();
         Ok(())
     }
@@ -200,8 +205,10 @@ impl Pipeline {
         run: impl FnOnce() + Send + 'static,
         panicked: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let thread = spawn(job, &self.camera, run, panicked)?;
-        self.inputs.last_mut().expect("an input is pushed before its threads").threads.push(thread);
+        let (ending, end) = Ending::new(&self.ends);
+        let thread = spawn_until(job, &self.camera, run, panicked, ending)?;
+        let input = self.inputs.last_mut().expect("an input is pushed before its threads");
+        input.threads.push((thread, end));
         Ok(())
     }
 
@@ -213,14 +220,15 @@ impl Pipeline {
         }
     }
 
-    /// Whether the threads have ended: [`join`](Self::join) will not wait.
+    /// Whether the threads have done all their work: [`join`](Self::join) waits for no more than the system's part of
+    /// their end.
     pub fn is_over(&self) -> bool {
-        self.inputs.iter().flat_map(|input| &input.threads).all(JoinHandle::is_finished)
+        self.inputs.iter().flat_map(|input| &input.threads).all(|(_, end)| end.has_come())
     }
 
     /// Waits for the threads to end.
     pub fn join(self) {
-        for thread in self.inputs.into_iter().flat_map(|input| input.threads) {
+        for (thread, _) in self.inputs.into_iter().flat_map(|input| input.threads) {
             // A panic was caught and logged in the thread itself.
             let _ = thread.join();
         }
@@ -235,8 +243,20 @@ pub fn spawn(
     run: impl FnOnce() + Send + 'static,
     panicked: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    spawn_until(job, camera, run, panicked, ())
+}
+
+/// As [`spawn`]; `ending` is dropped last.
+fn spawn_until(
+    job: &'static str,
+    camera: &CameraId,
+    run: impl FnOnce() + Send + 'static,
+    panicked: impl FnOnce() + Send + 'static,
+    ending: impl Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let id = camera.clone();
     std::thread::Builder::new().name(thread_name(job, id.as_str())).spawn(move || {
+        let _ending = ending;
         let _named = vas_media::log::name_thread(id.as_str());
         let _span = tracing::info_span!("camera", camera = %id).entered();
         if let Err(words) = caught(run) {

@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_secs(15);
 pub struct AgeWindow(VecDeque<(Instant, AgeCounts)>);
 
 impl AgeWindow {
-    /// The report on `ages` at `now`.
+    /// The report on `ages` at `now`. Reports that would be equal may be left out.
     pub fn report(&mut self, ages: &Ages, now: Instant) -> AgeReport {
         let counts = ages.counts();
         let recent = self.recent(&counts, now);
@@ -29,10 +29,12 @@ impl AgeWindow {
     }
 
     fn recent(&mut self, counts: &AgeCounts, now: Instant) -> AgeCounts {
+        let mut last = None;
         while self.0.front().is_some_and(|(at, _)| now - *at > SPAN) {
-            self.0.pop_front();
+            last = self.0.pop_front();
         }
-        let recent = match self.0.front() {
+        // Where reports were left out, nothing was recorded since the last counts that were saved.
+        let recent = match self.0.front().or(last.as_ref()) {
             Some((_, before)) => counts.since(before),
             None => counts.clone(),
         };
@@ -66,6 +68,9 @@ mod tests {
         }
         assert_eq!(p50(0, 200), None, "nothing was published for long");
         assert!(window.0.len() <= 5, "{}", window.0.len());
-        assert_eq!(window.report(&ages, start + SPAN * 4).buckets.last(), Some(&2));
+        ages.record(8_000_000);
+        let late = window.report(&ages, start + SPAN * 30).p50_ms;
+        assert_eq!(late, Some(8.0), "without a report for long");
+        assert_eq!(window.report(&ages, start + SPAN * 32).buckets.last(), Some(&3));
     }
 }

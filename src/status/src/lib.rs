@@ -21,6 +21,7 @@ mod prometheus;
 mod report;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
+mod shared_export;
 mod state;
 
 pub use age_window::AgeWindow;
@@ -36,6 +37,7 @@ pub use report::{
     InputReport, InputStatus, MemoryReport, ProducerReport, RecorderReport, Service, ServiceStatus,
     ShardHealth, ShardReport, ShardStatus, StreamReport,
 };
+pub use shared_export::SharedExport;
 pub use state::{
     DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, ProducerState,
     RecorderState, ShardState,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
+use super::shared_export::SharedExport;
 use super::state::{
     DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, ProducerState,
     RecorderState, ShardState,
@@ -133,7 +134,7 @@ pub struct CameraReport {
     /// Packets and frames that were dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// `None` when frames are not exported.
-    pub export: Option<ExportReport>,
+    pub export: Option<SharedExport>,
     /// `None` when it is not recorded.
     pub recorder: Option<RecorderReport>,
     /// `None` when it has no producer.

@@ -70,7 +70,7 @@ pub fn full_camera(id: &str) -> CameraReport {
         marked: 4,
         exported: 900,
         dropped,
-        export: Some(full_export()),
+        export: Some(full_export().into()),
         recorder: Some(RecorderReport {
             state: RecorderState::Recording,
             input: "main".into(),

@@ -1,5 +1,6 @@
 //! A thread that ends with its owner.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,17 @@ use std::thread::{JoinHandle, Thread};
 pub struct OwnedThread {
     thread: Option<JoinHandle<()>>,
     stop: StopRequest,
+    wake: Wake,
+}
+
+/// Wakes the thread where it is not parked, but waits for something else.
+#[derive(Default)]
+struct Wake(Option<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Wake" } else { "Unpark" })
+    }
 }
 
 /// Tells the thread whether it is to stop.
@@ -37,7 +49,14 @@ impl OwnedThread {
         let of_thread = stop.clone();
         let builder = std::thread::Builder::new().name(name.into());
         let thread = builder.spawn(move || run(of_thread))?;
-        Ok(Self { thread: Some(thread), stop })
+        Ok(Self { thread: Some(thread), stop, wake: Wake::default() })
+    }
+
+    /// Has `wake` wake the thread for its end, in addition to unparking it.
+    #[must_use]
+    pub fn woken_by(mut self, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        self.wake = Wake(Some(Box::new(wake)));
+        self
     }
 
     /// The thread's handle, for unparking it.
@@ -54,6 +73,9 @@ impl Drop for OwnedThread {
         let Some(thread) = self.thread.take() else { return };
         self.stop.0.store(true, Ordering::SeqCst);
         thread.thread().unpark();
+        if let Wake(Some(wake)) = &self.wake {
+            wake();
+        }
         let name = thread.thread().name().unwrap_or_default().to_owned();
         if thread.join().is_err() {
             tracing::error!("the thread {name} panicked");

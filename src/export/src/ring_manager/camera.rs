@@ -12,7 +12,10 @@ use vas_media::{Fraction, GpuError};
 use vas_pipeline::Exported as _;
 use vas_status::{DownloadEngine, ExportState};
 
+use super::checks::{Checks, Intervals};
 use super::handle::{Delivery, EngineAnswer, RingHandle};
+use super::schedule::Key;
+use super::watches::{CameraWatches, Watches};
 use crate::download::{MAX_IN_FLIGHT, Memory};
 use crate::engines::{Engines, NoEngine};
 use crate::panics::Panics;
@@ -22,27 +25,38 @@ use crate::stats::DownloadStats;
 /// How soon to retry what was refused or is held by another process.
 const RETRY_NS: u64 = 5_000_000_000;
 const HELD_RETRY_NS: u64 = 1_000_000_000;
-/// How often to check for readers, while there are none and while there are some. A check costs
-/// about half a microsecond a camera; the first interval is part of a reader's wait for its first
-/// frame.
-const ARRIVALS_NS: u64 = 50_000_000;
-const DEPARTURES_NS: u64 = 250_000_000;
+/// How often to maintain a camera that has retired rings to free, or a GPU's engine to report on.
+const MAINTAIN_NS: u64 = 1_000_000_000;
 /// The delay after a panic.
 pub(super) const AFTER_PANIC_NS: u64 = 1_000_000_000;
 /// A gap is published after this long without a frame.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// What the cameras of a ring manager share.
+pub(super) struct Surroundings {
+    pub(super) resources: Resources,
+    pub(super) hold: Duration,
+    pub(super) slots: Option<u32>,
+    pub(super) engines: Engines,
+}
+
 /// A camera whose rings are maintained.
 pub(super) struct ManagedCamera {
     handle: RingHandle,
     export: Option<CameraExport>,
+    watches: CameraWatches,
+    /// When to try again to watch, where that failed.
+    watch_at_ns: u64,
+    checks: Checks,
     /// The ring that is wanted, and when to try for it.
     wanted: Option<Wanted>,
     engine_wanted: Option<EngineWanted>,
     claim_at_ns: u64,
-    /// When to check for readers again, and what they requested last time.
-    look_at_ns: u64,
+    /// What readers requested last time.
     demanded: Demanded,
+    /// When the newest frame may be too old to be current.
+    quiet_at_ns: u64,
+    housekeeping_ns: u64,
 }
 
 /// The ring that is wanted, and when to try for it.
@@ -61,15 +75,19 @@ pub(super) struct EngineWanted {
 }
 
 impl ManagedCamera {
-    pub(super) fn new(handle: RingHandle) -> Self {
+    pub(super) fn new(handle: RingHandle, intervals: Intervals, key: Key) -> Self {
         Self {
             handle,
             export: None,
+            watches: CameraWatches::default(),
+            watch_at_ns: 0,
+            checks: Checks::new(intervals, key),
             wanted: None,
             engine_wanted: None,
             claim_at_ns: 0,
-            look_at_ns: 0,
             demanded: Demanded::Nothing,
+            quiet_at_ns: u64::MAX,
+            housekeeping_ns: u64::MAX,
         }
     }
 
@@ -89,33 +107,128 @@ impl ManagedCamera {
     /// When there is next something to do here, as far as is known.
     pub(super) fn next_ns(&self) -> u64 {
         let engine = self.engine_wanted.as_ref().map_or(u64::MAX, |wanted| wanted.at_ns);
-        let ring = match (&self.export, &self.wanted) {
-            (None, _) => self.claim_at_ns,
-            (Some(_), Some(wanted)) => wanted.at_ns.min(self.look_at_ns),
-            (Some(_), None) => self.look_at_ns,
-        };
-        ring.min(engine)
+        if self.export.is_none() {
+            return self.claim_at_ns.min(engine);
+        }
+        let ring = self.wanted.as_ref().map_or(u64::MAX, |wanted| wanted.at_ns);
+        let clock = self.checks.next_ns().min(self.quiet_at_ns).min(self.housekeeping_ns);
+        ring.min(engine).min(clock)
     }
 
-    /// Updates the stats, and drops an export whose files were removed.
-    pub(super) fn housekeep(&mut self, camera: &CameraId, engines: &Engines) {
+    /// Does what is due. `false`: its files were removed, and the export is to be made anew.
+    pub(super) fn work(
+        &mut self,
+        camera: &CameraId,
+        key: Key,
+        surroundings: &mut Surroundings,
+        watches: &mut Watches,
+    ) -> bool {
+        let now_ns = monotonic_ns();
+        if now_ns >= self.housekeeping_ns && !self.housekeep(camera, &surroundings.engines, watches)
+        {
+            return false;
+        }
+        self.advance_engine(camera, &mut surroundings.engines);
+        let exported = self.export.is_some();
+        self.advance(camera, surroundings);
+        if self.export.is_some() && !exported {
+            // Readers of an earlier writer may hold their locks already.
+            self.checks.soon(now_ns);
+            self.watch_at_ns = 0;
+        }
+        self.watch(key, watches);
+        self.look_for_readers();
+        self.look_for_quiet();
+        self.schedule_housekeeping();
+        true
+    }
+
+    /// Somebody opened or closed `readers`.
+    pub(super) fn readers_changed(&mut self, watches: &mut Watches, now_ns: u64) {
+        if !self.checks.event(now_ns) {
+            watches.unwatch_readers(&mut self.watches);
+        }
+    }
+
+    /// A file of the export was removed or renamed, perhaps by the export itself.
+    pub(super) fn files_changed(&mut self, now_ns: u64) {
+        let at_ns = now_ns.saturating_add(self.checks.intervals().removed);
+        self.housekeeping_ns = self.housekeeping_ns.min(at_ns);
+    }
+
+    /// Checks readers and files at once, and readers often for a moment.
+    pub(super) fn check_soon(&mut self, now_ns: u64) {
+        self.checks.soon(now_ns);
+        self.housekeeping_ns = now_ns;
+    }
+
+    /// Ends the watches, before the camera is dropped.
+    pub(super) fn unwatch(&mut self, watches: &mut Watches) {
+        watches.unwatch(&mut self.watches);
+    }
+
+    /// Tries to watch at the next turn.
+    #[cfg(test)]
+    pub(super) fn watch_now(&mut self) {
+        self.watch_at_ns = 0;
+    }
+
+    /// Watches what is to be watched and is not yet.
+    fn watch(&mut self, key: Key, watches: &mut Watches) {
+        let Some(export) = &self.export else { return };
+        let now_ns = monotonic_ns();
+        if !self.checks.wants_watch(now_ns) || now_ns < self.watch_at_ns {
+            return;
+        }
+        if watches.watch(key, export, &mut self.watches) {
+            self.checks.watched(now_ns);
+        } else {
+            self.checks.not_watched();
+            self.watch_at_ns = self.checks.slow_ns(now_ns);
+        }
+    }
+
+    /// Updates the stats, and drops an export whose files were removed; `false`: it did.
+    fn housekeep(&mut self, camera: &CameraId, engines: &Engines, watches: &mut Watches) -> bool {
+        self.housekeeping_ns = u64::MAX;
         self.show_download(engines);
-        let Some(export) = &mut self.export else { return };
+        let Some(export) = &mut self.export else { return true };
         if export.housekeep() {
             let retired_bytes = export.retired_bytes();
             self.handle.stats.set(|stats| stats.retired_bytes = retired_bytes);
-            return;
+            return true;
         }
         tracing::warn!(%camera, "the export's files were removed: exporting again");
-        self.export = None;
+        self.drop_export(watches);
         self.claim_at_ns = 0;
         self.send(Delivery::Revoked);
+        false
+    }
+
+    fn drop_export(&mut self, watches: &mut Watches) {
+        // First, so that its own removals are no events.
+        watches.unwatch(&mut self.watches);
+        self.checks.not_watched();
+        self.export = None;
+        (self.quiet_at_ns, self.housekeeping_ns) = (u64::MAX, u64::MAX);
+    }
+
+    /// Soon while something changes by itself, otherwise with the slow checks: removals are events.
+    fn schedule_housekeeping(&mut self) {
+        let Some(export) = &self.export else { return };
+        let now_ns = monotonic_ns();
+        let read = self.demanded != Demanded::Nothing;
+        let changes = export.retired_bytes() > 0 || read && self.handle.in_use.device().is_some();
+        let at_ns = match changes {
+            true => now_ns + MAINTAIN_NS,
+            false => self.checks.files_ns(now_ns),
+        };
+        self.housekeeping_ns = self.housekeeping_ns.min(at_ns);
     }
 
     /// After a panic: discards all that was half done; the tap asks again for what it needs.
-    pub(super) fn start_over(&mut self, camera: &CameraId, panics: &Panics) {
-        let export = self.export.take();
-        panics.catch("ring manager", Some(camera), || drop(export));
+    pub(super) fn start_over(&mut self, camera: &CameraId, watches: &mut Watches, panics: &Panics) {
+        panics.catch("ring manager", Some(camera), || self.drop_export(watches));
         (self.wanted, self.engine_wanted) = (None, None);
         self.claim_at_ns = monotonic_ns() + AFTER_PANIC_NS;
         self.refuse(camera, "internal error in the ring manager of the frame path; it starts over");
@@ -123,15 +236,13 @@ impl ManagedCamera {
         let _ = self.handle.answers.force_push(EngineAnswer::NotYet);
     }
 
-    /// Checks whether readers came or went. They leave nothing but a lock, so nothing notifies us.
-    pub(super) fn look_for_readers(&mut self) {
+    /// Checks whether readers came or went.
+    fn look_for_readers(&mut self) {
         let now_ns = monotonic_ns();
         let Some(export) = &self.export else { return };
-        if now_ns < self.look_at_ns {
+        if now_ns < self.checks.next_ns() {
             return;
         }
-        // Whatever holds frames up: taps and engines may be stuck themselves.
-        export.pause_if_quiet(now_ns, QUIET);
         let demanded = export.demanded();
         let here = demanded != Demanded::Nothing;
         if demanded != self.demanded {
@@ -142,15 +253,35 @@ impl ManagedCamera {
         }
         let demand = &self.handle.demand;
         match (here, demand.since_ns().is_some()) {
-            (true, false) => demand.begin(monotonic_ns()),
+            (true, false) => {
+                demand.begin(monotonic_ns());
+                self.quiet_at_ns = now_ns;
+            }
             (false, true) => demand.end(now_ns),
             _ => {}
         }
-        self.look_at_ns = now_ns + if here { DEPARTURES_NS } else { ARRIVALS_NS };
+        self.checks.checked(now_ns, here);
+    }
+
+    /// Publishes a gap, whatever holds frames up: taps and engines may be stuck themselves.
+    fn look_for_quiet(&mut self) {
+        let now_ns = monotonic_ns();
+        let Some(export) = &self.export else { return };
+        if now_ns < self.quiet_at_ns {
+            return;
+        }
+        // While there are readers, copying may go on at any time. A frame that is not for anybody
+        // is a pause already.
+        let read = self.demanded != Demanded::Nothing;
+        self.quiet_at_ns = match export.pause_if_quiet(now_ns, QUIET) {
+            Some(at_ns) => at_ns,
+            None if read => now_ns.saturating_add(QUIET.as_nanos() as u64),
+            None => u64::MAX,
+        };
     }
 
     /// Gets the engine of the camera's GPU, and pins its ring there.
-    pub(super) fn advance_engine(&mut self, camera: &CameraId, engines: &mut Engines) {
+    fn advance_engine(&mut self, camera: &CameraId, engines: &mut Engines) {
         let now_ns = monotonic_ns();
         let Some(wanted) = self.engine_wanted.take_if(|wanted| now_ns >= wanted.at_ns) else {
             return;
@@ -210,13 +341,8 @@ impl ManagedCamera {
         self.handle.stats.set(|stats| stats.download = download);
     }
 
-    pub(super) fn advance(
-        &mut self,
-        camera: &CameraId,
-        resources: &Resources,
-        (hold, slots): (Duration, Option<u32>),
-        engines: &Engines,
-    ) {
+    fn advance(&mut self, camera: &CameraId, surroundings: &Surroundings) {
+        let Surroundings { resources, hold, slots, engines } = surroundings;
         let now_ns = monotonic_ns();
         if self.export.is_none() && now_ns >= self.claim_at_ns {
             let (root, notifier) = match resources.parts() {
@@ -247,7 +373,7 @@ impl ManagedCamera {
             return;
         }
         let rate = wanted.fps.map(|fps| FrameRate { num: fps.num(), den: fps.den() });
-        let options = RingOptions::choose(rate, hold, slots, MAX_IN_FLIGHT);
+        let options = RingOptions::choose(rate, *hold, *slots, MAX_IN_FLIGHT);
         self.handle.trip("ring");
         match export.open_ring(wanted.geometry, options) {
             Ok(OpenRing::Ready(writer)) => {

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
 use vas_config::Config;
 use vas_frame::{CameraId, Demanded, Geometry, RingPages, RingWriter};
 use vas_media::Fraction;
-use vas_pipeline::{Demand, InputStats};
+use vas_pipeline::{Demand, InputStats, Wakeup};
 
 use crate::cuda::{Completions, CudaCopyQueue};
 use crate::download::{Account, Memory, MemoryInUse};
@@ -152,7 +151,7 @@ pub(super) struct Shared {
     /// Requests of taps.
     requests: ArrayQueue<Request>,
     /// Set once the thread has started; it runs until it is asked to stop.
-    thread: OnceLock<Thread>,
+    wakeup: OnceLock<Arc<Wakeup>>,
 }
 
 impl Shared {
@@ -160,18 +159,20 @@ impl Shared {
         Self {
             changes: Mutex::default(),
             requests: ArrayQueue::new(Config::MAX_CAMERAS),
-            thread: OnceLock::new(),
+            wakeup: OnceLock::new(),
         }
     }
 
-    /// Sets the thread that serves these requests, so that it can be woken.
-    pub(super) fn is_run_by(&self, thread: &Thread) {
-        let _ = self.thread.set(thread.clone());
+    /// Sets what wakes the thread that serves these requests.
+    pub(super) fn is_woken_by(&self, wakeup: &Arc<Wakeup>) {
+        let _ = self.wakeup.set(Arc::clone(wakeup));
+        // For what came before.
+        self.wake();
     }
 
     fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+        if let Some(wakeup) = self.wakeup.get() {
+            wakeup.signal();
         }
     }
 

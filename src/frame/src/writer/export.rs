@@ -1,6 +1,7 @@
 //! One camera's export: exclusion, epochs and cleanup.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::predecessor::LastWords;
 use super::retired::Retired;
 use super::ring::{Ring, RingWriter};
 use super::root::ExportRoot;
+use super::watcher::{Watch, Watcher};
 use crate::camera_id::CameraId;
 use crate::clock::{boottime_ns, monotonic_ns};
 use crate::demand::Demanded;
@@ -164,6 +166,23 @@ impl CameraExport {
     #[must_use]
     pub fn demanded(&self) -> Demanded {
         Demanded::read(self.readers.as_fd()).unwrap_or(Demanded::EveryFrame)
+    }
+
+    /// Watches for readers that come and go: [`WatchEvent::Readers`](crate::WatchEvent::Readers).
+    ///
+    /// # Errors
+    /// When the user has as many watches as it may have (`fs.inotify.max_user_watches`), or there is no `/proc`.
+    pub fn watch_readers(&self, watcher: &Arc<Watcher>) -> io::Result<Watch> {
+        watcher.add_readers(self.readers.as_fd())
+    }
+
+    /// Watches for files that others remove: [`WatchEvent::Files`](crate::WatchEvent::Files). It is then time for
+    /// [`housekeep`](Self::housekeep).
+    ///
+    /// # Errors
+    /// As [`watch_readers`](Self::watch_readers).
+    pub fn watch_files(&self, watcher: &Arc<Watcher>) -> io::Result<Watch> {
+        watcher.add_directory(self.dir.fd.as_fd())
     }
 
     /// The size of a ring in bytes.
@@ -353,16 +372,17 @@ impl CameraExport {
     }
 
     /// Pauses the ring if no frame was published for `quiet`: readers that attach later then get none from
-    /// before, as after [`RingWriter::pause`]. Call this a few times per second.
-    pub fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
-        if let Some(current) = &self.current {
-            current.ring.pause_if_quiet(now_ns, quiet);
-        }
+    /// before, as after [`RingWriter::pause`]. Returns when that will be so (`CLOCK_MONOTONIC`, ns) if nothing is
+    /// published until then; `None` while the ring is paused.
+    pub fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) -> Option<u64> {
+        self.current.as_ref().and_then(|current| current.ring.pause_if_quiet(now_ns, quiet))
     }
 
-    /// Frees retired rings, and checks that the paths still refer to this writer's files. Call this
-    /// about once per second. `false` means that they were removed: drop this and claim the camera
-    /// again.
+    /// Frees retired rings, and checks that the paths still refer to this writer's files. `false` means that they
+    /// were removed: drop this and claim the camera again.
+    ///
+    /// Call this about once per second while there are [retired bytes](Self::retired_bytes), and when
+    /// [`watch_files`](Self::watch_files) notifies. Not every removal does, so call it from time to time, too.
     pub fn housekeep(&mut self) -> bool {
         self.retired.sweep(monotonic_ns());
         let here = statat(self.root.dir(), self.camera.as_str(), AtFlags::SYMLINK_NOFOLLOW);

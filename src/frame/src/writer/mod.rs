@@ -15,6 +15,7 @@ mod refused;
 mod retired;
 mod ring;
 mod root;
+mod watcher;
 
 pub use access::Access;
 pub use admission::{MemoryLimit, MemoryScope, Shortage};
@@ -31,3 +32,4 @@ pub use refused::{PictureTooSmall, Refused};
 pub(crate) use ring::Ring;
 pub use ring::{ClaimedSlot, RingWriter};
 pub use root::ExportRoot;
+pub use watcher::{Watch, WatchEvent, WatchId, Watcher};

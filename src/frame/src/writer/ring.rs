@@ -183,17 +183,26 @@ impl Ring {
         self.runs.store(false, Ordering::Release);
     }
 
-    /// Pauses if no frame was published for `quiet`: the camera is away, or an earlier stage is stuck.
-    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) {
+    /// Pauses if no frame was published for `quiet`: the camera is away, or an earlier stage is stuck. Returns when
+    /// that will be so if nothing is published until then; `None` while the ring is paused.
+    pub(crate) fn pause_if_quiet(&self, now_ns: u64, quiet: Duration) -> Option<u64> {
         let header = self.header();
+        if header.copying.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let quiet_ns = u64::try_from(quiet.as_nanos()).unwrap_or(u64::MAX);
         let newest_id = header.frame_id.load(Ordering::Relaxed);
         let newest_ns = header.timestamp_ns.load(Ordering::Relaxed);
         // A newest frame from before the run of copying is returned to no reader anyway: the run's
         // first frame is on its way.
         let is_of_run = newest_id >= header.resumed_frame_id.load(Ordering::Relaxed);
-        if is_of_run && Duration::from_nanos(now_ns.saturating_sub(newest_ns)) >= quiet {
-            self.pause();
+        let since_ns = if is_of_run { newest_ns } else { now_ns };
+        let quiet_at_ns = since_ns.saturating_add(quiet_ns);
+        if now_ns < quiet_at_ns {
+            return Some(quiet_at_ns);
         }
+        self.pause();
+        None
     }
 
     /// Slot of the newest frame, if there is one.

@@ -1,8 +1,10 @@
 //! The export directory: on tmpfs, owned by this process's user, and writable by nobody else.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, fstatfs, mkdir, open};
 use rustix::io::Errno;
@@ -10,6 +12,7 @@ use rustix::io::Errno;
 use super::access::{Access, check_ours};
 use super::exclusion;
 use super::files::Folder;
+use super::watcher::{Watch, Watcher};
 use crate::error::{ExportError, OwnerProblem};
 
 /// `TMPFS_MAGIC` of `linux/magic.h`.
@@ -78,6 +81,14 @@ impl ExportRoot {
     /// As [`open`](Self::open).
     pub fn reopen(&self) -> Result<Self, ExportError> {
         Self::open(self.path(), self.access())
+    }
+
+    /// Watches for its removal and that of directories in it: [`WatchEvent::Files`](crate::WatchEvent::Files).
+    ///
+    /// # Errors
+    /// As [`CameraExport::watch_readers`](crate::CameraExport::watch_readers).
+    pub fn watch(&self, watcher: &Arc<Watcher>) -> io::Result<Watch> {
+        watcher.add_directory(self.folder.fd.as_fd())
     }
 
     pub(super) fn folder(&self) -> &Folder {

@@ -179,48 +179,72 @@ fn is_of_packets(why: &str) -> bool {
     why.parse().is_ok_and(DropReason::is_of_packets)
 }
 
-fn exports(text: &mut Text, cameras: &[CameraReport]) {
-    let all =
-        || cameras.iter().filter_map(|camera| Some((camera.id.as_str(), camera.export.as_ref()?)));
-    let mut each = |name, help, value: &dyn Fn(&ExportReport) -> Option<f64>| {
-        let samples = all().filter_map(|(id, export)| Some(([("camera", id)], value(export)?)));
-        text.family(name, Kind::Gauge, help, samples);
-    };
-    each("vas_export_up", "Whether frames can be published.", &|export| {
+/// A value of an export; `None`: it has no sample.
+type ExportValue = fn(&ExportReport) -> Option<f64>;
+
+/// The families of exports, all gauges, with their helps.
+const EXPORTS: [(&str, &str, ExportValue); 10] = [
+    ("vas_export_up", "Whether frames can be published.", |export| {
         Some(f64::from(u8::from(export.state == ExportState::Open)))
-    });
-    each("vas_ring_slots", "Slots of the ring.", &|export| Some(f64::from(export.slots)));
-    each("vas_ring_bytes", "Size of the ring.", &|export| Some(export.ring_bytes as f64));
-    each("vas_ring_huge_bytes", "Part of the ring that huge pages back.", &|export| {
+    }),
+    ("vas_ring_slots", "Slots of the ring.", |export| Some(f64::from(export.slots))),
+    ("vas_ring_bytes", "Size of the ring.", |export| Some(export.ring_bytes as f64)),
+    ("vas_ring_huge_bytes", "Part of the ring that huge pages back.", |export| {
         Some(export.huge_bytes as f64)
-    });
-    each("vas_ring_retired_bytes", "Retired rings waiting to be freed.", &|export| {
+    }),
+    ("vas_ring_retired_bytes", "Retired rings waiting to be freed.", |export| {
         Some(export.retired_bytes as f64)
-    });
-    each("vas_ring_pinned_bytes", "Part of the ring that is pinned for a GPU.", &|export| {
+    }),
+    ("vas_ring_pinned_bytes", "Part of the ring that is pinned for a GPU.", |export| {
         export.pinned_bytes.map(|bytes| bytes as f64)
-    });
-    each(
+    }),
+    (
         "vas_ring_lease_seconds",
         "How long a published frame is guaranteed to stay readable.",
-        &|export| Some(export.lease_ms as f64 / 1000.0),
-    );
-    each("vas_readers_present", "Whether any reader is attached.", &|export| {
+        |export| Some(export.lease_ms as f64 / 1000.0),
+    ),
+    ("vas_readers_present", "Whether any reader is attached.", |export| {
         Some(f64::from(u8::from(export.readers)))
-    });
-    each("vas_readers_every_frame", "Whether any reader wants every frame.", &|export| {
+    }),
+    ("vas_readers_every_frame", "Whether any reader wants every frame.", |export| {
         Some(f64::from(u8::from(export.demand.every_frame)))
-    });
-    each("vas_readers_max_fps", "Highest rate that a reader requests.", &|export| {
+    }),
+    ("vas_readers_max_fps", "Highest rate that a reader requests.", |export| {
         export.demand.max_fps.last().copied()
-    });
-    text.family(
+    }),
+];
+
+fn exports(text: &mut Text, cameras: &[CameraReport]) {
+    let all = cameras.iter();
+    let all = all.filter_map(|camera| Some(camera.export.as_ref()?.samples(&camera.id, samples)));
+    let all: Vec<_> = all.collect();
+    let mut family = |name, kind, help, number: usize| {
+        text.family(name, kind, help, iter::empty::<([_; 0], u64)>());
+        all.iter().for_each(|samples| text.rendered(&samples[number]));
+    };
+    for (number, (name, help, _)) in EXPORTS.into_iter().enumerate() {
+        family(name, Kind::Gauge, help, number);
+    }
+    family(
         "vas_frame_age_seconds",
         Kind::Histogram,
-        "Age of frames at publication, from the arrival of their first packet.",
-        iter::empty::<([_; 0], u64)>(),
+        "Age of frames when they were published, from the arrival of their first packet.",
+        EXPORTS.len(),
     );
-    all().for_each(|(id, export)| ages(text, id, &export.age));
+}
+
+/// A camera's samples in each family of exports, and those of the ages.
+fn samples(camera: &str, export: &ExportReport) -> Vec<String> {
+    let gauges = EXPORTS.iter().map(|(name, _, value)| {
+        let mut text = Text::default();
+        if let Some(value) = value(export) {
+            text.sample(name, &[("camera", camera)], value);
+        }
+        text.into_string()
+    });
+    let mut text = Text::default();
+    ages(&mut text, camera, &export.age);
+    gauges.chain([text.into_string()]).collect()
 }
 
 fn ages(text: &mut Text, camera: &str, age: &AgeReport) {

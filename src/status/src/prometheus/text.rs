@@ -49,6 +49,11 @@ impl Text {
         self.line(format_args!("{text}{end} {value}"));
     }
 
+    /// Adds samples that were rendered before.
+    pub(super) fn rendered(&mut self, samples: &str) {
+        self.0.push_str(samples);
+    }
+
     pub(super) fn into_string(self) -> String {
         self.0
     }

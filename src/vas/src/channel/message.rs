@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use vas_config::{Config, ConfigFiles, Environment, Problems, understand};
-use vas_status::ShardReport;
 
+use super::packed::PackedReport;
 use crate::test_hooks::TestHooks;
 
 /// From the supervisor.
@@ -82,7 +82,7 @@ impl std::fmt::Debug for Given {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromShard {
     /// Sent each second: it lives, and this is the state of its cameras.
-    Report(ShardReport),
+    Report(PackedReport),
     /// It can't work, and ends.
     Failed(String),
     /// It ends, but these cameras did not.

@@ -5,6 +5,7 @@
 //! sockets have no name and never listen (contract V4).
 
 mod message;
+mod packed;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use message::{FromShard, Given, Start, ToShard};
+pub(crate) use packed::LastExports;
 
 /// Longest message: a report of 4096 cameras takes a third of it.
 const MAX_MESSAGE: usize = 32 << 20;

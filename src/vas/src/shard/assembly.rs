@@ -9,7 +9,7 @@ use vas_config::{Camera, Role, Roles, Video, WhenIdle};
 use vas_frame::CameraId;
 use vas_pipeline::{
     Branch, Decode, Decoders, Demand, EXTRA_SURFACES, Exported, Exporter, FrameSink, Gpus,
-    InputStats, Late, Pipeline,
+    InputStats, Late, Pipeline, Wakeup,
 };
 use vas_producer::{Copy, Encode, EndpointSlot, ProducerStats, RtpEndpoint};
 use vas_record::Library;
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     library: Library,
     gpus: Arc<Gpus>,
     test_hooks: TestHooks,
+    /// Signalled when a thread of a camera ends.
+    ends: Arc<Wakeup>,
     /// RTP endpoints of producers, from the supervisor.
     endpoints: HashMap<CameraId, Arc<EndpointSlot>>,
     /// Cameras whose endpoint came for the next start.
@@ -32,21 +34,31 @@ pub(super) struct Parts {
 
 impl Parts {
     /// `preferred_gpu` is the GPU, if any, that cameras get while it is usable.
+    ///
+    /// # Errors
+    /// The process has no file descriptor left.
     pub(super) fn new(
         exporter: Option<Box<dyn Exporter>>,
         preferred_gpu: Option<usize>,
         test_hooks: TestHooks,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let ends = Arc::new(Wakeup::new()?);
         let gpus = Arc::new(Gpus::preferring(preferred_gpu));
         let library = Library::default();
-        Self {
+        Ok(Self {
             exporter,
             library,
             gpus,
             test_hooks,
+            ends,
             endpoints: HashMap::new(),
             fresh: HashSet::new(),
-        }
+        })
+    }
+
+    /// Signalled when a thread of a camera ends.
+    pub(super) fn ends(&self) -> &Wakeup {
+        &self.ends
     }
 
     /// Keeps the RTP endpoint of a camera's producer.
@@ -68,7 +80,7 @@ impl Parts {
 
     /// Starts a camera. After a failure, whatever was started must be stopped, too.
     pub(super) fn start(&mut self, camera: &Camera) -> (Pipeline, CameraStats, io::Result<()>) {
-        let mut pipeline = Pipeline::new(camera.id.clone());
+        let mut pipeline = Pipeline::new(camera.id.clone(), Arc::clone(&self.ends));
         let mut inputs = Vec::new();
         let (mut export, mut recorder) = (None, None);
         let producer = camera.producer.as_ref().map(|it| Arc::new(ProducerStats::new(it)));

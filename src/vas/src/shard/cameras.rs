@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use vas_config::Camera;
@@ -17,7 +18,6 @@ use super::status::{self, CameraStats};
 const RETRY: Duration = Duration::from_secs(5);
 /// How long a camera may take to end before that is logged.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// All of them. Nothing here waits, except [`stop`](Self::stop).
 #[derive(Debug)]
@@ -134,14 +134,22 @@ impl Cameras {
         });
     }
 
-    /// Whether all wanted cameras run, and no other.
-    pub(super) fn is_settled(&self) -> bool {
-        self.leaving.is_empty()
-            && self.wanted.iter().all(|wanted| matches!(wanted.run, Run::Running(_)))
+    /// When there is something to do by the clock; `None` if never. The end of a thread is an event.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let to_report = self.leaving.iter().filter(|leaving| !leaving.reported);
+        let to_report = to_report.map(|leaving| leaving.since + PATIENCE);
+        // One whose predecessor is leaving waits for an event.
+        let leaves = |id: &CameraId| self.leaving.iter().any(|leaving| leaving.id == *id);
+        let to_start = self.wanted.iter().filter_map(|wanted| match wanted.run {
+            Run::From(from) if !leaves(&wanted.camera.id) => from,
+            _ => None,
+        });
+        to_report.chain(to_start).min()
     }
 
     /// Starts what is due, and drops what has ended.
     pub(super) fn advance(&mut self, now: Instant) {
+        self.parts.ends().clear();
         let over = self.leaving.extract_if(.., |leaving| leaving.pipeline.is_over());
         for leaving in over {
             leaving.pipeline.join();
@@ -279,17 +287,26 @@ impl Cameras {
         let mut ending: Vec<_> = leaving.chain(running).collect();
         ending.iter().for_each(|(_, pipeline)| pipeline.stop());
         loop {
+            self.parts.ends().clear();
             for (_, pipeline) in ending.extract_if(.., |(_, pipeline)| pipeline.is_over()) {
                 pipeline.join();
             }
-            if ending.is_empty() || Instant::now() >= until {
+            let left = until.saturating_duration_since(Instant::now());
+            if ending.is_empty() || left.is_zero() {
                 break;
             }
-            std::thread::sleep(LOOK_EVERY);
+            self.parts.ends().wait(left);
         }
         // Even if a camera hangs: its files are removed, and what it holds of them stays valid for
         // it.
         self.parts.stop();
         ending.into_iter().map(|(id, _)| id.to_string()).collect()
+    }
+}
+
+/// Readable when a thread of a camera has ended.
+impl AsFd for Cameras {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.parts.ends().as_fd()
     }
 }

@@ -17,7 +17,7 @@ use vas_config::{Export, Problems};
 use vas_pipeline::Exporter;
 use vas_producer::RtpEndpoint;
 
-use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
+use crate::channel::{Channel, ChannelError, FromShard, LastExports, Start, ToShard};
 use crate::core_files;
 use crate::signals::{ORPHANED, Signals};
 
@@ -28,8 +28,6 @@ use cameras::Cameras;
 pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait for the supervisor's first message.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// How often cameras that are ending are checked.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long cameras have to end. Less than the supervisor allows us, to leave time for removing
 /// files.
 const END_WITHIN: Duration = Duration::from_millis(3500);
@@ -107,7 +105,8 @@ fn set_up(start: &Start, channel: &mut Channel) -> Result<Cameras, ShardError> {
     vas_media::init();
     let settings = start.settings.understand()?;
     let exporter = exporter(start.frame_export, &settings.export);
-    Ok(Cameras::new(Parts::new(exporter, start.preferred_gpu, start.test_hooks.clone())))
+    let parts = Parts::new(exporter, start.preferred_gpu, start.test_hooks.clone());
+    Ok(Cameras::new(parts.map_err(ShardError::Process)?))
 }
 
 /// The frame path, if the flag is on. A program without it rejects the flag.
@@ -128,6 +127,7 @@ fn serve(
     mut signals: Signals,
 ) -> Result<(), ShardError> {
     let mut report_at = Instant::now();
+    let mut exports = LastExports::default();
     loop {
         let now = Instant::now();
         cameras.advance(now);
@@ -135,18 +135,19 @@ fn serve(
             report_at = now + REPORT_EVERY;
             // A report that still waits is sent first.
             if !channel.is_waiting() {
-                let report = FromShard::Report(cameras.report(shard));
+                let report = FromShard::Report(exports.pack(cameras.report(shard)));
                 if let Err(error) = channel.send(&report, Vec::new()) {
                     log_end(&error);
                     break;
                 }
             }
         }
-        let next = if cameras.is_settled() { report_at } else { report_at.min(now + LOOK_EVERY) };
+        let next = cameras.next().map_or(report_at, |at| at.min(report_at));
         let interest = if channel.is_waiting() { PollFlags::OUT } else { PollFlags::empty() };
         let mut fds = [
             PollFd::new(&channel, PollFlags::IN | interest),
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::new(&cameras, PollFlags::IN),
         ];
         wait(&mut fds, next.saturating_duration_since(now))?;
         // The socket first: it says more than a signal that came together with its end.

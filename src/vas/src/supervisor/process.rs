@@ -11,7 +11,7 @@ use rustix::fs::MemfdFlags;
 use vas_crash::LastWords;
 use vas_status::ShardReport;
 
-use crate::channel::{Channel, ChannelError, FromShard, Start, ToShard};
+use crate::channel::{Channel, ChannelError, FromShard, LastExports, Start, ToShard};
 
 /// A process that is silent this long hangs. It reports each second.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
@@ -29,6 +29,7 @@ pub(super) struct Process {
     channel: Channel,
     last_words: File,
     started: Instant,
+    exports: LastExports,
     last_report: Option<Instant>,
     /// Reported by itself or set by us, before its end.
     reason: Option<String>,
@@ -84,6 +85,7 @@ impl Process {
             channel,
             last_words,
             started: Instant::now(),
+            exports: LastExports::default(),
             last_report: None,
             reason: None,
             channel_lost: None,
@@ -137,7 +139,7 @@ impl Process {
                 Ok(None) => break,
                 Ok(Some(FromShard::Report(report))) => {
                     self.last_report = Some(now);
-                    newest = Some(report);
+                    newest = Some(self.exports.unpack(report));
                 }
                 Ok(Some(FromShard::Failed(words))) => self.reason = Some(words),
                 Ok(Some(FromShard::Hanging(cameras))) => {

@@ -112,8 +112,8 @@ fn row(
         rate(&|camera| camera.exported),
         // An unwanted frame is not a loss.
         rate(&|camera| lost(camera)),
-        export.map_or(NONE.into(), ages),
-        export.map_or(NONE.into(), readers),
+        export.map_or(NONE.into(), |export| ages(export)),
+        export.map_or(NONE.into(), |export| readers(export)),
     ]
 }
 
