@@ -51,7 +51,7 @@ fuzz: setup ## hostile files, eleven million times; keeps the table in bench/res
 
 bench: ## run the benches; keeps the results in bench/results
 	@scripts/setup.sh bench
-	for name in slot_write wake crowd handover first_frame demand crash cpu idle scale peers gate gate_instructions; do bench/run.sh $$name || exit; done
+	for name in slot_write wake crowd handover first_frame demand crash cpu idle ingest scale peers gate gate_instructions; do bench/run.sh $$name || exit; done
 
 lint: ## format, lints, docs, emoji, dependencies
 	@scripts/setup.sh lint

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs a bench and keeps its table, with machine and command, in bench/results/.
 #
-#   bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer
+#   bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|ingest|scale|peers|gate|gate_instructions|hammer
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${1:?usage: bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|scale|peers|gate|gate_instructions|hammer}
+name=${1:?usage: bench/run.sh slot_write|paced|wake|crowd|handover|download|first_frame|demand|crash|cpu|producer_cpu|idle|ingest|scale|peers|gate|gate_instructions|hammer}
 case "$name" in
 download) command=(cargo bench --locked --profile dev -p vas-bench --bench download) ;; # counts, no times
 cpu)
@@ -20,6 +20,10 @@ idle)
     # The build without the tap, with which "off" is compared.
     cargo build --locked --release -p vas --no-default-features --target-dir "${CARGO_TARGET_DIR:-target}/no-export"
     command=(bench/idle)
+    ;;
+ingest)
+    cargo build --locked --release -p vas -p vas-bench --bin vas --bin cameras
+    command=(bench/ingest)
     ;;
 scale | peers)
     cargo build --locked --release -p vas -p vas-bench --bin vas --bin readers

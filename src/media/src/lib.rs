@@ -42,6 +42,7 @@
 
 mod av;
 mod clock;
+mod coalescing;
 mod codec;
 mod color;
 mod compat;
@@ -67,6 +68,7 @@ mod unit;
 
 pub use av::{AvError, init};
 pub use clock::monotonic_ns;
+pub use coalescing::Coalescing;
 pub use codec::Codec;
 pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};

@@ -66,11 +66,16 @@ impl StopFlag {
 
     /// Sleeps for `duration` or until stopped, whichever comes first; returns whether it is stopped.
     pub fn wait_for(&self, duration: Duration) -> bool {
-        let Some(until) = Instant::now().checked_add(duration) else {
-            return self.is_stopped();
-        };
+        self.wait_while(duration, || true);
+        self.is_stopped()
+    }
+
+    /// Sleeps for `duration` or until stopped, as long as `wanted` returns true; [`recheck`](Self::recheck) has it
+    /// called again.
+    pub(crate) fn wait_while(&self, duration: Duration, wanted: impl Fn() -> bool) {
+        let Some(until) = Instant::now().checked_add(duration) else { return };
         let mut futures = self.futures();
-        while !self.is_stopped() {
+        while !self.is_stopped() && wanted() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -80,8 +85,13 @@ impl StopFlag {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        drop(futures);
-        self.is_stopped()
+    }
+
+    /// Wakes those that sleep on the flag, so that they check whether they still have to.
+    pub(crate) fn recheck(&self) {
+        // Under the lock, so that a waiter between its check and its sleep is not missed.
+        let _futures = self.futures();
+        self.0.wake.notify_all();
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use vas_config::Input;
 use vas_media::{
-    Carrier, ClientLadder, Packet, RtspClient, Source, SourceError, SourceErrorKind, SourceRequest,
-    StopFlag,
+    Carrier, ClientLadder, Coalescing, Packet, RtspClient, Source, SourceError, SourceErrorKind,
+    SourceRequest, StopFlag,
 };
 use vas_status::InputState;
 
@@ -20,6 +20,7 @@ pub(super) struct Demux {
     request: SourceRequest,
     clients: ClientLadder,
     stop: StopFlag,
+    coalescing: Coalescing,
     feeds: Vec<Feed>,
     stats: Arc<InputStats>,
 }
@@ -54,13 +55,13 @@ impl Failure {
 impl Demux {
     pub(super) fn new(
         input: &Input,
-        stop: StopFlag,
+        (stop, coalescing): (StopFlag, Coalescing),
         feeds: Vec<Feed>,
         stats: Arc<InputStats>,
     ) -> Self {
         let sound = feeds.iter().any(Feed::takes_sound);
         let request = SourceRequest { sound, ..request(input) };
-        Self { request, clients: ClientLadder::new(), stop, feeds, stats }
+        Self { request, clients: ClientLadder::new(), stop, coalescing, feeds, stats }
     }
 
     pub(super) fn run(mut self) {
@@ -124,6 +125,7 @@ impl Demux {
             Err(error) if matches!(error.kind, SourceErrorKind::Stopped) => return Over::Stopped,
             Err(error) => return Over::Failed(Failure::opening(error.kind)),
         };
+        source.coalesce(self.coalescing.clone());
         let stream = source.stream();
         tracing::info!("{stream} over {}", stream.carrier);
         let (carrier, client) = (stream.carrier, stream.client);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vas_media::{Packet, StreamInfo};
+use vas_media::{Coalescing, Packet, StreamInfo};
 
 use super::branch::{Branch, BranchStats, Packets};
 use super::queue::Pushed;
@@ -17,8 +17,9 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn to(branch: &dyn Branch) -> Self {
-        let packets = Arc::new(Packets::new(branch.limits()));
+    /// To `branch`, which needs each packet as it arrives, except while it is parked.
+    pub(super) fn to(branch: &dyn Branch, coalescing: &Coalescing) -> Self {
+        let packets = Arc::new(Packets::new(branch.limits()).prompt(coalescing));
         Self { packets, stats: branch.stats(), takes_sound: branch.takes_sound() }
     }
 

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use vas_frame::CameraId;
-use vas_media::StopFlag;
+use vas_media::{Coalescing, StopFlag};
 use vas_status::InputState;
 
 pub use backoff::Backoff;
@@ -123,7 +123,9 @@ impl Pipeline {
         branches: Vec<Box<dyn Branch>>,
     ) -> io::Result<()> {
         let stop = StopFlag::new();
-        let feeds: Vec<_> = branches.iter().map(|branch| Feed::to(branch.as_ref())).collect();
+        let coalescing = Coalescing::new(&stop);
+        let feeds: Vec<_> =
+            branches.iter().map(|branch| Feed::to(branch.as_ref(), &coalescing)).collect();
         self.inputs.push(Running { stop: stop.clone(), feeds: feeds.clone(), threads: Vec::new() });
         for (branch, feed) in branches.into_iter().zip(&feeds) {
             if let Some(late) = branch.late() {
@@ -135,7 +137,7 @@ impl Pipeline {
             let (packets, feed) = (feed.packets(), feed.clone());
             self.spawn(branch.job(), move || branch.run(packets), move || feed.panicked())?;
         }
-        let demux = demux::Demux::new(input, stop, feeds.clone(), Arc::clone(stats));
+        let demux = demux::Demux::new(input, (stop, coalescing), feeds.clone(), Arc::clone(stats));
         let stats = Arc::clone(stats);
         let panicked = move || {
             stats.state.set(InputState::Failed, "internal error in the demux thread");

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use vas_media::{Packet, StreamInfo};
+use vas_media::{Coalescing, Packet, StreamInfo};
 
 use super::wakeup::Wakeup;
 
@@ -121,6 +121,8 @@ pub struct PacketQueue<P = Packet, S = StreamInfo> {
     filled: Condvar,
     /// For a reader that waits for other events, too.
     wakeup: OnceLock<Arc<Wakeup>>,
+    /// Where it counts as a consumer that needs each packet as it arrives, while it is neither parked nor closed.
+    coalescing: Option<Coalescing>,
 }
 
 #[derive(Debug)]
@@ -159,7 +161,18 @@ impl<P: Queued, S> PacketQueue<P, S> {
             unparked_ns: 0,
             closed: false,
         };
-        Self { inner: Mutex::new(inner), filled: Condvar::new(), wakeup: OnceLock::new() }
+        Self {
+            inner: Mutex::new(inner),
+            filled: Condvar::new(),
+            wakeup: OnceLock::new(),
+            coalescing: None,
+        }
+    }
+
+    /// Has the source read each packet as it arrives, except while the queue is parked.
+    pub(super) fn prompt(self, coalescing: &Coalescing) -> Self {
+        coalescing.begin_prompt();
+        Self { coalescing: Some(coalescing.clone()), ..self }
     }
 
     /// Begins a stream; its first packet will be a key frame, and marked.
@@ -269,7 +282,11 @@ impl<P: Queued, S> PacketQueue<P, S> {
         if wanted() {
             return None;
         }
+        let was_prompt = inner.is_prompt();
         inner.parked = true;
+        if was_prompt {
+            self.coalescing.iter().for_each(Coalescing::end_prompt);
+        }
         let idle = inner.keep_last_run();
         if inner.bytes == 0 {
             inner.waits_for_key.get_or_insert(Gap::Idle);
@@ -282,6 +299,9 @@ impl<P: Queued, S> PacketQueue<P, S> {
         let mut inner = self.lock();
         if std::mem::take(&mut inner.parked) {
             inner.unparked_ns = now_ns;
+            if inner.is_prompt() {
+                self.coalescing.iter().for_each(Coalescing::begin_prompt);
+            }
         }
         drop(inner);
         self.wake();
@@ -344,6 +364,9 @@ impl<P: Queued, S> PacketQueue<P, S> {
     /// Ends the queue: nothing more goes in or comes out.
     pub fn close(&self) {
         let mut inner = self.lock();
+        if inner.is_prompt() {
+            self.coalescing.iter().for_each(Coalescing::end_prompt);
+        }
         inner.closed = true;
         inner.items.clear();
         inner.bytes = 0;
@@ -369,6 +392,11 @@ pub enum Taken<P, S> {
 }
 
 impl<P: Queued, S> Inner<P, S> {
+    /// Whether something waits for each packet.
+    fn is_prompt(&self) -> bool {
+        !self.parked && !self.closed
+    }
+
     fn take(&mut self) -> Taken<P, S> {
         if self.closed {
             return Taken::Closed;

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use rtsp::ClientLadder;
 
 use crate::av::init;
+use crate::coalescing::Coalescing;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
@@ -30,6 +31,12 @@ pub trait Source: Send {
     /// # Errors
     /// After any error the source can't be used any more; drop it and open another.
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError>;
+
+    /// From now on, the source may leave the connection unread for a while where that is `allowed`, so that it reads
+    /// several pictures at once. By default it reads each as it arrives.
+    fn coalesce(&mut self, allowed: Coalescing) {
+        drop(allowed);
+    }
 
     /// Sizes in bytes of the pictures that the source had received but not returned when it failed. They are lost:
     /// another client begins with the camera's next key frame.

@@ -4,6 +4,7 @@
 
 mod churn;
 mod clips;
+mod coalescing;
 mod conformance;
 mod frames;
 mod loss;

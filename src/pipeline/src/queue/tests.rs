@@ -308,3 +308,26 @@ fn closing_ends_a_waiting_reader() {
         assert!(reader.join().unwrap());
     });
 }
+
+#[test]
+fn its_source_reads_each_packet_as_it_arrives_unless_parked() {
+    let coalescing = Coalescing::new(&vas_media::StopFlag::new());
+    let (one, other) =
+        (Queue::new(LIMITS).prompt(&coalescing), Queue::new(LIMITS).prompt(&coalescing));
+    assert!(!coalescing.is_allowed());
+    one.park_unless(|| false);
+    one.park_unless(|| false);
+    assert!(!coalescing.is_allowed(), "the other one is not parked");
+    other.park_unless(|| false);
+    assert!(coalescing.is_allowed());
+    one.unpark(0);
+    one.unpark(0);
+    assert!(!coalescing.is_allowed());
+    one.close();
+    one.close();
+    assert!(coalescing.is_allowed(), "nothing takes packets from a closed queue");
+    one.unpark(0);
+    one.park_unless(|| false);
+    other.unpark(0);
+    assert!(!coalescing.is_allowed());
+}

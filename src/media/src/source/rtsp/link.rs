@@ -14,7 +14,10 @@ use super::endings::BadPackets;
 use super::jpeg;
 use super::media::{Item, Media, Parameters, Picture, SoundFrame};
 use super::track;
+use super::unread::Unread;
 use super::words::{self, PlayError};
+use crate::clock::monotonic_ns;
+use crate::coalescing::Coalescing;
 use crate::error::{Cause, SourceErrorKind};
 use crate::fraction::Fraction;
 use crate::stop::StopFlag;
@@ -56,6 +59,9 @@ pub(super) struct Link {
     begun: bool,
     /// The camera has sent RTCP BYE, and nothing since.
     left: bool,
+    /// When the connection may be left unread; `None`: never.
+    pub(super) coalescing: Option<Coalescing>,
+    pauses: Pauses,
     runtime: Runtime,
 }
 
@@ -63,6 +69,35 @@ pub(super) struct Link {
 pub(super) struct Received {
     pub(super) picture: Picture,
     pub(super) lost: bool,
+    /// When its first packet arrived (`CLOCK_MONOTONIC`); if the connection was left unread, the earliest possible time.
+    pub(super) arrival_ns: u64,
+}
+
+/// Pauses in which the connection is left unread.
+#[derive(Default)]
+struct Pauses {
+    unread: Unread,
+    /// A picture was read since the last pause. After a pause without one, an ordinary wait follows.
+    due: bool,
+    /// When the pause began after which pictures are being read.
+    since_ns: Option<u64>,
+}
+
+impl Pauses {
+    /// Takes a picture that was read; returns when its first packet arrived.
+    fn picture(&mut self, picture: &Picture) -> u64 {
+        let received = picture.received();
+        self.unread.picture(picture.size(), received);
+        self.due = true;
+        let received_ns = track::at_monotonic(received);
+        self.since_ns.map_or(received_ns, |since_ns| since_ns.min(received_ns))
+    }
+
+    /// Nothing is left to read. Returns how long to leave the connection unread.
+    fn take(&mut self) -> Option<Duration> {
+        self.since_ns = None;
+        std::mem::take(&mut self.due).then(|| self.unread.pause()).flatten()
+    }
 }
 
 /// The next item of the tracks that play.
@@ -87,6 +122,8 @@ impl Link {
             bad_packets: None,
             begun: false,
             left: false,
+            coalescing: None,
+            pauses: Pauses::default(),
             runtime,
         })
     }
@@ -134,12 +171,13 @@ impl Link {
     }
 
     /// Waits for the next frame of the tracks that play. Passes sender reports to `report`: track, NTP time, and ticks
-    /// on the frames' time line.
+    /// on the frames' time line. With `prompt`, it never leaves the connection unread.
     pub(super) fn frame(
         &mut self,
         limit: &Limit,
         stop: &StopFlag,
         what: &'static str,
+        prompt: bool,
         report: impl FnMut(usize, u64, i64),
     ) -> Result<Playing, SourceErrorKind> {
         let Some(session) = self.session.as_mut() else { return Err(SourceErrorKind::Ended) };
@@ -147,7 +185,10 @@ impl Link {
         let limit = if self.left { limit.at_most(AFTER_BYE) } else { *limit };
         let mut activity = Activity::new(self.begun);
         let tracks = (self.track, self.sound);
-        let next = next_frame(session, tracks, &mut activity, &mut self.bad_packets, report);
+        let allowed = self.coalescing.as_ref().filter(|_| !prompt);
+        let pauses = (allowed, &mut self.pauses);
+        let next =
+            next_frame(session, tracks, &mut activity, &mut self.bad_packets, pauses, report);
         let played = wait(&self.runtime, &limit, stop, what, next);
         self.begun |= matches!(played, Ok(Playing::Picture(_)));
         let had_left = std::mem::replace(&mut self.left, matches!(played, Ok(Playing::Left)));
@@ -277,20 +318,39 @@ async fn next_frame(
     (track, sound): (usize, Option<usize>),
     activity: &mut Activity,
     bad_packets: &mut Option<BadPackets>,
+    (coalescing, pauses): (Option<&Coalescing>, &mut Pauses),
     mut report: impl FnMut(usize, u64, i64),
 ) -> Result<Playing, SourceErrorKind> {
     loop {
+        let mut pause = None;
         let next = std::future::poll_fn(|context| {
             let mut polls = (0..POLLS).map(|_| session.poll_next(context));
             match polls.find(Poll::is_ready) {
-                Some(ready) => ready.map(Ok),
-                None if activity.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
-                None => Poll::Pending,
+                Some(ready) => ready.map(Some).map(Ok),
+                None => {
+                    pause = pauses.take().zip(coalescing.filter(|allowed| allowed.is_allowed()));
+                    match pause {
+                        Some(_) => Poll::Ready(Ok(None)),
+                        None if activity.woken() && bad_packets.is_some() => Poll::Ready(Err(())),
+                        None => Poll::Pending,
+                    }
+                }
             }
         });
-        let Ok(item) = next.await else {
+        let Ok(next) = next.await else {
             let what = "support for what the camera sends: data arrives, but no picture".into();
             return Err(SourceErrorKind::ClientLacks { what });
+        };
+        let Some(item) = next else {
+            if let Some((longest, coalescing)) = pause {
+                let since_ns = monotonic_ns();
+                // Blocks the runtime, which has this session only.
+                coalescing.pause(longest);
+                // The runtime then checks the socket without waiting.
+                tokio::task::yield_now().await;
+                pauses.since_ns = Some(since_ns);
+            }
+            continue;
         };
         if item.is_some() {
             activity.item();
@@ -298,8 +358,8 @@ async fn next_frame(
         match item {
             Some(Ok(Item::Picture(picture))) if picture.track() == track => {
                 bad_packets.iter_mut().for_each(BadPackets::picture);
-                let lost = activity.last_error.is_some();
-                return Ok(Playing::Picture(Received { picture, lost }));
+                let (arrival_ns, lost) = (pauses.picture(&picture), activity.last_error.is_some());
+                return Ok(Playing::Picture(Received { picture, lost, arrival_ns }));
             }
             Some(Ok(Item::Sound(frame))) if Some(frame.track()) == sound => {
                 return Ok(Playing::Sound(frame));

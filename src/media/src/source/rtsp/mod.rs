@@ -18,6 +18,7 @@ mod retina;
 mod session;
 mod sound;
 mod track;
+mod unread;
 mod words;
 
 use std::net::IpAddr;

@@ -23,6 +23,7 @@ use super::session::{StartWatch, choose, local_ports, split_credentials};
 use super::sound::SoundTrack;
 use super::track::{self, Made, Track};
 use super::words;
+use crate::coalescing::Coalescing;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
 use crate::redact::redact;
@@ -213,12 +214,13 @@ impl Camera {
             Some(sound) if sound.index == of => sound.report(ntp, ticks),
             _ => track.report(ntp, ticks),
         };
-        self.link.frame(&limit, &self.stop, "a packet", report)
+        let prompt = self.held.is_some();
+        self.link.frame(&limit, &self.stop, "a packet", prompt, report)
     }
 
     /// Converts a picture to a packet, which is ready or held back.
     fn picture(&mut self, received: Received) -> Result<(), SourceErrorKind> {
-        let Received { picture, lost } = received;
+        let Received { picture, lost, arrival_ns } = received;
         self.watch.check(&picture, lost);
         let lost = lost || picture.lost();
         let (ticks, size) = (picture.ticks(), picture.size());
@@ -228,7 +230,7 @@ impl Camera {
             self.stream.size = Some(parameters.size());
         }
         let parameters = parameters.and_then(Parameters::stated);
-        let made = self.track.packet(picture, parameters, lost);
+        let made = self.track.packet(picture, arrival_ns, parameters, lost);
         let made = made.map_err(|error| {
             self.refused = Some(size);
             SourceErrorKind::Broken(error.into())
@@ -274,6 +276,14 @@ impl Source for Camera {
 
     fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
         self.packet().map(Some).map_err(|kind| SourceError { url: self.url.clone(), kind })
+    }
+
+    fn coalesce(&mut self, allowed: Coalescing) {
+        // Over UDP, a key frame larger than those before it could overflow the receive buffer. If a camera states no
+        // common clock, its sound is synchronised by arrival.
+        if self.stream.carrier == Carrier::Tcp && self.sound.is_none() {
+            self.link.coalescing = Some(allowed);
+        }
     }
 
     fn withheld(&self) -> Vec<usize> {
@@ -333,7 +343,7 @@ impl Opening {
                 Some(sound) if sound.index == of => sound.report(ntp, ticks),
                 _ => clock.report(ntp, ticks),
             };
-            match self.link.frame(&limit, stop, "the stream's first pictures", report) {
+            match self.link.frame(&limit, stop, "the stream's first pictures", true, report) {
                 // Pictures without parameter sets are useless.
                 Ok(Playing::Picture(received)) if self.link.parameters().is_some() => {
                     ahead.push_back(received);
@@ -420,7 +430,8 @@ mod tests {
     fn received(ticks: i64, bytes: usize) -> Received {
         let (size, received) = ((64, 48), Instant::now());
         let picture = jpeg::Picture { data: vec![0; bytes], size, ticks, received, lost: false };
-        Received { picture: Picture::Jpeg { track: 0, picture, is_new: false }, lost: false }
+        let picture = Picture::Jpeg { track: 0, picture, is_new: false };
+        Received { picture, lost: false, arrival_ns: 0 }
     }
 
     #[test]

@@ -126,12 +126,14 @@ impl Track {
         self.clock.report(ntp, self.outliers.place(ticks));
     }
 
-    /// Converts a picture to a packet. `parameters` are set if they are new with this picture; `lost` means that a part
-    /// of it, or data before it, is missing. A picture that retina can't read correctly is marked as lost, too. `None` if
-    /// there is no picture: some cameras send parameter sets or an end of sequence separately.
+    /// Converts a picture to a packet. Its first RTP packet arrived at `arrival_ns`. `parameters` are set if they are
+    /// new with this picture; `lost` means that a part of it, or data before it, is missing. A picture that retina can't
+    /// read correctly is marked as lost, too. `None` if there is no picture: some cameras send parameter sets or an end
+    /// of sequence separately.
     pub(super) fn packet(
         &mut self,
         picture: Picture,
+        arrival_ns: u64,
         parameters: Option<&VideoParameters>,
         lost: bool,
     ) -> Result<Option<Made>, AvError> {
@@ -142,7 +144,6 @@ impl Track {
             self.pps_id = parameters.and_then(pps_id);
         }
         let stamped = picture.ticks();
-        let arrival_ns = at_monotonic(picture.received());
         let lost = lost || picture.lost();
         let mut data = picture.into_data();
         let mut lacks = None;
