@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::ages::{AgeCounts, Ages};
-use crate::report::AgeReport;
+use crate::export_report::AgeReport;
 
 /// The length of the window.
 const SPAN: Duration = Duration::from_secs(60);

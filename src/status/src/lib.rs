@@ -11,6 +11,7 @@
 mod age_window;
 mod ages;
 mod drops;
+mod export_report;
 mod file;
 mod freshness;
 mod health;
@@ -21,23 +22,21 @@ mod prometheus;
 mod report;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
-mod shared_export;
 mod state;
 
 pub use age_window::AgeWindow;
 pub use ages::{AgeCounts, Ages};
 pub use drops::{DropCounters, DropReason, NotProduced, NotRecorded, Reason};
+pub use export_report::{DemandReport, DownloadReport, ExportReport, SharedExport};
 pub use file::StatusFiles;
 pub use freshness::{NoStatus, Stale, StatusRead, read};
 pub use health::{Unhealthy, judge};
 pub use memory::rss_anon_bytes;
 pub use process::ProcessId;
 pub use report::{
-    AgeReport, CameraReport, DecoderReport, DemandReport, DownloadReport, ExportReport,
-    InputReport, InputStatus, MemoryReport, ProducerReport, RecorderReport, Service, ServiceStatus,
-    ShardHealth, ShardReport, ShardStatus, StreamReport,
+    CameraReport, DecoderReport, InputReport, InputStatus, MemoryReport, ProducerReport,
+    RecorderReport, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus, StreamReport,
 };
-pub use shared_export::SharedExport;
 pub use state::{
     DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, ProducerState,
     RecorderState, ShardState,

@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::export_report::SharedExport;
 use super::process::ProcessId;
-use super::shared_export::SharedExport;
 use super::state::{
-    DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, ProducerState,
-    RecorderState, ShardState,
+    DecodedBy, InputState, LossDetection, ProducerState, RecorderState, ShardState,
 };
 
 /// Version of `status.json`. It rises when a key changes its meaning or is removed, not when one is
@@ -204,68 +203,6 @@ pub struct DecoderReport {
     /// Bytes of that GPU's memory that its surfaces take, at least.
     pub gpu_bytes: Option<u64>,
     /// Why it is not a better one, or why there is none.
-    pub why: Option<String>,
-}
-
-/// A camera's export.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ExportReport {
-    /// Whether frames can be published.
-    pub state: ExportState,
-    /// Why it is refused.
-    pub detail: String,
-    /// Slots of the ring; 0 without one.
-    pub slots: u32,
-    /// Bytes of the ring that is open.
-    pub ring_bytes: u64,
-    /// How many of them huge pages back.
-    pub huge_bytes: u64,
-    /// How long a frame is leased to readers, in milliseconds.
-    pub lease_ms: u64,
-    /// Bytes of retired rings that wait to be freed.
-    pub retired_bytes: u64,
-    /// Bytes of the ring that are pinned for a GPU; `None` when no GPU writes into it.
-    pub pinned_bytes: Option<u64>,
-    /// Whether a reader is attached.
-    pub readers: bool,
-    /// What readers request.
-    pub demand: DemandReport,
-    /// How old frames were when they were published.
-    pub age: AgeReport,
-    /// How frames get into the ring.
-    pub download: Option<DownloadReport>,
-}
-
-/// What readers request. Readers of the same rate are counted as one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DemandReport {
-    /// Whether a reader wants every frame.
-    pub every_frame: bool,
-    /// The rates that readers request, ascending; empty when one wants every frame.
-    pub max_fps: Vec<f64>,
-}
-
-/// Ages of frames at their publication, from the arrival of their first packet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AgeReport {
-    /// For frames of the last minute; `None` without any.
-    pub p50_ms: Option<f64>,
-    /// The same for 99 of 100 frames.
-    pub p99_ms: Option<f64>,
-    /// The sum over all frames since the camera started, as in a Prometheus histogram.
-    pub sum_s: f64,
-    /// Frames no older than 1, 2, 4, ... 65,536 ms, and all.
-    pub buckets: Vec<u64>,
-}
-
-/// How frames get into the ring.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DownloadReport {
-    /// What copies frames.
-    pub engine: DownloadEngine,
-    /// Longest time from a frame's decode to its publication, since the last report.
-    pub longest_ms: Option<f64>,
-    /// Why it is not a better one, or what is missing.
     pub why: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use strum::VariantArray as _;
 
+use super::export_report::*;
 use super::process::ProcessId;
 use super::report::*;
 use super::state::*;

@@ -7,9 +7,9 @@ mod text;
 
 use std::iter;
 
+use super::export_report::{AgeReport, ExportReport};
 use super::report::{
-    AgeReport, CameraReport, ExportReport, InputReport, ProducerReport, RecorderReport,
-    ServiceStatus, ShardStatus,
+    CameraReport, InputReport, ProducerReport, RecorderReport, ServiceStatus, ShardStatus,
 };
 use super::state::{ExportState, InputState, ProducerState, RecorderState, ShardState};
 use crate::ages::AgeCounts;
