@@ -2,6 +2,8 @@
 //!
 //! One test in a process of its own: whether a process may have huge pages is a property of the whole process.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -311,5 +311,5 @@ def redirection_cases():
     for name, make, expected in redirections():
         reported = expected == "words"
         # FFmpeg's client alone gives up without a reason.
-        yield Case(name, make, expected, ("auto",) if reported else CLIENTS, words="elsewhere" if reported else "",
+        yield Case(name, make, expected, ("auto",) if reported else CLIENTS, words="redirects" if reported else "",
                    frames=FEW)
