@@ -319,7 +319,8 @@ static const void *map(int fd, const char *path, size_t size)
     if (size >= HUGE_PAGE) {
         /* Huge pages back a mapping only where its address is a multiple of their size: reserve more
          * than enough, and map the file over the part that begins with one. */
-        char *reserved = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *reserved =
+            mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (reserved == MAP_FAILED) {
             (void)system_error("map", path);
             return NULL;
