@@ -163,6 +163,8 @@ fn a_waiting_reader_is_woken() {
 #[test]
 fn no_torn_frame_is_accepted() {
     const FRAMES: u32 = 500;
+    /// Under an emulator all copies of one race may be too late.
+    const RACES: u32 = 50;
     for (build, slots) in [(Build::Gcc, 2), (Build::Clang, 3), (Build::Aarch64, 2)] {
         let rig = Rig::new();
         let mut export = rig.claim();
@@ -177,13 +179,13 @@ fn no_torn_frame_is_accepted() {
                     publish_bytes(&mut writer, id, &nv12);
                 }
             });
-            let answer = c.ask("race", &[&FRAMES]);
+            let mut answers = (0..RACES).map(|_| c.ask("race", &[&FRAMES]));
+            let answer = answers.find(|answer| answer != "OK whole 0 torn 0");
             stop.store(true, Ordering::Relaxed);
-            answer
+            answer.unwrap_or_else(|| panic!("{build:?}: no copy was whole in {RACES} races"))
         });
         let whole = answer.strip_prefix("OK whole ").and_then(|rest| rest.strip_suffix(" torn 0"));
-        let whole: u64 = whole.unwrap_or_else(|| panic!("{build:?}: {answer}")).parse().unwrap();
-        assert!(whole > 0, "{build:?}: no copy was whole");
+        assert!(whole.is_some(), "{build:?}: {answer}");
     }
 }
 
