@@ -81,21 +81,27 @@ struct Pauses {
     due: bool,
     /// When the pause began after which pictures are being read.
     since_ns: Option<u64>,
+    /// When the last pause began, and when all that it had left unread was read.
+    caught_up: Option<(u64, Instant)>,
 }
 
 impl Pauses {
-    /// Takes a picture that was read; returns when its first packet arrived.
-    fn picture(&mut self, picture: &Picture) -> u64 {
-        let received = picture.received();
-        self.unread.picture(picture.size(), received);
+    /// Takes a picture of `bytes` whose first packet was read at `received`; returns when that packet arrived.
+    fn picture(&mut self, bytes: usize, received: Instant) -> u64 {
+        self.unread.picture(bytes, received);
         self.due = true;
+        // The last picture after a pause may be completed by packets that arrive later.
+        self.caught_up.take_if(|(_, read)| received > *read);
+        let before = self.caught_up.map(|(since_ns, _)| since_ns);
         let received_ns = track::at_monotonic(received);
-        self.since_ns.map_or(received_ns, |since_ns| since_ns.min(received_ns))
+        [self.since_ns, before].into_iter().flatten().fold(received_ns, u64::min)
     }
 
     /// Nothing is left to read. Returns how long to leave the connection unread.
     fn take(&mut self) -> Option<Duration> {
-        self.since_ns = None;
+        if let Some(since_ns) = self.since_ns.take() {
+            self.caught_up = Some((since_ns, Instant::now()));
+        }
         std::mem::take(&mut self.due).then(|| self.unread.pause()).flatten()
     }
 }
@@ -358,7 +364,8 @@ async fn next_frame(
         match item {
             Some(Ok(Item::Picture(picture))) if picture.track() == track => {
                 bad_packets.iter_mut().for_each(BadPackets::picture);
-                let (arrival_ns, lost) = (pauses.picture(&picture), activity.last_error.is_some());
+                let arrival_ns = pauses.picture(picture.size(), picture.received());
+                let lost = activity.last_error.is_some();
                 return Ok(Playing::Picture(Received { picture, lost, arrival_ns }));
             }
             Some(Ok(Item::Sound(frame))) if Some(frame.track()) == sound => {
@@ -426,4 +433,24 @@ fn invalid_packet(
 fn is_of(session: &Media, track: Option<usize>, message: &str) -> bool {
     let context = track.and_then(|track| session.streams()[track].ctx());
     context.is_some_and(|context| message.contains(&format!("\nstream: {context}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_began_in_a_pause_is_dated_by_it_whenever_it_is_complete() {
+        let mut pauses = Pauses { since_ns: Some(7), ..Pauses::default() };
+        let (first, second) = (Instant::now(), Instant::now());
+        assert_eq!(pauses.picture(1, first), 7);
+        pauses.take();
+        // Its first packet was read with the others, its last one arrived later.
+        assert_eq!(pauses.picture(1, second), 7);
+        let later = Instant::now() + Duration::from_millis(1);
+        assert!(pauses.picture(1, later) > 7);
+        assert_eq!(pauses.caught_up, None);
+        pauses.take();
+        assert!(pauses.picture(1, Instant::now()) > 7);
+    }
 }
