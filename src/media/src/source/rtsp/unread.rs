@@ -63,7 +63,10 @@ impl Unread {
         // A rate that has risen since counts at once.
         let bytes = rate.bytes.max(window.bytes as f64 / WINDOW.as_secs_f64());
         let room = ROOM.checked_sub(self.largest)?;
-        let seconds = (room as f64 / bytes.max(1.0)).min(LONGEST.as_secs_f64());
+        // A still scene may begin to move within the pause: then each picture is as large as the largest.
+        let moving = self.largest as f64 * rate.pictures;
+        let longest = LONGEST.as_secs_f64().min(ROOM as f64 / moving.max(1.0));
+        let seconds = (room as f64 / bytes.max(1.0)).min(longest);
         (seconds * rate.pictures >= 2.0).then(|| Duration::from_secs_f64(seconds))
     }
 }
@@ -95,6 +98,12 @@ mod tests {
         assert!(waiting + 20_000.0 <= ROOM as f64 * 1.3, "{waiting}");
         assert_eq!(after(10, 25, 60_000, 1_000), None, "a key frame alone would not fit");
         assert_eq!(after(10, 25, 40_000, 20_000), None);
+    }
+
+    #[test]
+    fn all_pictures_may_become_as_large_as_the_largest() {
+        let pause = after(10, 25, 16_000, 300).unwrap();
+        assert!(pause.as_secs_f64() * 25.0 * 16_000.0 <= ROOM as f64, "{pause:?}");
     }
 
     #[test]
