@@ -40,14 +40,13 @@ def map_aligned(fd, size, huge=2 << 20):
     if os.fstat(fd).st_size < size:
         raise ValueError("frame.data is shorter than its slots")
     # The reservation unmaps all of it when nothing refers to it any more.
-    reserved = np.frombuffer(mmap.mmap(-1, size + huge, mmap.MAP_PRIVATE), np.uint8)
+    reserved = np.frombuffer(
+        mmap.mmap(-1, size + huge, mmap.MAP_PRIVATE, mmap.PROT_READ), np.uint8)
     start = -reserved.ctypes.data % huge
     place = reserved.ctypes.data + start
     if mmap_at(place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, fd, 0) != place:
         raise OSError(ctypes.get_errno(), "can't map frame.data")
-    pixels = reserved[start:start + size]
-    pixels.flags.writeable = False
-    return pixels
+    return reserved[start:start + size]
 
 class Ring:
     """One epoch: a frame.meta and its frame.data, checked and mapped read-only."""

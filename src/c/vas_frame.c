@@ -336,8 +336,7 @@ static const void *map(int fd, const char *path, size_t size)
     void *address = mmap(place, size, PROT_READ, flags, fd, 0);
     if (address != MAP_FAILED)
         return address;
-    if (place != NULL)
-        munmap(place, size);
+    /* Where MAP_FIXED failed, the place may be another thread's by now: addresses are lost, no memory. */
     (void)system_error("map", path);
     return NULL;
 }

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate, ftruncate};
 use rustix::io::Errno;
@@ -18,6 +19,10 @@ use rustix::mm::{
 /// Bytes of a huge page, where small ones have [`SMALL_PAGE`] bytes.
 const HUGE_PAGE: usize = 2 << 20;
 const SMALL_PAGE: usize = 4096;
+
+/// After this time the rest of a file gets small pages.
+const COLLAPSE_WITHIN: Duration = Duration::from_millis(200);
+const COLLAPSE_TRIES: u32 = 3;
 
 /// Since Linux 6.1; neither rustix nor libc names it.
 const MADV_COLLAPSE: i32 = 25;
@@ -73,10 +78,14 @@ impl AlignedMap {
         flags: MapFlags,
     ) -> rustix::io::Result<Self> {
         let map = Self::reserve(len)?;
+        let flags = MapFlags::SHARED | MapFlags::FIXED | flags;
         // SAFETY: replaces pages of the reservation, which nobody has a pointer to yet, and no other ones.
-        unsafe {
-            let flags = MapFlags::SHARED | MapFlags::FIXED | flags;
-            mmap(map.start.as_ptr().cast(), len, protection, flags, file.as_fd(), 0)?;
+        let mapped =
+            unsafe { mmap(map.start.as_ptr().cast(), len, protection, flags, file.as_fd(), 0) };
+        if let Err(error) = mapped {
+            // The kernel may have unmapped the range, and another thread mapped something there (mmap(2)).
+            std::mem::forget(map);
+            return Err(error);
         }
         Ok(map)
     }
@@ -212,28 +221,46 @@ pub(crate) fn allocate(file: &File, len: usize) -> rustix::io::Result<HugePages>
     Ok(huge)
 }
 
-/// Backs each whole huge page's worth of an empty file with one, and stops at the first that is refused.
+/// Backs each whole huge page's worth of an empty file with one, and stops at the first that is refused, and when it
+/// takes long: writers that share an export directory allocate in turns.
 fn collapse(file: &File, map: &AlignedMap) -> HugePages {
     let mut huge = HugePages::default();
+    let start = Instant::now();
     for at in (0..map.len() / HUGE_PAGE).map(|i| i * HUGE_PAGE) {
         // The kernel collapses no hole, and copies what is there: one small page is the least. Were all allocated
         // first, each byte would be cleared, copied, and for a moment held twice.
-        let collapsed = fallocate_all(file, at, SMALL_PAGE).and_then(|()| {
-            // SAFETY: the range lies in the mapping; the advice changes what backs it, not what it holds.
-            match unsafe {
-                libc::madvise(map.as_mut_ptr().add(at).cast(), HUGE_PAGE, MADV_COLLAPSE)
-            } {
-                0 => Ok(()),
-                _ => Err(last_error()),
-            }
-        });
-        if let Err(error) = collapsed {
+        let in_time = start.elapsed() < COLLAPSE_WITHIN;
+        let seeded = if in_time { fallocate_all(file, at, SMALL_PAGE) } else { Err(Errno::TIME) };
+        if let Err(error) = seeded.and_then(|()| collapse_one(map, at)) {
             huge.refused = Some(error);
             break;
         }
         huge.bytes += HUGE_PAGE as u64;
     }
     huge
+}
+
+/// Has one huge page back the range at `at`, whose first small page is allocated.
+fn collapse_one(map: &AlignedMap, at: usize) -> rustix::io::Result<()> {
+    // SAFETY: `allocate` and `collapse` stay within the mapping.
+    let start = unsafe { map.as_mut_ptr().add(at) };
+    // Kernels before 6.11 or so refuse a range that has no page table yet. This makes one, and does nothing where it
+    // is not known (before 5.14).
+    // SAFETY: maps a page that exists.
+    let _ = unsafe { madvise(start.cast(), SMALL_PAGE, Advice::LinuxPopulateRead) };
+    let mut outcome = Ok(());
+    for _ in 0..COLLAPSE_TRIES {
+        // SAFETY: the range lies in the mapping; the advice changes what backs it, not what it holds.
+        outcome = match unsafe { libc::madvise(start.cast(), HUGE_PAGE, MADV_COLLAPSE) } {
+            0 => Ok(()),
+            _ => Err(last_error()),
+        };
+        // Something else has the small page for a moment.
+        if outcome != Err(Errno::AGAIN) {
+            break;
+        }
+    }
+    outcome
 }
 
 /// Bytes of a page, by libc: rustix asks the auxiliary vector in a way that valgrind does not survive.
