@@ -134,6 +134,7 @@ impl ManagedCamera {
         if self.export.is_some() && !exported {
             // Readers of an earlier writer may hold their locks already.
             self.checks.soon(now_ns);
+            self.quiet_at_ns = now_ns;
             self.watch_at_ns = 0;
         }
         self.watch(key, watches);

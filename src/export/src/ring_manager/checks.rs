@@ -41,7 +41,7 @@ impl Default for Intervals {
 
 /// Most events of a camera in a second. Beyond that it is checked by the clock for a while: who may read
 /// must not be able to keep the thread of all cameras busy.
-const MOST_EVENTS: u32 = 64;
+const MOST_EVENTS: u32 = 16;
 /// How long.
 const NOISY_NS: u64 = 10 * SECOND;
 /// Slow checks fall on few moments, so that many cameras cost few wake-ups.

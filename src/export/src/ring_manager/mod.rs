@@ -174,6 +174,10 @@ impl Work {
         while !stop.is_made() {
             wakeup.clear();
             let next_ns = panics.catch("ring manager", None, || self.turn(shared));
+            if next_ns.is_none() {
+                // What was due or notified in that turn may be lost.
+                panics.catch("ring manager", None, || self.check_all(monotonic_ns()));
+            }
             // Soon after a panic, but not at once: it may recur.
             let next_ns = next_ns.unwrap_or_else(|| monotonic_ns() + AFTER_PANIC_NS);
             self.watches.wait(wakeup, next_ns.saturating_sub(monotonic_ns()));
