@@ -83,6 +83,8 @@ pub struct Decode {
     counted: bool,
     /// When the decoder was opened.
     opened_ns: u64,
+    /// When it last panicked.
+    panicked_ns: u64,
     after_panic: Cooldown,
     frame: Frame,
     late: Option<Late>,
@@ -156,6 +158,7 @@ impl Decode {
             held: 0,
             counted: true,
             opened_ns: 0,
+            panicked_ns: 0,
             after_panic: Cooldown::new(AFTER_PANIC.0, AFTER_PANIC.1),
             frame: Frame::new(),
             late: None,
@@ -203,8 +206,9 @@ impl Decode {
         let lost = std::mem::take(&mut self.held) + u64::from(!self.counted);
         self.stats.counters.dropped_many(DropReason::Undecodable, lost);
         self.counted = true;
-        let steady = now_ns.saturating_sub(self.opened_ns) >= STEADY_NS;
-        if self.decoder.is_some() && steady {
+        // The decoder may have been closed since; what matters is how long nothing panicked.
+        let since_ns = self.opened_ns.max(std::mem::replace(&mut self.panicked_ns, now_ns));
+        if now_ns.saturating_sub(since_ns) >= STEADY_NS {
             self.after_panic.reset();
         }
         let wait = Duration::from_nanos(self.after_panic.failed(now_ns));

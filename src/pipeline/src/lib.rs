@@ -159,9 +159,9 @@ impl Pipeline {
     /// Starts the parts of this kind that have not started.
     ///
     /// # Errors
-    /// The system lacks what some of them need, which keep waiting: the error of the first.
+    /// The system lacks what some of them need, which keep waiting: the first error of the system, or the first.
     pub fn start_late(&mut self, late: Late) -> io::Result<()> {
-        let mut outcome = Ok(());
+        let mut outcome: io::Result<()> = Ok(());
         for (kind, mut part) in std::mem::take(&mut self.late) {
             let started = match &mut part {
                 _ if kind != late => Err(None),
@@ -173,7 +173,12 @@ impl Pipeline {
                 branch.feed.hold();
             }
             self.late.push((kind, part));
-            outcome = outcome.and(error.map_or(Ok(()), Err));
+            // The system's own error says most: what lacks one waits for somebody else.
+            match (&outcome, error) {
+                (Err(first), Some(error)) if first.raw_os_error().is_none() => outcome = Err(error),
+                (Ok(()), Some(error)) => outcome = Err(error),
+                _ => {}
+            }
         }
         outcome
     }
