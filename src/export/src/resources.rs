@@ -66,7 +66,7 @@ impl Resources {
         if !self.huge_pages_missed.replace(true) {
             tracing::warn!(
                 %camera,
-                "its ring has huge pages for {} of {} MiB ({refused}): everything works, but each copy takes up to \
+                "its ring has huge pages for {} of {} MiB ({refused}): everything works, but copies may take up to \
                  four times as long; docs/guide/operating.md, section Huge pages, lists the causes (logged once)",
                 huge.bytes() >> 20,
                 pages.bytes() >> 20,

@@ -1,8 +1,8 @@
 //! Mappings that huge pages can back, and files that are made of them.
 //!
 //! Between two frames of a camera the translations of small pages fall out of the processor's caches, and a picture
-//! of 1080p has 760 of them: the same copy costs a quarter when they are two (bench `paced`). A mapping gets
-//! huge pages only where its address and its offset in the file agree modulo their size, which the kernel leaves to
+//! of 1080p has 760 of them. How much that costs depends on the machine (docs/performance.md). A mapping gets huge
+//! pages only where its address and its offset in the file agree modulo their size, which the kernel leaves to
 //! chance for tmpfs mounted without `huge=`, so [`AlignedMap`] chooses the address.
 
 use std::fs::File;

@@ -1,8 +1,7 @@
 //! Memory for the pictures of a decoder on the processor, on huge pages.
 //!
-//! FFmpeg's own allocator gives each plane small pages of its own. At a camera's pace, decoding with huge pages takes 5
-//! to 13 % less processor time (docs/performance.md): between two pictures of a camera the translations of small pages
-//! fall out of the processor's caches.
+//! FFmpeg's own allocator gives each plane small pages of its own. Between two pictures of a camera the translations of
+//! small pages fall out of the processor's caches. docs/performance.md has what huge pages save.
 //!
 //! Each decoder has a pool of its own, so what a damaged stream leaves unwritten in a picture is at worst from the same
 //! camera, as with FFmpeg's allocator.
