@@ -2,10 +2,10 @@
 //!
 //! Each camera has a frame every 33 ms, and the cameras follow one another evenly. Between two frames the threads
 //! sleep, as those of cameras do. A loop without pauses finds everything in the caches, page tables above all, and
-//! says a quarter of what a camera pays.
+//! may report a quarter of the real cost.
 //!
 //! One thread writes the picture as a decoder does, then its slot; another one waits for the frame and copies it.
-//! Only the write and the copy are timed, by the processor time of their thread. Ways run in turns of a second, and
+//! Only the write and the copy are timed, as processor time of their threads. Ways run in turns of a second, and
 //! the figures are medians of the turns' medians:
 //!
 //! - `Small`: ring, decoder's pictures and reader's image on small pages, as without huge pages;

@@ -48,7 +48,7 @@ pub trait Branch: Send {
     fn run(self: Box<Self>, packets: Arc<Packets>);
 }
 
-/// What a part that its camera runs without for a while is for.
+/// The purpose of a part that may start after its camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Late {
     /// For the producer: started right after its camera. What arrives while it can't start is

@@ -206,7 +206,7 @@ impl Decode {
         let lost = std::mem::take(&mut self.held) + u64::from(!self.counted);
         self.stats.counters.dropped_many(DropReason::Undecodable, lost);
         self.counted = true;
-        // The decoder may have been closed since; what matters is how long nothing panicked.
+        // The decoder may have been closed since; only the time without a panic counts.
         let since_ns = self.opened_ns.max(std::mem::replace(&mut self.panicked_ns, now_ns));
         if now_ns.saturating_sub(since_ns) >= STEADY_NS {
             self.after_panic.reset();

@@ -1,19 +1,18 @@
-//! The end of a thread as an event: a `JoinHandle` can be asked whether its thread has ended, but not waited for
-//! with a limit.
+//! The end of a thread as an event, because joining a `JoinHandle` has no time limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wakeup::Wakeup;
 
-/// What a thread drops as its last work.
+/// Dropped by a thread as its last action.
 #[derive(Debug)]
 pub(super) struct Ending {
     ended: Arc<AtomicBool>,
     wakeup: Arc<Wakeup>,
 }
 
-/// Whether that has happened.
+/// Reports whether that has happened.
 #[derive(Debug)]
 pub(super) struct End(Arc<AtomicBool>);
 
@@ -34,7 +33,7 @@ impl End {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // Before the signal: who is woken by it is to see the end.
+        // Before the signal, so that the woken thread sees the end.
         self.ended.store(true, Ordering::Release);
         self.wakeup.signal();
     }

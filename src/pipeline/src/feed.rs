@@ -50,8 +50,8 @@ impl Feed {
         self.stats.dropped(self.packets.push_end());
     }
 
-    /// Drops packets until [`release`](Self::release), including those that wait: the branch can't
-    /// start.
+    /// Drops packets until [`release`](Self::release), including those already queued, because the
+    /// branch can't start.
     pub(super) fn hold(&self) {
         self.stats.dropped(self.packets.hold());
     }

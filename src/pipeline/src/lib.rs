@@ -173,7 +173,7 @@ impl Pipeline {
                 branch.feed.hold();
             }
             self.late.push((kind, part));
-            // The system's own error says most: what lacks one waits for somebody else.
+            // Exports must wait while the system is short of something, so its error takes precedence.
             match (&outcome, error) {
                 (Err(first), Some(error)) if first.raw_os_error().is_none() => outcome = Err(error),
                 (Ok(()), Some(error)) => outcome = Err(error),

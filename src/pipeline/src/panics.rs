@@ -1,4 +1,4 @@
-//! Panics that cost only the work at hand.
+//! Catches panics, so that one costs only the current piece of work.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

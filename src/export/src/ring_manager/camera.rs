@@ -115,7 +115,7 @@ impl ManagedCamera {
         ring.min(engine).min(clock)
     }
 
-    /// Does what is due. `false`: its files were removed, and the export is to be made anew.
+    /// Does the work that is due. Returns false if the export's files were removed: claim the camera again.
     pub(super) fn work(
         &mut self,
         camera: &CameraId,
@@ -144,7 +144,7 @@ impl ManagedCamera {
         true
     }
 
-    /// Somebody opened or closed `readers`.
+    /// `readers` was opened or closed.
     pub(super) fn readers_changed(&mut self, watches: &mut Watches, now_ns: u64) {
         if !self.checks.event(now_ns) {
             watches.unwatch_readers(&mut self.watches);
@@ -174,7 +174,7 @@ impl ManagedCamera {
         self.watch_at_ns = 0;
     }
 
-    /// Watches what is to be watched and is not yet.
+    /// Adds the watches that are missing.
     fn watch(&mut self, key: Key, watches: &mut Watches) {
         let Some(export) = &self.export else { return };
         let now_ns = monotonic_ns();

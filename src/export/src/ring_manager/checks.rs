@@ -1,7 +1,8 @@
 //! When to check which readers a camera has. Pure: time is an argument.
 //!
-//! A reader's coming and going is an event. Its lock comes a moment after it opened `readers` and goes a moment
-//! after it closed it, so checks follow each event at doubling intervals, until the regular interval is reached.
+//! An event announces that a reader attaches or detaches. The reader locks its byte shortly after opening `readers`,
+//! and the kernel releases the lock shortly after the close. So checks follow each event at doubling intervals, up to
+//! the regular interval.
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -11,17 +12,17 @@ const SECOND: u64 = 1_000 * MS;
 pub(super) struct Intervals {
     /// The first one after an event; the following ones double.
     pub(super) first: u64,
-    /// Without readers, where events announce them: for locks that come without one.
+    /// Without readers, while `readers` is watched: finds locks that no event announced.
     pub(super) slow: u64,
-    /// For files that are removed without an event.
+    /// Between checks for files that were removed without an event.
     pub(super) files: u64,
     /// With readers, who may lock another byte without opening `readers` again.
     pub(super) read: u64,
-    /// Where nothing announces readers, since the system has no more watches.
+    /// While `readers` is not watched because the system has no more watches.
     pub(super) unwatched: u64,
-    /// For a camera whose `readers` are opened too often to be notified of each.
+    /// For a camera whose `readers` is opened too often to handle each event.
     pub(super) noisy: u64,
-    /// From the removal of a file to its export's replacement: whoever removes a directory is to finish first.
+    /// From the removal of a file until its export is replaced, so that the removal of a whole directory can finish.
     pub(super) removed: u64,
 }
 
@@ -39,10 +40,10 @@ impl Default for Intervals {
     }
 }
 
-/// Most events of a camera in a second. Beyond that it is checked by the clock for a while: who may read
+/// Maximum events of a camera per second. A camera with more is polled for a while: a process that may read
 /// must not be able to keep the thread of all cameras busy.
 const MOST_EVENTS: u32 = 16;
-/// How long.
+/// How long such a camera is polled.
 const NOISY_NS: u64 = 10 * SECOND;
 /// Slow checks fall on few moments, so that many cameras cost few wake-ups.
 const PHASES: u64 = 8;
@@ -51,9 +52,9 @@ const PHASES: u64 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Events,
-    /// By the clock, since there is no watch.
+    /// Polled, because there is no watch.
     Clock,
-    /// By the clock until this time, since there were too many events.
+    /// Polled until this time, because there were too many events.
     Noisy(u64),
 }
 
@@ -61,7 +62,7 @@ enum Source {
 #[derive(Debug)]
 pub(super) struct Checks {
     intervals: Intervals,
-    /// Which of the moments for slow checks.
+    /// Selects the moments for this camera's slow checks.
     phase: u64,
     source: Source,
     next_ns: u64,
@@ -72,7 +73,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    /// Checks at once, and by the clock until it is [watched](Self::watched). `number` spreads the cameras.
+    /// Checks at once, and polls until `readers` is [watched](Self::watched). `number` spreads the cameras.
     pub(super) fn new(intervals: Intervals, number: u64) -> Self {
         Self {
             intervals,
@@ -101,7 +102,7 @@ impl Checks {
         turn.saturating_mul(interval_ns).saturating_add(offset_ns)
     }
 
-    /// When next to check for locks that came without an event.
+    /// When next to check for locks that no event announced.
     pub(super) fn slow_ns(&self, now_ns: u64) -> u64 {
         self.moment_ns(now_ns, self.intervals.slow)
     }
@@ -111,7 +112,7 @@ impl Checks {
         self.moment_ns(now_ns, self.intervals.files)
     }
 
-    /// Whether `readers` is to be watched and is not.
+    /// Whether `readers` should be watched but is not.
     pub(super) fn wants_watch(&self, now_ns: u64) -> bool {
         match self.source {
             Source::Events => false,
@@ -120,7 +121,7 @@ impl Checks {
         }
     }
 
-    /// `readers` is watched from now on. Who came before makes no event.
+    /// `readers` is watched from now on. Readers that attached earlier cause no event.
     pub(super) fn watched(&mut self, now_ns: u64) {
         self.source = Source::Events;
         self.soon(now_ns);
@@ -137,7 +138,7 @@ impl Checks {
         self.interval_ns = self.intervals.first;
     }
 
-    /// Somebody opened or closed `readers`. `false`: too many did, and `readers` is not to be watched for a while.
+    /// `readers` was opened or closed. Returns false if that happens too often: end the watch for a while.
     pub(super) fn event(&mut self, now_ns: u64) -> bool {
         if now_ns.saturating_sub(self.second_ns) >= SECOND {
             (self.second_ns, self.events) = (now_ns, 0);
@@ -150,7 +151,7 @@ impl Checks {
         self.source == Source::Events
     }
 
-    /// A check was made; `here` says whether it found a reader.
+    /// A check was made; `here` is whether it found a reader.
     pub(super) fn checked(&mut self, now_ns: u64, here: bool) {
         let regular_ns = match (self.source, here) {
             (Source::Noisy(_), _) => self.intervals.noisy,

@@ -1,4 +1,4 @@
-//! When which camera has something due: a turn works on those, and not on all.
+//! When each camera has work due, so that a turn visits only those cameras.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,7 +28,7 @@ impl Schedule {
         }
     }
 
-    /// Moves those that are due to `due`. Each is to be [set](Self::set) again.
+    /// Moves the cameras that are due to `due`. [Set](Self::set) each of them again.
     pub(super) fn take_due(&mut self, now_ns: u64, due: &mut Vec<Key>) {
         while let Some(&(at_ns, key)) = self.due.first().filter(|(at_ns, _)| *at_ns <= now_ns) {
             self.due.remove(&(at_ns, key));

@@ -119,7 +119,7 @@ fn a_lock_that_comes_long_after_its_file_was_opened_is_found_without_another_eve
     let reader = rig.reader("a");
     while rig.work.watches.take(&mut Vec::new()) {}
     while !rig.is_read(0) {
-        assert!(rig.turn() < NEVER, "it is looked for again");
+        assert!(rig.turn() < NEVER, "the next check is scheduled");
     }
     drop((reader, early));
 }

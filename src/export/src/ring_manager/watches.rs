@@ -1,6 +1,6 @@
 //! What notifies the ring manager: one inotify descriptor for the exports of all its cameras.
 //!
-//! A system has a limited number of descriptors and watches. A camera that gets none is checked by the clock.
+//! A system has a limited number of descriptors and watches. A camera without a watch is polled.
 
 use std::collections::HashMap;
 use std::io;
@@ -51,7 +51,7 @@ impl Watches {
         self.most = most.unwrap_or(usize::MAX);
     }
 
-    /// Cameras that are checked by the clock.
+    /// Cameras that are polled.
     #[cfg(test)]
     pub(super) fn missing(&self) -> usize {
         self.missing
@@ -61,7 +61,7 @@ impl Watches {
     pub(super) fn wait(&self, wakeup: &Wakeup, longest_ns: u64) {
         let timeout = std::time::Duration::from_nanos(longest_ns).try_into().ok();
         let wakeup = PollFd::from_borrowed_fd(wakeup.as_fd(), PollFlags::IN);
-        // An error is a signal, or no memory in the kernel: the next turn finds what there is.
+        // An error means a signal or a lack of kernel memory; the next turn finds whatever is due.
         let _ = match &self.watcher {
             Some(watcher) => {
                 let events = PollFd::from_borrowed_fd(watcher.as_fd(), PollFlags::IN);
@@ -76,19 +76,19 @@ impl Watches {
         self.watcher.as_ref().is_some_and(|watcher| watcher.take(|event| events.push(event)))
     }
 
-    /// The camera of a watch. Events of watches that have ended may still arrive.
+    /// The camera of a watch; `None` for late events of a watch that has ended.
     pub(super) fn camera(&self, id: WatchId) -> Option<Key> {
         self.cameras.get(&id).copied()
     }
 
-    /// Watches the export directory. Without a watch its path is checked by the clock alone.
+    /// Watches the export directory. Without a watch, only the slow checks look at its path.
     pub(super) fn watch_root(&mut self, resources: &mut Resources) {
         if let Ok(watcher) = self.watcher() {
             resources.watch(&watcher);
         }
     }
 
-    /// Watches what is not watched yet. `true`: readers are watched.
+    /// Adds the watches that are missing. Returns whether readers are watched.
     pub(super) fn watch(
         &mut self,
         key: Key,
@@ -109,8 +109,8 @@ impl Watches {
         {
             tracing::warn!(
                 camera = %export.camera(),
-                "can't be notified of readers ({error}): they are looked for once a second, and wait up to that long \
-                 for their first frame; raise fs.inotify.max_user_watches and max_user_instances (logged once, for \
+                "can't be notified of readers ({error}): the service checks for them once a second, and their first \
+                 frame may be that much later; raise fs.inotify.max_user_watches and max_user_instances (logged once, for \
                  all cameras)",
             );
         }
@@ -163,11 +163,7 @@ impl Watches {
     }
 
     #[cfg(not(test))]
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "tests have a limit of their own"
-    )]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "only tests have a limit")]
     fn check_limit(&self) -> io::Result<()> {
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Events of an export's files: readers that come and go, files that others remove.
+//! Events of an export's files: readers that attach and detach, files that other processes remove.
 //!
-//! A reader opens `readers` before it locks a byte of it, and the kernel closes it at the reader's death. A lock
-//! itself makes no event, and the event of a close precedes the release of its lock: whoever is notified checks the
-//! locks some times more, at growing intervals.
+//! A reader opens `readers` before it locks a byte of it, and the kernel closes the file when the reader dies. A lock
+//! itself causes no event, and the event of a close precedes the release of the lock. So check the locks several times
+//! after an event, at growing intervals.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,21 +12,21 @@ use std::sync::Arc;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// Bytes of events that are taken at once: 256 of `readers`, which have no name.
+/// Bytes read at once: 256 events of `readers`, which carry no name.
 const BUFFER: usize = 4096;
 
 /// One inotify descriptor for all exports of a process.
 #[derive(Debug)]
 pub struct Watcher(OwnedFd);
 
-/// A watched file or directory. Numbers of watches that have ended are not used again soon.
+/// Identifies a watch. The kernel does not reuse the number of an ended watch soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchId(i32);
 
 /// What happened to a watched file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchEvent {
-    /// Somebody opened or closed `readers`.
+    /// `readers` was opened or closed.
     Readers(WatchId),
     /// A file or directory of the export was removed, renamed or replaced, perhaps by the export itself.
     Files(WatchId),
@@ -44,7 +44,7 @@ impl Watcher {
         Ok(Self(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?))
     }
 
-    /// Takes some of the waiting events; never waits. `true`: more may wait.
+    /// Takes some of the pending events without blocking. Returns whether more may be pending.
     pub fn take(&self, mut each: impl FnMut(WatchEvent)) -> bool {
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
         let mut events = inotify::Reader::new(&self.0, &mut buffer);
@@ -60,7 +60,7 @@ impl Watcher {
         }
     }
 
-    /// Watches an open file: by its descriptor, since a path may name another one meanwhile.
+    /// Watches an open file by its descriptor, since its path may by now refer to another file.
     fn add(self: &Arc<Self>, file: BorrowedFd<'_>, flags: WatchFlags) -> io::Result<Watch> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let id = WatchId(inotify::add_watch(&self.0, path, flags)?);
@@ -73,7 +73,7 @@ impl Watcher {
         self.add(file, flags)
     }
 
-    /// Watches what a directory names, and its own name.
+    /// Watches the entries of a directory, and its own name.
     pub(super) fn add_directory(self: &Arc<Self>, directory: BorrowedFd<'_>) -> io::Result<Watch> {
         let names = WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
@@ -100,7 +100,7 @@ impl WatchEvent {
     }
 }
 
-/// A file or directory is watched as long as this lives.
+/// A watch, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Watch {
     watcher: Arc<Watcher>,
@@ -108,7 +108,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What its events name.
+    /// The id in its events.
     #[must_use]
     pub fn id(&self) -> WatchId {
         self.id
@@ -117,7 +117,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // The kernel ends the watch of a file that is gone by itself.
+        // The kernel has already ended the watch of a removed file.
         let _ = inotify::remove_watch(&self.watcher.0, self.id.0);
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn who_opens_and_closes_readers_and_who_removes_files_makes_events() {
+    fn opened_and_closed_readers_and_removed_files_cause_events() {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = dir.path().join("readers");
         let (file, folder) = (File::create(&path).unwrap(), File::open(dir.path()).unwrap());

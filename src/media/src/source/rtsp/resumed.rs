@@ -1,11 +1,11 @@
-//! What comes after reading ahead was paused. Pure.
+//! Repairs the stream after a pause in reading ahead. Pure.
 //!
-//! When a read fails, for a pause too, FFmpeg flushes its parser and gives out what that holds as a picture. If the
-//! camera had stopped in the middle of one, that is half a picture, and the rest of it comes later, without a start
-//! code or without a first slice. So the last picture that was read ahead is held back until it is known what comes
-//! behind it. Where it is half a picture, all up to the next key frame is left out.
+//! When a read fails, also for a pause, FFmpeg flushes its parser and returns the parser's content as a picture. If the
+//! camera had stopped in the middle of a picture, that is half of it, and the rest arrives later without a start code
+//! or without a first slice. So the last picture that was read ahead is held back until the next packet shows whether
+//! it is complete. If not, everything up to the next key frame is left out.
 //!
-//! The first picture is never held back, and none that comes slowly: the pause is there for cameras that send seldom.
+//! The first picture is never held back, nor one that follows slowly: the pause exists for cameras that send rarely.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use vas_nal::{CodedPicture, Framing, NalCodec};
 
 use crate::packet::Packet;
 
-/// Pictures further apart than this come slowly: a pause between them says nothing.
+/// Pictures further apart than this are slow: a pause between them is normal.
 const SLOW_NS: i64 = 300_000_000;
 
 /// Follows the pictures of one stream from its first on.
@@ -21,7 +21,7 @@ const SLOW_NS: i64 = 300_000_000;
 pub(super) struct Resumed {
     codec: NalCodec,
     state: State,
-    /// The presentation time of the picture before.
+    /// The presentation time of the previous picture.
     last_ns: Option<Option<i64>>,
     held: Option<Packet>,
     ready: VecDeque<Packet>,
@@ -31,9 +31,9 @@ pub(super) struct Resumed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Pictures come that were read ahead.
+    /// The pictures were read ahead.
     Ahead,
-    /// A picture is broken: the next key frame is waited for.
+    /// A picture is broken; waiting for the next key frame.
     Broken,
     /// Nothing is held back any more.
     Over,
@@ -46,7 +46,7 @@ impl Resumed {
         Self { codec, state: State::Ahead, last_ns: None, held: None, ready, left_out }
     }
 
-    /// Takes the next picture; `read_ahead` is whether it had come before the pause.
+    /// Takes the next picture; `read_ahead` is whether it arrived before the pause.
     pub(super) fn push(&mut self, mut packet: Packet, read_ahead: bool) {
         if self.state == State::Ahead && read_ahead {
             self.ready.extend(self.held.take());
@@ -82,12 +82,12 @@ impl Resumed {
         self.ready.push_back(packet);
     }
 
-    /// The next picture that is to be given out.
+    /// The next picture to return.
     pub(super) fn pop(&mut self) -> Option<Packet> {
         self.ready.pop_front()
     }
 
-    /// Nothing more comes: what is held back is left out.
+    /// The stream ends: the picture that is held back is left out.
     pub(super) fn end(&mut self) {
         self.left_out.extend(self.held.take().map(|held| held.size()));
     }
@@ -97,13 +97,13 @@ impl Resumed {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Whether it has nothing more to do or to give.
+    /// Whether there is nothing more to repair or to return.
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over && self.ready.is_empty() && self.left_out.is_empty()
     }
 }
 
-/// What a packet has at its front of a picture that began earlier.
+/// The part of an earlier picture at the front of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     None,
