@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::CameraId;
-pub(super) use vas_pipeline::caught;
+pub(super) use vas_threads::caught;
 
 /// Panics that a frame path survived.
 #[derive(Debug, Default)]

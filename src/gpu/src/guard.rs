@@ -1,7 +1,8 @@
 //! What a panic costs in a thread of the engine: only the frame at hand.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use vas_threads::caught;
 
 /// Called after a panic with the part that panicked and the message.
 pub type OnPanic = Box<dyn Fn(&str, &str) + Send + Sync>;
@@ -23,13 +24,6 @@ impl Guard {
     /// Runs a piece of a part's work; `None` when it panicked. The caller repairs what the work may
     /// have left half done: memory that a copy may still write to must not have been freed with it.
     pub(crate) fn over<R>(&self, part: &str, work: impl FnOnce() -> R) -> Option<R> {
-        let panic = match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(done) => return Some(done),
-            Err(panic) => panic,
-        };
-        let text = panic.downcast_ref::<&str>().copied();
-        let words = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        (self.0)(part, words.unwrap_or("a panic without a message"));
-        None
+        caught(work).map_err(|words| (self.0)(part, &words)).ok()
     }
 }

@@ -8,12 +8,12 @@ use vas_media::{
     monotonic_ns,
 };
 use vas_status::DropReason;
+use vas_threads::caught;
 
 use super::backoff::Cooldown;
 use super::branch::{Branch, BranchStats, Late, Packets};
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
-use super::panics::caught;
 use super::queue::{Item, Limits, Pushed, Taken};
 use super::state::{InputStats, no_decoder};
 
