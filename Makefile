@@ -26,7 +26,7 @@ demo: ## a camera, the service and a reader, on this machine
 test: setup ## all tests
 	# The build without the tap, with which "off" is compared. It shares everything but the service itself.
 	cargo build --locked -p vas --no-default-features
-	install -D $(TARGET)/debug/vas $(TARGET)/no-export/debug/vas
+	install -D -t $(TARGET)/no-export/debug $(TARGET)/debug/vas $(TARGET)/debug/vas-shard
 	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
 	bench/idle --check
@@ -39,6 +39,7 @@ test-long: test ## all tests, and the long ones
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 	scripts/ran cargo test --locked -p vas-media --test rtsp -- --ignored --nocapture churn
 	scripts/test-aarch64
+	scripts/check-ptx
 	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
 
 test-mediasoup: ## the producer against MediaSoup; the first time builds its worker (10 minutes)
@@ -51,12 +52,14 @@ fuzz: setup ## hostile files, eleven million times; keeps the table in bench/res
 
 bench: ## run the benches; keeps the results in bench/results
 	@scripts/setup.sh bench
-	for name in slot_write wake crowd handover first_frame demand crash cpu idle ingest scale peers gate gate_instructions; do bench/run.sh $$name || exit; done
+	for name in slot_write paced scaling reader_copy wake crowd handover first_frame demand crash cpu idle ingest scale recorders peers gate gate_instructions; do bench/run.sh $$name || exit; done
 
 lint: ## format, lints, docs, emoji, dependencies
 	@scripts/setup.sh lint
 	cargo fmt --all --check
 	clang-format --dry-run -Werror src/c/*.[ch] src/c/tests/*.c
+	clang-format --style=file:src/c/.clang-format --dry-run -Werror bench/readers/*.c cuda/*.cu src/scale/tests/cuda/*.cc tests/sim-gpu/*.cc
+	scripts/build-ptx --check
 	scripts/check-emoji --self-test
 	scripts/check-emoji
 	scripts/check-deps --self-test
@@ -66,7 +69,7 @@ lint: ## format, lints, docs, emoji, dependencies
 	scripts/check-tap
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p vas-frame --all-targets --features mutants -- -D warnings
-	cargo clippy --locked -p vas --no-default-features -- -D warnings
+	cargo clippy --locked -p vas -p vas-shard --no-default-features -- -D warnings
 	$(LOOM) cargo clippy --locked $(LOOM_DIR) -p vas-frame --lib --test model -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 

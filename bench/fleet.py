@@ -1,4 +1,4 @@
-"""Shared by bench/scale and bench/peers: many simulated cameras, the service, and the cost of processes."""
+"""Shared by bench/scale, bench/recorders and bench/peers: many simulated cameras, the service, and the cost of processes."""
 
 import contextlib
 import json

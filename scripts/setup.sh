@@ -6,7 +6,7 @@
 #   scripts/setup.sh test     the same, numpy, procps, strace, valgrind, an aarch64 compiler and QEMU for the reader in C,
 #                             mmdebstrap, and cargo-fuzz, which Cargo builds
 #   scripts/setup.sh lint     what `test` takes from Debian, and cargo-deny, which Cargo builds
-#   scripts/setup.sh bench    the same, and a recording
+#   scripts/setup.sh bench    the same, a recording, GStreamer's tools and OpenCV
 #   scripts/setup.sh mediasoup    what `demo` takes, and what MediaSoup's worker is built from and driven with
 set -euo pipefail
 
@@ -15,10 +15,11 @@ build=(build-essential pkg-config clang libclang-dev
 demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 # procps: kill(1), with which the tests send signals.
-# mmdebstrap: scripts/in-debian, which scripts/test-aarch64 runs in.
-test=(python3-numpy procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-format mmdebstrap)
-# opencv-doc: a recording of real pictures (96 MB).
-bench=(opencv-doc)
+# mmdebstrap: scripts/in-debian, which scripts/test-aarch64 runs in. python3-venv: scripts/check-ptx.
+test=(python3-numpy python3-venv procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+    clang-format mmdebstrap)
+# opencv-doc: a recording of real pictures (96 MB). The others are what bench/peers compares with.
+bench=(opencv-doc gstreamer1.0-tools gstreamer1.0-libav python3-gst-1.0 python3-opencv)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
     flatbuffers-compiler python3-venv chromium)
 # Debian's, unless another is installed: another nodejs package includes npm.

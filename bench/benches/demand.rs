@@ -17,8 +17,8 @@ const SECONDS: u32 = 20;
 
 fn main() {
     let dir = tempfile::tempdir_in("/dev/shm").expect("a directory in /dev/shm");
-    let service = Service::start(dir.path(), "url = \"testsrc:640x360@30\"");
-    service.until(&["\"state\": \"streaming\""]);
+    let service = Service::start(dir.path(), 1, "url = \"testsrc:640x360@30\"");
+    service.until(0, &["\"state\": \"streaming\""]);
     println!("readers want   each got /s           sum  copied /s  decoded /s");
     for wanted in [&[5][..], &[7], &[5, 7, 5], &[30]] {
         run(&service, wanted);
@@ -26,14 +26,14 @@ fn main() {
 }
 
 fn run(service: &Service, wanted: &[u32]) {
-    service.until(&["\"readers\": false"]);
+    service.until(0, &["\"readers\": false"]);
     let count = |name| service.counter(name);
     let (exported, decoded) = (count("exported"), count("decoded"));
     let readers: Vec<_> = wanted.iter().map(|fps| watch(service, *fps)).collect();
     let spans: Vec<f64> = readers.into_iter().map(span).collect();
     // Counters read after all readers have gone.
-    service.until(&["\"readers\": true"]);
-    service.until(&["\"readers\": false"]);
+    service.until(0, &["\"readers\": true"]);
+    service.until(0, &["\"readers\": false"]);
     let longest = spans.iter().copied().fold(0.0, f64::max);
     let rates: Vec<f64> =
         wanted.iter().zip(&spans).map(|(fps, span)| f64::from(fps * SECONDS - 1) / span).collect();
@@ -50,7 +50,7 @@ fn run(service: &Service, wanted: &[u32]) {
 
 fn watch(service: &Service, fps: u32) -> Child {
     Command::new(Service::VAS)
-        .args(["watch", "cam", "--json", "--max-fps", &fps.to_string()])
+        .args(["watch", "cam0", "--json", "--max-fps", &fps.to_string()])
         .args(["--count", &(fps * SECONDS).to_string(), "--dir"])
         .arg(service.export_dir())
         .stdout(Stdio::piped())

@@ -12,7 +12,11 @@
 //! non-temporal, and below the other it is no `rep movsb`, which glibc on AMD would otherwise use for copies
 //! smaller than the second-level cache, whatever the first threshold is.
 //!
-//! Pictures are `written` just before they are copied, into a pool of 8 like a decoder's, or `cold`: taken in
+//! At a camera's pace, each of 1, 4 and 16 cameras has a frame every 33 ms, which one of the ways copies; each camera
+//! is as in the service, with 13 slots and a decoder's pool of 8 pictures. Processor time counts, of the writer's
+//! thread. `paced` and `reader_copy` time a reader in a thread or process of its own.
+//!
+//! What follows is about `loop`, which copies as fast as possible, by the wall clock. Pictures are `written` just before they are copied, into a pool of 8 like a decoder's, or `cold`: taken in
 //! turn from a pool larger than any cache. Slots are taken in turn from a ring larger than any cache, since
 //! half a second of decoding lies between two uses of a slot. With the 13 slots of a camera, all used within
 //! a millisecond here, a way would find its slot in the cache or not depending on the way that used it
@@ -21,24 +25,34 @@
 //! processor (`Other`), or until that reader has also read its copy once (`Used`): a copy past the cache
 //! finishes sooner but is slower to read.
 //!
-//!     cargo bench -p vas-bench --bench slot_write [-- FILTER]
+//! What huge pages are for is on them: rings, the decoder's pictures, readers' copies.
+//!
+//!     cargo bench -p vas-bench --bench slot_write [-- [loop] FILTER]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use vas_bench::{Memory, Pictures, Rig, measure, pin_to, with_tunables};
+use vas_bench::{
+    CAMERAS, Contest, DECODER_POOL, Memory, Options, Pace, Pictures, Rig, measure, own_cpu_time,
+    pin_to, with_tunables,
+};
 use vas_frame::nv12::{Picture, StoreKind};
 use vas_frame::{Nv12Image, Reader};
 
 /// A copy of 64 KiB or more streams; the planes of 360p are larger, `PIECE` is smaller.
-const TUNABLES: &str =
-    "glibc.cpu.x86_non_temporal_threshold=0x10000:glibc.cpu.x86_rep_movsb_threshold=0x100000000";
+const TUNABLES: &str = "glibc.malloc.hugetlb=1:glibc.cpu.x86_non_temporal_threshold=0x10000:\
+    glibc.cpu.x86_rep_movsb_threshold=0x100000000";
 const PIECE: usize = 0x8000;
 
 /// Larger than any cache of the machines in question.
 const COLD_BYTES: u64 = 96 << 20;
-const DECODER_POOL: usize = 8;
+
+/// Rounds at a camera's pace. A round has a frame for each way.
+const PACED_ROUNDS: u64 = 40;
+/// Sizes at a camera's pace, and how many cameras.
+const PACED: [(u32, u32, &[usize]); 3] =
+    [(640, 360, &CAMERAS), (1920, 1080, &CAMERAS), (3840, 2160, &[1, 4])];
 
 /// The three sizes of the goal, one below them, and one between.
 const SIZES: [(u32, u32); 5] = [(320, 240), (640, 360), (1280, 720), (1920, 1080), (3840, 2160)];
@@ -286,15 +300,59 @@ fn bench(criterion: &mut Criterion, (width, height): (u32, u32), source: Source,
     }
 }
 
+/// What a bench at a camera's pace has of a camera.
+struct Camera {
+    rig: Rig,
+    pictures: Pictures,
+    taker: Taker,
+}
+
+fn paced(options: &Options, (width, height): (u32, u32), count: usize, read: Read) {
+    let title = format!("{width}x{height} cameras {count} read:{read:?}");
+    if !options.wants(&title) {
+        return;
+    }
+    let geometry = Rig::geometry(width, height);
+    let camera = |_| {
+        let rig = Rig::new(geometry);
+        let taker = Taker::new(&rig, geometry.picture_bytes());
+        Camera { rig, pictures: Pictures::new(geometry, DECODER_POOL), taker }
+    };
+    let mut cameras: Vec<Camera> = (0..count).map(camera).collect();
+    let ways = if matches!(read, Read::None) { WRITES } else { &WAYS };
+    let mut contest = Contest::new(ways);
+    let mut pace = Pace::new(count);
+    contest.rounds(PACED_ROUNDS, ways[0], &mut |way| {
+        let Camera { rig, pictures, taker } = &mut cameras[pace.next_camera()];
+        pictures.decode_next();
+        let start = own_cpu_time();
+        way.write(rig, pictures);
+        if matches!(read, Read::Same) {
+            taker.take(way);
+        }
+        own_cpu_time() - start
+    });
+    contest.report(&title, ORDINARY);
+}
+
 fn main() {
     with_tunables(TUNABLES);
     pin_to(0);
-    let mut criterion = Criterion::default()
-        .without_plots()
-        .sample_size(20)
+    let options = Options::of_this_process();
+    if !options.looped {
+        for (width, height, counts) in PACED {
+            for &count in counts {
+                for read in [Read::None, Read::Same] {
+                    paced(&options, (width, height), count, read);
+                }
+            }
+        }
+        return;
+    }
+    let mut criterion = options
+        .criterion()
         .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(600))
-        .configure_from_args();
+        .measurement_time(Duration::from_millis(600));
     for read in [Read::None, Read::Same, Read::Other, Read::Used] {
         for size in SIZES {
             for source in [Source::Written, Source::Cold] {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
 
-use crate::Distribution;
+use crate::{Distribution, Shuffle};
 
 /// Times of several ways to do the same work. A round runs each once, in a random order.
 #[derive(Debug)]
 pub struct Contest<W> {
     ways: Vec<(W, Distribution)>,
-    state: u64,
+    shuffle: Shuffle,
 }
 
 impl<W: Copy + Debug + PartialEq> Contest<W> {
@@ -19,14 +19,14 @@ impl<W: Copy + Debug + PartialEq> Contest<W> {
     #[must_use]
     pub fn new(ways: &[W]) -> Self {
         let ways = ways.iter().map(|way| (*way, Distribution::default())).collect();
-        Self { ways, state: 0x9e37_79b9_7f4a_7c15 }
+        Self { ways, shuffle: Shuffle::default() }
     }
 
     /// Runs rounds and returns the total time of `way`.
     pub fn rounds(&mut self, count: u64, way: W, run: &mut impl FnMut(W) -> Duration) -> Duration {
         let mut total = Duration::ZERO;
         for _ in 0..count {
-            for index in self.order() {
+            for index in self.shuffle.order(self.ways.len()) {
                 let (now, times) = &mut self.ways[index];
                 let time = run(*now);
                 times.add(time);
@@ -60,18 +60,6 @@ impl<W: Copy + Debug + PartialEq> Contest<W> {
             let mark = if way == best { " <- best ordinary" } else { "" };
             println!("  {:<22}{times}  {ratio:5.2}  {in_round:8.2}{mark}", format!("{way:?}"));
         }
-    }
-
-    /// The ways' indices, shuffled: no way always runs after the same one.
-    fn order(&mut self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.ways.len()).collect();
-        for last in (1..order.len()).rev() {
-            self.state ^= self.state << 13;
-            self.state ^= self.state >> 7;
-            self.state ^= self.state << 17;
-            order.swap(last, (self.state % (last as u64 + 1)) as usize);
-        }
-        order
     }
 }
 

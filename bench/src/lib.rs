@@ -9,9 +9,16 @@
 mod contest;
 mod distribution;
 mod machine;
+mod options;
+mod pace;
+mod pages;
+mod peaks;
 mod pictures;
 mod rig;
 mod service;
+pub mod sightings;
+pub mod stamp;
+mod turns;
 mod waiters;
 
 pub use contest::{Contest, measure};
@@ -19,7 +26,12 @@ pub use distribution::Distribution;
 pub use machine::{
     asleep, cpu_time_of, own_cpu_time, pin_to, thread_id, threads_named, with_tunables,
 };
+pub use options::Options;
+pub use pace::{CAMERAS, PERIOD, Pace};
+pub use pages::{DECODER_POOL, HUGE_MALLOC, PagedCamera, Pages, huge_pages};
+pub use peaks::Peaks;
 pub use pictures::{Memory, Pictures};
 pub use rig::Rig;
 pub use service::Service;
-pub use waiters::{Waiters, wait_for_frame};
+pub use turns::{Shuffle, Turns};
+pub use waiters::{Waiters, Woken, WokenWaiter, wait_for_frame};

@@ -1,5 +1,6 @@
 //! A ring in shared memory, with its writer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,12 @@ impl Rig {
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader::options().dir(self.dir.path()).open(camera()).expect("the camera is exported")
+    }
+
+    /// The export directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Claims the next slot.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// `vas run` with one camera, `cam`.
+/// `vas run` with cameras `cam0` and so on.
 #[derive(Debug)]
 pub struct Service {
     process: Child,
@@ -15,16 +15,16 @@ impl Service {
     /// The binary; `bench/run.sh` builds it first.
     pub const VAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/vas");
 
-    /// Starts the service in `dir`, with frame export on and `camera` as the rest of the camera's
-    /// TOML.
+    /// Starts the service in `dir`, with frame export on, that many cameras, and `camera` as the rest
+    /// of each camera's TOML.
     #[must_use]
-    pub fn start(dir: &Path, camera: &str) -> Self {
+    pub fn start(dir: &Path, cameras: usize, camera: &str) -> Self {
         let config = dir.join("vas.toml");
-        let text = format!(
-            "[service]\nrun_dir = {:?}\n[export]\ndir = {:?}\n[[camera]]\nid = \"cam\"\n{camera}\n",
-            dir.join("run"),
-            dir.join("vas"),
-        );
+        let (run, export) = (dir.join("run"), dir.join("vas"));
+        let mut text = format!("[service]\nrun_dir = {run:?}\n[export]\ndir = {export:?}\n");
+        for index in 0..cameras {
+            text += &format!("[[camera]]\nid = \"cam{index}\"\n{camera}\n");
+        }
         std::fs::write(&config, text).expect("a config can be written");
         let process = Command::new(Self::VAS)
             .args(["run", "--config"])
@@ -56,9 +56,14 @@ impl Service {
         value.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until the status contains all of `wanted`.
-    pub fn until(&self, wanted: &[&str]) {
-        while !wanted.iter().all(|text| self.status().contains(text)) {
+    /// Waits until the status of camera `cam{camera}` contains all of `wanted`.
+    pub fn until(&self, camera: usize, wanted: &[&str]) {
+        let of_camera = |status: String| {
+            let from = status.split(&format!("\"id\": \"cam{camera}\"")).nth(1)?;
+            from.split("\"id\": \"cam").next().map(str::to_owned)
+        };
+        let there = |status: &str| wanted.iter().all(|text| status.contains(text));
+        while !of_camera(self.status()).is_some_and(|status| there(&status)) {
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -17,7 +17,8 @@ HEADER = layout(512, """version 0 <u4, frame_id 8 <u8, width 24 <u4, height 28 <
     uv_offset 100 <u4, slot_stride 104 <u8, data_inode 120 <u8, copying 260 <u4,
     resumed_frame_id 264 <u8""")
 ENTRY = layout(128, """sequence 0 <u8, frame_id 8 <u8, pts_ns 16 <i8, arrival_ns 24 <u8,
-    published_ns 48 <u8, flags 76 <u4, width 80 <u4, height 84 <u4, decoder 120 <u4""")
+    published_ns 48 <u8, flags 76 <u4, width 80 <u4, height 84 <u4, content_x 104 <u4,
+    content_y 108 <u4, content_width 112 <u4, content_height 116 <u4, source_size 124 <u4, decoder 120 <u4""")
 
 def read_lock(file, command, start=0, length=0):
     """Sets or probes an open-file-description read lock; returns the kernel's l_type."""
@@ -58,7 +59,7 @@ class Ring:
         # Read once, and as Python's integers: numpy's wrap around, and a bad size could pass.
         self.fixed = h = types.SimpleNamespace(**dict(zip(HEADER.names, self.header[0].item())))
         luma, chroma = (h.height, h.width), ((h.height + 1) // 2, (h.width + 1) // 2 * 2)
-        if not ((h.version, h.magic, h.layout_hash) == (2, b"VASFRAME", 0x9B2F1B6F2C7EE1B7)
+        if not ((h.version, h.magic, h.layout_hash) == (2, b"VASFRAME", 0x85DFB6FFD4C6D070)
                 and (h.header_size, h.entry_size, h.pixel_format) == (512, 128, 0)
                 and 1 <= h.slot_count <= 1024 and 1 <= h.width <= 16384 and 1 <= h.height <= 16384
                 and h.stride >= chroma[1] and h.uv_offset >= h.stride * h.height

@@ -89,7 +89,8 @@ typedef struct vas_meta {
     uint32_t crop_left, crop_top;
     uint32_t content_x, content_y; /* the rectangle that the camera's picture fills */
     uint32_t content_width, content_height;
-    uint32_t decoder; /* 0 unknown, 1 software, 2 VA-API, 3 NVDEC */
+    uint32_t source_width, source_height; /* of the camera's visible picture before scaling */
+    uint32_t decoder;                     /* 0 unknown, 1 software, 2 VA-API, 3 NVDEC */
 } vas_meta;
 
 /* The layout of an epoch's pictures, and how to interpret their samples as colors. */

@@ -26,10 +26,15 @@ fn clip(
 /// Plays the clip through a camera and compares the frames that a reader saw. `transport` as in the
 /// config.
 fn check(clip: Clip, expected: &[String], transport: &str) {
+    check_export(clip, expected, transport, "");
+}
+
+/// The same for an export with these settings.
+fn check_export(clip: Clip, expected: &[String], transport: &str, export: &str) {
     let camera = Camera::start(&[&clip.make()], "");
     let url = camera.url();
     let config =
-        format!("[[camera]]\nid = \"cam\"\nurl = \"{url}\"\ntransport = \"{transport}\"\n");
+        format!("[[camera]]\nid = \"cam\"\nurl = \"{url}\"\ntransport = \"{transport}\"\n{export}");
     let mut service = Service::start("true", "slots = 64", &config);
     service.until_exported("cam");
     let python = Command::new("/usr/bin/python3")
@@ -118,6 +123,13 @@ fn every_combination() {
             }
         }
     }
+}
+
+#[test]
+fn a_scaled_export_is_that_of_the_document() {
+    let clip = clip("libx264", "1366x768", "yuv420p", "tv");
+    let export = "export = { width = 320, height = 321, fit = \"letterbox\" }\n";
+    check_export(clip, &clip.judge_letterboxed("320x321"), "tcp", export);
 }
 
 #[test]

@@ -22,10 +22,15 @@ struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
+    fn transport() -> UdpSocket {
         let transport = UdpSocket::bind("127.0.0.1:0").unwrap();
         // Only for a test that fails.
         transport.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        transport
+    }
+
+    fn new() -> Self {
+        let transport = Self::transport();
         let camera = Camera::start(&[&plain_clip()], ",loop");
         Self { camera, transport, recordings: tempfile::tempdir().unwrap() }
     }
@@ -39,7 +44,11 @@ impl Rig {
     }
 
     fn with_producer(&self, video: &str) -> String {
-        let port = self.transport.local_addr().unwrap().port();
+        self.with_producer_to(&self.transport, video)
+    }
+
+    fn with_producer_to(&self, transport: &UdpSocket, video: &str) -> String {
+        let port = transport.local_addr().unwrap().port();
         let camera = stanza(&PathBuf::from(self.camera.url()), port, video);
         format!("{}{camera}", self.record())
     }
@@ -111,6 +120,30 @@ fn a_producer_without_sockets_gets_them_later_and_starts_alone() {
         service.reload(&rig.with_producer(video));
         let before = rig.is_off_and_recorded(&mut service, "no sockets");
         let shard = service.shard_of("cam");
+        allow_files(service.pid(), 1000);
+        rig.starts_alone(&mut service, &before, shard);
+    }
+}
+
+/// Sockets that came late are for the destination of that time: another destination has to wait for its own.
+#[test]
+fn sockets_that_came_late_are_not_taken_for_another_destination() {
+    for video in ["copy", "h264"] {
+        let mut rig = Rig::new();
+        let mut service = Service::start("false", "", &rig.without_producer());
+        until_more_is_recorded(&mut service, "cam");
+        allow_one_file_more(service.pid());
+        service.reload(&rig.with_producer(video));
+        rig.is_off_and_recorded(&mut service, "no sockets");
+        let shard = service.shard_of("cam");
+        allow_files(service.pid(), 1000);
+        rig.next();
+
+        let next = Rig::transport();
+        allow_one_file_more(service.pid());
+        service.reload(&rig.with_producer_to(&next, video));
+        let before = rig.is_off_and_recorded(&mut service, "no sockets");
+        rig.transport = next;
         allow_files(service.pid(), 1000);
         rig.starts_alone(&mut service, &before, shard);
     }

@@ -17,6 +17,8 @@ use vas_tests::service::{Reader, Service, signal};
 const CROWD: usize = 50;
 /// Frames in each of the two windows that are compared.
 const WINDOW: u64 = 30;
+/// Of the clip, a second.
+const FPS: u64 = 10;
 
 /// H.264 at 10 fps, without B-frames: a packet in, a picture out.
 fn clip() -> (tempfile::TempDir, PathBuf) {
@@ -112,7 +114,9 @@ fn many_readers_suspended_killed_and_idle_cost_nobody_a_frame() {
 
     // The whole crowd is attached from here on. Starting so many processes on a few processors may have
     // delayed a copy: frames lost to that are not the readers' fault.
-    let read = settle(&mut service, 1);
+    // The status is written each second: the next but one is of after they attached.
+    let written = settle(&mut service, 1).received;
+    let read = settle(&mut service, written + 2 * FPS);
     let first = newest.latest().unwrap().meta().frame_id;
     settle(&mut service, read.received + WINDOW);
     let last = newest.latest().unwrap().meta().frame_id;

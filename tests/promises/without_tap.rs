@@ -38,8 +38,10 @@ impl Run {
         let work = tempfile::tempdir().unwrap();
         let folder = work.path();
         std::fs::create_dir(folder.join("recordings")).unwrap();
-        // The same name for both builds, so that paths have the same length.
-        std::fs::copy(vas, folder.join("vas")).unwrap();
+        // The same names for both builds, so that paths have the same length.
+        for name in ["vas", "vas-shard"] {
+            std::fs::copy(vas.with_file_name(name), folder.join(name)).unwrap();
+        }
         let clip = folder.join("clip.mp4");
         let encode =
             ["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-t", "120"];

@@ -33,8 +33,8 @@ class Fleet:
         return [
             {"case": case.name, "client": client, "url": camera.url_with_login, "config": case.config,
              "expected": case.expected, "words": case.words, "frames": case.frames, "recorded": case.recorded,
-             "steady": case.steady, "lasts": case.lasts, "segments": case.segments, "plays": case.plays,
-             "md5s": camera.judge()}
+             "steady": case.steady, "keeps_up": case.keeps_up, "lasts": case.lasts, "segments": case.segments,
+             "plays": case.plays, "md5s": camera.judge()}
             for case, client, camera in self.members
         ]
 

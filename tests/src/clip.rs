@@ -89,6 +89,28 @@ impl Clip {
         md5s
     }
 
+    /// MD5 of each picture scaled with bars to `size`, by numpy on FFmpeg's own pictures, after docs/ref/scaling.md.
+    pub fn judge_letterboxed(&self, size: &str) -> Vec<String> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/scaled.py");
+        let mut command = Command::new("/usr/bin/python3");
+        let output = run(command.arg(script).arg(self.make()).args([self.size, size]));
+        let md5s: Vec<String> = output.lines().map(Into::into).collect();
+        assert_eq!(md5s.len(), self.frames as usize, "FFmpeg decodes the whole clip");
+        md5s
+    }
+
+    /// The same of each picture as FFmpeg itself downloads it from a GPU, reduced to 8 bits, in display order.
+    pub fn judge_letterboxed_on(&self, gpus: &Session, size: &str) -> Vec<String> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/scaled.py");
+        let format = if self.pixels == "yuv420p10le" { "p010le" } else { "nv12" };
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(script).arg(self.make()).args([self.size, size, format]);
+        let output = run(gpus.configure(&mut command));
+        let md5s: Vec<String> = output.lines().map(Into::into).collect();
+        assert_eq!(md5s.len(), self.frames as usize, "FFmpeg decodes the whole clip");
+        md5s
+    }
+
     /// MD5 of each picture after the 10-bit rule, by numpy on FFmpeg's own 10-bit output.
     pub fn judge_ten_bit(&self) -> Vec<String> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rig/ten_bit.py");

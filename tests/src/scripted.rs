@@ -242,6 +242,13 @@ impl Seen<'_> {
         if self.case["steady"] == true {
             self.steadiness(&mut faults);
         }
+        if self.case["keeps_up"] == true {
+            let overload = number(&self.status["dropped"]["overload"]);
+            if overload > 0 {
+                let what = "pictures dropped as overload, with nothing overloaded";
+                faults.push(format!("{overload} {what}"));
+            }
+        }
         if self.case["recorded"] == true {
             self.recorded(&mut faults);
         }

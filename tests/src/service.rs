@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vas_harness::waiting;
-use vas_sim_gpu::testing::Session;
+use vas_sim_gpu::testing::Devices;
 
 /// Longest wait of a test; a test that reaches it fails with a message.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How to start a service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan<'a> {
+    /// The program; if empty, the one under test.
+    pub program: &'a str,
     /// `AI_FRAME_EXPORT_ENABLED`.
     pub flag: &'a str,
     /// Lines of `[service]`, without `run_dir`.
@@ -36,6 +38,7 @@ pub struct Plan<'a> {
 #[derive(Debug)]
 pub struct Service {
     process: Child,
+    program: PathBuf,
     /// The config before the cameras.
     tables: String,
     variables: Vec<(String, String)>,
@@ -70,16 +73,16 @@ impl Service {
         Self::launch(Plan { flag, export, cameras, arguments, ..Plan::default() })
     }
 
-    /// Starts the service on simulated GPUs.
+    /// Starts the service on simulated GPUs or render nodes.
     pub fn start_on(
-        gpus: &Session,
+        devices: &impl Devices,
         flag: &str,
         export: &str,
         cameras: &str,
         arguments: &[&str],
     ) -> Self {
         let mut command = Command::new("vas");
-        let set = gpus.configure(&mut command).get_envs();
+        let set = devices.configure(&mut command).get_envs();
         let variables: Vec<_> =
             set.filter_map(|(name, to)| name.to_str().zip(to?.to_str())).collect();
         let variables = variables.as_slice();
@@ -101,8 +104,18 @@ impl Service {
 
     fn launch_in(dir: tempfile::TempDir, tmpfs: Option<Tmpfs>, plan: Plan<'_>) -> Self {
         let work = tempfile::tempdir().unwrap();
-        let Plan { flag, service, dir: given, export, cameras, arguments, variables, tracer } =
-            plan;
+        let Plan {
+            program,
+            flag,
+            service,
+            dir: given,
+            export,
+            cameras,
+            arguments,
+            variables,
+            tracer,
+        } = plan;
+        let program = if program.is_empty() { vas() } else { program.into() };
         let tracer: Vec<_> = tracer.iter().map(|&word| word.to_owned()).collect();
         let exported = match given {
             "" => dir.path().join("vas"),
@@ -117,9 +130,10 @@ impl Service {
             exported,
         );
         std::fs::write(work.path().join("vas.toml"), format!("{tables}{cameras}")).unwrap();
-        let process = spawn(work.path(), flag, &arguments, &variables, &tracer);
+        let process = spawn(&program, work.path(), flag, &arguments, &variables, &tracer);
         Self {
             process,
+            program,
             tables,
             variables,
             tracer,
@@ -141,8 +155,14 @@ impl Service {
     /// Kills the service as a crash would, and starts it again.
     pub fn crash_and_restart(&mut self, flag: &str) {
         self.kill();
-        self.process =
-            spawn(self.work.path(), flag, &self.arguments, &self.variables, &self.tracer);
+        self.process = spawn(
+            &self.program,
+            self.work.path(),
+            flag,
+            &self.arguments,
+            &self.variables,
+            &self.tracer,
+        );
     }
 
     /// The export directory, which the service itself creates.
@@ -396,6 +416,7 @@ impl Drop for Service {
 }
 
 fn spawn(
+    program: &Path,
     work: &Path,
     flag: &str,
     arguments: &[String],
@@ -404,10 +425,10 @@ fn spawn(
 ) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(work.join("log")).unwrap();
     let mut command = match tracer {
-        [] => Command::new(vas()),
+        [] => Command::new(program),
         [tracer, its @ ..] => {
             let mut command = Command::new(tracer);
-            command.args(its).arg(vas());
+            command.args(its).arg(program);
             command
         }
     };

@@ -4,34 +4,95 @@
 //! path. One thread sends to all sessions, at even distances; a thread for each connection answers requests and is
 //! otherwise asleep. A picture's packets leave in one write or, with a gap, so many microseconds apart.
 //!
-//! Prints `rtsp://127.0.0.1:PORT/` once it listens. The end of standard input ends the process.
+//! Each picture has its time ([`Timeline`]), which depends on nothing but the clock and the number at the end of the path;
+//! a session begins with the next key picture. A client that reads too slowly misses pictures, as with a camera.
+//!
+//! Prints `rtsp://127.0.0.1:PORT/` once it listens. Each line on standard input is answered by a line of JSON: how late
+//! pictures have left since the line before, in microseconds, and how many were left out because a client did not read.
+//! The end of the input ends the process.
 
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::net::{SendFlags, send};
+use vas_bench::stamp::{Timeline, number_of};
+use vas_frame::monotonic_ns;
 
 /// Most bytes of an RTP payload.
 const PAYLOAD: usize = 1400;
 const CLOCK_HZ: u32 = 90_000;
+const KEY: u8 = 5;
 const DELIMITER: u8 = 9;
 const PARAMETERS: [u8; 2] = [7, 8];
 
-/// RTP packets of a picture, interleaved framing before each, sequence number and timestamp still zero.
-type Picture = Vec<Vec<u8>>;
+/// A picture, with RTP packets: interleaved framing before each, sequence number and timestamp still zero.
+struct Picture {
+    packets: Vec<Vec<u8>>,
+    key: bool,
+}
 
-/// Connections that play, and have not been seen by the sender.
-type New = Mutex<Vec<Arc<Mutex<TcpStream>>>>;
+/// A client's connection.
+struct Connection {
+    stream: TcpStream,
+    /// What the client has not had room for.
+    unsent: Vec<u8>,
+}
+
+impl Connection {
+    /// Sends what there is room for and keeps the rest. An error means that the client has left.
+    fn send(&mut self, bytes: &[u8]) -> rustix::io::Result<()> {
+        self.unsent.extend_from_slice(bytes);
+        match send(&self.stream, &self.unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(sent) => drop(self.unsent.drain(..sent)),
+            Err(rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// How often at least the sender looks for new connections.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Connections that play, with the camera's number, and have not been seen by the sender.
+type New = Mutex<Vec<(Arc<Mutex<Connection>>, Option<usize>)>>;
 
 struct Session {
-    stream: Arc<Mutex<TcpStream>>,
+    connection: Arc<Mutex<Connection>>,
+    timeline: Timeline,
     sequence: u16,
-    timestamp: u32,
-    picture: usize,
+    /// The picture to be sent, counted from the clock's start.
+    picture: u64,
+    /// Pictures before the next key picture are left out.
+    lost: bool,
+}
+
+/// What the sender has done since the last report.
+#[derive(Default)]
+struct Report {
+    late_us: Vec<u32>,
+    left_out: u64,
+}
+
+impl Report {
+    fn line(mut self) -> String {
+        self.late_us.sort_unstable();
+        let at = |part: f64| {
+            let index = (self.late_us.len() as f64 * part) as usize;
+            self.late_us.get(index).copied().unwrap_or(0)
+        };
+        let (p50, p99, max) = (at(0.5), at(0.99), self.late_us.last().unwrap_or(&0));
+        format!(
+            "{{\"late_p50_us\": {p50}, \"late_p99_us\": {p99}, \"late_max_us\": {max}, \"left_out\": {}}}",
+            self.left_out
+        )
+    }
 }
 
 fn main() {
@@ -47,15 +108,22 @@ fn main() {
     println!("rtsp://{}/", listener.local_addr().expect("it is bound"));
     std::io::stdout().flush().expect("whoever started this listens");
     let new = Arc::new(New::default());
-    let of_sender = Arc::clone(&new);
-    std::thread::spawn(move || send(&of_sender, &pictures, fps, Duration::from_micros(gap_us)));
+    let report = Arc::new(Mutex::new(Report::default()));
+    let (of_sender, its_report) = (Arc::clone(&new), Arc::clone(&report));
+    std::thread::spawn(move || {
+        send_all(&of_sender, &pictures, fps, Duration::from_micros(gap_us), &its_report);
+    });
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (new, description) = (Arc::clone(&new), description.clone());
             std::thread::spawn(move || answer(stream, &description, &new));
         }
     });
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    for _ in std::io::stdin().lock().lines() {
+        let report = std::mem::take(&mut *report.lock().expect("nobody panics with it"));
+        println!("{}", report.line());
+        std::io::stdout().flush().expect("whoever started this listens");
+    }
 }
 
 /// The NAL units of a file.
@@ -79,9 +147,9 @@ fn pictures(units: &[Vec<u8>]) -> Vec<Picture> {
     let pictures = units.split(|unit| kind(unit) == DELIMITER).filter(|units| !units.is_empty());
     pictures
         .map(|units| {
-            let mut packets: Picture = units.iter().flat_map(|unit| packets(unit)).collect();
+            let mut packets: Vec<_> = units.iter().flat_map(|unit| packets(unit)).collect();
             packets.last_mut().expect("a unit is a packet at least")[5] |= 0x80;
-            packets
+            Picture { packets, key: units.iter().any(|unit| kind(unit) == KEY) }
         })
         .collect()
 }
@@ -141,17 +209,21 @@ fn base64(bytes: &[u8]) -> String {
 /// Answers a client's requests until it leaves.
 fn answer(stream: TcpStream, description: &str, new: &New) {
     let _ = stream.set_nodelay(true);
-    let (Ok(reader), Ok(local)) = (stream.try_clone(), stream.local_addr()) else { return };
-    let (mut reader, stream) = (BufReader::new(reader), Arc::new(Mutex::new(stream)));
+    let Ok(reader) = stream.try_clone() else { return };
+    let mut reader = BufReader::new(reader);
+    let mut number = None;
+    let connection = Arc::new(Mutex::new(Connection { stream, unsent: Vec::new() }));
     loop {
-        let (mut method, mut sequence) = (String::new(), String::new());
+        let (mut method, mut url, mut sequence) = (String::new(), String::new(), String::new());
         loop {
             let mut line = String::new();
             match reader.read_line(&mut line) {
                 Ok(0) | Err(_) => return,
                 Ok(_) if line.trim().is_empty() => break,
                 Ok(_) if method.is_empty() => {
-                    method = line.split(' ').next().unwrap_or_default().to_owned();
+                    let mut words = line.split(' ').map(str::to_owned);
+                    method = words.next().unwrap_or_default();
+                    url = words.next().unwrap_or_default();
                 }
                 Ok(_) => {}
             }
@@ -162,11 +234,15 @@ fn answer(stream: TcpStream, description: &str, new: &New) {
             }
         }
         let session = "Session: 1;timeout=7200\r\n";
+        if method == "DESCRIBE" {
+            number = number_of(url.trim_end_matches('/'));
+        }
         let more = match method.as_str() {
             "DESCRIBE" => format!(
-                "Content-Type: application/sdp\r\nContent-Base: rtsp://{local}/\r\nContent-Length: {}\r\n\r\n\
+                "Content-Type: application/sdp\r\nContent-Base: {base}/\r\nContent-Length: {}\r\n\r\n\
                  {description}",
-                description.len()
+                description.len(),
+                base = url.trim_end_matches('/'),
             ),
             "SETUP" => format!(
                 "{session}Transport: RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=01020304\r\n\r\n"
@@ -175,16 +251,16 @@ fn answer(stream: TcpStream, description: &str, new: &New) {
             _ => format!("{session}\r\n"),
         };
         let text = format!("RTSP/1.0 200 OK\r\nCSeq: {sequence}\r\n{more}");
-        let mut locked = stream.lock().expect("nobody panics with it");
-        if locked.write_all(text.as_bytes()).is_err() {
+        let mut locked = connection.lock().expect("nobody panics with it");
+        if locked.send(text.as_bytes()).is_err() {
             return;
         }
-        drop(locked);
         match method.as_str() {
-            "PLAY" => new.lock().expect("nobody panics with it").push(Arc::clone(&stream)),
+            "PLAY" => {
+                new.lock().expect("nobody panics with it").push((Arc::clone(&connection), number));
+            }
             "TEARDOWN" => {
-                let locked = stream.lock().expect("nobody panics with it");
-                let _ = locked.shutdown(std::net::Shutdown::Both);
+                let _ = locked.stream.shutdown(std::net::Shutdown::Both);
                 return;
             }
             _ => {}
@@ -193,53 +269,70 @@ fn answer(stream: TcpStream, description: &str, new: &New) {
 }
 
 /// Sends pictures to all sessions.
-fn send(new: &New, pictures: &[Picture], fps: u32, gap: Duration) {
-    let interval = Duration::from_secs(1) / fps;
+fn send_all(new: &New, pictures: &[Picture], fps: u32, gap: Duration, report: &Mutex<Report>) {
+    let count = pictures.len() as u64;
+    let of = |number: u64| &pictures[(number % count) as usize];
+    let gap_ns = gap.as_nanos() as u64;
     let mut sessions: Vec<Option<Session>> = Vec::new();
     // When, which session, which packet of its picture.
-    let mut due: BinaryHeap<Reverse<(Instant, usize, usize)>> = BinaryHeap::new();
+    let mut due: BinaryHeap<Reverse<(u64, usize, usize)>> = BinaryHeap::new();
     let mut bytes = Vec::new();
     loop {
-        for stream in new.lock().expect("nobody panics with it").drain(..) {
-            let number = sessions.len();
-            // Even distances for any number of sessions: the golden ratio's multiples.
-            let phase = (number as f64 * 0.618_033_988_75).fract();
-            due.push(Reverse((Instant::now() + interval.mul_f64(phase), number, 0)));
-            sessions.push(Some(Session { stream, sequence: 0, timestamp: 0, picture: 0 }));
+        for (connection, number) in new.lock().expect("nobody panics with it").drain(..) {
+            let slot = sessions.len();
+            let timeline = Timeline::new(fps, number.unwrap_or(slot));
+            let next = timeline.next_after(monotonic_ns());
+            let key = (next..next + count).find(|number| of(*number).key);
+            let picture = key.expect("a clip has a key picture");
+            due.push(Reverse((timeline.sent_ns(picture), slot, 0)));
+            sessions.push(Some(Session {
+                connection,
+                timeline,
+                sequence: 0,
+                picture,
+                lost: false,
+            }));
         }
         let Some(&Reverse((at, number, packet))) = due.peek() else {
             std::thread::sleep(Duration::from_millis(1));
             continue;
         };
-        let left = at.saturating_duration_since(Instant::now());
-        if !left.is_zero() {
-            std::thread::sleep(left);
+        let now = monotonic_ns();
+        if at > now {
+            // A new session's key picture may be due before.
+            std::thread::sleep(Duration::from_nanos(at - now).min(LOOK_EVERY));
+            continue;
         }
         due.pop();
         let Some(session) = &mut sessions[number] else { continue };
-        let picture = &pictures[session.picture];
-        let end = if gap.is_zero() { picture.len() } else { packet + 1 };
+        let picture = of(session.picture);
+        let packets = &picture.packets;
+        let end = if gap.is_zero() { packets.len() } else { packet + 1 };
+        let mut connection = session.connection.lock().expect("nobody panics with it");
+        let mut report = report.lock().expect("nobody panics with it");
+        if packet == 0 {
+            session.lost = !connection.unsent.is_empty() || session.lost && !picture.key;
+            report.left_out += u64::from(session.lost);
+            report.late_us.push(u32::try_from((now - at) / 1000).unwrap_or(u32::MAX));
+        }
         bytes.clear();
-        for packet in &picture[packet..end] {
+        let timestamp = (session.picture * u64::from(CLOCK_HZ / fps)) as u32;
+        for packet in if session.lost { &[] } else { &packets[packet..end] } {
             let start = bytes.len();
             bytes.extend_from_slice(packet);
             bytes[start + 6..start + 8].copy_from_slice(&session.sequence.to_be_bytes());
-            bytes[start + 8..start + 12].copy_from_slice(&session.timestamp.to_be_bytes());
+            bytes[start + 8..start + 12].copy_from_slice(&timestamp.to_be_bytes());
             session.sequence = session.sequence.wrapping_add(1);
         }
-        let mut stream = session.stream.lock().expect("nobody panics with it");
-        let sent = stream.write_all(&bytes);
-        drop(stream);
+        let sent = connection.send(&bytes);
+        drop(connection);
         if sent.is_err() {
             sessions[number] = None;
-        } else if end < picture.len() {
-            due.push(Reverse((at + gap, number, end)));
+        } else if end < packets.len() {
+            due.push(Reverse((at + gap_ns, number, end)));
         } else {
-            session.picture = (session.picture + 1) % pictures.len();
-            session.timestamp = session.timestamp.wrapping_add(CLOCK_HZ / fps);
-            let sent_after = gap * u32::try_from(picture.len() - 1).unwrap_or(u32::MAX);
-            let next = if gap.is_zero() { at + interval } else { at + interval - sent_after };
-            due.push(Reverse((next, number, 0)));
+            session.picture += 1;
+            due.push(Reverse((session.timeline.sent_ns(session.picture), number, 0)));
         }
     }
 }

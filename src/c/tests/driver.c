@@ -68,9 +68,9 @@ static void say_frame(vas_status status, const vas_frame *frame)
            m->reuse_not_before_ns);
     printf(" wall_clock_ns=%" PRId64 " wall_quality=%u flags=%u size=%ux%u", m->wall_clock_ns,
            m->wall_quality, m->flags, m->width, m->height);
-    printf(" coded=%ux%u crop=%u,%u content=%u,%u,%u,%u decoder=%u", m->coded_width,
+    printf(" coded=%ux%u crop=%u,%u content=%u,%u,%u,%u source=%ux%u decoder=%u", m->coded_width,
            m->coded_height, m->crop_left, m->crop_top, m->content_x, m->content_y, m->content_width,
-           m->content_height, m->decoder);
+           m->content_height, m->source_width, m->source_height, m->decoder);
     printf(" stride=%u range=%u primaries=%u transfer=%u matrix=%u chroma=%u depth=%u tight=%zu\n",
            p->stride, p->color_range, p->color_primaries, p->color_transfer, p->color_matrix,
            p->chroma_location, p->bit_depth, p->tight_size);

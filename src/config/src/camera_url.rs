@@ -150,7 +150,7 @@ fn parse_file(rest: &str, folder: &Path) -> Result<PathBuf, CameraUrlError> {
 
 impl fmt::Display for CameraUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&vas_media::redact(&self.to_secret_string()))
+        f.write_str(&vas_request::redact(&self.to_secret_string()))
     }
 }
 
@@ -162,7 +162,7 @@ impl fmt::Debug for CameraUrl {
 
 impl fmt::Debug for RtspUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RtspUrl({})", vas_media::redact(&self.0))
+        write!(f, "RtspUrl({})", vas_request::redact(&self.0))
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use vas_gate::Rate;
-use vas_media::{DecodeFrames, RtspClient, Transport};
+use vas_request::{DecodeFrames, RtspClient, Transport};
+use vas_scale::{Fit, Request};
 
 use super::camera_url::CameraUrl;
 use super::input::{Input, Roles};
@@ -21,6 +22,7 @@ pub(super) struct Settings {
     pub(super) decode_frames: DecodeFrames,
     pub(super) idle: WhenIdle,
     pub(super) max_fps: Option<Rate>,
+    pub(super) export_size: Request,
 }
 
 /// The settings of an input that its camera may set.
@@ -65,4 +67,5 @@ pub(super) const DEFAULTS: Settings = Settings {
     decode_frames: DecodeFrames::All,
     idle: WhenIdle::Stop,
     max_fps: None,
+    export_size: Request { width: None, height: None, fit: Fit::Fit },
 };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use vas_media::{RtspClient, Transport};
+use vas_request::{RtspClient, Transport};
 
 use super::camera_url::CameraUrl;
 

@@ -1,5 +1,7 @@
 //! From what was typed to what it means: checks every value, fills in every default.
 
+mod export_size;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -9,7 +11,7 @@ use std::str::FromStr;
 
 use vas_frame::CameraId;
 use vas_gate::Rate;
-use vas_media::DecodeFrames;
+use vas_request::DecodeFrames;
 use vas_toml::{Fault as TomlFault, Field, Place, Spanned};
 
 use super::camera_url::CameraUrl;
@@ -173,6 +175,8 @@ impl Interpreter<'_> {
         self.require(typed, "id", TypedCamera::ID, &typed.id);
         let id = self.value(place, "id", &typed.id, CameraId::from_str);
         let settings = self.settings(place, &typed.settings, defaults);
+        self.check_export_size(typed, &settings);
+        self.check_gpu(typed, &settings);
         let inputs = self.inputs(typed, settings.connection);
         let record = typed.record.as_ref().map(|typed| self.record(place, typed, record));
         let Recording { dir, segment, sound, keep } = record.unwrap_or(NOT_RECORDED);
@@ -200,6 +204,7 @@ impl Interpreter<'_> {
             decode_frames: settings.decode_frames,
             idle: settings.idle,
             max_fps: settings.max_fps,
+            export_size: settings.export_size,
         })
     }
 
@@ -365,8 +370,9 @@ impl Interpreter<'_> {
                 .value(place, "idle", &typed.idle, WhenIdle::from_str)
                 .unwrap_or(defaults.idle),
             max_fps: self
-                .value(place, "max_fps", &typed.max_fps, Rate::from_str)
+                .value(place, "max_fps", &typed.export.max_fps, Rate::from_str)
                 .or(defaults.max_fps),
+            export_size: self.export_size(place, &typed.export, defaults.export_size),
         }
     }
 

@@ -35,7 +35,7 @@ pub use files::ConfigFiles;
 pub use input::{Input, Role, Roles};
 pub use meaning::{Camera, Config, Decode, Export, GpuChoice, WhenIdle};
 pub use problem::{ConfigError, Problems};
-pub use producer::{Destination, Producer, Video};
+pub use producer::{Destination, Destinations, Producer, Video};
 pub use record::{Keep, Record};
 pub use size::Words as SizeWords;
 pub use substitute::SubstituteError;

@@ -90,6 +90,14 @@ pub enum Fault {
         /// The key.
         key: &'static str,
     },
+    /// NVDEC knows GPUs by their numbers.
+    #[error(
+        "`gpu` names a render node, which \"nvdec\" does not use; expected \"auto\" or the number of an NVIDIA GPU"
+    )]
+    NodeForNvdec,
+    /// A side that is left out follows from the aspect.
+    #[error("`fit` other than \"fit\" needs both `width` and `height`")]
+    FitWithoutSize,
     /// There is no camera.
     #[error("no camera; add a [[camera]] table with `id` and `url`")]
     NoCamera,

@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a camera sends to a MediaSoup PlainTransport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Producer {
@@ -29,8 +31,24 @@ pub struct Producer {
     pub key_interval: Duration,
 }
 
+/// The destinations of a producer: its sockets are bound for these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destinations {
+    /// Of RTP.
+    pub rtp: Destination,
+    /// Of RTCP; `None`: that of RTP.
+    pub rtcp: Option<Destination>,
+}
+
+impl Producer {
+    /// Where it sends.
+    pub fn destinations(&self) -> Destinations {
+        Destinations { rtp: self.rtp.clone(), rtcp: self.rtcp.clone() }
+    }
+}
+
 /// The destination of packets.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Destination {
     /// A fixed address.
     Address(SocketAddr),

@@ -1,6 +1,6 @@
 //! The words for RTSP clients.
 
-use vas_media::RtspClient;
+use vas_request::RtspClient;
 
 /// A word that is no RTSP client.
 #[derive(Debug, thiserror::Error)]

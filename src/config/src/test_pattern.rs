@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use vas_media::Fraction;
+use vas_request::Fraction;
 
 /// Allowed width and height in pixels.
 const SIDES: RangeInclusive<u32> = 16..=8192;

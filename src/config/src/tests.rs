@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use vas_media::Transport;
+use vas_request::Transport;
+use vas_scale::{Fit, Request};
 
 use super::file_mode::FileMode;
 use super::*;
@@ -252,6 +253,55 @@ fn a_cameras_export_is_its_own_or_the_default() {
 }
 
 #[test]
+fn the_size_of_exported_frames_is_inherited_key_by_key() {
+    let config = config(&format!(
+        "[defaults]\nexport.width = 640\nexport.fit = \"letterbox\"\n{GATE}\
+         [[camera]]\nid = \"hall\"\nurl = \"rtsp://cam/\"\nexport.height = 480\nexport.width = 320\n"
+    ));
+    let sizes: Vec<_> = config.cameras.iter().map(|camera| camera.export_size).collect();
+    let fit = Fit::Letterbox;
+    let gate = Request { width: Some(640), height: None, fit };
+    assert_eq!(sizes, [gate, Request { width: Some(320), height: Some(480), fit }]);
+    assert!(config.cameras[0].scales_export());
+    for (bad, words) in [
+        ("width = 0", "`width`: 0 is out of range; expected 1 to 16384"),
+        ("height = 16385", "`height`: 16385 is out of range"),
+        ("width = \"640\"", "`width`: expected a number of pixels such as 640"),
+        ("fit = \"fill\"", "`fit`: \"fill\" is unknown; expected \"fit\", \"stretch\" or"),
+        ("widht = 5", "unknown key `widht`; did you mean `width`?"),
+    ] {
+        let problem = one(problems(&format!("{GATE}[camera.export]\n{bad}\n")));
+        assert!(problem.contains("gate") && problem.contains(words), "{problem}");
+    }
+    let problem = camera_problem("export.width = 640\nexport.fit = \"letterbox\"");
+    assert!(problem.contains("needs both `width` and `height`"), "{problem}");
+}
+
+#[test]
+fn a_render_node_is_named_by_its_path_and_scales_for_the_export() {
+    let config = config(
+        "[[camera]]\nid = \"gate\"\nurl = \"rtsp://gate/\"\ndecode = \"vaapi\"\ngpu = \"/dev/dri/renderD129\"\n\
+         export.width = 160\n\
+         [[camera]]\nid = \"hall\"\nurl = \"rtsp://hall/\"\ndecode = \"vaapi\"\ngpu = 1\n",
+    );
+    let [gate, hall] = &config.cameras[..] else { panic!("two cameras") };
+    assert_eq!((gate.gpu, hall.gpu), (GpuChoice::Node(129), GpuChoice::Number(1)));
+    assert_eq!(gate.gpu.to_string(), "/dev/dri/renderD129");
+}
+
+/// Whoever decodes the frames scales them.
+#[test]
+fn a_scaled_export_changes_nothing_about_what_decodes() {
+    for (decode, on_gpu) in [("auto", true), ("nvdec", true), ("software", false)] {
+        let config = config(&format!("{GATE}decode = {decode:?}\nexport.width = 160\n"));
+        let gate = &config.cameras[0];
+        assert!(gate.scales_export());
+        assert_eq!(gate.may_decode_on_gpu(true), on_gpu, "{decode}");
+        assert!(!gate.may_decode_on_gpu(false), "nobody takes frames");
+    }
+}
+
+#[test]
 fn values_of_another_type_say_what_was_expected() {
     assert_eq!(
         camera_problem("read_timeout = 10"),
@@ -346,15 +396,17 @@ fn bad_values_say_what_is_accepted() {
          \"auto\", \"tcp\" or \"udp\""
     );
     assert_eq!(
-        camera_problem("decode = \"vaapi\""),
-        "cameras.toml:4:10: camera \"gate\": `decode`: this build does not decode with vaapi; \
-         expected \"auto\", \"nvdec\" (NVIDIA) or \"software\""
+        camera_problem("decode = \"qsv\""),
+        "cameras.toml:4:10: camera \"gate\": `decode`: this build does not decode with qsv; \
+         expected \"auto\", \"nvdec\" (NVIDIA), \"vaapi\" (Intel, AMD) or \"software\""
     );
     assert!(
         camera_problem("decode_frames = \"some\"").contains("\"all\", \"reference\" or \"key\"")
     );
     assert!(camera_problem("rtsp_client = \"vlc\"").contains("\"auto\", \"retina\" or \"ffmpeg\""));
-    for gpu in ["\"first\"", "-1", "\"GPU-5a\"", "1.5"] {
+    let problem = camera_problem("decode = \"nvdec\"\ngpu = \"renderD128\"");
+    assert!(problem.contains("a render node, which \"nvdec\" does not use"), "{problem}");
+    for gpu in ["\"first\"", "\"/dev/dri/card0\"", "-1", "\"GPU-5a\"", "1.5"] {
         let problem = camera_problem(&format!("gpu = {gpu}"));
         assert!(problem.contains("is no GPU; expected \"auto\" or its number"), "{problem}");
     }

@@ -1,6 +1,6 @@
 //! The words for RTSP transports.
 
-use vas_media::Transport;
+use vas_request::Transport;
 
 /// Every transport with its word.
 const WORDS: [(&str, Transport); 3] =

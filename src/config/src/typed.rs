@@ -111,8 +111,16 @@ pub(crate) struct TypedSettings {
     pub decode: Field<String>,
     pub gpu: Field<String>,
     pub idle: Field<String>,
-    /// From its `[export]`.
+    pub export: TypedCameraExport,
+}
+
+/// `[camera.export]`, `[defaults.export]`.
+#[derive(Debug)]
+pub(crate) struct TypedCameraExport {
     pub max_fps: Field<String>,
+    pub width: Field<i64>,
+    pub height: Field<i64>,
+    pub fit: Field<String>,
 }
 
 impl Typed {
@@ -270,12 +278,23 @@ impl TypedSettings {
         Self {
             connection: TypedConnection::read(section),
             decode: section.string("decode", "\"auto\", \"nvdec\" or \"software\""),
-            gpu: section.text_or_number("gpu", "\"auto\" or the number of a GPU such as 0"),
+            gpu: section.text_or_number("gpu", "\"auto\", the number of a GPU such as 0 or a render node such as \"/dev/dri/renderD128\""),
             decode_frames: section.string("decode_frames", "\"all\", \"reference\" or \"key\""),
             idle: section.string("idle", "\"stop\" or \"decode\""),
-            max_fps: section.inner_table("export", |export| {
-                export.text_or_number("max_fps", "a frame rate such as 5, 12.5 or \"30000/1001\"")
-            }),
+            export: section.inner_table("export", TypedCameraExport::read),
+        }
+    }
+}
+
+impl TypedCameraExport {
+    fn read(section: &mut Section<'_>) -> Self {
+        let pixels = "a number of pixels such as 640";
+        Self {
+            max_fps: section
+                .text_or_number("max_fps", "a frame rate such as 5, 12.5 or \"30000/1001\""),
+            width: section.integer("width", pixels),
+            height: section.integer("height", pixels),
+            fit: section.string("fit", "\"fit\", \"stretch\" or \"letterbox\""),
         }
     }
 }

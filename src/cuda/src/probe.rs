@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use cudarc::driver::sys;
 
 use crate::error::{CudaError, Unavailable, code};
-use crate::functions::Functions;
+use crate::functions::{Functions, KernelFunctions};
 
 /// What cudarc calls for contexts and streams beyond the table; it would panic if one were missing.
 const CALLED_BY_CUDARC: [&CStr; 8] = [
@@ -24,6 +24,7 @@ const CALLED_BY_CUDARC: [&CStr; 8] = [
 #[derive(Clone, Copy, Debug)]
 pub struct Driver {
     functions: &'static Functions,
+    kernels: Result<&'static KernelFunctions, Unavailable>,
     devices: u32,
 }
 
@@ -39,12 +40,12 @@ impl Driver {
         if let Some(driver) = DRIVER.get() {
             return Ok(*driver);
         }
-        let functions = load()?;
+        let Tables { functions, kernels } = load()?;
         let devices = start(functions).map_err(|error| match error.code {
             code::NO_DEVICE => Unavailable::NoDevice(error),
             _ => Unavailable::Failed(error),
         })?;
-        Ok(*DRIVER.get_or_init(|| Self { functions, devices }))
+        Ok(*DRIVER.get_or_init(|| Self { functions, kernels, devices }))
     }
 
     /// The number of devices, at least one.
@@ -57,6 +58,14 @@ impl Driver {
     #[must_use]
     pub fn functions(&self) -> &'static Functions {
         self.functions
+    }
+
+    /// The functions that launch kernels.
+    ///
+    /// # Errors
+    /// [`Unavailable::MissingSymbol`]: this driver lacks one. All else works.
+    pub fn kernels(&self) -> Result<&'static KernelFunctions, Unavailable> {
+        self.kernels
     }
 }
 
@@ -71,10 +80,21 @@ fn start(functions: &Functions) -> Result<u32, CudaError> {
     }
 }
 
-fn load() -> Result<&'static Functions, Unavailable> {
-    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
-    if let Some(functions) = FUNCTIONS.get() {
-        return Ok(functions);
+/// The functions that were looked up.
+#[derive(Clone, Copy)]
+struct Tables {
+    functions: &'static Functions,
+    kernels: Result<&'static KernelFunctions, Unavailable>,
+}
+
+fn load() -> Result<Tables, Unavailable> {
+    static TABLES: OnceLock<(Functions, Result<KernelFunctions, Unavailable>)> = OnceLock::new();
+    let tables = |found: &'static (Functions, Result<KernelFunctions, Unavailable>)| Tables {
+        functions: &found.0,
+        kernels: found.1.as_ref().map_err(|why| *why),
+    };
+    if let Some(found) = TABLES.get() {
+        return Ok(tables(found));
     }
     // SAFETY: loading the driver's library runs its initialisers, which is what it is for. After the first
     // answer `culib` finds what this found.
@@ -94,5 +114,6 @@ fn load() -> Result<&'static Functions, Unavailable> {
     for name in CALLED_BY_CUDARC {
         find(name)?;
     }
-    Ok(FUNCTIONS.get_or_init(|| functions))
+    let kernels = KernelFunctions::load(find);
+    Ok(tables(TABLES.get_or_init(|| (functions, kernels))))
 }

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_gpu::{
     DevicePlane, Engine, Failure, GpuCopyQueue, NoPermits, NotAdmitted, Outcome, Outcomes, Planes,
-    Surface,
+    Samples, Surface,
 };
-use vas_media::Frame;
+use vas_media::{Frame, SurfaceFormat};
+use vas_scale::Plan;
 use vas_status::DropReason;
 
 use super::deferred_drop::DeferredDropHandle;
@@ -60,21 +61,34 @@ impl CudaCopyQueue {
     pub(super) fn is_over(&self) -> bool {
         self.copy_queue.is_over()
     }
+
+    /// For pictures that are scaled by this plan, or not at all.
+    pub(super) fn scaling(&self, plan: Option<Plan>) -> Scaling<'_> {
+        Scaling { copy_queue: self, plan }
+    }
 }
 
-impl Download for CudaCopyQueue {
+/// The same, for pictures that are scaled by a plan.
+#[derive(Debug)]
+pub(super) struct Scaling<'a> {
+    copy_queue: &'a CudaCopyQueue,
+    plan: Option<Plan>,
+}
+
+impl Download for Scaling<'_> {
     /// The empty frame that the picture moves into, and the engine's permit. They are given back in
     /// this order.
     type Permit = (LoanedFrame, vas_gpu::Permit);
 
     fn admit(&self) -> Result<Self::Permit, DropReason> {
-        let permit = self.copy_queue.admit().map_err(|why| match why {
+        let CudaCopyQueue { copy_queue, frames, .. } = self.copy_queue;
+        let permit = copy_queue.admit().map_err(|why| match why {
             NotAdmitted::InFlight => DropReason::InFlight,
             NotAdmitted::DeviceLost => DropReason::GpuLost,
             NotAdmitted::Stopped => DropReason::NoExport,
         })?;
         // A permit guarantees an empty frame: the frame is returned before its permit is.
-        let held = self.frames.lend().ok_or(DropReason::InFlight)?;
+        let held = frames.lend().ok_or(DropReason::InFlight)?;
         Ok((held, permit))
     }
 
@@ -88,11 +102,35 @@ impl Download for CudaCopyQueue {
         // A frame without a surface fits no slot: the engine gives it up and says why.
         let planes = planes_of(frame).unwrap_or(NO_PLANES);
         held.take_from(frame);
-        self.copy_queue.submit(permit, Picture { _held: held, planes }, slot, meta);
+        let picture = Picture { _held: held, planes };
+        self.copy_queue.copy_queue.submit(permit, picture, self.plan, slot, meta);
     }
 
     fn in_flight(&self) -> u32 {
-        self.copy_queue.in_flight()
+        self.copy_queue.copy_queue.in_flight()
+    }
+}
+
+/// Pictures that fill their slots as they are.
+impl Download for CudaCopyQueue {
+    type Permit = (LoanedFrame, vas_gpu::Permit);
+
+    fn admit(&self) -> Result<Self::Permit, DropReason> {
+        self.scaling(None).admit()
+    }
+
+    fn submit(
+        &self,
+        permit: Self::Permit,
+        frame: &mut Frame,
+        slot: ClaimedSlot,
+        meta: PublishMeta,
+    ) {
+        self.scaling(None).submit(permit, frame, slot, meta);
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.scaling(None).in_flight()
     }
 }
 
@@ -104,7 +142,7 @@ impl Surface for Picture {
 
 const NO_PLANES: Planes = {
     let none = DevicePlane { address: 0, pitch: 0 };
-    Planes { width: 0, height: 0, luma: none, chroma: none }
+    Planes { width: 0, height: 0, samples: Samples::Bytes, luma: none, chroma: none }
 };
 
 fn planes_of(frame: &Frame) -> Option<Planes> {
@@ -112,7 +150,12 @@ fn planes_of(frame: &Frame) -> Option<Planes> {
     let plane =
         |plane: vas_media::DevicePlane| DevicePlane { address: plane.address, pitch: plane.pitch };
     let (width, height) = surface.size;
-    Some(Planes { width, height, luma: plane(surface.luma), chroma: plane(surface.chroma) })
+    let samples = match surface.format {
+        SurfaceFormat::Nv12 => Samples::Bytes,
+        SurfaceFormat::P010 => Samples::Words,
+    };
+    let (luma, chroma) = (plane(surface.luma), plane(surface.chroma));
+    Some(Planes { width, height, samples, luma, chroma })
 }
 
 /// Receives the outcome of each of a camera's frames.
@@ -120,11 +163,12 @@ fn planes_of(frame: &Frame) -> Option<Planes> {
 pub(super) struct Completions {
     account: Account,
     staged: AtomicBool,
+    not_converted: AtomicBool,
 }
 
 impl Completions {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, staged: AtomicBool::new(false) }
+        Self { account, staged: AtomicBool::new(false), not_converted: AtomicBool::new(false) }
     }
 
     pub(super) fn account(&self) -> &Account {
@@ -135,10 +179,17 @@ impl Completions {
     pub(super) fn staged(&self) -> bool {
         self.staged.load(Ordering::Relaxed)
     }
+
+    /// Whether the last frame was given up because the GPU can't convert it.
+    pub(super) fn not_converted(&self) -> bool {
+        self.not_converted.load(Ordering::Relaxed)
+    }
 }
 
 impl Outcomes for Completions {
     fn settled(&self, meta: &PublishMeta, outcome: Outcome) {
+        let not_converted = matches!(outcome, Outcome::Failed(Failure::NotConverted(_)));
+        self.not_converted.store(not_converted, Ordering::Relaxed);
         match outcome {
             Outcome::Published { at_ns, staged } => {
                 self.staged.store(staged, Ordering::Relaxed);
@@ -146,6 +197,9 @@ impl Outcomes for Completions {
             }
             // The engine has logged it, once for all cameras.
             Outcome::Failed(Failure::DeviceLost) => self.account.dropped(DropReason::GpuLost),
+            Outcome::Failed(Failure::NotConverted(_)) => {
+                self.account.dropped(DropReason::CopyFailed);
+            }
             Outcome::Failed(failure) => self.account.failed(&failure),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vas_frame::{CameraId, ClaimedSlot, Flags, PublishMeta};
-use vas_media::{Frame, SurfaceFormat};
+use vas_media::Frame;
 use vas_pipeline::InputStats;
 use vas_status::DropReason;
 
@@ -107,20 +107,32 @@ pub(super) enum Memory {
     Host,
     /// On the NVIDIA GPU of this index.
     Cuda(usize),
+    /// In surfaces of the render node of this number.
+    Vaapi(u32),
 }
 
-impl Memory {
-    /// The memory of a frame; `None` if no engine can read its samples.
-    pub(super) fn of(frame: &Frame) -> Option<Self> {
-        match frame.surface() {
-            None => Some(Self::Host),
-            Some(surface) if surface.format == SurfaceFormat::Nv12 => {
-                Some(Self::Cuda(surface.device))
-            }
-            Some(_) => None,
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("the processor's memory"),
+            Self::Cuda(device) => write!(f, "GPU {device}"),
+            Self::Vaapi(node) => write!(f, "renderD{node}"),
         }
     }
 }
+
+impl Memory {
+    /// The memory of a frame.
+    pub(super) fn of(frame: &Frame) -> Self {
+        if let Some(node) = frame.render_node() {
+            return Self::Vaapi(node);
+        }
+        frame.surface().map_or(Self::Host, |surface| Self::Cuda(surface.device))
+    }
+}
+
+/// The numbers of render nodes begin here in [`MemoryInUse`].
+const FIRST_NODE: u64 = 1 << 32;
 
 /// The memory that a camera's frames come from, for the status.
 #[derive(Debug, Default)]
@@ -131,12 +143,16 @@ impl MemoryInUse {
         let number = match memory {
             Memory::Host => 0,
             Memory::Cuda(device) => device as u64 + 1,
+            Memory::Vaapi(node) => FIRST_NODE + u64::from(node),
         };
         self.0.store(number, Ordering::Relaxed);
     }
 
-    /// The GPU, if it is one.
-    pub(super) fn device(&self) -> Option<usize> {
-        usize::try_from(self.0.load(Ordering::Relaxed).checked_sub(1)?).ok()
+    pub(super) fn get(&self) -> Memory {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Memory::Host,
+            number if number < FIRST_NODE => Memory::Cuda(number as usize - 1),
+            number => Memory::Vaapi((number - FIRST_NODE) as u32),
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crossbeam_queue::ArrayQueue;
 use vas_config::Config;
 use vas_frame::{ClaimedSlot, PublishMeta};
 use vas_media::Frame;
+use vas_scale::Plan;
 use vas_status::DropReason;
 use vas_threads::{EventCount, OwnedThread, StopRequest};
 
@@ -35,11 +37,14 @@ pub(super) struct HostCopyQueue {
     submitter: Submitter,
 }
 
+/// Copy queues that have work, and the workers that wait for them.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     ready: ArrayQueue<Arc<CopyQueue>>,
     event_count: EventCount,
     panics: Arc<Panics>,
+    /// Set by the only thread of a node's engine, which has ended.
+    closed: AtomicBool,
 }
 
 impl Pool {
@@ -47,11 +52,7 @@ impl Pool {
     /// of a decode. None is started yet.
     pub(super) fn new(panics: Arc<Panics>) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = Arc::new(Shared {
-            ready: ArrayQueue::new(Config::MAX_CAMERAS),
-            event_count: EventCount::default(),
-            panics,
-        });
+        let shared = Arc::new(Shared::new(panics));
         Self { shared, workers: Vec::new(), wanted: processors.div_ceil(2).min(EventCount::MAX) }
     }
 
@@ -96,6 +97,10 @@ impl Pool {
 }
 
 impl Submitter {
+    pub(super) fn to(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
     /// Queues a copy queue that has work and wakes a worker: at most one system call.
     pub(super) fn enter(&self, copy_queue: &Arc<CopyQueue>) {
         self.0.enter(Arc::clone(copy_queue));
@@ -103,15 +108,43 @@ impl Submitter {
 }
 
 impl Shared {
+    pub(super) fn new(panics: Arc<Panics>) -> Self {
+        Self {
+            ready: ArrayQueue::new(Config::MAX_CAMERAS),
+            event_count: EventCount::default(),
+            panics,
+            closed: AtomicBool::new(false),
+        }
+    }
+
     fn enter(&self, copy_queue: Arc<CopyQueue>) {
         // Each camera is queued at most once, and the service refuses more than
         // [`Config::MAX_CAMERAS`].
         let queued = self.ready.push(copy_queue);
         debug_assert!(queued.is_ok());
         self.event_count.wake_one();
+        // Partner: the fence in `close`. Either it gives up what we added, or we see it closed.
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::SeqCst) {
+            self.give_up_all();
+        }
     }
 
-    fn work(&self, index: usize, stop: &StopRequest) {
+    /// Nothing is copied from now on: what is queued, and whatever follows, is given up.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.give_up_all();
+    }
+
+    fn give_up_all(&self) {
+        while let Some(copy_queue) = self.ready.pop() {
+            while copy_queue.give_up() {}
+        }
+    }
+
+    /// The work of a thread.
+    pub(super) fn work(&self, index: usize, stop: &StopRequest) {
         self.event_count.enrol(index);
         loop {
             if let Some(copy_queue) = self.ready.pop() {
@@ -131,9 +164,21 @@ impl Shared {
     }
 }
 
+/// The same, for pictures that are scaled by a plan.
+#[derive(Debug)]
+pub(super) struct Scaling<'a> {
+    copy_queue: &'a HostCopyQueue,
+    plan: Option<Plan>,
+}
+
 impl HostCopyQueue {
     pub(super) fn new(copy_queue: Arc<CopyQueue>, submitter: Submitter) -> Self {
         Self { copy_queue, submitter }
+    }
+
+    /// For pictures that are scaled by this plan, or not at all.
+    pub(super) fn scaling(&self, plan: Option<Plan>) -> Scaling<'_> {
+        Scaling { copy_queue: self, plan }
     }
 
     #[cfg(test)]
@@ -142,12 +187,12 @@ impl HostCopyQueue {
     }
 }
 
-impl Download for HostCopyQueue {
+impl Download for Scaling<'_> {
     /// The empty frame that the picture moves into.
     type Permit = LoanedFrame;
 
     fn admit(&self) -> Result<LoanedFrame, DropReason> {
-        self.copy_queue.lend().ok_or(DropReason::InFlight)
+        self.copy_queue.copy_queue.lend().ok_or(DropReason::InFlight)
     }
 
     fn submit(
@@ -158,12 +203,30 @@ impl Download for HostCopyQueue {
         meta: PublishMeta,
     ) {
         permit.take_from(frame);
-        if self.copy_queue.submit(Job { frame: permit, slot, meta }) {
-            self.submitter.enter(&self.copy_queue);
+        let HostCopyQueue { copy_queue, submitter } = self.copy_queue;
+        if copy_queue.submit(Job { frame: permit, slot, meta, plan: self.plan }) {
+            submitter.enter(copy_queue);
         }
     }
 
     fn in_flight(&self) -> u32 {
-        self.copy_queue.in_flight()
+        self.copy_queue.copy_queue.in_flight()
+    }
+}
+
+/// Pictures that fill their slots as they are.
+impl Download for HostCopyQueue {
+    type Permit = LoanedFrame;
+
+    fn admit(&self) -> Result<LoanedFrame, DropReason> {
+        self.scaling(None).admit()
+    }
+
+    fn submit(&self, permit: LoanedFrame, frame: &mut Frame, slot: ClaimedSlot, meta: PublishMeta) {
+        self.scaling(None).submit(permit, frame, slot, meta);
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.scaling(None).in_flight()
     }
 }

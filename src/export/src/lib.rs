@@ -21,21 +21,24 @@ mod panics;
 mod resources;
 mod ring_manager;
 mod routes;
+mod sizing;
 mod stats;
 mod tap;
+mod vaapi;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use vas_backoff::Backoff;
 use vas_config::{Camera, Export, WhenIdle};
-use vas_frame::{CameraExport, CameraId, ExportError, Notifier};
-use vas_pipeline::{Backoff, Demand, Exported, Exporter, FrameSink, InputStats};
+use vas_frame::{CameraId, Notifier};
+use vas_pipeline::{Demand, Exported, Exporter, FrameSink, InputStats};
 
 use copy_queue::CopyQueue;
 use host::{HostCopyQueue, Pool};
 use panics::Panics;
-use resources::{FramePathError, open_root};
+use resources::FramePathError;
 use ring_manager::RingManager;
 use routes::Routes;
 use stats::ExportStats;
@@ -92,7 +95,11 @@ impl FramePath {
             stats.refuse(words);
         }
         let copy_queue = Arc::new(CopyQueue::new(handle.account()));
-        let wants = Wants { ring_ready: camera.idle == WhenIdle::Decode, max_fps: camera.max_fps };
+        let wants = Wants {
+            ring_ready: camera.idle == WhenIdle::Decode,
+            max_fps: camera.max_fps,
+            size: camera.export_size,
+        };
         let routes =
             Routes::new(HostCopyQueue::new(copy_queue, self.pool.submitter()), handle.in_use());
         (Tap::new(Arc::clone(input_stats), routes, handle, Arc::clone(demand), wants), stats)
@@ -154,32 +161,6 @@ impl Exporter for FramePath {
 
     fn stop(self: Box<Self>) {
         (*self).end();
-    }
-}
-
-/// Removes what a dead process has left of `cameras`. Files of a live one stay.
-pub fn sweep<'a>(config: &Export, cameras: impl IntoIterator<Item = &'a CameraId>) {
-    let left: Vec<_> =
-        cameras.into_iter().filter(|id| config.dir.join(id.as_str()).exists()).collect();
-    if left.is_empty() {
-        return;
-    }
-    // A fault here must not end the caller, which has other work.
-    let panics = Panics::default();
-    let swept = panics.catch("sweep", None, || -> Result<(), FramePathError> {
-        let root = Arc::new(open_root(config)?);
-        let notifier = Arc::new(Notifier::start()?);
-        for id in left {
-            match CameraExport::claim(&root, id, &notifier) {
-                // Dropping it removes the files.
-                Ok(_) | Err(ExportError::Held { .. }) => {}
-                Err(error) => tracing::warn!(camera = %id, "can't remove its export: {error}"),
-            }
-        }
-        Ok(())
-    });
-    if let Some(Err(error)) = swept {
-        tracing::warn!("can't remove what was exported: {error}");
     }
 }
 

@@ -6,11 +6,9 @@ use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use vas_backoff::Backoff;
 use vas_config::Export;
-use vas_frame::{
-    Access, CameraId, ExportError, ExportRoot, Notifier, RingPages, Watch, WatchId, Watcher,
-};
-use vas_pipeline::Backoff;
+use vas_frame::{CameraId, ExportError, ExportRoot, Notifier, RingPages, Watch, WatchId, Watcher};
 
 /// What the frame path could not get.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +99,7 @@ impl Resources {
 
     fn try_open(&mut self) -> Result<(), FramePathError> {
         if self.root.is_none() {
-            self.root = Some(Arc::new(open_root(&self.config)?));
+            self.root = Some(Arc::new(ExportRoot::open(&self.config.dir, self.config.access())?));
         }
         if self.notifier.is_none() {
             self.notifier = Some(Arc::new(Notifier::start()?));
@@ -121,6 +119,11 @@ impl Resources {
         gone
     }
 
+    /// Whether the export directory is open and not watched.
+    pub(super) fn lacks_watch(&self) -> bool {
+        self.root.is_some() && self.watch.is_none()
+    }
+
     /// Watches the export directory, if that is possible.
     pub(super) fn watch(&mut self, watcher: &Arc<Watcher>) {
         self.watch = self.root.as_ref().and_then(|root| root.watch(watcher).ok());
@@ -130,12 +133,4 @@ impl Resources {
     pub(super) fn is_watched_by(&self, id: WatchId) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.id() == id)
     }
-}
-
-pub(super) fn open_root(config: &Export) -> Result<ExportRoot, ExportError> {
-    let access = Access {
-        group: config.group.as_ref().map(|group| group.id),
-        file_mode: config.mode.file_bits(),
-    };
-    ExportRoot::open(&config.dir, access)
 }

@@ -8,7 +8,7 @@ use vas_frame::Demanded;
 use vas_pipeline::Exported;
 use vas_status::{
     AgeWindow, Ages, DemandReport, DownloadEngine, DownloadReport, ExportReport, ExportState,
-    SharedExport,
+    PolledReason, SharedExport,
 };
 
 /// State and ages of one export: written by the ring manager and the publishing threads, read by
@@ -45,6 +45,8 @@ pub(crate) struct ExportSnapshot {
     pub(crate) huge_bytes: u64,
     pub(crate) lease_ms: u64,
     pub(crate) retired_bytes: u64,
+    /// Why readers are polled for.
+    pub(crate) polled: Option<PolledReason>,
     /// What readers request.
     pub(crate) demanded: Demanded,
     pub(crate) download: DownloadStats,
@@ -98,6 +100,7 @@ impl ExportStats {
             retired_bytes: export.retired_bytes,
             pinned_bytes: export.download.pins_ring().then_some(export.ring_bytes),
             readers: export.demanded != Demanded::Nothing,
+            polled: export.polled,
             demand: demand(&export.demanded),
             age: window.report(&self.ages, now),
             download: Some(DownloadReport {

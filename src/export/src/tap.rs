@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use vas_frame::{
-    Color, Crop, Decoder, Flags, Geometry, PublishMeta, Range, Refused, RingWriter, Size,
-    monotonic_ns,
+    Crop, Decoder, Flags, Geometry, PublishMeta, Refused, RingWriter, Size, monotonic_ns,
 };
 use vas_gate::{Limit, Rate, Timeline};
-use vas_media::{DecoderKind, Fraction, Frame, Nv12Converter, StreamInfo};
+use vas_media::{DecoderKind, Fraction, Frame, StreamInfo};
 use vas_pipeline::{Demand, FrameSink, InputStats};
+use vas_scale::Request;
 use vas_status::DropReason;
 
 use super::download::{Download, Memory};
@@ -19,6 +19,7 @@ use super::gates::Gates;
 use super::panics::caught;
 use super::ring_manager::{Delivery, RingHandle};
 use super::routes::{Route, Routes};
+use super::sizing::{Fitted, Sizing, placement};
 
 /// A camera's export settings.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Wants {
     pub(super) ring_ready: bool,
     /// The most frames a second that are exported, whatever readers request.
     pub(super) max_fps: Option<Rate>,
+    /// The size of exported frames.
+    pub(super) size: Request,
 }
 
 /// A camera's tap.
@@ -39,6 +42,7 @@ pub(crate) struct Tap {
     ring_ready: bool,
     timeline: Timeline,
     gates: Gates,
+    sizing: Sizing,
     writer: Option<RingWriter>,
     next_frame_id: u64,
     /// What was asked of the ring manager and has not been delivered.
@@ -79,6 +83,8 @@ impl FrameSink for Tap {
     fn rest(&mut self) {
         let rested = caught(|| {
             self.receive_deliveries();
+            // Perhaps no frame follows with which they would be counted.
+            self.routes.abandon_if_hanging();
             self.pause();
         });
         if let Err(words) = rested {
@@ -103,6 +109,7 @@ impl Tap {
             ring_ready: wants.ring_ready,
             timeline: Timeline::default(),
             gates: Gates::new(wants.max_fps.map(Limit::from)),
+            sizing: Sizing::new(wants.size),
             writer: None,
             next_frame_id: 1,
             asked: None,
@@ -120,8 +127,11 @@ impl Tap {
         let now_ns = monotonic_ns();
         // Before any drop: the timeline must see every frame.
         let gate_ns = self.timeline.admit(frame.pts_ns(), now_ns);
-        let geometry = geometry_of(frame).ok_or(DropReason::Unsupported)?;
-        let memory = Memory::of(frame).ok_or(DropReason::Unsupported)?;
+        let Fitted { geometry, plan } = self.sizing.fit(frame).ok_or(DropReason::Unsupported)?;
+        let memory = Memory::of(frame);
+        // By a kernel, which needs memory on the GPU.
+        let deep = frame.bit_depth() > 8;
+        let converted = matches!(memory, Memory::Cuda(_)) && (plan.is_some() || deep);
         let frame_id = self.next_frame_id;
         self.next_frame_id += 1;
         let wanted_since_ns = self.demand.since_ns();
@@ -129,10 +139,13 @@ impl Tap {
             return Err(DropReason::NoReader);
         }
         // Before asking for a ring, so that the ring is prepared for the engine that fills it.
-        let route = self.routes.choose(memory, &self.handle, self.writer.as_ref());
+        let route = self.routes.choose(memory, converted, &self.handle, self.writer.as_ref());
+        if self.routes.has_lost_slots() {
+            (self.writer, self.asked) = (None, None);
+        }
         let fits = self.writer.as_ref().is_some_and(|writer| *writer.geometry() == geometry);
         if !fits {
-            return Err(self.ask(geometry, memory));
+            return Err(self.ask(geometry, memory, converted));
         }
         // A frame that arrived before its readers is not current for them.
         match wanted_since_ns {
@@ -165,12 +178,14 @@ impl Tap {
             flags: flags_of(frame, self.knows_loss),
             coded: Size { width: coded.0, height: coded.1 },
             crop: Crop { left: frame.crop().left, top: frame.crop().top },
+            placement: plan.as_ref().map(placement),
             decoder: self.decoder,
         };
         let mut handover = Handover { writer, gates: &mut self.gates, stamp, meta, now_ns };
         match self.routes.chosen() {
-            Route::Host(copy_queue) => handover.through(copy_queue, frame),
-            Route::Cuda(copy_queue) => handover.through(copy_queue, frame),
+            Route::Host(copy_queue) => handover.through(&copy_queue.scaling(plan), frame),
+            Route::Cuda(copy_queue) => handover.through(&copy_queue.scaling(plan), frame),
+            Route::Vaapi(copy_queue) => handover.through(&copy_queue.scaling(plan), frame),
         }
     }
 
@@ -219,10 +234,10 @@ impl Tap {
 
     /// Asks the ring manager once for a ring of this geometry; returns the reason to drop the frame
     /// for.
-    fn ask(&mut self, geometry: Geometry, memory: Memory) -> DropReason {
+    fn ask(&mut self, geometry: Geometry, memory: Memory, converted: bool) -> DropReason {
         // The ring manager can reuse the pages only once we have released them.
         self.writer = None;
-        if self.asked != Some(geometry) && self.handle.ask(geometry, self.fps, memory) {
+        if self.asked != Some(geometry) && self.handle.ask(geometry, self.fps, memory, converted) {
             self.asked = Some(geometry);
         }
         if self.refused { DropReason::NoExport } else { DropReason::EpochOpening }
@@ -272,29 +287,13 @@ fn flags_of(frame: &Frame, knows_loss: bool) -> Flags {
         .with(Flags::INTERLACED, frame.interlaced())
 }
 
-/// The geometry of a ring for this frame; `None` if there can be none.
-fn geometry_of(frame: &Frame) -> Option<Geometry> {
-    // The colour of what the slot will hold: RGB is converted.
-    let color = Nv12Converter::output_color(frame);
-    let color = Color {
-        range: match color.range {
-            vas_media::Range::Unspecified => Range::Unspecified,
-            vas_media::Range::Limited => Range::Limited,
-            vas_media::Range::Full => Range::Full,
-        },
-        primaries: color.primaries,
-        transfer: color.transfer,
-        matrix: color.matrix,
-        chroma_location: color.chroma_location,
-    };
-    Geometry::new(frame.width(), frame.height(), color, frame.bit_depth()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use vas_media::{Received, RtspClient, SourceRequest, StopFlag, Transport};
+
+    use vas_frame::Range;
 
     use super::*;
 
@@ -321,7 +320,7 @@ mod tests {
         let mut frame = Frame::new();
         assert_eq!(decoder.receive(&mut frame).unwrap(), Received::Frame);
         assert_eq!(frame.format_name(), "rgb24");
-        let color = geometry_of(&frame).unwrap().color();
+        let color = Sizing::new(Request::default()).fit(&frame).unwrap().geometry.color();
         assert_eq!((color.range, color.matrix), (Range::Limited, 6));
     }
 }

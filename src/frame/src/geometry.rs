@@ -126,6 +126,12 @@ impl Geometry {
     pub fn slot_stride(&self) -> u64 {
         self.picture_bytes().next_multiple_of(PAGE)
     }
+
+    /// Bytes of a ring with so many slots: both of its files.
+    #[must_use]
+    pub fn ring_bytes(&self, slots: u32) -> u64 {
+        self.slot_stride() * u64::from(slots) + crate::layout::meta_bytes(slots)
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,13 @@ pub struct HugePages {
 }
 
 impl HugePages {
+    /// The most bytes of a file of `len` bytes that huge pages can back: whole ones. The file takes `len` bytes either
+    /// way.
+    #[must_use]
+    pub fn at_most(len: u64) -> u64 {
+        len / HUGE_PAGE as u64 * HUGE_PAGE as u64
+    }
+
     /// Bytes that huge pages back: a multiple of their size.
     #[must_use]
     pub fn bytes(&self) -> u64 {

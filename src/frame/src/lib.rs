@@ -194,7 +194,7 @@ pub use error::{ExportError, FormatProblem, OpenError, OwnerProblem, ReadError, 
 pub use geometry::{Geometry, InvalidGeometry, MAX_SIDE};
 pub use huge_pages::HugePages;
 pub use layout::DEFAULT_DIR;
-pub use meta::{Crop, Decoder, Flags, FrameMeta, Loss, PublishMeta, Rect, Size};
+pub use meta::{Crop, Decoder, Flags, FrameMeta, Loss, Placement, PublishMeta, Rect, Size};
 pub use reader::{Frame, Nv12Image, Overwritten, RawPlane, RawRow, RawView, Reader, ReaderOptions};
 #[cfg(any(loom, feature = "mutants"))]
 #[doc(hidden)]
@@ -202,5 +202,5 @@ pub use site::{Site, weaken};
 pub use writer::{
     Access, CameraExport, ClaimedSlot, ExportRoot, FrameRate, MemoryLimit, MemoryScope, Notifier,
     OpenRing, PictureTooSmall, Refused, RingOptions, RingPages, RingWriter, Shortage, Watch,
-    WatchEvent, WatchId, Watcher,
+    WatchEvent, WatchId, Watcher, check_memory, memory_limits, sweep,
 };

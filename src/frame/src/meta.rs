@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::monotonic_ns;
+use crate::geometry::Geometry;
 
 /// Which decoder made a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -149,6 +150,23 @@ pub struct Rect {
     pub height: u32,
 }
 
+/// Where the camera's picture is in the slot's, if not all of it at its own size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Placement {
+    /// The visible size of the camera's picture before scaling. Neither side is above
+    /// [`MAX_SIDE`](crate::MAX_SIDE).
+    pub source: Size,
+    /// The part of the slot's picture that it fills. Outside of it there are bars.
+    pub content: Rect,
+}
+
+impl Placement {
+    /// The camera's picture is the slot's.
+    pub(crate) fn whole(width: u32, height: u32) -> Self {
+        Self { source: Size { width, height }, content: Rect { x: 0, y: 0, width, height } }
+    }
+}
+
 /// What the writer states about a frame when it publishes it: the argument of
 /// [`ClaimedSlot::publish`](crate::ClaimedSlot::publish).
 ///
@@ -174,8 +192,17 @@ pub struct PublishMeta {
     pub coded: Size,
     /// Columns and rows cropped on the left and at the top.
     pub crop: Crop,
+    /// Where the camera's picture is in the slot's; `None`: it is the slot's.
+    pub placement: Option<Placement>,
     /// The decoder.
     pub decoder: Decoder,
+}
+
+impl PublishMeta {
+    /// Where the camera's picture is in slots of this geometry.
+    pub(crate) fn placement_in(&self, slot: &Geometry) -> Placement {
+        self.placement.unwrap_or_else(|| Placement::whole(slot.width(), slot.height()))
+    }
 }
 
 /// Everything that a reader can learn about a frame without touching its pixels.
@@ -214,6 +241,8 @@ pub struct FrameMeta {
     pub crop: Crop,
     /// The part of the slot's picture that the camera's picture fills.
     pub content: Rect,
+    /// The visible size of the camera's picture before it was scaled to the content's rectangle.
+    pub source: Size,
     /// The decoder.
     pub decoder: Decoder,
 }
@@ -225,6 +254,21 @@ impl FrameMeta {
     #[must_use]
     pub fn age(&self) -> Duration {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.arrival_ns))
+    }
+
+    /// The point of the camera's visible picture that is at `(x, y)` of the slot's, in pixels. Both count from the
+    /// upper left corner of a picture, so the center of the first pixel is at `(0.5, 0.5)`. A point in a bar yields the
+    /// nearest one of the camera's picture.
+    ///
+    /// With 1920x1080 in the middle of 640x640, between bars of 140 rows, `(320.0, 140.0)` yields `(960.0, 0.0)`.
+    #[must_use]
+    pub fn to_source(&self, x: f64, y: f64) -> (f64, f64) {
+        let Rect { x: left, y: top, width, height } = self.content;
+        let along = |at: f64, from: u32, length: u32, source: u32| {
+            let source = f64::from(source);
+            ((at - f64::from(from)) * source / f64::from(length.max(1))).clamp(0.0, source)
+        };
+        (along(x, left, width, self.source.width), along(y, top, height, self.source.height))
     }
 
     /// What the writer stated about the frame when it published it.
@@ -240,8 +284,14 @@ impl FrameMeta {
             flags: self.flags,
             coded: self.coded,
             crop: self.crop,
+            placement: self.placement(),
             decoder: self.decoder,
         }
+    }
+
+    fn placement(&self) -> Option<Placement> {
+        let placement = Placement { source: self.source, content: self.content };
+        (placement != Placement::whole(self.width, self.height)).then_some(placement)
     }
 }
 

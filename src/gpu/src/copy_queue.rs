@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vas_frame::{ClaimedSlot, PublishMeta};
+use vas_scale::Plan;
 
 use crate::job::{Job, Surface};
 use crate::outcome::Outcomes;
@@ -59,10 +60,18 @@ impl<S> GpuCopyQueue<S> {
 }
 
 impl<S: Surface> GpuCopyQueue<S> {
-    /// Hands a frame over. The camera's [`Outcomes`] receive its outcome.
+    /// Hands a frame over, to be scaled by `plan` or to fill the slot as it is. The camera's [`Outcomes`] receive its
+    /// outcome.
     ///
     /// A camera's frames are submitted in the order of their ids, by one thread at a time.
-    pub fn submit(&self, permit: Permit, surface: S, slot: ClaimedSlot, meta: PublishMeta) {
-        self.submitter.enter(Job { surface, slot, meta, permit });
+    pub fn submit(
+        &self,
+        permit: Permit,
+        surface: S,
+        plan: Option<Plan>,
+        slot: ClaimedSlot,
+        meta: PublishMeta,
+    ) {
+        self.submitter.enter(Job { surface, plan, slot, meta, permit });
     }
 }

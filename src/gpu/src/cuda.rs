@@ -1,4 +1,4 @@
-//! Owned objects of the driver: streams, events, pinned memory; each releases itself.
+//! Owned objects of the driver: streams, events, pinned and device memory; each releases itself.
 //!
 //! House rules. All of it is used and dropped on threads that have made the context current
 //! ([`Gpu::bind`]), which are the engine's two. The code that drops an object ensures that the
@@ -10,8 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use cudarc::driver::sys::{CUDA_MEMCPY2D, CUevent, CUmemorytype, CUstream};
 use cudarc::driver::{CudaContext, CudaStream};
-use vas_cuda::{CudaError, Driver, Functions, code};
+use vas_cuda::{CudaError, Driver, Functions, Kernels, code};
 use vas_frame::RingPages;
+use vas_scale::launch::{Kernel, Launch};
 
 use crate::job::DevicePlane;
 
@@ -104,6 +105,21 @@ impl Stream {
     pub(crate) fn wait_for(&self, event: &Event) -> Result<(), CudaError> {
         // SAFETY: both are alive.
         unsafe { self.gpu.functions.cuStreamWaitEvent(self.raw, event.raw, 0) }
+    }
+
+    /// Queues a launch of a kernel.
+    ///
+    /// # Safety
+    /// The planes in `launch` are device memory of its sizes and pitches, and stay so, with nothing else writing to them,
+    /// until the stream is past this launch.
+    pub(crate) unsafe fn launch(
+        &self,
+        kernels: &Kernels,
+        kernel: Kernel,
+        launch: &Launch,
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller's; both sides number the kernels alike (a test of `convert`).
+        unsafe { kernels.launch(kernel as usize, launch.shape(), self.raw, launch) }
     }
 
     /// Queues a copy of rows from the device to `to`.
@@ -252,6 +268,46 @@ impl Drop for Registration {
         let given_back =
             unsafe { self.gpu.functions.cuMemHostUnregister(self.pages.start().cast()) };
         self.gpu.note(given_back);
+    }
+}
+
+/// Device memory for one converted picture.
+pub(crate) struct Scratch {
+    gpu: Arc<Gpu>,
+    kernels: Arc<Kernels>,
+    address: u64,
+    bytes: usize,
+}
+
+impl Scratch {
+    pub(crate) fn new(
+        gpu: &Arc<Gpu>,
+        kernels: &Arc<Kernels>,
+        bytes: usize,
+    ) -> Result<Self, CudaError> {
+        let mut address = 0;
+        // SAFETY: the house rules; the value written to is ours.
+        unsafe { kernels.functions().cuMemAlloc_v2(&mut address, bytes)? };
+        Ok(Self { gpu: Arc::clone(gpu), kernels: Arc::clone(kernels), address, bytes })
+    }
+
+    pub(crate) fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: allocated by us, once.
+        self.gpu.note(unsafe { self.kernels.functions().cuMemFree_v2(self.address) });
     }
 }
 

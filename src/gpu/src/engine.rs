@@ -6,9 +6,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use cudarc::driver::CudaStream;
-use vas_cuda::{CudaError, Driver};
-use vas_frame::RingPages;
+use vas_cuda::{CudaError, Driver, Kernels, NoKernels};
+use vas_frame::{Geometry, RingPages};
 
+use crate::convert::scratch_bytes;
 use crate::copy_queue::GpuCopyQueue;
 use crate::cuda::{Gpu, OnLost};
 use crate::guard::{Guard, OnPanic};
@@ -16,8 +17,11 @@ use crate::job::Surface;
 use crate::outcome::Outcomes;
 use crate::permit::NoPermits;
 use crate::rings::Status;
-use crate::submitter::GpuSubmitter;
+use crate::submitter::{GpuSubmitter, ToPin};
 use crate::worker::{Parts, StartError};
+
+/// Finds the kernels in a context, or says why there are none.
+pub type FindKernels = Box<dyn Fn() -> Result<Arc<Kernels>, NoKernels> + Send + Sync>;
 
 /// What an engine needs to start.
 pub struct Setup {
@@ -28,6 +32,9 @@ pub struct Setup {
     pub decode_stream: Arc<CudaStream>,
     /// Most frames in flight, over all cameras.
     pub permits: u32,
+    /// The kernels in the context of `decode_stream`. Called on the engine's thread, when a picture must be converted
+    /// and until it succeeds.
+    pub kernels: FindKernels,
     /// Called once, on one of the engine's threads, when the device is lost.
     pub on_lost: Box<dyn Fn(&CudaError) + Send + Sync>,
     /// Called on one of the engine's threads when it panicked, with the thread's part and the
@@ -61,7 +68,7 @@ impl<S: Surface + 'static> Engine<S> {
     /// # Errors
     /// Threads, a stream or an event can't be created; nothing is left then.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { driver, decode_stream, permits, on_lost, on_panic } = setup;
+        let Setup { driver, decode_stream, permits, kernels, on_lost, on_panic } = setup;
         let context = Arc::clone(decode_stream.context());
         let submitter = Arc::new(GpuSubmitter::new(permits));
         let name = format!("vas-cuda-{}", context.ordinal());
@@ -74,6 +81,7 @@ impl<S: Surface + 'static> Engine<S> {
         let parts = Parts {
             gpu: Arc::new(Gpu::new(driver, context, on_lost)),
             decode_stream,
+            kernels,
             submitter: Arc::clone(&submitter),
             permits,
             guard: Arc::new(Guard::new(on_panic)),
@@ -115,10 +123,10 @@ impl<S> Engine<S> {
         GpuCopyQueue::new(&self.submitter, in_flight, outcomes)
     }
 
-    /// Pins a ring before its first frame arrives, which would otherwise wait for it. Does not
-    /// wait.
-    pub fn prepare(&self, pages: RingPages) {
-        self.submitter.ask_to_pin(pages);
+    /// Pins a ring before its first frame arrives, which would otherwise wait for it. If its frames are
+    /// converted by a kernel, also allocates device memory for a picture of the ring's slots. Does not wait.
+    pub fn prepare(&self, pages: RingPages, converted: Option<&Geometry>) {
+        self.submitter.ask_to_pin(ToPin { pages, scratch_bytes: converted.map(scratch_bytes) });
     }
 
     /// To be called about once a second: unpins and unmaps rings that nothing else holds any more.

@@ -1,6 +1,6 @@
 //! The outcome of a frame.
 
-use vas_cuda::CudaError;
+use vas_cuda::{CudaError, NoKernels};
 use vas_frame::PublishMeta;
 
 /// Why a frame was given up. Its slot holds no frame; older ones stay readable.
@@ -9,6 +9,9 @@ pub enum Failure {
     /// The surface's size differs from the slot's.
     #[error("a surface of {0}x{1} pixels does not fit a slot of {2}x{3}")]
     Size(u32, u32, u32, u32),
+    /// The picture must be converted on the device, and can't be.
+    #[error("the GPU can't convert the picture: {0}")]
+    NotConverted(NoKernels),
     /// A call of the driver failed; the device still works.
     #[error(transparent)]
     Cuda(#[from] CudaError),

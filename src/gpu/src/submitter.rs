@@ -17,10 +17,17 @@ use crate::rings::Status;
 /// Rings that may wait to be pinned. One that finds the queue full is pinned with its first frame.
 const MAX_TO_PIN: usize = 64;
 
+/// A ring to be pinned.
+pub(crate) struct ToPin {
+    pub(crate) pages: RingPages,
+    /// The device memory that its frames need, if a kernel converts them.
+    pub(crate) scratch_bytes: Option<usize>,
+}
+
 /// The part of the engine that copy queues see.
 pub(crate) struct GpuSubmitter<S> {
     jobs: ArrayQueue<Job<S>>,
-    to_pin: ArrayQueue<RingPages>,
+    to_pin: ArrayQueue<ToPin>,
     to_release: ArrayQueue<RingPages>,
     wants_sweep: AtomicBool,
     event_count: EventCount,
@@ -79,9 +86,9 @@ impl<S> GpuSubmitter<S> {
         self.ask_to_sweep();
     }
 
-    pub(crate) fn ask_to_pin(&self, pages: RingPages) {
+    pub(crate) fn ask_to_pin(&self, ring: ToPin) {
         // If the queue is full it is pinned with its first frame.
-        let _asked = self.to_pin.push(pages);
+        let _asked = self.to_pin.push(ring);
         self.event_count.wake_one();
         self.clear_if_closed();
     }
@@ -127,7 +134,7 @@ impl<S> GpuSubmitter<S> {
         self.jobs.pop()
     }
 
-    pub(crate) fn next_to_pin(&self) -> Option<RingPages> {
+    pub(crate) fn next_to_pin(&self) -> Option<ToPin> {
         self.to_pin.pop()
     }
 

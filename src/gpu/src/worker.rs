@@ -6,14 +6,17 @@ use std::thread::JoinHandle;
 
 use cudarc::driver::CudaStream;
 use vas_cuda::CudaError;
+use vas_frame::Geometry;
 
+use crate::convert::{Converted, scratch_bytes};
 use crate::cuda::{Event, Gpu, Staging, Stream};
+use crate::engine::FindKernels;
 use crate::guard::Guard;
-use crate::job::{Job, Surface};
+use crate::job::{DevicePlane, Job, Planes, Surface};
 use crate::outcome::Failure;
 use crate::reaper::{Arrival, Landing, Reaper, Tools};
 use crate::rings::{Rings, Status};
-use crate::submitter::GpuSubmitter;
+use crate::submitter::{GpuSubmitter, ToPin};
 
 /// Its name in reports of panics.
 const PART: &str = "download engine";
@@ -37,6 +40,7 @@ pub(crate) struct Parts<S> {
     pub(crate) gpu: Arc<Gpu>,
     /// The decoders' stream, on which we only record events.
     pub(crate) decode_stream: Arc<CudaStream>,
+    pub(crate) kernels: FindKernels,
     pub(crate) submitter: Arc<GpuSubmitter<S>>,
     pub(crate) permits: u32,
     pub(crate) guard: Arc<Guard>,
@@ -44,7 +48,7 @@ pub(crate) struct Parts<S> {
 
 impl<S: Surface + 'static> Parts<S> {
     pub(crate) fn begin(self) -> Result<Worker<S>, StartError> {
-        let Self { gpu, decode_stream, submitter, permits, guard } = self;
+        let Self { gpu, decode_stream, kernels, submitter, permits, guard } = self;
         gpu.bind()?;
         let stream = Arc::new(Stream::new(&gpu)?);
         let decoded = Event::new(&gpu)?;
@@ -57,7 +61,7 @@ impl<S: Surface + 'static> Parts<S> {
         };
         let name = format!("vas-reap-{}", gpu.ordinal());
         let reaper = std::thread::Builder::new().name(name).spawn(move || reaper.run())?;
-        let rings = Rings::new(&gpu);
+        let rings = Rings::new(&gpu, kernels);
         Ok(Worker { rings, landing, decoded, stream, reaper, decode_stream, submitter, gpu, guard })
     }
 }
@@ -105,10 +109,17 @@ impl<S: Surface> Worker<S> {
 
     fn see_to_rings(&mut self) {
         let mut changed = false;
-        while let Some(pages) = self.submitter.next_to_pin() {
-            if self.rings.is_pinned(&pages).is_none() && self.gpu.lost().is_none() {
-                self.rings.pin(pages);
+        while let Some(ToPin { pages, scratch_bytes }) = self.submitter.next_to_pin() {
+            if self.gpu.lost().is_some() {
+                continue;
+            }
+            if self.rings.is_pinned(&pages).is_none() {
+                self.rings.pin(pages.clone());
                 changed = true;
+            }
+            if let Some(bytes) = scratch_bytes {
+                // What is refused is reported with the first frame.
+                changed |= self.rings.prepare(&pages, bytes);
             }
         }
         while let Some(pages) = self.submitter.next_to_release() {
@@ -164,43 +175,78 @@ impl<S: Surface> Worker<S> {
             return Err(Failure::DeviceLost);
         }
         let (planes, geometry) = (job.planes()?, *job.slot.geometry());
+        let converted = Converted::of(&planes, job.plan)?;
         let tools = self.tools(job)?;
         let (luma, chroma) = destination(job, &tools);
-        let pitch = geometry.stride() as usize;
-        let (width, height) = (geometry.width() as usize, geometry.height() as usize);
         let guard = Arc::clone(&self.guard);
-        let first: Option<Result<(), CudaError>> = guard.over(PART, || {
-            self.follow_decoder()?;
-            // SAFETY: a plane of the slot or of the staging memory, which belong to the job until
-            // it has landed.
-            unsafe { self.stream.copy_down(planes.luma, luma, pitch, width, height) }
+        let first = guard.over(PART, || match converted {
+            None => {
+                follow_decoder(&self.decoded, &self.decode_stream, &self.stream)?;
+                let planes = [planes.luma, planes.chroma];
+                // SAFETY: a plane of the slot or of the staging memory, which belong to the job until
+                // it has landed.
+                unsafe { self.copy_plane(0, planes, luma, &geometry)? };
+                Ok((planes, 1))
+            }
+            Some(converted) => Ok((self.convert(job, &planes, converted)?, 0)),
         });
-        match first {
-            Some(Ok(())) => {}
+        let (planes, copied) = match first {
+            Some(Ok(first)) => first,
             failed => {
                 if failed.is_none() {
                     // It may be queued or not: after this it has ended, and nothing of it is left.
                     guard.over(PART, || self.stream.settle());
                 }
                 self.landing.keep(tools);
-                return Err(failed.and_then(Result::err).map_or(Failure::Internal, Failure::from));
+                return Err(failed.and_then(Result::err).unwrap_or(Failure::Internal));
             }
-        }
-        let (width, height) =
-            (geometry.chroma_row_bytes() as usize, geometry.chroma_rows() as usize);
+        };
         let queued: Option<Result<(), CudaError>> = guard.over(PART, || {
-            // SAFETY: as above.
-            unsafe { self.stream.copy_down(planes.chroma, chroma, pitch, width, height)? };
+            for (plane, to) in [luma, chroma].into_iter().enumerate().skip(copied) {
+                // SAFETY: as above.
+                unsafe { self.copy_plane(plane, planes, to, &geometry)? };
+            }
             tools.done.record(&self.stream)
         });
         // The reaper first waits for running copies.
         Ok((tools, queued.map_or(Err(Failure::Internal), |queued| queued.map_err(Failure::from))))
     }
 
-    /// Orders what is queued next after all that the decoder has queued.
-    fn follow_decoder(&self) -> Result<(), CudaError> {
-        self.decoded.record_on(&self.decode_stream)?;
-        self.stream.wait_for(&self.decoded)
+    /// Queues the conversion of a picture; returns the planes to be copied.
+    fn convert(
+        &mut self,
+        job: &Job<S>,
+        planes: &Planes,
+        converted: Converted,
+    ) -> Result<[DevicePlane; 2], Failure> {
+        let (pages, geometry) = (job.slot.pages(), job.slot.geometry());
+        if self.rings.prepare(&pages, scratch_bytes(geometry)) {
+            self.submitter.change_status(|status| self.rings.show(status));
+        }
+        let Self { rings, decoded, decode_stream, stream, .. } = self;
+        let conversion = rings.conversion(&pages)?;
+        follow_decoder(decoded, decode_stream, stream)?;
+        Ok(conversion.queue(stream, planes, converted, geometry)?)
+    }
+
+    /// Queues the copy of luma (0) or chroma (1).
+    ///
+    /// # Safety
+    /// As for [`Stream::copy_down`], with the rows of that plane of a slot.
+    unsafe fn copy_plane(
+        &self,
+        plane: usize,
+        from: [DevicePlane; 2],
+        to: *mut u8,
+        geometry: &Geometry,
+    ) -> Result<(), CudaError> {
+        let (row_bytes, rows) = match plane {
+            0 => (geometry.width(), geometry.height()),
+            _ => (geometry.chroma_row_bytes(), geometry.chroma_rows()),
+        };
+        let pitch = geometry.stride() as usize;
+        // SAFETY: the caller's.
+        unsafe { self.stream.copy_down(from[plane], to, pitch, row_bytes as usize, rows as usize) }
     }
 
     fn tools(&mut self, job: &Job<S>) -> Result<Tools, CudaError> {
@@ -240,6 +286,16 @@ impl<S: Surface> Worker<S> {
         });
         staging
     }
+}
+
+/// Orders what is queued next on `stream` after all that the decoder has queued.
+fn follow_decoder(
+    decoded: &Event,
+    decode_stream: &CudaStream,
+    stream: &Stream,
+) -> Result<(), CudaError> {
+    decoded.record_on(decode_stream)?;
+    stream.wait_for(decoded)
 }
 
 /// Where a frame's planes are copied to: its slot, or the staging memory, which has the same

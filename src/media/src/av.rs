@@ -3,7 +3,7 @@
 //! House rules for unsafe code in this crate:
 //!
 //! 1. A raw FFmpeg pointer lives in exactly one owning type (`Input`, `Packet`, `Frame`,
-//!    `CodecParameters`, `FfmpegDecoder`, `HardwareDevice`, `Scaler`, `Options`, `Mp4Writer`, `Sink`,
+//!    `CodecParameters`, `FfmpegDecoder`, `HardwareDevice`, `Hardware`, `Scaler`, `Options`, `Mp4Writer`, `Sink`,
 //!    `ParameterSets`), which frees it in `Drop` and never passes it out of the crate.
 //! 2. Every owning type is `Send` and not `Sync`: FFmpeg's objects may move between threads but
 //!    are used by one thread at a time. `CodecParameters` and `HardwareDevice` are also `Sync`,
@@ -23,7 +23,7 @@ use std::sync::Once;
 
 use ffmpeg_sys_next as ffi;
 
-/// Initializes FFmpeg: network, devices, and logging through `tracing`.
+/// Initializes FFmpeg: network, and logging through `tracing`.
 ///
 /// Only the first call in a process has an effect. [`open`](crate::open) and
 /// [`open_software`](crate::open_software) call it, so an explicit call only decides when it
@@ -32,12 +32,9 @@ pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         crate::log::install();
-        // SAFETY: both take no argument and may be called from any thread; `Once` prevents concurrent
+        // SAFETY: it takes no argument and may be called from any thread; `Once` prevents concurrent
         // calls.
-        let network = unsafe {
-            ffi::avdevice_register_all();
-            ffi::avformat_network_init()
-        };
+        let network = unsafe { ffi::avformat_network_init() };
         if let Err(error) = check(network) {
             tracing::error!(%error, "FFmpeg's network layer failed to start; cameras can't be opened");
         }

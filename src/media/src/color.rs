@@ -8,6 +8,7 @@ use ffmpeg_sys_next::AVPixelFormat::{
     AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P,
     AV_PIX_FMT_YUVJ444P,
 };
+use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_P010LE, AV_PIX_FMT_VAAPI};
 
 /// How a frame's samples are laid out in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub enum PixelLayout {
     Nv12,
     /// Like `Yuv420p`, with 10 bits in the low part of little-endian 16-bit words.
     Yuv420p10,
+    /// Like `Nv12`, with 10 bits in the high part of little-endian 16-bit words.
+    P010,
+    /// In a surface of VA-API; see [`Frame::map_from`](crate::Frame::map_from).
+    Vaapi,
     /// In an NVIDIA GPU's memory; see [`Frame::surface`](crate::Frame::surface).
     Cuda,
     /// Anything else; convert it with [`Nv12Converter`](crate::Nv12Converter).
@@ -31,6 +36,8 @@ impl PixelLayout {
             Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Self::Yuv420p,
             Some(AV_PIX_FMT_NV12) => Self::Nv12,
             Some(AV_PIX_FMT_YUV420P10LE) => Self::Yuv420p10,
+            Some(AV_PIX_FMT_P010LE) => Self::P010,
+            Some(AV_PIX_FMT_VAAPI) => Self::Vaapi,
             Some(AV_PIX_FMT_CUDA) => Self::Cuda,
             _ => Self::Other,
         }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::av::AvError;
 use crate::cuda::GpuError;
-use crate::request::Transport;
+use vas_request::Transport;
 
 /// Failure to open or read a source.
 #[derive(Debug, Error)]
@@ -142,6 +142,12 @@ pub enum SourceErrorKind {
         limit: Duration,
         /// The last error in the data, if any data arrived.
         last: Option<Cause>,
+    },
+    /// FFmpeg's library that generates test pictures is missing.
+    #[error("a test picture needs FFmpeg's libavdevice, which can't be loaded: {reason}")]
+    NoTestPicture {
+        /// The dynamic loader's message.
+        reason: String,
     },
     /// The source has no video track.
     #[error("it has no video track")]

@@ -10,10 +10,11 @@ use ffmpeg_sys_next as ffi;
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Color, PixelLayout, bit_depth, descriptor, format_name, pixel_format};
 use crate::compat::{TagCarrier, is_interlaced, is_key};
-use crate::fraction::Fraction;
 use crate::surface::{
-    Crop, DevicePlane, Surface, is_last_of_pool, is_mapped, surface_device, surface_format,
+    Crop, DevicePlane, Surface, is_last_of_pool, is_mapped, software_format, surface_device,
+    surface_format,
 };
+use vas_request::Fraction;
 
 /// A reference to a decoded picture, with information from its packet.
 ///
@@ -36,6 +37,10 @@ pub(crate) struct Tags {
     pub(crate) time_base: Option<Fraction>,
     pub(crate) coded: (u32, u32),
     pub(crate) crop: Crop,
+    /// The number of the render node that decoded the picture, if one did.
+    pub(crate) render_node: Option<u32>,
+    /// The planes are a driver's mapping, for which FFmpeg states no bounds.
+    pub(crate) mapped: bool,
 }
 
 // SAFETY: a frame's buffers are reference-counted with atomics and tied to no thread; `Frame` is
@@ -135,8 +140,8 @@ impl Frame {
     /// Bits in a luma sample.
     pub fn bit_depth(&self) -> u8 {
         // SAFETY: our own valid frame, borrowed for the call.
-        let surface = unsafe { surface_format(self.as_ptr()) };
-        surface.map_or_else(|| bit_depth(self.format()), |format| format.bit_depth())
+        let surface = unsafe { software_format(self.as_ptr()) };
+        bit_depth(surface.unwrap_or_else(|| self.format()))
     }
 
     /// FFmpeg's name for the pixel format, such as `yuv420p`; `none` if empty.
@@ -164,6 +169,11 @@ impl Frame {
         }
         let length = stride * (rows - 1) + row_bytes;
         let data = frame.data[plane];
+        if self.tags.mapped {
+            // SAFETY: `map_from` mapped the whole surface for reading until the frame is cleared. Size and pitch are
+            // those of the driver's image, which FFmpeg's own copy of a mapped picture trusts likewise.
+            return unsafe { std::slice::from_raw_parts(data, length) };
+        }
         // The call takes a mutable frame but only searches for the buffer that contains the pointer.
         // SAFETY: a valid frame; the result is null or a buffer that lives as long as the frame.
         let buffer =
@@ -206,6 +216,12 @@ impl Frame {
             coded_size: self.coded_size(),
             crop: self.crop(),
         })
+    }
+
+    /// The number of the render node whose memory the picture is in (128 for `renderD128`), if VA-API decoded it. Such a
+    /// picture is read through [`map_from`](Self::map_from).
+    pub fn render_node(&self) -> Option<u32> {
+        self.tags.render_node.filter(|_| self.layout() == PixelLayout::Vaapi)
     }
 
     /// Whether releasing this picture destroys the GPU decoder that made it, because the decoder is closed and all its
@@ -296,6 +312,10 @@ impl Frame {
         self.tags = tags;
     }
 
+    pub(crate) fn set_mapped(&mut self) {
+        self.tags.mapped = true;
+    }
+
     /// Copies the tags of `other`.
     pub(crate) fn inherit_tags(&mut self, other: &Frame) {
         self.tags = other.tags;
@@ -311,7 +331,8 @@ impl Frame {
     pub(crate) fn plane_mut(&mut self, plane: usize) -> &mut [u8] {
         let length = self.plane(plane).len();
         // SAFETY: our own valid frame.
-        if length == 0 || unsafe { ffi::av_frame_is_writable(self.as_mut_ptr()) } == 0 {
+        let is_writable = unsafe { ffi::av_frame_is_writable(self.as_mut_ptr()) } != 0;
+        if length == 0 || self.tags.mapped || !is_writable {
             return &mut [];
         }
         // SAFETY: the bytes that `plane` has found in a buffer of this frame, which has no other

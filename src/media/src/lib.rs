@@ -1,8 +1,8 @@
 //! Camera sources, packets, decoders and decoded frames, on FFmpeg 5.1 and later.
 //!
 //! A [`Source`] reads the packets of one camera, file or test picture; a [`Decoder`] decodes them
-//! to [`Frame`]s, on the processor or on an NVIDIA GPU ([`CudaDevice`]), whose frames stay in GPU
-//! memory as [`Surface`]s; an [`Nv12Converter`] converts less common software formats to NV12. An
+//! to [`Frame`]s, on the processor, on an NVIDIA GPU ([`CudaDevice`]), whose frames stay in GPU
+//! memory as [`Surface`]s, or on a GPU with a VA-API driver ([`VaapiDevice`]); an [`Nv12Converter`] converts less common software formats to NV12. An
 //! [`Mp4Writer`] records packets unchanged.
 //! Nothing here reconnects, queues or starts a thread: each object runs on the thread that holds it,
 //! and a [`StopFlag`] makes blocking calls return.
@@ -49,6 +49,7 @@ mod compat;
 mod convert;
 mod cuda;
 mod decode;
+mod devices;
 mod encode;
 mod error;
 mod fraction;
@@ -57,14 +58,13 @@ pub mod log;
 mod mux;
 mod packet;
 mod parameters;
-mod redact;
-mod request;
 mod sound;
 mod source;
 mod stop;
 mod stream;
 mod surface;
 mod unit;
+mod vaapi;
 
 pub use av::{AvError, init};
 pub use clock::monotonic_ns;
@@ -72,22 +72,23 @@ pub use coalescing::Coalescing;
 pub use codec::Codec;
 pub use color::{Color, PixelLayout, Range};
 pub use convert::{ConvertError, Nv12Converter};
-pub use cuda::{CudaDevice, GpuError, GpuMemory};
+pub use cuda::{CudaDevice, GpuError, GpuLedger, GpuMemory, GpuUsage, Room};
 pub use decode::{
-    DecodeError, DecodeFrames, Decoder, DecoderKind, Received, nvdec_takes, open_nvdec,
-    open_software,
+    DecodeError, Decoder, DecoderKind, Received, nvdec_takes, open_nvdec, open_software,
+    open_vaapi, vaapi_takes,
 };
 pub use encode::{Encoder, EncoderRequest, fit, open_x264};
 pub use error::{Cause, EncodeError, SourceError, SourceErrorKind};
-pub use fraction::Fraction;
 pub use frame::Frame;
 pub use mux::{Moment, Mp4Writer, MuxError, ParameterSets, Placed, RawTimes, SoundLine, Timeline};
 pub use packet::Packet;
 pub use parameters::CodecParameters;
-pub use redact::redact;
-pub use request::{RtspClient, SourceRequest, Transport};
 pub use sound::{Sound, SoundInfo};
 pub use source::{ClientLadder, Source, open, open_again};
 pub use stop::StopFlag;
 pub use stream::{Carrier, StreamInfo};
-pub use surface::{Crop, DevicePlane, Surface, SurfaceFormat, SurfaceMemory};
+pub use surface::{Crop, DevicePlane, Surface, SurfaceFormat};
+pub use vaapi::{NodeHealth, RenderNode, VaapiDevice, VaapiError, render_node_of, render_nodes};
+pub use vas_cuda::{Format, Limits, NvdecCaps};
+pub use vas_request::{DecodeFrames, Fraction, RtspClient, SourceRequest, Transport, redact};
+pub use vas_surfaces::SurfaceMemory;

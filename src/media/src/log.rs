@@ -15,7 +15,7 @@ use ffmpeg_sys_next as ffi;
 use tracing::Level;
 
 use crate::compat::VaList;
-use crate::redact::redact;
+use vas_request::redact;
 
 /// FFmpeg truncates its lines at this length.
 const LINE_LEN: usize = 1024;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ffmpeg_sys_next as ffi;
 
 use crate::av::{AvError, check, to_c_int};
-use crate::fraction::Fraction;
 use crate::mux::RawTimes;
+use vas_request::Fraction;
 
 /// One packet: one coded picture of the video stream, or a packet of sound if that was requested.
 ///

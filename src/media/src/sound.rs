@@ -2,8 +2,8 @@
 
 use ffmpeg_sys_next::AVCodecID::{AV_CODEC_ID_AAC, AV_CODEC_ID_OPUS};
 
-use crate::fraction::Fraction;
 use crate::parameters::CodecParameters;
+use vas_request::Fraction;
 
 /// The result of a request for sound.
 #[derive(Clone, Debug, Default)]

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use crate::codec::Codec;
-use crate::fraction::Fraction;
 use crate::parameters::CodecParameters;
-use crate::request::RtspClient;
 use crate::sound::Sound;
+use vas_request::{Fraction, RtspClient};
 
 /// The video stream of a source.
 ///

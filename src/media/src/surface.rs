@@ -1,12 +1,11 @@
 //! Pictures in device memory.
 
 use std::ffi::c_int;
-use std::fmt;
 
 use ffmpeg_sys_next as ffi;
 use ffmpeg_sys_next::AVPixelFormat::{AV_PIX_FMT_NV12, AV_PIX_FMT_P010LE};
 
-use crate::color::pixel_format;
+use crate::color::{descriptor, pixel_format};
 use crate::cuda;
 
 /// Margins of the coded picture around the visible one, in luma samples.
@@ -99,39 +98,6 @@ impl SurfaceFormat {
     }
 }
 
-/// The number of surfaces of a decoder on a GPU, and the memory that they need at least.
-///
-/// Displays like `2 x 12 surfaces of 1920x1088, 75202560 bytes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SurfaceMemory {
-    /// The number of surfaces. There are two of each: one to decode to and one to output.
-    pub surfaces: u32,
-    /// Width and height of each in pixels.
-    pub size: (u32, u32),
-    /// Bytes of all surfaces, without padding that the driver may add.
-    pub bytes: u64,
-}
-
-impl SurfaceMemory {
-    /// The memory for surfaces with 8 bits in 4:2:0.
-    pub(crate) fn of(surfaces: u32, size: (u32, u32)) -> Self {
-        let pixels = u64::from(size.0) * u64::from(size.1);
-        Self { surfaces, size, bytes: 2 * u64::from(surfaces) * pixels * 3 / 2 }
-    }
-
-    /// Whether `free` bytes may be enough. Fewer than `bytes` certainly are not.
-    pub(crate) fn fits(&self, free: usize) -> bool {
-        self.bytes <= free as u64
-    }
-}
-
-impl fmt::Display for SurfaceMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { surfaces, size: (width, height), bytes } = self;
-        write!(f, "2 x {surfaces} surfaces of {width}x{height}, {bytes} bytes")
-    }
-}
-
 /// Whether the device has mapped a picture for this frame: freeing the second buffer unmaps it
 /// (FFmpeg 5.1, nvdec_retrieve_data in libavcodec/nvdec.c). Without it, `data` is not a device address.
 pub(crate) fn is_mapped(frame: &ffi::AVFrame) -> bool {
@@ -143,16 +109,30 @@ pub(crate) fn is_mapped(frame: &ffi::AVFrame) -> bool {
 /// # Safety
 /// `frame` points to a valid frame that is not written during the call.
 pub(crate) unsafe fn surface_format(frame: *const ffi::AVFrame) -> Option<SurfaceFormat> {
-    // SAFETY: valid by contract; the buffer of `hw_frames_ctx` holds an AVHWFramesContext, which
-    // is not written after initialization. Its format is read as a number (house rule 4).
-    let format = unsafe {
+    // SAFETY: valid by contract.
+    unsafe {
         if pixel_format((*frame).format) != Some(ffi::AVPixelFormat::AV_PIX_FMT_CUDA) {
             return None;
         }
+        SurfaceFormat::of(software_format(frame)?)
+    }
+}
+
+/// The format of the samples of a frame in device memory, as FFmpeg's number; `None` for other frames.
+///
+/// # Safety
+/// As for [`surface_format`].
+pub(crate) unsafe fn software_format(frame: *const ffi::AVFrame) -> Option<c_int> {
+    // SAFETY: valid by contract; the buffer of `hw_frames_ctx` holds an AVHWFramesContext, which
+    // is not written after initialization. Its format is read as a number (house rule 4).
+    unsafe {
+        let flags = descriptor((*frame).format)?.flags;
+        if flags & ffi::AV_PIX_FMT_FLAG_HWACCEL as u64 == 0 {
+            return None;
+        }
         let pool = (*frame).hw_frames_ctx.as_ref()?.data.cast::<ffi::AVHWFramesContext>();
-        (&raw const (*pool).sw_format).cast::<c_int>().read()
-    };
-    SurfaceFormat::of(format)
+        Some((&raw const (*pool).sw_format).cast::<c_int>().read())
+    }
 }
 
 /// The number of the GPU that a frame's surface is on.
@@ -186,14 +166,6 @@ pub(crate) unsafe fn is_last_of_pool(frame: *const ffi::AVFrame) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn surface_memory_counts_every_sample() {
-        let memory = SurfaceMemory::of(12, (1920, 1088));
-        assert_eq!(memory.bytes, 24 * 1920 * 1088 * 3 / 2);
-        assert!(memory.fits(75_202_560) && !memory.fits(75_202_559));
-        assert_eq!(memory.to_string(), "2 x 12 surfaces of 1920x1088, 75202560 bytes");
-    }
 
     #[test]
     fn offsets_are_multiples_of_chroma_pairs() {

@@ -10,12 +10,12 @@ use vas_media::{
 use vas_status::DropReason;
 use vas_threads::caught;
 
-use super::backoff::Cooldown;
 use super::branch::{Branch, BranchStats, Late, Packets};
 use super::decoders::{Decoders, NoDecoder, Opened};
 use super::demand::Demand;
 use super::queue::{Item, Limits, Pushed, Taken};
 use super::state::{InputStats, no_decoder};
+use vas_backoff::Cooldown;
 
 /// What may wait for the decoder. A limit on bytes alone would let a slow camera fall half a minute
 /// behind.
@@ -83,8 +83,11 @@ pub struct Decode {
     counted: bool,
     /// When the decoder was opened.
     opened_ns: u64,
-    /// When it last panicked.
+    /// When it last panicked, and what the status says of that until another decoder may begin.
     panicked_ns: u64,
+    panic_why: Option<String>,
+    /// The sink has the frame: a panic is not the decoder's.
+    in_sink: bool,
     after_panic: Cooldown,
     frame: Frame,
     late: Option<Late>,
@@ -159,6 +162,8 @@ impl Decode {
             counted: true,
             opened_ns: 0,
             panicked_ns: 0,
+            panic_why: None,
+            in_sink: false,
             after_panic: Cooldown::new(AFTER_PANIC.0, AFTER_PANIC.1),
             frame: Frame::new(),
             late: None,
@@ -181,6 +186,7 @@ impl Decode {
                 Taken::Nothing => {
                     self.guard(Self::silent);
                     self.guard(|this| this.rest_if_unwanted(queue, REST_AFTER_NS));
+                    self.count_load();
                     continue;
                 }
                 Taken::Closed => break,
@@ -188,8 +194,16 @@ impl Decode {
             self.silence = Silence::None;
             self.guard(|this| this.item(item));
             self.guard(|this| this.rest_if_unwanted(queue, REST_AFTER_NS));
+            self.count_load();
         }
         self.stats.state.set_decoder(None);
+    }
+
+    /// A camera without a decoder on a GPU is no load there.
+    fn count_load(&mut self) {
+        if self.decoder.is_none() || !self.on_gpu {
+            self.decoders.off_gpu();
+        }
     }
 
     /// Does a piece of work. A panic in it, of a decoder or a sink, costs the decoder: another one
@@ -213,10 +227,16 @@ impl Decode {
         }
         let wait = Duration::from_nanos(self.after_panic.failed(now_ns));
         // It may not be dropped in one piece either.
-        let (decoder, frame) = (self.decoder.take(), std::mem::take(&mut self.frame));
-        let dropped = caught(|| drop((decoder, frame)));
+        let (decoder, mut frame) = (self.decoder.take(), std::mem::take(&mut self.frame));
+        let dropped = caught(|| {
+            // Before the decoder, with which it may be the last of its node.
+            frame.release_apart();
+            drop((decoder, frame));
+        });
         let rested = caught(|| self.sink.rest());
-        self.decoders.panicked(words, std::mem::take(&mut self.on_gpu), now_ns);
+        let in_sink = std::mem::take(&mut self.in_sink);
+        let on_gpu = std::mem::take(&mut self.on_gpu) && !in_sink;
+        self.decoders.panicked(words, on_gpu, now_ns);
         let why = format!(
             "internal error while decoding: {words}; another decoder begins at a key frame, not before {} s from then",
             wait.as_secs()
@@ -226,7 +246,8 @@ impl Decode {
             self.stats.counters.decode_panicked();
             tracing::error!("internal error after that: {words}");
         }
-        self.stats.state.set_decoder(Some(no_decoder(Some(why))));
+        self.panic_why = Some(why);
+        self.without_decoder(self.panic_why.clone());
     }
 
     fn item(&mut self, item: Item) {
@@ -284,9 +305,9 @@ impl Decode {
         self.decoder = None;
         let Some(stream) = &self.stream else { return };
         let now_ns = monotonic_ns();
-        // The status says why there is none yet.
         if !self.after_panic.is_over(now_ns) {
-            return;
+            // Again, since the camera may have rested in between.
+            return self.without_decoder(self.panic_why.clone());
         }
         match self.decoders.open(stream, now_ns) {
             Ok(opened) => self.begin(opened),
@@ -300,7 +321,8 @@ impl Decode {
 
     /// Continues with this decoder.
     fn begin(&mut self, opened: Opened) {
-        let Opened { mut decoder, on_gpu } = opened;
+        self.decoders.begins(&opened);
+        let Opened { mut decoder, on_gpu, .. } = opened;
         decoder.decode_only(self.frames);
         let Some(stream) = &self.stream else { return };
         self.on_gpu = on_gpu;
@@ -317,11 +339,16 @@ impl Decode {
         self.stats.state.set_decoder(Some(no_decoder(why)));
     }
 
-    /// Changes from the processor to a GPU, at a key frame. What the old decoder holds back comes
+    /// Changes to a decoder higher on the ladder, if one is due, at a key frame. What the old decoder holds back comes
     /// out first.
     fn climb(&mut self) {
         let Some(stream) = &self.stream else { return };
-        let Some(opened) = self.decoders.climb(stream, monotonic_ns()) else { return };
+        let Some(opened) = self.decoders.climb(stream, self.on_gpu, monotonic_ns()) else { return };
+        self.change_to(opened);
+    }
+
+    /// What the old decoder still reports is not the new one's.
+    fn change_to(&mut self, opened: Opened) {
         self.end();
         self.begin(opened);
     }
@@ -331,7 +358,8 @@ impl Decode {
         let Some(decoder) = self.decoder.as_ref().filter(|_| self.on_gpu) else { return };
         let Some(why) = decoder.fallback() else { return };
         self.on_gpu = false;
-        self.decoders.fell(&why, monotonic_ns());
+        let surfaces = decoder.surface_memory();
+        self.decoders.fell(&why, surfaces, monotonic_ns());
         if self.decoders.gpu_only() {
             return self.without_decoder(self.decoders.why());
         }
@@ -345,8 +373,7 @@ impl Decode {
         if packet.is_key() {
             match &self.decoder {
                 None => self.open(),
-                Some(_) if !self.on_gpu => self.climb(),
-                Some(_) => {}
+                Some(_) => self.climb(),
             }
         }
         if let Some(decoder) = &mut self.decoder
@@ -405,8 +432,14 @@ impl Decode {
                         let report = self.decoders.report(decoder.as_ref());
                         self.stats.state.set_decoder(Some(report));
                     }
+                    self.in_sink = true;
                     self.sink.take(&mut self.frame);
-                    self.frame.clear();
+                    self.in_sink = false;
+                    // A driver that destroys its decoder may hang.
+                    match self.frame.is_last_of_decoder() {
+                        true => self.frame.release_apart(),
+                        false => self.frame.clear(),
+                    }
                 }
                 Ok(Received::NeedPacket | Received::End) => return,
                 Err(error) => {
@@ -427,7 +460,7 @@ impl Decode {
         match error {
             DecodeError::Gpu(why) if self.on_gpu => {
                 self.on_gpu = false;
-                self.decoders.fell(why, monotonic_ns());
+                self.decoders.fell(why, None, monotonic_ns());
                 self.without_decoder(self.decoders.why());
             }
             _ => tracing::warn!("{error}; a new decoder begins at the next key frame"),

@@ -11,9 +11,9 @@ use vas_media::{
 };
 use vas_status::InputState;
 
-use super::backoff::Backoff;
 use super::feed::Feed;
 use super::state::{InputStats, state_after, stream_report};
+use vas_backoff::Backoff;
 
 /// All that the thread needs.
 pub(super) struct Demux {

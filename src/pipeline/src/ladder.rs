@@ -4,7 +4,7 @@
 use vas_config::Decode;
 use vas_media::GpuError;
 
-use super::backoff::Cooldown;
+use vas_backoff::Cooldown;
 
 /// How long a GPU must decode before its next failure counts as the first.
 const STEADY_NS: u64 = 60_000_000_000;
@@ -14,7 +14,7 @@ const STEADY_NS: u64 = 60_000_000_000;
 pub(super) enum Rung {
     Gpu,
     Processor,
-    /// Nothing: only NVDEC may decode the camera, and it can't.
+    /// Nothing: only NVDEC, or only VA-API, may decode the camera, and it can't.
     Nothing,
 }
 
@@ -60,7 +60,7 @@ impl Ladder {
         let may = self.decode != Decode::Software && !self.refused;
         match self.decode {
             _ if may && self.cooldown.is_over(now_ns) => Rung::Gpu,
-            Decode::Nvdec => Rung::Nothing,
+            Decode::Nvdec | Decode::Vaapi => Rung::Nothing,
             Decode::Auto | Decode::Software => Rung::Processor,
         }
     }
@@ -82,7 +82,7 @@ impl Ladder {
         if self.decoding_since_ns.take().is_some_and(steady) {
             self.cooldown.reset();
         }
-        if matches!(why, GpuError::Unsupported { .. }) {
+        if why.is_of_stream() {
             self.refused = true;
             return Next::NotForThisStream;
         }
@@ -142,15 +142,18 @@ mod tests {
 
     #[test]
     fn what_a_gpu_does_not_decode_is_not_tried_again_before_another_stream() {
-        let unsupported = GpuError::Unsupported { what: "yuv420p10le".into() };
-        let mut ladder = Ladder::new(Decode::Auto);
-        assert_eq!(ladder.failed(&unsupported, 0), Next::NotForThisStream);
-        assert_eq!(ladder.rung(u64::MAX), Rung::Processor);
-        ladder.stream_begins();
-        assert_eq!(ladder.rung(0), Rung::Gpu);
-        let mut strict = Ladder::new(Decode::Nvdec);
-        strict.failed(&unsupported, 0);
-        assert_eq!(strict.rung(u64::MAX), Rung::Nothing);
+        let unsupported = GpuError::Unsupported { what: "yuv422p10le".into() };
+        let no_kernels = GpuError::NoKernels { ordinal: 0, cause: String::new() };
+        for why in [unsupported, no_kernels] {
+            let mut ladder = Ladder::new(Decode::Auto);
+            assert_eq!(ladder.failed(&why, 0), Next::NotForThisStream);
+            assert_eq!(ladder.rung(u64::MAX), Rung::Processor);
+            ladder.stream_begins();
+            assert_eq!(ladder.rung(0), Rung::Gpu);
+            let mut strict = Ladder::new(Decode::Nvdec);
+            strict.failed(&why, 0);
+            assert_eq!(strict.rung(u64::MAX), Rung::Nothing);
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-mod backoff;
 mod branch;
 mod counters;
 mod decode;
@@ -17,9 +16,11 @@ mod ending;
 mod exporter;
 mod feed;
 mod gpus;
+mod isolated;
 mod ladder;
 mod queue;
 mod state;
+mod vaapi;
 mod wakeup;
 
 use std::io;
@@ -31,7 +32,6 @@ use vas_media::{Coalescing, StopFlag};
 use vas_status::InputState;
 use vas_threads::caught;
 
-pub use backoff::Backoff;
 pub use branch::{Branch, BranchStats, Late, LatePart, Packets};
 pub use counters::Counters;
 pub use decode::{Decode, FrameSink};
@@ -42,16 +42,12 @@ pub use exporter::{Exported, Exporter};
 pub use gpus::Gpus;
 pub use queue::{Item, Limits, PacketQueue, Pushed, Queued, Taken};
 pub use state::{InputStats, StateCell};
+pub use vas_surfaces::EXTRA_SURFACES;
 pub use wakeup::Wakeup;
 
 use ending::{End, Ending};
 use feed::Feed;
 use vas_config::Input;
-
-/// Surfaces that a decoder on a GPU needs beyond its own: one for each frame of the frame path in
-/// flight (three), and one that the decode thread holds. The same with the flag off, and in a build
-/// without export: neither may change an option of a decoder (contract V3).
-pub const EXTRA_SURFACES: u32 = 4;
 
 /// The running threads of a camera.
 #[derive(Debug)]

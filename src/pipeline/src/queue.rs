@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use vas_media::{Coalescing, Packet, StreamInfo};
+use vas_media::{Coalescing, Packet, StreamInfo, monotonic_ns};
 
 use super::wakeup::Wakeup;
 
@@ -24,7 +24,7 @@ const PACKET_BYTES: usize = 512;
 pub struct Limits {
     /// Most bytes of packets.
     pub bytes: usize,
-    /// The longest that the oldest packet may have waited when another one arrives, and half of it
+    /// The longest that the oldest packet may have waited in the queue when another one comes, and half of it
     /// when that is a key frame; `None`: no limit.
     pub wait: Option<Duration>,
 }
@@ -59,8 +59,6 @@ pub trait Queued {
     fn is_sound(&self) -> bool {
         false
     }
-    /// When it arrived (`CLOCK_MONOTONIC`, nanoseconds).
-    fn arrival_ns(&self) -> u64;
     /// Marks that packets before it are missing.
     fn mark_discontinuity(&mut self);
 }
@@ -76,10 +74,6 @@ impl Queued for Packet {
 
     fn is_sound(&self) -> bool {
         Packet::is_sound(self)
-    }
-
-    fn arrival_ns(&self) -> u64 {
-        Packet::arrival_ns(self)
     }
 
     fn mark_discontinuity(&mut self) {
@@ -128,7 +122,7 @@ pub struct PacketQueue<P = Packet, S = StreamInfo> {
 #[derive(Debug)]
 struct Inner<P, S> {
     limits: Limits,
-    items: VecDeque<Item<P, S>>,
+    items: VecDeque<Waiting<P, S>>,
     bytes: usize,
     waits_for_key: Option<Gap>,
     parked: bool,
@@ -137,6 +131,15 @@ struct Inner<P, S> {
     /// When it was last unparked: time spent waiting before that does not count.
     unparked_ns: u64,
     closed: bool,
+}
+
+/// A queued item.
+#[derive(Debug)]
+struct Waiting<P, S> {
+    item: Item<P, S>,
+    /// When it was queued (`CLOCK_MONOTONIC`, nanoseconds). Its arrival says nothing of the reader: a client that
+    /// reads ahead may deliver pictures at once that arrived seconds apart.
+    since_ns: u64,
 }
 
 /// Why the next packet must be a key frame.
@@ -187,7 +190,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
             dropped.idle = inner.drop_packets();
             inner.items.clear();
         }
-        inner.items.push_back(Item::Stream(Box::new(stream)));
+        inner.add(Item::Stream(Box::new(stream)), 0);
         inner.waits_for_key = Some(Gap::StreamStart);
         drop(inner);
         self.wake();
@@ -204,7 +207,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
         if inner.parked {
             dropped.idle = inner.drop_packets();
         }
-        inner.items.push_back(Item::End);
+        inner.add(Item::End, 0);
         inner.drop_empty_streams();
         drop(inner);
         self.wake();
@@ -212,7 +215,12 @@ impl<P: Queued, S> PacketQueue<P, S> {
     }
 
     /// Adds a packet, drops it, or drops queued packets in its favour. Never waits for the reader.
-    pub fn push(&self, mut packet: P) -> Pushed {
+    pub fn push(&self, packet: P) -> Pushed {
+        self.push_at(packet, monotonic_ns())
+    }
+
+    /// [`push`](Self::push), at `now_ns` (`CLOCK_MONOTONIC`).
+    fn push_at(&self, mut packet: P, now_ns: u64) -> Pushed {
         let mut dropped = Pushed::default();
         let mut inner = self.lock();
         if inner.closed {
@@ -225,7 +233,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
             return dropped;
         }
         let gap = if inner.parked { Gap::Idle } else { Gap::Overload };
-        let full = inner.is_full_for(&packet);
+        let full = inner.is_full_for(&packet, now_ns);
         // A key frame replaces packets that wait too long, and all that a parked queue keeps. A run
         // that a parked queue can't keep whole is worthless.
         let replaces = if packet.is_key() { full || inner.parked } else { full && inner.parked };
@@ -246,7 +254,7 @@ impl<P: Queued, S> PacketQueue<P, S> {
             None => {}
         }
         inner.bytes += packet.bytes();
-        inner.items.push_back(Item::Packet(packet));
+        inner.add(Item::Packet(packet), now_ns);
         let parked = inner.parked;
         drop(inner);
         if !parked {
@@ -391,6 +399,12 @@ pub enum Taken<P, S> {
     Closed,
 }
 
+impl<P, S> Waiting<P, S> {
+    fn is_packet(&self) -> bool {
+        matches!(self.item, Item::Packet(_))
+    }
+}
+
 impl<P: Queued, S> Inner<P, S> {
     /// Whether something waits for each packet.
     fn is_prompt(&self) -> bool {
@@ -404,25 +418,27 @@ impl<P: Queued, S> Inner<P, S> {
         if self.parked {
             return Taken::Nothing;
         }
-        let Some(item) = self.items.pop_front() else { return Taken::Nothing };
+        let Some(Waiting { item, .. }) = self.items.pop_front() else { return Taken::Nothing };
         if let Item::Packet(packet) = &item {
             self.bytes -= packet.bytes();
         }
         Taken::Item(item)
     }
 
-    fn is_full_for(&self, packet: &P) -> bool {
-        let oldest = self.items.iter().find_map(|item| match item {
-            Item::Packet(packet) => Some(packet.arrival_ns()),
-            _ => None,
-        });
+    fn add(&mut self, item: Item<P, S>, since_ns: u64) {
+        self.items.push_back(Waiting { item, since_ns });
+    }
+
+    fn is_full_for(&self, packet: &P, now_ns: u64) -> bool {
+        let oldest = self.items.iter().find(|waiting| waiting.is_packet());
+        let oldest = oldest.map(|waiting| waiting.since_ns);
         let bytes = self.bytes + packet.bytes();
         // A single packet always fits, however large.
         oldest.is_some_and(|oldest| {
             if self.parked {
                 return bytes > MAX_PARKED_BYTES;
             }
-            let waited = packet.arrival_ns().saturating_sub(oldest.max(self.unparked_ns));
+            let waited = now_ns.saturating_sub(oldest.max(self.unparked_ns));
             let Limits { bytes: most, wait } = self.limits;
             // At a key frame the reader can restart, so it is brought up to date at half the limit:
             // what it reads has then waited at most that long, plus until the next key frame.
@@ -434,10 +450,9 @@ impl<P: Queued, S> Inner<P, S> {
     /// Drops the packets but keeps, in order, the starts and ends of streams that the reader may
     /// know of.
     fn drop_packets(&mut self) -> u64 {
-        let is_picture =
-            |item: &&Item<P, S>| matches!(item, Item::Packet(packet) if !packet.is_sound());
+        let is_picture = |waiting: &&Waiting<P, S>| matches!(&waiting.item, Item::Packet(packet) if !packet.is_sound());
         let pictures = self.items.iter().filter(is_picture).count();
-        self.items.retain(|item| !matches!(item, Item::Packet(_)));
+        self.items.retain(|waiting| !waiting.is_packet());
         self.bytes = 0;
         self.drop_empty_streams();
         pictures as u64
@@ -446,15 +461,16 @@ impl<P: Queued, S> Inner<P, S> {
     /// Drops what is older than the newest key frame at which decoding could begin, otherwise all
     /// packets.
     fn keep_last_run(&mut self) -> u64 {
-        let is_key = |item: &Item<P, S>| matches!(item, Item::Packet(packet) if packet.is_key());
+        let is_key = |waiting: &Waiting<P, S>| matches!(&waiting.item, Item::Packet(packet) if packet.is_key());
         let Some(key) = self.items.iter().rposition(is_key) else { return self.drop_packets() };
         let mut later = self.items.split_off(key);
         let dropped = self.drop_packets();
-        if let Some(Item::Packet(packet)) = later.front_mut().filter(|_| dropped > 0) {
+        let first = later.front_mut().filter(|_| dropped > 0);
+        if let Some(Waiting { item: Item::Packet(packet), .. }) = first {
             packet.mark_discontinuity();
         }
-        if later.iter().all(|item| matches!(item, Item::Packet(_))) {
-            self.bytes = later.iter().map(Item::bytes).sum();
+        if later.iter().all(Waiting::is_packet) {
+            self.bytes = later.iter().map(|waiting| waiting.item.bytes()).sum();
             self.items.extend(later);
             return dropped;
         }
@@ -468,7 +484,7 @@ impl<P: Queued, S> Inner<P, S> {
     fn drop_empty_streams(&mut self) {
         let mut at = 0;
         while let (Some(one), Some(next)) = (self.items.get(at), self.items.get(at + 1)) {
-            if matches!((one, next), (Item::Stream(_), Item::End)) {
+            if matches!((&one.item, &next.item), (Item::Stream(_), Item::End)) {
                 self.items.drain(at..at + 2);
             } else {
                 at += 1;

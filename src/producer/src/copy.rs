@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vas_config::Producer;
+use vas_endpoint::{EndpointSlot, RtpEndpoint};
 use vas_frame::CameraId;
 use vas_pipeline::{Branch, BranchStats, Late, Limits, Packets, Wakeup};
 
-use super::endpoint::{EndpointSlot, RtpEndpoint};
 use super::sending::Sending;
 use super::stats::ProducerStats;
 

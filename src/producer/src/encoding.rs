@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_utils::sync::Parker;
 use vas_config::Producer;
+use vas_endpoint::EndpointSlot;
 use vas_frame::CameraId;
 use vas_media::{
     DecoderKind, EncodeError, Encoder, EncoderRequest, Fraction, Frame, Packet, StreamInfo, fit,
@@ -18,7 +19,6 @@ use vas_pipeline::{BranchStats as _, FrameSink, LatePart, Limits, PacketQueue, W
 use vas_rtp::KeyFrames;
 use vas_status::{NotProduced, ProducerState};
 
-use super::endpoint::EndpointSlot;
 use super::frames::{Frames, Numbered};
 use super::sending::{Beginning, KeyWanted, Sending};
 use super::stats::Counted;
@@ -165,6 +165,7 @@ impl Shared {
         let panicked = move || {
             stats.panicked();
             frames.close();
+            frames.release_waiting();
             queue.close();
         };
         spawn(job, &self.camera, run, panicked)
@@ -239,6 +240,7 @@ impl Encoding {
             }
             self.frames.done(frame);
         }
+        self.frames.release_waiting();
     }
 
     fn encode(&mut self, frame: &mut Frame) -> Result<(), EncodeError> {

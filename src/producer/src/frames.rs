@@ -8,9 +8,9 @@ use vas_media::Frame;
 
 /// How many frames may wait: a decoder outputs several at once where pictures were reordered. More
 /// would only add delay: an encoder that is too slow stays too slow.
-const WAITING: usize = 4;
+const WAITING: usize = HELD_PICTURES as usize - 1;
 /// Decoded pictures that an encoder holds at a time: those that wait, and the one being encoded.
-pub const HELD_PICTURES: u32 = WAITING as u32 + 1;
+pub const HELD_PICTURES: u32 = vas_surfaces::HELD_BY_ENCODER;
 
 /// The queue. When it is full, a new frame is dropped rather than a waiting one, because releasing
 /// a frame may cost the decode thread a call into a GPU's driver.
@@ -73,10 +73,18 @@ impl Frames {
         }
     }
 
-    /// Gives a frame back. Its picture is released here, on the encoder's thread.
+    /// Gives a frame back. Its picture is released here, on the encoder's thread, unless it is still in a surface of
+    /// VA-API: its driver may hang.
     pub(super) fn done(&self, mut frame: Frame) {
-        frame.clear();
+        frame.release_apart();
         let _ = self.spare.push(frame);
+    }
+
+    /// Releases the frames that wait, after [`close`](Self::close).
+    pub(super) fn release_waiting(&self) {
+        while let Some(Numbered { frame, .. }) = self.waiting.pop() {
+            self.done(frame);
+        }
     }
 
     pub(super) fn close(&self) {

@@ -1,6 +1,6 @@
 //! The producer: a camera's video as RTP to a MediaSoup PlainTransport.
 //!
-//! `vas-rtp` decides what is sent and when. This crate has the sockets, threads and queues:
+//! `vas-rtp` decides what is sent and when, `vas-endpoint` has the sockets. This crate has the threads and queues:
 //!
 //! - `copy`: one thread, a branch of the camera's input; packets go out as they came.
 //! - `h264`: a sink at the decode boundary puts references to frames into a queue of four; one thread
@@ -13,18 +13,14 @@
 
 mod copy;
 mod encoding;
-mod endpoint;
 mod frames;
 pub mod parameters;
 mod peers;
 mod sending;
-mod sockets;
 mod stats;
-mod stream_state;
 
 pub use copy::Copy;
 pub use encoding::{Encode, EncodeStart};
-pub use endpoint::{EndpointSlot, RtpEndpoint};
 pub use frames::HELD_PICTURES;
 pub use parameters::identity;
 pub use stats::ProducerStats;

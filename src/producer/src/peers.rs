@@ -11,6 +11,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vas_config::{Destination, Producer};
+use vas_endpoint::Peer;
 use vas_pipeline::Wakeup;
 
 /// How long a look-up may take before it is reported as unanswered.
@@ -23,9 +24,6 @@ const GONE_NS: u64 = 10_000_000_000;
 /// Finds the addresses of a name and a port.
 type Look = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Answer = Result<Vec<Peer>, String>;
-
-/// The addresses of RTP and, if it has one of its own, of RTCP.
-pub(super) type Peer = (SocketAddr, Option<SocketAddr>);
 
 /// What the sender has to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -236,7 +234,10 @@ impl fmt::Debug for Peers {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use std::time::Duration;
+
     use rustix::event::{PollFd, PollFlags, poll};
+    use vas_config::Video;
 
     use super::*;
 
@@ -244,6 +245,20 @@ mod tests {
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
+    }
+
+    fn producer(rtp: Destination, rtcp: Option<Destination>) -> Producer {
+        Producer {
+            rtp,
+            rtcp,
+            ssrc: 7,
+            payload_type: 96,
+            video: Video::Copy,
+            max_width: None,
+            max_height: None,
+            bitrate_kbit: None,
+            key_interval: Duration::from_secs(2),
+        }
     }
 
     /// Peers of a name, with look-ups that answer what is sent to them.
@@ -256,7 +271,7 @@ mod tests {
     impl Fixture {
         fn new(rtcp: Option<Destination>) -> Self {
             let rtp = Destination::Name { host: "sfu".into(), port: 40_000 };
-            let producer = Producer { rtcp, ..crate::sockets::tests::producer(rtp, None) };
+            let producer = producer(rtp, rtcp);
             let (answers, coming): (_, Receiver<io::Result<Vec<SocketAddr>>>) = channel();
             let coming = Mutex::new(coming);
             let look = move |host: &str, _: u16| {
@@ -353,7 +368,7 @@ mod tests {
         assert_eq!(fixture.answer(Ok(vec![second]), 11 * S), Advance::Found((second, None)));
 
         let to = Destination::Address(second);
-        let producer = crate::sockets::tests::producer(to, None);
+        let producer = producer(to, None);
         let wakeup = Arc::new(Wakeup::new().unwrap());
         assert!(Peers::of(&producer, Some(second), &wakeup).is_none(), "nothing is to be found");
         let mut peers = Peers::of(&producer, None, &wakeup).unwrap();

@@ -8,18 +8,16 @@ use std::time::SystemTime;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vas_config::Producer;
+use vas_endpoint::{NotSent, Received, RtpEndpoint, RtpSockets, StreamState};
 use vas_frame::CameraId;
 use vas_media::{Codec, Packet, StreamInfo, monotonic_ns};
 use vas_pipeline::{Item, PacketQueue, Taken, Wakeup};
 use vas_rtp::{AccessUnit, Continuity, Framing, NalCodec, Now, Poll, Refusal, Sender};
 use vas_status::{NotProduced, ProducerState};
 
-use super::endpoint::RtpEndpoint;
 use super::parameters::identity;
 use super::peers::{Advance, Peers};
-use super::sockets::{NotSent, Received, RtpSockets};
 use super::stats::{Counted, ProducerStats};
-use super::stream_state::StreamState;
 
 /// The largest RTCP datagram that is read; a longer one is cut and then rejected.
 const MAX_RTCP: usize = 2048;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use vas_config::Video;
+use vas_endpoint::{EndpointSlot, RtpEndpoint};
 use vas_frame::CameraId;
 use vas_media::{Packet, RtspClient, SourceRequest, StopFlag, StreamInfo, Transport};
 use vas_pipeline::{Branch, Packets};

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::state::{DownloadEngine, ExportState};
+use super::state::{DownloadEngine, ExportState, PolledReason};
 
 /// A camera's export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct ExportReport {
     pub pinned_bytes: Option<u64>,
     /// Whether a reader is attached.
     pub readers: bool,
+    /// Why readers are polled for; `None`: the system notifies the service of them.
+    pub polled: Option<PolledReason>,
     /// What readers request.
     pub demand: DemandReport,
     /// How old frames were when they were published.

@@ -34,11 +34,12 @@ pub use health::{Unhealthy, judge};
 pub use memory::rss_anon_bytes;
 pub use process::ProcessId;
 pub use report::{
-    CameraReport, DecoderReport, InputReport, InputStatus, MemoryReport, ProducerReport,
-    RecorderReport, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus, StreamReport,
+    CameraReport, DecoderReport, DecodesReport, GpuReport, InputReport, InputStatus, MemoryReport,
+    ProducerReport, RecorderReport, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus,
+    StreamReport,
 };
 pub use state::{
-    DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, ProducerState,
+    DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, PolledReason, ProducerState,
     RecorderState, ShardState,
 };
 

@@ -11,6 +11,7 @@ impl ServiceStatus {
             health: health.clone(),
             memory: report.memory,
             frame_path_panics: report.frame_path_panics,
+            gpus: report.gpus.clone(),
             cameras: report.cameras.len(),
         };
         Self {

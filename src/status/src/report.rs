@@ -63,6 +63,9 @@ pub struct ShardStatus {
     /// Panics that its frame path's threads survived.
     #[serde(default)]
     pub frame_path_panics: u64,
+    /// The GPUs that it has opened.
+    #[serde(default)]
+    pub gpus: Vec<GpuReport>,
     /// How many cameras it has.
     pub cameras: usize,
 }
@@ -91,6 +94,8 @@ pub struct ShardReport {
     pub memory: MemoryReport,
     /// Panics that its frame path's threads survived.
     pub frame_path_panics: u64,
+    /// The GPUs that it has opened.
+    pub gpus: Vec<GpuReport>,
     /// Its cameras.
     pub cameras: Vec<CameraReport>,
 }
@@ -104,6 +109,52 @@ pub struct MemoryReport {
     pub ring_bytes: u64,
     /// Of these, pinned for a GPU.
     pub pinned_bytes: Option<u64>,
+}
+
+/// A GPU that a process has opened, by the driver's answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GpuReport {
+    /// Its number, as in [`DecoderReport::gpu`].
+    pub gpu: String,
+    /// The driver's name for it.
+    pub name: String,
+    /// Cameras of this process that decode on it, resting ones included.
+    pub cameras: u32,
+    /// Its device memory.
+    pub memory_bytes: u64,
+    /// How much of it was free when a decoder was last admitted or refused.
+    pub free_bytes: u64,
+    /// What the surfaces of this process's decoders take of it.
+    pub surfaces_bytes: u64,
+    /// Its NVDEC engines; `None` if the driver does not say.
+    pub engines: Option<u32>,
+    /// Engines that this process's decoders keep busy by published rates; `None`: none is published.
+    pub engines_busy: Option<f64>,
+    /// What its NVDEC decodes; `None` if the driver does not say.
+    pub decodes: Option<Vec<DecodesReport>>,
+}
+
+/// A format that NVDEC decodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecodesReport {
+    /// Its codec, such as `H.265`.
+    pub codec: String,
+    /// Its chroma format, such as `4:2:0`.
+    pub chroma: String,
+    /// Bits of a sample.
+    pub bits: u8,
+    /// Least width in pixels.
+    pub min_width: u32,
+    /// Least height in pixels.
+    pub min_height: u32,
+    /// Largest width in pixels.
+    pub max_width: u32,
+    /// Largest height in pixels.
+    pub max_height: u32,
+    /// Most macroblocks of a picture.
+    pub max_macroblocks: u32,
+    /// Engines that decode it.
+    pub engines: u32,
 }
 
 /// One camera. State, stream and packets are those of the input whose role is `export`, or of its

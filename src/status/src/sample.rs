@@ -26,9 +26,35 @@ pub fn full_status() -> ServiceStatus {
         pid: 1,
         memory,
         frame_path_panics: 0,
+        gpus: vec![full_gpu()],
         cameras: vec![full_camera("gate")],
     };
     ServiceStatus::merge(service, 3600, vec![(health, report)])
+}
+
+fn full_gpu() -> GpuReport {
+    let decodes = DecodesReport {
+        codec: "H.265".into(),
+        chroma: "4:2:0".into(),
+        bits: 10,
+        min_width: 144,
+        min_height: 144,
+        max_width: 8192,
+        max_height: 8192,
+        max_macroblocks: 262_144,
+        engines: 2,
+    };
+    GpuReport {
+        gpu: "0".into(),
+        name: "NVIDIA T4".into(),
+        cameras: 1,
+        memory_bytes: 16 << 30,
+        free_bytes: 15 << 30,
+        surfaces_bytes: 75_202_560,
+        engines: Some(2),
+        engines_busy: Some(0.032),
+        decodes: Some(vec![decodes]),
+    }
 }
 
 /// A camera that has every part.
@@ -123,6 +149,7 @@ fn full_export() -> ExportReport {
         lease_ms: 250,
         pinned_bytes: Some(1 << 22),
         readers: true,
+        polled: Some(PolledReason::NoWatch),
         demand: DemandReport { every_frame: false, max_fps: vec![5.0, 29.971] },
         age: AgeReport {
             p50_ms: ages.counts().quantile_ms(500),

@@ -105,8 +105,21 @@ pub enum DownloadEngine {
     Host,
     /// A GPU's copy engine.
     Cuda,
+    /// A thread of the processor, from surfaces that VA-API decoded.
+    Vaapi,
     /// Nothing, for now.
     None,
+}
+
+/// Why readers of an export are polled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum PolledReason {
+    /// The system has no inotify instance or watch left.
+    NoWatch,
+    /// `readers` is opened or closed too often to handle each event.
+    TooManyEvents,
 }
 
 /// What a recorder is doing.

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
 
 /// A named thread. Dropping this asks it to stop, wakes it if it is parked, and waits for its end.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub struct OwnedThread {
     thread: Option<JoinHandle<()>>,
     stop: StopRequest,
     wake: Wake,
+    /// Disconnected when the thread ends.
+    end: Mutex<Receiver<()>>,
 }
 
 /// Wakes the thread where it is not parked, but waits for something else.
@@ -47,9 +51,39 @@ impl OwnedThread {
     ) -> io::Result<Self> {
         let stop = StopRequest::default();
         let of_thread = stop.clone();
+        let (ending, end) = channel();
         let builder = std::thread::Builder::new().name(name.into());
-        let thread = builder.spawn(move || run(of_thread))?;
-        Ok(Self { thread: Some(thread), stop, wake: Wake::default() })
+        let thread = builder.spawn(move || {
+            let _ending = ending;
+            run(of_thread);
+        })?;
+        Ok(Self { thread: Some(thread), stop, wake: Wake::default(), end: Mutex::new(end) })
+    }
+
+    /// Asks the thread to stop and waits so long for its end. `false`: it has not ended, and is left behind.
+    pub fn stop_within(mut self, within: Duration) -> bool {
+        self.begin_stop();
+        let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if end.recv_timeout(within) == Err(RecvTimeoutError::Timeout) {
+            self.thread = None;
+            return false;
+        }
+        true
+    }
+
+    /// Whether the thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Asks the thread to stop, without waiting for it.
+    pub fn begin_stop(&self) {
+        let Some(thread) = &self.thread else { return };
+        self.stop.0.store(true, Ordering::SeqCst);
+        thread.thread().unpark();
+        if let Wake(Some(wake)) = &self.wake {
+            wake();
+        }
     }
 
     /// Has `wake` wake the thread for its end, in addition to unparking it.
@@ -70,12 +104,8 @@ impl OwnedThread {
 
 impl Drop for OwnedThread {
     fn drop(&mut self) {
+        self.begin_stop();
         let Some(thread) = self.thread.take() else { return };
-        self.stop.0.store(true, Ordering::SeqCst);
-        thread.thread().unpark();
-        if let Wake(Some(wake)) = &self.wake {
-            wake();
-        }
         let name = thread.thread().name().unwrap_or_default().to_owned();
         if thread.join().is_err() {
             tracing::error!("the thread {name} panicked");
@@ -100,5 +130,22 @@ mod tests {
         drop(thread.unwrap());
         assert!(ended.load(Ordering::SeqCst), "joined");
         drop(OwnedThread::spawn("panics", |_| panic!("on purpose")).unwrap());
+    }
+
+    #[test]
+    fn a_thread_that_does_not_end_is_left_behind() {
+        let (release, held) = channel::<()>();
+        let hangs = OwnedThread::spawn("hangs", move |_| {
+            let _ = held.recv();
+        })
+        .unwrap();
+        assert!(!hangs.stop_within(Duration::ZERO));
+        drop(release);
+        let ends = OwnedThread::spawn("ends", |stop| {
+            while !stop.is_made() {
+                std::thread::park();
+            }
+        });
+        assert!(ends.unwrap().stop_within(Duration::from_secs(60)));
     }
 }

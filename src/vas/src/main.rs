@@ -1,15 +1,15 @@
 //! VAS: cameras in, whole decoded frames in local shared memory out.
+//!
+//! This program is the command line and the supervisor, and links no FFmpeg. What needs FFmpeg is the program
+//! `vas-shard`, which this one runs.
 
 #![forbid(unsafe_code)]
 
-mod channel;
 mod cli;
 mod core_files;
 mod flag;
 mod open_files;
-mod picture;
-mod shard;
-mod signals;
+mod program;
 mod supervisor;
 mod test_hooks;
 

@@ -1,19 +1,20 @@
 //! Contract V3 on a GPU: decoding makes the same calls whether frames are exported or not.
 
 use vas_sim_gpu::testing::{CallRecord, SimulatedGpu};
+use vas_tests::clip::Clip;
 use vas_tests::service::Service;
 
 use super::{camera, clip, stop_cleanly};
 
 const FRAMES: u32 = 60;
 
-/// The driver calls of a run that decodes a file, with a reader if frames are exported.
-fn calls(flag: &str) -> Vec<CallRecord> {
-    let file = clip(FRAMES).make();
+/// The driver calls of a run that decodes a clip, with a reader if frames are exported.
+fn calls(flag: &str, clip: Clip, more: &str) -> Vec<CallRecord> {
+    let file = clip.make();
     let gpus = SimulatedGpu::new().start();
     let log = tempfile::tempdir().unwrap();
     let arguments = ["--test-frame-log", log.path().to_str().unwrap()];
-    let cameras = camera("cam", file.to_str().unwrap(), "");
+    let cameras = camera("cam", file.to_str().unwrap(), more);
     let mut service = Service::start_on(&gpus, flag, "", &cameras, &arguments);
     let _reader = (flag == "true").then(|| service.until_read("cam"));
     let camera = service
@@ -50,7 +51,23 @@ fn count(calls: &[CallRecord], function: &str) -> usize {
 
 #[test]
 fn decoding_makes_the_same_calls_with_the_flag_on_and_off() {
-    let (on, off) = (calls("true"), calls("false"));
+    let downloads = ["cuMemcpy2DAsync_v2", "cuEventRecord", "cuMemHostRegister_v2"];
+    check(clip(FRAMES), "", &downloads);
+}
+
+/// The kernels are loaded in both cases, and launched in one.
+#[test]
+fn so_does_decoding_for_pictures_that_are_converted() {
+    let (encoder, pixels) = ("libx265", "yuv420p10le");
+    let clip = Clip { encoder, pixels, ..clip(FRAMES) };
+    let downloads = ["cuMemcpy2DAsync_v2", "cuLaunchKernel", "cuMemAlloc_v2"];
+    let [on, off] = check(clip, "export.width = 160", &downloads);
+    assert_eq!((count(&on, "cuModuleLoadData"), count(&off, "cuModuleLoadData")), (1, 1));
+}
+
+/// Returns the calls with the flag on, and off.
+fn check(clip: Clip, more: &str, downloads: &[&str]) -> [Vec<CallRecord>; 2] {
+    let (on, off) = (calls("true", clip, more), calls("false", clip, more));
     let (decoding_on, decoding_off) = (of_decoding(&on), of_decoding(&off));
     assert!(decoding_off.len() > 2 * FRAMES as usize, "{decoding_off:?}");
     let differ = decoding_on.iter().zip(&decoding_off).find(|(on, off)| on != off);
@@ -60,11 +77,12 @@ fn decoding_makes_the_same_calls_with_the_flag_on_and_off() {
     }
     // No call of the download is made; with the flag on there is, which proves that the check can
     // fail.
-    for function in ["cuMemcpy2DAsync_v2", "cuEventRecord", "cuMemHostRegister_v2"] {
+    for function in downloads {
         assert_eq!(count(&off, function), 0, "{function}");
         assert!(count(&on, function) > 0, "{function}");
     }
     assert!(off.iter().all(|call| !call.thread.starts_with("vas-")), "{off:?}");
+    [on, off]
 }
 
 #[test]

@@ -60,32 +60,68 @@ impl Rig {
 
 #[test]
 fn a_codec_that_the_gpu_lacks_is_decoded_on_the_processor() {
-    let mut rig = Rig::start(SimulatedGpu::new().set("codecs", "hevc"), clip(60), &[""]);
+    let gpu = SimulatedGpu::new().set("codecs", "hevc").set("name", "Simulated H.265 card");
+    let mut rig = Rig::start(gpu, clip(60), &[""]);
     let why = rig.on_processor(0);
-    assert!(why.contains("NVDEC does not decode this stream"), "{why}");
-    assert!(why.contains("lacking required capabilities"), "{why}");
+    let expected = "NVDEC does not decode this stream: GPU 0 (Simulated H.265 card) decodes H.265; this camera sends H.264";
+    assert!(why.starts_with(expected), "{why}");
+    let created = |call: &vas_sim_gpu::testing::CallRecord| call.function == "cuvidCreateDecoder";
+    assert!(!rig.gpus.calls().iter().any(created), "nothing is tried");
+    let shard = &rig.service.status().unwrap()["shards"][0];
+    let decodes = &shard["gpus"][0]["decodes"];
+    assert_eq!((&decodes[0]["codec"], &decodes[0]["max_width"]), (&"H.265".into(), &8192.into()));
+    assert_eq!(shard["gpus"][0]["engines"], 2, "{shard}");
     assert!(rig.service.log().contains("the processor decodes this stream"));
     rig.end();
 }
 
 #[test]
-fn ten_bits_are_never_read_as_eight() {
+fn a_codec_that_one_gpu_lacks_is_decoded_on_another() {
+    let gpu = SimulatedGpu::new().set("devices", 2).set("codecs", "hevc/h264");
+    let mut rig = Rig::start(gpu, clip(60), &["", "", "gpu = \"0\""]);
+    for number in [0, 1] {
+        let camera = rig.is_on_gpu(number);
+        assert_eq!(camera["decoder"]["gpu"], "1", "{camera}");
+    }
+    let why = rig.on_processor(2);
+    assert!(why.contains("decodes H.265; this camera sends H.264"), "{why}");
+    rig.end();
+}
+
+#[test]
+fn other_chroma_is_never_read_as_4_2_0() {
     let clip = Clip {
         encoder: "libx265",
         size: "854x482",
-        pixels: "yuv420p10le",
+        pixels: "yuv422p10le",
         range: "tv",
         frames: 60,
     };
     let mut rig = Rig::start(SimulatedGpu::new(), clip, &["", "decode = \"nvdec\""]);
     let words = rig.on_processor(0);
-    assert!(words.contains("yuv420p10le") && words.contains("8 bits"), "{words}");
+    assert!(words.contains("yuv422p10le") && words.contains("4:2:0"), "{words}");
     let strict = rig.until(1, "a refusal", |camera| camera["decoder"]["kind"] == "none");
-    assert!(why(&strict).contains("yuv420p10le"), "{strict}");
+    assert!(why(&strict).contains("yuv422p10le"), "{strict}");
     assert_eq!(strict["decoded"], 0);
     assert_eq!(rig.service.stop(), Some(0));
     // A stream that no GPU decodes loads no driver.
     assert_eq!(rig.gpus.calls(), []);
+}
+
+/// A driver that refuses the kernels: cameras that need them move down, and others do not notice.
+#[test]
+fn without_kernels_only_pictures_that_must_be_converted_leave_the_gpu() {
+    let refused = SimulatedGpu::new().set("fault", "cuModuleLoadData:1+:CUDA_ERROR_INVALID_PTX");
+    let more = ["", "export.width = 160", "export.width = 160\ndecode = \"nvdec\""];
+    let mut rig = Rig::start(refused, clip(60), &more);
+    rig.is_on_gpu(0);
+    let reason = rig.on_processor(1);
+    let words = "GPU 0 can't convert pictures of 10 bits or to another size: cuModuleLoadData: \
+                 CUDA_ERROR_INVALID_PTX; a newer driver may take the kernels";
+    assert_eq!(reason, words);
+    let strict = rig.until(2, "a refusal", |camera| camera["decoder"]["kind"] == "none");
+    assert_eq!(why(&strict), words);
+    rig.end();
 }
 
 #[test]
@@ -93,8 +129,11 @@ fn a_lack_of_memory_is_reported_with_the_bytes_and_retried() {
     let gpu = SimulatedGpu::new().set("memory_mib", 257).set("context_mib", 256);
     let mut rig = Rig::start(gpu, clip(60), &[""]);
     let why = rig.on_processor(0);
-    assert!(why.contains("has too little memory left: 1048576 of 269484032 bytes"), "{why}");
-    assert!(why.contains("surfaces") && why.contains("give it fewer cameras"), "{why}");
+    let expected = "GPU 0 has too little memory left: 1 of 257 MiB are free (the decoder needs 2 x 10 surfaces of 320x192, \
+                    3 MiB, and 32 MiB must stay free; this process's 0 decoders take 0 MiB, and contexts and other \
+                    processes 256 MiB)";
+    assert!(why.starts_with(expected), "{why}");
+    assert!(why.contains("give it fewer cameras"), "{why}");
     // No call was made that the driver could not have fulfilled.
     let created = |call: &vas_sim_gpu::testing::CallRecord| call.function == "cuvidCreateDecoder";
     assert!(!rig.gpus.calls().iter().any(created));
@@ -176,6 +215,6 @@ fn without_a_gpu_the_processor_decodes_and_nvdec_alone_is_refused() {
     assert!(why(&strict).contains("nvidia-smi"), "{strict}");
     assert!(strict["received"].as_u64() > Some(0) && strict["decoded"] == 0, "{strict}");
     let log = rig.service.log();
-    assert_eq!(log.matches("no GPU decodes").count(), 1, "{log}");
+    assert_eq!(log.matches("no NVIDIA GPU decodes").count(), 1, "{log}");
     assert_eq!(rig.service.stop(), Some(0));
 }

@@ -1,11 +1,13 @@
 //! The service on simulated NVIDIA GPUs, whose driver FFmpeg and the service load like the real one.
 
+mod admission;
 mod encoding;
 mod flag;
 mod ladder;
 mod many;
 mod pictures;
 mod placement;
+mod planned;
 mod slow_copies;
 
 use serde_json::Value;

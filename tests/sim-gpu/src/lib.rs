@@ -13,9 +13,9 @@
 //! The device is in the private modules: `driver` is libcuda, `nvcuvid` is libnvcuvid, and `sim` is what
 //! every call of either passes through.
 
-pub mod bitstream;
 mod driver;
 mod nvcuvid;
-pub mod picture;
 mod sim;
 pub mod testing;
+
+pub use vas_sim_common::{bitstream, picture};

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use vas_frame::{
     CameraExport, CameraId, Demanded, ExportError, FrameRate, Geometry, OpenRing, RingOptions,
-    RingPages, RingWriter, monotonic_ns,
+    RingWriter, monotonic_ns,
 };
 use vas_media::{Fraction, GpuError};
 use vas_pipeline::Exported as _;
 use vas_status::{DownloadEngine, ExportState};
 
-use super::checks::{Checks, Intervals};
+use super::checks::{Checks, Intervals, MOST_EVENTS};
 use super::handle::{Delivery, EngineAnswer, RingHandle};
 use super::schedule::Key;
 use super::watches::{CameraWatches, Watches};
 use crate::download::{MAX_IN_FLIGHT, Memory};
-use crate::engines::{Engines, NoEngine};
+use crate::engines::{Engines, NoEngine, ToPrepare};
 use crate::panics::Panics;
 use crate::resources::Resources;
 use crate::stats::DownloadStats;
@@ -48,6 +48,8 @@ pub(super) struct ManagedCamera {
     /// When to try again to watch, where that failed.
     watch_at_ns: u64,
     checks: Checks,
+    /// The log says that there are too many events.
+    noise_logged: bool,
     /// The ring that is wanted, and when to try for it.
     wanted: Option<Wanted>,
     engine_wanted: Option<EngineWanted>,
@@ -64,13 +66,14 @@ pub(super) struct Wanted {
     pub(super) geometry: Geometry,
     pub(super) fps: Option<Fraction>,
     pub(super) from: Memory,
+    pub(super) converted: bool,
     pub(super) at_ns: u64,
 }
 
 /// The engine that is wanted, and when to try for it.
 pub(super) struct EngineWanted {
-    pub(super) device: usize,
-    pub(super) pages: Option<RingPages>,
+    pub(super) memory: Memory,
+    pub(super) ring: Option<ToPrepare>,
     pub(super) at_ns: u64,
 }
 
@@ -82,6 +85,7 @@ impl ManagedCamera {
             watches: CameraWatches::default(),
             watch_at_ns: 0,
             checks: Checks::new(intervals, key),
+            noise_logged: false,
             wanted: None,
             engine_wanted: None,
             claim_at_ns: 0,
@@ -146,8 +150,17 @@ impl ManagedCamera {
 
     /// `readers` was opened or closed.
     pub(super) fn readers_changed(&mut self, watches: &mut Watches, now_ns: u64) {
-        if !self.checks.event(now_ns) {
-            watches.unwatch_readers(&mut self.watches);
+        if self.checks.event(now_ns) {
+            return;
+        }
+        watches.unwatch_readers(&mut self.watches);
+        self.report_polled();
+        if !std::mem::replace(&mut self.noise_logged, true) {
+            tracing::warn!(
+                camera = %self.handle.camera(),
+                "`readers` is opened or closed more than {MOST_EVENTS} times a second, so readers are polled for; \
+                 a reader should keep it open: find the process with lsof (logged once for each camera)",
+            );
         }
     }
 
@@ -187,6 +200,12 @@ impl ManagedCamera {
             self.checks.not_watched();
             self.watch_at_ns = self.checks.slow_ns(now_ns);
         }
+        self.report_polled();
+    }
+
+    fn report_polled(&self) {
+        let polled = self.checks.polled();
+        self.handle.stats.set(|stats| stats.polled = polled);
     }
 
     /// Updates the stats, and drops an export whose files were removed; `false`: it did.
@@ -219,7 +238,8 @@ impl ManagedCamera {
         let Some(export) = &self.export else { return };
         let now_ns = monotonic_ns();
         let read = self.demanded != Demanded::Nothing;
-        let changes = export.retired_bytes() > 0 || read && self.handle.in_use.device().is_some();
+        let changes =
+            export.retired_bytes() > 0 || read && self.handle.in_use.get() != Memory::Host;
         let at_ns = match changes {
             true => now_ns + MAINTAIN_NS,
             false => self.checks.files_ns(now_ns),
@@ -287,32 +307,47 @@ impl ManagedCamera {
         let Some(wanted) = self.engine_wanted.take_if(|wanted| now_ns >= wanted.at_ns) else {
             return;
         };
-        let answer = match engines.copy_queue(wanted.device, Arc::clone(&self.handle.completions)) {
-            Ok(copy_queue) => {
-                if let Some(pages) = wanted.pages {
-                    engines.prepare(wanted.device, pages);
+        let answer = match self.engine_of(wanted.memory, engines) {
+            Ok(answer) => {
+                if let (Memory::Cuda(device), Some(ring)) = (wanted.memory, wanted.ring) {
+                    engines.prepare(device, ring);
                 }
-                EngineAnswer::CopyQueue(copy_queue)
+                answer
             }
             // The engines report it themselves.
             Err(NoEngine::Ending | NoEngine::Device(GpuError::DeviceLost { .. })) => {
                 EngineAnswer::NotYet
             }
             Err(error) => {
-                let words = format!("GPU {}: {error}", wanted.device);
+                let from = wanted.memory;
+                let words = format!("{from}: {error}");
                 let download = DownloadStats { engine: DownloadEngine::None, why: Some(words) };
                 if self.handle.stats.get().download != download {
-                    tracing::error!(%camera, "no download from GPU {}: {error}", wanted.device);
+                    tracing::error!(%camera, "no download from {from}: {error}");
                 }
                 self.handle.stats.set(|stats| stats.download = download);
-                // Without the pages: if the ring is dropped meanwhile, its memory can be freed.
+                // Without the ring's pages: if it is dropped meanwhile, its memory can be freed.
                 let at_ns = now_ns + RETRY_NS;
-                self.engine_wanted =
-                    Some(EngineWanted { device: wanted.device, pages: None, at_ns });
+                self.engine_wanted = Some(EngineWanted { memory: from, ring: None, at_ns });
                 EngineAnswer::None
             }
         };
         let _ = self.handle.answers.force_push(answer);
+    }
+
+    /// A copy queue in the engine that reads this memory.
+    fn engine_of(&self, memory: Memory, engines: &mut Engines) -> Result<EngineAnswer, NoEngine> {
+        match memory {
+            Memory::Host => Ok(EngineAnswer::NotYet),
+            Memory::Cuda(device) => {
+                let completions = Arc::clone(&self.handle.completions);
+                engines.copy_queue(device, completions).map(EngineAnswer::CopyQueue)
+            }
+            Memory::Vaapi(node) => {
+                let copy_queue = engines.nodes().copy_queue(node, self.handle.account())?;
+                Ok(copy_queue.map_or(EngineAnswer::NotYet, EngineAnswer::OfNode))
+            }
+        }
     }
 
     fn show_download(&self, engines: &Engines) {
@@ -320,22 +355,31 @@ impl ManagedCamera {
         if self.engine_wanted.is_some() {
             return;
         }
-        let download = match self.handle.in_use.device() {
-            None => DownloadStats::default(),
-            Some(device) => {
+        let download = match self.handle.in_use.get() {
+            Memory::Host => DownloadStats::default(),
+            Memory::Vaapi(node) => match engines.why_lost(node) {
+                None => DownloadStats { engine: DownloadEngine::Vaapi, why: None },
+                Some(why) => {
+                    DownloadStats { engine: DownloadEngine::None, why: Some(why.to_owned()) }
+                }
+            },
+            Memory::Cuda(device) => {
                 let status = engines.status(device);
-                let staged =
-                    self.handle.completions.staged().then_some(status.not_pinned).flatten();
-                match (status.lost, staged) {
-                    (Some(why), _) => {
-                        let words = format!("GPU {device} is lost: {why}");
-                        DownloadStats { engine: DownloadEngine::None, why: Some(words) }
+                let completions = &self.handle.completions;
+                let staged = completions.staged().then_some(status.not_pinned).flatten();
+                let not_converted =
+                    completions.not_converted().then_some(status.not_converted).flatten();
+                let none = |words| DownloadStats { engine: DownloadEngine::None, why: Some(words) };
+                match (status.lost, not_converted, staged) {
+                    (Some(why), ..) => none(format!("GPU {device} is lost: {why}")),
+                    (None, Some(why), _) => {
+                        none(format!("GPU {device} can't convert frames: {why}"))
                     }
-                    (None, Some(why)) => DownloadStats {
+                    (None, None, Some(why)) => DownloadStats {
                         engine: DownloadEngine::Cuda,
                         why: Some(format!("staged: {why}")),
                     },
-                    (None, None) => DownloadStats { engine: DownloadEngine::Cuda, why: None },
+                    (None, None, None) => DownloadStats { engine: DownloadEngine::Cuda, why: None },
                 }
             }
         };
@@ -380,7 +424,7 @@ impl ManagedCamera {
             Ok(OpenRing::Ready(writer)) => {
                 let first_frame_id = export.first_frame_id();
                 if let Memory::Cuda(device) = wanted.from {
-                    engines.prepare(device, writer.pages());
+                    engines.prepare(device, ToPrepare::new(&writer, wanted.converted));
                 }
                 self.wanted = None;
                 resources.opened(camera, &writer.pages());
@@ -407,7 +451,7 @@ impl ManagedCamera {
 
     fn opened(&self, camera: &CameraId, writer: &RingWriter, options: RingOptions, took: Duration) {
         let geometry = writer.geometry();
-        let bytes = CameraExport::price(geometry, options.slots);
+        let bytes = geometry.ring_bytes(options.slots);
         let huge_bytes = writer.pages().huge().bytes();
         let lease_ms = u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(

@@ -4,6 +4,8 @@
 //! and the kernel releases the lock shortly after the close. So checks follow each event at doubling intervals, up to
 //! the regular interval.
 
+use vas_status::PolledReason;
+
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 
@@ -42,7 +44,7 @@ impl Default for Intervals {
 
 /// Maximum events of a camera per second. A camera with more is polled for a while: a process that may read
 /// must not be able to keep the thread of all cameras busy.
-const MOST_EVENTS: u32 = 16;
+pub(super) const MOST_EVENTS: u32 = 16;
 /// How long such a camera is polled.
 const NOISY_NS: u64 = 10 * SECOND;
 /// Slow checks fall on few moments, so that many cameras cost few wake-ups.
@@ -118,6 +120,15 @@ impl Checks {
             Source::Events => false,
             Source::Clock => true,
             Source::Noisy(until_ns) => now_ns >= until_ns,
+        }
+    }
+
+    /// Why readers are polled for; `None`: events announce them.
+    pub(super) fn polled(&self) -> Option<PolledReason> {
+        match self.source {
+            Source::Events => None,
+            Source::Clock => Some(PolledReason::NoWatch),
+            Source::Noisy(_) => Some(PolledReason::TooManyEvents),
         }
     }
 

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 use vas_config::Config;
-use vas_frame::{CameraId, Demanded, Geometry, RingPages, RingWriter};
+use vas_frame::{CameraId, Demanded, Geometry, RingWriter};
 use vas_media::Fraction;
 use vas_pipeline::{Demand, InputStats, Wakeup};
 
 use crate::cuda::{Completions, CudaCopyQueue};
 use crate::download::{Account, Memory, MemoryInUse};
+use crate::engines::ToPrepare;
 use crate::panics::Panics;
 use crate::stats::ExportStats;
+use crate::vaapi::NodeCopyQueue;
 
 /// What the ring manager sends to a tap.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) enum Delivery {
 pub(crate) enum EngineAnswer {
     /// A copy queue in it.
     CopyQueue(CudaCopyQueue),
+    /// A copy queue in the engine of a render node.
+    OfNode(NodeCopyQueue),
     /// No engine is available yet; the ring manager keeps trying.
     None,
     /// There is none until everything releases the GPU. A tap with further frames of it asks again.
@@ -114,16 +118,22 @@ impl RingHandle {
         Arc::clone(&self.in_use)
     }
 
-    /// Asks for a ring that is filled from this memory; the answer comes through
+    /// Asks for a ring that is filled from this memory, `converted` or as it is; the answer comes through
     /// [`receive`](Self::receive). `false`: ask again later.
-    pub(crate) fn ask(&self, geometry: Geometry, fps: Option<Fraction>, from: Memory) -> bool {
-        self.request(Request::Ring { camera: self.camera.clone(), geometry, fps, from })
+    pub(crate) fn ask(
+        &self,
+        geometry: Geometry,
+        fps: Option<Fraction>,
+        from: Memory,
+        converted: bool,
+    ) -> bool {
+        self.request(Request::Ring { camera: self.camera.clone(), geometry, fps, from, converted })
     }
 
-    /// Asks for a GPU's engine, and for the open ring to be pinned there; the answer comes through
+    /// Asks for the engine of a GPU's memory, and for the open ring to be pinned there; the answer comes through
     /// [`receive_engine`](Self::receive_engine). `false`: ask again later.
-    pub(crate) fn ask_engine(&self, device: usize, pages: Option<RingPages>) -> bool {
-        self.request(Request::Engine { camera: self.camera.clone(), device, pages })
+    pub(crate) fn ask_engine(&self, memory: Memory, ring: Option<ToPrepare>) -> bool {
+        self.request(Request::Engine { camera: self.camera.clone(), memory, ring })
     }
 
     fn request(&self, request: Request) -> bool {
@@ -138,8 +148,18 @@ impl RingHandle {
 pub(super) enum Request {
     Camera(RingHandle),
     Leave(CameraId),
-    Ring { camera: CameraId, geometry: Geometry, fps: Option<Fraction>, from: Memory },
-    Engine { camera: CameraId, device: usize, pages: Option<RingPages> },
+    Ring {
+        camera: CameraId,
+        geometry: Geometry,
+        fps: Option<Fraction>,
+        from: Memory,
+        converted: bool,
+    },
+    Engine {
+        camera: CameraId,
+        memory: Memory,
+        ring: Option<ToPrepare>,
+    },
 }
 
 /// Holds waiting requests.

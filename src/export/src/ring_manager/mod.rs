@@ -297,11 +297,11 @@ impl Work {
         let Some(key) = self.keys.get(camera).copied() else { return };
         let Some(Named { managed, .. }) = self.cameras.get_mut(&key) else { return };
         match request {
-            Request::Ring { geometry, fps, from, .. } => {
-                managed.want(Wanted { geometry, fps, from, at_ns: 0 });
+            Request::Ring { geometry, fps, from, converted, .. } => {
+                managed.want(Wanted { geometry, fps, from, converted, at_ns: 0 });
             }
-            Request::Engine { device, pages, .. } => {
-                managed.want_engine(EngineWanted { device, pages, at_ns: 0 });
+            Request::Engine { memory, ring, .. } => {
+                managed.want_engine(EngineWanted { memory, ring, at_ns: 0 });
             }
             Request::Camera(_) | Request::Leave(_) => {}
         }
@@ -330,7 +330,12 @@ impl Work {
     fn housekeep(&mut self, now_ns: u64) {
         self.housekeeping_ns = now_ns.saturating_add(self.intervals.slow);
         self.surroundings.engines.housekeep();
-        if self.surroundings.resources.housekeep() {
+        let resources = &mut self.surroundings.resources;
+        let gone = resources.housekeep();
+        if resources.lacks_watch() {
+            self.watches.watch_root(resources);
+        }
+        if gone {
             self.check_all(now_ns);
         }
     }

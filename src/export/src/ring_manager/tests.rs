@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use vas_config::{Config, Environment};
 use vas_frame::{Reader, WatchEvent};
+use vas_status::PolledReason;
 
 use super::*;
 
@@ -17,6 +18,7 @@ struct Rig {
     shared: Arc<Shared>,
     work: Work,
     demands: Vec<Arc<Demand>>,
+    handles: Vec<RingHandle>,
 }
 
 impl Rig {
@@ -25,13 +27,14 @@ impl Rig {
         let shared = Arc::new(Shared::new());
         let mut work = Work::new(&config(dir.path()), intervals, Arc::default());
         work.watches.limit(most_watches);
-        let mut rig = Self { dir, shared, work, demands: Vec::new() };
+        let mut rig = Self { dir, shared, work, demands: Vec::new(), handles: Vec::new() };
         for camera in cameras {
             let demand = Arc::<Demand>::default();
             let (shared, stats) = (Arc::clone(&rig.shared), Arc::default());
             let id = CameraId::new(*camera).unwrap();
             let handle = RingHandle::new(id, shared, &stats, Arc::clone(&demand), Arc::default());
-            rig.shared.push_change(Request::Camera(handle));
+            rig.shared.push_change(Request::Camera(handle.clone()));
+            rig.handles.push(handle);
             rig.demands.push(demand);
         }
         // Directories are made, then watched; events of that are taken.
@@ -65,6 +68,10 @@ impl Rig {
 
     fn reader(&self, camera: &str) -> Reader {
         Reader::options().dir(self.dir.path()).open(camera).unwrap()
+    }
+
+    fn polled(&self, camera: usize) -> Option<PolledReason> {
+        self.handles[camera].stats().get().polled
     }
 
     fn is_read(&self, camera: usize) -> bool {
@@ -145,12 +152,14 @@ fn without_watches_readers_are_found_by_the_clock() {
         assert!(rig.turn() < NEVER);
     }
     assert_eq!(rig.work.watches.missing(), 1);
+    assert_eq!((rig.polled(0), rig.polled(1)), (None, Some(PolledReason::NoWatch)));
     rig.work.watches.limit(None);
     while rig.work.watches.missing() > 0 {
         rig.work.check_all(monotonic_ns());
         rig.work.cameras.values_mut().for_each(|named| named.managed.watch_now());
         rig.turn();
     }
+    assert_eq!(rig.polled(1), None);
 }
 
 /// Who may read may open files as often as it likes: that costs bounded work, and other cameras' readers are found
@@ -166,6 +175,7 @@ fn files_that_are_opened_all_the_time_are_no_longer_watched() {
         rig.turn();
         turns += 1;
     }
+    assert_eq!((rig.polled(0), rig.polled(1)), (Some(PolledReason::TooManyEvents), None));
     // 256 events a read, READS_A_TURN reads a turn, two events for each opening.
     assert!(turns <= 10_000 / 256 / READS_A_TURN + 2, "{turns}");
     let events = |rig: &Rig| {

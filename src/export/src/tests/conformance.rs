@@ -1,5 +1,5 @@
-//! The checks that every download engine must pass, run on the host's pool and a simulated GPU's
-//! engine.
+//! The checks that every download engine must pass, run on the host's pool, a simulated GPU's
+//! engine and that of a simulated render node.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,142 +8,21 @@ use vas_frame::{
     Access, CameraExport, CameraId, ClaimedSlot, ExportRoot, FrameRate, Geometry, Notifier,
     OpenRing, PublishMeta, Reader, Refused, RingOptions, RingWriter, monotonic_ns,
 };
-use vas_media::{CudaDevice, Frame};
+use vas_media::Frame;
 use vas_pipeline::InputStats;
-use vas_sim_gpu::testing::{SimulatedGpu, Simulator};
+use vas_sim_gpu::testing::SimulatedGpu;
+use vas_sim_vaapi::testing::SimulatedVaapi;
 use vas_status::DropReason;
 
-use super::nvdec::{Clip, Pictures};
-use super::{decoded, share, until};
-use crate::copy_queue::CopyQueue;
-use crate::cuda::{Completions, CudaCopyQueue};
+use super::until;
 use crate::download::{Account, Download, MAX_IN_FLIGHT};
-use crate::engines::Engines;
-use crate::host::{HostCopyQueue, Pool};
 
+mod engines;
+
+use engines::{OfGpu, OfHost, OfNode, UnderTest};
+
+/// Of a picture.
 const SIZE: (usize, usize) = (320, 192);
-
-/// An engine, and what a test needs to drive it.
-trait UnderTest {
-    type CopyQueue: Download;
-
-    fn copy_queue(&mut self, account: Account) -> Self::CopyQueue;
-    /// A picture of [`SIZE`].
-    fn picture(&mut self) -> Frame;
-    /// Holds all copies of this copy queue, or lets them end.
-    fn hold(&self, copy_queue: &Self::CopyQueue, held: bool);
-    /// A picture whose copy into a slot of [`SIZE`] fails.
-    fn bad_picture(&mut self) -> Frame;
-    /// Whether driver calls by this thread are reported as misuse.
-    fn forbid_driver(&self, forbidden: bool);
-    /// Pictures that the decoder has given out and not yet got back.
-    fn pictures_out(&self) -> u64;
-    /// Finishes what is in flight.
-    fn stop(self);
-}
-
-/// The host's engine.
-struct OfHost {
-    pool: Pool,
-    frame: Frame,
-    small: Frame,
-}
-
-impl OfHost {
-    fn start() -> Self {
-        let one = |size| decoded(size, 1).1.remove(0);
-        Self { pool: Pool::start().unwrap(), frame: one("320x192"), small: one("64x64") }
-    }
-}
-
-impl UnderTest for OfHost {
-    type CopyQueue = HostCopyQueue;
-
-    fn copy_queue(&mut self, account: Account) -> HostCopyQueue {
-        HostCopyQueue::new(Arc::new(CopyQueue::new(account)), self.pool.submitter())
-    }
-
-    fn picture(&mut self) -> Frame {
-        share(&self.frame)
-    }
-
-    fn hold(&self, copy_queue: &HostCopyQueue, held: bool) {
-        if held {
-            copy_queue.copy_queue().schedule();
-        } else {
-            self.pool.submitter().enter(&copy_queue.copy_queue());
-        }
-    }
-
-    fn bad_picture(&mut self) -> Frame {
-        share(&self.small)
-    }
-
-    fn forbid_driver(&self, _: bool) {}
-
-    fn pictures_out(&self) -> u64 {
-        0
-    }
-
-    fn stop(self) {
-        self.pool.stop();
-    }
-}
-
-/// A simulated GPU's engine.
-struct OfGpu {
-    simulator: Simulator,
-    engines: Engines,
-    pictures: Pictures,
-    _device: Arc<CudaDevice>,
-}
-
-impl OfGpu {
-    fn start(simulator: &Simulator) -> Self {
-        let device = CudaDevice::open(0).unwrap();
-        let pictures = Pictures::on_gpu(&device, &Clip::encode(SIZE));
-        Self {
-            simulator: *simulator,
-            engines: Engines::new(Arc::default()),
-            pictures,
-            _device: device,
-        }
-    }
-}
-
-impl UnderTest for OfGpu {
-    type CopyQueue = CudaCopyQueue;
-
-    fn copy_queue(&mut self, account: Account) -> CudaCopyQueue {
-        self.engines.copy_queue(0, Arc::new(Completions::new(account))).unwrap()
-    }
-
-    fn picture(&mut self) -> Frame {
-        self.pictures.next()
-    }
-
-    fn hold(&self, _: &CudaCopyQueue, held: bool) {
-        self.simulator.set(&format!("hold_copies={}", u8::from(held)));
-    }
-
-    fn bad_picture(&mut self) -> Frame {
-        let frame = self.pictures.next();
-        self.simulator.set("fault=cuMemcpy2DAsync_v2:2:CUDA_ERROR_LAUNCH_FAILED");
-        frame
-    }
-
-    fn forbid_driver(&self, forbidden: bool) {
-        self.simulator.forbid_this_thread(forbidden);
-    }
-
-    fn pictures_out(&self) -> u64 {
-        self.simulator.level("maps")
-    }
-
-    fn stop(mut self) {
-        self.engines.stop();
-    }
-}
 
 /// A camera whose frames the test submits itself.
 struct Ring<L> {
@@ -423,13 +302,42 @@ macro_rules! conformance {
             $(
                 #[test]
                 fn $check() {
-                    let gpu = super::SimulatedGpu::new();
-                    let Some(run) = gpu.in_child(|simulator| {
+                    super::SimulatedGpu::new().in_clean_child(|simulator| {
                         super::$check(super::OfGpu::start(simulator));
-                    }) else {
-                        return;
-                    };
-                    run.report.assert_clean(&[]);
+                    });
+                }
+            )*
+        }
+
+        mod of_a_gpu_in_ten_bits {
+            $(
+                #[test]
+                fn $check() {
+                    super::SimulatedGpu::new().in_clean_child(|simulator| {
+                        super::$check(super::OfGpu::in_ten_bits(simulator));
+                    });
+                }
+            )*
+        }
+
+        mod of_a_gpu_that_scales {
+            $(
+                #[test]
+                fn $check() {
+                    super::SimulatedGpu::new().in_clean_child(|simulator| {
+                        super::$check(super::OfGpu::scaled(simulator));
+                    });
+                }
+            )*
+        }
+
+        mod of_a_render_node {
+            $(
+                #[test]
+                fn $check() {
+                    super::SimulatedVaapi::new().in_clean_child(|simulator| {
+                        super::$check(super::OfNode::start(simulator));
+                    });
                 }
             )*
         }

@@ -13,12 +13,13 @@ use crate::download::MAX_IN_FLIGHT;
 
 /// Calls that a decode thread must leave to the engine. FFmpeg's own calls there push a context,
 /// decode and map.
-const ENGINES_CALLS: &str = "dec:cuStreamCreate,cuStreamDestroy_v2,cuStreamWaitEvent,\
+pub(super) const ENGINES_CALLS: &str = "dec:cuStreamCreate,cuStreamDestroy_v2,cuStreamWaitEvent,\
     cuEventCreate,cuEventDestroy_v2,cuEventRecord,cuEventSynchronize,cuMemcpy2DAsync_v2,\
-    cuMemHostRegister_v2,cuMemHostUnregister,cuMemAllocHost_v2,cuMemFreeHost,cuCtxSetCurrent";
+    cuMemHostRegister_v2,cuMemHostUnregister,cuMemAllocHost_v2,cuMemFreeHost,cuCtxSetCurrent,\
+    cuLaunchKernel,cuMemAlloc_v2,cuMemFree_v2";
 
 /// Runs what a decode thread would, under its name.
-fn on_decode_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+pub(super) fn on_decode_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("dec:cam0".into());
         thread.spawn_scoped(scope, run).unwrap().join().unwrap()
@@ -195,7 +196,7 @@ fn a_decoder_that_a_frame_in_flight_outlives_is_destroyed_on_its_own_thread() {
 }
 
 /// Where an engine can fail for a frame, and at which call of that function.
-const FAILURES: [(&str, u32); 6] = [
+pub(super) const FAILURES: [(&str, u32); 6] = [
     ("cuEventRecord", 1),
     ("cuEventRecord", 2),
     ("cuStreamWaitEvent", 1),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
-use vas_frame::{CameraId, Flags, Nv12Image, ReadError, WriterEnd};
+use vas_frame::{
+    Access, CameraExport, CameraId, Color, ExportRoot, Flags, Geometry, Notifier, Nv12Image,
+    OpenRing, PublishMeta, ReadError, RingOptions, WriterEnd,
+};
 use vas_media::Frame;
 use vas_status::{DropReason, ExportState};
 
@@ -12,9 +15,12 @@ use super::download::Download as _;
 use super::*;
 
 mod conformance;
+mod converted;
 mod gpu;
 mod nvdec;
 mod rig;
+mod scaled;
+mod vaapi;
 
 use rig::{LONG, Rig, decoded, md5_of, share, until};
 
@@ -188,6 +194,40 @@ fn a_copy_queue_takes_so_many_and_no_more() {
     assert_eq!(copy_queue.in_flight(), download::MAX_IN_FLIGHT);
     drop(permits);
     assert!(copy_queue.admit().is_ok());
+}
+
+#[test]
+fn what_comes_to_an_engine_after_its_end_is_given_up() {
+    let input_stats = Arc::new(InputStats::default());
+    let camera = CameraId::new("cam").unwrap();
+    let account = Arc::clone(&input_stats);
+    let account = download::Account::new(camera.clone(), account, Arc::default(), Arc::default());
+    let engine = Arc::new(host::Shared::new(Arc::default()));
+    let submitter = host::Submitter::to(Arc::clone(&engine));
+    let copy_queue = HostCopyQueue::new(Arc::new(CopyQueue::new(account)), submitter);
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let root = Arc::new(ExportRoot::open(dir.path(), Access::default()).unwrap());
+    let notifier = Notifier::start().map(Arc::new).unwrap();
+    let mut export = CameraExport::claim(&root, &camera, &notifier).unwrap();
+    let geometry = Geometry::new(64, 64, Color::default(), 8).unwrap();
+    let options = RingOptions { slots: 4, lease: Duration::ZERO, frame_rate: None };
+    let OpenRing::Ready(mut writer) = export.open_ring(geometry, options).unwrap() else {
+        panic!("nothing to wait for");
+    };
+    let (_, frames) = decoded("64x64", 1);
+    let mut submit = || {
+        let slot = writer.claim(vas_frame::monotonic_ns()).unwrap();
+        let permit = copy_queue.admit().unwrap();
+        copy_queue.submit(permit, &mut share(&frames[0]), slot, PublishMeta::default());
+    };
+    submit();
+    assert_eq!(copy_queue.in_flight(), 1);
+    engine.close();
+    assert_eq!(copy_queue.in_flight(), 0);
+    // The tap knows of the end with its next frame only.
+    submit();
+    assert_eq!(copy_queue.in_flight(), 0);
+    assert_eq!(input_stats.counters.drops().get(DropReason::CopyFailed), 2);
 }
 
 /// The tap's promise: once running, offering, copying and publishing a frame allocate nothing,

@@ -10,9 +10,12 @@ use vas_config::{Config, Environment};
 use vas_frame::{Nv12Image, Reader};
 use vas_media::{
     CudaDevice, Decoder, DecoderKind, Frame, Packet, Received, SourceRequest, StopFlag, StreamInfo,
-    Transport,
+    Transport, VaapiDevice, render_nodes,
 };
 use vas_pipeline::{Demand, FrameSink as _, InputStats};
+use vas_scale::{ColorInfo, Plan, Plane, Request, Source, reference};
+use vas_sim_gpu::bitstream::{Codec, contents};
+use vas_sim_gpu::picture::Content;
 use vas_status::{DownloadEngine, DropReason};
 
 use super::rig::{LONG, open, until};
@@ -21,24 +24,47 @@ use crate::{ExportStats, FramePath, Tap};
 /// Pictures of a clip; the first needs no other to decode.
 pub(super) const PICTURES: usize = 24;
 
-/// FFmpeg's moving test picture in H.264.
+/// FFmpeg's moving test picture, in H.264, or with 10 bits in H.265.
 pub(super) struct Clip {
     _dir: tempfile::TempDir,
     path: PathBuf,
     pub(super) size: (usize, usize),
+    depth: u32,
 }
 
 impl Clip {
+    pub(super) fn of_depth(size: (usize, usize), depth: u32) -> Self {
+        if depth == 8 { Self::encode(size) } else { Self::ten_bit(size) }
+    }
+
     pub(super) fn encode(size: (usize, usize)) -> Self {
+        Self::with(size, 8, &["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+    }
+
+    /// In H.265.
+    pub(super) fn ten_bit(size: (usize, usize)) -> Self {
+        let x265 =
+            ["-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=error"];
+        Self::with(size, 10, &x265)
+    }
+
+    /// With columns and rows cropped on all sides: 6 on the left, 4 at the top, 2 on the right, 8 at the bottom.
+    pub(super) fn cropped(coded: (usize, usize)) -> Self {
+        let crop = "h264_metadata=crop_left=6:crop_top=4:crop_right=2:crop_bottom=8";
+        let x264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-bsf:v", crop];
+        Self { size: (coded.0 - 8, coded.1 - 12), ..Self::with(coded, 8, &x264) }
+    }
+
+    fn with(size: (usize, usize), depth: u32, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clip.mp4");
         let source = format!("testsrc2=size={}x{}:rate=240", size.0, size.1);
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source, "-frames:v"]);
-        ffmpeg.args([&PICTURES.to_string(), "-c:v", "libx264", "-preset", "ultrafast"]);
-        ffmpeg.args(["-bf", "0", "-pix_fmt", "yuv420p"]).arg(&path).stdin(Stdio::null());
+        ffmpeg.args([&PICTURES.to_string(), "-preset", "ultrafast", "-bf", "0"]).args(options);
+        ffmpeg.arg(&path).stdin(Stdio::null());
         assert!(ffmpeg.status().expect("ffmpeg is installed").success());
-        Self { _dir: dir, path, size }
+        Self { _dir: dir, path, size, depth }
     }
 
     /// 320x192.
@@ -48,13 +74,38 @@ impl Clip {
 
     /// MD5 of each NV12 picture that a device of this seed produces for the clip.
     pub(super) fn predicted(&self, seed: u64) -> Vec<Vec<u8>> {
+        self.predicted_as(seed, Request::default()).1
+    }
+
+    /// The plan for the clip's pictures, and MD5 of what the document makes of each.
+    pub(super) fn predicted_as(&self, seed: u64, request: Request) -> (Plan, Vec<Vec<u8>>) {
+        let (width, height) = self.size;
+        let plan = Plan::new((width as u32, height as u32), request, ColorInfo::default()).unwrap();
+        let sample_bytes = if self.depth == 8 { 1 } else { 2 };
+        let (row, even) = (sample_bytes * width, sample_bytes * width.next_multiple_of(2));
+        let converted = |content: &Content| {
+            let picture = content.picture(width, height, self.depth);
+            let (luma, chroma) = picture.split_at(row * height);
+            let (y, uv) = (Plane::new(luma, row), Plane::new(chroma, even));
+            let source = match self.depth {
+                8 => Source::Nv12 { y, uv },
+                _ => Source::P016 { y, uv },
+            };
+            let made = reference::scale(&source, &plan);
+            md5(&[made.luma, made.chroma].concat())
+        };
+        (plan, self.contents(seed).iter().map(converted).collect())
+    }
+
+    pub(super) fn contents(&self, seed: u64) -> Vec<Content> {
+        let (format, codec) = match self.depth {
+            8 => ("h264", Codec::H264),
+            _ => ("hevc", Codec::Hevc),
+        };
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-nostdin", "-i"]).arg(&self.path).stdin(Stdio::null());
-        let bytes = ffmpeg.args(["-c", "copy", "-f", "h264", "-"]).output().unwrap().stdout;
-        let contents =
-            vas_sim_gpu::bitstream::contents(seed, vas_sim_gpu::bitstream::Codec::H264, &bytes);
-        let (width, height) = self.size;
-        contents.iter().map(|one| md5(&one.picture(width, height, 8))).collect()
+        let bytes = ffmpeg.args(["-c", "copy", "-f", format, "-"]).output().unwrap().stdout;
+        contents(seed, codec, &bytes)
     }
 
     fn read(&self) -> (StreamInfo, Vec<Packet>) {
@@ -94,6 +145,14 @@ impl Pictures {
 
     pub(super) fn on_processor(clip: &Clip) -> Self {
         Self::new(clip, |stream| vas_media::open_software(stream, 1).unwrap())
+    }
+
+    /// On a render node, 0 for the first.
+    pub(super) fn on_node(node: usize, clip: &Clip) -> Self {
+        let device = VaapiDevice::open(&render_nodes()[node]).unwrap();
+        Self::new(clip, |stream| {
+            vas_media::open_vaapi(stream, &device, vas_pipeline::EXTRA_SURFACES).unwrap()
+        })
     }
 
     fn new(clip: &Clip, open: impl FnOnce(&StreamInfo) -> Box<dyn Decoder>) -> Self {
@@ -158,9 +217,23 @@ impl GpuRig {
     }
 
     pub(super) fn playing(clip: Clip, cameras: usize) -> Self {
+        Self::exporting(clip, cameras, "")
+    }
+
+    /// With these settings of `[camera.export]`.
+    pub(super) fn exporting(clip: Clip, cameras: usize, export: &str) -> Self {
         let device = Some(CudaDevice::open(0).unwrap());
+        Self::on(device, clip, cameras, &format!("[camera.export]\n{export}"))
+    }
+
+    /// Without an NVIDIA GPU; `settings` are those of each camera.
+    pub(super) fn of_nodes(clip: Clip, cameras: usize, settings: &str) -> Self {
+        Self::on(None, clip, cameras, settings)
+    }
+
+    fn on(device: Option<Arc<CudaDevice>>, clip: Clip, cameras: usize, settings: &str) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let config = config(dir.path(), cameras);
+        let config = config(dir.path(), cameras, settings);
         let path = FramePath::started(&config.export);
         let cameras = config.cameras.iter().map(|camera| Cam::new(&path, dir.path(), camera));
         Self { cameras: cameras.collect(), clip, device, path, dir }
@@ -190,12 +263,13 @@ impl GpuRig {
     }
 }
 
-fn config(dir: &Path, cameras: usize) -> Config {
+fn config(dir: &Path, cameras: usize, settings: &str) -> Config {
     let mut text = format!(
         "[service]\nrun_dir = \"/run/vas\"\n[export]\ndir = {dir:?}\nslots = 64\nhold = \"1ms\"\n"
     );
     for index in 0..cameras {
-        text += &format!("[[camera]]\nid = \"cam{index}\"\nurl = \"testsrc:64x64@25\"\n");
+        text +=
+            &format!("[[camera]]\nid = \"cam{index}\"\nurl = \"testsrc:64x64@25\"\n{settings}\n");
     }
     let file = dir.join("config.toml");
     std::fs::write(&file, text).unwrap();

@@ -8,6 +8,7 @@ mod table;
 
 pub use table::{Field, layout_hash};
 
+use crate::meta::Size;
 use crate::sync::{AtomicU32, AtomicU64, ModelU32, ModelU64};
 
 /// Version of the layout, at byte 0. Version 1 readers check it and refuse.
@@ -112,12 +113,24 @@ layout! {
         112 => content_width: AtomicU32, "rectangle that the camera's picture fills: width";
         116 => content_height: AtomicU32, "rectangle that the camera's picture fills: height";
         120 => decoder: AtomicU32, "0 unknown, 1 software, 2 VA-API, 3 NVDEC";
-        124 => reserved_124: AtomicU32, "zero";
+        124 => source_size: AtomicU32, "the camera's visible picture before scaling: width + 65536 * height";
     }
 }
 
 /// Hash of this layout, stored in each `frame.meta`.
 pub const LAYOUT_HASH: u64 = layout_hash(VERSION, &[HEADER, ENTRY]);
+
+/// `source_size`: a size in one number. Sides above 65,535, which no picture has, become that.
+#[must_use]
+pub(crate) fn pack_size(size: Size) -> u32 {
+    size.width.min(0xffff) | size.height.min(0xffff) << 16
+}
+
+/// The size in a `source_size`.
+#[must_use]
+pub(crate) fn unpack_size(packed: u32) -> Size {
+    Size { width: packed & 0xffff, height: packed >> 16 }
+}
 
 /// Bytes of a `frame.meta` with `slots` entries, in whole pages.
 #[must_use]

@@ -16,9 +16,9 @@ use crate::geometry::Geometry;
 #[cfg(any(target_arch = "x86_64", test))]
 const BLOCK: usize = 64;
 
-/// Pictures of at least this size (320x240 is larger) are written past the cache. By the time a slot is reused
-/// no cache holds it, and ordinary stores would read it from memory first (`bench/results`, slot write).
-const STREAM_FROM_BYTES: u64 = 64 << 10;
+/// Pictures of at least this size (160x120 is larger) are written past the cache. By the time a slot is reused
+/// no cache holds it, and ordinary stores would read it from memory first (`bench/results`, paced).
+const STREAM_FROM_BYTES: u64 = 16 << 10;
 
 /// One plane of a picture: rows of samples, `stride` bytes apart.
 #[derive(Clone, Copy, Debug)]

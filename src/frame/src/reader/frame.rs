@@ -59,11 +59,17 @@ impl Frame {
         // frame published during the scan, in a slot already passed, would be skipped in favor of a later
         // one. A writer that died may have left the head odd, or without its last frame.
         let newest = if ended || !ring.is_live() { u64::MAX } else { ring.head()?.1 };
-        let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
-        let above = |frame: &Self| frame.meta().frame_id > id && frame.meta().frame_id <= newest;
-        frames
-            .filter(|frame| above(frame) && wanted(frame))
-            .min_by_key(|frame| frame.meta().frame_id)
+        let mut oldest: Option<Self> = None;
+        for slot in 0..ring.shape().slots {
+            let least = oldest.as_ref().map(Self::id);
+            let older =
+                |other| other > id && other <= newest && least.is_none_or(|least| other < least);
+            let read = ring.read_entry_if(slot, older);
+            let frame =
+                read.map(|(sequence, meta)| Self::new(Arc::clone(ring), slot, sequence, meta));
+            oldest = frame.filter(&wanted).or(oldest);
+        }
+        oldest
     }
 
     fn in_slot(ring: &Arc<Mapped>, slot: u32) -> Option<Self> {

@@ -208,11 +208,20 @@ impl Mapped {
 
     /// Sequence and content of an entry, unless it is being written.
     pub(crate) fn read_entry(&self, slot: u32) -> Option<(u64, FrameMeta)> {
+        self.read_entry_if(slot, |_| true)
+    }
+
+    /// As [`read_entry`](Self::read_entry), of a frame whose id is `wanted`: what a scan passes over costs two loads.
+    pub(crate) fn read_entry_if(
+        &self,
+        slot: u32,
+        wanted: impl FnOnce(u64) -> bool,
+    ) -> Option<(u64, FrameMeta)> {
         let relaxed = Ordering::Relaxed;
         let e = self.entry(slot);
         let sequence = SLOT.begin_read(&e.sequence)?;
         let frame_id = e.frame_id.load(relaxed);
-        if frame_id == 0 {
+        if frame_id == 0 || !wanted(frame_id) {
             return None;
         }
         let pts = e.pts_ns.load(relaxed) as i64;
@@ -241,6 +250,7 @@ impl Mapped {
                 width: e.content_width.load(relaxed),
                 height: e.content_height.load(relaxed),
             },
+            source: layout::unpack_size(e.source_size.load(relaxed)),
             decoder: Decoder::from_code(e.decoder.load(relaxed)),
         };
         (SLOT.still(&e.sequence, sequence) && self.shape.fits(&meta)).then_some((sequence, meta))

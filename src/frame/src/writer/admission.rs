@@ -77,8 +77,11 @@ pub struct Shortage {
     pub limit: MemoryLimit,
 }
 
-/// Checks a need against limits; the error names the tightest one that fails.
-pub(crate) fn check(need: u64, limits: &[MemoryLimit]) -> Result<(), Shortage> {
+/// Checks a ring's need against limits, as admission does; the error names the tightest one that fails.
+///
+/// # Errors
+/// The limit leaves less than the need and the reserve.
+pub fn check_memory(need: u64, limits: &[MemoryLimit]) -> Result<(), Shortage> {
     let tightest = limits.iter().min_by_key(|limit| limit.free);
     match tightest {
         Some(limit) if limit.free < need.saturating_add(reserve(need)) => {
@@ -94,7 +97,10 @@ fn reserve(need: u64) -> u64 {
 }
 
 /// The limits for a ring in `dir`: the file system, the machine, and each cgroup above this process.
-pub(crate) fn limits(dir: &Path) -> Result<Vec<MemoryLimit>, ExportError> {
+///
+/// # Errors
+/// The system does not answer: `dir` does not exist, or there is no `/proc`.
+pub fn memory_limits(dir: &Path) -> Result<Vec<MemoryLimit>, ExportError> {
     let fs = statvfs(dir).map_err(|e| ExportError::io("ask for the free space of", dir, e))?;
     let mut limits = vec![MemoryLimit {
         scope: MemoryScope::Tmpfs { dir: dir.into() },
@@ -133,8 +139,8 @@ mod tests {
     #[test]
     fn the_tightest_limit_is_reported_with_its_bytes() {
         let limits = [tmpfs(1 << 30), cgroup(64 << 20)];
-        assert!(check(16 << 20, &limits).is_ok());
-        let shortage = check(100 << 20, &limits).unwrap_err();
+        assert!(check_memory(16 << 20, &limits).is_ok());
+        let shortage = check_memory(100 << 20, &limits).unwrap_err();
         assert_eq!(shortage.limit.scope, MemoryScope::Cgroup { path: "/y".into() });
         let words = shortage.to_string();
         for part in ["needs 100 MiB", "cgroup /y has 64 MiB", "raise its memory limit"] {
@@ -144,14 +150,14 @@ mod tests {
 
     #[test]
     fn extreme_needs_and_no_limits() {
-        assert!(check(u64::MAX, &[tmpfs(u64::MAX - 1)]).is_err());
-        assert!(check(0, &[tmpfs(0)]).is_ok());
-        assert!(check(1 << 40, &[]).is_ok());
+        assert!(check_memory(u64::MAX, &[tmpfs(u64::MAX - 1)]).is_err());
+        assert!(check_memory(0, &[tmpfs(0)]).is_ok());
+        assert!(check_memory(1 << 40, &[]).is_ok());
     }
 
     #[test]
     fn this_machine_has_limits() {
-        let limits = limits("/dev/shm".as_ref()).unwrap();
+        let limits = memory_limits("/dev/shm".as_ref()).unwrap();
         assert!(limits.len() >= 2);
         assert!(limits.iter().all(|limit| limit.free > 0), "{limits:?}");
     }

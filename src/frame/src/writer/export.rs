@@ -17,7 +17,7 @@ use super::notifier::Notifier;
 use super::options::{FrameRate, RingOptions};
 use super::pages::Mapping;
 use super::predecessor::LastWords;
-use super::retired::Retired;
+use super::retired::{HELD_NS, Retired};
 use super::ring::{Ring, RingWriter};
 use super::root::ExportRoot;
 use super::watcher::{Watch, Watcher};
@@ -54,6 +54,8 @@ pub struct CameraExport {
 struct Current {
     ring: Arc<Ring>,
     data_file: Arc<File>,
+    /// Since when the next epoch waits for copies in flight.
+    waits_since_ns: Option<u64>,
 }
 
 impl Current {
@@ -63,6 +65,21 @@ impl Current {
             Ok(()) => Pages::Ready(Arc::clone(self.ring.data()), Arc::clone(&self.data_file)),
             Err(at_ns) => Pages::NotBefore(at_ns),
         }
+    }
+
+    /// Whether the next epoch has waited too long for a copy in flight: it may never end.
+    fn is_held(&mut self) -> bool {
+        if self.ring.is_at_rest() {
+            self.waits_since_ns = None;
+            return false;
+        }
+        let now_ns = monotonic_ns();
+        now_ns - *self.waits_since_ns.get_or_insert(now_ns) > HELD_NS
+    }
+
+    /// The bytes that are free once its leases end.
+    fn bytes_to_free(&mut self) -> u64 {
+        if self.is_held() { 0 } else { self.ring.data().len() as u64 }
     }
 }
 
@@ -185,12 +202,6 @@ impl CameraExport {
         watcher.add_directory(self.dir.fd.as_fd())
     }
 
-    /// The size of a ring in bytes.
-    #[must_use]
-    pub fn price(geometry: &Geometry, slots: u32) -> u64 {
-        geometry.slot_stride() * u64::from(slots) + layout::meta_bytes(slots)
-    }
-
     /// Opens the next epoch. Drop the previous epoch's [`RingWriter`] first.
     ///
     /// A ring that is large enough is reused once its last lease has ended; otherwise new files replace
@@ -218,8 +229,10 @@ impl CameraExport {
         options: RingOptions,
     ) -> Result<OpenRing, ExportError> {
         let need = geometry.slot_stride() * u64::from(options.slots);
+        // Pages that a hanging copy holds are left to it.
+        let held = self.current.as_mut().is_some_and(Current::is_held);
         let pages = match &self.current {
-            Some(current) if current.ring.data().len() as u64 >= need => current.pages(),
+            Some(current) if current.ring.data().len() as u64 >= need && !held => current.pages(),
             _ => self.allocate(need, options.slots)?,
         };
         let (data, data_file) = match pages {
@@ -254,9 +267,10 @@ impl CameraExport {
         let promised = need + layout::meta_bytes(slots);
         if let Err(shortage) = self.admit(promised) {
             // Older rings are useful only to their readers, and only until their leases end.
-            let current = self.current.as_ref().map_or(0, |c| c.ring.data().len() as u64);
-            let held = current + self.retired.bytes();
-            self.admit(promised.saturating_sub(held)).map_err(|_| shortage)?;
+            // What a hanging copy holds is not theirs to free.
+            let current = self.current.as_mut().map_or(0, Current::bytes_to_free);
+            let to_free = current + self.retired.bytes_to_free(monotonic_ns());
+            self.admit(promised.saturating_sub(to_free)).map_err(|_| shortage)?;
             if let Err(at_ns) = self.give_up(monotonic_ns()) {
                 return Ok(Pages::NotBefore(at_ns));
             }
@@ -267,12 +281,14 @@ impl CameraExport {
     }
 
     fn admit(&self, bytes: u64) -> Result<(), ExportError> {
-        Ok(admission::check(bytes, &admission::limits(self.root.path())?)?)
+        Ok(admission::check_memory(bytes, &admission::memory_limits(self.root.path())?)?)
     }
 
-    /// Frees every ring; the error is the time to retry.
+    /// Frees every ring but those that a hanging copy holds; the error is the time to retry.
     fn give_up(&mut self, now_ns: u64) -> Result<(), u64> {
-        self.unused_at(now_ns)?;
+        if !self.current.as_mut().is_some_and(Current::is_held) {
+            self.unused_at(now_ns)?;
+        }
         self.supersede();
         self.retired.shrink_to(0, now_ns)
     }
@@ -313,7 +329,11 @@ impl CameraExport {
             self.notifier.handle(),
         );
         self.fill_header(&ring, options, inode);
-        let current = Current { ring: Arc::new(ring), data_file: Arc::clone(data_file) };
+        let current = Current {
+            ring: Arc::new(ring),
+            data_file: Arc::clone(data_file),
+            waits_since_ns: None,
+        };
         Ok((current, meta_file))
     }
 
@@ -362,7 +382,7 @@ impl CameraExport {
     fn supersede(&mut self) {
         let Some(current) = self.current.take() else { return };
         current.ring.close(layout::STATE_SUPERSEDED);
-        self.retired.add(current.ring, current.data_file, monotonic_ns());
+        self.retired.add(current.ring, current.data_file, monotonic_ns(), current.waits_since_ns);
     }
 
     /// Bytes still held by rings that a larger one replaced.

@@ -15,10 +15,11 @@ mod refused;
 mod retired;
 mod ring;
 mod root;
+mod sweep;
 mod watcher;
 
 pub use access::Access;
-pub use admission::{MemoryLimit, MemoryScope, Shortage};
+pub use admission::{MemoryLimit, MemoryScope, Shortage, check_memory, memory_limits};
 pub use export::{CameraExport, OpenRing};
 pub use notifier::Notifier;
 #[cfg(loom)]
@@ -32,4 +33,5 @@ pub use refused::{PictureTooSmall, Refused};
 pub(crate) use ring::Ring;
 pub use ring::{ClaimedSlot, RingWriter};
 pub use root::ExportRoot;
+pub use sweep::sweep;
 pub use watcher::{Watch, WatchEvent, WatchId, Watcher};

@@ -19,7 +19,7 @@ use crate::futex;
 use crate::geometry::Geometry;
 use crate::layout::{self, Entry, Header};
 use crate::memory::Meta;
-use crate::meta::PublishMeta;
+use crate::meta::{Placement, PublishMeta};
 use crate::nv12::{self, Picture, StoreKind};
 use crate::seqlock::{self, HEAD, SLOT};
 use crate::site::Site;
@@ -134,7 +134,7 @@ impl Ring {
         if until > now_ns { Err(until) } else { Ok(()) }
     }
 
-    fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_at_rest(&self) -> bool {
         // Partner: the release store in `RingWriter`'s drop. A thread that sees it sees every claim.
         if !self.unclaimable.load(Site::LeaveLoad.order(Ordering::Acquire)) {
             return false;
@@ -448,10 +448,12 @@ impl ClaimedSlot {
         entry.coded_height.store(meta.coded.height, relaxed);
         entry.crop_left.store(meta.crop.left, relaxed);
         entry.crop_top.store(meta.crop.top, relaxed);
-        entry.content_x.store(0, relaxed);
-        entry.content_y.store(0, relaxed);
-        entry.content_width.store(geometry.width(), relaxed);
-        entry.content_height.store(geometry.height(), relaxed);
+        let Placement { source, content } = meta.placement_in(geometry);
+        entry.content_x.store(content.x, relaxed);
+        entry.content_y.store(content.y, relaxed);
+        entry.content_width.store(content.width, relaxed);
+        entry.content_height.store(content.height, relaxed);
+        entry.source_size.store(layout::pack_size(source), relaxed);
         entry.decoder.store(meta.decoder as u32, relaxed);
     }
 }

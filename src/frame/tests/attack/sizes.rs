@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use vas_frame::{CameraExport, Nv12Image};
+use vas_frame::Nv12Image;
 
 use super::part::{self, Part};
 use super::rig::{
@@ -49,7 +49,7 @@ fn a_hundred_sizes_with_a_suspended_reader_each() {
             assert_eq!(reader.number("mapped"), epoch, "the export continues");
             signal(&reader, libc::SIGSTOP);
             stopped.push(reader);
-            largest = CameraExport::price(&geometry, 4);
+            largest = geometry.ring_bytes(4);
             let held = used(root.parent().unwrap());
             assert!(held <= 2 * largest + CAP, "step {step}: {} MiB held", held >> 20);
             most = most.max(held);

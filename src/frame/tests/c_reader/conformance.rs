@@ -43,8 +43,11 @@ fn a_frame_is_read_as_it_was_published() {
 #[test]
 fn every_width_is_copied_whole() {
     let mut c = CReader::start(Build::Sanitized);
-    // Rows that end anywhere in a word, and one row or many.
-    for (width, height) in (1..=70).map(|width| (width, 1 + width % 5)) {
+    // Rows that end anywhere in a word, and one row or many; longer than what is copied at once; above the size from
+    // which a copy bypasses the cache, with and without padding, in one stream and in several.
+    let small = (1..=70).map(|width| (width, 1 + width % 5));
+    let large = [(129, 9), (255, 8), (700, 3), (1280, 720), (1283, 801), (1408, 802), (8190, 121)];
+    for (width, height) in small.chain(large) {
         let rig = Rig::new();
         let mut export = rig.claim();
         let mut writer = open(&mut export, width, height, 2);

@@ -131,6 +131,7 @@ pub(crate) fn line(frame: &Frame) -> String {
         ("coded", format!("{}x{}", s.coded.width, s.coded.height)),
         ("crop", format!("{},{}", s.crop.left, s.crop.top)),
         ("content", format!("{},{},{},{}", content.x, content.y, content.width, content.height)),
+        ("source", format!("{}x{}", m.source.width, m.source.height)),
         ("decoder", (s.decoder as u32).to_string()),
         ("stride", g.stride().to_string()),
         ("range", (c.range as u32).to_string()),

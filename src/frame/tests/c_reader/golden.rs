@@ -21,7 +21,7 @@ fn fixed(field: &Field) -> Option<u64> {
         "version" => 2,
         "width" => 1366,
         "height" => 767,
-        "pixel_format" | "reserved_4" | "reserved_272" | "reserved_124" => 0,
+        "pixel_format" | "reserved_4" | "reserved_272" => 0,
         "stride" => 1408,
         "data_size" => 1408 * (767 + 384),
         "newest_slot" | "state" | "copying" => 1,

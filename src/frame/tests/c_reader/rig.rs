@@ -7,7 +7,8 @@ use std::time::Duration;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, Crop, ExportRoot, Flags, FrameRate, Geometry, Notifier,
-    OpenRing, PublishMeta, Range, Reader, RingOptions, RingWriter, Size, monotonic_ns,
+    OpenRing, Placement, PublishMeta, Range, Reader, Rect, RingOptions, RingWriter, Size,
+    monotonic_ns,
 };
 
 pub(crate) struct Rig {
@@ -85,6 +86,7 @@ pub(crate) fn meta(id: u64) -> PublishMeta {
         flags: Flags::KEY.with(Flags::LOSS_UNKNOWN, true),
         coded: Size { width: 4801, height: 3202 },
         crop: Crop { left: 21, top: 22 },
+        placement: None,
         decoder: vas_frame::Decoder::Vaapi,
     }
 }
@@ -103,5 +105,7 @@ pub(crate) fn publish_bytes(writer: &mut RingWriter, id: u64, nv12: &[u8]) {
     let plane = |data, stride: u32| Plane { data, stride: stride as usize };
     let picture = Picture::Nv12 { y: plane(y, g.width()), uv: plane(uv, g.chroma_row_bytes()) };
     slot.write(&picture, StoreKind::Auto).unwrap();
-    slot.publish(&meta(id));
+    let content = Rect { x: 1, y: 0, width: g.width() - 1, height: g.height() };
+    let placement = Placement { source: Size { width: 4777, height: 3111 }, content };
+    slot.publish(&PublishMeta { placement: Some(placement), ..meta(id) });
 }

@@ -46,6 +46,21 @@ fn a_clean_stop_leaves_nothing_and_is_reported() {
 }
 
 #[test]
+fn a_sweep_removes_what_a_dead_writer_left_and_nothing_of_a_live_one() {
+    let rig = Rig::new();
+    let [live, dead, none] = ["gate", "yard", "none"].map(|id| CameraId::new(id).unwrap());
+    let _export = rig.claim().unwrap();
+    std::fs::create_dir(rig.path().join("yard")).unwrap();
+    std::fs::write(rig.path().join("yard/frame.meta"), "left").unwrap();
+    let all = [&live, &dead, &none];
+    assert!(vas_frame::sweep(rig.path(), Access::default(), all).unwrap().is_empty());
+    assert!(rig.path().join("gate").exists() && !rig.path().join("yard").exists());
+    let nowhere = rig.path().join("nowhere");
+    assert!(vas_frame::sweep(&nowhere, Access::default(), all).unwrap().is_empty());
+    assert!(!nowhere.exists());
+}
+
+#[test]
 fn removal_under_a_running_writer_is_noticed() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();

@@ -9,8 +9,9 @@ use std::time::Duration;
 use vas_frame::nv12::{Picture, Plane, StoreKind};
 use vas_frame::{
     Access, CameraExport, CameraId, Color, Crop, Demanded, ExportError, ExportRoot, Flags, Frame,
-    FrameRate, Geometry, MaxFps, Notifier, Nv12Image, OpenError, OpenRing, PublishMeta, Range,
-    ReadError, Reader, Rect, Refused, RingOptions, RingWriter, Size, WriterEnd, monotonic_ns,
+    FrameRate, Geometry, MaxFps, Notifier, Nv12Image, OpenError, OpenRing, Placement, PublishMeta,
+    Range, ReadError, Reader, Rect, Refused, RingOptions, RingWriter, Size, WriterEnd,
+    monotonic_ns,
 };
 
 mod edges;
@@ -104,6 +105,10 @@ fn a_frame_is_read_as_it_was_published() {
     let picture =
         Picture::Nv12 { y: Plane { data: &y, stride: 33 }, uv: Plane { data: &uv, stride: 34 } };
     slot.write(&picture, StoreKind::Streaming).unwrap();
+    let placement = Placement {
+        source: Size { width: 1920, height: 500 },
+        content: Rect { x: 0, y: 4, width: 32, height: 10 },
+    };
     let meta = PublishMeta {
         frame_id: 7,
         pts_ns: Some(-5),
@@ -114,6 +119,7 @@ fn a_frame_is_read_as_it_was_published() {
         flags: Flags::KEY.with(Flags::LOSS_UNKNOWN, true),
         coded: Size { width: 48, height: 32 },
         crop: Crop { left: 1, top: 2 },
+        placement: Some(placement),
         decoder: vas_frame::Decoder::Software,
     };
     let published = slot.publish(&meta);
@@ -122,7 +128,9 @@ fn a_frame_is_read_as_it_was_published() {
     assert_eq!(frame.meta().publish_meta(), meta);
     assert_eq!(frame.meta().published_ns, published);
     assert_eq!((frame.meta().width, frame.meta().height), (33, 17));
-    assert_eq!(frame.meta().content, Rect { x: 0, y: 0, width: 33, height: 17 });
+    assert_eq!((frame.meta().content, frame.meta().source), (placement.content, placement.source));
+    assert_eq!(frame.meta().to_source(0.5, 4.5), (30.0, 25.0));
+    assert_eq!(frame.meta().to_source(0.5, 1.0), (30.0, 0.0), "in a bar");
     assert_eq!(frame.geometry(), geometry(33, 17));
     let mut image = Nv12Image::default();
     frame.copy_if_valid(&mut image).unwrap();
@@ -253,7 +261,7 @@ fn many_changes_of_size_hold_bounded_memory() {
         publish(&mut writer, u64::from(step)).unwrap();
         // Each reader keeps its epoch mapped.
         readers.push(rig.reader().latest().unwrap());
-        largest = CameraExport::price(&grown, 4);
+        largest = grown.ring_bytes(4);
         let held = export.retired_bytes() + largest;
         assert!(held <= 2 * largest + (64 << 20), "{step}: {} MiB", held >> 20);
     }
@@ -274,7 +282,7 @@ fn a_retired_ring_that_is_pinned_is_not_free() {
     let sizes = [1920, 1984, 2048].map(|width| geometry(width, 1080));
     let mut ring = |size| export.open_ring(size, options(24, 0));
     let Ok(OpenRing::Ready(writer)) = ring(sizes[0]) else { panic!("no ring") };
-    let first = CameraExport::price(&sizes[0], 24) - vas_frame::layout::meta_bytes(24);
+    let first = sizes[0].ring_bytes(24) - vas_frame::layout::meta_bytes(24);
     // As an engine holds the pages that it pinned.
     let mut pinned = writer.pages();
     drop(writer);
@@ -288,7 +296,7 @@ fn a_retired_ring_that_is_pinned_is_not_free() {
     drop(pinned);
     let free = export.open_ring(sizes[2], options(24, 0)).unwrap();
     assert!(matches!(free, OpenRing::Ready(_)), "{free:?}");
-    let second = CameraExport::price(&sizes[1], 24) - vas_frame::layout::meta_bytes(24);
+    let second = sizes[1].ring_bytes(24) - vas_frame::layout::meta_bytes(24);
     assert_eq!(export.retired_bytes(), second);
 }
 
@@ -456,4 +464,31 @@ fn pages_are_not_reused_within_a_lease_or_during_a_copy() {
     drop(in_flight);
     let OpenRing::NotBefore(until) = smaller(&mut export) else { panic!("a lease has not ended") };
     assert!(until > monotonic_ns() + 1_000_000_000);
+}
+
+/// A copy that never ends keeps the pages of its ring, and no later ring waits for them.
+#[test]
+fn a_ring_that_a_copy_never_leaves_holds_up_no_later_ring() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    // More than all retired rings may hold.
+    let mut writer = open(&mut export, geometry(3840, 2160), options(6, 0));
+    let hanging = writer.claim(monotonic_ns()).unwrap();
+    drop(writer);
+    let begun_ns = monotonic_ns();
+    for slots in [2, 3, 4] {
+        let writer = loop {
+            match export.open_ring(geometry(640, 360), options(slots, 0)).unwrap() {
+                OpenRing::Ready(writer) => break writer,
+                OpenRing::NotBefore(at_ns) => assert!(at_ns < begun_ns + 30_000_000_000),
+            }
+        };
+        drop(writer);
+    }
+    assert!(export.retired_bytes() > 64 << 20, "the pages are left to the copy");
+    drop(hanging);
+    while export.retired_bytes() > 64 << 20 {
+        assert!(export.housekeep());
+        std::thread::yield_now();
+    }
 }

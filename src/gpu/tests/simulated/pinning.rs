@@ -14,11 +14,11 @@ fn ring_bytes(width: usize, height: usize) -> usize {
 fn a_ring_is_prepared_before_its_first_frame() {
     SimulatedGpu::new().in_clean_child(|simulator| {
         let mut rig = Rig::new(64, 64);
-        rig.engine.prepare(rig.camera.writer.pages());
+        rig.engine.prepare(rig.camera.writer.pages(), None);
         until(|| rig.engine.status().pinned_rings == 1);
         assert_eq!(rig.engine.status().pinned_bytes, ring_bytes(64, 64));
         rig.publish(Shape::plain(64, 64), 1);
-        rig.engine.prepare(rig.camera.writer.pages());
+        rig.engine.prepare(rig.camera.writer.pages(), None);
         rig.publish(Shape::plain(64, 64), 2);
         assert_eq!(simulator.calls("cuMemHostRegister_v2"), 1);
     });

@@ -10,8 +10,11 @@ use vas_frame::{
     OpenRing, PublishMeta, Reader, RingOptions, RingWriter, monotonic_ns,
 };
 use vas_gpu::{
-    Driver, Engine, GpuCopyQueue, NotAdmitted, Outcome, Outcomes, Permit, Setup, StartError,
+    Driver, Engine, GpuCopyQueue, Kernels, NotAdmitted, Outcome, Outcomes, Permit, Setup,
+    StartError,
 };
+
+use vas_scale::Plan;
 
 use crate::surface::{Shape, TestSurface, Visible};
 
@@ -48,6 +51,7 @@ impl Seen {
 pub(crate) struct Device {
     pub(crate) context: Arc<CudaContext>,
     decode_stream: Arc<CudaStream>,
+    kernels: Arc<Mutex<Option<Arc<Kernels>>>>,
     pub(crate) lost: Arc<AtomicU32>,
     /// Reports of panics.
     pub(crate) panics: Arc<Mutex<Vec<String>>>,
@@ -63,12 +67,23 @@ impl Device {
         Driver::probe().unwrap();
         let context = CudaContext::new(number).unwrap();
         let decode_stream = context.new_stream().unwrap();
-        Self { context, decode_stream, lost: Arc::default(), panics: Arc::default() }
+        Self {
+            context,
+            decode_stream,
+            kernels: Arc::default(),
+            lost: Arc::default(),
+            panics: Arc::default(),
+        }
     }
 
     /// A surface whose picture the decode stream has yet to complete.
     pub(crate) fn decode(&self, shape: Shape, seed: u64) -> TestSurface {
-        TestSurface::decode(shape, seed, self.decode_stream.cu_stream()).0
+        self.decode_visible(shape, seed).0
+    }
+
+    /// The same, and the picture.
+    pub(crate) fn decode_visible(&self, shape: Shape, seed: u64) -> (TestSurface, Visible) {
+        TestSurface::decode(shape, seed, self.decode_stream.cu_stream())
     }
 
     /// Surfaces with complete pictures, one for each seed.
@@ -84,10 +99,19 @@ impl Device {
 
     pub(crate) fn start_engine(&self) -> Result<Engine<TestSurface>, StartError> {
         let (lost, panics) = (Arc::clone(&self.lost), Arc::clone(&self.panics));
+        let driver = Driver::probe().unwrap();
+        let (kernels, context) = (Arc::clone(&self.kernels), Arc::clone(&self.context));
         let setup = Setup {
-            driver: Driver::probe().unwrap(),
+            driver,
             decode_stream: Arc::clone(&self.decode_stream),
             permits: 64,
+            kernels: Box::new(move || {
+                let mut kernels = kernels.lock().unwrap();
+                if kernels.is_none() {
+                    *kernels = Some(Kernels::load(driver, &context).map(Arc::new)?);
+                }
+                Ok(Arc::clone(kernels.as_ref().unwrap()))
+            }),
             on_lost: Box::new(move |_| {
                 lost.fetch_add(1, Ordering::SeqCst);
             }),
@@ -137,6 +161,8 @@ pub(crate) struct Camera {
     pub(crate) writer: RingWriter,
     pub(crate) seen: Arc<Seen>,
     pub(crate) copy_queue: GpuCopyQueue<TestSurface>,
+    /// How its pictures are scaled.
+    pub(crate) plan: Option<Plan>,
     next_id: u64,
     /// Attached before the first frame: a frame that is given up is a gap, and a later reader gets
     /// nothing from before it.
@@ -158,12 +184,19 @@ impl Camera {
         let seen = Arc::new(Seen::default());
         let copy_queue = engine.copy_queue(IN_FLIGHT, Arc::clone(&seen) as _).unwrap();
         let early = Mutex::new(Reader::options().dir(dir.path()).open(id()).unwrap());
-        Self { export, writer, seen, copy_queue, next_id: 1, early, dir }
+        Self { export, writer, seen, copy_queue, plan: None, next_id: 1, early, dir }
     }
 
     /// For a process that ends without dropping this.
     pub(crate) fn remove_files(&self) {
         std::fs::remove_dir_all(self.dir.path()).unwrap();
+    }
+
+    /// A camera whose pictures are scaled by this plan.
+    pub(crate) fn scaled(engine: &Engine<TestSurface>, plan: Plan) -> Self {
+        let output = plan.output();
+        let geometry = geometry(output.width as usize, output.height as usize);
+        Self { plan: Some(plan), ..Self::new(engine, geometry) }
     }
 
     /// Hands a frame over as a tap does.
@@ -176,7 +209,7 @@ impl Camera {
         let frame_id = self.next_id;
         self.next_id += 1;
         let meta = PublishMeta { frame_id, arrival_ns: monotonic_ns(), ..PublishMeta::default() };
-        self.copy_queue.submit(permit, surface, slot, meta);
+        self.copy_queue.submit(permit, surface, self.plan, slot, meta);
         frame_id
     }
 

@@ -48,12 +48,13 @@ fn a_frame_admitted_before_the_end_and_submitted_after_it_is_reported() {
         let Rig { mut camera, engine, device } = rig();
         let surface = device.decode(shape(), 1);
         let permit = camera.copy_queue.admit().unwrap();
-        engine.prepare(camera.writer.pages());
+        engine.prepare(camera.writer.pages(), None);
         engine.stop();
         let slot = camera.writer.claim(monotonic_ns()).unwrap();
         camera.copy_queue.submit(
             permit,
             surface,
+            None,
             slot,
             PublishMeta { frame_id: 9, ..PublishMeta::default() },
         );

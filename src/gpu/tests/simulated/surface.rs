@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult, CUstream};
-use vas_gpu::{DevicePlane, Planes, Surface};
+use vas_gpu::{DevicePlane, Planes, Samples, Surface};
+use vas_scale::{Plan, Plane, Source, reference};
 use vas_sim_gpu::testing::Simulator;
 
 /// Makes a driver call and asserts that it succeeds.
@@ -28,12 +29,23 @@ pub(crate) struct Shape {
     /// Even, as 4:2:0 requires.
     pub(crate) crop_left: usize,
     pub(crate) crop_top: usize,
+    pub(crate) samples: Samples,
 }
 
 impl Shape {
     pub(crate) fn plain(width: usize, height: usize) -> Self {
         let (pitch, coded_height) = (width.next_multiple_of(64), height.next_multiple_of(16));
-        Self { width, height, pitch, coded_height, crop_left: 0, crop_top: 0 }
+        let samples = Samples::Bytes;
+        Self { width, height, pitch, coded_height, crop_left: 0, crop_top: 0, samples }
+    }
+
+    /// The same with 16-bit words.
+    pub(crate) fn words(self) -> Self {
+        Self { pitch: 2 * self.pitch, samples: Samples::Words, ..self }
+    }
+
+    fn sample_bytes(&self) -> usize {
+        if self.samples == Samples::Words { 2 } else { 1 }
     }
 
     /// Another pitch, padding and crop for each seed.
@@ -42,7 +54,8 @@ impl Shape {
         let (crop_left, crop_top) = (2 * noise.below(9), 2 * noise.below(9));
         let pitch = width.next_multiple_of(2) + crop_left + noise.below(97);
         let coded_height = (height + crop_top).next_multiple_of(2) + 2 * noise.below(11);
-        Self { width, height, pitch, coded_height, crop_left, crop_top }
+        let samples = Samples::Bytes;
+        Self { width, height, pitch, coded_height, crop_left, crop_top, samples }
     }
 
     fn bytes(&self) -> usize {
@@ -50,11 +63,11 @@ impl Shape {
     }
 
     fn luma_at(&self) -> usize {
-        self.crop_top * self.pitch + self.crop_left
+        self.crop_top * self.pitch + self.crop_left * self.sample_bytes()
     }
 
     fn chroma_at(&self) -> usize {
-        (self.coded_height + self.crop_top / 2) * self.pitch + self.crop_left
+        (self.coded_height + self.crop_top / 2) * self.pitch + self.crop_left * self.sample_bytes()
     }
 }
 
@@ -78,11 +91,26 @@ impl Noise {
     }
 }
 
-/// The visible picture, rows without padding.
+/// The visible picture, rows without padding: of a surface, or as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Visible {
     pub(crate) luma: Vec<u8>,
     pub(crate) chroma: Vec<u8>,
+}
+
+impl Visible {
+    /// What the document makes of this surface's picture.
+    pub(crate) fn converted(&self, shape: Shape, plan: &Plan) -> Self {
+        let plane = |bytes, width: usize| Plane::new(bytes, shape.sample_bytes() * width);
+        let y = plane(&self.luma, shape.width);
+        let uv = plane(&self.chroma, shape.width.next_multiple_of(2));
+        let source = match shape.samples {
+            Samples::Bytes => Source::Nv12 { y, uv },
+            Samples::Words => Source::P016 { y, uv },
+        };
+        let reference::Picture { luma, chroma } = reference::scale(&source, plan);
+        Self { luma, chroma }
+    }
 }
 
 /// A picture in device memory. Like unmapping, its drop calls the driver.
@@ -124,6 +152,7 @@ impl TestSurface {
         let planes = Planes {
             width: shape.width as u32,
             height: shape.height as u32,
+            samples: shape.samples,
             luma: plane(shape.luma_at()),
             chroma: plane(shape.chroma_at()),
         };
@@ -131,10 +160,10 @@ impl TestSurface {
             (0..count).flat_map(|y| &bytes[at + y * shape.pitch..][..width]).copied().collect()
         };
         let visible = Visible {
-            luma: rows(shape.luma_at(), shape.width, shape.height),
+            luma: rows(shape.luma_at(), shape.sample_bytes() * shape.width, shape.height),
             chroma: rows(
                 shape.chroma_at(),
-                shape.width.next_multiple_of(2),
+                shape.sample_bytes() * shape.width.next_multiple_of(2),
                 shape.height.div_ceil(2),
             ),
         };

@@ -3,8 +3,9 @@
 use std::ffi::c_uint;
 use std::ptr;
 
+use cudarc::driver::CudaContext;
 use cudarc::driver::sys::{self, CUcontext, CUstream};
-use vas_cuda::{CudaError, Functions, Unavailable, code};
+use vas_cuda::{CudaError, Functions, NvdecCaps, Unavailable, code};
 
 use super::GpuError;
 
@@ -53,6 +54,32 @@ impl Driver {
         // SAFETY: alive by this function's contract.
         unsafe { self.with_context(context, query) }?;
         Ok((free, total))
+    }
+
+    /// What NVDEC decodes on a GPU. Without an answer, decoders are tried.
+    pub(super) fn nvdec(
+        self,
+        context: &CudaContext,
+        ordinal: usize,
+        name: &str,
+    ) -> Option<NvdecCaps> {
+        let mut answer = Err(String::new());
+        let ask = || {
+            answer = NvdecCaps::ask(&self.0).map_err(|unknown| unknown.to_string());
+            Ok(())
+        };
+        // SAFETY: a context that the caller keeps alive.
+        let asked = unsafe { self.with_context(context.cu_ctx(), ask) };
+        match asked.map_err(|error| error.to_string()).and(answer) {
+            Ok(caps) => {
+                tracing::info!("GPU {ordinal} ({name}) decodes {caps}");
+                Some(caps)
+            }
+            Err(why) => {
+                tracing::warn!("what GPU {ordinal} ({name}) decodes is unknown: {why}");
+                None
+            }
+        }
     }
 
     /// Queries a stream of the context, which returns the context's sticky error if it has one.

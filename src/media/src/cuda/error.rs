@@ -43,17 +43,33 @@ pub enum GpuError {
         /// What is not supported.
         what: String,
     },
+    /// The GPU decodes the stream, but has no kernels for what must be done with its pictures.
+    #[error("GPU {ordinal} can't convert pictures of 10 bits or to another size: {cause}")]
+    NoKernels {
+        /// The GPU.
+        ordinal: usize,
+        /// What is missing, or the driver's error.
+        cause: String,
+    },
     /// The GPU has too little memory left.
-    #[error("GPU {ordinal} has too little memory left: {free} of {total} bytes are free ({cause})")]
+    #[error("GPU {ordinal} has too little memory left{} ({cause})", left(*free, *total))]
     NoMemory {
         /// The GPU.
         ordinal: usize,
         /// Free bytes.
         free: usize,
-        /// Total bytes.
+        /// Total bytes; 0: there is no context, and without one the driver does not say what is free.
         total: usize,
         /// What failed.
         cause: String,
+    },
+    /// The GPU's decoders have no time left, by published rates.
+    #[error("GPU {ordinal} has no time left for another decoder: {words}")]
+    Busy {
+        /// The GPU.
+        ordinal: usize,
+        /// What the decoder would take, and what the others do.
+        words: String,
     },
     /// The GPU accepts no further decoder, although it has memory.
     #[error("GPU {ordinal} takes no further decoder although memory is free ({cause})")]
@@ -81,14 +97,43 @@ pub enum GpuError {
         /// The last failure.
         cause: String,
     },
-    /// The GPU returns an error from every call; this process can't use it any more.
-    #[error("GPU {ordinal} is lost: {cause}; restart the service once the GPU works again")]
+    /// The GPU returns an error from every call. It is opened again, with a new context, once everything has released it.
+    #[error(
+        "GPU {ordinal} is lost: {cause}; if it stays lost, restart the service once the GPU works again"
+    )]
     DeviceLost {
         /// The GPU.
         ordinal: usize,
         /// The error that it returns.
         cause: String,
     },
+    /// VA-API or a render node.
+    #[error(transparent)]
+    Vaapi(#[from] crate::vaapi::VaapiError),
+}
+
+impl GpuError {
+    /// Whether this says something about the stream alone: other streams may decode.
+    pub fn is_of_stream(&self) -> bool {
+        match self {
+            Self::Unsupported { .. } | Self::NoKernels { .. } => true,
+            Self::Vaapi(error) => error.is_of_stream(),
+            _ => false,
+        }
+    }
+
+    /// Whether a GPU that decoded is lost.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::DeviceLost { .. } | Self::Vaapi(crate::vaapi::VaapiError::Lost { .. }))
+    }
+}
+
+/// What is free, rounded down.
+fn left(free: usize, total: usize) -> String {
+    match total {
+        0 => " for a CUDA context".into(),
+        _ => format!(": {} of {} MiB are free", free >> 20, total >> 20),
+    }
 }
 
 #[cfg(test)]

@@ -3,22 +3,30 @@
 mod download;
 mod driver;
 mod error;
+mod ledger;
+mod loading;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, CudaStream, DriverError};
 use ffmpeg_sys_next as ffi;
-use vas_cuda::{CudaError, code};
+use vas_cuda::{CudaError, Kernels, NoKernels, NvdecCaps, Unavailable, Wanted, code};
 
 use self::driver::{Driver, describe};
 use crate::av::{check, init};
 use crate::log;
+use vas_surfaces::SurfaceMemory;
+
 pub(crate) use download::Downloader;
 pub use error::GpuError;
+pub(crate) use ledger::Grant;
+pub use ledger::{GpuLedger, GpuUsage, Room};
+use loading::Loading;
 
 /// A GPU in use: its primary context, and the stream on which NVDEC outputs its pictures.
 ///
@@ -28,14 +36,20 @@ pub struct CudaDevice {
     held: Arc<Held>,
     /// FFmpeg's view of the same context and stream.
     hardware: HardwareDevice,
+    /// What decoders take of its memory.
+    ledger: Arc<GpuLedger>,
     /// The error with which the device was first found lost.
     lost: OnceLock<GpuError>,
+    /// Loaded when the first decoder opens whose pictures must be converted.
+    kernels: Mutex<Loading<Arc<Kernels>>>,
 }
 
 /// The part that FFmpeg's objects also keep alive.
 struct Held {
     ordinal: usize,
     name: String,
+    /// What its NVDEC decodes; `None` if the driver does not say.
+    nvdec: Option<NvdecCaps>,
     decode_stream: Arc<CudaStream>,
     context: Arc<CudaContext>,
 }
@@ -102,9 +116,16 @@ impl CudaDevice {
         let name = context.name().map_err(|error| failed("cuDeviceGetName", error))?;
         let decode_stream =
             context.new_stream().map_err(|error| failed("cuStreamCreate", error))?;
-        let held = Arc::new(Held { ordinal, name, decode_stream, context });
+        let nvdec = driver.nvdec(&context, ordinal, &name);
+        let held = Arc::new(Held { ordinal, name, nvdec, decode_stream, context });
         let hardware = HardwareDevice::new(&held)?;
-        Ok(Self { held, hardware, lost: OnceLock::new() })
+        Ok(Self {
+            held,
+            hardware,
+            ledger: Arc::default(),
+            lost: OnceLock::new(),
+            kernels: Mutex::default(),
+        })
     }
 
     /// The GPU's number.
@@ -117,6 +138,22 @@ impl CudaDevice {
         &self.held.name
     }
 
+    /// What its NVDEC decodes, as the driver answered when this was opened; `None` if it did not.
+    pub fn nvdec(&self) -> Option<&NvdecCaps> {
+        self.held.nvdec.as_ref()
+    }
+
+    /// Whether its NVDEC decodes a stream, as far as both are known. Makes no driver call.
+    ///
+    /// # Errors
+    /// [`GpuError::Unsupported`], with what it does decode.
+    pub(crate) fn decodes(&self, wanted: Option<Wanted>) -> Result<(), GpuError> {
+        let (Some(nvdec), Some(wanted)) = (self.nvdec(), wanted) else { return Ok(()) };
+        nvdec.check(wanted).map_err(|no| GpuError::Unsupported {
+            what: format!("GPU {} ({}) {no}", self.ordinal(), self.name()),
+        })
+    }
+
     /// Its memory, as of now.
     ///
     /// # Errors
@@ -126,6 +163,34 @@ impl CudaDevice {
         // SAFETY: a context that `held` keeps alive.
         let answer = unsafe { driver.memory(self.held.context.cu_ctx()) };
         answer.map(|(free, total)| GpuMemory { free, total }).map_err(|error| self.lost(&error))
+    }
+
+    /// What this process's decoders take of its memory.
+    pub fn ledger(&self) -> &Arc<GpuLedger> {
+        &self.ledger
+    }
+
+    /// Whether a decoder with these surfaces would fit, with so many bytes for a converted picture. Waits for no other
+    /// decoder.
+    ///
+    /// # Errors
+    /// [`GpuError::NoMemory`], with what is needed, what is free and what has the rest;
+    /// [`GpuError::DeviceLost`].
+    pub fn has_room(
+        &self,
+        need: SurfaceMemory,
+        converted: u64,
+        room: Room,
+    ) -> Result<(), GpuError> {
+        self.ledger.check(self.ordinal(), (need, converted), room, || self.memory())
+    }
+
+    /// Admits a decoder with these surfaces, which is about to be created.
+    ///
+    /// # Errors
+    /// As [`has_room`](Self::has_room).
+    pub(crate) fn admit(&self, need: SurfaceMemory, converted: u64) -> Result<Grant, GpuError> {
+        self.ledger.admit(self.ordinal(), (need, converted), || self.memory())
     }
 
     /// Marks the device as lost, permanently: calls of other users may still succeed for a while. Decoders on it fail
@@ -152,6 +217,40 @@ impl CudaDevice {
         // SAFETY: a context and a stream of it, both of which `held` keeps alive.
         let answer = unsafe { driver.query(self.held.context.cu_ctx(), self.decode_stream()) };
         answer.map_err(|error| self.lost(&error))
+    }
+
+    /// The kernels that convert pictures, in this device's context. The first call loads them, which takes a while.
+    ///
+    /// # Errors
+    /// The driver lacks a function or refuses them; it is asked again only if memory was short, after a while.
+    pub fn kernels(&self) -> Result<Arc<Kernels>, NoKernels> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        kernels.get(Instant::now(), || {
+            let driver = vas_cuda::Driver::probe().map_err(NoKernels::from)?;
+            Kernels::load(driver, &self.held.context).map(Arc::new)
+        })
+    }
+
+    /// Checks that pictures can be converted, before a decoder is opened for pictures that must be.
+    ///
+    /// # Errors
+    /// [`GpuError::NoKernels`], [`GpuError::NoMemory`], [`GpuError::DeviceLost`].
+    pub fn check_kernels(&self) -> Result<(), GpuError> {
+        let Err(why) = self.kernels() else { return Ok(()) };
+        self.health()?;
+        let ordinal = self.held.ordinal;
+        Err(match why {
+            NoKernels::Driver(Unavailable::MissingSymbol(symbol)) => GpuError::NoKernels {
+                ordinal,
+                cause: format!("the driver has no function {symbol}"),
+            },
+            NoKernels::Driver(why) => GpuError::NoKernels { ordinal, cause: why.to_string() },
+            NoKernels::Cuda(error) if error.code == code::OUT_OF_MEMORY => {
+                let GpuMemory { free, total } = self.memory()?;
+                GpuError::NoMemory { ordinal, free, total, cause: describe(&error) }
+            }
+            NoKernels::Cuda(error) => GpuError::NoKernels { ordinal, cause: describe(&error) },
+        })
     }
 
     /// Its primary context, created with blocking waits. cudarc's event tracking is off: callers that

@@ -9,19 +9,79 @@ use ffmpeg_sys_next as ffi;
 use super::nvdec::{Failure, Nvdec};
 use super::pictures::Pictures;
 use super::records::{PacketInfo, Records};
+use super::vaapi::Vaapi;
 use super::{DecodeError, DecodeFrames, Decoder, DecoderKind, Received};
 use crate::av::{AvError, check, init, to_c_int};
 use crate::color::PixelLayout;
 use crate::compat::TagCarrier;
 use crate::cuda::GpuError;
-use crate::fraction::Fraction;
+use crate::fraction::to_av;
 use crate::frame::{Frame, Tags};
 use crate::packet::Packet;
 use crate::stream::StreamInfo;
-use crate::surface::{Crop, SurfaceMemory, surface_format};
+use crate::surface::{Crop, surface_format};
 use crate::unit::{Condition, LossTracker, Units};
+use vas_request::Fraction;
+use vas_surfaces::SurfaceMemory;
 
-/// An FFmpeg decoder, on the processor or with NVDEC.
+/// What decodes in the processor's place.
+pub(super) enum OnGpu {
+    Nvdec(Arc<Nvdec>),
+    Vaapi(Arc<Vaapi>),
+}
+
+impl OnGpu {
+    /// See [`Nvdec::attach`].
+    ///
+    /// # Safety
+    /// `context` is valid and not open, and is freed before `self`.
+    unsafe fn attach(&self, context: *mut ffi::AVCodecContext) {
+        // SAFETY: valid by contract.
+        unsafe {
+            match self {
+                Self::Nvdec(nvdec) => nvdec.attach(context),
+                Self::Vaapi(vaapi) => vaapi.attach(context),
+            }
+        }
+    }
+
+    fn call(&self, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
+        match self {
+            Self::Nvdec(nvdec) => nvdec.call(call),
+            Self::Vaapi(vaapi) => vaapi.call(call),
+        }
+    }
+
+    fn fallback(&self) -> Option<GpuError> {
+        match self {
+            Self::Nvdec(nvdec) => nvdec.fallback(),
+            Self::Vaapi(vaapi) => vaapi.fallback().map(GpuError::from),
+        }
+    }
+
+    fn surface_memory(&self) -> Option<SurfaceMemory> {
+        match self {
+            Self::Nvdec(nvdec) => nvdec.surface_memory(),
+            Self::Vaapi(vaapi) => vaapi.surface_memory(),
+        }
+    }
+
+    fn kind(&self) -> DecoderKind {
+        match self {
+            Self::Nvdec(_) => DecoderKind::Nvdec,
+            Self::Vaapi(_) => DecoderKind::Vaapi,
+        }
+    }
+
+    fn render_node(&self) -> Option<u32> {
+        match self {
+            Self::Nvdec(_) => None,
+            Self::Vaapi(vaapi) => Some(vaapi.node()),
+        }
+    }
+}
+
+/// An FFmpeg decoder, on the processor or on a GPU.
 pub(super) struct FfmpegDecoder {
     context: NonNull<ffi::AVCodecContext>,
     time_base: Fraction,
@@ -35,8 +95,8 @@ pub(super) struct FfmpegDecoder {
     /// [`finish`](Decoder::finish) was called.
     ending: bool,
     /// FFmpeg's callbacks reach it through the context's `opaque`.
-    nvdec: Option<Arc<Nvdec>>,
-    /// Without `nvdec`, FFmpeg's callbacks reach it in the same way.
+    gpu: Option<OnGpu>,
+    /// Without `gpu`, FFmpeg's callbacks reach it in the same way.
     pictures: Arc<Pictures>,
 }
 
@@ -45,14 +105,14 @@ pub(super) struct FfmpegDecoder {
 unsafe impl Send for FfmpegDecoder {}
 
 impl FfmpegDecoder {
-    /// Opens FFmpeg's decoder for a stream; with `nvdec`, it tries that GPU first.
+    /// Opens FFmpeg's decoder for a stream; with `gpu`, it tries that one first.
     ///
     /// # Errors
     /// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
     pub(super) fn open(
         stream: &StreamInfo,
         threads: u32,
-        nvdec: Option<Arc<Nvdec>>,
+        gpu: Option<OnGpu>,
     ) -> Result<Self, DecodeError> {
         init();
         let parameters = &stream.parameters;
@@ -85,16 +145,16 @@ impl FfmpegDecoder {
             frames,
             drained,
             ending,
-            nvdec,
+            gpu,
             pictures,
         };
         let raw = context.as_ptr();
         // SAFETY: `raw` is a new context that `decoder` owns and frees on every return; the parameters
         // are valid; all fields are set before it is opened, as FFmpeg requires. `decoder` holds
-        // `nvdec` and `pictures` as long as the context.
+        // `gpu` and `pictures` as long as the context.
         let opened = unsafe {
             check(ffi::avcodec_parameters_to_context(raw, parameters.as_ptr())).and_then(|_| {
-                (*raw).pkt_timebase = time_base.to_av();
+                (*raw).pkt_timebase = to_av(time_base);
                 (*raw).thread_count = to_c_int(threads.max(1) as usize);
                 (*raw).thread_type = ffi::FF_THREAD_SLICE;
                 // `crop_frame` crops exactly to the sample. FFmpeg's own cropping would leave up to 31
@@ -106,8 +166,8 @@ impl FfmpegDecoder {
                     // marked here, as with FFmpeg 5.1, whose decoder ignores this flag.
                     (*raw).flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
                 }
-                match &decoder.nvdec {
-                    Some(nvdec) => nvdec.attach(raw),
+                match &decoder.gpu {
+                    Some(gpu) => gpu.attach(raw),
                     None => decoder.pictures.attach(raw),
                 }
                 check(ffi::avcodec_open2(raw, codec, ptr::null_mut()))
@@ -126,10 +186,10 @@ impl Decoder for FfmpegDecoder {
             unsafe { ffi::avcodec_flush_buffers(raw) };
         }
         let tag = self.records.next_tag();
-        let Self { nvdec, tags, .. } = self;
+        let Self { gpu, tags, .. } = self;
         // SAFETY: an open context, the one that `tags` was made with, used by this thread alone; a valid packet with
         // reference-counted data.
-        match call(nvdec.as_deref(), || unsafe { tags.send(raw, packet.as_ptr(), tag) }) {
+        match call(gpu.as_ref(), || unsafe { tags.send(raw, packet.as_ptr(), tag) }) {
             Err(Failure { error: DecodeError::Full, .. }) => Err(DecodeError::Full),
             other => {
                 let unit = self.units.look(packet.data(), packet.is_key());
@@ -193,19 +253,19 @@ impl Decoder for FfmpegDecoder {
     }
 
     fn kind(&self) -> DecoderKind {
-        match &self.nvdec {
-            Some(nvdec) if nvdec.fallback().is_none() => DecoderKind::Nvdec,
+        match &self.gpu {
+            Some(gpu) if gpu.fallback().is_none() => gpu.kind(),
             _ => DecoderKind::Software,
         }
     }
 
     fn fallback(&self) -> Option<GpuError> {
-        self.nvdec.as_ref().and_then(|nvdec| nvdec.fallback())
+        self.gpu.as_ref().and_then(OnGpu::fallback)
     }
 
     fn surface_memory(&self) -> Option<SurfaceMemory> {
-        let nvdec = self.nvdec.as_ref().filter(|nvdec| nvdec.fallback().is_none());
-        nvdec.and_then(|nvdec| nvdec.surface_memory())
+        let gpu = self.gpu.as_ref().filter(|gpu| gpu.fallback().is_none());
+        gpu.and_then(OnGpu::surface_memory)
     }
 }
 
@@ -215,7 +275,7 @@ impl FfmpegDecoder {
         // SAFETY: an open context; a null packet starts draining.
         let drain = || unsafe { ffi::avcodec_send_packet(self.context.as_ptr(), ptr::null()) };
         // AVERROR_EOF means that draining has already started.
-        let drained = call(self.nvdec.as_deref(), || ignoring(ffi::AVERROR_EOF, drain()));
+        let drained = call(self.gpu.as_ref(), || ignoring(ffi::AVERROR_EOF, drain()));
         self.record_failure(drained)
     }
 
@@ -235,7 +295,7 @@ impl FfmpegDecoder {
     /// Receives a frame as FFmpeg outputs it.
     fn receive_any(&mut self, into: &mut Frame) -> Result<Received, DecodeError> {
         let mut received = Received::Frame;
-        let called = call(self.nvdec.as_deref(), || {
+        let called = call(self.gpu.as_ref(), || {
             // SAFETY: an open context and a valid, empty frame.
             let code =
                 unsafe { ffi::avcodec_receive_frame(self.context.as_ptr(), into.as_mut_ptr()) };
@@ -261,13 +321,17 @@ impl FfmpegDecoder {
                 return Err(DecodeError::Corrupt(error));
             }
         };
-        if let (Some(nvdec), PixelLayout::Cuda) = (&self.nvdec, frame.layout()) {
-            if frame.surface().is_none() {
-                // A surface that could not be mapped. FFmpeg 5.1 has never been observed to output one.
-                frame.clear();
-                return Err(DecodeError::NoSurface);
+        match (&self.gpu, frame.layout()) {
+            (Some(OnGpu::Nvdec(nvdec)), PixelLayout::Cuda) => {
+                if frame.surface().is_none() {
+                    // A surface that could not be mapped. FFmpeg 5.1 has never been observed to output one.
+                    frame.clear();
+                    return Err(DecodeError::NoSurface);
+                }
+                nvdec.succeeded();
             }
-            nvdec.succeeded();
+            (Some(OnGpu::Vaapi(vaapi)), PixelLayout::Vaapi) => vaapi.succeeded(),
+            _ => {}
         }
         frame.set_tags(Tags {
             arrival_ns: inherited.info.arrival_ns,
@@ -277,15 +341,17 @@ impl FfmpegDecoder {
             time_base: Some(self.time_base),
             coded,
             crop,
+            render_node: self.gpu.as_ref().and_then(OnGpu::render_node),
+            mapped: false,
         });
         Ok(())
     }
 }
 
-/// Calls FFmpeg; with NVDEC, log lines tell failures apart in addition to the return code.
-fn call(nvdec: Option<&Nvdec>, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
-    match nvdec {
-        Some(nvdec) => nvdec.call(call),
+/// Calls FFmpeg; on a GPU, log lines tell failures apart in addition to the return code.
+fn call(gpu: Option<&OnGpu>, call: impl FnOnce() -> c_int) -> Result<(), Failure> {
+    match gpu {
+        Some(gpu) => gpu.call(call),
         None => check(call()).map(|_| ()).map_err(Failure::from),
     }
 }
@@ -322,6 +388,17 @@ fn crop_frame(frame: &mut Frame) -> Result<Crop, AvError> {
 /// # Safety
 /// `raw` points to a valid frame whose crop FFmpeg has checked against its size.
 unsafe fn crop_surface(raw: *mut ffi::AVFrame) {
+    // SAFETY: valid by contract.
+    if PixelLayout::of(unsafe { (*raw).format }) == PixelLayout::Vaapi {
+        // `data` holds no addresses: `Frame::map_from` skips what is cropped.
+        // SAFETY: valid by contract.
+        unsafe {
+            (*raw).width -= to_c_int((*raw).crop_left);
+            (*raw).height -= to_c_int((*raw).crop_top);
+            ((*raw).crop_left, (*raw).crop_top) = (0, 0);
+        }
+        return;
+    }
     // SAFETY: valid by contract.
     let Some(format) = (unsafe { surface_format(raw) }) else { return };
     // SAFETY: valid by contract. Device addresses are computed as numbers: the host never dereferences them.

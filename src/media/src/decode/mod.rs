@@ -5,20 +5,25 @@ mod ffmpeg;
 mod nvdec;
 mod pictures;
 mod records;
+mod vaapi;
 
 use std::fmt;
 use std::sync::Arc;
 
-use self::ffmpeg::FfmpegDecoder;
+use self::ffmpeg::{FfmpegDecoder, OnGpu};
 use self::nvdec::Nvdec;
+use self::vaapi::Vaapi;
 use crate::cuda::{CudaDevice, GpuError};
 pub use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::stream::StreamInfo;
-use crate::surface::SurfaceMemory;
+use crate::vaapi::VaapiDevice;
 pub(crate) use describe::describe;
 pub use nvdec::nvdec_takes;
+pub use vaapi::vaapi_takes;
+use vas_request::DecodeFrames;
+use vas_surfaces::SurfaceMemory;
 
 /// Decodes packets to frames, in output order.
 ///
@@ -66,18 +71,6 @@ pub trait Decoder: Send {
     fn surface_memory(&self) -> Option<SurfaceMemory> {
         None
     }
-}
-
-/// Which pictures a decoder decodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DecodeFrames {
-    /// All.
-    #[default]
-    All,
-    /// Those that other pictures refer to.
-    Reference,
-    /// Those that decode without any other, each output at once.
-    Key,
 }
 
 /// The result of [`Decoder::receive`].
@@ -137,7 +130,8 @@ pub fn open_software(stream: &StreamInfo, threads: u32) -> Result<Box<dyn Decode
 ///
 /// # Errors
 /// [`DecodeError::Gpu`] if the GPU certainly can't decode this stream: a codec without NVDEC code, more
-/// than 8 bits, another chroma format than 4:2:0, or a lost device.
+/// than 10 bits, another chroma format than 4:2:0, what the driver says that it does not decode
+/// ([`CudaDevice::nvdec`]), or a lost device.
 /// [`DecodeError::NoDecoder`], [`DecodeError::Open`].
 pub fn open_nvdec(
     stream: &StreamInfo,
@@ -146,6 +140,27 @@ pub fn open_nvdec(
 ) -> Result<Box<dyn Decoder>, DecodeError> {
     device.health()?;
     nvdec_takes(stream)?;
+    device.decodes(nvdec::wanted(stream))?;
     let nvdec = Nvdec::new(device, extra_surfaces);
-    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(Arc::new(nvdec)))?))
+    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(OnGpu::Nvdec(Arc::new(nvdec))))?))
+}
+
+/// Opens a decoder on a render node, through VA-API. Its frames stay in surfaces of the driver's
+/// ([`Frame::map_from`](crate::Frame::map_from) reads them), with 8 or 10 bits.
+///
+/// `extra_surfaces` is as for [`open_nvdec`], and so is what happens when the driver can't decode the stream. Any call
+/// may hang with the driver: run the decoder on a thread that nothing else waits for.
+///
+/// # Errors
+/// [`DecodeError::Gpu`] with a [`VaapiError`](crate::VaapiError) if the node certainly can't decode this stream, or is
+/// lost. [`DecodeError::NoDecoder`], [`DecodeError::Open`].
+pub fn open_vaapi(
+    stream: &StreamInfo,
+    device: &Arc<VaapiDevice>,
+    extra_surfaces: u32,
+) -> Result<Box<dyn Decoder>, DecodeError> {
+    device.known_health().map_err(GpuError::from)?;
+    vaapi_takes(stream).map_err(GpuError::from)?;
+    let vaapi = Vaapi::new(device, extra_surfaces);
+    Ok(Box::new(FfmpegDecoder::open(stream, 1, Some(OnGpu::Vaapi(Arc::new(vaapi))))?))
 }

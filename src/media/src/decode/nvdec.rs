@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ffmpeg_sys_next as ffi;
 use ffmpeg_sys_next::AVPixelFormat::{
-    self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P,
+    self, AV_PIX_FMT_CUDA, AV_PIX_FMT_NONE, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV420P10LE,
+    AV_PIX_FMT_YUVJ420P,
 };
 
 use super::DecodeError;
 use crate::av::{AvError, check, to_c_int};
-use crate::color::{format_name, pixel_format};
+use crate::color::{bit_depth, descriptor, format_name, pixel_format};
 use crate::compat::{UNSAFE_OUTPUT, pictures_hold_only_outputs};
-use crate::cuda::{CudaDevice, GpuError, GpuMemory};
+use crate::cuda::{CudaDevice, GpuError, GpuMemory, Grant};
 use crate::log;
 use crate::stream::StreamInfo;
-use crate::surface::SurfaceMemory;
+use crate::surface::SurfaceFormat;
+use vas_cuda::{Chroma, VideoCodec, Wanted};
+use vas_surfaces::{MAX_SURFACES, SurfaceMemory, WORK_SURFACES, nv12_bytes};
 
 /// Failed pictures in a row after which the decoder is abandoned: a third of a second with most cameras.
 const MAX_FAILURES: u32 = 8;
@@ -25,24 +28,58 @@ const MAX_FAILURES: u32 = 8;
 /// ten seconds with most cameras.
 const MAX_UNMAPPED: u32 = 250;
 
-/// The most decode surfaces that NVDEC accepts; FFmpeg requests as many output surfaces.
-const MAX_SURFACES: u32 = 32;
-
-/// Surfaces that FFmpeg adds to a codec's pool for the caller (FFmpeg 5.1, ff_decode_get_hw_frames_ctx in
-/// libavcodec/decode.c).
-const WORK_SURFACES: u32 = 3;
-
 /// Whether NVDEC may decode a stream, as far as can be known without a GPU.
 ///
 /// # Errors
-/// [`GpuError::Unsupported`]: another codec, more than 8 bits, or another chroma format than 4:2:0.
+/// [`GpuError::Unsupported`]: another codec, more than 10 bits, or another chroma format than 4:2:0.
 pub fn nvdec_takes(stream: &StreamInfo) -> Result<(), GpuError> {
     let parameters = &stream.parameters;
     if !has_nvdec(parameters.codec_id()) {
         let what = format!("FFmpeg has no NVDEC code for {}", stream.codec.name());
         return Err(GpuError::Unsupported { what });
     }
-    parameters.format().map_or(Ok(()), supported)
+    parameters.format().map_or(Ok(()), |format| supported(format).map(|_| ()))
+}
+
+/// What is asked of NVDEC to decode a stream, as far as it is known before the first packet.
+pub(super) fn wanted(stream: &StreamInfo) -> Option<Wanted> {
+    // Whole macroblocks, as pictures are coded.
+    let coded = |(width, height): (u32, u32)| {
+        Some((width.checked_next_multiple_of(16)?, height.checked_next_multiple_of(16)?))
+    };
+    Some(Wanted {
+        codec: nvdec_codec(stream.parameters.codec_id())?,
+        samples: stream.parameters.format().and_then(samples),
+        size: stream.size.and_then(coded),
+    })
+}
+
+/// A codec by NVDEC's name; `None`: no question of ours covers it.
+fn nvdec_codec(codec: ffi::AVCodecID) -> Option<VideoCodec> {
+    Some(match codec {
+        ffi::AVCodecID::AV_CODEC_ID_H264 => VideoCodec::H264,
+        ffi::AVCodecID::AV_CODEC_ID_HEVC => VideoCodec::H265,
+        ffi::AVCodecID::AV_CODEC_ID_MJPEG => VideoCodec::Jpeg,
+        ffi::AVCodecID::AV_CODEC_ID_MPEG2VIDEO => VideoCodec::Mpeg2,
+        ffi::AVCodecID::AV_CODEC_ID_MPEG4 => VideoCodec::Mpeg4,
+        ffi::AVCodecID::AV_CODEC_ID_VC1 | ffi::AVCodecID::AV_CODEC_ID_WMV3 => VideoCodec::Vc1,
+        ffi::AVCodecID::AV_CODEC_ID_VP8 => VideoCodec::Vp8,
+        ffi::AVCodecID::AV_CODEC_ID_VP9 => VideoCodec::Vp9,
+        ffi::AVCodecID::AV_CODEC_ID_AV1 => VideoCodec::Av1,
+        _ => return None,
+    })
+}
+
+/// Chroma format and bits of a software format; `None` where a question of ours has no word for it.
+fn samples(format: c_int) -> Option<(Chroma, u8)> {
+    let descriptor = descriptor(format).filter(|descriptor| descriptor.nb_components == 3)?;
+    let chroma = match (descriptor.log2_chroma_w, descriptor.log2_chroma_h) {
+        (1, 1) => Chroma::C420,
+        (1, 0) => Chroma::C422,
+        (0, 0) => Chroma::C444,
+        _ => return None,
+    };
+    Some((chroma, bit_depth(format)))
 }
 
 /// The NVDEC side of one FFmpeg decoder.
@@ -79,6 +116,8 @@ struct State {
     tried: bool,
     /// What the decoder needs for its latest sequence.
     memory: Option<SurfaceMemory>,
+    /// What it was admitted to.
+    grant: Option<Grant>,
     fallback: Option<GpuError>,
     failures: u32,
     /// Pictures in a row without an output surface.
@@ -128,7 +167,12 @@ impl Nvdec {
         // The engine that copies pictures may have found the device lost before any decoder.
         self.device.known_health().map_err(DecodeError::from)?;
         self.state().tried = false;
-        match check(log::capture(call)) {
+        let called = check(log::capture(call));
+        if let Some(grant) = &mut self.state().grant {
+            // What was to be created in the call exists, or never will.
+            grant.settle();
+        }
+        match called {
             Ok(_) => Ok(()),
             Err(error) => Err(self.classify(DecodeError::from_av(error))),
         }
@@ -182,7 +226,8 @@ impl Nvdec {
         match self.try_gpu(offered) {
             Ok(()) => AV_PIX_FMT_CUDA,
             Err(reason) => {
-                self.state().fallback = Some(reason);
+                let mut state = self.state();
+                (state.fallback, state.grant) = (Some(reason), None);
                 offered.software
             }
         }
@@ -194,26 +239,26 @@ impl Nvdec {
             drop(state);
             return Err(self.setup_failed(offered.coded));
         }
-        supported(offered.software as c_int)?;
+        let samples = supported(offered.software as c_int)?;
         if !offered.cuda {
             let what =
                 format!("FFmpeg offers no NVDEC for {}", format_name(offered.software as c_int));
             return Err(GpuError::Unsupported { what });
         }
+        self.device.decodes(offered.wanted())?;
+        if samples == SurfaceFormat::P010 {
+            self.device.check_kernels()?;
+        }
         state.tried = true;
         state.memory = offered.memory;
-        drop(state);
-        offered.memory.map_or(Ok(()), |memory| self.check_memory(memory))
-    }
-
-    /// Refuses a decoder that can't fit, with a better message than the driver's.
-    fn check_memory(&self, needed: SurfaceMemory) -> Result<(), GpuError> {
-        let GpuMemory { free, total } = self.device.memory()?;
-        if needed.fits(free) {
-            return Ok(());
+        // That of the sequence before, whose surfaces the driver still counts while pictures are held.
+        state.grant = None;
+        if let Some(need) = offered.memory {
+            let converts = samples == SurfaceFormat::P010;
+            let converted = if converts { nv12_bytes(offered.coded) } else { 0 };
+            state.grant = Some(self.device.admit(need, converted)?);
         }
-        let cause = format!("the decoder needs {needed}");
-        Err(GpuError::NoMemory { ordinal: self.device.ordinal(), free, total, cause })
+        Ok(())
     }
 
     /// Why FFmpeg could not set NVDEC up, from its log lines.
@@ -264,6 +309,7 @@ impl Nvdec {
 
 /// The formats that FFmpeg offers to decode to.
 struct Offered {
+    codec: ffi::AVCodecID,
     /// Whether NVDEC's format is offered.
     cuda: bool,
     /// The format of the software decoder, the last in the list.
@@ -275,11 +321,19 @@ struct Offered {
 }
 
 impl Offered {
+    /// What is asked of NVDEC.
+    fn wanted(&self) -> Option<Wanted> {
+        let codec = nvdec_codec(self.codec)?;
+        Some(Wanted { codec, samples: samples(self.software as c_int), size: Some(self.coded) })
+    }
+
     /// # Safety
     /// `context` is valid, `formats` a list that ends with AV_PIX_FMT_NONE.
     unsafe fn read(context: *mut ffi::AVCodecContext, formats: *const AVPixelFormat) -> Self {
+        // SAFETY: valid by contract; FFmpeg's own number of a codec.
+        let codec = unsafe { (*context).codec_id };
         let mut offered =
-            Self { cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0), memory: None };
+            Self { codec, cuda: false, software: AV_PIX_FMT_NONE, coded: (0, 0), memory: None };
         let side = |pixels: c_int| u32::try_from(pixels).unwrap_or(0);
         // SAFETY: valid by contract; read as numbers (house rule 4) up to the end of the list.
         unsafe {
@@ -319,8 +373,12 @@ unsafe fn surface_memory(context: *mut ffi::AVCodecContext) -> Option<SurfaceMem
         let side = |pixels: c_int| u32::try_from(pixels).unwrap_or(0);
         let surfaces = side((*pool).initial_pool_size);
         let size = (side((*pool).width), side((*pool).height));
+        // Read as a number (house rule 4).
+        let format = SurfaceFormat::of((&raw const (*pool).sw_format).cast::<c_int>().read());
         ffi::av_buffer_unref(&mut frames);
-        (surfaces > 0).then(|| SurfaceMemory::of(surfaces + WORK_SURFACES, size))
+        let sample_bytes = format.map_or(1, |format| format.sample_bytes() as u64);
+        (surfaces > 0)
+            .then(|| SurfaceMemory::of_samples(surfaces + WORK_SURFACES, size, sample_bytes))
     }
 }
 
@@ -354,13 +412,16 @@ fn has_nvdec(codec: ffi::AVCodecID) -> bool {
     })
 }
 
-/// Refuses formats other than 8 bits in 4:2:0, which this service does not read from a GPU.
-fn supported(format: c_int) -> Result<(), GpuError> {
+/// The surfaces of a stream of this format. Refuses formats other than 8 and 10 bits in 4:2:0, which this service does not
+/// read from a GPU.
+fn supported(format: c_int) -> Result<SurfaceFormat, GpuError> {
     match pixel_format(format) {
-        Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Ok(()),
+        Some(AV_PIX_FMT_YUV420P | AV_PIX_FMT_YUVJ420P) => Ok(SurfaceFormat::Nv12),
+        Some(AV_PIX_FMT_YUV420P10LE) => Ok(SurfaceFormat::P010),
         _ => {
             let name = format_name(format);
-            let what = format!("it is {name}, and only 8 bits in 4:2:0 are supported on a GPU");
+            let what =
+                format!("it is {name}, and only 8 and 10 bits in 4:2:0 are supported on a GPU");
             Err(GpuError::Unsupported { what })
         }
     }
@@ -400,9 +461,23 @@ mod tests {
 
     #[test]
     fn unsupported_formats_are_named() {
-        assert_eq!(supported(AV_PIX_FMT_YUV420P as c_int), Ok(()));
-        let refused = supported(AVPixelFormat::AV_PIX_FMT_YUV420P10LE as c_int).unwrap_err();
-        assert!(refused.to_string().contains("yuv420p10le"), "{refused}");
+        assert_eq!(supported(AV_PIX_FMT_YUV420P as c_int), Ok(SurfaceFormat::Nv12));
+        assert_eq!(supported(AV_PIX_FMT_YUV420P10LE as c_int), Ok(SurfaceFormat::P010));
+        let refused = supported(AVPixelFormat::AV_PIX_FMT_YUV422P10LE as c_int).unwrap_err();
+        assert!(refused.to_string().contains("yuv422p10le"), "{refused}");
+    }
+
+    #[test]
+    fn formats_are_put_into_nvdecs_words() {
+        for (format, expected) in [
+            (AV_PIX_FMT_YUVJ420P, Some((Chroma::C420, 8))),
+            (AVPixelFormat::AV_PIX_FMT_YUV420P12LE, Some((Chroma::C420, 12))),
+            (AVPixelFormat::AV_PIX_FMT_YUV422P10LE, Some((Chroma::C422, 10))),
+            (AVPixelFormat::AV_PIX_FMT_YUV444P, Some((Chroma::C444, 8))),
+            (AVPixelFormat::AV_PIX_FMT_GRAY8, None),
+        ] {
+            assert_eq!(samples(format as c_int), expected, "{}", format_name(format as c_int));
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Encodes frames to H.264, for receivers that can't play the camera's stream.
 
 mod scale;
+mod surfaces;
 mod x264;
 
 use crate::error::EncodeError;
-use crate::fraction::Fraction;
 use crate::frame::Frame;
 use crate::packet::Packet;
+use vas_request::Fraction;
 
 /// The output that is requested from an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use ffmpeg_sys_next as ffi;
 use ffmpeg_sys_next::AVPixelFormat::AV_PIX_FMT_YUV420P;
 
+use super::surfaces::SurfaceReader;
 use crate::av::{AvError, check, to_c_int};
 use crate::color::{Range, descriptor, pixel_format};
 use crate::compat::SWS_BILINEAR;
@@ -19,12 +20,14 @@ pub(super) struct Scaler {
     context: Option<Context>,
     /// Set while frames come from a GPU.
     downloader: Option<Downloader>,
+    /// Set while frames come from a render node.
+    reader: Option<SurfaceReader>,
     downloaded: Frame,
 }
 
 impl Scaler {
     pub(super) fn to(size: (u32, u32)) -> Self {
-        Self { size, context: None, downloader: None, downloaded: Frame::new() }
+        Self { size, context: None, downloader: None, reader: None, downloaded: Frame::new() }
     }
 
     /// Converts `frame` in place.
@@ -33,7 +36,7 @@ impl Scaler {
             self.download(frame).map_err(EncodeError::Download)?;
         } else {
             // The camera has switched to the processor: release the GPU.
-            self.downloader = None;
+            (self.downloader, self.reader) = (None, None);
         }
         let matches = frame.format() == AV_PIX_FMT_YUV420P as c_int
             && frame.color().range != Range::Full
@@ -53,8 +56,17 @@ impl Scaler {
         Ok(())
     }
 
-    /// Copies a frame from its GPU to memory, and waits for the copy.
+    /// Copies a frame from its GPU to memory, and waits for the copy; for a render node, a bounded time.
     fn download(&mut self, frame: &mut Frame) -> Result<(), GpuError> {
+        if let Some(node) = frame.render_node() {
+            self.downloader = None;
+            let reader = match self.reader.take() {
+                Some(reader) if reader.reads(node) => reader,
+                _ => SurfaceReader::start(node)?,
+            };
+            return Ok(self.reader.insert(reader).read(frame)?);
+        }
+        self.reader = None;
         // A frame without a surface fails on any GPU; use the first.
         let ordinal = frame.surface().map_or(0, |surface| surface.device);
         let downloader = match self.downloader.take() {

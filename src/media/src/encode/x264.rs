@@ -11,9 +11,10 @@ use super::scale::Scaler;
 use super::{Encoder, EncoderRequest};
 use crate::av::{AvError, Options, check, to_c_int};
 use crate::error::EncodeError;
-use crate::fraction::Fraction;
+use crate::fraction::to_av;
 use crate::frame::Frame;
 use crate::packet::Packet;
+use vas_request::Fraction;
 
 const NAME: &CStr = c"libx264";
 
@@ -76,7 +77,7 @@ impl X264 {
             context.pix_fmt = AV_PIX_FMT_YUV420P;
             context.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
             context.time_base = ffi::AVRational { num: 1, den: CLOCK };
-            context.framerate = fps.to_av();
+            context.framerate = to_av(fps);
             context.bit_rate = bit_rate;
             context.rc_max_rate = bit_rate;
             context.rc_buffer_size =

@@ -3,7 +3,7 @@
 //! Within a file, sound follows only its own timestamps, so that it never stutters. It is aligned with the pictures
 //! at the beginning of each file, so that drifting clocks do not separate them.
 
-use crate::fraction::Fraction;
+use vas_request::Fraction;
 
 /// Longest plausible step of the timestamps; after a longer one, or one back, sound is aligned again.
 const MAX_STEP_NS: i64 = 2_000_000_000;

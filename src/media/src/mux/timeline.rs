@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::fraction::Fraction;
+use vas_request::Fraction;
 
 /// Longest plausible step of a camera's time line beyond the time that passed. After a longer one, or one back, the time
 /// line counts as restarted.

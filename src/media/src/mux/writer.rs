@@ -13,6 +13,7 @@ use super::timeline::Placed;
 use crate::av::{AvError, Options, check, to_c_int};
 use crate::codec::Codec;
 use crate::decode::describe;
+use crate::fraction::to_av;
 use crate::packet::Packet;
 use crate::parameters::CodecParameters;
 use crate::sound::{Sound, SoundInfo};
@@ -159,9 +160,9 @@ impl Mp4Writer {
                 (*parameters).width = to_c_int(width as usize);
                 (*parameters).height = to_c_int(height as usize);
             }
-            (*track).time_base = stream.time_base.to_av();
+            (*track).time_base = to_av(stream.time_base);
             if let Some(fps) = stream.fps {
-                (*track).avg_frame_rate = fps.to_av();
+                (*track).avg_frame_rate = to_av(fps);
             }
         }
         Ok(())
@@ -180,7 +181,7 @@ impl Mp4Writer {
             let parameters = (*track).codecpar;
             check(ffi::avcodec_parameters_copy(parameters, sound.parameters.as_ptr()))?;
             (*parameters).codec_tag = 0;
-            (*track).time_base = sound.time_base.to_av();
+            (*track).time_base = to_av(sound.time_base);
         }
         self.has_sound = true;
         Ok(())
@@ -222,7 +223,7 @@ impl Mp4Writer {
             (*scratch).dts = placed.dts;
             (*scratch).duration = duration;
             let track = *(*self.context.as_ptr()).streams.add(index as usize);
-            ffi::av_packet_rescale_ts(scratch, packet.time_base().to_av(), (*track).time_base);
+            ffi::av_packet_rescale_ts(scratch, to_av(packet.time_base()), (*track).time_base);
             ffi::av_write_frame(self.context.as_ptr(), scratch)
         };
         self.outcome(written)

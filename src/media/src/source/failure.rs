@@ -7,7 +7,7 @@ use ffmpeg_sys_next as ffi;
 use super::watch::Fired;
 use crate::av::AvError;
 use crate::error::SourceErrorKind;
-use crate::request::Transport;
+use vas_request::Transport;
 
 /// What FFmpeg was doing when it failed.
 #[derive(Clone, Copy)]

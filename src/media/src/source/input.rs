@@ -10,12 +10,12 @@ use ffmpeg_sys_next::AVMediaType::{AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO};
 
 use super::watch::{Watch, interrupted};
 use crate::av::{AvError, Options, check};
-use crate::fraction::Fraction;
+use crate::fraction::from_av;
 use crate::packet::Packet;
 use crate::parameters::CodecParameters;
-use crate::request::RtspClient;
 use crate::sound::Sound;
 use crate::stream::{Carrier, StreamInfo};
+use vas_request::{Fraction, RtspClient};
 
 /// Plausible frame rates. FFmpeg derives rates outside from a clock rather than from pictures.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
@@ -117,8 +117,7 @@ impl Input {
                 CodecParameters::copy_of((*stream).codecpar),
             )
         };
-        let time_base =
-            Fraction::from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
+        let time_base = from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
         self.video =
             Some(Video { index, time_base, referred_bytes: parameters.wrapped_picture_size() });
         Ok(StreamInfo {
@@ -127,7 +126,7 @@ impl Input {
             size: parameters.size(),
             fps: rates
                 .into_iter()
-                .filter_map(Fraction::from_av)
+                .filter_map(from_av)
                 .find(|fps| PLAUSIBLE_FPS.contains(&fps.as_f64())),
             time_base,
             carrier,
@@ -156,8 +155,7 @@ impl Input {
             let stream = *(*raw).streams.add(index as usize);
             (stream, (*stream).time_base, CodecParameters::copy_of((*stream).codecpar))
         };
-        let time_base =
-            Fraction::from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
+        let time_base = from_av(time_base).ok_or(AvError::new(ffi::AVERROR_INVALIDDATA))?;
         let sound = Sound::of(parameters, time_base, true);
         if matches!(sound, Sound::Comes(_)) {
             // SAFETY: as above; there is no other reference to the stream here.

@@ -15,10 +15,9 @@ use crate::av::init;
 use crate::coalescing::Coalescing;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
-use crate::redact::redact;
-use crate::request::{Location, SourceRequest};
 use crate::stop::StopFlag;
 use crate::stream::StreamInfo;
+use vas_request::{Location, SourceRequest, redact};
 
 /// The packets of one video stream, in decoding order.
 pub trait Source: Send {

@@ -13,10 +13,10 @@ use super::watch::Watch;
 use crate::av::Options;
 use crate::clock::monotonic_ns;
 use crate::error::{SourceError, SourceErrorKind};
-use crate::fraction::Fraction;
 use crate::packet::Packet;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
+use vas_request::Fraction;
 
 /// For streams that state no rate: FFmpeg's default.
 const DEFAULT_FRAME_NS: u64 = 40_000_000;
@@ -47,6 +47,7 @@ impl Paced {
         fps: Fraction,
         stop: &StopFlag,
     ) -> Result<Self, SourceErrorKind> {
+        crate::devices::load().map_err(|reason| SourceErrorKind::NoTestPicture { reason })?;
         let rate = format!("{}/{}", fps.num(), fps.den());
         let graph = format!("testsrc2=size={width}x{height}:rate={rate},format=pix_fmts=yuv420p");
         let input = open(&to_c(&graph)?, Some(c"lavfi"), Options::new(), stop)?;

@@ -88,18 +88,25 @@ impl Clip {
         contents(seed, self.codec, &self.annex_b())
     }
 
-    /// MD5 of each predicted NV12 picture, in decoding order.
-    pub(crate) fn predicted(&self, seed: u64, (width, height): (usize, usize)) -> Vec<String> {
+    /// MD5 of each predicted picture, NV12 or P010, in decoding order.
+    pub(crate) fn predicted(
+        &self,
+        seed: u64,
+        (width, height): (usize, usize),
+        depth: u32,
+    ) -> Vec<String> {
         let pictures = self.contents(seed);
-        pictures.iter().map(|content| md5(&content.picture(width, height, 8))).collect()
+        pictures.iter().map(|content| md5(&content.picture(width, height, depth))).collect()
     }
 
     /// MD5 of each picture that ffmpeg downloads from a device with this seed, in output order.
-    pub(crate) fn downloaded_by_ffmpeg(&self, seed: u64) -> Vec<String> {
+    pub(crate) fn downloaded_by_ffmpeg(&self, seed: u64, depth: u32) -> Vec<String> {
+        let format = if depth == 8 { "nv12" } else { "p010le" };
         let gpu = SimulatedGpu::new().set("seed", seed).start();
         let mut command = ffmpeg();
         command.args(["-hwaccel", "cuda", "-hwaccel_output_format", "cuda", "-i"]).arg(&self.path);
-        command.args(["-vf", "hwdownload,format=nv12", "-fps_mode", "passthrough"]);
+        let filter = format!("hwdownload,format={format}");
+        command.args(["-vf", &filter, "-fps_mode", "passthrough"]);
         md5s(&run(gpu.configure(&mut command).args(["-f", "framemd5", "-"])))
     }
 

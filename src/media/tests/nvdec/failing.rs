@@ -20,7 +20,7 @@ fn one_picture_is_lost(codec: Codec, b_frames: &str) {
     let mut seen = Vec::new();
     let errors = decode(&mut *source, &mut *decoder, |frame| seen.push(download.md5(frame)));
     assert!(matches!(errors[..], [DecodeError::Corrupt(_)]), "{errors:?}");
-    let mut predicted = clip.predicted(1, (320, 192));
+    let mut predicted = clip.predicted(1, (320, 192), 8);
     if b_frames == "0" {
         predicted.remove(FAILING - 1);
         assert_eq!(seen, predicted);
@@ -85,7 +85,7 @@ fn every_picture_fails() {
 /// Holds every frame until surfaces run out. Frames that are output are correct; the others are errors.
 fn hold_all(b_frames: &str) {
     let clip = Clip::encode(Codec::H264, (320, 192), &["-bf", b_frames]).repeated(3);
-    let predicted = clip.predicted(1, (320, 192));
+    let predicted = clip.predicted(1, (320, 192), 8);
     let mut source = clip.open();
     let device = CudaDevice::open(0).unwrap();
     let download = Download::new(&device);

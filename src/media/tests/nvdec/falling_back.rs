@@ -79,12 +79,55 @@ fn the_gpu_lacks_memory() {
     }));
 }
 
+/// The reason why a stream is refused when its decoder is opened, before anything is created.
+fn refused_when_opening(clip: &Clip) -> String {
+    let device = CudaDevice::open(0).unwrap();
+    let error = open_nvdec(clip.open().stream(), &device, 0).err().expect("a refusal");
+    let DecodeError::Gpu(GpuError::Unsupported { what }) = error else { panic!("{error}") };
+    what
+}
+
 #[test]
 fn the_gpu_does_not_support_the_codec() {
-    assert_clean(SimulatedGpu::new().set("codecs", "hevc").in_child(|_| {
-        let reason = all_in_memory(&Clip::small());
-        let GpuError::Unsupported { what } = &reason else { panic!("{reason}") };
-        assert!(what.contains("lacking required capabilities"), "{what}");
+    let gpu = SimulatedGpu::new().set("codecs", "hevc,jpeg").set("name", "NVIDIA X (simulated)");
+    assert_clean(gpu.in_child(|simulator| {
+        let expected =
+            "GPU 0 (NVIDIA X (simulated)) decodes H.265 and JPEG; this camera sends H.264";
+        assert_eq!(refused_when_opening(&Clip::small()), expected);
+        // Each format was asked for once, when the device was opened.
+        let asked = simulator.calls("cuvidGetDecoderCaps");
+        assert_eq!(refused_when_opening(&Clip::small()), expected);
+        assert!(asked > 8 && simulator.calls("cuvidGetDecoderCaps") == 2 * asked);
+        assert_eq!(simulator.calls("cuvidCreateDecoder"), 0);
+    }));
+}
+
+#[test]
+fn the_gpu_does_not_support_the_size() {
+    let gpu = SimulatedGpu::new().set("max_side", 256);
+    assert_clean(gpu.in_child(|_| {
+        let what = refused_when_opening(&Clip::small());
+        let words = "decodes H.264 4:2:0 at 8 bits from 48x16 to 256x256, at most 256 macroblocks; this camera sends \
+                     320x192";
+        assert!(what.ends_with(words), "{what}");
+    }));
+}
+
+#[test]
+fn a_size_that_the_gpu_does_not_support_in_mid_stream() {
+    assert_clean(SimulatedGpu::new().set("max_side", 400).in_child(|simulator| {
+        let small = Clip::small();
+        let large = Clip::encode(Codec::H264, (640, 192), &[]);
+        let mut source = Clip::joined(&[&small, &large]).open();
+        let device = CudaDevice::open(0).unwrap();
+        let mut decoder = open_nvdec(source.stream(), &device, 0).unwrap();
+        let mut count = 0;
+        let errors = decode(&mut *source, &mut *decoder, |_| count += 1);
+        assert_eq!((errors.len(), count), (0, 2 * FRAMES));
+        let reason = decoder.fallback().expect("a reason").to_string();
+        assert!(reason.contains("; this camera sends 640x192"), "{reason}");
+        // FFmpeg did not try.
+        assert_eq!(simulator.calls("cuvidCreateDecoder"), 1);
     }));
 }
 
@@ -123,36 +166,75 @@ fn the_gpu_is_lost_before_the_first_packet() {
 }
 
 #[test]
-fn ten_bits_are_refused_if_known_when_opening() {
+fn other_chroma_is_refused_if_known_when_opening() {
     assert_clean(SimulatedGpu::new().in_child(|_| {
-        let clip = Clip::encode(Codec::Hevc, (320, 192), &["-pix_fmt", "yuv420p10le"]);
+        let clip = Clip::encode(Codec::Hevc, (320, 192), &["-pix_fmt", "yuv422p10le"]);
         let device = CudaDevice::open(0).unwrap();
         let error = open_nvdec(clip.open().stream(), &device, 0).err().expect("a refusal");
         let DecodeError::Gpu(GpuError::Unsupported { what }) = &error else { panic!("{error}") };
-        assert!(what.contains("yuv420p10le") && error.is_fatal(), "{error}");
+        assert!(what.contains("yuv422p10le") && error.is_fatal(), "{error}");
+    }));
+}
+
+/// Decodes 8 bits, then this clip, then 8 bits again; the processor decodes from the clip on. Returns the reason.
+fn from_mid_stream_in_memory(other: &Clip) -> GpuError {
+    let size = (320, 192);
+    let eight = Clip::encode(Codec::Hevc, size, &[]);
+    let clip = Clip::joined(&[&eight, other, &eight]);
+    let mut source = clip.open();
+    let device = CudaDevice::open(0).unwrap();
+    let mut decoder = open_nvdec(source.stream(), &device, 0).unwrap();
+    let (mut surfaces, mut in_memory) = (0, Vec::new());
+    let errors = decode(&mut *source, &mut *decoder, |frame| match frame.surface() {
+        Some(_) => surfaces += 1,
+        None => in_memory.push(md5_in_memory(frame)),
+    });
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(surfaces, eight.contents(1).len());
+    // The switch is permanent: the processor also decodes the eight bits that follow.
+    assert_eq!(in_memory, [other.decoded_by_ffmpeg(), eight.decoded_by_ffmpeg()].concat());
+    assert_eq!(decoder.kind(), DecoderKind::Software);
+    decoder.fallback().expect("a reason")
+}
+
+#[test]
+fn the_processor_decodes_other_chroma_in_mid_stream() {
+    assert_clean(SimulatedGpu::new().in_child(|_| {
+        let other = Clip::encode(Codec::Hevc, (320, 192), &["-pix_fmt", "yuv422p10le"]);
+        let reason = from_mid_stream_in_memory(&other);
+        assert!(matches!(reason, GpuError::Unsupported { .. }), "{reason}");
+    }));
+}
+
+/// What must be converted on the GPU can't be there: the pictures before it are not affected.
+#[test]
+fn the_processor_decodes_ten_bits_where_the_driver_refuses_the_kernels() {
+    assert_clean(SimulatedGpu::new().in_child(|simulator| {
+        let ten = Clip::encode(Codec::Hevc, (320, 192), &["-pix_fmt", "yuv420p10le"]);
+        for function in ["cuModuleLoadData", "cuModuleGetFunction"] {
+            simulator.set(&format!("fault={function}:1:CUDA_ERROR_INVALID_PTX"));
+            let reason = from_mid_stream_in_memory(&ten);
+            let GpuError::NoKernels { ordinal: 0, cause } = &reason else { panic!("{reason}") };
+            assert_eq!(cause, &format!("{function}: CUDA_ERROR_INVALID_PTX"));
+        }
     }));
 }
 
 #[test]
-fn the_processor_decodes_ten_bits_in_mid_stream() {
-    assert_clean(SimulatedGpu::new().in_child(|_| {
-        let size = (320, 192);
-        let eight = Clip::encode(Codec::Hevc, size, &[]);
-        let ten = Clip::encode(Codec::Hevc, size, &["-pix_fmt", "yuv420p10le"]);
-        let clip = Clip::joined(&[&eight, &ten, &eight]);
-        let mut source = clip.open();
+fn kernels_for_which_memory_is_short_are_loaded_later() {
+    assert_clean(SimulatedGpu::new().in_child(|simulator| {
+        simulator.set("fault=cuModuleLoadData:1:CUDA_ERROR_OUT_OF_MEMORY");
         let device = CudaDevice::open(0).unwrap();
-        let mut decoder = open_nvdec(source.stream(), &device, 0).unwrap();
-        let (mut surfaces, mut in_memory) = (0, Vec::new());
-        let errors = decode(&mut *source, &mut *decoder, |frame| match frame.surface() {
-            Some(_) => surfaces += 1,
-            None => in_memory.push(md5_in_memory(frame)),
-        });
-        assert!(errors.is_empty(), "{errors:?}");
-        assert_eq!(surfaces, eight.contents(1).len());
-        // The switch is permanent: the processor also decodes the eight bits that follow.
-        assert_eq!(in_memory, [ten.decoded_by_ffmpeg(), eight.decoded_by_ffmpeg()].concat());
-        assert!(matches!(decoder.fallback(), Some(GpuError::Unsupported { .. })));
-        assert_eq!(decoder.kind(), DecoderKind::Software);
+        let error = device.check_kernels().unwrap_err();
+        assert!(matches!(error, GpuError::NoMemory { .. }), "{error}");
+        // The driver is left alone for a while.
+        while let Err(error) = device.check_kernels() {
+            assert!(matches!(error, GpuError::NoMemory { .. }), "{error}");
+            assert_eq!(simulator.calls("cuModuleLoadData"), 1);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        // Loaded once.
+        device.check_kernels().unwrap();
+        assert_eq!(simulator.calls("cuModuleLoadData"), 2);
     }));
 }

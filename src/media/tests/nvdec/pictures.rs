@@ -10,8 +10,9 @@ use crate::clips::{Clip, FRAMES, decode, md5};
 use crate::download::Download;
 
 /// Decodes a clip with B-frames and compares every surface with the prediction and with ffmpeg.
-fn check(codec: Codec, size: (usize, usize), seed: u64) {
-    let clip = Clip::encode(codec, size, &["-bf", "2"]);
+fn check(codec: Codec, size: (usize, usize), depth: u32, seed: u64) {
+    let pixels = if depth == 8 { "yuv420p" } else { "yuv420p10le" };
+    let clip = Clip::encode(codec, size, &["-bf", "2", "-pix_fmt", pixels]);
     let mut source = clip.open();
     let device = CudaDevice::open(0).unwrap();
     let download = Download::new(&device);
@@ -24,9 +25,10 @@ fn check(codec: Codec, size: (usize, usize), seed: u64) {
         assert!(frame.pts_ns() > last_pts, "{:?} after {last_pts:?}", frame.pts_ns());
         last_pts = frame.pts_ns();
         let surface = frame.surface().unwrap();
-        assert_eq!(surface.format, SurfaceFormat::Nv12);
+        let format = if depth == 8 { SurfaceFormat::Nv12 } else { SurfaceFormat::P010 };
+        assert_eq!(surface.format, format);
         assert_eq!((surface.size.0 as usize, surface.size.1 as usize), size);
-        assert_eq!((frame.layout(), frame.bit_depth()), (PixelLayout::Cuda, 8));
+        assert_eq!((frame.layout(), frame.bit_depth()), (PixelLayout::Cuda, depth as u8));
         assert!(frame.plane(0).is_empty());
         assert_eq!(frame.stride(1), 0);
         seen.push(download.md5(frame));
@@ -34,20 +36,22 @@ fn check(codec: Codec, size: (usize, usize), seed: u64) {
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!((decoder.kind(), decoder.fallback()), (DecoderKind::Nvdec, None));
     assert_eq!(seen.len(), FRAMES);
-    assert_eq!(seen, clip.downloaded_by_ffmpeg(seed));
+    assert_eq!(seen, clip.downloaded_by_ffmpeg(seed, depth));
     // Decoding order differs from output order.
-    let mut predicted = clip.predicted(seed, size);
+    let mut predicted = clip.predicted(seed, size, depth);
     predicted.sort();
     seen.sort();
     assert_eq!(seen, predicted);
 }
 
 macro_rules! pictures {
-    ($($name:ident: $codec:ident $width:literal x $height:literal, seed $seed:literal;)*) => {$(
+    ($(
+        $name:ident: $codec:ident $width:literal x $height:literal, $depth:literal bits, seed $seed:literal;
+    )*) => {$(
         #[test]
         fn $name() {
             let gpu = SimulatedGpu::new().set("seed", $seed);
-            let Some(run) = gpu.in_child(|_| check(Codec::$codec, ($width, $height), $seed)) else {
+            let Some(run) = gpu.in_child(|_| check(Codec::$codec, ($width, $height), $depth, $seed)) else {
                 return;
             };
             run.report.assert_clean(&[]);
@@ -56,12 +60,14 @@ macro_rules! pictures {
 }
 
 pictures! {
-    h264_1366x768: H264 1366 x 768, seed 1;
-    h264_1920x1080: H264 1920 x 1080, seed 2;
-    h264_854x482: H264 854 x 482, seed 3;
-    h265_1366x768: Hevc 1366 x 768, seed 4;
-    h265_1920x1080: Hevc 1920 x 1080, seed 5;
-    h265_854x482: Hevc 854 x 482, seed 6;
+    h264_1366x768: H264 1366 x 768, 8 bits, seed 1;
+    h264_1920x1080: H264 1920 x 1080, 8 bits, seed 2;
+    h264_854x482: H264 854 x 482, 8 bits, seed 3;
+    h265_1366x768: Hevc 1366 x 768, 8 bits, seed 4;
+    h265_1920x1080: Hevc 1920 x 1080, 8 bits, seed 5;
+    h265_854x482: Hevc 854 x 482, 8 bits, seed 6;
+    h265_10_bits_854x482: Hevc 854 x 482, 10 bits, seed 7;
+    h265_10_bits_1366x768: Hevc 1366 x 768, 10 bits, seed 8;
 }
 
 #[test]
@@ -70,7 +76,8 @@ fn a_new_size_in_mid_stream() {
         let sizes = [(640, 360), (1366, 768)];
         let parts = sizes.map(|size| Clip::encode(Codec::H264, size, &["-bf", "0"]));
         let clip = Clip::joined(&[&parts[0], &parts[1]]);
-        let predicted = [parts[0].predicted(1, sizes[0]), parts[1].predicted(1, sizes[1])].concat();
+        let predicted =
+            [parts[0].predicted(1, sizes[0], 8), parts[1].predicted(1, sizes[1], 8)].concat();
         let mut source = clip.open();
         let device = CudaDevice::open(0).unwrap();
         let download = Download::new(&device);

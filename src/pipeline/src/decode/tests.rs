@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vas_config::{ConfigFiles, Environment};
-use vas_media::{RtspClient, SourceRequest, StopFlag, Transport};
+use vas_config::{ConfigFiles, Environment, GpuChoice, Roles};
+use vas_media::{GpuError, RtspClient, SourceRequest, StopFlag, Transport, VaapiError};
 use vas_status::DecodedBy;
 
 use super::*;
@@ -55,7 +55,7 @@ impl Rig {
         let packets = (0..5).map(|_| source.next_packet().unwrap().unwrap()).collect();
         let stats = Arc::new(InputStats::default());
         let sink = Fragile { panics_at: panics_at.into(), ..Fragile::default() };
-        let decoders = Decoders::new(&config.cameras[0], Arc::new(Gpus::default()), 4);
+        let decoders = Decoders::new(&config.cameras[0], Roles::ALL, Arc::new(Gpus::default()), 4);
         let mut decode =
             Decode::new(&stats, Box::new(sink.clone()), None, decoders, DecodeFrames::All);
         decode.after_panic = Cooldown::new(after_panic, after_panic);
@@ -96,6 +96,10 @@ fn after_a_panic_decoding_waits_in_words_and_what_it_misses_is_counted() {
     let stream = rig.decode.stream.clone().unwrap();
     rig.decode.guard(|this| this.item(Item::Stream(Box::new(stream))));
     assert_eq!(rig.play(), [2, 1, 1, 8]);
+    // Nor does a rest, after which the reason is there again.
+    rig.stats.state.set_decoder(None);
+    assert_eq!(rig.play(), [2, 1, 1, 13]);
+    assert!(rig.stats.decoder().unwrap().why.unwrap().contains("injected by a test"));
 }
 
 #[test]
@@ -111,4 +115,73 @@ fn a_packet_at_hand_is_counted_once() {
     assert_eq!(dropped(&rig), held + 1);
     rig.decode.guard(|_| panic!("between packets"));
     assert_eq!((dropped(&rig), rig.stats.counters.decode_panics()), (held + 1, 2));
+}
+
+/// A decoder on a GPU, which holds a number of pictures back, then fails.
+struct Failing {
+    kind: DecoderKind,
+    pictures: u32,
+    error: GpuError,
+}
+
+impl Decoder for Failing {
+    fn send(&mut self, _: &Packet) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    fn receive(&mut self, _: &mut Frame) -> Result<Received, DecodeError> {
+        match self.pictures.checked_sub(1) {
+            Some(left) => self.pictures = left,
+            None => return Err(self.error.clone().into()),
+        }
+        Ok(Received::Frame)
+    }
+
+    fn decode_only(&mut self, _: DecodeFrames) {}
+
+    fn leaves_out(&mut self, _: &Packet) -> bool {
+        false
+    }
+
+    fn kind(&self) -> DecoderKind {
+        self.kind
+    }
+}
+
+#[test]
+fn what_the_old_decoder_reports_while_it_ends_is_not_the_new_ones() {
+    let mut rig = Rig::new(&[], Duration::ZERO);
+    let (decoders, gpus) = crate::decoders::tests::decoders();
+    let this = &mut rig.decode;
+    this.decoders = decoders;
+    let error: GpuError = VaapiError::Failed { node: "x".into(), cause: "y".into() }.into();
+    let failing = |kind| Box::new(Failing { kind, pictures: 1, error: error.clone() });
+    this.decoders.simulate_vaapi();
+    let old = Opened { decoder: failing(DecoderKind::Vaapi), on_gpu: true, on_vaapi: true };
+    this.begin(old);
+    this.decoders.simulate_nvdec();
+    assert_eq!(gpus.cameras(), (vec![1], vec![0, 1]));
+    let new = Opened { decoder: failing(DecoderKind::Nvdec), on_gpu: true, on_vaapi: false };
+    this.change_to(new);
+    assert_eq!(this.decoders.reasons(), (None, Some(&error)));
+    assert_eq!(gpus.cameras(), (vec![1], vec![0, 0]));
+    assert!(gpus.turn(GpuChoice::Auto, 0).unwrap().is_none(), "NVDEC has yet to deliver");
+    let decoder = this.stats.decoder().unwrap();
+    assert_eq!((decoder.kind, decoder.gpu.as_deref()), (DecodedBy::Nvdec, Some("0")));
+    assert!(this.on_gpu && !this.seen_picture);
+}
+
+#[test]
+fn a_camera_that_nvdec_decodes_leaves_its_render_node() {
+    let (mut decoders, gpus) = crate::decoders::tests::decoders();
+    decoders.simulate_vaapi();
+    decoders.simulate_nvdec();
+    let error = GpuError::NoDevice { cause: String::new() };
+    let decoder = Box::new(Failing { kind: DecoderKind::Nvdec, pictures: 0, error });
+    decoders.begins(&Opened { decoder, on_gpu: true, on_vaapi: false });
+    assert_eq!(gpus.cameras(), (vec![1], vec![0, 0]));
 }

@@ -1,9 +1,13 @@
 //! Which GPU a camera gets, and which camera may retry one. Knows no driver.
 
 use vas_config::GpuChoice;
-use vas_media::GpuError;
+use vas_media::{CudaDevice, GpuError};
+use vas_status::GpuReport;
 
-use crate::backoff::Cooldown;
+use vas_backoff::Cooldown;
+
+use super::load::Load;
+use super::report::Opened;
 
 /// The GPUs of this host, by number.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ struct Gpu {
     why: Option<GpuError>,
     /// Whether a camera is retrying this GPU; one at a time may.
     taken: bool,
+    /// Engines that cameras with a decoder keep busy, and how many cameras that is.
+    busy: f64,
+    loads: u32,
+    opened: Option<Opened>,
 }
 
 impl Table {
@@ -48,6 +56,8 @@ impl Table {
         let wanted = |gpu: usize| match choice {
             GpuChoice::Auto => true,
             GpuChoice::Number(number) => gpu == number,
+            // Names none of them.
+            GpuChoice::Node(_) => false,
         };
         let all = || self.gpus.iter().enumerate().filter(|(gpu, _)| wanted(*gpu));
         let well =
@@ -69,8 +79,38 @@ impl Table {
         self.gpus[gpu].cameras = self.gpus[gpu].cameras.saturating_sub(1);
     }
 
+    /// A GPU was opened, or still is open.
+    pub(super) fn opened(&mut self, gpu: usize, device: &CudaDevice) {
+        let opened = &mut self.gpus[gpu].opened;
+        if !opened.as_ref().is_some_and(|opened| opened.is_of(device)) {
+            *opened = Some(Opened::new(device));
+        }
+    }
+
+    /// Counts a load, if it fits.
+    pub(super) fn take_load(&mut self, gpu: usize, load: &Load) -> Result<(), GpuError> {
+        let one = &mut self.gpus[gpu];
+        load.check(gpu, one.busy, one.loads)?;
+        one.busy += load.engines;
+        one.loads += 1;
+        Ok(())
+    }
+
+    pub(super) fn give_load_back(&mut self, gpu: usize, engines: f64) {
+        let one = &mut self.gpus[gpu];
+        one.loads = one.loads.saturating_sub(1);
+        // Without what adding and subtracting leaves.
+        one.busy = if one.loads == 0 { 0.0 } else { one.busy - engines };
+    }
+
+    /// The GPUs that have been opened.
+    pub(super) fn report(&self) -> Vec<GpuReport> {
+        let report = |gpu: &Gpu| Some(gpu.opened.as_ref()?.report(gpu.cameras, gpu.busy));
+        self.gpus.iter().filter_map(report).collect()
+    }
+
     #[cfg(test)]
-    fn cameras(&self) -> Vec<u32> {
+    pub(super) fn cameras(&self) -> Vec<u32> {
         self.gpus.iter().map(|gpu| gpu.cameras).collect()
     }
 
@@ -160,6 +200,19 @@ mod tests {
         assert!(table.choose(Number(0), &[], after + 9_000_000_000).is_err());
         table.works(0);
         assert_eq!(table.choose(Number(0), &[], after), Ok(0));
+    }
+
+    #[test]
+    fn a_load_counts_while_it_is_held() {
+        let mut table = Table::new(2, None);
+        let load = Load { engines: 0.4, may: 1.0, words: String::new() };
+        for _ in 0..2 {
+            assert_eq!(table.take_load(0, &load), Ok(()));
+        }
+        assert!(matches!(table.take_load(0, &load), Err(GpuError::Busy { ordinal: 0, .. })));
+        assert_eq!(table.take_load(1, &load), Ok(()));
+        table.give_load_back(0, 0.4);
+        assert_eq!(table.take_load(0, &load), Ok(()));
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::env;
 use std::fmt::{self, Write as _};
 
 use clap::Args;
+use vas_cli::{ConfigArgs, stdout};
 use vas_config::{
     self, Camera, CameraUrl, Config, Decode, DurationWords, Environment, Export, Keep, Producer,
     Record, SizeWords, transport,
 };
 
 use super::failure::Failure;
-use super::{ConfigArgs, stdout};
 use crate::flag::{self, FrameExport};
 
 /// Check a config file and print what it means, with all defaults filled in
@@ -32,7 +32,7 @@ Examples:
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let export = flag::parse(env::var_os(flag::NAME).as_deref())?;
     let config = vas_config::load(&args.config.config, &Environment::of_this_process())?;
-    stdout::write(&describe(&config, export))
+    stdout::write(&describe(&config, export)).map_err(Failure::Stdout)
 }
 
 /// A description of `config`.
@@ -95,6 +95,9 @@ fn write_camera(out: &mut String, camera: &Camera) -> fmt::Result {
     writeln!(out, "  decode           {}", camera.decode)?;
     if camera.decode != Decode::Software {
         writeln!(out, "  gpu              {}", camera.gpu)?;
+    }
+    if camera.scales_export() {
+        writeln!(out, "  export           {}", camera.export_size)?;
     }
     camera.producer.as_ref().map_or(Ok(()), |producer| write_producer(out, producer))
 }
@@ -165,6 +168,14 @@ camera test_hooks
   gpu              auto
 "
         );
+    }
+
+    #[test]
+    fn a_scaled_camera_decodes_as_any_other() {
+        let camera = "[[camera]]\nid = \"a\"\nurl = \"rtsp://10.0.0.2/a\"\nexport.width = 640\n";
+        let text = described(camera, FrameExport::On);
+        let expected = "  decode           auto\n  gpu              auto\n  export           ";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

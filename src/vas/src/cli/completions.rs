@@ -2,9 +2,10 @@
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+use vas_cli::stdout;
 
+use super::Cli;
 use super::failure::Failure;
-use super::{Cli, stdout};
 
 /// Print the script that lets your shell complete `vas`
 #[derive(Debug, Args)]
@@ -24,5 +25,5 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     // Through memory: the generator panics when standard output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "vas", &mut script);
-    stdout::write(&String::from_utf8_lossy(&script))
+    stdout::write(&String::from_utf8_lossy(&script)).map_err(Failure::Stdout)
 }

@@ -5,17 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use vas_config::{CameraUrlError, ConfigError, SubstituteError};
-use vas_frame::{OpenError, ReadError};
-use vas_media::ConvertError;
+use vas_cli::{Exit, FilterError};
+use vas_config::ConfigError;
+use vas_frame::{ExportError, OpenError, ReadError};
+use vas_picture::PngFileError;
+use vas_plan::NoStreams;
 use vas_status::{NoStatus, Stale, Unhealthy};
 
-use super::logging::FilterError;
-use super::probe::ProbeError;
-use super::profile::NoParameters;
 use crate::flag::FlagError;
-use crate::picture::PngFileError;
-use crate::shard::ShardError;
+use crate::program::NoShardProgram;
 use crate::supervisor::RunError;
 
 /// Why a verb failed.
@@ -30,27 +28,12 @@ pub(crate) enum Failure {
     /// `VAS_LOG` is invalid.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A variable in a given url can't be replaced.
-    #[error(transparent)]
-    Substitute(#[from] SubstituteError),
-    /// A given url is invalid.
-    #[error(transparent)]
-    Url(#[from] CameraUrlError),
-    /// A camera that was tried does not work.
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
-    /// There are no parameters of a camera's stream for MediaSoup.
-    #[error(transparent)]
-    NoParameters(#[from] NoParameters),
-    /// A decoded picture could not be converted for viewing.
-    #[error("cannot convert the picture to RGB: {0}")]
-    Convert(#[from] ConvertError),
     /// The service could not start or continue.
     #[error(transparent)]
     Run(RunError),
-    /// A shard could not start or continue.
+    /// The program that works with FFmpeg can't be run.
     #[error(transparent)]
-    Shard(#[from] ShardError),
+    NoShardProgram(#[from] NoShardProgram),
     /// A camera's export could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -95,21 +78,21 @@ pub(crate) enum Failure {
         "neither --run-dir nor --config is given, and XDG_RUNTIME_DIR is not set; expected one of them"
     )]
     NoRunDir,
+    /// The cameras that are to be planned for are unknown.
+    #[error(transparent)]
+    NoStreams(#[from] NoStreams),
+    /// The host does not say what it has.
+    #[error("cannot compare with this host: {0}")]
+    Host(ExportError),
+    /// What was planned does not fit; the plan says what.
+    #[error("not everything fits: see the plan")]
+    DoesNotFit,
     /// Signals can't be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
     /// Standard output is closed or full.
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
-}
-
-/// The exit codes; `vas --help` lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    Done = 0,
-    Failed = 1,
-    WrongUse = 2,
-    NoCamera = 3,
 }
 
 impl From<RunError> for Failure {
@@ -131,7 +114,7 @@ impl Failure {
             Self::Config(ConfigError::Problems(problems)) => eprintln!("{problems}"),
             _ => eprintln!("vas: {self}"),
         }
-        ExitCode::from(exit as u8)
+        exit.into()
     }
 
     fn exit(&self) -> Exit {
@@ -139,33 +122,27 @@ impl Failure {
             Self::Config(_)
             | Self::Flag(_)
             | Self::Filter(_)
-            | Self::Substitute(_)
             | Self::NoRunDir
-            | Self::Url(_) => Exit::WrongUse,
-            Self::Probe(error) if error.is_bad_url() => Exit::WrongUse,
+            | Self::NoStreams(_) => Exit::WrongUse,
             Self::Open(error) | Self::Read(ReadError::Open(error)) => match error {
                 OpenError::NoCamera { .. } | OpenError::NoWriter { .. } => Exit::NoCamera,
                 _ => Exit::Failed,
             },
             Self::Read(ReadError::WriterGone { .. }) | Self::NoNextWriter { .. } => Exit::NoCamera,
             Self::Unhealthy(Unhealthy::NoCamera { .. })
-            | Self::NoParameters(NoParameters::NoCamera { .. })
             | Self::NoStatus(NoStatus::NotThere { .. })
             | Self::StaleStatus { .. } => Exit::NoCamera,
-            // The reader of our output has seen enough: `vas watch gate | head`.
-            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Stdout(error) => Exit::of_stdout(error),
             Self::Read(_)
             | Self::Run(_)
-            | Self::Shard(_)
-            | Self::Probe(_)
-            | Self::NoParameters(_)
-            | Self::Convert(_)
+            | Self::NoShardProgram(_)
             | Self::Picture(_)
             | Self::NoProgram { .. }
             | Self::NoStatus(_)
             | Self::Unhealthy(_)
-            | Self::Signals(_)
-            | Self::Stdout(_) => Exit::Failed,
+            | Self::Host(_)
+            | Self::DoesNotFit
+            | Self::Signals(_) => Exit::Failed,
         }
     }
 }
@@ -214,6 +191,7 @@ mod tests {
             ),
             (Failure::Stdout(io::ErrorKind::BrokenPipe.into()), Exit::Done),
             (Failure::Stdout(io::ErrorKind::StorageFull.into()), Exit::Failed),
+            (Failure::DoesNotFit, Exit::Failed),
         ] {
             assert_eq!(failure.exit(), exit, "{failure}");
         }

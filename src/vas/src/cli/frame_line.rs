@@ -135,6 +135,7 @@ mod tests {
             coded: Size::default(),
             crop: Crop::default(),
             content: Rect { x: 0, y: 0, width: 640, height: 360 },
+            source: Size { width: 640, height: 360 },
             decoder: Decoder::Software,
         }
     }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use vas_cli::stdout;
 use vas_frame::monotonic_ns;
 use vas_status::Unhealthy;
 
 use super::failure::Failure;
-use super::{RunDirArgs, duration, stdout};
+use super::{RunDirArgs, duration};
 
 /// Check whether the service or one of its cameras is healthy
 ///
@@ -41,5 +42,5 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
     let status = &read.status;
     let age = status.fresh(now_ns, args.max_age, || status.service.process.runs());
     let words = vas_status::judge(status, age, args.camera.as_deref())?;
-    stdout::write(&format!("healthy: {words}\n"))
+    stdout::write(&format!("healthy: {words}\n")).map_err(Failure::Stdout)
 }

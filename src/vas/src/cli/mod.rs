@@ -8,17 +8,10 @@ mod gate;
 #[cfg(test)]
 mod golden;
 mod health;
-mod logging;
-mod probe;
-mod producer_parameters;
-mod profile;
+mod plan;
 mod run;
-mod shard;
 mod snapshot;
-mod stanza;
 mod status;
-mod stdout;
-mod try_;
 mod watch;
 
 use std::path::PathBuf;
@@ -26,16 +19,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
+use vas_cli::{ProducerParametersArgs, ShardArgs, TryArgs, Verbosity, seconds};
+use vas_config::{Environment, Export};
 use vas_frame::{CameraId, MaxFps, OpenError, Reader};
 
-pub(crate) use failure::Failure;
-pub(crate) use logging::Verbosity;
+use crate::program;
 
-use vas_config::{Environment, Export};
+pub(crate) use failure::Failure;
 
 /// Decodes cameras and exports the frames to local programs through shared memory.
 #[derive(Debug, Parser)]
-#[command(name = "vas", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "vas", version = VERSION, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// How much to log.
     #[command(flatten)]
@@ -44,10 +38,14 @@ pub(crate) struct Cli {
     verb: Verb,
 }
 
+/// The version, and the hash of the sources that `vas` and `vas-shard` must share.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (sources ", env!("VAS_SOURCES"), ")");
+
 const EXAMPLES: &str = "\
 Examples:
   vas try rtsp://10.0.0.2/stream      test a camera and print its config
   vas check --config cameras.toml     check a config and print what it means
+  vas plan --config cameras.toml      what its cameras take, and what does not fit
   AI_FRAME_EXPORT_ENABLED=true vas run --config cameras.toml
   vas watch gate                      a line for each frame of camera `gate`
   vas snapshot gate -o gate.png
@@ -69,14 +67,15 @@ Exit codes:
 enum Verb {
     Run(run::RunArgs),
     #[command(hide = true)]
-    Shard(shard::ShardArgs),
+    Shard(ShardArgs),
     Check(check::CheckArgs),
-    Try(try_::TryArgs),
+    Plan(plan::PlanArgs),
+    Try(TryArgs),
     Watch(watch::WatchArgs),
     Snapshot(snapshot::SnapshotArgs),
     Status(status::StatusArgs),
     Health(health::HealthArgs),
-    ProducerParameters(producer_parameters::ProducerParametersArgs),
+    ProducerParameters(ProducerParametersArgs),
     Gate(gate::GateArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -86,26 +85,20 @@ impl Cli {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         match &self.verb {
             Verb::Run(args) => run::run(args, &self.verbosity),
-            Verb::Shard(args) => shard::run(args),
             Verb::Check(args) => check::run(args),
-            Verb::Try(args) => try_::run(args),
+            Verb::Plan(args) => plan::run(args),
             Verb::Watch(args) => watch::run(args),
             Verb::Snapshot(args) => snapshot::run(args),
             Verb::Status(args) => status::run(args),
             Verb::Health(args) => health::run(args),
-            Verb::ProducerParameters(args) => producer_parameters::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Completions(args) => completions::run(args),
+            // These work with FFmpeg, as another program does.
+            Verb::Shard(_) | Verb::Try(_) | Verb::ProducerParameters(_) => {
+                Err(program::become_shard_program().into())
+            }
         }
     }
-}
-
-/// The config file, for the verbs that take one.
-#[derive(Debug, Args)]
-struct ConfigArgs {
-    /// The config file (TOML).
-    #[arg(long, short, value_name = "FILE")]
-    config: PathBuf,
 }
 
 /// A camera's export, for the verbs that read one.
@@ -185,16 +178,6 @@ fn duration(typed: &str) -> Result<Duration, vas_config::DurationError> {
     vas_config::parse_duration(typed, Duration::from_millis(1)..=Duration::from_secs(3600))
 }
 
-/// Parses a time limit in seconds above zero, with or without a fraction.
-fn seconds(typed: &str) -> Result<Duration, String> {
-    typed
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|limit| !limit.is_zero())
-        .ok_or_else(|| "expected a number of seconds above 0, such as 10 or 0.5".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,15 +216,6 @@ mod tests {
             "vas health gate --max-age 0s",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn time_limits_are_seconds() {
-        assert_eq!(seconds("10"), Ok(Duration::from_secs(10)));
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for bad in ["", "0", "-1", "x", "nan", "inf", "1e300", "10s"] {
-            assert!(seconds(bad).is_err(), "{bad}");
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::env;
 
 use clap::Args;
+use vas_cli::{ConfigArgs, Verbosity};
 use vas_config::Environment;
 
 use super::failure::Failure;
-use super::{ConfigArgs, Verbosity};
 use crate::flag;
 use crate::supervisor::{self, Asked};
 use crate::test_hooks::TestHooks;

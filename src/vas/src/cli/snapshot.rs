@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
+use vas_cli::{seconds, stdout};
 use vas_frame::{FrameMeta, Geometry, Nv12Image, Range, ReadError, Reader};
+use vas_picture::{Nv12, SampleRange, write_png};
 
+use super::ExportArgs;
 use super::failure::Failure;
-use super::{ExportArgs, seconds, stdout};
-use crate::picture::{Nv12, SampleRange, write_png};
 
 /// Write the newest frame of a camera to a PNG file
 ///
@@ -51,6 +52,7 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
         meta.height,
         age.as_secs_f64() * 1e3,
     ))
+    .map_err(Failure::Stdout)
 }
 
 /// Copies the newest frame into `image`, waiting up to `timeout` for one. A frame that the writer

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use vas_cli::stdout;
 use vas_frame::monotonic_ns;
 use vas_status::{ServiceStatus, StatusRead};
 
+use super::RunDirArgs;
 use super::failure::Failure;
-use super::{RunDirArgs, stdout};
 
 /// Show the state of the service and its cameras
 ///
@@ -45,11 +46,11 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let first = read()?;
     let age = age(&first);
     if args.json {
-        stdout::write(&first.text)?;
+        stdout::write(&first.text).map_err(Failure::Stdout)?;
         return age.map(|_| ());
     }
     let Ok(age) = age else {
-        stdout::write(&table::render(None, &first.status))?;
+        stdout::write(&table::render(None, &first.status)).map_err(Failure::Stdout)?;
         return age.map(|_| ());
     };
     // Written each second: no use in trying earlier.
@@ -58,7 +59,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
         Some(second) => (Some(&first.status), second),
         None => (None, first.status.clone()),
     };
-    stdout::write(&table::render(before, &now))
+    stdout::write(&table::render(before, &now)).map_err(Failure::Stdout)
 }
 
 /// The age of a status.

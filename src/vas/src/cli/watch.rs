@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use vas_cli::seconds;
 use vas_frame::{Frame, MaxFps, Nv12Image, ReadError, Reader};
 use vas_gate::{Limit, Rate, State, decide};
 
+use super::ExportArgs;
 use super::failure::Failure;
 use super::frame_line::FrameLine;
-use super::{ExportArgs, seconds};
 
 /// Print a line for each frame that a camera exports
 ///

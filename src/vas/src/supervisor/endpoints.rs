@@ -6,12 +6,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use vas_config::{Camera, Config, Destination};
+use vas_backoff::Backoff;
+use vas_channel::ToShard;
+use vas_config::{Camera, Config, Destinations};
+use vas_endpoint::RtpEndpoint;
 use vas_frame::CameraId;
-use vas_pipeline::Backoff;
-use vas_producer::RtpEndpoint;
-
-use crate::channel::ToShard;
 
 /// One for each camera with a producer. A shard that dies takes none with it.
 #[derive(Debug)]
@@ -25,8 +24,7 @@ pub(super) struct Endpoints {
 
 #[derive(Debug)]
 struct Held {
-    /// The destinations of RTP and RTCP.
-    to: (Destination, Option<Destination>),
+    to: Destinations,
     endpoint: RtpEndpoint,
 }
 
@@ -43,21 +41,21 @@ impl Endpoints {
     /// [due](Self::due) again later.
     pub(super) fn of(&mut self, camera: &Camera) -> Option<(ToShard, Vec<OwnedFd>)> {
         let producer = camera.producer.as_ref()?;
-        let to = (producer.rtp.clone(), producer.rtcp.clone());
+        let to = producer.destinations();
         if self.held.get(&camera.id).is_none_or(|held| held.to != to) {
             match RtpEndpoint::take(producer) {
                 Ok(endpoint) => self.held.insert(camera.id.clone(), Held { to, endpoint }),
                 Err(error) => return self.failed(camera, "create", &error),
             };
         }
-        match self.held.get(&camera.id)?.endpoint.share() {
+        let held = self.held.get(&camera.id)?;
+        match held.endpoint.share() {
             Ok(files) => {
                 if self.missing.remove(&camera.id) {
                     tracing::info!(camera = %camera.id, "the sockets of its producer are there now");
                 }
-                let message =
-                    ToShard::Endpoint { camera: camera.id.to_string(), files: files.len() };
-                Some((message, files))
+                let (camera, to) = (camera.id.to_string(), held.to.clone());
+                Some((ToShard::Endpoint { camera, to, files: files.len() }, files))
             }
             Err(error) => self.failed(camera, "pass on", &error),
         }

@@ -5,12 +5,16 @@ use std::path::PathBuf;
 
 use vas_config::{Config, ConfigError};
 
+use crate::program::NoShardProgram;
+
 /// Why the service could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     /// The config can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    NoShardProgram(#[from] NoShardProgram),
     #[error("one service can't run {count} cameras; expected at most {}", Config::MAX_CAMERAS)]
     TooManyCameras { count: usize },
     #[error("can't use the run directory {}: {source}; see `[service] run_dir`", path.display())]

@@ -14,6 +14,7 @@ mod report;
 mod restarts;
 mod settings;
 mod shard;
+mod sweep;
 mod systemd;
 
 use std::collections::{HashMap, HashSet};
@@ -24,15 +25,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use vas_channel::{Given, Signals, Start, ToShard};
 use vas_config::{Camera, Config, ConfigError, ConfigFiles, Decode, Environment, GpuChoice};
 use vas_frame::CameraId;
 use vas_status::{InputState, StatusFiles};
 
-use crate::channel::{Given, Start, ToShard};
 use crate::core_files;
 use crate::flag::FrameExport;
 use crate::open_files;
-use crate::signals::Signals;
+use crate::program::ShardProgram;
 use crate::test_hooks::TestHooks;
 
 use crash_tracker::CrashTracker;
@@ -86,6 +87,7 @@ struct Supervisor {
     /// The config as last read.
     cameras: (Given, Config),
     shards: Vec<Shard>,
+    shard_program: ShardProgram,
     endpoints: Endpoints,
     crash_tracker: CrashTracker,
     /// Cameras that were removed from the config while a process had them; that process removes
@@ -104,6 +106,7 @@ struct Supervisor {
 impl Supervisor {
     fn start(asked: Asked, given: Given, config: Config) -> Result<Self, RunError> {
         check_count(&config)?;
+        let shard_program = ShardProgram::open(asked.test_hooks.shard_program())?;
         core_files::forbid();
         open_files::allow_many();
         let signals = Signals::of_supervisor().map_err(RunError::Signals)?;
@@ -122,6 +125,7 @@ impl Supervisor {
             settings: (given.clone(), config.clone()),
             cameras: (given, config),
             shards: shards.collect(),
+            shard_program,
             endpoints: Endpoints::default(),
             crash_tracker: CrashTracker::default(),
             taken_out: HashSet::new(),
@@ -212,11 +216,14 @@ impl Supervisor {
 
     /// Where a camera may decode.
     fn decodes(&self, camera: &Camera) -> Decodes {
-        let exports = self.asked.export == FrameExport::On || self.asked.test_hooks.takes_frames();
-        match (camera.has_frames_taken(exports), camera.decode, camera.gpu) {
-            (false, ..) | (_, Decode::Software, _) => Decodes::Elsewhere,
-            (true, _, GpuChoice::Auto) => Decodes::AnyGpu,
-            (true, _, GpuChoice::Number(gpu)) => Decodes::Gpu(gpu),
+        let exports =
+            self.asked.export == FrameExport::On || self.asked.test_hooks.of_shards().take_frames();
+        // Render nodes are no GPUs of the driver's numbering.
+        let may = camera.may_decode_on_gpu(exports) && camera.decode != Decode::Vaapi;
+        match (may, camera.gpu) {
+            (false, _) | (_, GpuChoice::Node(_)) => Decodes::Elsewhere,
+            (true, GpuChoice::Auto) => Decodes::AnyGpu,
+            (true, GpuChoice::Number(gpu)) => Decodes::Gpu(gpu),
         }
     }
 
@@ -262,11 +269,29 @@ impl Supervisor {
             preferred_gpu: shard.preferred_gpu,
             frame_export: self.asked.export == FrameExport::On,
             settings: self.settings.0.clone(),
-            test_hooks: self.asked.test_hooks.clone(),
+            test_hooks: self.asked.test_hooks.of_shards(),
         };
-        let logging = &self.asked.logging;
-        shard.start(Launch { start, logging, hidden: &hidden }, now);
-        self.tell_cameras(index);
+        let (program, logging) = (&self.shard_program, &self.asked.logging);
+        match shard.start(Launch { start, program, logging, hidden: &hidden }, now) {
+            Ok(()) => self.tell_cameras(index),
+            Err(error) => {
+                self.note_failure(index, &error.to_string(), now);
+            }
+        }
+    }
+
+    /// Notes that a shard can't work; whether the service ends for it.
+    fn note_failure(&mut self, index: usize, words: &str, now: Instant) -> bool {
+        let shard = &mut self.shards[index];
+        shard.failed_at_start |= !shard.was_up;
+        // No shard ever worked, and a retry would not help. If one works, or still may, the
+        // others' cameras wait.
+        let all = restarts::all_failed(self.shards.iter().map(Shard::beginning));
+        if all {
+            self.failed = Some(RunError::Shard(words.to_owned()));
+            self.stop(now);
+        }
+        all
     }
 
     /// Handles the end of a shard's process.
@@ -278,14 +303,10 @@ impl Supervisor {
             }
             return;
         }
-        if let Some(words) = &ended.failed {
-            shard.failed_at_start |= !shard.was_up;
-            // No shard ever worked, and a retry would not help. If one works, or still may, the
-            // others' cameras wait.
-            if restarts::all_failed(self.shards.iter().map(Shard::beginning)) {
-                self.failed = Some(RunError::Shard(words.clone()));
-                return self.stop(now);
-            }
+        if let Some(words) = &ended.failed
+            && self.note_failure(index, words, now)
+        {
+            return;
         }
         let shard = &mut self.shards[index];
         let how = ended.failed.as_ref().map_or_else(|| ended.how.clone(), Clone::clone);
@@ -395,8 +416,7 @@ impl Supervisor {
     /// Removes what is left of cameras; files of a live process stay.
     fn sweep(&self, ids: Vec<&CameraId>) {
         if self.asked.export == FrameExport::On && !ids.is_empty() {
-            #[cfg(feature = "frame-export")]
-            vas_export::sweep(&self.settings.1.export, ids);
+            sweep::sweep(&self.settings.1.export, ids);
         }
     }
 

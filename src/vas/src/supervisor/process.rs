@@ -3,15 +3,17 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
+use vas_channel::{Channel, ChannelError, FromShard, LastExports, Start, ToShard};
 use vas_crash::LastWords;
 use vas_status::ShardReport;
 
-use crate::channel::{Channel, ChannelError, FromShard, LastExports, Start, ToShard};
+use crate::program::{NoShardProgram, ShardProgram};
 
 /// A process that is silent this long hangs. It reports each second.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
@@ -26,6 +28,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    /// Of which program, for messages.
+    program: PathBuf,
     channel: Channel,
     last_words: File,
     started: Instant,
@@ -51,9 +55,26 @@ pub(super) struct Ended {
     pub(super) orderly: bool,
 }
 
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotStarted {
+    #[error(transparent)]
+    Program(#[from] NoShardProgram),
+    #[error("can't set up its process: {0}")]
+    Setup(#[from] io::Error),
+}
+
+impl NotStarted {
+    /// Whether another try gives the same.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Program(program) if program.is_lasting())
+    }
+}
+
 /// What to start.
 pub(super) struct Launch<'a> {
     pub(super) start: Start,
+    pub(super) program: &'a ShardProgram,
     /// The logging options.
     pub(super) logging: &'a [String],
     /// Variables to keep out of a shard's environment, which `/proc` shows.
@@ -61,27 +82,29 @@ pub(super) struct Launch<'a> {
 }
 
 impl Process {
-    /// Starts a shard. It runs this process's program, even if that was replaced on disk.
+    /// Starts a shard.
     ///
     /// Call it on the thread that lives as long as this process: the kernel ends the shard with
     /// that thread.
-    pub(super) fn start(launch: Launch<'_>) -> io::Result<Self> {
+    pub(super) fn start(launch: Launch<'_>) -> Result<Self, NotStarted> {
         let (mut channel, theirs) = Channel::pair()?;
         // Neither a path nor a mapping: nothing is left of it when both have closed it.
-        let last_words =
-            File::from(rustix::fs::memfd_create("vas-last-words", MemfdFlags::CLOEXEC)?);
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("vas").args(["shard", &launch.start.shard.to_string()]).args(launch.logging);
+        let last_words = rustix::fs::memfd_create("vas-last-words", MemfdFlags::CLOEXEC);
+        let last_words = File::from(last_words.map_err(io::Error::from)?);
+        let mut command = launch.program.command();
+        command.args(["shard", &launch.start.shard.to_string()]).args(launch.logging);
         command.stdin(Stdio::from(theirs));
         for name in launch.hidden {
             command.env_remove(name);
         }
         // Nothing may fail between the start and the value that ends it.
         let file = last_words.try_clone()?;
-        let child = command.spawn()?;
+        let program = launch.program.path();
+        let child = command.spawn().map_err(|source| NoShardProgram::new(program, source))?;
         let sent = channel.send(&ToShard::Start(launch.start), vec![file.into()]);
         let mut process = Self {
             child,
+            program: program.to_owned(),
             channel,
             last_words,
             started: Instant::now(),
@@ -127,13 +150,18 @@ impl Process {
 
     /// Its newest report, if it has sent one.
     pub(super) fn receive(&mut self, now: Instant) -> Option<ShardReport> {
-        let mut newest = None;
         if self.channel_lost.is_some() {
             return None;
         }
         if let Err(error) = self.channel.flush() {
             self.give_up(&error);
         }
+        self.read(now)
+    }
+
+    /// Takes what it has sent.
+    fn read(&mut self, now: Instant) -> Option<ShardReport> {
+        let mut newest = None;
         for _ in 0..MOST_AT_ONCE {
             match self.channel.receive() {
                 Ok(None) => break,
@@ -207,8 +235,14 @@ impl Process {
                 return None;
             }
         };
-        // Its last messages may still be unread.
-        self.receive(now);
+        // Its last messages may still be unread, above all why it ended: also when sending to it has failed, which
+        // says nothing of what it sent before.
+        self.read(now);
+        if let (None, Some(code @ (126 | 127)), None) =
+            (self.last_report, status.code(), &self.reason)
+        {
+            self.reason = Some(not_loaded(&self.program, code));
+        }
         let words = LastWords::read(&self.last_words).unwrap_or_default();
         let camera = words.map(|words| words.name).filter(|name| !name.is_empty());
         let orderly = status.success() && self.reason.is_none();
@@ -222,6 +256,15 @@ impl Process {
     }
 }
 
+/// What an exit code means that comes from the dynamic loader or a shell, before the program itself runs.
+fn not_loaded(program: &Path, code: i32) -> String {
+    let program = program.display();
+    format!(
+        "vas-shard at {program} can't be loaded (exit code {code}): see the loader's line above; check it with `ldd \
+         {program}`"
+    )
+}
+
 /// The reason for killing it, the signal's name or the exit code.
 fn words_for(status: ExitStatus, why_killed: Option<&str>) -> String {
     if let Some(why) = why_killed {
@@ -232,5 +275,67 @@ fn words_for(status: ExitStatus, why_killed: Option<&str>) -> String {
             .map_or_else(|| format!("signal {signal}"), str::to_owned),
         (None, Some(code)) => format!("exit code {code}"),
         (None, None) => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    use vas_channel::Given;
+    use vas_config::{ConfigFiles, Environment};
+
+    use super::*;
+
+    /// A process of a script, once it has ended; nothing was received from it, nor was it waited for.
+    fn ended_script(script: &str) -> (tempfile::TempDir, Process) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script");
+        // Not by this process: a copy of the descriptor in another test's child would make it busy (ETXTBSY).
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod 755 \"$0\"";
+        let mut shell = Command::new("sh");
+        assert!(shell.args(["-c", write]).arg(&path).arg(script).status().unwrap().success());
+        let config = folder.path().join("vas.toml");
+        std::fs::write(&config, "[[camera]]\nid = \"cam\"\nurl = \"testsrc:64x48@25\"\n").unwrap();
+        let settings = Given::new(ConfigFiles::read(&config).unwrap(), &Environment::default());
+        let start = Start {
+            shard: 0,
+            preferred_gpu: None,
+            frame_export: false,
+            settings,
+            test_hooks: vas_channel::TestHooks::default(),
+        };
+        let program = ShardProgram::open(Some(&path)).unwrap();
+        let launch = Launch { start, program: &program, logging: &[], hidden: &[] };
+        let process = Process::start(launch).unwrap();
+        let pid = Pid::from_child(&process.child);
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        (folder, process)
+    }
+
+    #[test]
+    fn a_failure_is_read_even_if_the_process_was_gone_before_all_was_sent() {
+        let message = r#"{"Failed":"other build"}"#;
+        let (_folder, mut process) =
+            ended_script(&format!("printf '\\{:03o}\\000\\000\\000{message}' >&0", message.len()));
+        process.tell(&ToShard::Stop);
+        assert!(process.channel_lost.is_some(), "the socket is closed");
+        let ended = process.ended(Instant::now()).unwrap();
+        assert_eq!(ended.failed.as_deref(), Some("other build"), "{ended:?}");
+    }
+
+    #[test]
+    fn a_process_that_is_not_loaded_has_failed_and_one_that_ends_otherwise_has_not() {
+        for code in [126, 127] {
+            let (folder, mut process) = ended_script(&format!("exit {code}"));
+            let failed = process.ended(Instant::now()).unwrap().failed.unwrap();
+            let program = folder.path().join("script");
+            let expected = format!("{} can't be loaded (exit code {code})", program.display());
+            assert!(failed.contains(&expected), "{failed}");
+        }
+        let (_folder, mut process) = ended_script("exit 1");
+        let ended = process.ended(Instant::now()).unwrap();
+        assert_eq!((ended.failed, ended.how.as_str()), (None, "exit code 1"));
     }
 }

@@ -7,7 +7,7 @@ use vas_frame::CameraId;
 
 use super::settings::{self, Changed};
 use super::{Supervisor, check_count, read};
-use crate::channel::Given;
+use vas_channel::Given;
 
 impl Supervisor {
     /// Reloads the config. An invalid one changes nothing.

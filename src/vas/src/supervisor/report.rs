@@ -1,5 +1,6 @@
 //! The status of a shard's cameras while the shard can't report it.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use vas_frame::CameraId;
@@ -12,8 +13,12 @@ use super::shard::Shard;
 /// A shard's last report, with what only the supervisor knows.
 pub(super) fn report_of(shard: &Shard, crash_tracker: &CrashTracker, now: Instant) -> ShardReport {
     let up = shard.process.as_ref().is_some_and(Process::is_up);
+    let ShardReport { shard: number, pid, memory, frame_path_panics, ref gpus, ref cameras } =
+        shard.report;
+    let reported: HashMap<_, _> =
+        cameras.iter().map(|camera| (camera.id.as_str(), camera)).collect();
     let camera = |id: &CameraId| {
-        let known = shard.report.cameras.iter().find(|camera| camera.id == id.as_str());
+        let known = reported.get(id.as_str()).copied();
         let mut report = known.cloned().unwrap_or_default();
         report.id = id.to_string();
         report.shard = shard.number;
@@ -32,7 +37,8 @@ pub(super) fn report_of(shard: &Shard, crash_tracker: &CrashTracker, now: Instan
         report
     };
     let cameras = shard.ids.iter().map(camera).collect();
-    ShardReport { cameras, ..shard.report.clone() }
+    let gpus = gpus.clone();
+    ShardReport { shard: number, pid, memory, frame_path_panics, gpus, cameras }
 }
 
 fn set(report: &mut CameraReport, state: InputState, reason: String, since: Option<Duration>) {

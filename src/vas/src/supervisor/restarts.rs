@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vas_pipeline::Backoff;
+use vas_backoff::Backoff;
 
 /// A process that ran this long has survived what ended its predecessor.
 const WELL_AFTER: Duration = Duration::from_secs(60);
@@ -28,14 +28,13 @@ pub(super) enum Beginning {
     NotWanted,
     /// Nothing yet, or it died without a report.
     Open,
-    /// It reported that it can't work.
+    /// It reported that it can't work, or its program can't be run.
     Failed,
     /// It has reported.
     Up,
 }
 
-/// Whether continuing is useless: every shard with cameras reported at its first start that it
-/// can't work.
+/// Whether continuing is useless: every shard with cameras failed at its first start.
 pub(super) fn all_failed(shards: impl Iterator<Item = Beginning>) -> bool {
     let mut wanted = shards.filter(|beginning| *beginning != Beginning::NotWanted).peekable();
     wanted.peek().is_some() && wanted.all(|beginning| beginning == Beginning::Failed)

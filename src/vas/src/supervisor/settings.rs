@@ -52,7 +52,7 @@ pub(super) fn for_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Given;
+    use vas_channel::Given;
     use vas_config::{ConfigFiles, Environment};
 
     fn config(text: &str) -> Config {

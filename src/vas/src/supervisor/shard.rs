@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use vas_frame::CameraId;
 use vas_status::{ShardHealth, ShardReport, ShardState};
 
-use super::process::{Ended, Launch, Process};
+use super::process::{Ended, Launch, NotStarted, Process};
 use super::restarts::{Beginning, Restarts};
 
 /// An event of a shard.
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     reason: String,
     /// Whether one of its processes has ever reported.
     pub(super) was_up: bool,
-    /// Whether its first process reported that it can't work.
+    /// Whether its first process reported that it can't work, or could not be loaded or started.
     pub(super) failed_at_start: bool,
     /// Whether one of its processes has ended without cleaning up.
     pub(super) left_files: bool,
@@ -70,19 +70,21 @@ impl Shard {
         self.start_at = None;
     }
 
-    /// Starts a process.
-    pub(super) fn start(&mut self, launch: Launch<'_>, now: Instant) {
+    /// Starts a process, now or after a wait. The error is for a program that can't be run, now or later.
+    pub(super) fn start(&mut self, launch: Launch<'_>, now: Instant) -> Result<(), NotStarted> {
         self.start_at = None;
         match Process::start(launch) {
             Ok(process) => {
                 self.started += 1;
                 self.process = Some(process);
+                Ok(())
             }
             Err(error) => {
                 let wait = self.restarts.ended(Duration::ZERO).max(Duration::from_secs(1));
-                self.reason = format!("can't start its process: {error}");
+                self.reason = error.to_string();
                 tracing::error!("shard {}: {}", self.number, self.reason);
                 self.start_at = Some(now + wait);
+                if error.is_lasting() { Err(error) } else { Ok(()) }
             }
         }
     }

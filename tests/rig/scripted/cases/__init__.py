@@ -28,6 +28,8 @@ class Case:
     segments: bool = False
     # Whether no picture may be delayed.
     steady: bool = False
+    # Whether no picture may be dropped as overload.
+    keeps_up: bool = False
     # Whether the session must last, without a reconnection.
     lasts: bool = False
     # The client that must finally play it under `auto`, if it matters.

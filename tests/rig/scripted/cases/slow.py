@@ -46,6 +46,12 @@ async def stall(camera, session, index):
             session.send(packet.encode())
 
 
+async def pause(_camera, _session, index):
+    """What the camera missed in the pause follows at once."""
+    if index == 20:
+        await asyncio.sleep(3)
+
+
 async def report_behind(camera, session, index):
     """After a picture that may still be held back until it is known to be whole."""
     await asyncio.sleep(0.05)
@@ -72,6 +78,8 @@ def cases():
         yield Case(f"{name}: one a second, a sender report 50 ms behind each",
                    lambda codec=codec: Camera(clips.units(codec), codec, 1, behind=[report_behind]), frames=8,
                    lasts=True, plays="retina")
+        yield Case(f"{name}: pauses for 3 s within a group of pictures", lambda codec=codec: Camera(
+            clips.units(codec, group=60), codec, behind=[pause]), frames=60, keeps_up=True)
     yield Case("H.264: rate not stated, B-pictures, 15 a second",
                lambda: Camera(unstated(nal.H264, b_pictures=2), order=clips.order(nal.H264, b_pictures=2)), frames=30)
     yield Case("H.264: key pictures alone, one each 2 s",

@@ -186,5 +186,6 @@ def cases():
     yield Case("sender reports of another SSRC", camera(before=[control(lambda c, s, i: sender_report(c, s, i, ssrc=7))]))
     yield Case("sender reports with the time 0", camera(before=[control(lambda c, s, i: sender_report(c, s, i, ntp=0))]))
     yield Case("RTCP BYE in mid-session, and on", camera(before=[control(bye, every=20)]))
-    yield Case("meaningless RTCP", camera(before=[control(nonsense)]))
+    # Marked until the clients change, after two seconds.
+    yield Case("meaningless RTCP", camera(before=[control(nonsense)]), frames=90)
     yield Case("begins in mid-group", mid_group, expected="right or marked")

@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vas_sim_common::Peak;
+
 use super::host::{self, InUse};
 use super::memory::{self, Block, BlockUse};
 use super::stream::{self, Stream, Work};
@@ -15,7 +17,6 @@ use crate::sim::delay;
 use crate::sim::lock;
 use crate::sim::misuse::{Kind, report};
 use crate::sim::site::{Call, export, working_context};
-use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 
 /// Copies that are queued or running.

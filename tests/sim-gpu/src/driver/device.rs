@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use vas_sim_common::Peak;
+
 use super::primary::Primary;
 use crate::sim::abi::{Out, TextOut};
 use crate::sim::config::config;
 use crate::sim::site::{self, export};
-use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 use crate::sim::{exit, lock};
 
@@ -88,6 +89,11 @@ impl Device {
         self.loss.notify_all();
     }
 
+    /// The device works again, as after a reset. A program that lost it must make a new context.
+    pub(crate) fn recover(&self) {
+        self.lost.store(0, Ordering::Release);
+    }
+
     /// Waits, unless the device is lost meanwhile.
     pub(crate) fn pause(&self, time: Duration) {
         if time.is_zero() {
@@ -135,7 +141,8 @@ impl Device {
     }
 
     fn name(&self) -> String {
-        format!("Simulated GPU {} (no NVIDIA hardware)", self.ordinal)
+        let name = config().name.clone();
+        name.unwrap_or_else(|| format!("Simulated GPU {} (no NVIDIA hardware)", self.ordinal))
     }
 }
 

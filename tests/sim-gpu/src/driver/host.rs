@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use vas_sim_common::Peak;
+
 use super::copy;
 use crate::sim::abi::Out;
 use crate::sim::lock;
 use crate::sim::misuse::{Kind, report};
 use crate::sim::site::{export, working_context};
-use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 
 const PAGE: usize = 4096;

@@ -5,6 +5,7 @@ pub(crate) mod copy;
 pub(crate) mod device;
 pub(crate) mod event;
 pub(crate) mod host;
+pub(crate) mod kernels;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod order;

@@ -1,4 +1,4 @@
-//! What the simulated NVDEC decodes: `SIM_GPU_CODECS` in 4:2:0, within fixed sizes.
+//! What the simulated NVDEC decodes: `SIM_GPU_CODECS` in 4:2:0, up to `SIM_GPU_MAX_SIDE`.
 
 use std::ffi::c_int;
 
@@ -17,25 +17,32 @@ pub(super) struct Limits {
     pub(super) min_height: u16,
 }
 
-/// The limits for a codec, or None if it is not supported.
-pub(super) fn limits(codec: c_int, chroma_format: c_int, depth_minus_8: u64) -> Option<Limits> {
+/// The limits of a device for a codec, or None if it is not supported.
+pub(super) fn limits(
+    device: usize,
+    codec: c_int,
+    chroma_format: c_int,
+    depth_minus_8: u64,
+) -> Option<Limits> {
     let name = match (codec_name(codec), depth_minus_8) {
         (name, 0) => name.to_owned(),
         (name, more) => format!("{name}{}", 8 + more),
     };
-    if chroma_format != CHROMA_420 || !config().codecs.contains(&name) {
+    if chroma_format != CHROMA_420 || !config().codecs(device).contains(&name) {
         return None;
     }
     // As on Turing's NVDEC (H.264 4096, H.265 8192).
-    let max = if codec_name(codec) == "h264" { 4096 } else { 8192 };
+    let of_codec = if codec_name(codec) == "h264" { 4096 } else { 8192 };
+    let max = of_codec.min(config().max_side);
     Some(Limits { max_width: max, max_height: max, min_width: 48, min_height: 16 })
 }
 
 export! {
     fn cuvidGetDecoderCaps(caps: Out<DecodeCaps>) |_call| {
-        working_context()?;
+        let device = working_context()?.device.ordinal;
         let mut answer = caps.get()?;
-        let limits = limits(answer.codec, answer.chroma_format, answer.bit_depth_minus_8.into());
+        let limits =
+            limits(device, answer.codec, answer.chroma_format, answer.bit_depth_minus_8.into());
         answer.is_supported = limits.is_some().into();
         let Limits { max_width, max_height, min_width, min_height } =
             limits.unwrap_or(Limits { max_width: 0, max_height: 0, min_width: 0, min_height: 0 });

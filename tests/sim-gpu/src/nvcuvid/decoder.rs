@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use vas_sim_common::Peak;
+
 use super::abi::{CreateInfo, NV12, P016};
 use super::{caps, picture};
 use crate::driver::context::Context;
@@ -16,7 +18,6 @@ use crate::sim::lock;
 use crate::sim::misuse::{Kind, report};
 use crate::sim::registry::Registry;
 use crate::sim::site::{export, working_context};
-use crate::sim::stats::Peak;
 use crate::sim::status::{Result, Status};
 
 /// Pictures that wait before `cuvidDecodePicture` blocks, as in NVIDIA's guide.
@@ -112,7 +113,8 @@ impl Decoder {
     fn create(info: &CreateInfo) -> Result<Handle> {
         let context = working_context()?;
         let device = context.device;
-        let limits = caps::limits(info.codec, info.chroma_format, info.bit_depth_minus_8)
+        let (codec, chroma) = (info.codec, info.chroma_format);
+        let limits = caps::limits(device.ordinal, codec, chroma, info.bit_depth_minus_8)
             .ok_or(Status::NOT_SUPPORTED)?;
         let fits = info.width <= limits.max_width.into()
             && info.height <= limits.max_height.into()

@@ -2,9 +2,11 @@
 
 use std::ffi::{c_char, c_int};
 
+use vas_sim_common::forbid_this_thread;
+
 use super::abi::{Text, TextOut};
 use super::config::config;
-use super::{exit, misuse, site, thread};
+use super::{exit, misuse, site};
 
 /// Changes a setting, `key=value`; 0, or -1 with the reason on standard error.
 #[unsafe(no_mangle)]
@@ -22,7 +24,7 @@ extern "C" fn sim_gpu_set(line: Text) -> c_int {
 /// Makes any later call of this thread misuse (1), or ends that (0).
 #[unsafe(no_mangle)]
 extern "C" fn sim_gpu_forbid_this_thread(forbidden: bool) {
-    thread::forbid(forbidden);
+    forbid_this_thread(forbidden);
 }
 
 /// Writes the misuses found so far, one per line, and returns the bytes needed for all.

@@ -2,11 +2,15 @@
 //! run time.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use vas_sim_common::{Environment, ForbiddenCalls, list};
+
 use super::fault;
+use crate::driver::device;
+
+const ENV: Environment = Environment("SIM_GPU_");
 
 /// Settings fixed for the life of the process, and those that can change.
 pub(crate) struct Config {
@@ -20,15 +24,20 @@ pub(crate) struct Config {
     pub(crate) nvdecs: usize,
     /// `SIM_GPU_MAX_SURFACES`: of one decoder.
     pub(crate) max_surfaces: u64,
-    /// `SIM_GPU_CODECS`: names, with `hevc10` and `hevc12` for the depths.
-    pub(crate) codecs: Vec<String>,
+    /// `SIM_GPU_CODECS`: names, with `hevc10` and `hevc12` for the depths; of each device, the last for all others.
+    codecs: Vec<Vec<String>>,
+    /// `SIM_GPU_MAX_SIDE`: of pictures, in pixels.
+    pub(crate) max_side: u32,
+    /// `SIM_GPU_NAME`: of the devices.
+    pub(crate) name: Option<String>,
     /// `SIM_GPU_LOG`.
     pub(crate) log: Option<PathBuf>,
     /// `SIM_GPU_REPORT`.
     pub(crate) report: Option<PathBuf>,
     /// `SIM_GPU_CONTROL`.
     pub(crate) control: Option<PathBuf>,
-    forbidden: Vec<Rule>,
+    /// `SIM_GPU_FORBID`.
+    pub(crate) forbidden: ForbiddenCalls,
     /// `SIM_GPU_MEMORY_MIB` of each device.
     memory_mib: AtomicU64,
     /// `SIM_GPU_MAX_DECODERS` of each device.
@@ -43,13 +52,6 @@ pub(crate) struct Config {
     jitter_percent: AtomicU64,
 }
 
-/// Calls forbidden to some threads.
-struct Rule {
-    thread_prefix: String,
-    functions: Vec<String>,
-    text: String,
-}
-
 /// The one configuration.
 pub(crate) fn config() -> &'static Config {
     static CONFIG: LazyLock<Config> = LazyLock::new(Config::from_env);
@@ -59,25 +61,33 @@ pub(crate) fn config() -> &'static Config {
 impl Config {
     fn from_env() -> Self {
         let config = Self {
-            devices: number("DEVICES", 1),
-            seed: number("SEED", 1),
-            context_mib: number("CONTEXT_MIB", 256),
-            nvdecs: number("NVDECS", 2),
-            max_surfaces: number("MAX_SURFACES", 32),
-            codecs: list(&text("CODECS").unwrap_or("h264,hevc,hevc10,hevc12,jpeg".into())),
-            log: text("LOG").map(Into::into),
-            report: text("REPORT").map(Into::into),
-            control: text("CONTROL").map(Into::into),
-            forbidden: rules(&text("FORBID").unwrap_or_default()),
-            memory_mib: AtomicU64::new(number("MEMORY_MIB", 8192)),
-            max_decoders: AtomicU64::new(number("MAX_DECODERS", u64::MAX)),
-            decode_us: AtomicU64::new(number("DECODE_US", 0)),
-            copy_us_per_mib: AtomicU64::new(number("COPY_US_PER_MIB", 0)),
-            hold_copies: AtomicU64::new(number("HOLD_COPIES", 0)),
-            jitter_percent: AtomicU64::new(number("JITTER_PERCENT", 25)),
+            devices: ENV.number("DEVICES", 1),
+            seed: ENV.number("SEED", 1),
+            context_mib: ENV.number("CONTEXT_MIB", 256),
+            nvdecs: ENV.number("NVDECS", 2),
+            max_surfaces: ENV.number("MAX_SURFACES", 32),
+            codecs: ENV
+                .text("CODECS")
+                .unwrap_or("h264,hevc,hevc10,hevc12,jpeg".into())
+                .split('/')
+                .map(list)
+                .collect(),
+            max_side: ENV.number("MAX_SIDE", u32::MAX),
+            name: ENV.text("NAME"),
+            log: ENV.text("LOG").map(Into::into),
+            report: ENV.text("REPORT").map(Into::into),
+            control: ENV.text("CONTROL").map(Into::into),
+            forbidden: ForbiddenCalls::parse(&ENV.text("FORBID").unwrap_or_default())
+                .unwrap_or_else(|why| panic!("SIM_GPU_FORBID: {why}")),
+            memory_mib: AtomicU64::new(ENV.number("MEMORY_MIB", 8192)),
+            max_decoders: AtomicU64::new(ENV.number("MAX_DECODERS", u64::MAX)),
+            decode_us: AtomicU64::new(ENV.number("DECODE_US", 0)),
+            copy_us_per_mib: AtomicU64::new(ENV.number("COPY_US_PER_MIB", 0)),
+            hold_copies: AtomicU64::new(ENV.number("HOLD_COPIES", 0)),
+            jitter_percent: AtomicU64::new(ENV.number("JITTER_PERCENT", 25)),
         };
-        if let Some(faults) = text("FAULT") {
-            fault::add(&faults).unwrap_or_else(|why| panic!("SIM_GPU_FAULT: {why}"));
+        if let Some(faults) = ENV.text("FAULT") {
+            fault::FAULTS.add(&faults).unwrap_or_else(|why| panic!("SIM_GPU_FAULT: {why}"));
         }
         config
     }
@@ -89,9 +99,15 @@ impl Config {
     pub(crate) fn set(&self, line: &str) -> Result<(), String> {
         let (key, value) = line.split_once('=').ok_or_else(|| format!("{line}: no key=value"))?;
         let setting = match key.trim() {
-            "fault" => return fault::add(value),
+            "fault" => return fault::FAULTS.add(value),
             "clear_faults" => {
-                fault::clear();
+                fault::FAULTS.clear();
+                return Ok(());
+            }
+            "recover" => {
+                let ordinal = value.trim().parse().map_err(|_| format!("{line}: not a number"))?;
+                let device = device::get(ordinal).map_err(|_| format!("{line}: no such device"))?;
+                device.recover();
                 return Ok(());
             }
             "memory_mib" => &self.memory_mib,
@@ -105,6 +121,11 @@ impl Config {
         let value = value.trim().parse().map_err(|_| format!("{line}: not a number"))?;
         setting.store(value, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// What a device's NVDEC decodes.
+    pub(crate) fn codecs(&self, device: usize) -> &[String] {
+        self.codecs.get(device).or(self.codecs.last()).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -128,54 +149,6 @@ impl Config {
     }
 
     pub(crate) fn jitter_percent(&self) -> u64 {
-        self.jitter_percent.load(Ordering::Relaxed).min(100)
-    }
-
-    /// The rule of `SIM_GPU_FORBID` that a call breaks; `thread` is called only if there are rules.
-    pub(crate) fn forbidden(&self, function: &str, thread: fn() -> String) -> Option<&str> {
-        if self.forbidden.is_empty() {
-            return None;
-        }
-        let thread = thread();
-        let broken = |rule: &&Rule| {
-            thread.starts_with(&rule.thread_prefix)
-                && rule.functions.iter().any(|f| f == "*" || f == function)
-        };
-        self.forbidden.iter().find(broken).map(|rule| rule.text.as_str())
-    }
-}
-
-/// `PREFIX:function,function;PREFIX:*`
-fn rules(text: &str) -> Vec<Rule> {
-    let parts = text.split(';').filter(|part| !part.trim().is_empty());
-    parts
-        .map(|part| {
-            let (prefix, functions) = part
-                .split_once(':')
-                .unwrap_or_else(|| panic!("SIM_GPU_FORBID: {part}: no THREAD:FUNCTIONS"));
-            let (thread_prefix, functions) = (prefix.trim().into(), list(functions));
-            Rule { thread_prefix, functions, text: part.trim().into() }
-        })
-        .collect()
-}
-
-fn list(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(|item| item.trim().into())
-        .filter(|item: &String| !item.is_empty())
-        .collect()
-}
-
-fn text(name: &str) -> Option<String> {
-    std::env::var(format!("SIM_GPU_{name}")).ok().filter(|value| !value.is_empty())
-}
-
-fn number<T: FromStr>(name: &str, default: T) -> T {
-    match text(name) {
-        // A test with an invalid setting must not run without it.
-        Some(value) => {
-            value.parse().unwrap_or_else(|_| panic!("SIM_GPU_{name}={value}: not a number"))
-        }
-        None => default,
+        self.jitter_percent.load(Ordering::Relaxed)
     }
 }

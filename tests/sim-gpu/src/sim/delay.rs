@@ -1,20 +1,12 @@
 //! How long simulated work takes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::config::config;
-use crate::picture::mix;
 
-/// A delay of about `us`; the jitter depends on the seed and the number of calls before.
+/// A delay of about `us`.
 pub(crate) fn jittered(us: u64) -> Duration {
-    static DRAWS: AtomicU64 = AtomicU64::new(0);
-    if us == 0 {
-        return Duration::ZERO;
-    }
-    let percent = config().jitter_percent();
-    let draw = mix(config().seed ^ mix(DRAWS.fetch_add(1, Ordering::Relaxed))) % (2 * percent + 1);
-    Duration::from_micros(us.saturating_mul(100 - percent + draw) / 100)
+    vas_sim_common::jittered(us, config().jitter_percent(), config().seed)
 }
 
 /// How long `bytes` take over the link.

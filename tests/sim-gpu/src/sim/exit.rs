@@ -2,9 +2,11 @@
 
 use std::sync::Once;
 
+use vas_sim_common::Peak;
+
 use super::misuse::{Kind, remark, report};
-use super::{config::config, registry::Registry, site, stats::Peak};
-use crate::driver::{context, copy, device, event, host, memory, module, stream};
+use super::{config::config, registry::Registry, site};
+use crate::driver::{context, copy, device, event, host, kernels, memory, module, stream};
 use crate::nvcuvid::{decoder, lock as context_lock};
 
 /// Runs when the process exits: the library is linked so that it is never unloaded.
@@ -36,7 +38,10 @@ pub(crate) fn report_start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let (pid, devices, seed) = (std::process::id(), config().devices, config().seed);
-        remark(format_args!("simulated GPU in pid {pid}: {devices} devices, seed {seed}"));
+        let kernels = kernels::FROM.unwrap_or("nothing");
+        remark(format_args!(
+            "simulated GPU in pid {pid}: {devices} devices, seed {seed}, kernels from {kernels}"
+        ));
     });
 }
 
@@ -62,6 +67,7 @@ pub(crate) fn level(name: &str) -> Option<u64> {
     let level = match name {
         "contexts" => &context::CONTEXTS.count,
         "streams" => &stream::STREAMS.count,
+        "modules" => &module::MODULES.count,
         "events" => &event::EVENTS.count,
         "decoders" => &decoder::DECODERS.count,
         "maps" => &decoder::MAPPED,

@@ -4,12 +4,10 @@
 //! once, so that a killed process leaves its findings.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Write as _;
-use std::sync::{LazyLock, Mutex};
+
+use vas_sim_common::Findings;
 
 use super::config::config;
-use super::lock;
 
 /// The kinds of misuse that are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +38,14 @@ pub(crate) enum Kind {
     UnmapInUse,
     /// A decoder or context destroyed while part of it is in use.
     DestroyInUse,
+    /// PTX with our kernels that is not the checked-in one.
+    OtherKernels,
+    /// A kernel is given an address that is no device memory.
+    IllegalAddress,
+    /// A kernel is given 16-bit words at an odd address or pitch.
+    Misaligned,
+    /// A kernel is given a parameter or a grid that it does not allow.
+    BadLaunch,
     /// Never released.
     Leak,
     /// No error: pinning or unpinning, which may stall the device, while copies run.
@@ -63,47 +69,34 @@ impl Kind {
             Self::UnregisterUnmapped => "unregister_unmapped",
             Self::UnmapInUse => "unmap_in_use",
             Self::DestroyInUse => "destroy_in_use",
+            Self::OtherKernels => "other_kernels",
+            Self::IllegalAddress => "illegal_address",
+            Self::Misaligned => "misaligned",
+            Self::BadLaunch => "bad_launch",
             Self::Leak => "leak",
             Self::PinDuringCopies => "pin_during_copies",
         }
     }
 }
 
-static FOUND: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-static FILE: LazyLock<Option<File>> = LazyLock::new(|| {
-    let path = config().report.as_ref()?;
-    let open = File::options().create(true).append(true).open(path);
-    Some(open.unwrap_or_else(|error| panic!("SIM_GPU_REPORT {}: {error}", path.display())))
-});
+static FINDINGS: Findings = Findings::new(|| config().report.clone());
 
 /// Notes a misuse.
 pub(crate) fn report(kind: Kind, words: fmt::Arguments<'_>) {
-    let line = format!("{}: {words}", kind.name());
-    write_line(&line);
-    lock(&FOUND).push(line);
+    FINDINGS.report(kind.name(), words);
 }
 
 /// Writes a line to the file only, to show that the device was in use: `# ...`.
 pub(crate) fn remark(words: fmt::Arguments<'_>) {
-    write_line(&format!("# {words}"));
+    FINDINGS.remark(words);
 }
 
 /// The findings since the last [`clear`].
 pub(crate) fn found() -> Vec<String> {
-    lock(&FOUND).clone()
+    FINDINGS.found()
 }
 
 /// Discards the findings; the file keeps them.
 pub(crate) fn clear() {
-    lock(&FOUND).clear();
-}
-
-fn write_line(line: &str) {
-    if let Some(mut file) = FILE.as_ref() {
-        // One write per line, so that appends of several processes do not mix.
-        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
-            eprintln!("simulated GPU: the report can't be written: {error}");
-        }
-    }
+    FINDINGS.clear();
 }

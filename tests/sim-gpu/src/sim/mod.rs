@@ -12,13 +12,7 @@ pub(crate) mod log;
 pub(crate) mod misuse;
 pub(crate) mod registry;
 pub(crate) mod site;
-pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod thread;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks even a poisoned mutex: the device's state stays usable for the report.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub(crate) use vas_sim_common::lock;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use vas_sim_common::Peak;
+
 use super::abi::Handle;
+use super::lock;
 use super::misuse::{Kind, report};
 use super::status::{Result, Status};
-use super::{lock, stats::Peak};
 
 /// No program has memory at these addresses, so a handle used as a pointer faults.
 const FIRST: usize = 0x00AB_0000_0000_0000;

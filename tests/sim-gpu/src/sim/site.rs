@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::fault::{self, Effect};
+use super::fault::{Effect, FAULTS};
 use super::status::{Result, Status};
 use super::{control, delay, lock, log, misuse, thread};
 use crate::driver::context::{self, Context};
@@ -95,7 +95,7 @@ impl Site {
             return Err(Status::NOT_INITIALIZED);
         }
         let mut outcome = Ok(());
-        for effect in fault::at_call(self.name, call.device) {
+        for effect in FAULTS.at_call(self.name, call.device.as_ref()) {
             match effect {
                 Effect::Fail(status) => outcome = Err(status),
                 Effect::FailLater(status) => call.troubles.fails = Some(status),

@@ -16,14 +16,12 @@
 //! ```
 
 mod calls;
-mod control;
 mod install;
-mod report;
 mod session;
 mod simulator;
 
 pub use calls::CallRecord;
 pub use install::{library, library_dir};
-pub use report::{Misuse, Report};
 pub use session::{ChildRun, Session, SimulatedGpu};
 pub use simulator::{Kernel, Launch, Simulator};
+pub use vas_sim_common::testing::{Devices, Misuse, Report};

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
+use vas_sim_common::control::Control;
+use vas_sim_common::testing::{Devices, is_child, prefer_libraries, run_child, test_name};
 
-use super::control::Control;
 use super::{CallRecord, Report, Simulator, library_dir};
 
 /// Names the test that a child process runs.
@@ -76,20 +77,16 @@ impl SimulatedGpu {
     /// If the child fails or used no device.
     pub fn in_child<F: FnOnce(&Simulator)>(self, body: F) -> Option<ChildRun> {
         let test = test_name(type_name_of_val(&body));
-        if std::env::var(CHILD).is_ok_and(|child| child == test) {
+        if is_child(CHILD, test) {
             body(&Simulator::of_this_process());
             return None;
         }
         let session = self.start();
-        let program = std::env::current_exe().expect("a process knows its program");
-        let mut command = Command::new(program);
-        command.args([test, "--exact", "--nocapture", "--include-ignored"]).env(CHILD, test);
-        let output = session.configure(&mut command).output().expect("the test's own program runs");
-        let (out, err) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{test}, child: {}\n{out}\n{err}", output.status);
+        let output = run_child(CHILD, test, |command| {
+            session.configure(command);
+        });
         let report = session.report();
-        assert!(report.ran(), "{test} ran without a simulated device\n{out}\n{err}");
+        assert!(report.ran(), "{test} ran without a simulated device\n{output}");
         Some(ChildRun { report, calls: session.calls() })
     }
 
@@ -106,11 +103,17 @@ impl SimulatedGpu {
     }
 }
 
+impl Devices for Session {
+    fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        self.configure(command)
+    }
+}
+
 impl Session {
     /// Configures a program to use these devices.
     pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        prefer_libraries(command, &library_dir());
         command
-            .env("LD_LIBRARY_PATH", library_dir())
             .env("SIM_GPU_LOG", self.dir.path().join("calls"))
             .env("SIM_GPU_REPORT", self.dir.path().join("report"))
             .env("SIM_GPU_CONTROL", self.dir.path().join("control"))
@@ -141,20 +144,4 @@ impl Session {
 /// A missing file counts as empty: nothing was written.
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
-}
-
-/// The name of `program::module::test::{{closure}}` in libtest: `module::test`.
-fn test_name(closure: &'static str) -> &'static str {
-    let path = closure.split_once("::").map_or(closure, |(_, path)| path);
-    path.split_once("::{{closure}}").map_or(path, |(test, _)| test)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_closure_names_its_test() {
-        let closure = || ();
-        let name = super::test_name(std::any::type_name_of_val(&closure));
-        assert_eq!(name, "testing::session::tests::a_closure_names_its_test");
-    }
 }

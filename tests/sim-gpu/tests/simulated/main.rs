@@ -10,5 +10,6 @@ mod limits;
 mod many;
 mod misuse;
 mod nvdec;
+mod our_kernels;
 mod pinning;
 mod streams;

@@ -17,14 +17,13 @@ use crate::error::{SourceError, SourceErrorKind};
 use crate::log;
 use crate::mux::RawTimes;
 use crate::packet::Packet;
-use crate::redact::redact;
-use crate::request::{SourceRequest, Transport};
 use crate::source::Source;
 use crate::source::failure::{During, Waiting, classify};
 use crate::source::input::Input;
 use crate::source::watch::Watch;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
+use vas_request::{SourceRequest, Transport, redact};
 
 /// The first key frame of a 4K camera arrives as one burst; with the kernel's default of 208 KiB, part
 /// of it is lost. The kernel grants at most net.core.rmem_max.

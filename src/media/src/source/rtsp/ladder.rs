@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::SourceErrorKind;
-use crate::request::RtspClient;
+use vas_request::RtspClient;
 
 /// After this time retina is tried again at the next connection: the camera may have been replaced or updated.
 const RETRY_RETINA: Duration = Duration::from_secs(4 * 3600);

@@ -19,8 +19,8 @@ use super::words::{self, PlayError};
 use crate::clock::monotonic_ns;
 use crate::coalescing::Coalescing;
 use crate::error::{Cause, SourceErrorKind};
-use crate::fraction::Fraction;
 use crate::stop::StopFlag;
+use vas_request::Fraction;
 
 /// RTCP's packet type BYE (RFC 3550, 6.6).
 const RTCP_BYE: u8 = 203;

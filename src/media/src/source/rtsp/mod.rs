@@ -29,8 +29,8 @@ pub use ladder::ClientLadder;
 use self::redirect::Redirect;
 use super::Source;
 use crate::error::SourceErrorKind;
-use crate::request::{Location, RtspClient, SourceRequest};
 use crate::stop::StopFlag;
+use vas_request::{Location, RtspClient, SourceRequest};
 
 /// A time limit and its deadline.
 #[derive(Clone, Copy, Debug)]

@@ -131,7 +131,7 @@ mod tests {
     use vas_nal::nals;
 
     use super::*;
-    use crate::fraction::Fraction;
+    use vas_request::Fraction;
 
     const KEY: &[u8] = &[0, 0, 0, 1, 0x65, 0x88, 0x80];
     const OTHER: &[u8] = &[0, 0, 0, 1, 0x41, 0x9a, 0x80];

@@ -26,12 +26,11 @@ use super::words;
 use crate::coalescing::Coalescing;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::packet::Packet;
-use crate::redact::redact;
-use crate::request::{RtspClient, SourceRequest, Transport};
 use crate::sound::Sound;
 use crate::source::Source;
 use crate::stop::StopFlag;
 use crate::stream::{Carrier, StreamInfo};
+use vas_request::{RtspClient, SourceRequest, Transport, redact};
 
 /// Pictures to read ahead to determine a frame rate that is not stated.
 const PICTURES_FOR_RATE: usize = 3;

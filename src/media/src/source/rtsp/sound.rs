@@ -8,10 +8,10 @@ use super::media::SoundFrame;
 use super::report::CameraClock;
 use super::track::at_monotonic;
 use crate::av::AvError;
-use crate::fraction::Fraction;
 use crate::packet::Packet;
 use crate::parameters::CodecParameters;
 use crate::sound::Sound;
+use vas_request::Fraction;
 
 /// A sound track that plays.
 #[derive(Debug)]

@@ -15,13 +15,12 @@ use super::report::CameraClock;
 use crate::av::AvError;
 use crate::clock::monotonic_ns;
 use crate::decode::describe;
-use crate::fraction::Fraction;
 use crate::packet::Packet;
 use crate::parameters::CodecParameters;
-use crate::request::RtspClient;
 use crate::sound::Sound;
 use crate::stream::{Carrier, StreamInfo};
 use crate::unit::Units;
+use vas_request::{Fraction, RtspClient};
 
 /// Plausible frame rates. Rates outside are errors of a camera.
 const PLAUSIBLE_FPS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;

@@ -5,7 +5,7 @@
 
 use super::redirect::NO_URL;
 use crate::error::{Cause, SourceErrorKind};
-use crate::request::Transport;
+use vas_request::Transport;
 
 /// Classifies a failure to open the camera.
 pub(super) fn opening(status: Option<u16>, message: &str, asked: Transport) -> SourceErrorKind {

@@ -31,6 +31,9 @@ _vas() {
             vas,help)
                 cmd="vas__subcmd__help"
                 ;;
+            vas,plan)
+                cmd="vas__subcmd__plan"
+                ;;
             vas,producer-parameters)
                 cmd="vas__subcmd__producer__subcmd__parameters"
                 ;;
@@ -67,6 +70,9 @@ _vas() {
             vas__subcmd__help,help)
                 cmd="vas__subcmd__help__subcmd__help"
                 ;;
+            vas__subcmd__help,plan)
+                cmd="vas__subcmd__help__subcmd__plan"
+                ;;
             vas__subcmd__help,producer-parameters)
                 cmd="vas__subcmd__help__subcmd__producer__subcmd__parameters"
                 ;;
@@ -95,7 +101,7 @@ _vas() {
 
     case "${cmd}" in
         vas)
-            opts="-v -q -h -V --verbose --quiet --log-format --help --version run shard check try watch snapshot status health producer-parameters gate completions help"
+            opts="-v -q -h -V --verbose --quiet --log-format --help --version run shard check plan try watch snapshot status health producer-parameters gate completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -209,7 +215,7 @@ _vas() {
             return 0
             ;;
         vas__subcmd__help)
-            opts="run shard check try watch snapshot status health producer-parameters gate completions help"
+            opts="run shard check plan try watch snapshot status health producer-parameters gate completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,6 +285,20 @@ _vas() {
             return 0
             ;;
         vas__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vas__subcmd__help__subcmd__plan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -390,6 +410,64 @@ _vas() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vas__subcmd__plan)
+            opts="-c -v -q -h --config --cameras --codec --size --fps --read-fps --gpu --gpu-memory --nvdec-engines --this-host --json --verbose --quiet --log-format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cameras)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --codec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-fps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpu)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpu-memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nvdec-engines)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "auto human json journald" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vas__subcmd__producer__subcmd__parameters)
             opts="-c -v -q -h --config --verbose --quiet --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -417,7 +495,7 @@ _vas() {
             return 0
             ;;
         vas__subcmd__run)
-            opts="-c -v -q -h --config --test-frame-log --test-decode-delay --test-nvidia-proc --verbose --quiet --log-format --help"
+            opts="-c -v -q -h --config --test-frame-log --test-decode-delay --test-nvidia-proc --test-shard-program --verbose --quiet --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -440,6 +518,10 @@ _vas() {
                     return 0
                     ;;
                 --test-nvidia-proc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --test-shard-program)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,0 +1,5 @@
+mod document;
+mod equality;
+mod fit;
+mod quality;
+mod rig;
