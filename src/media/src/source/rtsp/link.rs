@@ -202,7 +202,7 @@ impl Link {
             SourceErrorKind::TimedOut { .. } if had_left && !total.left().is_zero() => {
                 SourceErrorKind::Ended
             }
-            SourceErrorKind::TimedOut { limit, .. } if activity.any => {
+            SourceErrorKind::TimedOut { limit, .. } if activity.lasts(limit, Instant::now()) => {
                 SourceErrorKind::Stalled { limit, last: activity.last_error }
             }
             other => other,
@@ -285,7 +285,8 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ()> {
 struct Activity {
     /// How long data may arrive without an item from retina.
     max_unused: Duration,
-    any: bool,
+    /// When anything was last seen to arrive.
+    last: Option<Instant>,
     last_error: Option<Cause>,
     /// How often data arrived since retina's last item, and since when.
     unused: u32,
@@ -295,12 +296,19 @@ struct Activity {
 impl Activity {
     fn new(begun: bool) -> Self {
         let max_unused = if begun { MAX_UNUSED } else { MAX_UNUSED_AT_START };
-        Self { max_unused, any: false, last_error: None, unused: 0, since: None }
+        Self { max_unused, last: None, last_error: None, unused: 0, since: None }
+    }
+
+    /// Whether the camera still responded when `limit` had passed, at `now`. What arrived in the first half only is the
+    /// rest of what it sent before it went silent: half of a picture, or a report.
+    fn lasts(&self, limit: Duration, now: Instant) -> bool {
+        let recent = |last: Instant| now.saturating_duration_since(last) < limit / 2;
+        self.last_error.is_some() || self.last.is_some_and(recent)
     }
 
     /// Records an item from retina.
     fn item(&mut self) {
-        (self.any, self.unused, self.since) = (true, 0, None);
+        (self.last, self.unused, self.since) = (Some(Instant::now()), 0, None);
     }
 
     /// Records that retina was woken without returning an item. Returns true if this has gone on for too long.
@@ -314,7 +322,7 @@ impl Activity {
         if self.unused <= MIN_UNUSED_WAKES {
             return false;
         }
-        self.any = true;
+        self.last = Some(Instant::now());
         since.elapsed() >= self.max_unused
     }
 }
@@ -452,5 +460,24 @@ mod tests {
         assert_eq!(pauses.caught_up, None);
         pauses.take();
         assert!(pauses.picture(1, Instant::now()) > 7);
+    }
+
+    #[test]
+    fn half_a_picture_and_then_silence_is_no_response() {
+        let mut activity = Activity::new(true);
+        let (limit, begin) = (Duration::from_secs(10), Instant::now());
+        assert!(!activity.lasts(limit, begin + limit));
+        activity.item();
+        assert!(!activity.lasts(limit, begin + limit), "it arrived at the beginning");
+        activity.last = Some(begin + limit / 2 + Duration::from_millis(1));
+        assert!(activity.lasts(limit, begin + limit), "a report each 5 s");
+    }
+
+    #[test]
+    fn an_invalid_packet_is_a_response() {
+        let mut activity = Activity::new(true);
+        activity.last_error = Some(Cause::message(&"bad"));
+        let limit = Duration::from_secs(10);
+        assert!(activity.lasts(limit, Instant::now() + limit));
     }
 }
