@@ -110,6 +110,13 @@ def random_picture(size, seed):
     return np.random.default_rng(seed).integers(0, 256, (height * 3 // 2, width), dtype=np.uint8)
 
 
+def legal_picture(size, seed):
+    """Random samples, but no luma below black, which OpenCV takes for black."""
+    nv12 = random_picture(size, seed)
+    np.maximum(nv12[: size[1]], 16, out=nv12[: size[1]])
+    return nv12
+
+
 def picture_of(file, size):
     """A photograph as NV12 (BT.601, limited), by OpenCV."""
     bgr = cv2.resize(cv2.imread(str(file)), size, interpolation=cv2.INTER_CUBIC)
@@ -187,6 +194,7 @@ def equality(args):
     print("\n# Difference from OpenCV in levels (BT.601 limited)")
     ones, zeros = [1.0] * 3, [0.0] * 3
     sources = {"random": lambda size: random_picture(size, 7)}
+    sources |= {"random, luma from 16": lambda size: legal_picture(size, 7)}
     sources |= {Path(file).name: lambda size, file=file: picture_of(file, size) for file in args.picture}
     for what, make in sources.items():
         size = 1920, 1080

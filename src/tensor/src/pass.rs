@@ -1,13 +1,13 @@
-//! The pass over a picture: for each output row, luma and chroma between rows, then between columns, then colors, then
+//! The pass over a picture: for each output row, colors of the pixels around each of its own, then those between, then
 //! elements. The rows in between stay in the cache; of the source, only the rows that count are touched.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use crate::kernels::{CENTER, Kernels, Kind, LevelsMut, WithKernels};
+use crate::kernels::{Kernels, Kind, LevelsMut, TapRow, WithKernels};
 use crate::plan::{Output, Plan};
 use crate::request::{Layout, Order};
-use crate::scratch::{HeldRows, Scratch};
+use crate::scratch::{Gathered, HeldRows, Scratch};
 use crate::source::{Held, Rows, Samples};
 use crate::taps::RowTaps;
 
@@ -39,33 +39,17 @@ impl WithKernels for Pass<'_, '_> {
     fn run<K: Kernels>(self, kernels: K) {
         let Self { plan, rows, output, scratch } = self;
         draw_bars(plan, output);
-        let columns = plan.luma_columns.len();
-        let Scratch { held, luma_row, chroma_row, samples, levels, floats } = scratch;
-        let HeldRows { luma: held_luma, chroma: held_chroma } = held;
-        let [luma, u, v] = samples.each_mut().map(|row| &mut row[..columns]);
-        let mut chroma_taps = None;
-        for (at, row) in plan.rows.iter().enumerate() {
-            between_rows(kernels, &rows, Samples::Luma, row.luma, held_luma, luma_row, plan);
-            kernels.luma_columns(luma_row, &plan.luma_columns, luma);
-            if !plan.is_gray() && chroma_taps != Some(row.chroma) {
-                between_rows(
-                    kernels,
-                    &rows,
-                    Samples::Chroma,
-                    row.chroma,
-                    held_chroma,
-                    chroma_row,
-                    plan,
-                );
-                kernels.chroma_columns(chroma_row, &plan.chroma_columns, u, v);
-                chroma_taps = Some(row.chroma);
-            }
-            let [red, green, blue] = levels.each_mut().map(|row| &mut row[..columns]);
+        let Scratch { held, gathered, levels, floats } = scratch;
+        let (columns, padded) = (plan.columns.len(), plan.columns.padded());
+        for (at, taps) in plan.rows.iter().enumerate() {
+            let (upper, lower) = tap_rows(plan, &rows, taps, held, gathered);
+            let [red, green, blue] = levels.each_mut().map(|row| &mut row[..padded]);
             if plan.is_gray() {
-                kernels.gray_levels(&plan.factors, luma, red);
+                let lower = lower.map(|(lower, weight)| (lower.luma, weight));
+                kernels.gray_levels(&plan.factors, upper.luma, lower, &plan.columns, red);
             } else {
                 let to = LevelsMut { red, green, blue };
-                kernels.color_levels(&plan.factors, luma, u, v, to);
+                kernels.color_levels(&plan.factors, upper, lower, &plan.columns, to);
             }
             let [red, green, blue] = levels.each_ref().map(|row| &row[..columns]);
             let channels = match plan.request().order {
@@ -77,28 +61,45 @@ impl WithKernels for Pass<'_, '_> {
     }
 }
 
-/// Puts a row between two rows of a plane into `to`.
-fn between_rows<K: Kernels>(
-    kernels: K,
-    rows: &Rows<'_>,
-    samples: Samples,
-    taps: RowTaps,
-    held: &mut [Held; 2],
-    to: &mut [i16],
+/// The rows that an output row is made of: the upper one, and the lower one with its weight if it has any.
+fn tap_rows<'a>(
     plan: &Plan,
-) {
-    let width = plan.picture().0;
-    let (len, less) = match samples {
-        Samples::Luma => (width, 0),
-        Samples::Chroma => (width.next_multiple_of(2), CENTER),
-    };
-    let to = &mut to[..len as usize];
-    let [even, odd] = held;
-    let (of_first, of_second) = if taps.first % 2 == 0 { (even, odd) } else { (odd, even) };
-    let first = rows.row(samples, taps.first, of_first);
-    let second =
-        (taps.weight != 0).then(|| (rows.row(samples, taps.first + 1, of_second), taps.weight));
-    kernels.between_rows(first, second, less, to);
+    rows: &Rows<'a>,
+    RowTaps { first, weight }: &RowTaps,
+    held: &'a mut HeldRows,
+    gathered: &'a mut [Gathered; 2],
+) -> (TapRow<'a>, Option<(TapRow<'a>, i16)>) {
+    let columns = &plan.columns;
+    let [of_upper, of_lower] = gathered;
+    let [upper, lower] = in_turns(*first, &mut held.luma);
+    let luma = rows.row(Samples::Luma, *first, upper);
+    let mut upper = TapRow { luma: columns.gather_luma(luma, &mut of_upper.luma), chroma: &[] };
+    let mut second = None;
+    if *weight != 0 {
+        let luma = rows.row(Samples::Luma, first + 1, lower);
+        let luma = columns.gather_luma(luma, &mut of_lower.luma);
+        second = Some((TapRow { luma, chroma: &[] }, *weight));
+    }
+    if plan.is_gray() {
+        return (upper, second);
+    }
+    let [held_upper, held_lower] = in_turns(first / 2, &mut held.chroma);
+    let chroma = rows.row(Samples::Chroma, first / 2, held_upper);
+    upper.chroma = columns.gather_chroma(chroma, &mut of_upper.chroma);
+    if let Some((lower, _)) = &mut second {
+        lower.chroma = if first % 2 == 0 {
+            upper.chroma
+        } else {
+            let chroma = rows.row(Samples::Chroma, first / 2 + 1, held_lower);
+            columns.gather_chroma(chroma, &mut of_lower.chroma)
+        };
+    }
+    (upper, second)
+}
+
+/// The place of a row and that of the next one.
+fn in_turns(row: usize, [even, odd]: &mut [Held; 2]) -> [&mut Held; 2] {
+    if row.is_multiple_of(2) { [even, odd] } else { [odd, even] }
 }
 
 /// Stores the elements of an output row.
@@ -159,7 +160,7 @@ fn fill_bars<T: Copy>(plan: &Plan, to: &mut [T], values: [T; 3]) {
     let width = request.width as usize;
     let is_packed = request.layout == Layout::Nhwc && !plan.is_gray();
     let (planes, pixel) = if is_packed { (1, 3) } else { (request.order.channels(), 1) };
-    let right = plan.left + plan.luma_columns.len();
+    let right = plan.left + plan.columns.len();
     let bottom = plan.top + plan.rows.len();
     for (plane, rows) in to.chunks_exact_mut(to.len() / planes).enumerate() {
         let fill = |elements: &mut [T]| {

@@ -10,7 +10,7 @@ use crate::placement::Content;
 use crate::request::{Element, Layout, Line, Order, Request};
 use crate::scratch::Scratch;
 use crate::source::Source;
-use crate::taps::{Columns, RowPlan, columns, rows};
+use crate::taps::{Columns, RowTaps, rows};
 
 /// How pictures of one size and color space become tensors.
 ///
@@ -26,9 +26,8 @@ pub struct Plan {
     /// The part of the target with a picture in it.
     pub(crate) left: usize,
     pub(crate) top: usize,
-    pub(crate) rows: Vec<RowPlan>,
-    pub(crate) luma_columns: Columns,
-    pub(crate) chroma_columns: Columns,
+    pub(crate) rows: Vec<RowTaps>,
+    pub(crate) columns: Columns,
     /// The normalization of each channel.
     pub(crate) lines: [Line; 3],
 }
@@ -90,7 +89,6 @@ impl Plan {
         let across = inside(content.x, content.width, target.0);
         let down = inside(content.y, content.height, target.1);
         let (left, top) = (across.start as usize, down.start as usize);
-        let (luma_columns, chroma_columns) = columns(across, content.x, content.width, picture.0);
         Ok(Self {
             picture,
             space,
@@ -100,8 +98,7 @@ impl Plan {
             left,
             top,
             rows: rows(down, content.y, content.height, picture.1),
-            luma_columns,
-            chroma_columns,
+            columns: Columns::new(across, content.x, content.width, picture.0),
             lines: [0, 1, 2].map(|channel| request.normalize.line(channel)),
         })
     }

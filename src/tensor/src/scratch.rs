@@ -8,11 +8,8 @@ use crate::source::Held;
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) held: HeldRows,
-    /// Luma and chroma between rows, and what their last pair of columns touches beyond.
-    pub(crate) luma_row: Vec<i16>,
-    pub(crate) chroma_row: Vec<i16>,
-    /// Luma, U and V of the output's columns.
-    pub(crate) samples: [Vec<i16>; 3],
+    /// Samples of an upper and a lower row that lie far apart in their own.
+    pub(crate) gathered: [Gathered; 2],
     /// Red, green, blue; luma in the first if gray.
     pub(crate) levels: [Vec<i16>; 3],
     /// A row that becomes half precision.
@@ -24,6 +21,13 @@ pub struct Scratch {
 pub(crate) struct HeldRows {
     pub(crate) luma: [Held; 2],
     pub(crate) chroma: [Held; 2],
+}
+
+/// Samples side by side.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) luma: Vec<u8>,
+    pub(crate) chroma: Vec<u8>,
 }
 
 impl HeldRows {
@@ -39,21 +43,23 @@ impl HeldRows {
 impl Scratch {
     /// Allocates what a plan needs, so that [`Plan::run`] does not have to.
     pub fn prepare(&mut self, plan: &Plan) {
-        let (width, columns) = (plan.picture().0, plan.luma_columns.len());
-        self.held.prepare(width);
-        let grow = |row: &mut Vec<i16>, len: usize| {
-            if row.len() < len {
-                row.resize(len, 0);
-            }
-        };
-        grow(&mut self.luma_row, width as usize + 1);
-        grow(&mut self.chroma_row, width.next_multiple_of(2) as usize + 2);
-        for row in self.samples.iter_mut().chain(&mut self.levels) {
+        let columns = plan.columns.padded();
+        self.held.prepare(plan.picture().0);
+        for gathered in &mut self.gathered {
+            grow(&mut gathered.luma, 2 * columns);
+            grow(&mut gathered.chroma, 4 * columns);
+        }
+        for row in &mut self.levels {
             grow(row, columns);
         }
-        let floats = if plan.request().element == Element::F16 { 3 * columns } else { 0 };
-        if self.floats.len() < floats {
-            self.floats.resize(floats, 0.0);
+        if plan.request().element == Element::F16 {
+            grow(&mut self.floats, 3 * columns);
         }
+    }
+}
+
+fn grow<T: Copy + Default>(row: &mut Vec<T>, len: usize) {
+    if row.len() < len {
+        row.resize(len, T::default());
     }
 }

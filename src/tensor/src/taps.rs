@@ -2,7 +2,7 @@
 //!
 //! The sampling is that of `cv2.resize` with `INTER_LINEAR`: output pixel `x` of a content of `c` pixels lies at
 //! `(x + 0.5) * n / c - 0.5` of the source's `n`. It has the two pixels around it in proportion, and the pixel at an edge
-//! alone outside. Chroma is that of the two pixels: each sample belongs to two by two pixels.
+//! alone outside. Each sample of chroma belongs to two by two pixels.
 
 use std::ops::Range;
 
@@ -45,86 +45,164 @@ impl Position {
     }
 }
 
-/// Two rows, and the weight of the second with [`ROW_BITS`] bits; it has no say where the weight is 0.
+/// What an output row is made of: a row of the picture, and the one below it with its weight of [`ROW_BITS`] bits. It has
+/// no say where the weight is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowTaps {
     pub(crate) first: usize,
     pub(crate) weight: i16,
 }
 
-/// What an output row is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowPlan {
-    pub(crate) luma: RowTaps,
-    pub(crate) chroma: RowTaps,
-}
-
 /// The rows of an output: `outputs` of a content that begins at `begin`.
-pub(crate) fn rows(outputs: Range<i32>, begin: i32, content: u32, source: u32) -> Vec<RowPlan> {
-    let plan = |output: i32| {
+pub(crate) fn rows(outputs: Range<i32>, begin: i32, content: u32, source: u32) -> Vec<RowTaps> {
+    let taps = |output: i32| {
         let position = Position::new((output - begin).cast_unsigned(), content, source);
         // A weight of 1 does not fit in 16 bits; 2^-15 of a level less is nothing.
         let weight = position.weight(ROW_BITS).min(i32::from(i16::MAX)) as i16;
-        let first = position.first;
-        // An even row and the one below it have the same chroma.
-        let between = if first % 2 == 1 { weight } else { 0 };
-        RowPlan {
-            luma: RowTaps { first, weight },
-            chroma: RowTaps { first: first / 2, weight: between },
-        }
+        RowTaps { first: position.first, weight }
     };
-    outputs.map(plan).collect()
+    outputs.map(taps).collect()
 }
 
-/// Pairs of neighboring samples and the weights of both, for each output column.
+/// Pixels of an output that the kernels of every processor do at once.
+pub(crate) const BLOCK: usize = 16;
+/// Output pixels of a window.
+const GROUP: usize = 4;
+/// Bytes of a window.
+const WINDOW: usize = 16;
+
+/// Where the samples of two pixels are in their rows: bytes of luma, and bytes of U, each before its V.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taps {
+    pub(crate) luma: [usize; 2],
+    pub(crate) chroma: [usize; 2],
+}
+
+/// Two pixels of the source and their weights, for each output column; and what vectors need to get them.
+///
+/// Vectors take 16 bytes of a row, a window, and shuffle the samples of four output pixels out of it. Where pixels are
+/// too far apart for that, the samples are first [gathered](Self::gather) into a row without those in between.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// The first sample of each pair.
-    pub(crate) first: Vec<u32>,
-    /// The weights of both samples, with [`COLUMN_BITS`] bits. Their sum is 1.
+    len: usize,
+    /// In the row that the kernels get. This and all other tables are padded to whole [blocks](BLOCK) by the last pixel.
+    pub(crate) taps: Vec<Taps>,
+    /// The weights of both pixels, with [`COLUMN_BITS`] bits. Their sum is 1.
     pub(crate) weights: Vec<[i16; 2]>,
-    /// Samples in a row that all pairs lie in, the second sample of the last pair included.
-    reach: usize,
+    pub(crate) luma: Windows,
+    pub(crate) chroma: Windows,
+    /// In the source's row, if they are to be gathered.
+    gathered: Option<Vec<Taps>>,
+}
+
+/// Windows of a row, one for four output pixels.
+#[derive(Debug, Default)]
+pub(crate) struct Windows {
+    /// Where each begins.
+    pub(crate) begin: Vec<u32>,
+    /// How its bytes are shuffled: for each pixel two words of zero and the byte of a sample. U, for chroma; V's is the
+    /// byte after each.
+    pub(crate) order: Vec<[u8; WINDOW]>,
+    /// Bytes of a row that all windows lie in.
+    pub(crate) reach: usize,
+}
+
+impl Windows {
+    /// Windows of a row of `row_bytes` bytes with samples at `taps`, which have `sample` bytes; `None` where some are too
+    /// far apart.
+    fn new(
+        taps: impl Iterator<Item = [usize; 2]>,
+        row_bytes: usize,
+        sample: usize,
+    ) -> Option<Self> {
+        let taps: Vec<[usize; 2]> = taps.collect();
+        let mut windows = Self::default();
+        let latest = row_bytes.checked_sub(WINDOW)?;
+        for group in taps.chunks_exact(GROUP) {
+            let (first, last) = (group[0][0], group[GROUP - 1][1]);
+            let begin = first.min(latest);
+            if last + sample > begin + WINDOW {
+                return None;
+            }
+            let place = |tap: usize| [0x80, (tap - begin) as u8];
+            let mut order = [0; WINDOW];
+            for (order, [first, second]) in order.chunks_exact_mut(4).zip(group) {
+                order[..2].copy_from_slice(&place(*first));
+                order[2..].copy_from_slice(&place(*second));
+            }
+            windows.begin.push(begin as u32);
+            windows.order.push(order);
+            windows.reach = windows.reach.max(begin + WINDOW);
+        }
+        Some(windows)
+    }
 }
 
 impl Columns {
-    fn new(pairs: impl Iterator<Item = (u32, i32)>) -> Self {
-        let (mut first, mut weights) = (Vec::new(), Vec::new());
-        for (at, weight) in pairs {
-            first.push(at);
-            weights.push([(1 << COLUMN_BITS) - weight, weight].map(|weight| weight as i16));
+    /// The columns of an output, as [`rows`].
+    pub(crate) fn new(outputs: Range<i32>, begin: i32, content: u32, source: u32) -> Self {
+        let len = outputs.len();
+        let last = outputs.end - 1;
+        let padded = outputs.start..outputs.start + len.next_multiple_of(BLOCK) as i32;
+        let positions = padded.map(|output| {
+            Position::new((output.min(last) - begin).cast_unsigned(), content, source)
+        });
+        let (taps, weights): (Vec<Taps>, Vec<[i16; 2]>) = positions
+            .map(|position| {
+                let weight = position.weight(COLUMN_BITS);
+                // Nothing is read beyond the last pixel.
+                let pixels = [position.first, position.first + usize::from(weight != 0)];
+                let taps = Taps { luma: pixels, chroma: pixels.map(|pixel| pixel / 2 * 2) };
+                (taps, [(1 << COLUMN_BITS) - weight, weight].map(|weight| weight as i16))
+            })
+            .unzip();
+        let source = source as usize;
+        if let Some((luma, chroma)) = windows(&taps, source, source.next_multiple_of(2)) {
+            return Self { len, taps, weights, luma, chroma, gathered: None };
         }
-        let reach = first.iter().max().map_or(0, |last| *last as usize + 2);
-        Self { first, weights, reach }
+        let dense: Vec<Taps> = (0..taps.len())
+            .map(|at| Taps { luma: [2 * at, 2 * at + 1], chroma: [4 * at, 4 * at + 2] })
+            .collect();
+        let (luma, chroma) = windows(&dense, 2 * dense.len(), 4 * dense.len())
+            .expect("samples side by side lie in windows");
+        Self { len, taps: dense, weights, luma, chroma, gathered: Some(taps) }
     }
 
     /// Output columns.
     pub(crate) fn len(&self) -> usize {
-        self.first.len()
+        self.len
     }
 
-    /// Samples that a row needs. One more than it has, where the last pixel is the last sample: its weight is 0.
-    pub(crate) fn reach(&self) -> usize {
-        self.reach
+    /// Output columns, rounded up to whole blocks.
+    pub(crate) fn padded(&self) -> usize {
+        self.taps.len()
+    }
+
+    /// Gathers the samples of a row of luma, if they are to be gathered, into `to`.
+    pub(crate) fn gather_luma<'a>(&self, row: &'a [u8], to: &'a mut [u8]) -> &'a [u8] {
+        let Some(taps) = &self.gathered else { return row };
+        for (to, taps) in to.chunks_exact_mut(2).zip(taps) {
+            to.copy_from_slice(&taps.luma.map(|tap| row[tap]));
+        }
+        to
+    }
+
+    /// As [`gather_luma`](Self::gather_luma), of a row of chroma.
+    pub(crate) fn gather_chroma<'a>(&self, row: &'a [u8], to: &'a mut [u8]) -> &'a [u8] {
+        let Some(taps) = &self.gathered else { return row };
+        for (to, taps) in to.chunks_exact_mut(4).zip(taps) {
+            let [first, second] = taps.chroma;
+            to[..2].copy_from_slice(&row[first..first + 2]);
+            to[2..].copy_from_slice(&row[second..second + 2]);
+        }
+        to
     }
 }
 
-/// The columns of an output, as [`rows`]: those of luma and those of chroma.
-pub(crate) fn columns(
-    outputs: Range<i32>,
-    begin: i32,
-    content: u32,
-    source: u32,
-) -> (Columns, Columns) {
-    let positions: Vec<Position> = outputs
-        .map(|output| Position::new((output - begin).cast_unsigned(), content, source))
-        .collect();
-    let luma = |at: &Position| (at.first as u32, at.weight(COLUMN_BITS));
-    let chroma = |at: &Position| {
-        let between = if at.first % 2 == 1 { at.weight(COLUMN_BITS) } else { 0 };
-        ((at.first / 2) as u32, between)
-    };
-    (Columns::new(positions.iter().map(luma)), Columns::new(positions.iter().map(chroma)))
+fn windows(taps: &[Taps], luma_bytes: usize, chroma_bytes: usize) -> Option<(Windows, Windows)> {
+    let luma = Windows::new(taps.iter().map(|taps| taps.luma), luma_bytes, 1)?;
+    let chroma = Windows::new(taps.iter().map(|taps| taps.chroma), chroma_bytes, 2)?;
+    Some((luma, chroma))
 }
 
 #[cfg(test)]
@@ -153,32 +231,57 @@ mod tests {
 
     #[test]
     fn three_to_one_takes_every_third_pixel_alone() {
-        let (luma, chroma) = columns(0..640, 0, 640, 1920);
-        assert!(luma.first.iter().enumerate().all(|(x, first)| *first as usize == 3 * x + 1));
-        assert!(luma.weights.iter().chain(&chroma.weights).all(|weights| *weights == [1 << 14, 0]));
-        assert!(rows(0..360, 0, 360, 1080).iter().all(|row| row.luma.weight == 0));
+        let columns = Columns::new(0..640, 0, 640, 1920);
+        assert!(columns.taps.iter().enumerate().all(|(x, taps)| taps.luma == [3 * x + 1; 2]));
+        assert!(columns.weights.iter().all(|weights| *weights == [1 << 14, 0]));
+        assert!(rows(0..360, 0, 360, 1080).iter().all(|row| row.weight == 0));
+        assert!(columns.gathered.is_none());
     }
 
     #[test]
     fn chroma_is_that_of_the_pixels() {
-        // Each pixel of four is between two: 0|1, 2|3 within a sample; 1|2 between two samples.
-        let (luma, chroma) = columns(0..3, 0, 3, 4);
-        assert_eq!(luma.first, [0, 1, 2]);
-        assert_eq!(chroma.first, [0, 0, 1]);
-        assert_eq!(chroma.weights[0], [1 << 14, 0]);
-        assert_eq!(chroma.weights[1], luma.weights[1]);
-        assert_eq!(chroma.weights[2], [1 << 14, 0]);
+        let columns = Columns::new(0..3, 0, 3, 4);
+        let chroma: Vec<_> = columns.taps.iter().map(|taps| taps.chroma).collect();
+        assert!(columns.gathered.is_some(), "a row of 4 bytes has no window");
+        assert_eq!(columns.padded(), BLOCK);
+        assert_eq!(chroma[..3], [[0, 2], [4, 6], [8, 10]]);
+        let gathered = columns.gathered.unwrap();
+        // Each pixel is between two: 0|1, 2|3 within a sample; 1|2 between two samples.
+        assert_eq!(
+            gathered[..3].iter().map(|taps| taps.chroma).collect::<Vec<_>>(),
+            [[0, 0], [0, 2], [2, 2]]
+        );
     }
 
     #[test]
-    fn every_pair_lies_within_its_reach() {
-        for (content, source) in [(640, 1920), (1, 1), (5, 1), (9, 4), (640, 641)] {
-            let (luma, chroma) = columns(0..content, 0, content as u32, source);
-            assert!(luma.reach() <= source as usize + 1, "{content} from {source}");
-            assert!(chroma.reach() <= source.div_ceil(2) as usize + 1, "{content} from {source}");
-            let last = luma.first.len() - 1;
-            if luma.first[last] + 1 == source {
-                assert_eq!(luma.weights[last], [1 << 14, 0]);
+    fn everything_lies_within_its_row() {
+        for (content, source) in
+            [(640, 1920), (1, 1), (5, 1), (9, 4), (640, 641), (17, 16), (640, 3840), (64, 255)]
+        {
+            let columns = Columns::new(0..content, 0, content as u32, source);
+            let source = source as usize;
+            let (taps, row) = match &columns.gathered {
+                Some(taps) => (taps, 2 * columns.padded()),
+                None => (&columns.taps, source),
+            };
+            for taps in taps {
+                assert!(
+                    taps.luma[1] < source && taps.chroma[1] < source,
+                    "{content} from {source}"
+                );
+            }
+            assert!(
+                columns.luma.reach <= row && columns.taps.iter().all(|taps| taps.luma[1] < row)
+            );
+            let shuffled = |windows: &Windows, at: usize, tap: usize| {
+                let order = windows.order[at / GROUP][4 * (at % GROUP) + 2 * tap + 1];
+                windows.begin[at / GROUP] as usize + usize::from(order)
+            };
+            for (at, taps) in columns.taps.iter().enumerate() {
+                for tap in 0..2 {
+                    assert_eq!(shuffled(&columns.luma, at, tap), taps.luma[tap]);
+                    assert_eq!(shuffled(&columns.chroma, at, tap), taps.chroma[tap]);
+                }
             }
         }
     }

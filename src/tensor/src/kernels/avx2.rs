@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::{Lanes, kernels};
-use super::{Kernels, LevelsMut, rows};
+use super::{Kernels, LevelsMut, TapRow, rows};
 use crate::color::Factors;
 use crate::request::Line;
 use crate::taps::Columns;
@@ -53,11 +53,6 @@ impl Lanes for Vectors {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> __m256i {
-        unsafe { _mm256_slli_epi16::<7>(_mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast()))) }
-    }
-
-    #[inline(always)]
     unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
         unsafe { _mm256_add_epi16(a, b) }
     }
@@ -88,27 +83,46 @@ impl Lanes for Vectors {
     }
 
     #[inline(always)]
-    unsafe fn luma_pairs(row: *const i16, first: *const u32, weights: *const [i16; 2]) -> __m256i {
+    unsafe fn windows(row: *const u8, begin: *const u32) -> __m256i {
         unsafe {
-            let low = luma_of_eight(row, first, weights);
-            let high = luma_of_eight(row, first.add(8), weights.add(8));
-            _mm256_permute4x64_epi64::<IN_ORDER>(_mm256_packs_epi32(low, high))
+            let low = _mm_loadu_si128(row.add(*begin as usize).cast());
+            let high = _mm_loadu_si128(row.add(*begin.add(1) as usize).cast());
+            _mm256_set_m128i(high, low)
         }
     }
 
     #[inline(always)]
-    unsafe fn chroma_pairs(
-        row: *const i16,
-        first: *const u32,
-        weights: *const [i16; 2],
-    ) -> [__m256i; 2] {
+    unsafe fn load_order(order: *const [u8; 16]) -> __m256i {
+        unsafe { _mm256_loadu_si256(order.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn next_bytes(order: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi8(order, _mm256_set1_epi8(1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn shuffle(windows: __m256i, order: __m256i) -> __m256i {
+        unsafe { _mm256_shuffle_epi8(windows, order) }
+    }
+
+    #[inline(always)]
+    unsafe fn center(words: __m256i) -> __m256i {
+        unsafe { _mm256_xor_si256(words, _mm256_set1_epi16(i16::MIN)) }
+    }
+
+    #[inline(always)]
+    unsafe fn half(words: __m256i) -> __m256i {
+        unsafe { _mm256_srli_epi16::<1>(words) }
+    }
+
+    #[inline(always)]
+    unsafe fn between(pairs: [__m256i; 2], weights: *const [i16; 2]) -> __m256i {
         unsafe {
-            let low = chroma_of_eight(row, first, weights);
-            let high = chroma_of_eight(row, first.add(8), weights.add(8));
-            // Of each plane, pairs of columns: 01 45 89 CD and 23 67 AB EF.
-            let (u, v) = (_mm256_unpacklo_epi64(low, high), _mm256_unpackhi_epi64(low, high));
-            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-            [_mm256_permutevar8x32_epi32(u, order), _mm256_permutevar8x32_epi32(v, order)]
+            let [low, high] = pairs;
+            let low = between_columns(low, weights);
+            let high = between_columns(high, weights.add(8));
+            _mm256_permute4x64_epi64::<IN_ORDER>(_mm256_packs_epi32(low, high))
         }
     }
 
@@ -171,50 +185,16 @@ impl Lanes for Vectors {
     }
 }
 
-/// Luma between the columns of eight pairs.
+/// The levels between eight pairs.
 ///
 /// # Safety
-/// As [`Lanes::luma_pairs`].
+/// The processor has AVX2; there are eight weights.
 #[inline(always)]
-unsafe fn luma_of_eight(row: *const i16, first: *const u32, weights: *const [i16; 2]) -> __m256i {
+unsafe fn between_columns(pairs: __m256i, weights: *const [i16; 2]) -> __m256i {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        let pairs = _mm256_i32gather_epi32::<2>(row.cast(), _mm256_loadu_si256(first.cast()));
         let sums = _mm256_madd_epi16(pairs, _mm256_loadu_si256(weights.cast()));
         _mm256_srai_epi32::<14>(_mm256_add_epi32(sums, _mm256_set1_epi32(1 << 13)))
-    }
-}
-
-/// Chroma between the columns of eight pairs: U of columns 0, 1, 4, 5, then V of those; the same of 2, 3, 6, 7.
-///
-/// # Safety
-/// As [`Lanes::chroma_pairs`].
-#[inline(always)]
-unsafe fn chroma_of_eight(row: *const i16, first: *const u32, weights: *const [i16; 2]) -> __m256i {
-    // SAFETY: guaranteed by the caller.
-    unsafe {
-        let low = chroma_of_four(row, first, weights);
-        let high = chroma_of_four(row, first.add(4), weights.add(4));
-        let by_plane = [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];
-        shuffle(_mm256_packs_epi32(low, high), by_plane)
-    }
-}
-
-/// Chroma between the columns of four pairs: U and V in turns.
-///
-/// # Safety
-/// As [`Lanes::chroma_pairs`].
-#[inline(always)]
-unsafe fn chroma_of_four(row: *const i16, first: *const u32, weights: *const [i16; 2]) -> __m256i {
-    // SAFETY: guaranteed by the caller.
-    unsafe {
-        let pairs = _mm256_i32gather_epi64::<4>(row.cast(), _mm_loadu_si128(first.cast()));
-        // U V U V becomes U U V V.
-        let pairs = shuffle(pairs, [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]);
-        let weights = _mm256_cvtepu32_epi64(_mm_loadu_si128(weights.cast()));
-        let weights = _mm256_or_si256(weights, _mm256_slli_epi64::<32>(weights));
-        let sums = _mm256_madd_epi16(pairs, weights);
-        _mm256_srai_epi32::<13>(_mm256_add_epi32(sums, _mm256_set1_epi32(1 << 12)))
     }
 }
 

@@ -15,8 +15,6 @@ pub(super) trait Lanes {
     /// Loads words.
     unsafe fn load(from: *const i16) -> Self::Words;
     unsafe fn store(words: Self::Words, to: *mut i16);
-    /// Loads bytes and puts each 7 bits up in a word.
-    unsafe fn load_bytes(from: *const u8) -> Self::Words;
     unsafe fn add(a: Self::Words, b: Self::Words) -> Self::Words;
     unsafe fn add_saturating(a: Self::Words, b: Self::Words) -> Self::Words;
     unsafe fn sub(a: Self::Words, b: Self::Words) -> Self::Words;
@@ -25,18 +23,20 @@ pub(super) trait Lanes {
     /// The product of [`crate::color`].
     unsafe fn product(a: Self::Words, b: Self::Words) -> Self::Words;
 
-    /// Luma between the columns of the next `LEN` pairs.
-    unsafe fn luma_pairs(
-        row: *const i16,
-        first: *const u32,
-        weights: *const [i16; 2],
-    ) -> Self::Words;
-    /// U and V between the columns of the next `LEN` pairs.
-    unsafe fn chroma_pairs(
-        row: *const i16,
-        first: *const u32,
-        weights: *const [i16; 2],
-    ) -> [Self::Words; 2];
+    /// Loads `LEN / 8` windows.
+    unsafe fn windows(row: *const u8, begin: *const u32) -> Self::Bytes;
+    /// Loads the orders of `LEN / 8` windows.
+    unsafe fn load_order(order: *const [u8; 16]) -> Self::Bytes;
+    /// The order of the bytes after those of an order.
+    unsafe fn next_bytes(order: Self::Bytes) -> Self::Bytes;
+    /// Shuffles the bytes of each window.
+    unsafe fn shuffle(windows: Self::Bytes, order: Self::Bytes) -> Self::Words;
+    /// Subtracts 128 from the upper bytes of words of which the lower ones are 0.
+    unsafe fn center(words: Self::Words) -> Self::Words;
+    /// Halves unsigned words.
+    unsafe fn half(words: Self::Words) -> Self::Words;
+    /// The levels between two times `LEN / 2` pairs of words, by the weights of each pair.
+    unsafe fn between(pairs: [Self::Words; 2], weights: *const [i16; 2]) -> Self::Words;
 
     /// Two vectors of words, less 6 bits, saturated.
     unsafe fn narrow(low: Self::Words, high: Self::Words) -> Self::Bytes;
@@ -60,11 +60,13 @@ pub(super) trait Lanes {
 macro_rules! kernels {
     ($kind:ty, $lanes:ty, $features:literal) => {
         kernels! { @methods $kind, $lanes, $features,
-            fn between_rows(first: &[u8], second: Option<(&[u8], i16)>, less: i16, to: &mut [i16]);
-            fn luma_columns(row: &[i16], columns: &Columns, to: &mut [i16]);
-            fn chroma_columns(row: &[i16], columns: &Columns, u: &mut [i16], v: &mut [i16]);
-            fn gray_levels(factors: &Factors, luma: &[i16], to: &mut [i16]);
-            fn color_levels(factors: &Factors, luma: &[i16], u: &[i16], v: &[i16], to: LevelsMut<'_>);
+            fn gray_levels(
+                factors: &Factors, upper: &[u8], lower: Option<(&[u8], i16)>, columns: &Columns, to: &mut [i16]
+            );
+            fn color_levels(
+                factors: &Factors, upper: TapRow<'_>, lower: Option<(TapRow<'_>, i16)>, columns: &Columns,
+                to: LevelsMut<'_>
+            );
             fn bytes(levels: &[i16], to: &mut [u8]);
             fn packed_bytes(levels: [&[i16]; 3], to: &mut [u8]);
             fn floats(levels: &[i16], line: Line, to: &mut [f32]);

@@ -1,17 +1,13 @@
 //! The steps of a row, by kind of processor. All kinds give the same values; `tests` compares them.
 //!
-//! A sample between two rows or columns has 7 bits after the binary point, and chroma is stored less 128. With `m` of
-//! [`crate::color`], a row between rows `a` and `b`, the second of weight `w` with 15 bits, is
+//! The levels of an output pixel are between those of two by two pixels `p`, `q` (upper) and `r`, `s` (lower) of the
+//! source, whose colors are converted first, as [`crate::color`] states. With its `m`, a weight `d` of the lower row of 15
+//! bits, and weights `a`, `b` of the columns of 14 bits, they are
 //!
 //! ```text
-//! (a << 7) + m((b - a) << 7, w)           less 128 << 7 for chroma
-//! ```
-//!
-//! and a column between `p` and `q` with weights `s` and `t` of 14 bits
-//!
-//! ```text
-//! (p * s + q * t + 2^13) >> 14            luma, 7 bits after the binary point
-//! (p * s + q * t + 2^12) >> 13            chroma, 8
+//! left  = p + m(r - p, d)         p without a lower row
+//! right = q + m(s - q, d)
+//! level = (left * a + right * b + 2^13) >> 14
 //! ```
 
 #[cfg(target_arch = "x86_64")]
@@ -19,9 +15,15 @@
 mod avx2;
 #[allow(unsafe_code, reason = "vectors")]
 mod lanes;
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "vectors")]
+mod neon;
 #[allow(unsafe_code, reason = "vectors")]
 mod rows;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vectors")]
+mod sse41;
 
 use crate::color::Factors;
 use crate::request::Line;
@@ -29,8 +31,12 @@ use crate::taps::Columns;
 
 pub(crate) use scalar::Scalar;
 
-/// What is subtracted from chroma between rows: 128.
-pub(crate) const CENTER: i16 = 128 << 7;
+/// A row that pixels are taken from: luma, and chroma unless only gray is wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct TapRow<'a> {
+    pub(crate) luma: &'a [u8],
+    pub(crate) chroma: &'a [u8],
+}
 
 /// Rows of levels, with 6 bits after the binary point, from 0 to 255.
 pub(crate) struct LevelsMut<'a> {
@@ -41,22 +47,28 @@ pub(crate) struct LevelsMut<'a> {
 
 /// The steps, on one kind of processor.
 ///
-/// Slices of a call that have an element for each column have the same length; the steps panic where they have not.
+/// Slices of a call that have an element for each column have the same length; levels between pixels are written for
+/// [all columns](Columns::padded) of the tables. The steps panic where it is not so.
 pub(crate) trait Kernels: Copy {
-    /// A row between `first` and the row of `second`, which has a weight, less `less`.
-    fn between_rows(self, first: &[u8], second: Option<(&[u8], i16)>, less: i16, to: &mut [i16]);
+    /// Luma in full range between the pixels of one or two rows, the second with its weight.
+    fn gray_levels(
+        self,
+        factors: &Factors,
+        upper: &[u8],
+        lower: Option<(&[u8], i16)>,
+        columns: &Columns,
+        to: &mut [i16],
+    );
 
-    /// Luma between columns.
-    fn luma_columns(self, row: &[i16], columns: &Columns, to: &mut [i16]);
-
-    /// Chroma between columns, from a row of U and V in turns.
-    fn chroma_columns(self, row: &[i16], columns: &Columns, u: &mut [i16], v: &mut [i16]);
-
-    /// Luma in full range.
-    fn gray_levels(self, factors: &Factors, luma: &[i16], to: &mut [i16]);
-
-    /// Colors.
-    fn color_levels(self, factors: &Factors, luma: &[i16], u: &[i16], v: &[i16], to: LevelsMut<'_>);
+    /// Colors between the pixels of one or two rows, the second with its weight.
+    fn color_levels(
+        self,
+        factors: &Factors,
+        upper: TapRow<'_>,
+        lower: Option<(TapRow<'_>, i16)>,
+        columns: &Columns,
+        to: LevelsMut<'_>,
+    );
 
     /// Bytes of one channel.
     fn bytes(self, levels: &[i16], to: &mut [u8]);
@@ -88,7 +100,11 @@ pub(crate) trait Kernels: Copy {
 pub(crate) enum Kind {
     Scalar,
     #[cfg(target_arch = "x86_64")]
+    Sse41(sse41::Sse41),
+    #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
 }
 
 /// Something to do with kernels of any kind.
@@ -98,31 +114,32 @@ pub(crate) trait WithKernels {
 }
 
 impl Kind {
-    /// The best that this processor has.
-    pub(crate) fn best() -> Self {
+    /// What this processor has, the best first; always [`Scalar`].
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
-        if let Some(kind) = avx2::Avx2::detect() {
-            return Self::Avx2(kind);
-        }
-        Self::Scalar
+        let vectors =
+            [avx2::Avx2::detect().map(Self::Avx2), sse41::Sse41::detect().map(Self::Sse41)];
+        #[cfg(target_arch = "aarch64")]
+        let vectors = [neon::Neon::detect().map(Self::Neon)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let vectors: [Option<Self>; 0] = [];
+        vectors.into_iter().flatten().chain([Self::Scalar])
     }
 
-    /// All that this processor has.
-    #[cfg(test)]
-    pub(crate) fn all() -> Vec<Self> {
-        let mut kinds = vec![Self::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        {
-            kinds.extend(avx2::Avx2::detect().map(Self::Avx2));
-        }
-        kinds
+    /// The best that this processor has.
+    pub(crate) fn best() -> Self {
+        Self::all().next().unwrap_or(Self::Scalar)
     }
 
     pub(crate) fn run<W: WithKernels>(self, work: W) -> W::Output {
         match self {
             Self::Scalar => work.run(Scalar),
             #[cfg(target_arch = "x86_64")]
+            Self::Sse41(kind) => work.run(kind),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2(kind) => work.run(kind),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(kind) => work.run(kind),
         }
     }
 }

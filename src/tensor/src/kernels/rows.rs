@@ -8,10 +8,10 @@
 
 use super::lanes::Lanes;
 use super::scalar::{Scalar, WHITE};
-use super::{Kernels, LevelsMut};
+use super::{Kernels, LevelsMut, TapRow};
 use crate::color::Factors;
 use crate::request::Line;
-use crate::taps::Columns;
+use crate::taps::{Columns, Windows};
 
 /// Calls `$step` with the first column of each block of `$block` columns, the last one moved back.
 macro_rules! each_block {
@@ -30,102 +30,11 @@ macro_rules! each_block {
     }};
 }
 
-#[inline(always)]
-pub(super) unsafe fn between_rows<L: Lanes>(
-    first: &[u8],
-    second: Option<(&[u8], i16)>,
-    less: i16,
-    to: &mut [i16],
-) {
-    let len = to.len();
-    if len < L::LEN {
-        return Scalar.between_rows(first, second, less, to);
-    }
-    assert!(first.len() == len && second.is_none_or(|(second, _)| second.len() == len));
-    let to = to.as_mut_ptr();
-    // SAFETY: blocks lie within `len` elements of each slice; the caller guarantees the features.
-    unsafe {
-        let less = L::splat(less);
-        match second {
-            None => each_block!(len, L::LEN, |at| {
-                L::store(L::sub(L::load_bytes(first.as_ptr().add(at)), less), to.add(at));
-            }),
-            Some((second, weight)) => {
-                let weight = L::splat(weight);
-                each_block!(len, L::LEN, |at| {
-                    let first = L::load_bytes(first.as_ptr().add(at));
-                    let second = L::load_bytes(second.as_ptr().add(at));
-                    let step = L::product(L::sub(second, first), weight);
-                    L::store(L::add(L::sub(first, less), step), to.add(at));
-                });
-            }
-        }
-    }
-}
-
-#[inline(always)]
-pub(super) unsafe fn luma_columns<L: Lanes>(row: &[i16], columns: &Columns, to: &mut [i16]) {
-    let len = to.len();
-    if len < L::LEN {
-        return Scalar.luma_columns(row, columns, to);
-    }
-    assert!(columns.len() == len && row.len() >= columns.reach());
-    let (first, weights, to) = (columns.first.as_ptr(), columns.weights.as_ptr(), to.as_mut_ptr());
-    // SAFETY: blocks lie within the tables and `to`, which have `len` elements; all pairs lie within the tables' reach.
-    unsafe {
-        each_block!(len, L::LEN, |at| {
-            L::store(L::luma_pairs(row.as_ptr(), first.add(at), weights.add(at)), to.add(at));
-        });
-    }
-}
-
-#[inline(always)]
-pub(super) unsafe fn chroma_columns<L: Lanes>(
-    row: &[i16],
-    columns: &Columns,
-    u: &mut [i16],
-    v: &mut [i16],
-) {
-    let len = u.len();
-    if len < L::LEN {
-        return Scalar.chroma_columns(row, columns, u, v);
-    }
-    assert!(columns.len() == len && v.len() == len && row.len() >= 2 * columns.reach());
-    let (first, weights) = (columns.first.as_ptr(), columns.weights.as_ptr());
-    let (u, v) = (u.as_mut_ptr(), v.as_mut_ptr());
-    // SAFETY: as in `luma_columns`; a pair of samples has four words.
-    unsafe {
-        each_block!(len, L::LEN, |at| {
-            let [of_u, of_v] = L::chroma_pairs(row.as_ptr(), first.add(at), weights.add(at));
-            L::store(of_u, u.add(at));
-            L::store(of_v, v.add(at));
-        });
-    }
-}
-
 /// Levels from 0 to 255.
 #[inline(always)]
 unsafe fn clamp<L: Lanes>(words: L::Words) -> L::Words {
     // SAFETY: guaranteed by the caller.
     unsafe { L::min(L::max(words, L::splat(0)), L::splat(WHITE)) }
-}
-
-#[inline(always)]
-pub(super) unsafe fn gray_levels<L: Lanes>(factors: &Factors, luma: &[i16], to: &mut [i16]) {
-    let len = to.len();
-    if len < L::LEN {
-        return Scalar.gray_levels(factors, luma, to);
-    }
-    assert_eq!(luma.len(), len);
-    let to = to.as_mut_ptr();
-    // SAFETY: blocks lie within `len` elements of each slice; the caller guarantees the features.
-    unsafe {
-        let (factor, black) = (L::splat(factors.luma), L::splat(factors.black));
-        each_block!(len, L::LEN, |at| {
-            let luma = L::product(L::load(luma.as_ptr().add(at)), factor);
-            L::store(clamp::<L>(L::sub(luma, black)), to.add(at));
-        });
-    }
 }
 
 /// The factors of colors in vectors.
@@ -171,32 +80,142 @@ impl<L: Lanes> Splat<L> {
     }
 }
 
+/// `upper + m(lower - upper, weight)`.
+#[inline(always)]
+unsafe fn between_rows<L: Lanes>(upper: L::Words, lower: L::Words, weight: L::Words) -> L::Words {
+    // SAFETY: guaranteed by the caller.
+    unsafe { L::add(upper, L::product(L::sub(lower, upper), weight)) }
+}
+
+/// The luma of the pixels of the windows from `group` on, 7 bits up.
+///
+/// # Safety
+/// The processor has the features; the group's windows lie in the row.
+#[inline(always)]
+unsafe fn luma_of<L: Lanes>(row: *const u8, windows: &Windows, group: usize) -> L::Words {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        let order = L::load_order(windows.order.as_ptr().add(group));
+        L::half(L::shuffle(L::windows(row, windows.begin.as_ptr().add(group)), order))
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn gray_levels<L: Lanes>(
+    factors: &Factors,
+    upper: &[u8],
+    lower: Option<(&[u8], i16)>,
+    columns: &Columns,
+    to: &mut [i16],
+) {
+    let windows = &columns.luma;
+    assert!(to.len() == columns.padded() && upper.len() >= windows.reach);
+    assert!(lower.is_none_or(|(lower, _)| lower.len() >= windows.reach));
+    let to = to.as_mut_ptr();
+    // SAFETY: tables and levels have `padded` columns, which are whole blocks; the windows lie within their reach, and so
+    // within the rows. The caller guarantees the features.
+    unsafe {
+        let splat = Splat::<L>::new(factors);
+        let weight = L::splat(lower.map_or(0, |(_, weight)| weight));
+        for at in (0..columns.padded()).step_by(L::LEN) {
+            let mut pairs = [L::splat(0); 2];
+            for (part, pairs) in pairs.iter_mut().enumerate() {
+                let group = at / 4 + part * (L::LEN / 8);
+                let gray = splat.gray(luma_of::<L>(upper.as_ptr(), windows, group));
+                *pairs = clamp::<L>(gray);
+                if let Some((lower, _)) = lower {
+                    let gray = splat.gray(luma_of::<L>(lower.as_ptr(), windows, group));
+                    *pairs = between_rows::<L>(*pairs, clamp::<L>(gray), weight);
+                }
+            }
+            L::store(L::between(pairs, columns.weights.as_ptr().add(at)), to.add(at));
+        }
+    }
+}
+
 #[inline(always)]
 pub(super) unsafe fn color_levels<L: Lanes>(
     factors: &Factors,
-    luma: &[i16],
-    u: &[i16],
-    v: &[i16],
+    upper: TapRow<'_>,
+    lower: Option<(TapRow<'_>, i16)>,
+    columns: &Columns,
     to: LevelsMut<'_>,
 ) {
-    let len = luma.len();
-    if len < L::LEN {
-        return Scalar.color_levels(factors, luma, u, v, to);
-    }
-    let LevelsMut { red, green, blue } = to;
-    assert!([u.len(), v.len(), red.len(), green.len(), blue.len()] == [len; 5]);
-    let (red, green, blue) = (red.as_mut_ptr(), green.as_mut_ptr(), blue.as_mut_ptr());
-    // SAFETY: blocks lie within `len` elements of each slice; the caller guarantees the features.
+    let len = columns.padded();
+    assert!([to.red.len(), to.green.len(), to.blue.len()] == [len; 3]);
+    let reaches = |row: TapRow<'_>| {
+        row.luma.len() >= columns.luma.reach && row.chroma.len() >= columns.chroma.reach
+    };
+    assert!(reaches(upper) && lower.is_none_or(|(lower, _)| reaches(lower)));
+    let to = [to.red.as_mut_ptr(), to.green.as_mut_ptr(), to.blue.as_mut_ptr()];
+    // SAFETY: tables and levels have `padded` columns, which are whole blocks; the windows lie within their reach, and so
+    // within the rows. The caller guarantees the features.
     unsafe {
-        let factors = Splat::<L>::new(factors);
-        each_block!(len, L::LEN, |at| {
-            let luma = factors.gray(L::load(luma.as_ptr().add(at)));
-            let (u, v) = (L::load(u.as_ptr().add(at)), L::load(v.as_ptr().add(at)));
-            let [of_red, of_green, of_blue] = factors.chroma(u, v);
-            L::store(clamp::<L>(L::add_saturating(luma, of_red)), red.add(at));
-            L::store(clamp::<L>(L::add_saturating(luma, of_green)), green.add(at));
-            L::store(clamp::<L>(L::add_saturating(luma, of_blue)), blue.add(at));
-        });
+        let splat = Splat::<L>::new(factors);
+        let weight = L::splat(lower.map_or(0, |(_, weight)| weight));
+        for at in (0..len).step_by(L::LEN) {
+            let mut pairs = [[L::splat(0); 2]; 3];
+            for part in 0..2 {
+                let group = at / 4 + part * (L::LEN / 8);
+                let begin = columns.chroma.begin.as_ptr().add(group);
+                let of_u = L::load_order(columns.chroma.order.as_ptr().add(group));
+                let of_v = L::next_bytes(of_u);
+                let chroma = chroma_of(&splat, upper.chroma.as_ptr(), begin, [of_u, of_v]);
+                let luma = splat.gray(luma_of::<L>(upper.luma.as_ptr(), &columns.luma, group));
+                let mut colors = add_chroma::<L>(luma, chroma);
+                if let Some((lower, _)) = lower {
+                    let chroma = if lower.chroma.as_ptr() == upper.chroma.as_ptr() {
+                        chroma
+                    } else {
+                        chroma_of(&splat, lower.chroma.as_ptr(), begin, [of_u, of_v])
+                    };
+                    let luma = splat.gray(luma_of::<L>(lower.luma.as_ptr(), &columns.luma, group));
+                    let below = add_chroma::<L>(luma, chroma);
+                    for channel in 0..3 {
+                        colors[channel] =
+                            between_rows::<L>(colors[channel], below[channel], weight);
+                    }
+                }
+                for channel in 0..3 {
+                    pairs[channel][part] = colors[channel];
+                }
+            }
+            let weights = columns.weights.as_ptr().add(at);
+            for channel in 0..3 {
+                L::store(L::between(pairs[channel], weights), to[channel].add(at));
+            }
+        }
+    }
+}
+
+/// What the chroma of windows adds to red, green and blue.
+///
+/// # Safety
+/// The processor has the features; the windows lie in the row.
+#[inline(always)]
+unsafe fn chroma_of<L: Lanes>(
+    splat: &Splat<L>,
+    row: *const u8,
+    begin: *const u32,
+    [of_u, of_v]: [L::Bytes; 2],
+) -> [L::Words; 3] {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        let windows = L::windows(row, begin);
+        splat.chroma(L::center(L::shuffle(windows, of_u)), L::center(L::shuffle(windows, of_v)))
+    }
+}
+
+/// Red, green and blue, from 0 to 255.
+#[inline(always)]
+unsafe fn add_chroma<L: Lanes>(luma: L::Words, [red, green, blue]: [L::Words; 3]) -> [L::Words; 3] {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        [
+            clamp::<L>(L::add_saturating(luma, red)),
+            clamp::<L>(L::add_saturating(luma, green)),
+            clamp::<L>(L::add_saturating(luma, blue)),
+        ]
     }
 }
 

@@ -1,9 +1,9 @@
 //! The steps in plain loops: the reference of the others, and their code for what is left of a row.
 
-use super::{Kernels, LevelsMut};
+use super::{Kernels, LevelsMut, TapRow};
 use crate::color::Factors;
 use crate::request::Line;
-use crate::taps::{COLUMN_BITS, Columns};
+use crate::taps::{COLUMN_BITS, Columns, Taps};
 
 /// Plain loops.
 #[derive(Clone, Copy, Debug)]
@@ -36,75 +36,77 @@ fn byte(level: i16) -> u8 {
     ((level + 32) >> 6) as u8
 }
 
+/// A level between those of two rows' pixels and two columns.
 #[inline(always)]
-fn pair<const BITS: u32>(row: &[i16], [first, second]: [usize; 2], weights: [i16; 2]) -> i16 {
-    let sum = i32::from(row[first]) * i32::from(weights[0])
-        + i32::from(row[second]) * i32::from(weights[1]);
-    ((sum + (1 << (BITS - 1))) >> BITS) as i16
+fn between(upper: [i16; 2], lower: Option<([i16; 2], i16)>, weights: [i16; 2]) -> i16 {
+    let [left, right] = match lower {
+        None => upper,
+        Some((lower, weight)) => {
+            [0, 1].map(|at| upper[at] + product(lower[at] - upper[at], weight))
+        }
+    };
+    let sum = i32::from(left) * i32::from(weights[0]) + i32::from(right) * i32::from(weights[1]);
+    ((sum + (1 << (COLUMN_BITS - 1))) >> COLUMN_BITS) as i16
+}
+
+#[inline(always)]
+fn gray_of(factors: &Factors, sample: u8) -> i16 {
+    gray(factors, i16::from(sample) << 7).clamp(0, WHITE)
+}
+
+/// The colors of the two pixels of a row.
+#[inline(always)]
+fn colors_of(factors: &Factors, row: TapRow<'_>, taps: &Taps) -> [[i16; 3]; 2] {
+    [0, 1].map(|at| {
+        let (luma, chroma) = (row.luma[taps.luma[at]], taps.chroma[at]);
+        let [u, v] = [row.chroma[chroma], row.chroma[chroma + 1]].map(centered);
+        color(factors, i16::from(luma) << 7, u, v)
+    })
+}
+
+/// Chroma less 128, 8 bits up.
+#[inline(always)]
+fn centered(sample: u8) -> i16 {
+    (i16::from(sample) - 128) << 8
 }
 
 impl Kernels for Scalar {
-    #[inline(always)]
-    fn between_rows(self, first: &[u8], second: Option<(&[u8], i16)>, less: i16, to: &mut [i16]) {
-        match second {
-            None => {
-                assert_eq!(first.len(), to.len());
-                for (to, first) in to.iter_mut().zip(first) {
-                    *to = (i16::from(*first) << 7) - less;
-                }
-            }
-            Some((second, weight)) => {
-                assert!(first.len() == to.len() && second.len() == to.len());
-                for ((to, first), second) in to.iter_mut().zip(first).zip(second) {
-                    let (first, second) = (i16::from(*first), i16::from(*second));
-                    *to = (first << 7) + product((second - first) << 7, weight) - less;
-                }
-            }
+    fn gray_levels(
+        self,
+        factors: &Factors,
+        upper: &[u8],
+        lower: Option<(&[u8], i16)>,
+        columns: &Columns,
+        to: &mut [i16],
+    ) {
+        assert_eq!(to.len(), columns.padded());
+        let all = columns.taps.iter().zip(&columns.weights);
+        for (to, (taps, weights)) in to.iter_mut().zip(all) {
+            let of = |row: &[u8]| taps.luma.map(|tap| gray_of(factors, row[tap]));
+            let lower = lower.map(|(row, weight)| (of(row), weight));
+            *to = between(of(upper), lower, *weights);
         }
     }
 
-    #[inline(always)]
-    fn luma_columns(self, row: &[i16], columns: &Columns, to: &mut [i16]) {
-        assert_eq!(columns.len(), to.len());
-        for ((to, first), weights) in to.iter_mut().zip(&columns.first).zip(&columns.weights) {
-            let first = *first as usize;
-            *to = pair::<COLUMN_BITS>(row, [first, first + 1], *weights);
-        }
-    }
-
-    #[inline(always)]
-    fn chroma_columns(self, row: &[i16], columns: &Columns, u: &mut [i16], v: &mut [i16]) {
-        assert!(columns.len() == u.len() && u.len() == v.len());
-        let taps = columns.first.iter().zip(&columns.weights);
-        for ((u, v), (first, weights)) in u.iter_mut().zip(v).zip(taps) {
-            let first = 2 * *first as usize;
-            *u = pair::<{ COLUMN_BITS - 1 }>(row, [first, first + 2], *weights);
-            *v = pair::<{ COLUMN_BITS - 1 }>(row, [first + 1, first + 3], *weights);
-        }
-    }
-
-    #[inline(always)]
-    fn gray_levels(self, factors: &Factors, luma: &[i16], to: &mut [i16]) {
-        assert_eq!(luma.len(), to.len());
-        for (to, luma) in to.iter_mut().zip(luma) {
-            *to = gray(factors, *luma).clamp(0, WHITE);
-        }
-    }
-
-    #[inline(always)]
     fn color_levels(
         self,
         factors: &Factors,
-        luma: &[i16],
-        u: &[i16],
-        v: &[i16],
+        upper: TapRow<'_>,
+        lower: Option<(TapRow<'_>, i16)>,
+        columns: &Columns,
         to: LevelsMut<'_>,
     ) {
-        let LevelsMut { red, green, blue } = to;
-        let len = luma.len();
-        assert!([u.len(), v.len(), red.len(), green.len(), blue.len()] == [len; 5]);
-        for at in 0..len {
-            [red[at], green[at], blue[at]] = color(factors, luma[at], u[at], v[at]);
+        let to = [to.red, to.green, to.blue];
+        assert!(to.iter().all(|row| row.len() == columns.padded()));
+        let all = columns.taps.iter().zip(&columns.weights).enumerate();
+        for (at, (taps, weights)) in all {
+            let [left, right] = colors_of(factors, upper, taps);
+            let below = lower.map(|(row, weight)| (colors_of(factors, row, taps), weight));
+            for channel in 0..3 {
+                let below =
+                    below.map(|([left, right], weight)| ([left[channel], right[channel]], weight));
+                to[channel][at] = between([left[channel], right[channel]], below, *weights);
+            }
         }
     }
 
@@ -164,7 +166,7 @@ impl Kernels for Scalar {
             assert!(chroma.len() >= luma.len().next_multiple_of(2) && to.len() == 3 * luma.len());
             let pixels = luma.chunks(2).zip(to.chunks_mut(6)).zip(chroma.chunks_exact(2));
             for ((luma, to), uv) in pixels {
-                let [u, v] = [uv[0], uv[1]].map(|sample| (i16::from(sample) - 128) << 8);
+                let [u, v] = [uv[0], uv[1]].map(centered);
                 for (luma, to) in luma.iter().zip(to.chunks_exact_mut(3)) {
                     let mut bytes = color(factors, i16::from(*luma) << 7, u, v).map(byte);
                     if BGR {

@@ -14,8 +14,7 @@ use half::f16;
 const ORDERS: [Order; 3] = [Order::Rgb, Order::Bgr, Order::Gray];
 
 fn vectors() -> Vec<Kind> {
-    let kinds: Vec<Kind> =
-        Kind::all().into_iter().filter(|kind| !matches!(kind, Kind::Scalar)).collect();
+    let kinds: Vec<Kind> = Kind::all().filter(|kind| !matches!(kind, Kind::Scalar)).collect();
     assert!(!kinds.is_empty(), "a processor without vectors tests nothing");
     kinds
 }

@@ -81,7 +81,7 @@ fn grays_are_exact() {
     }
 }
 
-/// Interpolated samples, converted: what a pass computes, without any rounding.
+/// Colors of the pixels, interpolated: what a pass computes, without any rounding.
 fn exact_tensor(plan: &Plan, picture: &Picture) -> Vec<f64> {
     let request = plan.request();
     let (width, height) = picture.size;
@@ -99,13 +99,13 @@ fn exact_tensor(plan: &Plan, picture: &Picture) -> Vec<f64> {
                     [(column.floor(), 1.0 - column.fract()), (column.ceil(), column.fract())]
                 {
                     // At an integer both are the same, and the second has no weight.
-                    let pixel = picture.pixel(column as usize, row as usize);
-                    for (sum, sample) in sum.iter_mut().zip(pixel) {
-                        *sum += f64::from(sample) * down * across;
+                    let samples = picture.pixel(column as usize, row as usize).map(f64::from);
+                    for (sum, level) in sum.iter_mut().zip(rgb(plan.space(), samples)) {
+                        *sum += level.clamp(0.0, 255.0) * down * across;
                     }
                 }
             }
-            levels.extend(rgb(plan.space(), sum).map(|level| level.clamp(0.0, 255.0)));
+            levels.extend(sum);
         }
     }
     levels
