@@ -87,7 +87,7 @@ struct Shared {
     state: Mutex<State>,
     /// There is a batch, or the worker is to stop.
     begin: Condvar,
-    /// No worker works any more.
+    /// No worker works any more, or all have started.
     end: Condvar,
     /// The next job of the batch.
     next: AtomicUsize,
@@ -102,6 +102,8 @@ struct State {
     number: u64,
     /// Workers in the batch.
     working: usize,
+    /// Workers that have started.
+    started: usize,
 }
 
 /// The jobs of a call of [`Pool::run`].
@@ -138,7 +140,13 @@ impl Pool {
                 of_owner.begin.notify_all();
             }))
         };
-        let workers = (0..workers).map(start).collect::<io::Result<_>>()?;
+        let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
+        // A thread that starts allocates: not later, in a batch.
+        let mut state = shared.lock();
+        while state.started < workers.len() {
+            state = shared.end.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
         Ok(Self { shared, scratch: Scratch::default(), workers })
     }
 
@@ -208,6 +216,8 @@ impl Shared {
     fn work(&self, index: usize, stop: &StopRequest) {
         let mut last = 0;
         let mut state = self.lock();
+        state.started += 1;
+        self.end.notify_one();
         while !stop.is_made() {
             let batch = match state.batch {
                 Some(batch) if state.number != last => batch,
@@ -248,6 +258,39 @@ impl Shared {
             // reference is exclusive. Lifetimes of jobs only get shorter: `Job::run` keeps nothing.
             let job = unsafe { &mut *batch.jobs.add(at) };
             job.run(scratch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ColorSpace, Matrix, Nv12, Request};
+
+    #[test]
+    fn a_panic_is_the_error_of_its_job() {
+        let space = ColorSpace { matrix: Matrix::Bt709, full_range: false };
+        let good = Plan::new((64, 36), space, &Request::new(32, 32)).unwrap();
+        let mut bad = Plan::new((64, 36), space, &Request::new(32, 32)).unwrap();
+        bad.rows[7].first = 1000;
+        let (luma, chroma) = ([90; 64 * 36], [128; 64 * 18]);
+        let picture = Nv12::new((64, 36), (&luma, 64), (&chroma, 64)).unwrap();
+        for threads in [1, 2] {
+            let mut pool = Pool::new(threads.try_into().unwrap()).unwrap();
+            let mut tensors = vec![f32::NAN; 8 * good.elements()];
+            let tensors = tensors.chunks_exact_mut(good.elements());
+            let plans = [&good, &bad].into_iter().cycle();
+            let mut jobs: Vec<_> = tensors
+                .zip(plans)
+                .map(|(to, plan)| Job::new(picture.into(), plan, Output::F32(to)))
+                .collect();
+            for _ in 0..2 {
+                pool.run(&mut jobs);
+                for pair in jobs.chunks_exact(2) {
+                    assert_eq!(pair[0].result(), Ok(()));
+                    assert!(matches!(pair[1].result(), Err(PassError::Panicked(_))));
+                }
+            }
         }
     }
 }
