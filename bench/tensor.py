@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Does vas-tensor beat OpenCV, and is its result the same?
 
-    cargo build --release -p vas-tensor --example calls
-    python3 bench/tensor.py [--picture FILE]... > bench/results/tensor-DATE.txt
+    bench/run.sh tensor [--picture FILE]... [--loop] [--only speed|equality]
 
 Needs numpy and opencv-python-headless < 5. Both sides run in this process, in turns, on the same pictures and into the same
 memory; `turns` is the number of pairs, `ratio` OpenCV's time over ours: the median of the pairs and, in brackets, its
@@ -26,6 +25,7 @@ RGB, BGR, GRAY = range(3)
 STRETCH, LETTERBOX, CROP = range(3)
 NCHW, NHWC = range(2)
 U8, F16, F32 = range(3)
+PAUSE = 0.0
 
 calls = ctypes.CDLL(os.environ.get("CALLS", ROOT / "target/release/examples/libcalls.so"))
 calls.vas_plan.restype = calls.vas_pool.restype = ctypes.c_void_p
@@ -89,6 +89,7 @@ class OpenCv:
 
 
 def in_turns(name, theirs, ours, turns):
+    """`PAUSE`: as between a camera's frames, in which caches and clocks forget."""
     for _ in range(3):
         theirs(), ours()
     times = []
@@ -96,6 +97,7 @@ def in_turns(name, theirs, ours, turns):
         pair = [0, 0]
         # The first of a pair alternates.
         for which in ((0, 1), (1, 0))[turn % 2]:
+            time.sleep(PAUSE)
             began = time.perf_counter()
             (theirs, ours)[which]()
             pair[which] = time.perf_counter() - began
@@ -126,7 +128,7 @@ def picture_of(file, size):
     return np.concatenate([luma, np.stack([u, v], axis=1).reshape(-1)]).reshape(height * 3 // 2, width)
 
 
-def speed(args, pictures):
+def speed(args):
     print("\n# One picture to BGR bytes, BT.601 limited, one thread")
     for size in [(1920, 1080), (1280, 720), (640, 360), (3840, 2160)]:
         width, height = size
@@ -219,15 +221,19 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--picture", action="append", default=[], help="a photograph, for the differences")
     parser.add_argument("--only", choices=["speed", "equality"])
+    parser.add_argument("--loop", action="store_true", help="without pauses")
     args = parser.parse_args()
+    global PAUSE
+    PAUSE = 0.0 if args.loop else 0.033
     cv2.setNumThreads(1)
     model = next(line for line in open("/proc/cpuinfo") if line.startswith("model name")).split(":")[1].strip()
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
     print(f"# {model}, {os.cpu_count()} CPUs, load {load}; OpenCV {cv2.__version__}, numpy {np.__version__}")
+    print(f"# {args.turns} turns, {'without pauses' if args.loop else '33 ms before each measured call'}")
     if args.only != "speed":
         equality(args)
     if args.only != "equality":
-        speed(args, None)
+        speed(args)
     print(f"\n# load at the end: {' '.join(f'{value:.2f}' for value in os.getloadavg())}")
 
 

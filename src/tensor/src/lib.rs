@@ -2,7 +2,7 @@
 //!
 //! A [`Request`] states what the model wants. A [`Plan`] is that for pictures of one size and [`ColorSpace`]: made once,
 //! it [writes a tensor](Plan::run) for each picture, and says where the picture lies in it. A [`Pool`] does so for
-//! many pictures on several threads. [`convert`] gives a whole picture at its own size as bytes.
+//! many pictures on several threads. [`convert()`] gives a whole picture at its own size as bytes.
 //!
 //! ```no_run
 //! use vas_frame::Reader;
@@ -35,7 +35,7 @@
 //! recommendations do not: such pixels, which cameras hardly have, differ by up to 19 levels.
 //!
 //! All of it is in integers until the last step, `level * factor + summand` in `f32`. Every processor gives the same
-//! elements.
+//! elements; `docs/ref/tensor.md` states them to the bit.
 //!
 //! # Cost
 //!

@@ -75,7 +75,7 @@ pub enum Source<'a> {
     /// In shared memory. The result counts only if the caller finds it [still
     /// valid](vas_frame::Frame::still_valid) afterwards.
     Shared(RawView<'a>),
-    /// A frame in shared memory, which is checked: [`PassError::Overwritten`](crate::PassError::Overwritten) if it was
+    /// A frame in shared memory, which is checked: [`PassError::Overwritten`] if it was
     /// overwritten meanwhile. Nothing but the rows that are needed is read.
     Frame(&'a Frame),
 }

@@ -81,7 +81,7 @@ pub(crate) struct Taps {
 /// Two pixels of the source and their weights, for each output column; and what vectors need to get them.
 ///
 /// Vectors take 16 bytes of a row, a window, and shuffle the samples of four output pixels out of it. Where pixels are
-/// too far apart for that, the samples are first [gathered](Self::gather) into a row without those in between.
+/// too far apart for that, the samples are first [gathered](Self::gather_luma) into a row without those in between.
 #[derive(Debug)]
 pub(crate) struct Columns {
     len: usize,

@@ -154,8 +154,9 @@ pub(super) unsafe fn color_levels<L: Lanes>(
         let splat = Splat::<L>::new(factors);
         let weight = L::splat(lower.map_or(0, |(_, weight)| weight));
         for at in (0..len).step_by(L::LEN) {
-            let mut pairs = [[L::splat(0); 2]; 3];
-            for part in 0..2 {
+            // Of the first and the second half of the block.
+            let mut halves = [[L::splat(0); 3]; 2];
+            for (part, half) in halves.iter_mut().enumerate() {
                 let group = at / 4 + part * (L::LEN / 8);
                 let begin = columns.chroma.begin.as_ptr().add(group);
                 let of_u = L::load_order(columns.chroma.order.as_ptr().add(group));
@@ -176,13 +177,12 @@ pub(super) unsafe fn color_levels<L: Lanes>(
                             between_rows::<L>(colors[channel], below[channel], weight);
                     }
                 }
-                for channel in 0..3 {
-                    pairs[channel][part] = colors[channel];
-                }
+                *half = colors;
             }
             let weights = columns.weights.as_ptr().add(at);
             for channel in 0..3 {
-                L::store(L::between(pairs[channel], weights), to[channel].add(at));
+                let pairs = [halves[0][channel], halves[1][channel]];
+                L::store(L::between(pairs, weights), to[channel].add(at));
             }
         }
     }
