@@ -1,0 +1,52 @@
+"""Decoded camera frames from VAS, as numpy arrays and as inputs of models.
+
+    import vas_frames as vas
+
+    with vas.open("gate", max_fps=5) as camera:
+        for frame in camera:
+            print(frame.id, frame.age, frame.y.mean())
+
+The service decodes each camera once and exports its frames in local shared memory. This package reads them at the
+program's own pace, and nothing that the program does disturbs the service.
+"""
+
+from __future__ import annotations
+
+import os as _os
+
+from . import _processes
+from ._errors import Busy, Error, FormatError, NoCamera, NoFrame, Overwritten, WriterGone
+from ._native import Camera, Frame, Metadata, View, cameras
+
+__all__ = [
+    "Busy",
+    "Camera",
+    "Error",
+    "Frame",
+    "FormatError",
+    "Metadata",
+    "NoCamera",
+    "NoFrame",
+    "Overwritten",
+    "View",
+    "WriterGone",
+    "cameras",
+    "open",
+]
+
+
+def open(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None):
+    """Opens a camera for reading.
+
+    max_fps: the highest frame rate that the program wants: a number, a `fractions.Fraction`, or text such as
+        "30000/1001". The service copies no more frames than its readers want together, and this reader gets no more
+        than that in any second. None is every frame.
+    every: iterate over every frame in order, instead of the newest one each time.
+    timeout: the longest wait for a frame in seconds; None waits until there is one.
+    follow: wait while the service is stopped, instead of raising WriterGone.
+    dir: the export directory, `[export] dir` of the service's config; None is /dev/shm/vas.
+
+    Raises NoCamera if the camera is not exported, WriterGone if the service died and left its files, FormatError if they
+    have another format, ValueError for an invalid argument, OSError if a system call fails.
+    """
+    return Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir)

@@ -1,0 +1,397 @@
+//! A camera as Python reads it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use vas_frame::{DEFAULT_DIR, ReadError, Reader};
+use vas_gate::{Limit, State, decide};
+
+use crate::errors::{self, Kind};
+use crate::frame::Frame;
+use crate::pool::Pool;
+use crate::rate::MaxRate;
+use crate::view::View;
+
+/// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
+const SIGNALS: Duration = Duration::from_millis(50);
+
+/// A reader of one camera. See the package's documentation.
+#[pyclass(frozen, module = "vas_frames", weakref)]
+pub(crate) struct Camera {
+    options: Options,
+    pool: Arc<Pool>,
+    state: Mutex<Slot>,
+}
+
+/// How a camera was opened, so that another process can open it again.
+#[derive(Clone, Debug)]
+struct Options {
+    name: Arc<str>,
+    dir: PathBuf,
+    max_fps: MaxRate,
+    every: bool,
+    follow: bool,
+    timeout: Option<Duration>,
+}
+
+/// Where the reader is.
+enum Slot {
+    Idle(Box<Reading>),
+    /// A call of another thread has it.
+    Busy,
+    Closed,
+}
+
+/// A reader and what the gate remembers.
+struct Reading {
+    reader: Reader,
+    limit: Limit,
+    gate: State,
+    /// Whether the end of the writer was reported, and no frame has come since.
+    gone: bool,
+    /// Frames that were overwritten before they were copied.
+    overwritten: u64,
+    /// The process that opened the reader.
+    pid: u32,
+}
+
+impl Options {
+    fn open(&self, py: Python<'_>) -> PyResult<Box<Reading>> {
+        let mut options = Reader::options().dir(&self.dir);
+        if let Some(rate) = self.max_fps.demand() {
+            options = options.max_rate(rate);
+        }
+        let reader = options.open(&self.name).map_err(|error| errors::open_error(py, error))?;
+        Ok(Box::new(Reading {
+            reader,
+            limit: self.max_fps.limit(),
+            gate: State::default(),
+            gone: false,
+            overwritten: 0,
+            pid: std::process::id(),
+        }))
+    }
+}
+
+/// The reader while a call uses it. Returns it when dropped, so a panic or an exception loses nothing.
+struct Taken<'a> {
+    camera: &'a Camera,
+    reading: Option<Box<Reading>>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut slot = self.camera.slot();
+        // Not if the camera was closed meanwhile.
+        if matches!(*slot, Slot::Busy)
+            && let Some(reading) = self.reading.take()
+        {
+            *slot = Slot::Idle(reading);
+        }
+    }
+}
+
+impl Camera {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
+        let mut slot = self.slot();
+        let reading = match std::mem::replace(&mut *slot, Slot::Busy) {
+            Slot::Idle(reading) => reading,
+            Slot::Busy => {
+                let name = &self.options.name;
+                return Err(Kind::Busy.error(
+                    py,
+                    format!("camera {name} is being read by another thread: open it once for each thread"),
+                ));
+            }
+            Slot::Closed => {
+                *slot = Slot::Closed;
+                return Err(PyValueError::new_err(format!(
+                    "camera {} is closed",
+                    self.options.name
+                )));
+            }
+        };
+        drop(slot);
+        let mut taken = Taken { camera: self, reading: Some(reading) };
+        if let Some(reading) = &mut taken.reading
+            && reading.pid != std::process::id()
+        {
+            // A child of fork: the parent's lock states the parent's demand.
+            *reading = self.options.open(py)?;
+        }
+        Ok(taken)
+    }
+
+    /// Calls `pick` in slices until it returns a frame or `timeout` is over, with the GIL released.
+    fn wait<T: Send>(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Duration>,
+        mut pick: impl FnMut(&mut Reading) -> Result<T, ReadError> + Send,
+    ) -> PyResult<T> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let left = deadline
+                .map_or(SIGNALS, |deadline| deadline.saturating_duration_since(Instant::now()));
+            reading.reader.set_timeout(left.min(SIGNALS));
+            let error = match py.detach(|| pick(reading)) {
+                Ok(picked) => {
+                    reading.gone = false;
+                    return Ok(picked);
+                }
+                Err(error) => error,
+            };
+            py.check_signals()?;
+            match &error {
+                ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
+                ReadError::WriterGone { .. } if reading.gone || self.options.follow => {
+                    reading.gone = true;
+                }
+                ReadError::WriterGone { .. } => {
+                    reading.gone = true;
+                    return Err(errors::read_error(py, error));
+                }
+                _ => return Err(errors::read_error(py, error)),
+            }
+            if left.saturating_sub(SIGNALS).is_zero()
+                && deadline.is_some_and(|d| d <= Instant::now())
+            {
+                return Err(self.nothing(py, &error, timeout.unwrap_or_default()));
+            }
+        }
+    }
+
+    /// The exception after a whole timeout: each slice of it states its own.
+    fn nothing(&self, py: Python<'_>, last: &ReadError, timeout: Duration) -> PyErr {
+        let (name, seconds) = (&self.options.name, timeout.as_secs_f64());
+        match last {
+            ReadError::TimedOut { .. } => Kind::NoFrame.error(
+                py,
+                format!(
+                    "camera {name} published no new frame within {seconds} s; its writer is alive"
+                ),
+            ),
+            ReadError::WriterGone { .. } => Kind::WriterGone.error(py, last),
+            _ => Kind::NoFrame.error(
+                py,
+                format!(
+                    "camera {name} published no frame within {seconds} s; the service is there"
+                ),
+            ),
+        }
+    }
+
+    /// Waits for the frame that `pick` picks and copies it.
+    fn copied(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Duration>,
+        mut pick: impl FnMut(&mut Reading) -> Result<vas_frame::Frame, ReadError> + Send,
+    ) -> PyResult<Py<Frame>> {
+        let mut image = self.pool.take();
+        let frame = self.wait(py, timeout, |reading| {
+            loop {
+                let frame = pick(reading)?;
+                if frame.copy_if_valid(&mut image.image).is_ok() {
+                    reading.gate.dispatched(frame.meta().into());
+                    return Ok(frame);
+                }
+                reading.overwritten += 1;
+            }
+        })?;
+        Frame::create(py, &self.options.name, frame.meta(), frame.geometry(), image)
+    }
+}
+
+impl Reading {
+    /// The next frame that the gate allows: the oldest one (`every`) or the newest.
+    fn next_allowed(&mut self, every: bool) -> Result<vas_frame::Frame, ReadError> {
+        let Self { reader, limit, gate, .. } = self;
+        if !every {
+            return reader.newer_if(|meta| decide(gate, limit, meta.into()).is_allow());
+        }
+        loop {
+            let frame = reader.next()?;
+            if decide(gate, limit, frame.meta().into()).is_allow() {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The newest frame. Waits, up to the reader's timeout, only if there is none.
+    fn newest(&mut self) -> Result<vas_frame::Frame, ReadError> {
+        match self.reader.latest() {
+            Err(ReadError::NotYet { .. } | ReadError::TimedOut { .. }) => self.reader.newer(),
+            Err(ReadError::WriterGone { .. }) if self.gone => self.reader.newer(),
+            other => other,
+        }
+    }
+}
+
+/// What `__reduce__` returns: a function and its arguments.
+type Reduced<'py> = (Bound<'py, PyAny>, (String, Bound<'py, PyDict>));
+
+/// A timeout that Python states in seconds; None is without a limit.
+pub(crate) fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
+    let Some(value) = value else { return Ok(None) };
+    Duration::try_from_secs_f64(value).map(Some).or_else(|_| {
+        if value == f64::INFINITY {
+            return Ok(None);
+        }
+        Err(PyValueError::new_err(format!(
+            "{name} is {value}, expected seconds, 0 or more, or None"
+        )))
+    })
+}
+
+#[pymethods]
+impl Camera {
+    #[new]
+    #[pyo3(signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        max_fps: MaxRate,
+        every: bool,
+        timeout: Option<f64>,
+        follow: bool,
+        dir: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
+        let timeout = seconds("timeout", timeout)?;
+        let options = Options { name: name.into(), dir, max_fps, every, follow, timeout };
+        let reading = options.open(py)?;
+        Ok(Self { options, pool: Pool::new(), state: Mutex::new(Slot::Idle(reading)) })
+    }
+
+    /// The camera's id.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// Waits for the next frame and copies it, as iteration does.
+    #[pyo3(signature = (timeout = None))]
+    fn read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        self.copied(py, timeout, |reading| reading.next_allowed(self.options.every))
+    }
+
+    /// Copies the newest frame, which may be the last one again. Waits if there is none.
+    #[pyo3(signature = (timeout = None))]
+    fn latest(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        self.copied(py, timeout, Reading::newest)
+    }
+
+    /// The newest frame where it is, without a copy. Waits if there is none.
+    #[pyo3(signature = (timeout = None))]
+    fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<View>> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        let frame = self.wait(py, timeout, |reading| {
+            let frame = reading.newest()?;
+            reading.gate.dispatched(frame.meta().into());
+            Ok(frame)
+        })?;
+        View::create(py, &self.options.name, frame, &self.pool)
+    }
+
+    /// Frames that were overwritten before this reader had copied them.
+    #[getter]
+    fn overwritten(&self, py: Python<'_>) -> PyResult<u64> {
+        let taken = self.take(py)?;
+        Ok(taken.reading.as_ref().map_or(0, |reading| reading.overwritten))
+    }
+
+    /// Ends the reader's demand. Its frames stay usable.
+    fn close(&self) {
+        *self.slot() = Slot::Closed;
+    }
+
+    /// Whether the camera was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        matches!(*self.slot(), Slot::Closed)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        _type: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.close();
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Ends when the camera is closed.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Frame>>> {
+        if self.closed() {
+            return Ok(None);
+        }
+        let timeout = self.options.timeout;
+        self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)).map(Some)
+    }
+
+    /// How to open the camera again in another process.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        let (py, options) = (slf.py(), &slf.get().options);
+        let keywords = PyDict::new(py);
+        keywords.set_item("max_fps", options.max_fps.text())?;
+        keywords.set_item("every", options.every)?;
+        keywords.set_item("timeout", options.timeout.map(|timeout| timeout.as_secs_f64()))?;
+        keywords.set_item("follow", options.follow)?;
+        keywords.set_item("dir", &options.dir)?;
+        let open = py.import("vas_frames._processes")?.getattr("reopen")?;
+        Ok((open, (options.name.to_string(), keywords)))
+    }
+
+    fn __repr__(&self) -> String {
+        let Options { name, max_fps, .. } = &self.options;
+        let rate = max_fps
+            .text()
+            .map_or_else(|| "every frame".into(), |rate| format!("at most {rate} fps"));
+        let closed = if self.closed() { ", closed" } else { "" };
+        format!("<vas.Camera {name}: {rate}{closed}>")
+    }
+}
+
+/// The ids of the cameras that are exported, sorted.
+#[pyfunction]
+#[pyo3(signature = (dir = None))]
+pub(crate) fn cameras(dir: Option<PathBuf>) -> PyResult<Vec<String>> {
+    let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
+    let mut ids = Vec::new();
+    let entries = match std::fs::read_dir(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ids),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if let Ok(id) = entry.file_name().into_string()
+            && entry.file_type()?.is_dir()
+            && entry.path().join("readers").exists()
+        {
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
