@@ -365,9 +365,7 @@ impl Camera {
 
     fn __repr__(&self) -> String {
         let Options { name, max_fps, .. } = &self.options;
-        let rate = max_fps
-            .text()
-            .map_or_else(|| "every frame".into(), |rate| format!("at most {rate} fps"));
+        let rate = max_fps.words();
         let closed = if self.closed() { ", closed" } else { "" };
         format!("<vas.Camera {name}: {rate}{closed}>")
     }

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 mod camera;
 mod errors;
 mod frame;
+mod gate;
 mod metadata;
 mod planes;
 mod pool;
@@ -26,6 +27,8 @@ mod _native {
     use crate::camera::{Camera, cameras};
     #[pymodule_export]
     use crate::frame::Frame;
+    #[pymodule_export]
+    use crate::gate::{Decision, Gate, Subscriptions, gate_replay, subscriptions};
     #[pymodule_export]
     use crate::metadata::Metadata;
     #[pymodule_export]

@@ -24,6 +24,14 @@ impl Metadata {
         Self { camera: Arc::clone(camera), meta: *meta, geometry }
     }
 
+    pub(crate) fn meta(&self) -> &FrameMeta {
+        &self.meta
+    }
+
+    pub(crate) fn camera_id(&self) -> &str {
+        &self.camera
+    }
+
     /// `<vas.Frame 812 of gate: 1920x1080, 43 ms old, key frame>`
     pub(crate) fn describe(&self, class: &str) -> String {
         let Self { camera, meta, .. } = self;

@@ -28,6 +28,11 @@ impl MaxRate {
     pub(crate) fn text(self) -> Option<String> {
         self.0.map(|rate| rate.to_string())
     }
+
+    /// `at most 5 fps`, `every frame`
+    pub(crate) fn words(self) -> String {
+        self.0.map_or_else(|| "every frame".into(), |rate| format!("at most {rate} fps"))
+    }
 }
 
 impl<'py> FromPyObject<'_, 'py> for MaxRate {

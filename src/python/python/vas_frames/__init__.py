@@ -16,22 +16,38 @@ import os as _os
 
 from . import _processes
 from ._errors import Busy, Error, FormatError, NoCamera, NoFrame, Overwritten, WriterGone
-from ._native import Camera, Frame, Metadata, View, cameras
+from ._native import (
+    Camera,
+    Decision,
+    Frame,
+    Gate,
+    Metadata,
+    Subscriptions,
+    View,
+    cameras,
+    gate_replay,
+    subscriptions,
+)
 
 __all__ = [
     "Busy",
     "Camera",
+    "Decision",
     "Error",
     "Frame",
     "FormatError",
+    "Gate",
     "Metadata",
     "NoCamera",
     "NoFrame",
     "Overwritten",
+    "Subscriptions",
     "View",
     "WriterGone",
     "cameras",
+    "gate_replay",
     "open",
+    "subscriptions",
 ]
 
 
