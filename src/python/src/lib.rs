@@ -11,6 +11,7 @@
 use pyo3::prelude::*;
 
 mod camera;
+mod convert;
 mod errors;
 mod frame;
 mod gate;
