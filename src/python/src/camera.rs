@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use vas_frame::{DEFAULT_DIR, ReadError, Reader};
-use vas_gate::{Limit, State, decide};
+use vas_frame::{DEFAULT_DIR, ReadError};
 
 use crate::errors::{self, Kind};
 use crate::frame::Frame;
 use crate::pool::Pool;
 use crate::rate::MaxRate;
+use crate::reading::{Options, Reading};
 use crate::view::View;
 
 /// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
-const SIGNALS: Duration = Duration::from_millis(50);
+pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
 
 /// A reader of one camera. See the package's documentation.
 #[pyclass(frozen, module = "vas_frames", weakref)]
@@ -27,54 +27,14 @@ pub(crate) struct Camera {
     state: Mutex<Slot>,
 }
 
-/// How a camera was opened, so that another process can open it again.
-#[derive(Clone, Debug)]
-struct Options {
-    name: Arc<str>,
-    dir: PathBuf,
-    max_fps: MaxRate,
-    every: bool,
-    follow: bool,
-    timeout: Option<Duration>,
-}
-
 /// Where the reader is.
 enum Slot {
     Idle(Box<Reading>),
     /// A call of another thread has it.
     Busy,
+    /// There is none: the process was forked, and the reader was the parent's.
+    Forked,
     Closed,
-}
-
-/// A reader and what the gate remembers.
-struct Reading {
-    reader: Reader,
-    limit: Limit,
-    gate: State,
-    /// Whether the end of the writer was reported, and no frame has come since.
-    gone: bool,
-    /// Frames that were overwritten before they were copied.
-    overwritten: u64,
-    /// The process that opened the reader.
-    pid: u32,
-}
-
-impl Options {
-    fn open(&self, py: Python<'_>) -> PyResult<Box<Reading>> {
-        let mut options = Reader::options().dir(&self.dir);
-        if let Some(rate) = self.max_fps.demand() {
-            options = options.max_rate(rate);
-        }
-        let reader = options.open(&self.name).map_err(|error| errors::open_error(py, error))?;
-        Ok(Box::new(Reading {
-            reader,
-            limit: self.max_fps.limit(),
-            gate: State::default(),
-            gone: false,
-            overwritten: 0,
-            pid: std::process::id(),
-        }))
-    }
 }
 
 /// The reader while a call uses it. Returns it when dropped, so a panic or an exception loses nothing.
@@ -87,10 +47,8 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut slot = self.camera.slot();
         // Not if the camera was closed meanwhile.
-        if matches!(*slot, Slot::Busy)
-            && let Some(reading) = self.reading.take()
-        {
-            *slot = Slot::Idle(reading);
+        if matches!(*slot, Slot::Busy) {
+            *slot = self.reading.take().map_or(Slot::Forked, Slot::Idle);
         }
     }
 }
@@ -103,7 +61,8 @@ impl Camera {
     fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
         let mut slot = self.slot();
         let reading = match std::mem::replace(&mut *slot, Slot::Busy) {
-            Slot::Idle(reading) => reading,
+            Slot::Idle(reading) => Some(reading),
+            Slot::Forked => None,
             Slot::Busy => {
                 let name = &self.options.name;
                 return Err(Kind::Busy.error(
@@ -113,19 +72,16 @@ impl Camera {
             }
             Slot::Closed => {
                 *slot = Slot::Closed;
-                return Err(PyValueError::new_err(format!(
-                    "camera {} is closed",
-                    self.options.name
-                )));
+                let words = format!("camera {} is closed", self.options.name);
+                return Err(PyValueError::new_err(words));
             }
         };
         drop(slot);
-        let mut taken = Taken { camera: self, reading: Some(reading) };
-        if let Some(reading) = &mut taken.reading
-            && reading.pid != std::process::id()
-        {
-            // A child of fork: the parent's lock states the parent's demand.
-            *reading = self.options.open(py)?;
+        let mut taken = Taken { camera: self, reading };
+        // Python's hooks don't run for a fork by other code.
+        if taken.reading.as_ref().is_none_or(|reading| reading.pid != std::process::id()) {
+            taken.reading = None;
+            taken.reading = Some(self.options.open(py)?);
         }
         Ok(taken)
     }
@@ -213,31 +169,6 @@ impl Camera {
     }
 }
 
-impl Reading {
-    /// The next frame that the gate allows: the oldest one (`every`) or the newest.
-    fn next_allowed(&mut self, every: bool) -> Result<vas_frame::Frame, ReadError> {
-        let Self { reader, limit, gate, .. } = self;
-        if !every {
-            return reader.newer_if(|meta| decide(gate, limit, meta.into()).is_allow());
-        }
-        loop {
-            let frame = reader.next()?;
-            if decide(gate, limit, frame.meta().into()).is_allow() {
-                return Ok(frame);
-            }
-        }
-    }
-
-    /// The newest frame. Waits, up to the reader's timeout, only if there is none.
-    fn newest(&mut self) -> Result<vas_frame::Frame, ReadError> {
-        match self.reader.latest() {
-            Err(ReadError::NotYet { .. } | ReadError::TimedOut { .. }) => self.reader.newer(),
-            Err(ReadError::WriterGone { .. }) if self.gone => self.reader.newer(),
-            other => other,
-        }
-    }
-}
-
 /// What `__reduce__` returns: a function and its arguments.
 type Reduced<'py> = (Bound<'py, PyAny>, (String, Bound<'py, PyDict>));
 
@@ -316,6 +247,15 @@ impl Camera {
     /// Ends the reader's demand. Its frames stay usable.
     fn close(&self) {
         *self.slot() = Slot::Closed;
+    }
+
+    /// In a child of fork: gives up the parent's reader, whose lock states the parent's demand for as long as any process
+    /// has it open. The next call opens a reader of this process.
+    fn _after_fork(&self) {
+        let mut slot = self.slot();
+        if !matches!(*slot, Slot::Closed) {
+            *slot = Slot::Forked;
+        }
     }
 
     /// Whether the camera was closed.

@@ -10,20 +10,29 @@
 
 use pyo3::prelude::*;
 
+mod aligned;
+mod batch;
 mod camera;
 mod convert;
 mod errors;
 mod frame;
 mod gate;
+mod member;
 mod metadata;
 mod planes;
 mod pool;
 mod rate;
+mod reading;
+mod site;
 mod view;
 
 /// What `vas_frames` exports. Its names and docstrings are in `python/vas_frames/__init__.py`.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use crate::aligned::Aligned;
+    #[pymodule_export]
+    use crate::batch::Row;
     #[pymodule_export]
     use crate::camera::{Camera, cameras};
     #[pymodule_export]
@@ -32,6 +41,8 @@ mod _native {
     use crate::gate::{Decision, Gate, Subscriptions, gate_replay, subscriptions};
     #[pymodule_export]
     use crate::metadata::Metadata;
+    #[pymodule_export]
+    use crate::site::Site;
     #[pymodule_export]
     use crate::view::View;
 }

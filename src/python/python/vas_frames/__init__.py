@@ -12,16 +12,17 @@ program's own pace, and nothing that the program does disturbs the service.
 
 from __future__ import annotations
 
-import os as _os
-
 from . import _processes
 from ._errors import Busy, Error, FormatError, NoCamera, NoFrame, Overwritten, WriterGone
 from ._native import (
+    Aligned,
     Camera,
     Decision,
     Frame,
     Gate,
     Metadata,
+    Row,
+    Site,
     Subscriptions,
     View,
     cameras,
@@ -30,6 +31,7 @@ from ._native import (
 )
 
 __all__ = [
+    "Aligned",
     "Busy",
     "Camera",
     "Decision",
@@ -41,12 +43,15 @@ __all__ = [
     "NoCamera",
     "NoFrame",
     "Overwritten",
+    "Row",
+    "Site",
     "Subscriptions",
     "View",
     "WriterGone",
     "cameras",
     "gate_replay",
     "open",
+    "open_many",
     "subscriptions",
 ]
 
@@ -65,4 +70,20 @@ def open(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=Non
     Raises NoCamera if the camera is not exported, WriterGone if the service died and left its files, FormatError if they
     have another format, ValueError for an invalid argument, OSError if a system call fails.
     """
-    return Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir)
+    return _processes.opened(
+        Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir)
+    )
+
+
+def open_many(names, *, max_fps=None, threads=None, dir=None):
+    """Opens several cameras to be read together: a `Site`.
+
+    names: the cameras' ids, such as `cameras()`.
+    max_fps: as for `open`, for each camera.
+    threads: threads that fill batches, the caller's included; None is one for each processor, at most 4.
+    dir: as for `open`.
+
+    A camera that is not exported raises nothing: its rows say "gone" until it is. Raises ValueError for an invalid
+    argument.
+    """
+    return _processes.opened(Site(list(names), max_fps=max_fps, threads=threads, dir=dir))
