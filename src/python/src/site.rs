@@ -192,8 +192,15 @@ impl Members {
             });
         }
         for (camera, found) in self.cameras.iter_mut().zip(&mut found) {
-            if let Err(why) = found {
-                *why = camera.unless_quiet(*why);
+            match found {
+                Err(why) => *why = camera.unless_quiet(*why),
+                // A newer one may have come while the others were waited for.
+                Ok(frame) if lingers && !linger.is_zero() => {
+                    if let Ok(newer) = camera.newest_allowed() {
+                        *frame = newer;
+                    }
+                }
+                Ok(_) => {}
             }
         }
         Ok(found)
