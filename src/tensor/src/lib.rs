@@ -67,3 +67,6 @@ pub use pool::{Job, Pool};
 pub use request::{Element, Fit, Layout, Normalize, Order, Request};
 pub use scratch::Scratch;
 pub use source::{Nv12, Source};
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,13 @@
 //! (p * s + q * t + 2^12) >> 13            chroma, 8
 //! ```
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vectors")]
+mod avx2;
+#[allow(unsafe_code, reason = "vectors")]
+mod lanes;
+#[allow(unsafe_code, reason = "vectors")]
+mod rows;
 mod scalar;
 
 use crate::color::Factors;
@@ -25,15 +32,7 @@ pub(crate) use scalar::Scalar;
 /// What is subtracted from chroma between rows: 128.
 pub(crate) const CENTER: i16 = 128 << 7;
 
-/// Levels of a pixel's channels for one row, with 6 bits after the binary point, from 0 to 255.
-#[derive(Clone, Copy)]
-pub(crate) struct Levels<'a> {
-    pub(crate) red: &'a [i16],
-    pub(crate) green: &'a [i16],
-    pub(crate) blue: &'a [i16],
-}
-
-/// Three rows to be written.
+/// Rows of levels, with 6 bits after the binary point, from 0 to 255.
 pub(crate) struct LevelsMut<'a> {
     pub(crate) red: &'a mut [i16],
     pub(crate) green: &'a mut [i16],
@@ -88,18 +87,8 @@ pub(crate) trait Kernels: Copy {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Scalar,
-}
-
-impl Kind {
-    /// What this processor has, the best last.
-    pub(crate) fn all() -> Vec<Self> {
-        vec![Self::Scalar]
-    }
-
-    /// The best that this processor has.
-    pub(crate) fn best() -> Self {
-        Self::Scalar
-    }
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
 }
 
 /// Something to do with kernels of any kind.
@@ -109,9 +98,31 @@ pub(crate) trait WithKernels {
 }
 
 impl Kind {
+    /// The best that this processor has.
+    pub(crate) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kind) = avx2::Avx2::detect() {
+            return Self::Avx2(kind);
+        }
+        Self::Scalar
+    }
+
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let mut kinds = vec![Self::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            kinds.extend(avx2::Avx2::detect().map(Self::Avx2));
+        }
+        kinds
+    }
+
     pub(crate) fn run<W: WithKernels>(self, work: W) -> W::Output {
         match self {
             Self::Scalar => work.run(Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(kind) => work.run(kind),
         }
     }
 }

@@ -37,25 +37,6 @@ fn byte(level: i16) -> u8 {
 }
 
 #[inline(always)]
-pub(super) fn between_rows(first: &[u8], second: Option<(&[u8], i16)>, less: i16, to: &mut [i16]) {
-    match second {
-        None => {
-            assert_eq!(first.len(), to.len());
-            for (to, first) in to.iter_mut().zip(first) {
-                *to = (i16::from(*first) << 7) - less;
-            }
-        }
-        Some((second, weight)) => {
-            assert!(first.len() == to.len() && second.len() == to.len());
-            for ((to, first), second) in to.iter_mut().zip(first).zip(second) {
-                let (first, second) = (i16::from(*first), i16::from(*second));
-                *to = (first << 7) + product((second - first) << 7, weight) - less;
-            }
-        }
-    }
-}
-
-#[inline(always)]
 fn pair<const BITS: u32>(row: &[i16], [first, second]: [usize; 2], weights: [i16; 2]) -> i16 {
     let sum = i32::from(row[first]) * i32::from(weights[0])
         + i32::from(row[second]) * i32::from(weights[1]);
@@ -63,10 +44,26 @@ fn pair<const BITS: u32>(row: &[i16], [first, second]: [usize; 2], weights: [i16
 }
 
 impl Kernels for Scalar {
+    #[inline(always)]
     fn between_rows(self, first: &[u8], second: Option<(&[u8], i16)>, less: i16, to: &mut [i16]) {
-        between_rows(first, second, less, to);
+        match second {
+            None => {
+                assert_eq!(first.len(), to.len());
+                for (to, first) in to.iter_mut().zip(first) {
+                    *to = (i16::from(*first) << 7) - less;
+                }
+            }
+            Some((second, weight)) => {
+                assert!(first.len() == to.len() && second.len() == to.len());
+                for ((to, first), second) in to.iter_mut().zip(first).zip(second) {
+                    let (first, second) = (i16::from(*first), i16::from(*second));
+                    *to = (first << 7) + product((second - first) << 7, weight) - less;
+                }
+            }
+        }
     }
 
+    #[inline(always)]
     fn luma_columns(self, row: &[i16], columns: &Columns, to: &mut [i16]) {
         assert_eq!(columns.len(), to.len());
         for ((to, first), weights) in to.iter_mut().zip(&columns.first).zip(&columns.weights) {
@@ -75,6 +72,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn chroma_columns(self, row: &[i16], columns: &Columns, u: &mut [i16], v: &mut [i16]) {
         assert!(columns.len() == u.len() && u.len() == v.len());
         let taps = columns.first.iter().zip(&columns.weights);
@@ -85,6 +83,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn gray_levels(self, factors: &Factors, luma: &[i16], to: &mut [i16]) {
         assert_eq!(luma.len(), to.len());
         for (to, luma) in to.iter_mut().zip(luma) {
@@ -92,6 +91,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn color_levels(
         self,
         factors: &Factors,
@@ -108,6 +108,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn bytes(self, levels: &[i16], to: &mut [u8]) {
         assert_eq!(levels.len(), to.len());
         for (to, level) in to.iter_mut().zip(levels) {
@@ -115,6 +116,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn packed_bytes(self, levels: [&[i16]; 3], to: &mut [u8]) {
         let len = levels[0].len();
         assert!(levels[1].len() == len && levels[2].len() == len && to.len() == 3 * len);
@@ -123,6 +125,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn floats(self, levels: &[i16], line: Line, to: &mut [f32]) {
         assert_eq!(levels.len(), to.len());
         for (to, level) in to.iter_mut().zip(levels) {
@@ -130,6 +133,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn packed_floats(self, levels: [&[i16]; 3], lines: [Line; 3], to: &mut [f32]) {
         let len = levels[0].len();
         assert!(levels[1].len() == len && levels[2].len() == len && to.len() == 3 * len);
@@ -140,6 +144,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn convert_gray(self, factors: &Factors, luma: &[u8], to: &mut [u8]) {
         assert_eq!(luma.len(), to.len());
         for (to, luma) in to.iter_mut().zip(luma) {
@@ -147,6 +152,7 @@ impl Kernels for Scalar {
         }
     }
 
+    #[inline(always)]
     fn convert_rows<const BGR: bool>(
         self,
         factors: &Factors,
