@@ -15,6 +15,7 @@ use crate::pool::Pool;
 use crate::rate::MaxRate;
 use crate::reading::{Options, Reading};
 use crate::view::View;
+use crate::waiter::WaitPoint;
 
 /// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
 pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
@@ -169,6 +170,13 @@ impl Camera {
     }
 }
 
+/// What a look at a camera finds.
+#[derive(IntoPyObject)]
+enum Polled {
+    Frame(Py<Frame>),
+    Waits(Py<WaitPoint>),
+}
+
 /// What `__reduce__` returns: a function and its arguments.
 type Reduced<'py> = (Bound<'py, PyAny>, (String, Bound<'py, PyDict>));
 
@@ -235,6 +243,74 @@ impl Camera {
             Ok(frame)
         })?;
         View::create(py, &self.options.name, frame, &self.pool)
+    }
+
+    /// The next frame if there is one, copied, or what to wait for: for coroutines.
+    fn _poll(&self, py: Python<'_>) -> PyResult<Polled> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        reading.reader.set_timeout(Duration::ZERO);
+        loop {
+            // Before the look: what is published after it ends the wait.
+            let point = reading.reader.wait_point();
+            let frame = match reading.next_allowed(self.options.every) {
+                Ok(frame) => frame,
+                Err(ReadError::TimedOut { .. } | ReadError::NotYet { .. }) => {
+                    return Ok(Polled::Waits(Py::new(py, WaitPoint { point })?));
+                }
+                Err(ReadError::WriterGone { .. }) if reading.gone || self.options.follow => {
+                    reading.gone = true;
+                    return Ok(Polled::Waits(Py::new(py, WaitPoint { point })?));
+                }
+                Err(error) => {
+                    reading.gone |= matches!(error, ReadError::WriterGone { .. });
+                    return Err(errors::read_error(py, error));
+                }
+            };
+            reading.gone = false;
+            let mut image = self.pool.take();
+            if py.detach(|| frame.copy_if_valid(&mut image.image)).is_ok() {
+                reading.gate.dispatched(frame.meta().into());
+                let (meta, geometry) = (frame.meta(), frame.geometry());
+                let copied = Frame::create(py, &self.options.name, meta, geometry, image)?;
+                return Ok(Polled::Frame(copied));
+            }
+            reading.overwritten += 1;
+        }
+    }
+
+    /// The exception for a wait of so many seconds without a frame: for coroutines.
+    fn _timed_out(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        reading.reader.set_timeout(Duration::ZERO);
+        let error = match reading.reader.latest() {
+            // It came in the last moment, or was given before.
+            Ok(_) => {
+                let camera = reading.reader.camera().clone();
+                ReadError::TimedOut { camera, timeout: Duration::ZERO }
+            }
+            Err(error) => error,
+        };
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        Ok(self.nothing(py, &error, timeout).into_value(py).into_any())
+    }
+
+    /// The longest wait for a frame in seconds; None is without a limit.
+    #[getter]
+    fn timeout(&self) -> Option<f64> {
+        self.options.timeout.map(|timeout| timeout.as_secs_f64())
+    }
+
+    /// As `read`, for coroutines: other coroutines run during the wait.
+    #[pyo3(signature = (timeout = None))]
+    fn aread<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("vas_frames._aio")?.getattr("read")?.call1((slf, timeout))
+    }
+
+    /// The camera's frames, for `async for`; ends when the camera is closed.
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("vas_frames._aio")?.getattr("frames")?.call1((slf,))
     }
 
     /// Frames that were overwritten before this reader had copied them.

@@ -25,6 +25,7 @@ mod rate;
 mod reading;
 mod site;
 mod view;
+mod waiter;
 
 /// What `vas_frames` exports. Its names and docstrings are in `python/vas_frames/__init__.py`.
 #[pymodule(gil_used = false)]
@@ -45,4 +46,6 @@ mod _native {
     use crate::site::Site;
     #[pymodule_export]
     use crate::view::View;
+    #[pymodule_export]
+    use crate::waiter::{_cancel, _when_ready, WaitPoint};
 }
