@@ -1,17 +1,14 @@
 //! Frames of several cameras, of about the same time.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::prelude::*;
-use vas_frame::Frame;
+use vas_frame::{Frame, WaitSet};
 
 use crate::camera::SIGNALS;
 use crate::member::{Member, Why};
 use crate::pool::Pool;
-
-/// How long the search sleeps between two looks.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// A camera whose newest frame lies further than this behind the others' holds nobody up.
 const LAGGING_NS: i64 = 1_000_000_000;
@@ -89,6 +86,16 @@ impl Aligned {
     }
 }
 
+/// What to search for.
+pub(crate) struct Search {
+    /// A time of the clock by which frames are aligned; `None` is the latest that all cameras have reached.
+    pub(crate) at_ns: Option<i64>,
+    /// The largest distance from that time.
+    pub(crate) tolerance_ns: i64,
+    /// When the search ends; `None` is once all cameras have a frame.
+    pub(crate) deadline: Option<Instant>,
+}
+
 /// The frames that were chosen.
 struct Choice {
     frames: Vec<Result<Frame, Why>>,
@@ -127,27 +134,26 @@ fn choose(rings: Vec<Result<Vec<Frame>, Why>>, at_ns: Option<i64>, tolerance_ns:
 pub(crate) fn pull(
     py: Python<'_>,
     cameras: &mut [Member],
+    wait_set: &mut WaitSet,
     images: &Arc<Pool>,
     names: &[Arc<str>],
-    at: Option<f64>,
-    tolerance: Duration,
-    deadline: Option<Instant>,
+    search: &Search,
 ) -> PyResult<Aligned> {
-    let at_ns = at.map(|seconds| (seconds * 1e9) as i64);
-    let tolerance_ns = i64::try_from(tolerance.as_nanos()).unwrap_or(i64::MAX);
+    let Search { at_ns, tolerance_ns, deadline } = *search;
     let choice = loop {
         let (choice, done) = py.detach(|| {
             let slice = Instant::now() + SIGNALS;
             let until = deadline.map_or(slice, |deadline| deadline.min(slice));
             loop {
+                // Before the look: what is published after it ends the wait.
+                let points: Vec<_> = cameras.iter().filter_map(Member::wait_point).collect();
                 let rings = cameras.iter_mut().map(Member::frames).collect();
                 let choice = choose(rings, at_ns, tolerance_ns);
                 // What is gone holds nobody up.
                 let complete =
                     choice.frames.iter().all(|frame| matches!(frame, Ok(_) | Err(Why::Gone)));
                 let is_new = |(camera, frame): (&Member, &Result<Frame, Why>)| {
-                    let last = camera.reader().map_or(0, vas_frame::Reader::cursor);
-                    frame.as_ref().is_ok_and(|frame| frame.id() > last)
+                    frame.as_ref().is_ok_and(|frame| frame.id() > camera.cursor())
                 };
                 let new = at_ns.is_some() || cameras.iter().zip(&choice.frames).any(is_new);
                 if complete && new {
@@ -157,7 +163,7 @@ pub(crate) fn pull(
                 if left.is_zero() {
                     return (choice, deadline.is_some_and(|deadline| deadline <= until));
                 }
-                std::thread::sleep(left.min(LOOK));
+                wait_set.wait(&points, left);
             }
         });
         py.check_signals()?;

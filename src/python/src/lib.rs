@@ -24,6 +24,7 @@ mod pool;
 mod rate;
 mod reading;
 mod site;
+mod tensors;
 mod view;
 mod waiter;
 

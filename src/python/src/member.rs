@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vas_frame::{Frame, OpenError, ReadError};
+use vas_frame::{Frame, OpenError, ReadError, WaitPoint};
 use vas_gate::decide;
 use vas_tensor::{Plan, PlanError, Request};
 
@@ -95,9 +95,14 @@ impl Member {
         self.reading.as_deref_mut().ok_or(why)
     }
 
-    /// The reader, if it is open: for waiting.
-    pub(crate) fn reader(&self) -> Option<&vas_frame::Reader> {
-        self.reading.as_ref().map(|reading| &reading.reader)
+    /// What to wait for; `None` if there is no reader.
+    pub(crate) fn wait_point(&self) -> Option<WaitPoint> {
+        self.reading.as_ref().map(|reading| reading.reader.wait_point())
+    }
+
+    /// The id of the last frame that was given.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.reading.as_ref().map_or(0, |reading| reading.reader.cursor())
     }
 
     /// The newest frame, if it was not given before and the gate allows it. Never waits.

@@ -5,16 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use numpy::{
-    PyArrayDescrMethods as _, PyArrayDyn, PyArrayMethods as _, PyReadwriteArrayDyn, PyUntypedArray,
-    PyUntypedArrayMethods as _,
-};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use vas_frame::{DEFAULT_DIR, Frame};
-use vas_tensor::{Element, Job, Layout, Normalize, Output, PassError, Plan, Pool, Request, f16};
+use vas_frame::{DEFAULT_DIR, Frame, WaitPoint, WaitSet};
+use vas_tensor::{Job, Normalize, PassError, Plan, Pool, Request};
 
-use crate::aligned::{self, Aligned};
+use crate::aligned::{self, Aligned, Search};
 use crate::batch::Row;
 use crate::camera::{SIGNALS, seconds};
 use crate::convert::{FITS, LAYOUTS, ORDERS, invalid, word};
@@ -23,9 +19,7 @@ use crate::member::{Member, Why};
 use crate::metadata::Metadata;
 use crate::rate::MaxRate;
 use crate::reading::Options;
-
-/// How long a wait for any of several cameras sleeps between two looks.
-const LOOK: Duration = Duration::from_millis(2);
+use crate::tensors::{Tensors, per_channel, target};
 
 /// Cameras that are read together. See the package's documentation.
 #[pyclass(frozen, module = "vas_frames", weakref)]
@@ -39,6 +33,9 @@ pub(crate) struct Site {
 struct Members {
     cameras: Vec<Member>,
     pool: Option<Pool>,
+    wait_set: WaitSet,
+    /// What the last wait was for.
+    points: Vec<WaitPoint>,
     /// Images of aligned frames.
     images: Arc<crate::pool::Pool>,
     /// The process that opened the readers.
@@ -55,94 +52,6 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         *self.site.members() = self.members.take();
     }
-}
-
-/// The tensors of a batch, one after the other.
-enum Tensors<'py> {
-    U8(PyReadwriteArrayDyn<'py, u8>),
-    F16(PyReadwriteArrayDyn<'py, f16>),
-    F32(PyReadwriteArrayDyn<'py, f32>),
-}
-
-impl<'py> Tensors<'py> {
-    /// The array that `out` is or shares its memory with.
-    fn of(out: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let py = out.py();
-        let array = py.import("vas_frames._arrays")?.getattr("writable")?.call1((out,))?;
-        let untyped = array.cast::<PyUntypedArray>()?;
-        let is = |element: Bound<'py, numpy::PyArrayDescr>| untyped.dtype().is_equiv_to(&element);
-        if is(numpy::dtype::<f32>(py)) {
-            Ok(Self::F32(array.cast::<PyArrayDyn<f32>>()?.try_readwrite()?))
-        } else if is(numpy::dtype::<f16>(py)) {
-            Ok(Self::F16(array.cast::<PyArrayDyn<f16>>()?.try_readwrite()?))
-        } else if is(numpy::dtype::<u8>(py)) {
-            Ok(Self::U8(array.cast::<PyArrayDyn<u8>>()?.try_readwrite()?))
-        } else {
-            Err(PyTypeError::new_err(format!(
-                "out has elements of {}, expected float32, float16 or uint8",
-                untyped.dtype()
-            )))
-        }
-    }
-
-    fn element(&self) -> Element {
-        match self {
-            Self::U8(_) => Element::U8,
-            Self::F16(_) => Element::F16,
-            Self::F32(_) => Element::F32,
-        }
-    }
-
-    fn shape(&self) -> Vec<usize> {
-        match self {
-            Self::U8(array) => array.shape().to_vec(),
-            Self::F16(array) => array.shape().to_vec(),
-            Self::F32(array) => array.shape().to_vec(),
-        }
-    }
-
-    /// The place of each tensor, `elements` long.
-    fn each(&mut self, elements: usize) -> PyResult<Vec<Output<'_>>> {
-        let gaps = |_| PyValueError::new_err("out is not contiguous: expected C order, no gaps");
-        Ok(match self {
-            Self::U8(array) => {
-                let all = array.as_slice_mut().map_err(gaps)?;
-                all.chunks_exact_mut(elements).map(Output::U8).collect()
-            }
-            Self::F16(array) => {
-                let all = array.as_slice_mut().map_err(gaps)?;
-                all.chunks_exact_mut(elements).map(Output::F16).collect()
-            }
-            Self::F32(array) => {
-                let all = array.as_slice_mut().map_err(gaps)?;
-                all.chunks_exact_mut(elements).map(Output::F32).collect()
-            }
-        })
-    }
-}
-
-/// Width and height of the tensors in an array for `cameras` cameras.
-fn target(
-    shape: &[usize],
-    cameras: usize,
-    layout: Layout,
-    channels: usize,
-) -> PyResult<(u32, u32)> {
-    let size = match (layout, shape) {
-        (Layout::Nchw, &[n, c, height, width]) if (n, c) == (cameras, channels) => (width, height),
-        (Layout::Nhwc, &[n, height, width, c]) if (n, c) == (cameras, channels) => (width, height),
-        _ => {
-            let expected = match layout {
-                Layout::Nchw => format!("({cameras}, {channels}, height, width)"),
-                Layout::Nhwc => format!("({cameras}, height, width, {channels})"),
-            };
-            return Err(PyValueError::new_err(format!(
-                "out has the shape {shape:?}, expected {expected}: a place for each camera of the site"
-            )));
-        }
-    };
-    let side = |side: usize| u32::try_from(side).map_err(invalid);
-    Ok((side(size.0)?, side(size.1)?))
 }
 
 impl Members {
@@ -182,12 +91,19 @@ impl Members {
             py.check_signals()?;
             py.detach(|| {
                 let slice = Instant::now() + left.min(SIGNALS);
-                while self.look_again(&mut found, lingers) {
+                loop {
+                    // Before the look: what is published after it ends the wait.
+                    self.points.clear();
+                    let readers = self.cameras.iter().zip(&found);
+                    let waited_for = readers.filter(|(_, found)| found.is_err());
+                    let points = waited_for.filter_map(|(camera, _)| camera.wait_point());
+                    self.points.extend(points);
+                    let goes_on = self.look_again(&mut found, lingers);
                     let left = slice.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
+                    if !goes_on || left.is_zero() {
                         break;
                     }
-                    std::thread::sleep(left.min(LOOK));
+                    self.wait_set.wait(&self.points, left);
                 }
             });
         }
@@ -271,9 +187,11 @@ impl Site {
             camera.open().map_err(|error| errors::open_error(py, error))?;
             cameras.push(camera);
         }
-        let names = names.into_iter().map(Into::into).collect();
+        let names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
         let images = crate::pool::Pool::new();
-        let members = Members { cameras, pool: None, images, pid: std::process::id() };
+        let points = Vec::with_capacity(names.len());
+        let (wait_set, pid) = (WaitSet::new(), std::process::id());
+        let members = Members { cameras, pool: None, wait_set, points, images, pid };
         Ok(Self { names, threads, state: Mutex::new(Some(Box::new(members))) })
     }
 
@@ -404,15 +322,13 @@ impl Site {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut taken = self.take(py)?;
         let Some(members) = &mut taken.members else { unreachable!("take returns members") };
-        aligned::pull(
-            py,
-            &mut members.cameras,
-            &members.images,
-            &self.names,
-            at,
-            tolerance,
+        let search = Search {
+            at_ns: at.map(|seconds| (seconds * 1e9) as i64),
+            tolerance_ns: i64::try_from(tolerance.as_nanos()).unwrap_or(i64::MAX),
             deadline,
-        )
+        };
+        let Members { cameras, wait_set, images, .. } = &mut **members;
+        aligned::pull(py, cameras, wait_set, images, &self.names, &search)
     }
 
     /// Ends the readers' demand.
@@ -448,23 +364,5 @@ impl Site {
         let names: Vec<_> = self.names.iter().take(4).map(|name| &**name).collect();
         let more = if self.names.len() > names.len() { ", ..." } else { "" };
         format!("<vas.Site of {} cameras: {}{more}>", self.names.len(), names.join(", "))
-    }
-}
-
-/// A number for each channel: one for all of them, or one for each.
-fn per_channel(
-    name: &str,
-    given: Option<Vec<f32>>,
-    channels: usize,
-    without: f32,
-) -> PyResult<[f32; 3]> {
-    let Some(given) = given else { return Ok([without; 3]) };
-    match *given.as_slice() {
-        [all] => Ok([all; 3]),
-        [first, second, third] if channels == 3 => Ok([first, second, third]),
-        _ => Err(PyValueError::new_err(format!(
-            "{name} has {} numbers, expected one for each of {channels} channels",
-            given.len()
-        ))),
     }
 }
