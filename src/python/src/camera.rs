@@ -245,6 +245,19 @@ impl Camera {
         View::create(py, &self.options.name, frame, &self.pool)
     }
 
+    /// Registers the ring's mapping with the CUDA context that is current in this thread, so that copies from `borrow`'s
+    /// arrays to the device are asynchronous. Waits for a frame, as `borrow`.
+    ///
+    /// Returns a `Registration`. It holds for one epoch: register again when a frame has another `epoch`.
+    #[pyo3(signature = (timeout = None))]
+    fn register_cuda<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let view = slf.get().borrow(slf.py(), timeout)?;
+        slf.py().import("vas_frames._cuda")?.getattr("Registration")?.call1((view,))
+    }
+
     /// The next frame if there is one, copied, or what to wait for: for coroutines.
     fn _poll(&self, py: Python<'_>) -> PyResult<Polled> {
         let mut taken = self.take(py)?;

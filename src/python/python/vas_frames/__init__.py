@@ -13,6 +13,7 @@ program's own pace, and nothing that the program does disturbs the service.
 from __future__ import annotations
 
 from . import _processes
+from ._cuda import Registration
 from ._errors import Busy, Error, FormatError, NoCamera, NoFrame, Overwritten, WriterGone
 from ._native import (
     Aligned,
@@ -43,6 +44,7 @@ __all__ = [
     "NoCamera",
     "NoFrame",
     "Overwritten",
+    "Registration",
     "Row",
     "Site",
     "Subscriptions",
