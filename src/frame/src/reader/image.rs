@@ -49,6 +49,13 @@ impl Nv12Image {
         &self.buffer.as_slice()[..len]
     }
 
+    /// All bytes, to be changed in place.
+    #[must_use]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        let len = self.geometry.map_or(0, |g| g.tight_bytes());
+        &mut self.buffer.as_mut_slice()[..len]
+    }
+
     /// Luma: `width * height` bytes.
     #[must_use]
     pub fn luma(&self) -> &[u8] {

@@ -1,0 +1,15 @@
+"""Arrays over memory that a caller gave."""
+
+import numpy as np
+
+
+def writable(out):
+    """The numpy array that `out` is, or one over the same memory: a tensor of torch or another library, a buffer."""
+    if isinstance(out, np.ndarray):
+        return out
+    if hasattr(out, "numpy"):
+        # torch's own: numpy's from_dlpack gives a read-only array before numpy 2.1.
+        return out.numpy()
+    if hasattr(out, "__dlpack__"):
+        return np.from_dlpack(out)
+    return np.asarray(memoryview(out))

@@ -1,0 +1,424 @@
+//! A camera as Python reads it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use vas_frame::{DEFAULT_DIR, ReadError};
+
+use crate::errors::{self, Kind};
+use crate::frame::Frame;
+use crate::pool::Pool;
+use crate::rate::MaxRate;
+use crate::reading::{Options, Reading};
+use crate::view::View;
+use crate::waiter::WaitPoint;
+
+/// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
+pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
+
+/// A reader of one camera. See the package's documentation.
+#[pyclass(frozen, module = "vas_frames", weakref)]
+pub(crate) struct Camera {
+    options: Options,
+    pool: Arc<Pool>,
+    state: Mutex<Slot>,
+}
+
+/// Where the reader is.
+enum Slot {
+    Idle(Box<Reading>),
+    /// A call of another thread has it.
+    Busy,
+    /// There is none: the process was forked, and the reader was the parent's.
+    Forked,
+    Closed,
+}
+
+/// The reader while a call uses it. Returns it when dropped, so a panic or an exception loses nothing.
+struct Taken<'a> {
+    camera: &'a Camera,
+    reading: Option<Box<Reading>>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut slot = self.camera.slot();
+        // Not if the camera was closed meanwhile.
+        if matches!(*slot, Slot::Busy) {
+            *slot = self.reading.take().map_or(Slot::Forked, Slot::Idle);
+        }
+    }
+}
+
+impl Camera {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
+        let mut slot = self.slot();
+        let reading = match std::mem::replace(&mut *slot, Slot::Busy) {
+            Slot::Idle(reading) => Some(reading),
+            Slot::Forked => None,
+            Slot::Busy => {
+                let name = &self.options.name;
+                return Err(Kind::Busy.error(
+                    py,
+                    format!("camera {name} is being read by another thread: open it once for each thread"),
+                ));
+            }
+            Slot::Closed => {
+                *slot = Slot::Closed;
+                let words = format!("camera {} is closed", self.options.name);
+                return Err(PyValueError::new_err(words));
+            }
+        };
+        drop(slot);
+        let mut taken = Taken { camera: self, reading };
+        // Python's hooks don't run for a fork by other code.
+        if taken.reading.as_ref().is_none_or(|reading| reading.pid != std::process::id()) {
+            taken.reading = None;
+            taken.reading = Some(self.options.open(py)?);
+        }
+        Ok(taken)
+    }
+
+    /// Calls `pick` in slices until it returns a frame or `timeout` is over, with the GIL released.
+    fn wait<T: Send>(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Duration>,
+        mut pick: impl FnMut(&mut Reading) -> Result<T, ReadError> + Send,
+    ) -> PyResult<T> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let left = deadline
+                .map_or(SIGNALS, |deadline| deadline.saturating_duration_since(Instant::now()));
+            reading.reader.set_timeout(left.min(SIGNALS));
+            let error = match py.detach(|| pick(reading)) {
+                Ok(picked) => {
+                    reading.gone = false;
+                    return Ok(picked);
+                }
+                Err(error) => error,
+            };
+            py.check_signals()?;
+            match &error {
+                ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
+                ReadError::WriterGone { .. } if reading.gone || self.options.follow => {
+                    reading.gone = true;
+                }
+                ReadError::WriterGone { .. } => {
+                    reading.gone = true;
+                    return Err(errors::read_error(py, error));
+                }
+                _ => return Err(errors::read_error(py, error)),
+            }
+            if left.saturating_sub(SIGNALS).is_zero()
+                && deadline.is_some_and(|d| d <= Instant::now())
+            {
+                return Err(self.nothing(py, &error, timeout.unwrap_or_default()));
+            }
+        }
+    }
+
+    /// The exception after a whole timeout: each slice of it states its own.
+    fn nothing(&self, py: Python<'_>, last: &ReadError, timeout: Duration) -> PyErr {
+        let (name, seconds) = (&self.options.name, timeout.as_secs_f64());
+        match last {
+            ReadError::TimedOut { .. } => Kind::NoFrame.error(
+                py,
+                format!(
+                    "camera {name} published no new frame within {seconds} s; its writer is alive"
+                ),
+            ),
+            ReadError::WriterGone { .. } => Kind::WriterGone.error(py, last),
+            _ => Kind::NoFrame.error(
+                py,
+                format!(
+                    "camera {name} published no frame within {seconds} s; the service is there"
+                ),
+            ),
+        }
+    }
+
+    /// Waits for the frame that `pick` picks and copies it.
+    fn copied(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Duration>,
+        mut pick: impl FnMut(&mut Reading) -> Result<vas_frame::Frame, ReadError> + Send,
+    ) -> PyResult<Py<Frame>> {
+        let mut image = self.pool.take();
+        let frame = self.wait(py, timeout, |reading| {
+            loop {
+                let frame = pick(reading)?;
+                if frame.copy_if_valid(&mut image.image).is_ok() {
+                    reading.gate.dispatched(frame.meta().into());
+                    return Ok(frame);
+                }
+                reading.overwritten += 1;
+            }
+        })?;
+        Frame::create(py, &self.options.name, frame.meta(), frame.geometry(), image)
+    }
+}
+
+/// What a look at a camera finds.
+#[derive(IntoPyObject)]
+enum Polled {
+    Frame(Py<Frame>),
+    Waits(Py<WaitPoint>),
+}
+
+/// What `__reduce__` returns: a function and its arguments.
+type Reduced<'py> = (Bound<'py, PyAny>, (String, Bound<'py, PyDict>));
+
+/// A timeout that Python states in seconds; None is without a limit.
+pub(crate) fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
+    let Some(value) = value else { return Ok(None) };
+    Duration::try_from_secs_f64(value).map(Some).or_else(|_| {
+        if value == f64::INFINITY {
+            return Ok(None);
+        }
+        Err(PyValueError::new_err(format!(
+            "{name} is {value}, expected seconds, 0 or more, or None"
+        )))
+    })
+}
+
+#[pymethods]
+impl Camera {
+    #[new]
+    #[pyo3(signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        max_fps: MaxRate,
+        every: bool,
+        timeout: Option<f64>,
+        follow: bool,
+        dir: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
+        let timeout = seconds("timeout", timeout)?;
+        let options = Options { name: name.into(), dir, max_fps, every, follow, timeout };
+        let reading = options.open(py)?;
+        Ok(Self { options, pool: Pool::new(), state: Mutex::new(Slot::Idle(reading)) })
+    }
+
+    /// The camera's id.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// Waits for the next frame and copies it, as iteration does.
+    #[pyo3(signature = (timeout = None))]
+    fn read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        self.copied(py, timeout, |reading| reading.next_allowed(self.options.every))
+    }
+
+    /// Copies the newest frame, which may be the last one again. Waits if there is none.
+    #[pyo3(signature = (timeout = None))]
+    fn latest(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        self.copied(py, timeout, Reading::newest)
+    }
+
+    /// The newest frame where it is, without a copy. Waits if there is none.
+    #[pyo3(signature = (timeout = None))]
+    fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<View>> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        let frame = self.wait(py, timeout, |reading| {
+            let frame = reading.newest()?;
+            reading.gate.dispatched(frame.meta().into());
+            Ok(frame)
+        })?;
+        View::create(py, &self.options.name, frame, &self.pool)
+    }
+
+    /// Registers the ring's mapping with the CUDA context that is current in this thread, so that copies from `borrow`'s
+    /// arrays to the device are asynchronous. Waits for a frame, as `borrow`.
+    ///
+    /// Returns a `Registration`. It holds for one epoch: register again when a frame has another `epoch`.
+    #[pyo3(signature = (timeout = None))]
+    fn register_cuda<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let view = slf.get().borrow(slf.py(), timeout)?;
+        slf.py().import("vas_frames._cuda")?.getattr("Registration")?.call1((view,))
+    }
+
+    /// The next frame if there is one, copied, or what to wait for: for coroutines.
+    fn _poll(&self, py: Python<'_>) -> PyResult<Polled> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        reading.reader.set_timeout(Duration::ZERO);
+        loop {
+            // Before the look: what is published after it ends the wait.
+            let point = reading.reader.wait_point();
+            let frame = match reading.next_allowed(self.options.every) {
+                Ok(frame) => frame,
+                Err(ReadError::TimedOut { .. } | ReadError::NotYet { .. }) => {
+                    return Ok(Polled::Waits(Py::new(py, WaitPoint { point })?));
+                }
+                Err(ReadError::WriterGone { .. }) if reading.gone || self.options.follow => {
+                    reading.gone = true;
+                    return Ok(Polled::Waits(Py::new(py, WaitPoint { point })?));
+                }
+                Err(error) => {
+                    reading.gone |= matches!(error, ReadError::WriterGone { .. });
+                    return Err(errors::read_error(py, error));
+                }
+            };
+            reading.gone = false;
+            let mut image = self.pool.take();
+            if py.detach(|| frame.copy_if_valid(&mut image.image)).is_ok() {
+                reading.gate.dispatched(frame.meta().into());
+                let (meta, geometry) = (frame.meta(), frame.geometry());
+                let copied = Frame::create(py, &self.options.name, meta, geometry, image)?;
+                return Ok(Polled::Frame(copied));
+            }
+            reading.overwritten += 1;
+        }
+    }
+
+    /// The exception for a wait of so many seconds without a frame: for coroutines.
+    fn _timed_out(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        reading.reader.set_timeout(Duration::ZERO);
+        let error = match reading.reader.latest() {
+            // It came in the last moment, or was given before.
+            Ok(_) => {
+                let camera = reading.reader.camera().clone();
+                ReadError::TimedOut { camera, timeout: Duration::ZERO }
+            }
+            Err(error) => error,
+        };
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        Ok(self.nothing(py, &error, timeout).into_value(py).into_any())
+    }
+
+    /// The longest wait for a frame in seconds; None is without a limit.
+    #[getter]
+    fn timeout(&self) -> Option<f64> {
+        self.options.timeout.map(|timeout| timeout.as_secs_f64())
+    }
+
+    /// As `read`, for coroutines: other coroutines run during the wait.
+    #[pyo3(signature = (timeout = None))]
+    fn aread<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("vas_frames._aio")?.getattr("read")?.call1((slf, timeout))
+    }
+
+    /// The camera's frames, for `async for`; ends when the camera is closed.
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("vas_frames._aio")?.getattr("frames")?.call1((slf,))
+    }
+
+    /// Frames that were overwritten before this reader had copied them.
+    #[getter]
+    fn overwritten(&self, py: Python<'_>) -> PyResult<u64> {
+        let taken = self.take(py)?;
+        Ok(taken.reading.as_ref().map_or(0, |reading| reading.overwritten))
+    }
+
+    /// Ends the reader's demand. Its frames stay usable.
+    fn close(&self) {
+        *self.slot() = Slot::Closed;
+    }
+
+    /// In a child of fork: gives up the parent's reader, whose lock states the parent's demand for as long as any process
+    /// has it open. The next call opens a reader of this process.
+    fn _after_fork(&self) {
+        let mut slot = self.slot();
+        if !matches!(*slot, Slot::Closed) {
+            *slot = Slot::Forked;
+        }
+    }
+
+    /// Whether the camera was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        matches!(*self.slot(), Slot::Closed)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        _type: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        self.close();
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// Ends when the camera is closed.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Frame>>> {
+        if self.closed() {
+            return Ok(None);
+        }
+        let timeout = self.options.timeout;
+        self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)).map(Some)
+    }
+
+    /// How to open the camera again in another process.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        let (py, options) = (slf.py(), &slf.get().options);
+        let keywords = PyDict::new(py);
+        keywords.set_item("max_fps", options.max_fps.text())?;
+        keywords.set_item("every", options.every)?;
+        keywords.set_item("timeout", options.timeout.map(|timeout| timeout.as_secs_f64()))?;
+        keywords.set_item("follow", options.follow)?;
+        keywords.set_item("dir", &options.dir)?;
+        let open = py.import("vas_frames._processes")?.getattr("reopen")?;
+        Ok((open, (options.name.to_string(), keywords)))
+    }
+
+    fn __repr__(&self) -> String {
+        let Options { name, max_fps, .. } = &self.options;
+        let rate = max_fps.words();
+        let closed = if self.closed() { ", closed" } else { "" };
+        format!("<vas.Camera {name}: {rate}{closed}>")
+    }
+}
+
+/// The ids of the cameras that are exported, sorted.
+#[pyfunction]
+#[pyo3(signature = (dir = None))]
+pub(crate) fn cameras(dir: Option<PathBuf>) -> PyResult<Vec<String>> {
+    let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
+    let mut ids = Vec::new();
+    let entries = match std::fs::read_dir(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ids),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if let Ok(id) = entry.file_name().into_string()
+            && entry.file_type()?.is_dir()
+            && entry.path().join("readers").exists()
+        {
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
