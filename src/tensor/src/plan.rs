@@ -229,6 +229,7 @@ impl Plan {
         if rows.size() != self.picture {
             return Err(PassError::Picture { found: rows.size(), expected: self.picture });
         }
+        source.check_valid()?;
         scratch.prepare(self);
         pass::run(self, rows, output, scratch);
         source.check_valid()

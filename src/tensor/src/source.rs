@@ -127,7 +127,7 @@ impl<'a> Source<'a> {
         if rows.are_consistent() { Ok(rows) } else { Err(PassError::Planes(rows.size())) }
     }
 
-    /// Whether what was read is whole, as far as this can tell.
+    /// Whether what was read so far is whole, as far as this can tell.
     pub(crate) fn check_valid(&self) -> Result<(), PassError> {
         match self {
             Self::Frame(frame) if !frame.still_valid() => {

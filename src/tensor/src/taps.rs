@@ -72,10 +72,30 @@ const GROUP: usize = 4;
 const WINDOW: usize = 16;
 
 /// Where the samples of two pixels are in their rows: bytes of luma, and bytes of U, each before its V.
+///
+/// Small, for the cache: no row has more than [`MAX_SIDE`](vas_frame::MAX_SIDE) bytes, and no gathered one more than four
+/// times as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taps {
-    pub(crate) luma: [usize; 2],
-    pub(crate) chroma: [usize; 2],
+    luma: [u16; 2],
+    chroma: [u16; 2],
+}
+
+impl Taps {
+    fn new(luma: [usize; 2], chroma: [usize; 2]) -> Self {
+        let short = |place| u16::try_from(place).expect("a place in a row");
+        Self { luma: luma.map(short), chroma: chroma.map(short) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn luma(&self) -> [usize; 2] {
+        self.luma.map(usize::from)
+    }
+
+    #[inline(always)]
+    pub(crate) fn chroma(&self) -> [usize; 2] {
+        self.chroma.map(usize::from)
+    }
 }
 
 /// Two pixels of the source and their weights, for each output column; and what vectors need to get them.
@@ -152,7 +172,7 @@ impl Columns {
                 let weight = position.weight(COLUMN_BITS);
                 // Nothing is read beyond the last pixel.
                 let pixels = [position.first, position.first + usize::from(weight != 0)];
-                let taps = Taps { luma: pixels, chroma: pixels.map(|pixel| pixel / 2 * 2) };
+                let taps = Taps::new(pixels, pixels.map(|pixel| pixel / 2 * 2));
                 (taps, [(1 << COLUMN_BITS) - weight, weight].map(|weight| weight as i16))
             })
             .unzip();
@@ -161,7 +181,7 @@ impl Columns {
             return Self { len, taps, weights, luma, chroma, gathered: None };
         }
         let dense: Vec<Taps> = (0..taps.len())
-            .map(|at| Taps { luma: [2 * at, 2 * at + 1], chroma: [4 * at, 4 * at + 2] })
+            .map(|at| Taps::new([2 * at, 2 * at + 1], [4 * at, 4 * at + 2]))
             .collect();
         let (luma, chroma) = windows(&dense, 2 * dense.len(), 4 * dense.len())
             .expect("samples side by side lie in windows");
@@ -182,7 +202,7 @@ impl Columns {
     pub(crate) fn gather_luma<'a>(&self, row: &'a [u8], to: &'a mut [u8]) -> &'a [u8] {
         let Some(taps) = &self.gathered else { return row };
         for (to, taps) in to.chunks_exact_mut(2).zip(taps) {
-            to.copy_from_slice(&taps.luma.map(|tap| row[tap]));
+            to.copy_from_slice(&taps.luma().map(|tap| row[tap]));
         }
         to
     }
@@ -191,7 +211,7 @@ impl Columns {
     pub(crate) fn gather_chroma<'a>(&self, row: &'a [u8], to: &'a mut [u8]) -> &'a [u8] {
         let Some(taps) = &self.gathered else { return row };
         for (to, taps) in to.chunks_exact_mut(4).zip(taps) {
-            let [first, second] = taps.chroma;
+            let [first, second] = taps.chroma();
             to[..2].copy_from_slice(&row[first..first + 2]);
             to[2..].copy_from_slice(&row[second..second + 2]);
         }
@@ -200,8 +220,8 @@ impl Columns {
 }
 
 fn windows(taps: &[Taps], luma_bytes: usize, chroma_bytes: usize) -> Option<(Windows, Windows)> {
-    let luma = Windows::new(taps.iter().map(|taps| taps.luma), luma_bytes, 1)?;
-    let chroma = Windows::new(taps.iter().map(|taps| taps.chroma), chroma_bytes, 2)?;
+    let luma = Windows::new(taps.iter().map(|taps| taps.luma()), luma_bytes, 1)?;
+    let chroma = Windows::new(taps.iter().map(|taps| taps.chroma()), chroma_bytes, 2)?;
     Some((luma, chroma))
 }
 
@@ -232,7 +252,7 @@ mod tests {
     #[test]
     fn three_to_one_takes_every_third_pixel_alone() {
         let columns = Columns::new(0..640, 0, 640, 1920);
-        assert!(columns.taps.iter().enumerate().all(|(x, taps)| taps.luma == [3 * x + 1; 2]));
+        assert!(columns.taps.iter().enumerate().all(|(x, taps)| taps.luma() == [3 * x + 1; 2]));
         assert!(columns.weights.iter().all(|weights| *weights == [1 << 14, 0]));
         assert!(rows(0..360, 0, 360, 1080).iter().all(|row| row.weight == 0));
         assert!(columns.gathered.is_none());
@@ -241,14 +261,14 @@ mod tests {
     #[test]
     fn chroma_is_that_of_the_pixels() {
         let columns = Columns::new(0..3, 0, 3, 4);
-        let chroma: Vec<_> = columns.taps.iter().map(|taps| taps.chroma).collect();
+        let chroma: Vec<_> = columns.taps.iter().map(|taps| taps.chroma()).collect();
         assert!(columns.gathered.is_some(), "a row of 4 bytes has no window");
         assert_eq!(columns.padded(), BLOCK);
         assert_eq!(chroma[..3], [[0, 2], [4, 6], [8, 10]]);
         let gathered = columns.gathered.unwrap();
         // Each pixel is between two: 0|1, 2|3 within a sample; 1|2 between two samples.
         assert_eq!(
-            gathered[..3].iter().map(|taps| taps.chroma).collect::<Vec<_>>(),
+            gathered[..3].iter().map(|taps| taps.chroma()).collect::<Vec<_>>(),
             [[0, 0], [0, 2], [2, 2]]
         );
     }
@@ -266,12 +286,12 @@ mod tests {
             };
             for taps in taps {
                 assert!(
-                    taps.luma[1] < source && taps.chroma[1] < source,
+                    taps.luma()[1] < source && taps.chroma()[1] < source,
                     "{content} from {source}"
                 );
             }
             assert!(
-                columns.luma.reach <= row && columns.taps.iter().all(|taps| taps.luma[1] < row)
+                columns.luma.reach <= row && columns.taps.iter().all(|taps| taps.luma()[1] < row)
             );
             let shuffled = |windows: &Windows, at: usize, tap: usize| {
                 let order = windows.order[at / GROUP][4 * (at % GROUP) + 2 * tap + 1];
@@ -279,8 +299,8 @@ mod tests {
             };
             for (at, taps) in columns.taps.iter().enumerate() {
                 for tap in 0..2 {
-                    assert_eq!(shuffled(&columns.luma, at, tap), taps.luma[tap]);
-                    assert_eq!(shuffled(&columns.chroma, at, tap), taps.chroma[tap]);
+                    assert_eq!(shuffled(&columns.luma, at, tap), taps.luma()[tap]);
+                    assert_eq!(shuffled(&columns.chroma, at, tap), taps.chroma()[tap]);
                 }
             }
         }

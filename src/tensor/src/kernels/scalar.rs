@@ -58,7 +58,7 @@ fn gray_of(factors: &Factors, sample: u8) -> i16 {
 #[inline(always)]
 fn colors_of(factors: &Factors, row: TapRow<'_>, taps: &Taps) -> [[i16; 3]; 2] {
     [0, 1].map(|at| {
-        let (luma, chroma) = (row.luma[taps.luma[at]], taps.chroma[at]);
+        let (luma, chroma) = (row.luma[taps.luma()[at]], taps.chroma()[at]);
         let [u, v] = [row.chroma[chroma], row.chroma[chroma + 1]].map(centered);
         color(factors, i16::from(luma) << 7, u, v)
     })
@@ -82,7 +82,7 @@ impl Kernels for Scalar {
         assert_eq!(to.len(), columns.padded());
         let all = columns.taps.iter().zip(&columns.weights);
         for (to, (taps, weights)) in to.iter_mut().zip(all) {
-            let of = |row: &[u8]| taps.luma.map(|tap| gray_of(factors, row[tap]));
+            let of = |row: &[u8]| taps.luma().map(|tap| gray_of(factors, row[tap]));
             let lower = lower.map(|(row, weight)| (of(row), weight));
             *to = between(of(upper), lower, *weights);
         }
