@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use numpy::{PyArrayDyn, PyArrayMethods as _, PyUntypedArrayMethods as _};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -11,6 +12,7 @@ use vas_frame::{DEFAULT_DIR, ReadError};
 
 use crate::errors::{self, Kind};
 use crate::frame::Frame;
+use crate::metadata::Metadata;
 use crate::pool::Pool;
 use crate::rate::MaxRate;
 use crate::reading::{Options, Reading};
@@ -73,8 +75,7 @@ impl Camera {
             }
             Slot::Closed => {
                 *slot = Slot::Closed;
-                let words = format!("camera {} is closed", self.options.name);
-                return Err(PyValueError::new_err(words));
+                return Err(self.is_closed());
             }
         };
         drop(slot);
@@ -109,6 +110,10 @@ impl Camera {
                 Err(error) => error,
             };
             py.check_signals()?;
+            // By another thread.
+            if self.closed() {
+                return Err(self.is_closed());
+            }
             match &error {
                 ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
                 ReadError::WriterGone { .. } if reading.gone || self.options.follow => {
@@ -126,6 +131,10 @@ impl Camera {
                 return Err(self.nothing(py, &error, timeout.unwrap_or_default()));
             }
         }
+    }
+
+    fn is_closed(&self) -> PyErr {
+        PyValueError::new_err(format!("camera {} is closed", self.options.name))
     }
 
     /// The exception after a whole timeout: each slice of it states its own.
@@ -196,7 +205,10 @@ pub(crate) fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duratio
 #[pymethods]
 impl Camera {
     #[new]
-    #[pyo3(signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None))]
+    #[pyo3(
+        signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None),
+        text_signature = "(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None)"
+    )]
     fn new(
         py: Python<'_>,
         name: &str,
@@ -219,21 +231,73 @@ impl Camera {
         &self.options.name
     }
 
-    /// Waits for the next frame and copies it, as iteration does.
+    /// Waits for the next frame and copies it, as iteration does: the newest frame that was not given before, or with `every`
+    /// the next one in order, if the gate allows it.
+    ///
+    /// Raises NoFrame if none came within `timeout` seconds (`open`'s if it is None), WriterGone once when the service
+    /// stopped or died; later calls wait for it to start again.
     #[pyo3(signature = (timeout = None))]
     fn read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
         self.copied(py, timeout, |reading| reading.next_allowed(self.options.every))
     }
 
-    /// Copies the newest frame, which may be the last one again. Waits if there is none.
+    /// As `read`, into an array of the caller's: uint8, C order, of shape (height + ceil(height / 2), width) or any other with
+    /// as many elements as the picture's two planes. Returns the frame's metadata.
+    ///
+    /// ValueError if the camera's picture has another size than the array; the frame is then lost.
+    #[pyo3(signature = (out, timeout = None))]
+    fn read_into(
+        &self,
+        py: Python<'_>,
+        out: &Bound<'_, PyArrayDyn<u8>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Metadata> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        let mut writable = out.try_readwrite()?;
+        let bytes = writable.as_slice_mut().map_err(|_| {
+            PyValueError::new_err("out is not contiguous: expected C order, no gaps")
+        })?;
+        let frame = self.wait(py, timeout, |reading| {
+            loop {
+                let frame = reading.next_allowed(self.options.every)?;
+                if bytes.len() != frame.geometry().tight_bytes() {
+                    return Ok(Err(frame.geometry()));
+                }
+                let raw = frame.raw();
+                let (luma, chroma) = bytes.split_at_mut(raw.y.rows() * raw.y.row_bytes());
+                raw.y.copy_to(luma);
+                raw.uv.copy_to(chroma);
+                if frame.still_valid() {
+                    reading.gate.dispatched(frame.meta().into());
+                    return Ok(Ok(frame));
+                }
+                reading.overwritten += 1;
+            }
+        })?;
+        let frame = frame.map_err(|geometry| {
+            PyValueError::new_err(format!(
+                "out has {} bytes, expected {}: camera {} sends {}x{}",
+                out.len(),
+                geometry.tight_bytes(),
+                self.options.name,
+                geometry.width(),
+                geometry.height()
+            ))
+        })?;
+        Ok(Metadata::new(&self.options.name, frame.meta(), frame.geometry()))
+    }
+
+    /// Copies the newest frame, which may be the last one again, whatever the gate says. Waits only if there is none.
+    ///
+    /// Raises as `read`.
     #[pyo3(signature = (timeout = None))]
     fn latest(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
         self.copied(py, timeout, Reading::newest)
     }
 
-    /// The newest frame where it is, without a copy. Waits if there is none.
+    /// The newest frame where it is, without a copy: a `View`. Otherwise as `latest`.
     #[pyo3(signature = (timeout = None))]
     fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<View>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
@@ -333,7 +397,7 @@ impl Camera {
         Ok(taken.reading.as_ref().map_or(0, |reading| reading.overwritten))
     }
 
-    /// Ends the reader's demand. Its frames stay usable.
+    /// Ends the reader's demand, and a wait of another thread. Frames stay usable.
     fn close(&self) {
         *self.slot() = Slot::Closed;
     }
@@ -376,7 +440,10 @@ impl Camera {
             return Ok(None);
         }
         let timeout = self.options.timeout;
-        self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)).map(Some)
+        match self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)) {
+            Err(_) if self.closed() => Ok(None),
+            next => next.map(Some),
+        }
     }
 
     /// How to open the camera again in another process.

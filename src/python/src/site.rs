@@ -161,7 +161,10 @@ impl Site {
 #[pymethods]
 impl Site {
     #[new]
-    #[pyo3(signature = (names, *, max_fps = MaxRate::EVERY, threads = None, dir = None))]
+    #[pyo3(
+        signature = (names, *, max_fps = MaxRate::EVERY, threads = None, dir = None),
+        text_signature = "(names, *, max_fps=None, threads=None, dir=None)"
+    )]
     fn new(
         py: Python<'_>,
         names: Vec<String>,
@@ -208,10 +211,29 @@ impl Site {
     }
 
     /// Writes each camera's newest frame into its place in `out`, resized, in color and normalized.
-    #[pyo3(signature = (
-        out, *, fit = "letterbox", order = "rgb", layout = "nchw", scale = 1.0, mean = None, std = None, pad = 114,
-        max_age = None, timeout = Some(1.0), linger = 0.0
-    ))]
+    ///
+    /// Waits until a camera has a frame that was not given before and that the gate allows. Returns a `Row` for each camera,
+    /// which says whether `out[row.index]` was filled, and if not, why: it then holds what it held before, or part of a
+    /// picture that was overwritten meanwhile. Nothing is copied in between: pixels go from the ring into `out`.
+    ///
+    /// out: float32, float16 or uint8 in C order, of shape (cameras, channels, height, width) or, with `layout="nhwc"`,
+    ///     (cameras, height, width, channels): a numpy array, a tensor of torch on the processor, or another buffer.
+    /// fit, order, pad: as for `Frame.resized`.
+    /// scale, mean, std: each level x from 0 to 255 becomes (x * scale - mean) / std; `mean` and `std` have a number for
+    ///     each channel, or one for all. Not for uint8.
+    /// max_age: frames older than this, in seconds, are left out.
+    /// timeout: the longest wait in seconds; None waits until there is a frame.
+    /// linger: how long to wait for the other cameras once one has a frame, in seconds.
+    ///
+    /// Raises ValueError or TypeError for an array that does not fit.
+    #[pyo3(
+        signature = (
+            out, *, fit = "letterbox", order = "rgb", layout = "nchw", scale = 1.0, mean = None, std = None, pad = 114,
+            max_age = None, timeout = Some(1.0), linger = 0.0
+        ),
+        text_signature = "($self, out, *, fit='letterbox', order='rgb', layout='nchw', scale=1.0, mean=None, std=None, \
+                          pad=114, max_age=None, timeout=1.0, linger=0.0)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "keywords of a function in Python")]
     fn pull_batch(
         &self,
@@ -301,8 +323,17 @@ impl Site {
         Ok(rows)
     }
 
-    /// Copies a frame of each camera, all of about the same time.
-    #[pyo3(signature = (*, at = None, tolerance = 0.04, timeout = Some(1.0)))]
+    /// Copies a frame of each camera, all of about the same time. Returns an `Aligned`.
+    ///
+    /// at: the time in seconds of the clock by which the frames are aligned (`Aligned.clock`), or "newest", the latest time
+    ///     that all cameras have reached. Frames are there for as long as the rings hold them, half a second by default.
+    /// tolerance: how far from that time a frame may lie, in seconds.
+    /// timeout: the longest wait in seconds for frames of all cameras, one of them new; None waits until there are. Then
+    ///     what there is is returned. A camera that is gone is not waited for.
+    #[pyo3(
+        signature = (*, at = None, tolerance = 0.04, timeout = Some(1.0)),
+        text_signature = "($self, *, at=None, tolerance=0.04, timeout=1.0)"
+    )]
     fn pull_aligned(
         &self,
         py: Python<'_>,

@@ -12,6 +12,8 @@ program's own pace, and nothing that the program does disturbs the service.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import _processes
 from ._cuda import Registration
 from ._errors import Busy, Error, FormatError, NoCamera, NoFrame, Overwritten, WriterGone
@@ -30,6 +32,11 @@ from ._native import (
     gate_replay,
     subscriptions,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._types import Path, Rate
 
 __all__ = [
     "Aligned",
@@ -58,7 +65,15 @@ __all__ = [
 ]
 
 
-def open(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None):
+def open(
+    name: str,
+    *,
+    max_fps: Rate | None = None,
+    every: bool = False,
+    timeout: float | None = None,
+    follow: bool = False,
+    dir: Path | None = None,
+) -> Camera:
     """Opens a camera for reading.
 
     max_fps: the highest frame rate that the program wants: a number, a `fractions.Fraction`, or text such as
@@ -77,7 +92,13 @@ def open(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=Non
     )
 
 
-def open_many(names, *, max_fps=None, threads=None, dir=None):
+def open_many(
+    names: Iterable[str],
+    *,
+    max_fps: Rate | None = None,
+    threads: int | None = None,
+    dir: Path | None = None,
+) -> Site:
     """Opens several cameras to be read together: a `Site`.
 
     names: the cameras' ids, such as `cameras()`.

@@ -1,11 +1,13 @@
 """Frames for coroutines."""
 
 import asyncio
+import functools
+from collections.abc import AsyncIterator
 
-from ._native import Frame, _cancel, _when_ready
+from ._native import Camera, Frame, _cancel, _when_ready
 
 
-async def read(camera, timeout=None):
+async def read(camera: Camera, timeout: float | None = None) -> Frame:
     """The next frame; see `Camera.aread`."""
     if timeout is None:
         timeout = camera.timeout
@@ -13,23 +15,24 @@ async def read(camera, timeout=None):
         async with asyncio.timeout(timeout):
             return await _next(camera)
     except TimeoutError:
-        raise camera._timed_out(timeout) from None
+        # Without a limit there is no timeout.
+        raise camera._timed_out(timeout or 0.0) from None
 
 
-async def frames(camera):
+async def frames(camera: Camera) -> AsyncIterator[Frame]:
     """The frames until the camera is closed; see `Camera.__aiter__`."""
     while not camera.closed:
         yield await read(camera)
 
 
-async def _next(camera):
+async def _next(camera: Camera) -> Frame:
     loop = asyncio.get_running_loop()
     while True:
         found = camera._poll()
         if isinstance(found, Frame):
             return found
-        ready = loop.create_future()
-        ticket = _when_ready(found, lambda: _wake(loop, ready))
+        ready: asyncio.Future[None] = loop.create_future()
+        ticket = _when_ready(found, functools.partial(_wake, loop, ready))
         try:
             await ready
         except asyncio.CancelledError:
@@ -37,7 +40,7 @@ async def _next(camera):
             raise
 
 
-def _wake(loop, ready):
+def _wake(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
     """Runs in the thread that waits."""
     try:
         loop.call_soon_threadsafe(_set, ready)
@@ -46,6 +49,6 @@ def _wake(loop, ready):
         pass
 
 
-def _set(ready):
+def _set(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)

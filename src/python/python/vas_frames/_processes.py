@@ -2,24 +2,26 @@
 
 import os
 import weakref
+from typing import Any, TypeVar
 
-from ._native import Camera
+from ._native import Camera, Site
 
-_opened = weakref.WeakSet()
+_T = TypeVar("_T", Camera, Site)
+_opened: weakref.WeakSet[Camera | Site] = weakref.WeakSet()
 
 
-def opened(camera):
+def opened(camera: _T) -> _T:
     """Remembers a camera or a site, so that a child of fork gives up what is its parent's. Returns it."""
     _opened.add(camera)
     return camera
 
 
-def reopen(name, options):
+def reopen(name: str, options: dict[str, Any]) -> Camera:
     """Opens a camera as `options` say: what unpickling one calls."""
     return opened(Camera(name, **options))
 
 
-def _after_fork():
+def _after_fork() -> None:
     for camera in list(_opened):
         camera._after_fork()
 
