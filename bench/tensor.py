@@ -3,9 +3,9 @@
 
     bench/run.sh tensor [--picture FILE]... [--loop] [--only speed|equality]
 
-Needs numpy and opencv-python-headless < 5. Both sides run in this process, in turns, on the same pictures and into the same
-memory; `turns` is the number of pairs, `ratio` OpenCV's time over ours: the median of the pairs and, in brackets, its
-quartiles.
+Needs numpy and opencv-python-headless < 5. Both sides run in this process, in turns, on the same pictures and into the
+same memory; `turns` is the number of pairs, `ratio` OpenCV's time over ours: the median of the pairs and, in brackets,
+its quartiles.
 """
 
 import argparse
@@ -106,7 +106,8 @@ def in_turns(name, theirs, ours, turns):
         times.append(pair)
     low, ratio, high = statistics.quantiles([a / b for a, b in times], n=4)
     their, our = (statistics.median(side) * 1e3 for side in zip(*times))
-    print(f"{name:44} OpenCV {their:8.3f} ms   ours {our:8.3f} ms   ratio {ratio:5.2f} [{low:.2f}, {high:.2f}]", flush=True)
+    sides = f"OpenCV {their:8.3f} ms   ours {our:8.3f} ms"
+    print(f"{name:44} {sides}   ratio {ratio:5.2f} [{low:.2f}, {high:.2f}]", flush=True)
 
 
 def random_picture(size, seed):
@@ -162,13 +163,15 @@ def speed(args):
     print(f"\n# {args.cameras} cameras, letterboxed float32 NCHW: copy, cvtColor, resize, copyMakeBorder, normalize")
     ones, zeros = [1.0] * 3, [0.0] * 3
     imagenet = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    for (width, height), target in [((1920, 1080), 640), ((1280, 720), 640), ((1920, 1080), 416), ((3840, 2160), 640), ((640, 360), 640)]:
+    cases = [((1920, 1080), 640), ((1280, 720), 640), ((1920, 1080), 416), ((3840, 2160), 640), ((640, 360), 640)]
+    for (width, height), target in cases:
         size, goal = (width, height), (target, target)
         many = [random_picture(size, seed) for seed in range(args.cameras)]
         tensors = np.empty((args.cameras, 3, target, target), np.float32)
         for threads in args.threads:
             for mean, std, words in [(zeros, ones, "scale"), (*imagenet, "mean, std")]:
-                batch = Batch(threads, size, goal, many, list(tensors), LETTERBOX, RGB, NCHW, F32, 1 / 255, mean, std)
+                kind = LETTERBOX, RGB, NCHW, F32
+                batch = Batch(threads, size, goal, many, list(tensors), *kind, 1 / 255, mean, std)
                 workers = [OpenCv(size, goal, 1 / 255, mean, std) for _ in range(threads)]
                 executor = concurrent.futures.ThreadPoolExecutor(threads)
 
@@ -189,7 +192,8 @@ def speed(args):
 def difference(name, ours, theirs):
     off = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
     far = np.mean(off > 2)
-    print(f"{name:60} mean {off.mean():6.3f}   99.9 % {np.quantile(off, 0.999):6.2f}   largest {off.max():6.2f}   above 2: {far:.5%}", flush=True)
+    most = f"99.9 % {np.quantile(off, 0.999):6.2f}   largest {off.max():6.2f}"
+    print(f"{name:60} mean {off.mean():6.3f}   {most}   above 2: {far:.5%}", flush=True)
 
 
 def equality(args):
@@ -205,7 +209,8 @@ def equality(args):
         assert converter(nv12, size, BGR, ours)() == 0
         cv2.cvtColor(nv12, cv2.COLOR_YUV2BGR_NV12, dst=theirs)
         difference(f"{what}: bgr 1920x1080", ours, theirs)
-        for size, target in [((1920, 1080), 640), ((1280, 720), 640), ((1920, 1080), 416), ((640, 360), 640), ((768, 432), 224)]:
+        cases = [((1920, 1080), 640), ((1280, 720), 640), ((1920, 1080), 416), ((640, 360), 640), ((768, 432), 224)]
+        for size, target in cases:
             nv12, goal = make(size), (target, target)
             tensors = np.full((1, 3, target, target), np.nan, np.float32)
             Batch(1, size, goal, [nv12], list(tensors), LETTERBOX, RGB, NCHW, F32, 1.0, zeros, ones).run()

@@ -17,7 +17,8 @@ pub struct PngFileError {
 
 /// Writes a picture to `path` as an 8-bit RGB PNG, replacing an existing file.
 ///
-/// `rgb` has three bytes for each pixel of `size`, which is width and height: red, green, blue, in rows without padding.
+/// `rgb` has three bytes for each pixel of `size`, which is width and height: red, green, blue, in rows without
+/// padding.
 ///
 /// The file is written under another name beside `path` and then renamed, so that it is never seen
 /// half written, and a failure leaves the old one.

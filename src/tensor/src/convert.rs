@@ -10,8 +10,8 @@ use crate::source::{Rows, Samples, Source};
 /// Converts a picture to bytes: rows of pixels without padding, with the channels of a pixel side by side.
 ///
 /// Each sample of chroma colors its two by two pixels, as in `cv2.cvtColor`. [`Order::Gray`] is luma in full range;
-/// `cv2.cvtColor` keeps limited luma as it is. The same bytes as those of a [`Plan`](crate::Plan) with the picture's own
-/// size, [`Layout::Nhwc`](crate::Layout::Nhwc) and [`Element::U8`].
+/// `cv2.cvtColor` keeps limited luma as it is. The same bytes as those of a [`Plan`](crate::Plan) with the picture's
+/// own size, [`Layout::Nhwc`](crate::Layout::Nhwc) and [`Element::U8`].
 ///
 /// ```
 /// use vas_tensor::{ColorSpace, Matrix, Nv12, Order, Scratch, convert};

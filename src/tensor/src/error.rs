@@ -38,7 +38,7 @@ pub enum PlanError {
         height: u32,
     },
     /// A number of the normalization is not finite, or a deviation is 0.
-    #[error("cannot normalize by a {what} of {value}: expected a finite number{}", if *what == "std" { " other than 0" } else { "" })]
+    #[error("cannot normalize by a {what} of {value}: expected a finite number{}", not_zero(what))]
     Normalize {
         /// Which number.
         what: &'static str,
@@ -48,6 +48,10 @@ pub enum PlanError {
     /// Bytes are not normalized.
     #[error("cannot normalize bytes: expected f32 or f16 elements, or no normalization")]
     NormalizedBytes,
+}
+
+fn not_zero(what: &str) -> &'static str {
+    if what == "std" { " other than 0" } else { "" }
 }
 
 /// A pass failed. What its output holds is undefined.

@@ -1,8 +1,8 @@
 //! An NV12 picture as a model wants it: resized, as red, green and blue, normalized, in one pass.
 //!
-//! A [`Request`] states what the model wants. A [`Plan`] is that for pictures of one size and [`ColorSpace`]: made once,
-//! it [writes a tensor](Plan::run) for each picture, and says where the picture lies in it. A [`Pool`] does so for
-//! many pictures on several threads. [`convert()`] gives a whole picture at its own size as bytes.
+//! A [`Request`] states what the model wants. A [`Plan`] is that for pictures of one size and [`ColorSpace`]: made
+//! once, it [writes a tensor](Plan::run) for each picture, and says where the picture lies in it. A [`Pool`] does so
+//! for many pictures on several threads. [`convert()`] gives a whole picture at its own size as bytes.
 //!
 //! ```no_run
 //! use vas_frame::Reader;
@@ -30,9 +30,9 @@
 //! # The result
 //!
 //! It is that of converting the picture to RGB and then resizing it with `cv2.resize` (`INTER_LINEAR`), without the
-//! rounding in between: at most 1.3 levels from OpenCV's result for photographs, a tenth of a level from exact arithmetic
-//! for any picture. OpenCV takes luma below 16 for black before it adds chroma, which this crate, swscale and the
-//! recommendations do not: such pixels, which cameras hardly have, differ by up to 19 levels.
+//! rounding in between: at most 1.3 levels from OpenCV's result for photographs, a tenth of a level from exact
+//! arithmetic for any picture. OpenCV takes luma below 16 for black before it adds chroma, which this crate, swscale
+//! and the recommendations do not: such pixels, which cameras hardly have, differ by up to 19 levels.
 //!
 //! All of it is in integers until the last step, `level * factor + summand` in `f32`. Every processor gives the same
 //! elements; `docs/ref/tensor.md` states them to the bit.

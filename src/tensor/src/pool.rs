@@ -1,8 +1,8 @@
 //! Batches on a fixed number of threads.
 //!
-//! House rules. Workers reach the jobs of a batch through a pointer that is published under the lock and withdrawn, under
-//! the same lock, before [`Pool::run`] returns: then no worker is [`State::working`], and none that comes later finds a
-//! batch. Each job is given to the one thread that counted [`Shared::next`] past it.
+//! House rules. Workers reach the jobs of a batch through a pointer that is published under the lock and withdrawn,
+//! under the same lock, before [`Pool::run`] returns: then no worker is [`State::working`], and none that comes later
+//! finds a batch. Each job is given to the one thread that counted [`Shared::next`] past it.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -48,8 +48,8 @@ impl<'a> Job<'a> {
 
 /// A fixed number of threads that run the jobs of a batch together.
 ///
-/// The caller's thread is one of them. Workers sleep between batches, and end when the pool is dropped. Once the pool has
-/// run a plan, it allocates nothing for it.
+/// The caller's thread is one of them. Workers sleep between batches, and end when the pool is dropped. Once the pool
+/// has run a plan, it allocates nothing for it.
 ///
 /// A child process that was forked has no workers: make a pool there.
 ///

@@ -1,7 +1,7 @@
 //! Which samples an output row or column is interpolated from, and their weights.
 //!
-//! The sampling is that of `cv2.resize` with `INTER_LINEAR`: output pixel `x` of a content of `c` pixels lies at
-//! `(x + 0.5) * n / c - 0.5` of the source's `n`. It has the two pixels around it in proportion, and the pixel at an edge
+//! The sampling is that of `cv2.resize` with `INTER_LINEAR`: output pixel `x` of a content of `c` pixels lies at `(x +
+//! 0.5) * n / c - 0.5` of the source's `n`. It has the two pixels around it in proportion, and the pixel at an edge
 //! alone outside. Each sample of chroma belongs to two by two pixels.
 
 use std::ops::Range;
@@ -45,8 +45,8 @@ impl Position {
     }
 }
 
-/// What an output row is made of: a row of the picture, and the one below it with its weight of [`ROW_BITS`] bits. It has
-/// no say where the weight is 0.
+/// What an output row is made of: a row of the picture, and the one below it with its weight of [`ROW_BITS`] bits. It
+/// has no say where the weight is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowTaps {
     pub(crate) first: usize,
@@ -73,8 +73,8 @@ const WINDOW: usize = 16;
 
 /// Where the samples of two pixels are in their rows: bytes of luma, and bytes of U, each before its V.
 ///
-/// Small, for the cache: no row has more than [`MAX_SIDE`](vas_frame::MAX_SIDE) bytes, and no gathered one more than four
-/// times as many.
+/// Small, for the cache: no row has more than [`MAX_SIDE`](vas_frame::MAX_SIDE) bytes, and no gathered one more than
+/// four times as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taps {
     luma: [u16; 2],
@@ -105,7 +105,8 @@ impl Taps {
 #[derive(Debug)]
 pub(crate) struct Columns {
     len: usize,
-    /// In the row that the kernels get. This and all other tables are padded to whole [blocks](BLOCK) by the last pixel.
+    /// In the row that the kernels get. This and all other tables are padded to whole [blocks](BLOCK) by the last
+    /// pixel.
     pub(crate) taps: Vec<Taps>,
     /// The weights of both pixels, with [`COLUMN_BITS`] bits. Their sum is 1.
     pub(crate) weights: Vec<[i16; 2]>,
@@ -128,8 +129,8 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// Windows of a row of `row_bytes` bytes with samples at `taps`, which have `sample` bytes; `None` where some are too
-    /// far apart.
+    /// Windows of a row of `row_bytes` bytes with samples at `taps`, which have `sample` bytes; `None` where some are
+    /// too far apart.
     fn new(
         taps: impl Iterator<Item = [usize; 2]>,
         row_bytes: usize,

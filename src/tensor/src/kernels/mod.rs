@@ -1,8 +1,8 @@
 //! The steps of a row, by kind of processor. All kinds give the same values; `tests` compares them.
 //!
 //! The levels of an output pixel are between those of two by two pixels `p`, `q` (upper) and `r`, `s` (lower) of the
-//! source, whose colors are converted first, as [`crate::color`] states. With its `m`, a weight `d` of the lower row of 15
-//! bits, and weights `a`, `b` of the columns of 14 bits, they are
+//! source, whose colors are converted first, as [`crate::color`] states. With its `m`, a weight `d` of the lower row of
+//! 15 bits, and weights `a`, `b` of the columns of 14 bits, they are
 //!
 //! ```text
 //! left  = p + m(r - p, d)         p without a lower row

@@ -1,10 +1,10 @@
 //! The steps in vectors, for any [`Lanes`].
 //!
 //! House rules. Each function is inlined into one that has the features of its lanes, which is what its caller
-//! guarantees. Pointers come from slices whose lengths are asserted at the top. A block that would end past a row is moved
-//! back to end with it, and what it has in common with the block before is computed twice; a row that is shorter than a
-//! block is left to [`Scalar`]. No closure with vectors is given to functions of the standard library: they would not be
-//! inlined, since those lack the features.
+//! guarantees. Pointers come from slices whose lengths are asserted at the top. A block that would end past a row is
+//! moved back to end with it, and what it has in common with the block before is computed twice; a row that is shorter
+//! than a block is left to [`Scalar`]. No closure with vectors is given to functions of the standard library: they
+//! would not be inlined, since those lack the features.
 
 use super::lanes::Lanes;
 use super::scalar::{Scalar, WHITE};
@@ -112,8 +112,8 @@ pub(super) unsafe fn gray_levels<L: Lanes>(
     assert!(to.len() == columns.padded() && upper.len() >= windows.reach);
     assert!(lower.is_none_or(|(lower, _)| lower.len() >= windows.reach));
     let to = to.as_mut_ptr();
-    // SAFETY: tables and levels have `padded` columns, which are whole blocks; the windows lie within their reach, and so
-    // within the rows. The caller guarantees the features.
+    // SAFETY: tables and levels have `padded` columns, which are whole blocks; the windows lie within their reach, and
+    // so within the rows. The caller guarantees the features.
     unsafe {
         let splat = Splat::<L>::new(factors);
         let weight = L::splat(lower.map_or(0, |(_, weight)| weight));
@@ -148,8 +148,8 @@ pub(super) unsafe fn color_levels<L: Lanes>(
     };
     assert!(reaches(upper) && lower.is_none_or(|(lower, _)| reaches(lower)));
     let to = [to.red.as_mut_ptr(), to.green.as_mut_ptr(), to.blue.as_mut_ptr()];
-    // SAFETY: tables and levels have `padded` columns, which are whole blocks; the windows lie within their reach, and so
-    // within the rows. The caller guarantees the features.
+    // SAFETY: tables and levels have `padded` columns, which are whole blocks; the windows lie within their reach, and
+    // so within the rows. The caller guarantees the features.
     unsafe {
         let splat = Splat::<L>::new(factors);
         let weight = L::splat(lower.map_or(0, |(_, weight)| weight));

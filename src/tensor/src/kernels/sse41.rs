@@ -1,7 +1,7 @@
 //! Vectors of SSE4.1.
 //!
-//! House rules. An [`Sse41`] exists only if the processor has SSE4.1 and SSSE3. Each function is inlined into one that has
-//! them; its caller guarantees that, and what its pointers point to ([`Lanes`]).
+//! House rules. An [`Sse41`] exists only if the processor has SSE4.1 and SSSE3. Each function is inlined into one that
+//! has them; its caller guarantees that, and what its pointers point to ([`Lanes`]).
 
 use std::arch::x86_64::*;
 

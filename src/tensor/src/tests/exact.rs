@@ -116,9 +116,13 @@ fn a_pass_is_within_a_tenth_of_a_level() {
     let mut rng = fastrand::Rng::with_seed(5);
     let mut worst = 0.0_f64;
     for space in spaces() {
-        for (size, width, height) in
-            [((97, 61), 40, 40), ((33, 17), 100, 90), ((64, 64), 64, 64), ((90, 30), 30, 10)]
-        {
+        for (size, width, height) in [
+            ((97, 61), 40, 40),
+            ((33, 17), 100, 90),
+            ((64, 64), 64, 64),
+            ((90, 30), 30, 10),
+            ((300, 40), 50, 9),
+        ] {
             let picture = Picture::random(size, &mut rng);
             let request = Request {
                 fit: Fit::Stretch,
