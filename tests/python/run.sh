@@ -3,6 +3,8 @@
 #
 #   tests/python/run.sh [test_camera.Reading.test_...]
 #   tests/python/run.sh --venv      only makes the environment, and prints its interpreter
+#   tests/python/run.sh --wheel     only builds the wheel, in target/wheels, and prints its path
+#   tests/python/run.sh --installed the tests with the wheel installed in an environment that has never seen this repository
 #
 # What it needs from PyPI is installed once and kept in ~/.cache/vas-python, by interpreter and requirements.
 # The newer interpreters that are found run the same tests.
@@ -31,8 +33,36 @@ if [ "${1:-}" = --venv ]; then
     exit
 fi
 
+build_wheel() {
+    local maturin
+    maturin=$(dirname "$(environment /usr/bin/python3 "$here/build.txt")")/maturin
+    mkdir -p "$target/wheels"
+    rm -f "$target"/wheels/vas_frames-*.whl
+    # The tag states the oldest glibc that has all symbols used: Rust's standard library needs 2.34 of this toolchain's.
+    "$maturin" build --quiet --locked --release --manifest-path "$root/src/python/Cargo.toml" --out "$target/wheels" >&2
+    ls "$target"/wheels/vas_frames-*.whl
+}
+
+if [ "${1:-}" = --wheel ]; then
+    build_wheel
+    exit
+fi
+
 cargo build --locked --quiet --manifest-path "$root/Cargo.toml" -p vas -p vas-replay -p vas-python
 "$root/scripts/sim-gpu.sh" >/dev/null
+if [ "${1:-}" = --installed ]; then
+    shift
+    wheel=$(build_wheel)
+    fresh=$(mktemp -d)
+    trap 'rm -rf "$fresh"' EXIT
+    /usr/bin/python3 -m venv "$fresh"
+    "$fresh/bin/pip" install --quiet --disable-pip-version-check "$wheel" "$(grep -o '^opencv-python-headless==[0-9.]*' "$here/requirements.txt")"
+    cd "$here"
+    tests=("$@")
+    [ $# -gt 0 ] || tests=(discover)
+    VAS_TARGET=$target PYTHONDONTWRITEBYTECODE=1 "$root/scripts/ran" "$fresh/bin/python" -m unittest "${tests[@]}"
+    exit
+fi
 # The package as it is installed: the modules of Python, and the one of Rust beside them.
 package=$target/python
 rm -rf "$package"
