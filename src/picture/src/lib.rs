@@ -6,4 +6,4 @@
 
 mod png_file;
 
-pub use png_file::{PngFileError, write_png};
+pub use png_file::{PngFileError, encode_png, write_png};

@@ -15,6 +15,17 @@ pub struct PngFileError {
     source: png::EncodingError,
 }
 
+impl PngFileError {
+    /// The system's error, if it was one.
+    #[must_use]
+    pub fn io(&self) -> Option<&io::Error> {
+        match &self.source {
+            png::EncodingError::IoError(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// Writes a picture to `path` as an 8-bit RGB PNG, replacing an existing file.
 ///
 /// `rgb` has three bytes for each pixel of `size`, which is width and height: red, green, blue, in rows without
@@ -48,15 +59,27 @@ fn part_path(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(part))
 }
 
-fn encode(file: File, (width, height): (u32, u32), rgb: &[u8]) -> Result<(), png::EncodingError> {
+fn encode(file: File, size: (u32, u32), rgb: &[u8]) -> Result<(), png::EncodingError> {
     let mut file = BufWriter::new(file);
-    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encode_png(&mut file, size, rgb)?;
+    Ok(file.flush()?)
+}
+
+/// Writes a picture to `to` as [`write_png`] does to a file.
+///
+/// # Errors
+/// `to` can't be written, a side is 0, or `rgb` has another length.
+pub fn encode_png(
+    to: impl Write,
+    (width, height): (u32, u32),
+    rgb: &[u8],
+) -> Result<(), png::EncodingError> {
+    let mut encoder = png::Encoder::new(to, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(rgb)?;
-    writer.finish()?;
-    Ok(file.flush()?)
+    writer.finish()
 }
 
 #[cfg(test)]

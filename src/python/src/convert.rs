@@ -1,14 +1,13 @@
 //! A frame's picture in other forms: packed colors, gray, another size, a PNG file.
 
 use std::cell::RefCell;
-use std::ffi::OsString;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use numpy::{PyArrayDyn, PyArrayMethods as _, PyUntypedArrayMethods as _};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use vas_frame::{FrameMeta, Geometry, RawView};
+use vas_picture::{encode_png, write_png};
 use vas_tensor::{
     ColorSpace, Element, Fit, Layout, Order, Output, PassError, Plan, Request, Scratch, convert,
 };
@@ -71,43 +70,34 @@ impl<'a> Picture<'a> {
 
     /// The picture as a PNG file's bytes, with RGB of 8 bits.
     pub(crate) fn png(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        let mut rgb = vec![0; self.width as usize * self.height as usize * 3];
-        let encode = |rgb: &mut [u8]| -> Result<Vec<u8>, String> {
-            SCRATCH
-                .with_borrow_mut(|scratch| {
-                    convert(self.raw.into(), self.space, Order::Rgb, rgb, scratch)
-                })
-                .map_err(|error| error.to_string())?;
-            let mut file = Vec::new();
-            let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
-            encoder.set_color(png::ColorType::Rgb);
-            encoder.set_depth(png::BitDepth::Eight);
-            encoder.set_compression(png::Compression::Fast);
-            let written = encoder.write_header().and_then(|mut writer| {
-                writer.write_image_data(rgb)?;
-                writer.finish()
-            });
-            written.map_err(|error| error.to_string()).map(|()| file)
-        };
-        py.detach(|| encode(&mut rgb)).map_err(PyRuntimeError::new_err)
+        let rgb = self.packed_rgb(py)?;
+        let mut bytes = Vec::new();
+        let encoded = py.detach(|| encode_png(&mut bytes, (self.width, self.height), &rgb));
+        encoded.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(bytes)
     }
-}
 
-/// Writes the bytes of a PNG file, completely or not at all.
-pub(crate) fn save_png(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidFilename)?;
-    let mut part = OsString::from(".");
-    part.push(name);
-    part.push(format!(".{}.part", std::process::id()));
-    let part: PathBuf = path.with_file_name(part);
-    let written = std::fs::File::create(&part)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| std::fs::rename(&part, path));
-    if written.is_err() {
-        // What is left has a name that explains it.
-        let _ = std::fs::remove_file(&part);
+    /// Writes the picture as a PNG file, completely or not at all.
+    pub(crate) fn save(&self, py: Python<'_>, path: &Path) -> PyResult<()> {
+        let rgb = self.packed_rgb(py)?;
+        let written = py.detach(|| write_png(path, (self.width, self.height), &rgb));
+        written.map_err(|error| match error.io().and_then(std::io::Error::raw_os_error) {
+            // With its errno, so that Python chooses the subclass.
+            Some(code) => PyOSError::new_err((code, error.to_string())),
+            None => PyOSError::new_err(error.to_string()),
+        })
     }
-    written
+
+    fn packed_rgb(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+        let mut rgb = vec![0; self.width as usize * self.height as usize * 3];
+        let convert = || {
+            SCRATCH.with_borrow_mut(|scratch| {
+                convert(self.raw.into(), self.space, Order::Rgb, &mut rgb, scratch)
+            })
+        };
+        py.detach(convert).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(rgb)
+    }
 }
 
 fn shape(width: u32, height: u32, order: Order) -> Vec<usize> {

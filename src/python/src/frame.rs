@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict};
 use vas_frame::{FrameMeta, Geometry, RawPlane, RawView};
 use vas_tensor::{Order, Request};
 
-use crate::convert::{Bytes, FITS, ORDERS, Picture, save_png, word};
+use crate::convert::{Bytes, FITS, ORDERS, Picture, word};
 use crate::metadata::Metadata;
 use crate::planes;
 use crate::pool::Pooled;
@@ -153,8 +153,7 @@ impl Frame {
                 path.display()
             )));
         }
-        let bytes = picture(slf).png(slf.py())?;
-        Ok(slf.py().detach(|| save_png(&path, &bytes))?)
+        picture(slf).save(slf.py(), &path)
     }
 
     /// The picture as a PNG file's bytes, for notebooks.
