@@ -1,13 +1,14 @@
 """The examples of docs/examples, as their users run them."""
 
 import ast
+import concurrent.futures
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
@@ -36,11 +37,19 @@ def people_clip():
     return clip
 
 
-def run(example, *arguments, python=sys.executable, **options):
+def run(example, *arguments, python=sys.executable):
     """Runs an example to its end; returns its lines."""
-    program = subprocess.run([python, EXAMPLES / example, *map(str, arguments)], stdout=subprocess.PIPE, text=True,
-                             timeout=3 * PATIENCE, check=True, **options)
-    return program.stdout.splitlines()
+    program = subprocess.Popen([python, "-X", "faulthandler", EXAMPLES / example, *map(str, arguments)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, words = program.communicate(timeout=2 * PATIENCE)
+    except subprocess.TimeoutExpired:
+        # It says where its threads are.
+        program.send_signal(signal.SIGABRT)
+        out, words = program.communicate()
+    if program.returncode != 0:
+        raise AssertionError(f"{example} ended with {program.returncode} after {len(out.splitlines())} lines:\n{words}")
+    return out.splitlines()
 
 
 class People(unittest.TestCase):
@@ -55,12 +64,14 @@ class People(unittest.TestCase):
         self.addCleanup(camera.kill)
         url = json.loads(camera.stdout.readline())["mounts"]["street"]["url"]
         service = self.enterContext(Service(f'[[camera]]\nid = "street"\nurl = "{url}"\n'))
-        moving = []
-        thread = threading.Thread(target=lambda: moving.extend(
-            map(json.loads, run("motion.py", "street", "--dir", service.dir, "--max-fps", 5, "--count", 30))))
-        thread.start()
-        counted = [json.loads(line) for line in run("people.py", "street", "--dir", service.dir, "--count", 8)]
-        thread.join()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            ran = pool.submit(run, "motion.py", "street", "--dir", service.dir, "--max-fps", 5, "--count", 30)
+            try:
+                counted = [json.loads(line) for line in run("people.py", "street", "--dir", service.dir, "--count", 8)]
+                moving = [json.loads(line) for line in ran.result()]
+            except AssertionError as error:
+                status = json.dumps(service.status("street"))
+                raise AssertionError(f"{error}\n{status}\n{(service.folder / 'log').read_text()}") from None
         self.assertEqual((len(counted), len(moving)), (8, 30))
         for lines in (counted, moving):
             ids = [line["frame_id"] for line in lines]
@@ -112,7 +123,7 @@ class Generated(unittest.TestCase):
         # Debian's interpreter, which has GStreamer's module; the package is the same.
         pictures = self.folder / "%03d.jpg"
         run("appsrc.py", "gate", f"videoconvert ! jpegenc ! multifilesink location={pictures}",
-            "--dir", self.service.dir, "--count", 12, python="/usr/bin/python3", stderr=subprocess.DEVNULL)
+            "--dir", self.service.dir, "--count", 12, python="/usr/bin/python3")
         made = sorted(self.folder.glob("*.jpg"))
         # The source may drop frames if the encoder is slow, but not all.
         self.assertTrue(1 <= len(made) <= 12, made)
