@@ -3,9 +3,9 @@
 //! The tables [`HEADER`] and [`ENTRY`] are the single source: the structs are generated with them,
 //! the layout hash is computed from them, and a test compares `docs/ref/frame-format.md` with them.
 
-#[macro_use]
 mod table;
 
+pub(crate) use table::layout as layout_of;
 pub use table::{Field, layout_hash};
 
 use crate::meta::Size;
@@ -42,9 +42,10 @@ pub const READERS_FILE: &str = "readers";
 /// The byte of `readers` on which a reader of every frame holds a read lock.
 pub const DEMAND_BASE: u64 = 1 << 20;
 
-layout! {
+layout_of! {
     /// The header: bytes 0 to 511 of `frame.meta`. All fields from `magic` on, except those of the
     /// cache line at 256, are constant for the life of the file.
+    #[cfg_attr(loom, derive(Default))]
     pub struct Header = HEADER, "header", 512 {
         0 => version: AtomicU32, "2";
         4 => reserved_4: AtomicU32, "zero";
@@ -88,8 +89,9 @@ layout! {
     }
 }
 
-layout! {
+layout_of! {
     /// One slot's entry; entry `i` begins at byte `512 + 128 i` of `frame.meta`.
+    #[cfg_attr(loom, derive(Default))]
     pub struct Entry = ENTRY, "entry", 128 {
         0 => sequence: ModelU64, "guards this entry and its slot; odd while either changes";
         8 => frame_id: ModelU64, "0: the slot holds no frame";
@@ -142,4 +144,4 @@ pub const fn meta_bytes(slots: u32) -> u64 {
 compile_error!("frame.meta is little-endian and read in place: big-endian hosts are not supported");
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 /// One field of the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// `header` or `entry`.
+    /// The struct that it belongs to: `header`, `entry` or `window`.
     pub part: &'static str,
     /// The field's name.
     pub name: &'static str,
@@ -29,7 +29,6 @@ macro_rules! layout {
         $(#[$doc])*
         #[repr(C, align(64))]
         #[derive(Debug)]
-        #[cfg_attr(loom, derive(Default))]
         pub struct $name {
             $(#[doc = $meaning] pub(crate) $field: $type,)*
         }
@@ -58,6 +57,8 @@ macro_rules! layout {
         };
     };
 }
+
+pub(crate) use layout;
 
 /// FNV-1a, 64 bits, over the lines `frame.meta VERSION` and, for each field, `PART NAME OFFSET SIZE`,
 /// each ended by a line feed, numbers in decimal.

@@ -26,22 +26,26 @@ fn sizes() {
 fn the_document_states_this_layout() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ref/frame-format.md");
     let page = std::fs::read_to_string(path).expect("docs/ref/frame-format.md exists");
-    for (table, heading) in [(HEADER, "## Header"), (ENTRY, "## Slot entries")] {
-        let section = page.split_once(heading).unwrap_or_else(|| panic!("`{heading}`")).1;
-        let section = section.split("\n## ").next().unwrap_or(section);
-        let rows: Vec<Vec<&str>> = section
-            .lines()
-            .filter(|line| {
-                line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit())
-            })
-            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-            .collect();
-        assert_eq!(rows.len(), table.len(), "{heading}");
-        for (row, field) in rows.iter().zip(table) {
-            let name = format!("`{}`", field.name);
-            let expected = [field.offset.to_string(), field.size.to_string(), name];
-            assert_eq!([row[0], row[1], row[3]], expected, "{heading}");
-        }
-    }
+    assert_table(&page, "## Header", HEADER);
+    assert_table(&page, "## Slot entries", ENTRY);
     assert!(page.contains(&format!("{LAYOUT_HASH:#018x}")), "the hash is {LAYOUT_HASH:#018x}");
+}
+
+/// Compares the rows of the table below a heading with the fields.
+pub(crate) fn assert_table(page: &str, heading: &str, table: &[Field]) {
+    let section = page.split_once(heading).unwrap_or_else(|| panic!("`{heading}`")).1;
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let is_row =
+        |line: &&str| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit());
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(is_row)
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), table.len(), "{heading}");
+    for (row, field) in rows.iter().zip(table) {
+        let name = format!("`{}`", field.name);
+        let expected = [field.offset.to_string(), field.size.to_string(), name];
+        assert_eq!([row[0], row[1], row[3]], expected, "{heading}");
+    }
 }
