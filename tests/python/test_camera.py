@@ -190,7 +190,13 @@ class Reading(unittest.TestCase):
         frame = self.open().read()
         boxes = [[1, 2, 3, 4]]
         np.testing.assert_array_equal(frame.to_original(boxes), boxes)
-        self.assertEqual(frame.to_original(np.zeros((0, 2))).shape, (0, 2))
+        # What a detector that found nothing gives: no rows, with strides of any kind.
+        for empty in (np.zeros((0, 4)), np.asarray((), dtype=float).reshape(-1, 4), np.zeros((5, 4))[5:, :],
+                      np.zeros((4, 0)).T, np.zeros((0, 4), order="F")):
+            self.assertEqual(frame.to_original(empty).shape, (0, 4))
+        many = np.arange(40.0).reshape(10, 4)
+        for view in (many[::-2], many.astype(np.int32), many[:, ::-1], np.asfortranarray(many)):
+            np.testing.assert_array_equal(frame.to_original(view), np.clip(view, 0, 360))
         with self.assertRaisesRegex(ValueError, r"\(n, 2\) for points or \(n, 4\) for boxes"):
             frame.to_original([[1, 2, 3]])
 

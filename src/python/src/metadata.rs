@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use numpy::ndarray::ArrayView2;
+use numpy::ndarray::{Array2, ArrayView2};
 use numpy::{AllowTypeChange, PyArray2, PyArrayLike2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -219,7 +219,8 @@ pub(crate) fn map_points<'py>(
             boxes.shape()
         )));
     }
-    let mut mapped = boxes.to_owned();
+    // Not `to_owned`, which panics for strides that numpy gives arrays without rows.
+    let mut mapped = Array2::from_shape_fn(boxes.dim(), |at| boxes[at]);
     for mut row in mapped.rows_mut() {
         for first in (0..row.len()).step_by(2) {
             (row[first], row[first + 1]) = map(row[first], row[first + 1]);
