@@ -28,7 +28,7 @@ command -v npm >/dev/null || mediasoup+=(nodejs npm)
 # Debian 13 has no janus: tests/mediasoup/test_janus.py runs only on Debian 12.
 suite=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}" || true)
 [ "$suite" = trixie ] || mediasoup+=(janus)
-containers=(buildah podman crun zstd)
+containers=(buildah podman crun)
 cargo_fuzz=0.13.2
 cargo_deny=0.20.2
 
