@@ -1,6 +1,6 @@
 # VAS: the commands that people and CI run.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dist test test-long test-containers test-dist test-hosts test-mediasoup fuzz bench lint clean
+.PHONY: help setup build wheel demo dist test test-long test-containers test-dist test-hosts test-mediasoup fuzz bench lint clean
 SHELL := /bin/bash
 
 # The model checker's atomics replace the real ones; built separately, since everything that depends on them differs.
@@ -18,6 +18,10 @@ build: ## build the service
 	@scripts/setup.sh build
 	cargo build --locked --release -p vas -p vas-replay
 
+wheel: ## build the Python package, in target/wheels
+	@scripts/setup.sh wheel
+	tests/python/run.sh --wheel
+
 demo: ## a camera, the service and a reader, on this machine
 	@scripts/setup.sh demo
 	cargo build --locked -p vas
@@ -33,6 +37,7 @@ test: setup ## all tests
 	install -D -t $(TARGET)/no-export/debug $(TARGET)/debug/vas $(TARGET)/debug/vas-shard
 	cargo build --locked -p vas -p vas-replay
 	cargo test --locked --workspace
+	tests/python/run.sh
 	bench/idle --check
 	bench/instructions
 	scripts/ran cargo test --locked -p vas-frame --features mutants --test hammer mutants::
@@ -42,6 +47,7 @@ test: setup ## all tests
 test-long: test ## all tests, and the long ones
 	cargo test --locked -p vas-tests -p vas-frame -- --ignored
 	scripts/ran cargo test --locked -p vas-media --test rtsp -- --ignored --nocapture churn
+	tests/python/run.sh --installed
 	scripts/test-aarch64
 	scripts/test-hosts
 	$(MAKE) test-dist test-containers

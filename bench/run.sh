@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 names="slot_write paced scaling reader_copy wake crowd handover download first_frame demand crash cpu producer_cpu idle ingest"
-names+=" scale recorders peers gate gate_instructions hammer"
+names+=" scale recorders peers tensor gate gate_instructions hammer"
 name=${1:?usage: bench/run.sh NAME [ARGUMENT...], where NAME is one of: $names}
 shift
 result=bench/results/$name-$(date +%F)
@@ -45,6 +45,10 @@ peers)
     # The raw results are kept beside the tables.
     command=(bench/peers --raw "$result.jsonl" "$@")
     set --
+    ;;
+tensor)
+    cargo build --locked --release -p vas-tensor --example calls
+    command=(python3 bench/tensor.py)
     ;;
 crash)
     command=(cargo test --locked --release -p vas-frame --test attack -- --ignored --nocapture)

@@ -2,6 +2,7 @@
 # Installs from Debian 12 or 13 what is missing for one purpose. Quick, and without root, if nothing is.
 #
 #   scripts/setup.sh build    FFmpeg's libraries, clang, a C toolchain
+#   scripts/setup.sh wheel    the same, and Python's venv
 #   scripts/setup.sh demo     the same, ffmpeg and the RTSP server
 #   scripts/setup.sh test     the same, numpy, procps, strace, valgrind, an aarch64 compiler and QEMU for the reader in C,
 #                             mmdebstrap, and cargo-fuzz, which Cargo builds
@@ -34,13 +35,14 @@ cargo_deny=0.20.2
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
+wheel) wanted=("${build[@]}" python3-venv) ;;
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
 test | lint) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
 bench) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${bench[@]}") ;;
 containers) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${containers[@]}") ;;
 mediasoup) wanted=("${build[@]}" "${demo[@]}" "${mediasoup[@]}") ;;
 *)
-    echo "usage: scripts/setup.sh build|demo|test|lint|bench|containers|mediasoup" >&2
+    echo "usage: scripts/setup.sh build|wheel|demo|test|lint|bench|containers|mediasoup" >&2
     exit 2
     ;;
 esac

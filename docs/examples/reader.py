@@ -104,7 +104,8 @@ class Ring:
 class Camera:
     """A camera's frames across epochs and writers: objects with ENTRY's fields, epoch and nv12."""
     def __init__(self, name, directory="/dev/shm/vas"):
-        assert platform.machine() == "x86_64", "others need fences, which Python doesn't have"
+        if platform.machine() != "x86_64":
+            raise OSError("needs x86_64: other processors need fences, which Python doesn't have")
         self.path, self.readers, self.ring = os.path.join(directory, name), None, None
         self.attached_ns = time.monotonic_ns()
         self.show_presence()

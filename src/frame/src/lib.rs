@@ -196,6 +196,8 @@ pub use huge_pages::HugePages;
 pub use layout::DEFAULT_DIR;
 pub use meta::{Crop, Decoder, Flags, FrameMeta, Loss, Placement, PublishMeta, Rect, Size};
 pub use reader::{Frame, Nv12Image, Overwritten, RawPlane, RawRow, RawView, Reader, ReaderOptions};
+#[cfg(not(loom))]
+pub use reader::{WaitPoint, WaitSet, Waker};
 #[cfg(any(loom, feature = "mutants"))]
 #[doc(hidden)]
 pub use site::{Site, weaken};

@@ -1,9 +1,9 @@
-//! Pictures for people: NV12 as PNG.
+//! Pictures for people: PNG files.
+//!
+//! Colors are converted by `vas-tensor`, so that they are the same here as for models.
 
 #![forbid(unsafe_code)]
 
 mod png_file;
-mod rgb;
 
-pub use png_file::{PngFileError, write_png};
-pub use rgb::{Nv12, SampleRange};
+pub use png_file::{PngFileError, encode_png, write_png};

@@ -5,8 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::rgb::Nv12;
-
 /// A picture could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write picture {}: {source}", path.display())]
@@ -17,19 +15,33 @@ pub struct PngFileError {
     source: png::EncodingError,
 }
 
-/// Writes `picture` to `path` as an 8-bit RGB PNG, replacing an existing file.
+impl PngFileError {
+    /// The system's error, if it was one.
+    #[must_use]
+    pub fn io(&self) -> Option<&io::Error> {
+        match &self.source {
+            png::EncodingError::IoError(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Writes a picture to `path` as an 8-bit RGB PNG, replacing an existing file.
+///
+/// `rgb` has three bytes for each pixel of `size`, which is width and height: red, green, blue, in rows without
+/// padding.
 ///
 /// The file is written under another name beside `path` and then renamed, so that it is never seen
 /// half written, and a failure leaves the old one.
 ///
 /// # Errors
-/// The folder or disk can't be written to.
-pub fn write_png(path: &Path, picture: &Nv12<'_>) -> Result<(), PngFileError> {
+/// The folder or disk can't be written to, a side is 0, or `rgb` has another length.
+pub fn write_png(path: &Path, size: (u32, u32), rgb: &[u8]) -> Result<(), PngFileError> {
     let failed = |source| PngFileError { path: path.into(), source };
     let part = part_path(path).map_err(|e| failed(e.into()))?;
     let written = File::create_new(&part)
         .map_err(png::EncodingError::from)
-        .and_then(|file| encode(file, picture))
+        .and_then(|file| encode(file, size, rgb))
         .and_then(|()| Ok(fs::rename(&part, path)?));
     written.map_err(|source| {
         // If it does not exist, nothing is lost; if it stays, its name explains it.
@@ -47,47 +59,48 @@ fn part_path(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(part))
 }
 
-fn encode(file: File, picture: &Nv12<'_>) -> Result<(), png::EncodingError> {
+fn encode(file: File, size: (u32, u32), rgb: &[u8]) -> Result<(), png::EncodingError> {
     let mut file = BufWriter::new(file);
-    let mut encoder = png::Encoder::new(&mut file, picture.width, picture.height);
+    encode_png(&mut file, size, rgb)?;
+    Ok(file.flush()?)
+}
+
+/// Writes a picture to `to` as [`write_png`] does to a file.
+///
+/// # Errors
+/// `to` can't be written, a side is 0, or `rgb` has another length.
+pub fn encode_png(
+    to: impl Write,
+    (width, height): (u32, u32),
+    rgb: &[u8],
+) -> Result<(), png::EncodingError> {
+    let mut encoder = png::Encoder::new(to, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;
-    let mut rows = writer.stream_writer()?;
-    picture.try_for_each_rgb_row(|row| rows.write_all(row))?;
-    rows.finish()?;
-    writer.finish()?;
-    Ok(file.flush()?)
+    writer.write_image_data(rgb)?;
+    writer.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SampleRange;
 
-    const GREY: Nv12<'static> = Nv12 {
-        width: 2,
-        height: 2,
-        luma: &[0, 80, 160, 255],
-        luma_stride: 2,
-        chroma: &[128, 128],
-        matrix: 1,
-        range: SampleRange::Full,
-    };
+    const RGB: [u8; 12] = [0, 0, 0, 80, 90, 100, 160, 160, 160, 255, 0, 255];
 
     #[test]
     fn a_decoder_reads_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         fs::write(&path, "old").unwrap();
-        write_png(&path, &GREY).unwrap();
+        write_png(&path, (2, 2), &RGB).unwrap();
 
         let file = io::BufReader::new(File::open(&path).unwrap());
         let mut reader = png::Decoder::new(file).read_info().unwrap();
         let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut bytes).unwrap();
         assert_eq!((info.width, info.height, info.color_type), (2, 2, png::ColorType::Rgb));
-        assert_eq!(bytes, [0, 0, 0, 80, 80, 80, 160, 160, 160, 255, 255, 255]);
+        assert_eq!(bytes, RGB);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other file is left");
     }
 
@@ -96,16 +109,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         fs::write(&path, "old").unwrap();
-        let empty = Nv12 { width: 0, height: 0, luma: &[], chroma: &[], ..GREY };
-        assert!(write_png(&path, &empty).is_err());
+        assert!(write_png(&path, (0, 0), &[]).is_err());
+        assert!(write_png(&path, (2, 2), &RGB[1..]).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn the_message_names_the_file() {
-        let words = write_png(Path::new("/nonexistent/a.png"), &GREY).unwrap_err().to_string();
+        let words =
+            write_png(Path::new("/nonexistent/a.png"), (2, 2), &RGB).unwrap_err().to_string();
         assert!(words.starts_with("cannot write picture /nonexistent/a.png: "), "{words}");
-        assert!(write_png(Path::new(".."), &GREY).is_err());
+        assert!(write_png(Path::new(".."), (2, 2), &RGB).is_err());
     }
 }

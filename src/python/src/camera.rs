@@ -4,20 +4,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use numpy::{PyArrayDyn, PyArrayMethods as _, PyUntypedArrayMethods as _};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use vas_frame::{DEFAULT_DIR, ReadError, Reader};
-use vas_gate::{Limit, State, decide};
+use vas_frame::{DEFAULT_DIR, ReadError};
 
 use crate::errors::{self, Kind};
 use crate::frame::Frame;
+use crate::metadata::Metadata;
 use crate::pool::Pool;
 use crate::rate::MaxRate;
+use crate::reading::{Options, Reading};
 use crate::view::View;
+use crate::waiter::WaitPoint;
 
 /// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
-const SIGNALS: Duration = Duration::from_millis(50);
+pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
 
 /// A reader of one camera. See the package's documentation.
 #[pyclass(frozen, module = "vas_frames", weakref)]
@@ -27,54 +30,14 @@ pub(crate) struct Camera {
     state: Mutex<Slot>,
 }
 
-/// How a camera was opened, so that another process can open it again.
-#[derive(Clone, Debug)]
-struct Options {
-    name: Arc<str>,
-    dir: PathBuf,
-    max_fps: MaxRate,
-    every: bool,
-    follow: bool,
-    timeout: Option<Duration>,
-}
-
 /// Where the reader is.
 enum Slot {
     Idle(Box<Reading>),
     /// A call of another thread has it.
     Busy,
+    /// There is none: the process was forked, and the reader was the parent's.
+    Forked,
     Closed,
-}
-
-/// A reader and what the gate remembers.
-struct Reading {
-    reader: Reader,
-    limit: Limit,
-    gate: State,
-    /// Whether the end of the writer was reported, and no frame has come since.
-    gone: bool,
-    /// Frames that were overwritten before they were copied.
-    overwritten: u64,
-    /// The process that opened the reader.
-    pid: u32,
-}
-
-impl Options {
-    fn open(&self, py: Python<'_>) -> PyResult<Box<Reading>> {
-        let mut options = Reader::options().dir(&self.dir);
-        if let Some(rate) = self.max_fps.demand() {
-            options = options.max_rate(rate);
-        }
-        let reader = options.open(&self.name).map_err(|error| errors::open_error(py, error))?;
-        Ok(Box::new(Reading {
-            reader,
-            limit: self.max_fps.limit(),
-            gate: State::default(),
-            gone: false,
-            overwritten: 0,
-            pid: std::process::id(),
-        }))
-    }
 }
 
 /// The reader while a call uses it. Returns it when dropped, so a panic or an exception loses nothing.
@@ -87,10 +50,8 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut slot = self.camera.slot();
         // Not if the camera was closed meanwhile.
-        if matches!(*slot, Slot::Busy)
-            && let Some(reading) = self.reading.take()
-        {
-            *slot = Slot::Idle(reading);
+        if matches!(*slot, Slot::Busy) {
+            *slot = self.reading.take().map_or(Slot::Forked, Slot::Idle);
         }
     }
 }
@@ -103,7 +64,8 @@ impl Camera {
     fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
         let mut slot = self.slot();
         let reading = match std::mem::replace(&mut *slot, Slot::Busy) {
-            Slot::Idle(reading) => reading,
+            Slot::Idle(reading) => Some(reading),
+            Slot::Forked => None,
             Slot::Busy => {
                 let name = &self.options.name;
                 return Err(Kind::Busy.error(
@@ -113,19 +75,15 @@ impl Camera {
             }
             Slot::Closed => {
                 *slot = Slot::Closed;
-                return Err(PyValueError::new_err(format!(
-                    "camera {} is closed",
-                    self.options.name
-                )));
+                return Err(self.is_closed());
             }
         };
         drop(slot);
-        let mut taken = Taken { camera: self, reading: Some(reading) };
-        if let Some(reading) = &mut taken.reading
-            && reading.pid != std::process::id()
-        {
-            // A child of fork: the parent's lock states the parent's demand.
-            *reading = self.options.open(py)?;
+        let mut taken = Taken { camera: self, reading };
+        // Python's hooks don't run for a fork by other code.
+        if taken.reading.as_ref().is_none_or(|reading| reading.pid != std::process::id()) {
+            taken.reading = None;
+            taken.reading = Some(self.options.open(py)?);
         }
         Ok(taken)
     }
@@ -152,6 +110,10 @@ impl Camera {
                 Err(error) => error,
             };
             py.check_signals()?;
+            // By another thread.
+            if self.closed() {
+                return Err(self.is_closed());
+            }
             match &error {
                 ReadError::TimedOut { .. } | ReadError::NotYet { .. } => {}
                 ReadError::WriterGone { .. } if reading.gone || self.options.follow => {
@@ -169,6 +131,10 @@ impl Camera {
                 return Err(self.nothing(py, &error, timeout.unwrap_or_default()));
             }
         }
+    }
+
+    fn is_closed(&self) -> PyErr {
+        PyValueError::new_err(format!("camera {} is closed", self.options.name))
     }
 
     /// The exception after a whole timeout: each slice of it states its own.
@@ -213,29 +179,11 @@ impl Camera {
     }
 }
 
-impl Reading {
-    /// The next frame that the gate allows: the oldest one (`every`) or the newest.
-    fn next_allowed(&mut self, every: bool) -> Result<vas_frame::Frame, ReadError> {
-        let Self { reader, limit, gate, .. } = self;
-        if !every {
-            return reader.newer_if(|meta| decide(gate, limit, meta.into()).is_allow());
-        }
-        loop {
-            let frame = reader.next()?;
-            if decide(gate, limit, frame.meta().into()).is_allow() {
-                return Ok(frame);
-            }
-        }
-    }
-
-    /// The newest frame. Waits, up to the reader's timeout, only if there is none.
-    fn newest(&mut self) -> Result<vas_frame::Frame, ReadError> {
-        match self.reader.latest() {
-            Err(ReadError::NotYet { .. } | ReadError::TimedOut { .. }) => self.reader.newer(),
-            Err(ReadError::WriterGone { .. }) if self.gone => self.reader.newer(),
-            other => other,
-        }
-    }
+/// What a look at a camera finds.
+#[derive(IntoPyObject)]
+enum Polled {
+    Frame(Py<Frame>),
+    Waits(Py<WaitPoint>),
 }
 
 /// What `__reduce__` returns: a function and its arguments.
@@ -257,7 +205,10 @@ pub(crate) fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duratio
 #[pymethods]
 impl Camera {
     #[new]
-    #[pyo3(signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None))]
+    #[pyo3(
+        signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None),
+        text_signature = "(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None)"
+    )]
     fn new(
         py: Python<'_>,
         name: &str,
@@ -280,21 +231,73 @@ impl Camera {
         &self.options.name
     }
 
-    /// Waits for the next frame and copies it, as iteration does.
+    /// Waits for the next frame and copies it, as iteration does: the newest frame that was not given before, or with `every`
+    /// the next one in order, if the gate allows it.
+    ///
+    /// Raises NoFrame if none came within `timeout` seconds (`open`'s if it is None), WriterGone once when the service
+    /// stopped or died; later calls wait for it to start again.
     #[pyo3(signature = (timeout = None))]
     fn read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
         self.copied(py, timeout, |reading| reading.next_allowed(self.options.every))
     }
 
-    /// Copies the newest frame, which may be the last one again. Waits if there is none.
+    /// As `read`, into an array of the caller's: uint8, C order, of shape (height + ceil(height / 2), width) or any other with
+    /// as many elements as the picture's two planes. Returns the frame's metadata.
+    ///
+    /// ValueError if the camera's picture has another size than the array; the frame is then lost.
+    #[pyo3(signature = (out, timeout = None))]
+    fn read_into(
+        &self,
+        py: Python<'_>,
+        out: &Bound<'_, PyArrayDyn<u8>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Metadata> {
+        let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
+        let mut writable = out.try_readwrite()?;
+        let bytes = writable.as_slice_mut().map_err(|_| {
+            PyValueError::new_err("out is not contiguous: expected C order, no gaps")
+        })?;
+        let frame = self.wait(py, timeout, |reading| {
+            loop {
+                let frame = reading.next_allowed(self.options.every)?;
+                if bytes.len() != frame.geometry().tight_bytes() {
+                    return Ok(Err(frame.geometry()));
+                }
+                let raw = frame.raw();
+                let (luma, chroma) = bytes.split_at_mut(raw.y.rows() * raw.y.row_bytes());
+                raw.y.copy_to(luma);
+                raw.uv.copy_to(chroma);
+                if frame.still_valid() {
+                    reading.gate.dispatched(frame.meta().into());
+                    return Ok(Ok(frame));
+                }
+                reading.overwritten += 1;
+            }
+        })?;
+        let frame = frame.map_err(|geometry| {
+            PyValueError::new_err(format!(
+                "out has {} bytes, expected {}: camera {} sends {}x{}",
+                out.len(),
+                geometry.tight_bytes(),
+                self.options.name,
+                geometry.width(),
+                geometry.height()
+            ))
+        })?;
+        Ok(Metadata::new(&self.options.name, frame.meta(), frame.geometry()))
+    }
+
+    /// Copies the newest frame, which may be the last one again, whatever the gate says. Waits only if there is none.
+    ///
+    /// Raises as `read`.
     #[pyo3(signature = (timeout = None))]
     fn latest(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
         self.copied(py, timeout, Reading::newest)
     }
 
-    /// The newest frame where it is, without a copy. Waits if there is none.
+    /// The newest frame where it is, without a copy: a `View`. Otherwise as `latest`.
     #[pyo3(signature = (timeout = None))]
     fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<View>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
@@ -306,6 +309,87 @@ impl Camera {
         View::create(py, &self.options.name, frame, &self.pool)
     }
 
+    /// Registers the ring's mapping with the CUDA context that is current in this thread, so that copies from `borrow`'s
+    /// arrays to the device are asynchronous. Waits for a frame, as `borrow`.
+    ///
+    /// Returns a `Registration`. It holds for one epoch: register again when a frame has another `epoch`.
+    #[pyo3(signature = (timeout = None))]
+    fn register_cuda<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let view = slf.get().borrow(slf.py(), timeout)?;
+        slf.py().import("vas_frames._cuda")?.getattr("Registration")?.call1((view,))
+    }
+
+    /// The next frame if there is one, copied, or what to wait for: for coroutines.
+    fn _poll(&self, py: Python<'_>) -> PyResult<Polled> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        reading.reader.set_timeout(Duration::ZERO);
+        loop {
+            // Before the look: what is published after it ends the wait.
+            let point = reading.reader.wait_point();
+            let frame = match reading.next_allowed(self.options.every) {
+                Ok(frame) => frame,
+                Err(ReadError::TimedOut { .. } | ReadError::NotYet { .. }) => {
+                    return Ok(Polled::Waits(Py::new(py, WaitPoint { point })?));
+                }
+                Err(ReadError::WriterGone { .. }) if reading.gone || self.options.follow => {
+                    reading.gone = true;
+                    return Ok(Polled::Waits(Py::new(py, WaitPoint { point })?));
+                }
+                Err(error) => {
+                    reading.gone |= matches!(error, ReadError::WriterGone { .. });
+                    return Err(errors::read_error(py, error));
+                }
+            };
+            reading.gone = false;
+            let mut image = self.pool.take();
+            if py.detach(|| frame.copy_if_valid(&mut image.image)).is_ok() {
+                reading.gate.dispatched(frame.meta().into());
+                let (meta, geometry) = (frame.meta(), frame.geometry());
+                let copied = Frame::create(py, &self.options.name, meta, geometry, image)?;
+                return Ok(Polled::Frame(copied));
+            }
+            reading.overwritten += 1;
+        }
+    }
+
+    /// The exception for a wait of so many seconds without a frame: for coroutines.
+    fn _timed_out(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let mut taken = self.take(py)?;
+        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        reading.reader.set_timeout(Duration::ZERO);
+        let error = match reading.reader.latest() {
+            // It came in the last moment, or was given before.
+            Ok(_) => {
+                let camera = reading.reader.camera().clone();
+                ReadError::TimedOut { camera, timeout: Duration::ZERO }
+            }
+            Err(error) => error,
+        };
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        Ok(self.nothing(py, &error, timeout).into_value(py).into_any())
+    }
+
+    /// The longest wait for a frame in seconds; None is without a limit.
+    #[getter]
+    fn timeout(&self) -> Option<f64> {
+        self.options.timeout.map(|timeout| timeout.as_secs_f64())
+    }
+
+    /// As `read`, for coroutines: other coroutines run during the wait.
+    #[pyo3(signature = (timeout = None))]
+    fn aread<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("vas_frames._aio")?.getattr("read")?.call1((slf, timeout))
+    }
+
+    /// The camera's frames, for `async for`; ends when the camera is closed.
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("vas_frames._aio")?.getattr("frames")?.call1((slf,))
+    }
+
     /// Frames that were overwritten before this reader had copied them.
     #[getter]
     fn overwritten(&self, py: Python<'_>) -> PyResult<u64> {
@@ -313,9 +397,18 @@ impl Camera {
         Ok(taken.reading.as_ref().map_or(0, |reading| reading.overwritten))
     }
 
-    /// Ends the reader's demand. Its frames stay usable.
+    /// Ends the reader's demand, and a wait of another thread. Frames stay usable.
     fn close(&self) {
         *self.slot() = Slot::Closed;
+    }
+
+    /// In a child of fork: gives up the parent's reader, whose lock states the parent's demand for as long as any process
+    /// has it open. The next call opens a reader of this process.
+    fn _after_fork(&self) {
+        let mut slot = self.slot();
+        if !matches!(*slot, Slot::Closed) {
+            *slot = Slot::Forked;
+        }
     }
 
     /// Whether the camera was closed.
@@ -347,7 +440,10 @@ impl Camera {
             return Ok(None);
         }
         let timeout = self.options.timeout;
-        self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)).map(Some)
+        match self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)) {
+            Err(_) if self.closed() => Ok(None),
+            next => next.map(Some),
+        }
     }
 
     /// How to open the camera again in another process.

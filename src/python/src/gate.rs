@@ -73,7 +73,7 @@ pub(crate) struct Gate {
 #[pymethods]
 impl Gate {
     #[new]
-    #[pyo3(signature = (max_fps = MaxRate::EVERY))]
+    #[pyo3(signature = (max_fps = MaxRate::EVERY), text_signature = "(max_fps=None)")]
     fn new(max_fps: MaxRate) -> Self {
         Self { rate: max_fps, limit: max_fps.limit(), state: Mutex::default() }
     }

@@ -10,19 +10,31 @@
 
 use pyo3::prelude::*;
 
+mod aligned;
+mod batch;
 mod camera;
+mod convert;
 mod errors;
 mod frame;
 mod gate;
+mod member;
 mod metadata;
 mod planes;
 mod pool;
 mod rate;
+mod reading;
+mod site;
+mod tensors;
 mod view;
+mod waiter;
 
 /// What `vas_frames` exports. Its names and docstrings are in `python/vas_frames/__init__.py`.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use crate::aligned::Aligned;
+    #[pymodule_export]
+    use crate::batch::Row;
     #[pymodule_export]
     use crate::camera::{Camera, cameras};
     #[pymodule_export]
@@ -32,5 +44,9 @@ mod _native {
     #[pymodule_export]
     use crate::metadata::Metadata;
     #[pymodule_export]
+    use crate::site::Site;
+    #[pymodule_export]
     use crate::view::View;
+    #[pymodule_export]
+    use crate::waiter::{_cancel, _when_ready, WaitPoint};
 }

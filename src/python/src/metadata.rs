@@ -190,6 +190,10 @@ impl Metadata {
         self.geometry.color().range == Range::Full
     }
 
+    fn __repr__(&self) -> String {
+        self.describe("Metadata")
+    }
+
     /// Points or boxes of this picture, in the camera's own picture.
     ///
     /// `boxes` is an array of shape (n, 2), points (x, y), or (n, 4), boxes (left, top, right, bottom), in pixels from the

@@ -60,6 +60,13 @@ impl View {
         self.frame.meta().reuse_not_before_ns as f64 * 1e-9
     }
 
+    /// Address and length in bytes of the mapping that holds this frame and all others of its epoch.
+    #[getter]
+    fn _mapping(&self) -> (usize, usize) {
+        let (start, len) = self.frame.mapping();
+        (start.addr(), len)
+    }
+
     /// Copies the frame. Raises Overwritten if the ring no longer holds it.
     fn copy(&self, py: Python<'_>) -> PyResult<Py<Frame>> {
         let mut pooled = self.pool.take();

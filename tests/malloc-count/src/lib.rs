@@ -1,4 +1,4 @@
-//! Test support: counts the C allocations of a thread, FFmpeg's included.
+//! Test support: counts the C allocations of a thread, or of a process, FFmpeg's included.
 //!
 //! A program that links this gets a `malloc` family that counts and calls glibc's own. The executable's
 //! symbols precede those of its shared libraries, so FFmpeg's calls are counted too. Rust's own
@@ -6,11 +6,15 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
     // Constant and without a destructor: reading it allocates nothing.
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
+
+/// Of all threads.
+static IN_PROCESS: AtomicU64 = AtomicU64::new(0);
 
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
@@ -26,7 +30,15 @@ pub fn count<R>(run: impl FnOnce() -> R) -> (R, u64) {
     (result, COUNT.get() - before)
 }
 
+/// As [`count`], of all threads. Tests that run beside it count, too.
+pub fn count_in_process<R>(run: impl FnOnce() -> R) -> (R, u64) {
+    let before = IN_PROCESS.load(Ordering::SeqCst);
+    let result = run();
+    (result, IN_PROCESS.load(Ordering::SeqCst) - before)
+}
+
 fn note() {
+    IN_PROCESS.fetch_add(1, Ordering::SeqCst);
     COUNT.set(COUNT.get() + 1);
 }
 
@@ -97,6 +109,15 @@ mod tests {
         assert_eq!(none, 0);
         let (kept, some) = super::count(|| (Box::new([0u8; 100]), vec![1u8; 1000]));
         assert_eq!(some, 2);
+        drop(kept);
+    }
+
+    #[test]
+    fn other_threads_allocations_are_counted_in_the_process() {
+        let (kept, some) = super::count_in_process(|| {
+            std::thread::scope(|scope| scope.spawn(|| Box::new([0u8; 100])).join())
+        });
+        assert!(some > 0);
         drop(kept);
     }
 }

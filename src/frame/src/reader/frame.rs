@@ -128,6 +128,13 @@ impl Frame {
         }
     }
 
+    /// The mapping that this frame and all others of its epoch are in: first byte and length. For registering it with a
+    /// device, read-only; it stays mapped as long as a frame of the epoch, or the reader in the epoch, exists.
+    #[must_use]
+    pub fn mapping(&self) -> (*const u8, usize) {
+        self.ring.mapping()
+    }
+
     /// The planes in shared memory, without a copy; see [`RawView`].
     #[must_use]
     pub fn raw(&self) -> RawView<'_> {

@@ -137,6 +137,11 @@ impl Mapped {
         &self.shape
     }
 
+    /// The first byte of all slots, and their length in bytes.
+    pub(super) fn mapping(&self) -> (*const u8, usize) {
+        (self.data.as_ptr(), self.shape.slots as usize * self.shape.slot_stride)
+    }
+
     /// A slot's first byte; `slot_stride` bytes from there are mapped.
     pub(super) fn slot(&self, slot: u32) -> *const u8 {
         assert!(slot < self.shape.slots);

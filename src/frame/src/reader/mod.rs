@@ -6,6 +6,8 @@ mod image;
 mod mapped;
 mod options;
 mod raw;
+#[cfg(not(loom))]
+mod wait_set;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -25,6 +27,8 @@ use mapped::Mapped;
 pub(crate) use mapped::{Mapped, Shape};
 pub use options::ReaderOptions;
 pub use raw::{RawPlane, RawRow, RawView};
+#[cfg(not(loom))]
+pub use wait_set::{WaitPoint, WaitSet, Waker};
 
 use crate::camera_id::CameraId;
 use crate::clock::monotonic_ns;

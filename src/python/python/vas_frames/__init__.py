@@ -12,16 +12,20 @@ program's own pace, and nothing that the program does disturbs the service.
 
 from __future__ import annotations
 
-import os as _os
+from typing import TYPE_CHECKING
 
 from . import _processes
+from ._cuda import Registration
 from ._errors import Busy, Error, FormatError, NoCamera, NoFrame, Overwritten, WriterGone
 from ._native import (
+    Aligned,
     Camera,
     Decision,
     Frame,
     Gate,
     Metadata,
+    Row,
+    Site,
     Subscriptions,
     View,
     cameras,
@@ -29,7 +33,13 @@ from ._native import (
     subscriptions,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._types import Path, Rate
+
 __all__ = [
+    "Aligned",
     "Busy",
     "Camera",
     "Decision",
@@ -41,17 +51,29 @@ __all__ = [
     "NoCamera",
     "NoFrame",
     "Overwritten",
+    "Registration",
+    "Row",
+    "Site",
     "Subscriptions",
     "View",
     "WriterGone",
     "cameras",
     "gate_replay",
     "open",
+    "open_many",
     "subscriptions",
 ]
 
 
-def open(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None):
+def open(
+    name: str,
+    *,
+    max_fps: Rate | None = None,
+    every: bool = False,
+    timeout: float | None = None,
+    follow: bool = False,
+    dir: Path | None = None,
+) -> Camera:
     """Opens a camera for reading.
 
     max_fps: the highest frame rate that the program wants: a number, a `fractions.Fraction`, or text such as
@@ -65,4 +87,26 @@ def open(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=Non
     Raises NoCamera if the camera is not exported, WriterGone if the service died and left its files, FormatError if they
     have another format, ValueError for an invalid argument, OSError if a system call fails.
     """
-    return Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir)
+    return _processes.opened(
+        Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir)
+    )
+
+
+def open_many(
+    names: Iterable[str],
+    *,
+    max_fps: Rate | None = None,
+    threads: int | None = None,
+    dir: Path | None = None,
+) -> Site:
+    """Opens several cameras to be read together: a `Site`.
+
+    names: the cameras' ids, such as `cameras()`.
+    max_fps: as for `open`, for each camera.
+    threads: threads that fill batches, the caller's included; None is one for each processor, at most 4.
+    dir: as for `open`.
+
+    A camera that is not exported raises nothing: its rows say "gone" until it is. Raises ValueError for an invalid
+    argument.
+    """
+    return _processes.opened(Site(list(names), max_fps=max_fps, threads=threads, dir=dir))

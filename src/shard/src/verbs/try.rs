@@ -6,7 +6,8 @@ use std::time::Duration;
 use vas_cli::{TryArgs, stdout};
 use vas_config::{CameraUrl, Environment};
 use vas_media::{Frame, Nv12Converter, Range, RtspClient, SourceRequest, StreamInfo};
-use vas_picture::{Nv12, SampleRange, write_png};
+use vas_picture::write_png;
+use vas_tensor::{ColorSpace, Matrix, Nv12, Order, Scratch, convert};
 
 use super::probe::{Probe, probe};
 use super::stanza::{PASSWORD_VARIABLE, Stanza};
@@ -42,19 +43,19 @@ fn write_picture(args: &TryArgs, frame: &Frame) -> Result<(), Failure> {
     let mut chroma = vec![0; stride * height.div_ceil(2)];
     Nv12Converter::new().convert(frame, &mut luma, &mut chroma, stride)?;
     let color = Nv12Converter::output_color(frame);
-    let picture = Nv12 {
-        width: frame.width(),
-        height: frame.height(),
-        luma: &luma,
-        luma_stride: stride,
-        chroma: &chroma,
-        matrix: color.matrix,
-        range: match color.range {
-            Range::Full => SampleRange::Full,
-            Range::Limited | Range::Unspecified => SampleRange::Limited,
-        },
+    let space = ColorSpace {
+        matrix: Matrix::of(color.matrix, frame.height()),
+        full_range: color.range == Range::Full,
     };
-    Ok(write_png(&args.output, &picture)?)
+    let size = (frame.width(), frame.height());
+    let mut rgb = vec![0; 3 * width * height];
+    Nv12::new(size, (&luma, stride), (&chroma, stride))
+        .map(|picture| {
+            convert(picture.into(), space, Order::Rgb, &mut rgb, &mut Scratch::default())
+        })
+        .expect("planes of the picture's size")
+        .expect("three bytes for each pixel of a picture in private memory");
+    Ok(write_png(&args.output, size, &rgb)?)
 }
 
 /// The RTSP client, and what follows from it.

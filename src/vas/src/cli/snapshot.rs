@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use vas_cli::{seconds, stdout};
-use vas_frame::{FrameMeta, Geometry, Nv12Image, Range, ReadError, Reader};
-use vas_picture::{Nv12, SampleRange, write_png};
+use vas_frame::{FrameMeta, Nv12Image, ReadError, Reader};
+use vas_picture::write_png;
+use vas_tensor::{ColorSpace, Order, Scratch, convert};
 
 use super::ExportArgs;
 use super::failure::Failure;
@@ -15,7 +16,7 @@ use super::failure::Failure;
 /// Write the newest frame of a camera to a PNG file
 ///
 /// Colors follow the matrix and range that the camera states. Without them, the matrix is BT.601
-/// below 720 rows and BT.709 otherwise, and the range is limited.
+/// below 720 rows of the camera's picture and BT.709 otherwise, and the range is limited.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SnapshotArgs {
@@ -40,9 +41,7 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<(), Failure> {
     let mut image = Nv12Image::default();
     let meta = copy_newest(&mut reader, args.timeout, &mut image).map_err(Failure::Read)?;
     let age = meta.age();
-    if let Some(picture) = image.geometry().map(|geometry| picture_of(&image, geometry)) {
-        write_png(&args.output, &picture)?;
-    }
+    write_png(&args.output, (image.width(), image.height()), &rgb(&image, &meta))?;
     stdout::write(&format!(
         "{}: frame {} of camera {}, {}x{}, {:.1} ms old\n",
         args.output.display(),
@@ -71,18 +70,12 @@ fn copy_newest(
     }
 }
 
-fn picture_of<'a>(image: &'a Nv12Image, geometry: &Geometry) -> Nv12<'a> {
-    let color = geometry.color();
-    Nv12 {
-        width: image.width(),
-        height: image.height(),
-        luma: image.luma(),
-        luma_stride: image.width() as usize,
-        chroma: image.chroma(),
-        matrix: color.matrix,
-        range: match color.range {
-            Range::Full => SampleRange::Full,
-            Range::Limited | Range::Unspecified => SampleRange::Limited,
-        },
-    }
+/// The picture's colors. The height of the camera's own picture decides about a matrix that is not stated.
+fn rgb(image: &Nv12Image, meta: &FrameMeta) -> Vec<u8> {
+    let color = image.geometry().map(|geometry| geometry.color()).unwrap_or_default();
+    let space = ColorSpace::of(color, meta.source.height);
+    let mut rgb = vec![0; 3 * image.width() as usize * image.height() as usize];
+    convert(image.into(), space, Order::Rgb, &mut rgb, &mut Scratch::default())
+        .expect("three bytes for each pixel of a picture in private memory");
+    rgb
 }

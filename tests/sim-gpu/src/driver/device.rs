@@ -177,6 +177,7 @@ fn attribute(device: &Device, attribute: c_int) -> c_int {
         51 => 32,               // texture pitch alignment
         75 => 7,                // compute capability, major
         76 => 5,                // and minor
+        113 => 1,               // memory registered for reading alone
         _ => 0,                 // among them: integrated, managed memory, memory pools
     }
 }

@@ -19,6 +19,8 @@ use crate::sim::status::{Result, Status};
 const PAGE: usize = 4096;
 /// `CU_MEMHOSTREGISTER_IOMEMORY`, which only memory of device drivers needs.
 const IO_MEMORY: u32 = 4;
+/// `CU_MEMHOSTREGISTER_READ_ONLY`: the device only reads, so the mapping need not be writable.
+const READ_ONLY: u32 = 8;
 
 /// Pinned bytes: current and highest.
 pub(crate) static PINNED: Peak = Peak::new();
@@ -110,11 +112,13 @@ fn is_mapped(range: &Range<usize>) -> bool {
 ///
 /// # Errors
 /// `CUDA_ERROR_OUT_OF_MEMORY` if the memory is not available, for example a hole in a full tmpfs.
-fn populate(range: &Range<usize>) -> Result {
+fn populate(range: &Range<usize>, flags: u32) -> Result {
     let start = range.start / PAGE * PAGE;
     let (memory, len) = (start as *mut c_void, range.end - start);
+    let read_only = flags & READ_ONLY != 0;
+    let advice = if read_only { libc::MADV_POPULATE_READ } else { libc::MADV_POPULATE_WRITE };
     // SAFETY: this advice only faults pages in.
-    let outcome = unsafe { libc::madvise(memory, len, libc::MADV_POPULATE_WRITE) };
+    let outcome = unsafe { libc::madvise(memory, len, advice) };
     // A kernel before 5.14 does not know the advice and leaves the faults to the copies.
     if outcome != 0 && std::io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL) {
         return Err(Status::OUT_OF_MEMORY);
@@ -176,7 +180,7 @@ export! {
             return Err(Status::INVALID_VALUE);
         }
         note_pinning("cuMemHostRegister_v2");
-        populate(&range)?;
+        populate(&range, flags)?;
         insert(range, flags, None)
     }
 

@@ -1,0 +1,148 @@
+//! The thread that waits for the frames of all cameras that coroutines wait for.
+//!
+//! There is one in each process that needs it. It holds no Python lock while it waits.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use vas_frame::{WaitSet, Waker};
+
+/// How often writers are asked for, and cameras without a writer are looked at again.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a coroutine waits for. See `vas_frame::WaitPoint`.
+#[pyclass(frozen, module = "vas_frames")]
+pub(crate) struct WaitPoint {
+    pub(crate) point: vas_frame::WaitPoint,
+}
+
+/// A wait that has not ended.
+struct Pending {
+    ticket: u64,
+    /// Called once, from the thread.
+    callback: Py<PyAny>,
+    /// When it is looked at again, if nothing was published.
+    due: Instant,
+}
+
+/// What callers leave for the thread.
+#[derive(Default)]
+struct Inbox {
+    new: Vec<(Pending, vas_frame::WaitPoint)>,
+    cancelled: Vec<u64>,
+    tickets: u64,
+}
+
+/// The thread of one process.
+struct Waiter {
+    pid: u32,
+    inbox: Arc<Mutex<Inbox>>,
+    waker: Waker,
+}
+
+/// Locked with the GIL held or the interpreter attached, and never while anything waits: a child of fork finds it
+/// unlocked.
+static WAITER: Mutex<Option<Waiter>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Waiter {
+    fn start() -> std::io::Result<Self> {
+        let (set, inbox) = (WaitSet::new(), Arc::<Mutex<Inbox>>::default());
+        let (waker, of_thread) = (set.waker(), Arc::clone(&inbox));
+        // It is not joined: it ends when the interpreter does, and holds nothing that must be given back.
+        std::thread::Builder::new()
+            .name("vas-waiter".into())
+            .spawn(move || run(set, &of_thread))?;
+        Ok(Self { pid: std::process::id(), inbox, waker })
+    }
+}
+
+/// Calls `callback`, from another thread, once the camera of `point` has something new or is to be looked at. Returns a
+/// ticket for `cancel`.
+#[pyfunction]
+pub(crate) fn _when_ready(point: &Bound<'_, WaitPoint>, callback: Py<PyAny>) -> PyResult<u64> {
+    let mut waiter = lock(&WAITER);
+    // A child of fork has not the thread: the parent's is forgotten.
+    if waiter.as_ref().is_none_or(|waiter| waiter.pid != std::process::id()) {
+        let started = Waiter::start().map_err(|error| {
+            PyOSError::new_err(format!("can't start the thread that waits for frames: {error}"))
+        })?;
+        std::mem::forget(waiter.replace(started));
+    }
+    let Some(Waiter { inbox, waker, .. }) = &*waiter else { unreachable!("started above") };
+    let ticket = {
+        let mut inbox = lock(inbox);
+        inbox.tickets += 1;
+        let ticket = inbox.tickets;
+        let pending = Pending { ticket, callback, due: Instant::now() + LOOK };
+        inbox.new.push((pending, point.get().point.clone()));
+        ticket
+    };
+    waker.wake();
+    Ok(ticket)
+}
+
+/// Gives up a wait; its callback may still be called once.
+#[pyfunction]
+pub(crate) fn _cancel(ticket: u64) {
+    if let Some(waiter) = lock(&WAITER).as_ref().filter(|waiter| waiter.pid == std::process::id()) {
+        lock(&waiter.inbox).cancelled.push(ticket);
+        waiter.waker.wake();
+    }
+}
+
+fn run(mut set: WaitSet, inbox: &Mutex<Inbox>) {
+    let (mut pending, mut points): (Vec<Pending>, Vec<_>) = (Vec::new(), Vec::new());
+    let mut ended = Vec::new();
+    loop {
+        {
+            let mut inbox = lock(inbox);
+            for (new, point) in inbox.new.drain(..) {
+                pending.push(new);
+                points.push(point);
+            }
+            for cancelled in inbox.cancelled.drain(..) {
+                if let Some(place) = pending.iter().position(|waits| waits.ticket == cancelled) {
+                    ended.push(pending.swap_remove(place).callback);
+                    points.swap_remove(place);
+                }
+            }
+        }
+        let cancelled = ended.len();
+        let now = Instant::now();
+        for place in (0..pending.len()).rev() {
+            let due = pending[place].due <= now;
+            if points[place].is_ready() || (due && !points[place].is_live()) {
+                ended.push(pending.swap_remove(place).callback);
+                points.swap_remove(place);
+            } else if due {
+                pending[place].due = now + LOOK;
+            }
+        }
+        if ended.is_empty() {
+            // Without a camera to wait for, it sleeps until there is one.
+            let time = if points.is_empty() { Duration::MAX } else { LOOK };
+            set.wait(&points, time);
+            continue;
+        }
+        let called = Python::try_attach(|py| {
+            for (number, callback) in ended.drain(..).enumerate() {
+                if number >= cancelled
+                    && let Err(error) = callback.call0(py)
+                {
+                    error.write_unraisable(py, Some(callback.bind(py)));
+                }
+            }
+        });
+        if called.is_none() {
+            // The interpreter ends: its objects are not to be touched any more.
+            std::mem::forget((pending, ended));
+            return;
+        }
+    }
+}
