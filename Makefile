@@ -1,6 +1,6 @@
 # VAS: the commands that people and CI run.
 .DEFAULT_GOAL := help
-.PHONY: help setup build wheel demo test test-long test-mediasoup fuzz bench lint clean
+.PHONY: help setup build wheel demo dist test test-long test-containers test-dist test-hosts test-mediasoup fuzz bench lint clean
 SHELL := /bin/bash
 
 # The model checker's atomics replace the real ones; built separately, since everything that depends on them differs.
@@ -27,6 +27,10 @@ demo: ## a camera, the service and a reader, on this machine
 	cargo build --locked -p vas
 	@scripts/demo.sh
 
+dist: ## one archive that runs on any Linux with glibc 2.31 or later (needs root)
+	@scripts/setup.sh test
+	scripts/dist
+
 test: setup ## all tests
 	# The build without the tap, with which "off" is compared. It shares everything but the service itself.
 	cargo build --locked -p vas --no-default-features
@@ -45,8 +49,21 @@ test-long: test ## all tests, and the long ones
 	scripts/ran cargo test --locked -p vas-media --test rtsp -- --ignored --nocapture churn
 	tests/python/run.sh --installed
 	scripts/test-aarch64
+	scripts/test-hosts
+	$(MAKE) test-dist test-containers
 	scripts/check-ptx
 	LOOM_MAX_PREEMPTIONS=3 $(LOOM) scripts/ran cargo test --locked $(LOOM_DIR) -p vas-frame --test model
+
+test-hosts: ## the tests that depend on FFmpeg, on Debian 13 and testing (needs root)
+	@scripts/setup.sh test
+	scripts/test-hosts
+
+test-dist: dist ## the archive on bare Debian systems (needs root)
+	scripts/test-dist target/dist/vas-$$(sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)-linux-$$(uname -m).tar.zst
+
+test-containers: dist ## the images, run by podman (needs root)
+	@scripts/setup.sh containers
+	scripts/test-containers
 
 test-mediasoup: ## the producer against MediaSoup; the first time builds its worker (10 minutes)
 	@scripts/setup.sh mediasoup

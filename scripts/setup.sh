@@ -8,6 +8,7 @@
 #                             mmdebstrap, and cargo-fuzz, which Cargo builds
 #   scripts/setup.sh lint     what `test` takes from Debian, and cargo-deny, which Cargo builds
 #   scripts/setup.sh bench    the same, a recording, GStreamer's tools and OpenCV
+#   scripts/setup.sh containers   the same as `test`, buildah and podman
 #   scripts/setup.sh mediasoup    what `demo` takes, and what MediaSoup's worker is built from and driven with
 set -euo pipefail
 
@@ -18,7 +19,7 @@ demo=(ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp
 # procps: kill(1), with which the tests send signals.
 # mmdebstrap: scripts/in-debian, which scripts/test-aarch64 runs in. python3-venv: scripts/check-ptx.
 test=(python3-numpy python3-venv procps strace valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-    clang-format mmdebstrap)
+    clang-format mmdebstrap zstd)
 # opencv-doc: a recording of real pictures (96 MB). The others are what bench/peers compares with.
 bench=(opencv-doc gstreamer1.0-tools gstreamer1.0-libav python3-gst-1.0 python3-opencv)
 mediasoup=(cmake ninja-build libuv1-dev libsrtp2-dev libusrsctp-dev libabsl-dev libflatbuffers-dev
@@ -28,6 +29,7 @@ command -v npm >/dev/null || mediasoup+=(nodejs npm)
 # Debian 13 has no janus: tests/mediasoup/test_janus.py runs only on Debian 12.
 suite=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}" || true)
 [ "$suite" = trixie ] || mediasoup+=(janus)
+containers=(buildah podman crun)
 cargo_fuzz=0.13.2
 cargo_deny=0.20.2
 
@@ -37,9 +39,10 @@ wheel) wanted=("${build[@]}" python3-venv) ;;
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
 test | lint) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
 bench) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${bench[@]}") ;;
+containers) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${containers[@]}") ;;
 mediasoup) wanted=("${build[@]}" "${demo[@]}" "${mediasoup[@]}") ;;
 *)
-    echo "usage: scripts/setup.sh build|wheel|demo|test|lint|bench|mediasoup" >&2
+    echo "usage: scripts/setup.sh build|wheel|demo|test|lint|bench|containers|mediasoup" >&2
     exit 2
     ;;
 esac

@@ -20,4 +20,6 @@ if [ $# -eq 0 ]; then
 fi
 echo "sim-vaapi: simulated nodes in $dir/dri; figures say nothing of real hardware" >&2
 export LIBVA_DRIVERS_PATH=$dir LIBVA_DRIVER_NAME=sim SIM_VA_NODES=${SIM_VA_NODES:-$dir/dri}
+# Where VAS looks for render nodes, and for what the kernel says about them: nothing.
+export VAS_TEST_DRI_DIR=$SIM_VA_NODES VAS_TEST_DRM_DIR=$SIM_VA_NODES
 LD_LIBRARY_PATH=$dir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$@"

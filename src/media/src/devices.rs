@@ -1,8 +1,9 @@
 //! FFmpeg's devices, of which a test picture needs one. They are loaded when the first test picture is opened.
 //!
 //! libavdevice and the libraries that it brings in (libavfilter, X11, SDL, sound servers: some eighty) would otherwise
-//! be loaded and relocated in every process that opens a camera.
+//! be loaded and relocated in every process that opens a camera. With the feature `static-ffmpeg`, it is linked in.
 
+#[cfg(not(feature = "static-ffmpeg"))]
 use std::ffi::{CStr, CString, c_char};
 use std::sync::OnceLock;
 
@@ -17,6 +18,14 @@ pub(crate) fn load() -> Result<(), String> {
     LOADED.get_or_init(register).clone()
 }
 
+#[cfg(feature = "static-ffmpeg")]
+fn register() -> Result<(), String> {
+    // SAFETY: it has no requirement, may be called from any thread, and is called once.
+    unsafe { ffi::avdevice_register_all() };
+    Ok(())
+}
+
+#[cfg(not(feature = "static-ffmpeg"))]
 fn register() -> Result<(), String> {
     // That of the headers, so that it uses the same libavformat as we do.
     let name = format!("libavdevice.so.{}", ffi::LIBAVDEVICE_VERSION_MAJOR);
@@ -40,6 +49,7 @@ fn register() -> Result<(), String> {
     Ok(())
 }
 
+#[cfg(not(feature = "static-ffmpeg"))]
 fn last_error() -> String {
     // SAFETY: dlerror has no requirement; its text is the calling thread's own until its next call.
     unsafe {

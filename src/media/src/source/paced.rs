@@ -90,6 +90,10 @@ impl Source for Paced {
         if self.input.watch().stop_flag().wait_for(wait) {
             return Err(self.error(SourceErrorKind::Stopped));
         }
+        if self.stream.carrier == Carrier::Generated {
+            // FFmpeg 5.1 marks them as key pictures, 7.1 does not.
+            packet.set_key(true);
+        }
         packet.set_arrival(monotonic_ns());
         Ok(Some(packet))
     }

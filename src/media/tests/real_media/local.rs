@@ -81,6 +81,7 @@ fn a_test_picture_never_ends() {
     for _ in 0..20 {
         let packet = source.next_packet().unwrap().unwrap();
         assert_eq!(packet.size(), 130 * 66 * 3 / 2);
+        assert!(packet.is_key());
         decoder.send(&packet).unwrap();
         assert_eq!(decoder.receive(&mut frame).unwrap(), Received::Frame);
         assert_eq!(frame.layout(), PixelLayout::Yuv420p);

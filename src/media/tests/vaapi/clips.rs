@@ -105,7 +105,7 @@ impl Clip {
         let mut command = ffmpeg();
         command.args(["-hwaccel", "vaapi", "-hwaccel_device"]).arg(simulator.node(0));
         command.args(["-hwaccel_output_format", "vaapi", "-i"]).arg(&self.path);
-        command.args(["-vf", &format!("hwdownload,format={format}"), "-autoscale", "0"]);
+        command.args(["-vf", &format!("hwdownload,format={format}"), "-noautoscale"]);
         run(command.args(["-fps_mode", "passthrough", "-f", "rawvideo", "-"]))
     }
 }

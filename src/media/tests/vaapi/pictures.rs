@@ -129,7 +129,13 @@ fn surfaces_are_as_many_as_was_said() {
             });
             assert!(errors.is_empty(), "{errors:?}");
             let memory = decoder.surface_memory().unwrap();
-            assert_eq!(u64::from(memory.surfaces), simulator.level("surfaces"));
+            let made = simulator.level("surfaces");
+            if ffmpeg_sys_next::LIBAVCODEC_VERSION_MAJOR < 61 {
+                assert_eq!(u64::from(memory.surfaces), made);
+            } else {
+                // FFmpeg 7.1 makes a surface when a picture needs one: never more than were priced.
+                assert!((1..=u64::from(memory.surfaces)).contains(&made), "{made}");
+            }
             assert_eq!(memory.bytes, u64::from(memory.surfaces) * 320 * 192 * 3 / 2);
         }
     });

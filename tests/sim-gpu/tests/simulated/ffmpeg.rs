@@ -161,7 +161,7 @@ fn a_new_size_in_mid_stream() {
     let mut command = Command::new("ffmpeg");
     // Not yuv420p, into which FFmpeg would convert it to keep the first size.
     command.args(["-v", "error", "-nostdin", "-hwaccel", "cuda", "-i"]).arg(clip);
-    command.args(["-autoscale", "0", "-pix_fmt", "nv12"]);
+    command.args(["-noautoscale", "-pix_fmt", "nv12"]);
     command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]);
     assert_eq!(md5s(&run(gpu.configure(&mut command))), expected);
     gpu.report().assert_clean(&["pageable"]);
@@ -254,7 +254,9 @@ fn a_device_is_lost_at_any_time() {
 fn a_rule_finds_the_thread_that_copies() {
     let dir = tempfile::tempdir().unwrap();
     let clip = small(dir.path());
-    let gpu = SimulatedGpu::new().set("forbid", "ffmpeg:cuMemcpy2DAsync_v2").start();
+    // The program's first thread up to FFmpeg 6, its decoder's since 7.
+    let threads = "ffmpeg:cuMemcpy2DAsync_v2;dec:cuMemcpy2DAsync_v2";
+    let gpu = SimulatedGpu::new().set("forbid", threads).start();
     assert_eq!(judge(&gpu, &clip, 8).len(), FRAMES);
     // Two planes per picture.
     assert_eq!(gpu.report().count("forbidden_thread"), 2 * FRAMES);

@@ -1,7 +1,7 @@
 //! libva's structures and constants, as Debian's libva-dev 2.17.0 declares them in `va/va.h` and
 //! `va/va_backend.h`. Only what the driver uses; the fields keep their order, and the sizes are checked.
 
-use std::ffi::{c_char, c_int, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 /// `VAProfile`.
 pub(crate) type Profile = i32;
@@ -163,7 +163,10 @@ pub(crate) struct DisplayContext {
     pub(crate) num_candidates: Option<extern "C" fn(*mut DisplayContext, *mut c_int) -> i32>,
     pub(crate) driver_name_by_index:
         Option<extern "C" fn(*mut DisplayContext, *mut *mut c_char, c_int) -> i32>,
-    _reserved: [c_ulong; 30],
+    /// Reserved before libva 2.20, which calls it in place of the three above.
+    pub(crate) driver_names:
+        Option<extern "C" fn(*mut DisplayContext, *mut *mut c_char, *mut c_uint) -> i32>,
+    _reserved: [c_ulong; 29],
 }
 
 macro_rules! vtable {

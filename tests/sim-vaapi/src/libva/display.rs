@@ -3,7 +3,7 @@
 //! House rules. A display context here is one that libva's `va_newDisplayContext` allocated, with the driver
 //! context and the DRM state of [`create`].
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
 use super::abi::{DisplayContext, DriverContext, DrmState};
 use crate::sim::node;
@@ -67,6 +67,7 @@ fn create(fd: c_int) -> Option<*mut DisplayContext> {
     fields.driver_name = Some(driver_name);
     fields.num_candidates = Some(num_candidates);
     fields.driver_name_by_index = Some(driver_name_by_index);
+    fields.driver_names = Some(driver_names);
     // SAFETY: as above.
     let driver = unsafe { new_driver(display).as_mut() }?;
     driver.display_type = DISPLAY_DRM_RENDERNODES;
@@ -114,6 +115,20 @@ extern "C" fn driver_name_by_index(
     _index: c_int,
 ) -> i32 {
     driver_name(display, name)
+}
+
+extern "C" fn driver_names(
+    display: *mut DisplayContext,
+    names: *mut *mut c_char,
+    count: *mut c_uint,
+) -> i32 {
+    // SAFETY: libva passes an array and its length, in which it wants the number of names.
+    if unsafe { count.read() } > 0 {
+        driver_name(display, names);
+        // SAFETY: as above.
+        unsafe { count.write(1) };
+    }
+    0
 }
 
 fn open(name: &CStr) -> Option<*mut c_void> {

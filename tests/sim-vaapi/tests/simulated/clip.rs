@@ -113,7 +113,7 @@ pub(crate) fn decode(nodes: &Session, node: usize, clip: &Path, depth: u32) -> O
     command.args(["-v", "error", "-nostdin", "-hwaccel", "vaapi", "-hwaccel_device"]);
     command.arg(nodes.node(node)).args(["-hwaccel_output_format", "vaapi"]);
     command.arg("-i").arg(clip).args(["-vf", format, "-fps_mode", "passthrough"]);
-    nodes.configure(command.args(["-autoscale", "0", "-f", "rawvideo", "-"])).output().unwrap()
+    nodes.configure(command.args(["-noautoscale", "-f", "rawvideo", "-"])).output().unwrap()
 }
 
 /// With FFmpeg's usual options: decodes in software if the node fails. Returns whatever it outputs.
