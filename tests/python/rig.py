@@ -72,9 +72,13 @@ class Service:
 
     def status(self, name):
         """A camera's status; None before the first one."""
+        status = self.whole_status() or {"cameras": []}
+        return next((camera for camera in status["cameras"] if camera["id"] == name), None)
+
+    def whole_status(self):
+        """The service's status; None before the first one."""
         with contextlib.suppress(FileNotFoundError):
-            status = json.loads((self.folder / "run/status.json").read_bytes())
-            return next((camera for camera in status["cameras"] if camera["id"] == name), None)
+            return json.loads((self.folder / "run/status.json").read_bytes())
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)

@@ -46,6 +46,7 @@ pub(super) fn interpret(
     let run_dir = interpreter.run_dir(&typed.service.run_dir);
     let shards = interpreter.shards(&typed.service.shards);
     let export = interpreter.export(&typed.export);
+    let readers_dir = interpreter.readers_dir(&typed.readers.dir);
     let record = interpreter.record(&Place::table("record"), &typed.record, &NOT_RECORDED);
     let defaults = interpreter.settings(&Place::table("defaults"), &typed.defaults, DEFAULTS);
     let cameras: Vec<_> = typed
@@ -58,7 +59,7 @@ pub(super) fn interpret(
     if typed.cameras.is_empty() && interpreter.findings.is_empty() {
         interpreter.report(&Place::FILE, None, Fault::NoCamera);
     }
-    Config { run_dir, shards, export, cameras }
+    Config { run_dir, shards, export, readers_dir, cameras }
 }
 
 /// Only the run directory.
@@ -107,6 +108,12 @@ impl Interpreter<'_> {
                 .value(&place, "mode", &typed.mode, FileMode::from_str)
                 .unwrap_or(FileMode::DEFAULT),
         }
+    }
+
+    fn readers_dir(&mut self, typed: &Field<String>) -> PathBuf {
+        let place = Place::table("readers");
+        let given = self.value(&place, "dir", typed, absolute_folder);
+        given.unwrap_or_else(|| vas_frame::telemetry::DEFAULT_DIR.into())
     }
 
     fn shards(&mut self, field: &Field<i64>) -> Option<NonZeroU32> {

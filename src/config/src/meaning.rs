@@ -28,6 +28,8 @@ pub struct Config {
     pub shards: Option<NonZeroU32>,
     /// How frames are exported, if they are.
     pub export: Export,
+    /// The readers directory: where readers state what they do, absolute.
+    pub readers_dir: PathBuf,
     /// At least one; ids differ.
     pub cameras: Vec<Camera>,
 }

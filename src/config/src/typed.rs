@@ -15,6 +15,8 @@ type Section<'a> = vas_toml::Section<'a, Fault>;
 pub(crate) struct Typed {
     pub service: TypedService,
     pub export: TypedExport,
+    /// `[readers]`.
+    pub readers: TypedReaders,
     pub record: TypedRecord,
     pub defaults: TypedSettings,
     /// In the order of the file.
@@ -28,6 +30,12 @@ pub(crate) struct Typed {
 pub(crate) struct TypedService {
     pub run_dir: Field<String>,
     pub shards: Field<i64>,
+}
+
+/// `[readers]`.
+#[derive(Debug)]
+pub(crate) struct TypedReaders {
+    pub dir: Field<String>,
 }
 
 /// `[export]`.
@@ -130,6 +138,7 @@ impl Typed {
         vas_toml::read(text, base, Found::Kind, findings, |root| Self {
             service: root.table("service", TypedService::read),
             export: root.table("export", TypedExport::read),
+            readers: root.table("readers", TypedReaders::read),
             record: root.table("record", TypedRecord::read),
             defaults: root.table("defaults", TypedSettings::read),
             cameras: root.tables("camera", "a [[camera]] table for each camera", TypedCamera::read),
@@ -139,12 +148,13 @@ impl Typed {
 
     /// Adds another file's contents: its cameras, and the tables that are not here yet.
     pub(crate) fn join(&mut self, next: Self, files: &ConfigFiles, findings: &mut Vec<Finding>) {
-        let Self { service, export, record, defaults, cameras, tables } = next;
+        let Self { service, export, readers, record, defaults, cameras, tables } = next;
         let here = |table: &str| self.tables.contains_key(table) || !tables.contains_key(table);
-        let [keep_service, keep_export, keep_record, keep_defaults] =
-            ["service", "export", "record", "defaults"].map(here);
+        let [keep_service, keep_export, keep_readers, keep_record, keep_defaults] =
+            ["service", "export", "readers", "record", "defaults"].map(here);
         replace_unless(keep_service, &mut self.service, service);
         replace_unless(keep_export, &mut self.export, export);
+        replace_unless(keep_readers, &mut self.readers, readers);
         replace_unless(keep_record, &mut self.record, record);
         replace_unless(keep_defaults, &mut self.defaults, defaults);
         self.cameras.extend(cameras);
@@ -181,6 +191,12 @@ impl TypedExport {
             group: section.string("group", "the name of a group such as \"video\""),
             mode: section.string("mode", "an octal string such as \"0640\""),
         }
+    }
+}
+
+impl TypedReaders {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self { dir: section.string("dir", "a folder such as \"/run/vas-readers\"") }
     }
 }
 

@@ -36,6 +36,12 @@ impl MaxFps {
         u32::try_from(milli).ok().filter(|milli| *milli <= Self::MAX).map(Self)
     }
 
+    /// So many thousandths of a frame per second. `None` for zero, and above a million frames per second.
+    #[must_use]
+    pub fn from_millihertz(millihertz: u32) -> Option<Self> {
+        (1..=Self::MAX).contains(&millihertz).then_some(Self(millihertz))
+    }
+
     /// Thousandths of a frame per second.
     #[must_use]
     pub fn millihertz(self) -> u32 {

@@ -184,6 +184,8 @@ mod site;
 #[cfg(target_arch = "x86_64")]
 mod streams;
 mod sync;
+#[cfg(not(loom))]
+pub mod telemetry;
 mod writer;
 
 pub use camera_id::{CameraId, CameraIdProblem, InvalidCameraId};

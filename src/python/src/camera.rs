@@ -206,8 +206,8 @@ pub(crate) fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duratio
 impl Camera {
     #[new]
     #[pyo3(
-        signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None),
-        text_signature = "(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None)"
+        signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None, label = ""),
+        text_signature = "(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None, label='')"
     )]
     fn new(
         py: Python<'_>,
@@ -217,10 +217,12 @@ impl Camera {
         timeout: Option<f64>,
         follow: bool,
         dir: Option<PathBuf>,
+        label: &str,
     ) -> PyResult<Self> {
         let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
         let timeout = seconds("timeout", timeout)?;
-        let options = Options { name: name.into(), dir, max_fps, every, follow, timeout };
+        let label = label.into();
+        let options = Options { name: name.into(), dir, max_fps, every, follow, timeout, label };
         let reading = options.open(py)?;
         Ok(Self { options, pool: Pool::new(), state: Mutex::new(Slot::Idle(reading)) })
     }
@@ -455,6 +457,7 @@ impl Camera {
         keywords.set_item("timeout", options.timeout.map(|timeout| timeout.as_secs_f64()))?;
         keywords.set_item("follow", options.follow)?;
         keywords.set_item("dir", &options.dir)?;
+        keywords.set_item("label", &*options.label)?;
         let open = py.import("vas_frames._processes")?.getattr("reopen")?;
         Ok((open, (options.name.to_string(), keywords)))
     }

@@ -20,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) every: bool,
     pub(crate) follow: bool,
     pub(crate) timeout: Option<Duration>,
+    /// What the reader calls itself in the status.
+    pub(crate) label: Arc<str>,
 }
 
 /// A reader and what the gate remembers.
@@ -41,7 +43,7 @@ impl Options {
     }
 
     pub(crate) fn try_open(&self) -> Result<Box<Reading>, OpenError> {
-        let mut options = Reader::options().dir(&self.dir);
+        let mut options = Reader::options().dir(&self.dir).name(&*self.label);
         if let Some(rate) = self.max_fps.demand() {
             options = options.max_rate(rate);
         }

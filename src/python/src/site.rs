@@ -162,8 +162,8 @@ impl Site {
 impl Site {
     #[new]
     #[pyo3(
-        signature = (names, *, max_fps = MaxRate::EVERY, threads = None, dir = None),
-        text_signature = "(names, *, max_fps=None, threads=None, dir=None)"
+        signature = (names, *, max_fps = MaxRate::EVERY, threads = None, dir = None, label = ""),
+        text_signature = "(names, *, max_fps=None, threads=None, dir=None, label='')"
     )]
     fn new(
         py: Python<'_>,
@@ -171,6 +171,7 @@ impl Site {
         max_fps: MaxRate,
         threads: Option<usize>,
         dir: Option<PathBuf>,
+        label: &str,
     ) -> PyResult<Self> {
         let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
         let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -186,6 +187,7 @@ impl Site {
                 every: false,
                 follow: true,
                 timeout: None,
+                label: label.into(),
             });
             camera.open().map_err(|error| errors::open_error(py, error))?;
             cameras.push(camera);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::process::ProcessId;
 use super::prometheus;
-use super::report::{Service, ServiceStatus, ShardHealth, ShardReport};
+use super::report::{ReadersReport, Service, ServiceStatus, ShardHealth, ShardReport};
 
 /// Names of the files in `run_dir`.
 pub(crate) const STATUS: &str = "status.json";
@@ -37,13 +37,13 @@ impl StatusFiles {
         };
         let (json, prometheus) = (run_dir.join(STATUS), run_dir.join(PROMETHEUS));
         let files = Self { json, prometheus, service, started: Instant::now(), failing: None };
-        files.replace(Vec::new())?;
+        files.replace(Vec::new(), ReadersReport::default())?;
         Ok(files)
     }
 
     /// Writes the status. A failure is logged and does not stop the service.
-    pub fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>) {
-        match self.replace(shards) {
+    pub fn write(&mut self, shards: Vec<(ShardHealth, ShardReport)>, readers: ReadersReport) {
+        match self.replace(shards, readers) {
             Ok(()) => self.failing = None,
             Err(error) if self.failing == Some(error.kind()) => {}
             Err(error) => {
@@ -54,9 +54,13 @@ impl StatusFiles {
         }
     }
 
-    fn replace(&self, shards: Vec<(ShardHealth, ShardReport)>) -> io::Result<()> {
+    fn replace(
+        &self,
+        shards: Vec<(ShardHealth, ShardReport)>,
+        readers: ReadersReport,
+    ) -> io::Result<()> {
         let uptime_s = self.started.elapsed().as_secs();
-        let status = ServiceStatus::merge(self.service.clone(), uptime_s, shards);
+        let status = ServiceStatus::merge(self.service.clone(), uptime_s, shards, readers);
         replace(&self.json, &(serde_json::to_string_pretty(&status)? + "\n"))?;
         replace(&self.prometheus, &prometheus::render(&status))
     }

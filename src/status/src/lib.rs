@@ -35,8 +35,8 @@ pub use memory::rss_anon_bytes;
 pub use process::ProcessId;
 pub use report::{
     CameraReport, DecoderReport, DecodesReport, GpuReport, InputReport, InputStatus, MemoryReport,
-    ProducerReport, RecorderReport, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus,
-    StreamReport,
+    ProducerReport, ReaderMinute, ReaderStatus, ReadersReport, RecorderReport, Service,
+    ServiceStatus, ShardHealth, ShardReport, ShardStatus, StreamReport,
 };
 pub use state::{
     DecodedBy, DownloadEngine, ExportState, InputState, LossDetection, PolledReason, ProducerState,

@@ -1,11 +1,18 @@
 //! Merges the reports of shards into the status of the service.
 
-use super::report::{SCHEMA, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus};
+use super::report::{
+    ReadersReport, SCHEMA, Service, ServiceStatus, ShardHealth, ShardReport, ShardStatus,
+};
 
 impl ServiceStatus {
     /// The combined status of `shards`, `uptime_s` after the start of the service. A shard whose
     /// process is gone keeps its last report.
-    pub fn merge(service: Service, uptime_s: u64, shards: Vec<(ShardHealth, ShardReport)>) -> Self {
+    pub fn merge(
+        service: Service,
+        uptime_s: u64,
+        shards: Vec<(ShardHealth, ShardReport)>,
+        readers: ReadersReport,
+    ) -> Self {
         let status = |(health, report): &(ShardHealth, ShardReport)| ShardStatus {
             shard: report.shard,
             health: health.clone(),
@@ -21,6 +28,7 @@ impl ServiceStatus {
             uptime_s,
             shards: shards.iter().map(status).collect(),
             cameras: shards.into_iter().flat_map(|(_, report)| report.cameras).collect(),
+            readers,
         }
     }
 }

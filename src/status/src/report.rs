@@ -36,6 +36,78 @@ pub struct ServiceStatus {
     pub shards: Vec<ShardStatus>,
     /// All cameras, in the order of the config within each shard.
     pub cameras: Vec<CameraReport>,
+    /// The readers that state what they do.
+    #[serde(flatten)]
+    pub readers: ReadersReport,
+}
+
+/// The readers that state what they do, by camera.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReadersReport {
+    /// The readers, as they state it.
+    #[serde(default)]
+    pub readers: Vec<ReaderStatus>,
+    /// Readers beyond the most that are listed.
+    #[serde(default)]
+    pub readers_left_out: usize,
+}
+
+/// A reader, as it states itself: a claim of another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReaderStatus {
+    /// The camera that it reads.
+    pub camera: String,
+    /// The name that its user gave it; may be empty.
+    pub name: String,
+    /// The file name of its program; may be empty.
+    pub program: String,
+    /// Its process id, as the process sees itself.
+    pub pid: u32,
+    /// The user that owns its file.
+    pub user_id: u32,
+    /// The rate that it asks for; `None`: every frame.
+    pub max_fps: Option<f64>,
+    /// Seconds since it was opened.
+    pub opened_s: u64,
+    /// Seconds since it last took a frame; `None` before the first.
+    pub idle_s: Option<u64>,
+    /// Frames that it took.
+    pub taken: u64,
+    /// Frames that were overwritten while it read them.
+    pub overwritten: u64,
+    /// The last 30 to 60 s.
+    pub last_minute: ReaderMinute,
+}
+
+/// What a reader did in the last 30 to 60 s.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReaderMinute {
+    /// Frames that it took.
+    pub taken: u64,
+    /// Frames that were overwritten while it read them.
+    pub overwritten: u64,
+    /// Median age of frames when it took them; `None` without frames.
+    pub age_p50_ms: Option<f64>,
+    /// The same for 99 in 100 frames.
+    pub age_p99_ms: Option<f64>,
+}
+
+impl ReaderStatus {
+    /// How it is named for people: by its user, or else by its program.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match (self.name.as_str(), self.program.as_str()) {
+            ("", "") => "a reader",
+            ("", program) => program,
+            (name, _) => name,
+        }
+    }
+
+    /// Whether it is too slow for the ring: frames were overwritten while it read them, in the last minute.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.last_minute.overwritten > 0
+    }
 }
 
 /// What stays the same as long as the service runs.

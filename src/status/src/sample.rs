@@ -29,7 +29,29 @@ pub fn full_status() -> ServiceStatus {
         gpus: vec![full_gpu()],
         cameras: vec![full_camera("gate")],
     };
-    ServiceStatus::merge(service, 3600, vec![(health, report)])
+    let readers = ReadersReport { readers: vec![full_reader()], readers_left_out: 0 };
+    ServiceStatus::merge(service, 3600, vec![(health, report)], readers)
+}
+
+fn full_reader() -> ReaderStatus {
+    ReaderStatus {
+        camera: "gate".into(),
+        name: "people".into(),
+        program: "python3".into(),
+        pid: 4242,
+        user_id: 1000,
+        max_fps: Some(5.0),
+        opened_s: 600,
+        idle_s: Some(0),
+        taken: 3000,
+        overwritten: 12,
+        last_minute: ReaderMinute {
+            taken: 250,
+            overwritten: 3,
+            age_p50_ms: Some(41.0),
+            age_p99_ms: Some(92.0),
+        },
+    }
 }
 
 fn full_gpu() -> GpuReport {

@@ -102,7 +102,12 @@ impl Frame {
     /// Whether the slot still holds this frame: if so, everything read before this call is whole.
     #[must_use]
     pub fn still_valid(&self) -> bool {
-        self.ring.still(self.slot, self.sequence)
+        let valid = self.ring.still(self.slot, self.sequence);
+        #[cfg(not(loom))]
+        if !valid {
+            self.ring.count_overwritten(self.id());
+        }
+        valid
     }
 
     /// Copies the picture, with rows without padding.

@@ -9,6 +9,8 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+#[cfg(not(loom))]
+use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
@@ -26,6 +28,8 @@ use crate::meta::{Crop, Decoder, Flags, FrameMeta, Rect, Size};
 use crate::seqlock::{HEAD, SLOT};
 use crate::site::Site;
 use crate::sync::{AtomicU32, ModelU32, Ordering};
+#[cfg(not(loom))]
+use crate::telemetry::Page;
 
 /// How often meta and data are reopened when they do not belong together. Under a fuzzer they never change,
 /// so further attempts would only cost time.
@@ -60,6 +64,9 @@ pub(crate) struct Mapped {
     data: AlignedMap,
     meta_file: File,
     shape: Shape,
+    /// Where the reader counts frames that were overwritten while they were read.
+    #[cfg(not(loom))]
+    page: Option<Arc<Page>>,
 }
 
 impl Mapped {
@@ -117,7 +124,29 @@ impl Mapped {
             shape.slot_stride * shape.slots as usize <= data.len(),
             "and the data mapping its slots"
         );
-        Self { meta, data, meta_file, shape }
+        Self {
+            meta,
+            data,
+            meta_file,
+            shape,
+            #[cfg(not(loom))]
+            page: None,
+        }
+    }
+
+    /// This ring, whose overwritten frames are counted in a reader's telemetry.
+    #[cfg(not(loom))]
+    pub(super) fn counted_in(mut self, page: Option<&Arc<Page>>) -> Self {
+        self.page = page.map(Arc::clone);
+        self
+    }
+
+    /// Counts a frame that was overwritten while it was read.
+    #[cfg(not(loom))]
+    pub(super) fn count_overwritten(&self, frame_id: u64) {
+        if let Some(page) = &self.page {
+            page.overwritten(frame_id);
+        }
     }
 
     fn header(&self) -> &Header {

@@ -38,6 +38,8 @@ use crate::futex;
 use crate::layout::READERS_FILE;
 use crate::lock;
 use crate::meta::FrameMeta;
+#[cfg(not(loom))]
+use crate::telemetry::Telemetry;
 
 /// Longest wait before the writer's lock is queried again.
 const LIVENESS_SLICE: Duration = Duration::from_millis(50);
@@ -74,6 +76,9 @@ pub struct Reader {
     ring: Option<Arc<Mapped>>,
     /// How the writer ended, if it did and no other has followed.
     gone: Option<WriterEnd>,
+    /// What this reader states about itself, where there is a readers directory.
+    #[cfg(not(loom))]
+    telemetry: Option<Telemetry>,
 }
 
 impl Reader {
@@ -116,7 +121,23 @@ impl Reader {
             presence,
             ring,
             gone: None,
+            #[cfg(not(loom))]
+            telemetry: None,
         })
+    }
+
+    #[cfg(not(loom))]
+    fn with_telemetry(mut self, telemetry: Option<Telemetry>) -> Self {
+        self.telemetry = telemetry;
+        self.ring = self.ring.take().and_then(Arc::into_inner).map(|ring| self.shared(ring));
+        self
+    }
+
+    /// A ring that was opened, to be shared with its frames.
+    fn shared(&self, ring: Mapped) -> Arc<Mapped> {
+        #[cfg(not(loom))]
+        let ring = ring.counted_in(self.telemetry.as_ref().map(Telemetry::page));
+        Arc::new(ring)
     }
 
     /// The camera.
@@ -238,8 +259,13 @@ impl Reader {
     }
 
     /// Moves the cursor to a frame that is about to be returned.
+    #[inline(always)]
     fn given(&mut self, frame: Frame) -> Frame {
         self.cursor = frame.id();
+        #[cfg(not(loom))]
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.taken(frame.meta());
+        }
         frame
     }
 
@@ -306,7 +332,7 @@ impl Reader {
         match Mapped::open(&self.dir, &self.camera) {
             Ok(Some(next)) if next.is_live() && next.writer_lives() => {
                 self.reattach();
-                self.ring = Some(Arc::new(next));
+                self.ring = Some(self.shared(next));
                 self.gone = None;
                 return Ok(true);
             }

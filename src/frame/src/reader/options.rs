@@ -28,6 +28,8 @@ pub struct ReaderOptions {
     dir: PathBuf,
     max_fps: Wanted,
     timeout: Duration,
+    name: String,
+    readers_dir: Option<PathBuf>,
 }
 
 /// The rate that a reader asks for.
@@ -42,7 +44,13 @@ enum Wanted {
 impl ReaderOptions {
     /// The defaults: every frame of a camera below [`DEFAULT_DIR`], no timeout.
     pub fn new() -> Self {
-        Self { dir: DEFAULT_DIR.into(), max_fps: Wanted::EveryFrame, timeout: Duration::MAX }
+        Self {
+            dir: DEFAULT_DIR.into(),
+            max_fps: Wanted::EveryFrame,
+            timeout: Duration::MAX,
+            name: String::new(),
+            readers_dir: None,
+        }
     }
 
     /// The export directory: `[export] dir` of the service's config. [`DEFAULT_DIR`] without this call.
@@ -78,6 +86,21 @@ impl ReaderOptions {
         self
     }
 
+    /// A name for the status of the service, such as the model's: up to 63 bytes of it are kept. It counts only where
+    /// there is a [readers directory](crate::telemetry).
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The [readers directory](crate::telemetry): `[readers] dir` of the service's config. Without this call,
+    /// `$VAS_READERS_DIR`, or else [`DEFAULT_DIR`](crate::telemetry::DEFAULT_DIR). Where it does not exist, this reader
+    /// states nothing about itself.
+    pub fn readers_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.readers_dir = Some(dir.as_ref().into());
+        self
+    }
+
     /// Attaches to a camera's export. The same options can open several readers.
     ///
     /// Attaching works before the camera's ring is open: reading then waits, or returns
@@ -94,7 +117,39 @@ impl ReaderOptions {
             Wanted::AtMost(rate) => Some(rate),
             Wanted::Invalid(fps) => return Err(OpenError::MaxFps { fps }),
         };
-        Reader::attach(self.dir.join(camera.as_str()), camera, max_fps, self.timeout)
+        let reader = Reader::attach(self.dir.join(camera.as_str()), camera, max_fps, self.timeout)?;
+        Ok(self.with_telemetry(reader))
+    }
+}
+
+#[cfg(loom)]
+impl ReaderOptions {
+    fn with_telemetry(&self, reader: Reader) -> Reader {
+        reader
+    }
+}
+
+#[cfg(not(loom))]
+impl ReaderOptions {
+    /// Gives the reader its file in the readers directory. Reading works without one.
+    fn with_telemetry(&self, reader: Reader) -> Reader {
+        use crate::telemetry::{DEFAULT_DIR, DIR_VARIABLE, Identity, Telemetry};
+
+        let given = self.readers_dir.clone();
+        let dir = given.or_else(|| std::env::var_os(DIR_VARIABLE).map(PathBuf::from));
+        let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
+        if dir.as_os_str().is_empty() {
+            return reader;
+        }
+        let camera = reader.camera();
+        let identity = Identity { camera, name: &self.name, max_fps: reader.max_fps };
+        match Telemetry::open(&dir, &identity) {
+            Ok(telemetry) => reader.with_telemetry(telemetry),
+            Err(error) => {
+                tracing::warn!(%camera, "this reader is not listed in the status: {error}");
+                reader
+            }
+        }
     }
 }
 

@@ -15,9 +15,11 @@ mod record;
 mod scan;
 mod sweep;
 
-pub use layout::{FILE_SIZE, HEADER, MAGIC, NAME_BYTES, SUFFIX, VERSION, WINDOW, WINDOWS};
+pub use layout::{
+    Ages, FILE_SIZE, HEADER, Header, MAGIC, NAME_BYTES, SUFFIX, VERSION, WINDOW, WINDOWS, Window,
+};
 pub use parse::{Malformed, ReaderReport, Recent, parse};
-pub(crate) use record::{Page, Telemetry};
+pub(crate) use record::{Identity, Page, Telemetry};
 pub use scan::{Scan, Scanner};
 
 /// The readers directory, unless [`DIR_VARIABLE`] or [`ReaderOptions::telemetry_dir`] names another.

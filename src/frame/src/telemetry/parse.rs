@@ -25,9 +25,6 @@ pub struct ReaderReport {
     pub opened_ns: u64,
     /// Frames that calls returned.
     pub taken: u64,
-    /// Frames that were overwritten before it reached them, as far as it knows. Only a reader that wants each frame
-    /// (`Reader::next`) counts them.
-    pub missed: u64,
     /// Frames that were overwritten while it read them.
     pub overwritten: u64,
     /// Id of the frame last returned; 0 before the first.
@@ -43,8 +40,6 @@ pub struct ReaderReport {
 pub struct Recent {
     /// Frames that calls returned.
     pub taken: u64,
-    /// As [`ReaderReport::missed`].
-    pub missed: u64,
     /// As [`ReaderReport::overwritten`].
     pub overwritten: u64,
     /// Median age of frames when they were returned, from the arrival of their first packet, in milliseconds; at most
@@ -52,14 +47,6 @@ pub struct Recent {
     pub p50_ms: Option<f64>,
     /// The same for 99 in 100 frames; 65,536 stands for more.
     pub p99_ms: Option<f64>,
-}
-
-impl Recent {
-    /// Frames that the reader lost, one way or the other.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.missed.saturating_add(self.overwritten)
-    }
 }
 
 /// Why bytes are not a reader's file.
@@ -141,7 +128,6 @@ pub fn parse(bytes: &[u8], now_ns: u64) -> Result<ReaderReport, Malformed> {
         max_fps,
         opened_ns: u64_at(bytes, offset_of!(Header, opened_ns)),
         taken: u64_at(bytes, offset_of!(Header, taken)),
-        missed: u64_at(bytes, offset_of!(Header, missed)),
         overwritten: u64_at(bytes, offset_of!(Header, overwritten)),
         last_frame_id,
         last_taken_ns: (last_frame_id != 0).then_some(last_taken_ns),
@@ -167,10 +153,8 @@ fn recent(bytes: &[u8], now_ns: u64) -> Recent {
         if start_ns == 0 || start_ns > now_ns || now_ns - start_ns > RECENT_NS {
             continue;
         }
-        let add =
-            |to: &mut u64, offset| *to = to.saturating_add(u64_at(bytes, base + offset));
+        let add = |to: &mut u64, offset| *to = to.saturating_add(u64_at(bytes, base + offset));
         add(&mut sum.taken, offset_of!(Window, taken));
-        add(&mut sum.missed, offset_of!(Window, missed));
         add(&mut sum.overwritten, offset_of!(Window, overwritten));
         for (bucket, count) in ages.iter_mut().enumerate() {
             let offset = base + offset_of!(Window, ages) + bucket * size_of::<u32>();
@@ -184,7 +168,8 @@ fn recent(bytes: &[u8], now_ns: u64) -> Recent {
 fn text_at(bytes: &[u8], offset: usize) -> String {
     let field = &bytes[offset..offset + NAME_BYTES];
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(NAME_BYTES);
-    let safe = |c: char| if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let safe =
+        |c: char| if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     String::from_utf8_lossy(&field[..end]).chars().map(safe).collect()
 }
 

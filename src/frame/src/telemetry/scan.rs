@@ -13,13 +13,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
-use rustix::fs::{
-    CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2,
-};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2};
 use rustix::io::Errno;
 
 use super::layout::{FILE_SIZE, SUFFIX};
-use super::parse::{Malformed, ReaderReport, SEQUENCE_AT, parse};
+use super::parse::{Malformed, ReaderReport, SEQUENCE_AT, parse, sequence};
 use crate::clock::monotonic_ns;
 use crate::lock;
 
@@ -161,11 +159,8 @@ impl Known {
     /// Opens a live reader's file; `None` for anything else, without waiting for anything.
     fn open(folder: impl AsFd, name: &std::ffi::CStr) -> Option<Self> {
         // Non-blocking for FIFOs and leases, and no mounts: a file system of a user's own may never answer.
-        let flags = OFlags::RDONLY
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY;
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let file: File = openat2(folder, name, flags, Mode::empty(), resolve).ok()?.into();
         let stat = fstat(&file).ok().filter(is_plausible)?;
@@ -197,4 +192,27 @@ fn is_plausible(stat: &Stat) -> bool {
 
 fn is_live(file: &File) -> bool {
     lock::is_write_locked(file.as_fd()).unwrap_or(false)
+}
+
+/// Reads a file of which nothing is known yet.
+fn read(file: &File) -> Option<ReaderReport> {
+    (0..TRIES).find_map(|_| read_once(file).ok())
+}
+
+/// Reads a file once. An error without a cause is the system's.
+fn read_once(file: &File) -> Result<ReaderReport, Option<Malformed>> {
+    let mut before = [0; size_of::<u64>()];
+    file.read_exact_at(&mut before, SEQUENCE_AT as u64).map_err(|_| None)?;
+    // Partner: the release store that ends `Telemetry::taken`.
+    fence(Ordering::Acquire);
+    let mut bytes = [0; FILE_SIZE];
+    file.read_exact_at(&mut bytes, 0).map_err(|_| None)?;
+    // Partner: the release fence behind the odd sequence. If a later change was read, so is its sequence.
+    fence(Ordering::Acquire);
+    let mut after = [0; size_of::<u64>()];
+    file.read_exact_at(&mut after, SEQUENCE_AT as u64).map_err(|_| None)?;
+    if before != after || u64::from_le_bytes(before) != sequence(&bytes) {
+        return Err(Some(Malformed::Changing));
+    }
+    parse(&bytes, monotonic_ns()).map_err(Some)
 }

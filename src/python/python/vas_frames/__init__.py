@@ -73,6 +73,7 @@ def open(
     timeout: float | None = None,
     follow: bool = False,
     dir: Path | None = None,
+    label: str = "",
 ) -> Camera:
     """Opens a camera for reading.
 
@@ -83,12 +84,14 @@ def open(
     timeout: the longest wait for a frame in seconds; None waits until there is one.
     follow: wait while the service is stopped, instead of raising WriterGone.
     dir: the export directory, `[export] dir` of the service's config; None is /dev/shm/vas.
+    label: what the reader calls itself in `vas status`, such as the model's name, where the service has a readers
+        directory.
 
     Raises NoCamera if the camera is not exported, WriterGone if the service died and left its files, FormatError if they
     have another format, ValueError for an invalid argument, OSError if a system call fails.
     """
     return _processes.opened(
-        Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir)
+        Camera(name, max_fps=max_fps, every=every, timeout=timeout, follow=follow, dir=dir, label=label)
     )
 
 
@@ -98,15 +101,16 @@ def open_many(
     max_fps: Rate | None = None,
     threads: int | None = None,
     dir: Path | None = None,
+    label: str = "",
 ) -> Site:
     """Opens several cameras to be read together: a `Site`.
 
     names: the cameras' ids, such as `cameras()`.
     max_fps: as for `open`, for each camera.
     threads: threads that fill batches, the caller's included; None is one for each processor, at most 4.
-    dir: as for `open`.
+    dir, label: as for `open`.
 
     A camera that is not exported raises nothing: its rows say "gone" until it is. Raises ValueError for an invalid
     argument.
     """
-    return _processes.opened(Site(list(names), max_fps=max_fps, threads=threads, dir=dir))
+    return _processes.opened(Site(list(names), max_fps=max_fps, threads=threads, dir=dir, label=label))

@@ -110,6 +110,7 @@ class Camera:
         timeout: float | None = None,
         follow: bool = False,
         dir: Path | None = None,
+        label: str = "",
     ) -> Self: ...
     @property
     def name(self) -> str: ...
@@ -178,6 +179,7 @@ class Site:
         max_fps: Rate | None = None,
         threads: int | None = None,
         dir: Path | None = None,
+        label: str = "",
     ) -> Self: ...
     @property
     def names(self) -> list[str]: ...

@@ -25,7 +25,8 @@ fn the_file_is_complete_from_the_start_and_removed_at_the_end() {
     stats.counters.received_packet(10);
     stats.counters.dropped(DropReason::Lease);
     let health = ShardHealth { pid: Some(std::process::id()), ..ShardHealth::default() };
-    files.write(vec![(health, report(0, &camera(stats), 0, Vec::new()))]);
+    let shards = vec![(health, report(0, &camera(stats), 0, Vec::new()))];
+    files.write(shards, vas_status::ReadersReport::default());
     let camera = &read()["cameras"][0];
     assert_eq!(camera["id"], "gate");
     assert_eq!((&camera["received"], &camera["dropped"]["lease"]), (&json!(1), &json!(1)));

@@ -9,6 +9,7 @@ mod endpoints;
 mod error;
 mod placement;
 mod process;
+mod readers;
 mod reload;
 mod report;
 mod restarts;
@@ -42,6 +43,7 @@ use endpoints::Endpoints;
 pub(crate) use error::RunError;
 use placement::Decodes;
 use process::{Ended, Launch};
+use readers::Readers;
 use report::report_of;
 use shard::{Event, Shard};
 use systemd::Systemd;
@@ -94,6 +96,8 @@ struct Supervisor {
     /// their files, unless it dies first.
     taken_out: HashSet<CameraId>,
     files: StatusFiles,
+    /// `None` with the frame export off: then nobody reads.
+    readers: Option<Readers>,
     _run_dir: File,
     signals: Signals,
     systemd: Systemd,
@@ -113,6 +117,8 @@ impl Supervisor {
         let run_dir = take_run_dir(&config.run_dir)?;
         let files = StatusFiles::create(&config.run_dir, asked.export == FrameExport::On)
             .map_err(|source| RunError::RunDir { path: config.run_dir.clone(), source })?;
+        let exports = asked.export == FrameExport::On;
+        let readers = exports.then(|| Readers::new(&config.readers_dir));
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
         let gpus = placement::nvidia_gpus(asked.test_hooks.nvidia_proc());
         let preferred_gpus = placement::preferred_gpus(config.shards, gpus, visible.as_deref());
@@ -130,6 +136,7 @@ impl Supervisor {
             crash_tracker: CrashTracker::default(),
             taken_out: HashSet::new(),
             files,
+            readers,
             _run_dir: run_dir,
             signals,
             systemd: Systemd::of_this_process(),
@@ -429,7 +436,8 @@ impl Supervisor {
         let all = || reports.iter().flat_map(|(_, report)| &report.cameras);
         let streaming = all().filter(|camera| camera.input.state == InputState::Streaming).count();
         self.systemd.status(format!("{streaming} of {} cameras streaming", all().count()));
-        self.files.write(reports);
+        let readers = self.readers.as_mut().map(Readers::report).unwrap_or_default();
+        self.files.write(reports, readers);
         // A shard that can't start is reported in the status; what runs must not wait for it.
         let has_begun = |shard: &Shard| shard.was_up || shard.ids.is_empty() || shard.has_ended();
         if self.stopping.is_none() && self.shards.iter().all(has_begun) {

@@ -43,6 +43,7 @@ pub(super) fn for_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[service] run_dir", old.run_dir != new.run_dir),
         ("[service] shards", old.shards != new.shards),
         ("[export]", old.export != new.export),
+        ("[readers]", old.readers_dir != new.readers_dir),
     ]
     .into_iter()
     .filter_map(|(what, differs)| differs.then_some(what))

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use vas_status::{
-    CameraReport, DecoderReport, DropReason, ExportReport, InputStatus, ServiceStatus, ShardState,
+    CameraReport, DecoderReport, DropReason, ExportReport, InputStatus, ReaderMinute, ReaderStatus,
+    ServiceStatus, ShardState,
 };
 
 const HEAD: [&str; 11] = [
@@ -45,7 +46,76 @@ pub(super) fn render(before: Option<&ServiceStatus>, now: &ServiceStatus) -> Str
             line(&indented(&note));
         }
     }
+    out.push_str(&readers_table(before, now));
     out
+}
+
+const READERS_HEAD: [&str; 8] =
+    ["READER", "CAMERA", "PROCESS", "WANTS", "TAKEN/S", "OVERWRITTEN", "AGE P50/P99", "IDLE"];
+
+/// The readers that state what they do; nothing if there is none.
+fn readers_table(before: Option<&ServiceStatus>, now: &ServiceStatus) -> String {
+    let all = &now.readers.readers;
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![READERS_HEAD.map(str::to_owned)];
+    rows.extend(all.iter().map(|reader| reader_row(before, now, reader)));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; READERS_HEAD.len()] =
+        std::array::from_fn(|column| width(column).unwrap_or_default());
+    let mut out = String::from("\n");
+    let mut line = |cells: &[String; READERS_HEAD.len()]| {
+        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    rows.iter().for_each(&mut line);
+    for reader in all.iter().filter(|reader| reader.is_slow()) {
+        let ReaderMinute { taken, overwritten, .. } = reader.last_minute;
+        let _ = writeln!(
+            out,
+            "{} (process {}) is slow: {overwritten} of {} frames of {} were overwritten while it read them in the last \
+             minute",
+            reader.label(),
+            reader.pid,
+            taken.max(overwritten),
+            reader.camera,
+        );
+    }
+    if now.readers.readers_left_out > 0 {
+        let _ = writeln!(out, "{} more readers are not listed", now.readers.readers_left_out);
+    }
+    out
+}
+
+fn reader_row(
+    before: Option<&ServiceStatus>,
+    now: &ServiceStatus,
+    reader: &ReaderStatus,
+) -> [String; READERS_HEAD.len()] {
+    let is_same = |other: &&ReaderStatus| {
+        (&other.camera, &other.name, other.pid, other.user_id)
+            == (&reader.camera, &reader.name, reader.pid, reader.user_id)
+    };
+    let rate = before.and_then(|before| {
+        let earlier = before.readers.readers.iter().find(is_same)?;
+        let seconds = now.written_ns.saturating_sub(before.written_ns) as f64 / 1e9;
+        // A counter that fell is another reader's.
+        let taken = reader.taken.checked_sub(earlier.taken)?;
+        (seconds > 0.0).then(|| format!("{:.1}", taken as f64 / seconds))
+    });
+    let minute = &reader.last_minute;
+    let ages = minute.age_p50_ms.zip(minute.age_p99_ms);
+    [
+        reader.label().to_owned(),
+        reader.camera.clone(),
+        reader.pid.to_string(),
+        reader.max_fps.map_or("all".into(), |fps| format!("{fps}/s")),
+        rate.unwrap_or_else(|| NONE.into()),
+        minute.overwritten.to_string(),
+        ages.map_or(NONE.into(), |(p50, p99)| format!("{p50:.0}/{p99:.0} ms")),
+        reader.idle_s.map_or(NONE.into(), span),
+    ]
 }
 
 /// A separate line below a camera.
@@ -222,6 +292,19 @@ mod tests {
         (away.input.state, away.input.reason) = (InputState::Waiting, "no route to host".into());
         (away.export, away.recorder, away.decoder, away.input.stream) = (None, None, None, None);
         now.cameras.push(away);
+        now.readers.readers[0].taken += 10;
+        let minute = ReaderMinute { taken: 0, overwritten: 0, age_p50_ms: None, age_p99_ms: None };
+        let new = ReaderStatus {
+            camera: "yard".into(),
+            name: String::new(),
+            pid: 77,
+            max_fps: None,
+            idle_s: None,
+            last_minute: minute,
+            ..now.readers.readers[0].clone()
+        };
+        now.readers.readers.push(new);
+        now.readers.readers_left_out = 2;
         let pid = now.service.process.pid;
         assert_eq!(
             render(Some(&before), &now),
@@ -235,6 +318,12 @@ gate    streaming  1 min  h264 1920x1080  software 0  0.0   25.0       5.0      
   recorder recording, 0.0 MiB
 yard    waiting    1 min  -               -           -     -          -           -          -             -
   no route to host
+
+READER   CAMERA  PROCESS  WANTS  TAKEN/S  OVERWRITTEN  AGE P50/P99  IDLE
+people   gate    4242     5/s    5.0      3            41/92 ms     0 s
+python3  yard    77       all    -        0            -            -
+people (process 4242) is slow: 3 of 250 frames of gate were overwritten while it read them in the last minute
+2 more readers are not listed
 "
             )
         );
