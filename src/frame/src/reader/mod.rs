@@ -21,10 +21,9 @@ use rustix::io::Errno;
 
 pub use frame::{Frame, Overwritten};
 pub use image::Nv12Image;
-#[cfg(not(loom))]
-use mapped::Mapped;
+pub(crate) use mapped::Mapped;
 #[cfg(loom)]
-pub(crate) use mapped::{Mapped, Shape};
+pub(crate) use mapped::Shape;
 pub use options::ReaderOptions;
 pub use raw::{RawPlane, RawRow, RawView};
 #[cfg(not(loom))]
@@ -253,9 +252,14 @@ impl Reader {
     )]
     pub fn next(&mut self) -> Result<Frame, ReadError> {
         let (cursor, attached_ns) = (self.cursor, self.attached_ns);
-        self.wait_for(|ring, ended| {
+        let frame = self.wait(|ring, ended| {
             Frame::oldest_after(ring, cursor, ended, |frame| is_current(frame, attached_ns))
-        })
+        })?;
+        #[cfg(not(loom))]
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.expected_after(cursor, frame.ring(), frame.id());
+        }
+        Ok(self.given(frame))
     }
 
     /// Moves the cursor to a frame that is about to be returned.

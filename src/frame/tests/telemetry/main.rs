@@ -101,6 +101,42 @@ fn a_reader_states_what_it_does_and_leaves_nothing() {
 }
 
 #[test]
+fn frames_that_the_ring_lapped_are_missed_and_frames_left_out_are_not() {
+    let mut rig = Rig::new();
+    let mut scanner = rig.scanner();
+    let mut reader = rig.options().open("gate").unwrap();
+    let mut missed = || {
+        let report = scanner.scan().unwrap().readers.remove(0).1;
+        assert_eq!(report.missed, report.recent.missed);
+        report.missed
+    };
+    rig.publish();
+    assert_eq!((reader.next().unwrap().id(), missed()), (1, 0));
+    // A ring of two slots: 2 and 3 are overwritten by 4 and 5.
+    (0..4).for_each(|_| rig.publish());
+    assert_eq!((reader.next().unwrap().id(), missed()), (4, 2));
+    assert_eq!((reader.next().unwrap().id(), missed()), (5, 2));
+    // A caller that wants the newest misses nothing.
+    (0..4).for_each(|_| rig.publish());
+    assert_eq!((reader.newer().unwrap().id(), missed()), (9, 2));
+    // 10 to 19 are not published.
+    rig.writer.pause();
+    rig.last = 19;
+    rig.writer.resume(20);
+    rig.publish();
+    assert_eq!((reader.next().unwrap().id(), missed()), (20, 2));
+    // Nor are 21 to 29, but 30 is, and lapped.
+    rig.writer.pause();
+    rig.last = 29;
+    rig.writer.resume(30);
+    (0..3).for_each(|_| rig.publish());
+    assert_eq!((reader.next().unwrap().id(), missed()), (31, 3));
+    // Who moves the cursor expects no frame.
+    (0..5).for_each(|_| rig.publish());
+    assert_eq!((reader.seek(32).next().unwrap().id(), missed()), (36, 3));
+}
+
+#[test]
 fn without_the_directory_nothing_is_written_and_nothing_fails() {
     let rig = Rig::new();
     let absent = rig.readers.path().join("none");
