@@ -219,7 +219,6 @@ fn a_hostile_directory_is_read_in_bounds_and_without_waiting() {
         0,
     )
     .unwrap();
-    std::fs::hard_link(honest, path("hard.reader")).unwrap();
     std::fs::write(path("other.name"), &bytes).unwrap();
     let locked: Vec<_> = (0..600)
         .map(|number| {
@@ -258,6 +257,20 @@ fn a_hostile_directory_is_read_in_bounds_and_without_waiting() {
         }
     }
     assert_eq!(locked.len(), 600);
+}
+
+#[test]
+fn a_link_neither_hides_nor_doubles_a_reader() {
+    let rig = Rig::new();
+    let reader = rig.options().open("gate").unwrap();
+    let mut scanner = rig.scanner();
+    for name in ["0.reader", "z.reader"] {
+        std::fs::hard_link(&rig.files()[0], rig.readers.path().join(name)).unwrap();
+        assert_eq!(scanner.scan().unwrap().readers.len(), 1);
+        assert_eq!(rig.scanner().scan().unwrap().readers.len(), 1);
+    }
+    drop(reader);
+    assert_eq!(scanner.scan().unwrap().readers, []);
 }
 
 #[test]
