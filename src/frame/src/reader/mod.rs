@@ -184,11 +184,10 @@ impl Reader {
         if self.gone.is_some() {
             return Err(self.nothing_for(None));
         }
-        let newest = self.ring.as_ref().and_then(Frame::newest);
-        let frame = newest
-            .filter(|frame| is_current(frame, self.attached_ns))
-            .ok_or_else(|| self.nothing_for(None))?;
-        Ok(self.given(frame))
+        match self.ring.as_ref().and_then(Frame::newest) {
+            Some(frame) if is_current(&frame, self.attached_ns) => Ok(self.given(frame)),
+            _ => Err(self.nothing_for(None)),
+        }
     }
 
     /// Waits up to the [timeout](ReaderOptions::timeout) for a frame newer than the last returned
@@ -259,12 +258,22 @@ impl Reader {
     }
 
     /// Moves the cursor to a frame that is about to be returned.
-    #[inline(always)]
     fn given(&mut self, frame: Frame) -> Frame {
         self.cursor = frame.id();
         #[cfg(not(loom))]
+        if self.telemetry.is_some() {
+            return self.counted(frame);
+        }
+        frame
+    }
+
+    /// Counts a frame that is about to be returned.
+    #[cfg(not(loom))]
+    #[cold]
+    #[inline(never)]
+    fn counted(&mut self, frame: Frame) -> Frame {
         if let Some(telemetry) = &mut self.telemetry {
-            telemetry.taken(frame.meta());
+            telemetry.taken(frame.id(), frame.meta().arrival_ns);
         }
         frame
     }

@@ -30,7 +30,6 @@ use crate::clock::monotonic_ns;
 use crate::demand::MaxFps;
 use crate::error::OpenError;
 use crate::lock;
-use crate::meta::FrameMeta;
 
 /// Readable by the service, which runs as another user; the directory's mode says who gets that far.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
@@ -111,13 +110,11 @@ impl Telemetry {
     }
 
     /// Counts a frame that is about to be returned. A frame that is returned again counts once.
-    // Inlined, it costs readers without telemetry 50 instructions a call: the frame is moved once more.
-    #[inline(never)]
-    pub(crate) fn taken(&mut self, meta: &FrameMeta) {
-        if meta.frame_id == self.last_frame_id || !self.page.is_ours() {
+    pub(crate) fn taken(&mut self, frame_id: u64, arrival_ns: u64) {
+        if frame_id == self.last_frame_id || !self.page.is_ours() {
             return;
         }
-        self.last_frame_id = meta.frame_id;
+        self.last_frame_id = frame_id;
         let now_ns = monotonic_ns();
         let Layout { header, windows } = self.page.layout();
         let odd = header.sequence.load(Ordering::Relaxed) | 1;
@@ -138,9 +135,9 @@ impl Telemetry {
             add(&window.overwritten, overwritten.wrapping_sub(self.overwritten_seen));
             self.overwritten_seen = overwritten;
         }
-        header.last_frame_id.store(meta.frame_id, Ordering::Relaxed);
+        header.last_frame_id.store(frame_id, Ordering::Relaxed);
         header.last_taken_ns.store(now_ns, Ordering::Relaxed);
-        let bucket = &window.ages[bucket_of(now_ns.saturating_sub(meta.arrival_ns))];
+        let bucket = &window.ages[bucket_of(now_ns.saturating_sub(arrival_ns))];
         bucket.store(bucket.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
         // Partner: the acquire fence between the service's reads of the sequence and of the bytes.
         header.sequence.store(odd.wrapping_add(1), Ordering::Release);
