@@ -30,7 +30,6 @@ use crate::clock::monotonic_ns;
 use crate::demand::MaxFps;
 use crate::error::OpenError;
 use crate::lock;
-use crate::meta::FrameMeta;
 use crate::reader::Mapped;
 
 /// Readable by the service, which runs as another user; the directory's mode says who gets that far.
@@ -116,7 +115,6 @@ impl Telemetry {
 
     /// Counts what was missed before the frame `id`, for a caller that wants each frame after the one with the id
     /// `cursor`. [`taken`](Self::taken) follows.
-    #[inline(never)]
     pub(crate) fn expected_after(&mut self, cursor: u64, ring: &Mapped, id: u64) {
         // A gap in the ids alone proves nothing, since frames are also left out. Before the first frame, and where the
         // caller moved the cursor, no frame was expected.
@@ -126,13 +124,11 @@ impl Telemetry {
     }
 
     /// Counts a frame that is about to be returned. A frame that is returned again counts once.
-    // Inlined, it costs readers without telemetry 50 instructions a call: the frame is moved once more.
-    #[inline(never)]
-    pub(crate) fn taken(&mut self, meta: &FrameMeta) {
-        if meta.frame_id == self.last_frame_id || !self.page.is_ours() {
+    pub(crate) fn taken(&mut self, frame_id: u64, arrival_ns: u64) {
+        if frame_id == self.last_frame_id || !self.page.is_ours() {
             return;
         }
-        self.last_frame_id = meta.frame_id;
+        self.last_frame_id = frame_id;
         let now_ns = monotonic_ns();
         let Layout { header, windows } = self.page.layout();
         let odd = header.sequence.load(Ordering::Relaxed) | 1;
@@ -158,9 +154,9 @@ impl Telemetry {
             add(&window.overwritten, overwritten.wrapping_sub(self.overwritten_seen));
             self.overwritten_seen = overwritten;
         }
-        header.last_frame_id.store(meta.frame_id, Ordering::Relaxed);
+        header.last_frame_id.store(frame_id, Ordering::Relaxed);
         header.last_taken_ns.store(now_ns, Ordering::Relaxed);
-        let bucket = &window.ages[bucket_of(now_ns.saturating_sub(meta.arrival_ns))];
+        let bucket = &window.ages[bucket_of(now_ns.saturating_sub(arrival_ns))];
         bucket.store(bucket.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
         // Partner: the acquire fence between the service's reads of the sequence and of the bytes.
         header.sequence.store(odd.wrapping_add(1), Ordering::Release);
