@@ -209,6 +209,7 @@ impl Camera {
         signature = (name, *, max_fps = MaxRate::EVERY, every = false, timeout = None, follow = false, dir = None, label = ""),
         text_signature = "(name, *, max_fps=None, every=False, timeout=None, follow=False, dir=None, label='')"
     )]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a function in Python")]
     fn new(
         py: Python<'_>,
         name: &str,

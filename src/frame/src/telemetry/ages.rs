@@ -36,7 +36,7 @@ fn bound_ns(bucket: usize) -> u64 {
 /// without frames.
 pub(super) fn quantile_ms(counts: &[u64; BUCKETS], per_mille: u64) -> Option<f64> {
     let total = counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-    let rank = total.checked_mul(per_mille).unwrap_or(u64::MAX).div_ceil(1000).max(1);
+    let rank = total.saturating_mul(per_mille).div_ceil(1000).max(1);
     let mut below = 0_u64;
     let bucket = counts.iter().position(|count| {
         below = below.saturating_add(*count);

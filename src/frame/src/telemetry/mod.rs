@@ -2,7 +2,7 @@
 //!
 //! A reader that finds the readers directory keeps one small file there: who it is, which camera it reads, how many
 //! frames it took and lost, and how old they were when it took them. The service only reads that directory, as
-//! hostile: [`Scanner`] bounds what it looks at, and [`parse`] what it believes. `docs/ref/reader-telemetry.md` states
+//! hostile: [`Scanner`] bounds what it looks at, and [`parse()`] what it believes. `docs/ref/reader-telemetry.md` states
 //! the format for other languages.
 //!
 //! A reader stores into its own file and into no memory of the writer or of another reader, so nothing of this is a
@@ -22,9 +22,9 @@ pub use parse::{Malformed, ReaderReport, Recent, parse};
 pub(crate) use record::{Identity, Page, Telemetry};
 pub use scan::{Scan, Scanner};
 
-/// The readers directory, unless [`DIR_VARIABLE`] or [`ReaderOptions::telemetry_dir`] names another.
+/// The readers directory, unless [`DIR_VARIABLE`] or [`ReaderOptions::readers_dir`] names another.
 ///
-/// [`ReaderOptions::telemetry_dir`]: crate::ReaderOptions::telemetry_dir
+/// [`ReaderOptions::readers_dir`]: crate::ReaderOptions::readers_dir
 pub const DEFAULT_DIR: &str = "/run/vas-readers";
 
 /// The environment variable with the readers directory; empty: no telemetry.

@@ -115,7 +115,7 @@ pub fn parse(bytes: &[u8], now_ns: u64) -> Result<ReaderReport, Malformed> {
             return Err(Malformed::Field { name, found, expected });
         }
     }
-    if sequence(bytes) % 2 != 0 {
+    if !sequence(bytes).is_multiple_of(2) {
         return Err(Malformed::Changing);
     }
     let camera = CameraId::new(text_at(bytes, offset_of!(Header, camera_id)))?;

@@ -242,10 +242,8 @@ fn a_hostile_directory_is_read_in_bounds_and_without_waiting() {
             };
             use std::os::fd::AsRawFd as _;
             // SAFETY: the kernel reads the struct during the call.
-            assert_eq!(
-                unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) },
-                0
-            );
+            let code = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+            assert_eq!(code, 0);
             file
         })
         .collect();
