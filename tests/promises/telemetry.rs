@@ -42,8 +42,8 @@ fn is_listed(status: &Value, process: &Child) -> bool {
     listed(status).iter().any(|reader| reader["pid"] == process.id())
 }
 
-/// Takes one frame, sleeps through several rings, and takes the next, until it has missed some: where frames are left
-/// out, as under load, nothing is known to be missed.
+/// Takes a frame, and the next one only after several times as many as the ring holds, until it has missed some: where
+/// frames are left out, as under load, nothing is known to be missed.
 fn fall_behind(service: &mut Service, reader: &mut vas_frame::Reader) {
     loop {
         reader.next().unwrap();
