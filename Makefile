@@ -70,7 +70,7 @@ test-mediasoup: ## the producer against MediaSoup; the first time builds its wor
 	cargo build --locked -p vas
 	tests/mediasoup/run.sh
 
-fuzz: setup ## hostile files, eleven million times; keeps the table in bench/results
+fuzz: setup ## hostile files, fifteen million times; keeps the table in bench/results
 	tests/fuzz/run.sh long
 
 bench: ## run the benches; keeps the results in bench/results

@@ -1,7 +1,7 @@
 /*
  * The reader of vas_frame.h, in one file so that it can be added to any build.
  *
- * House rules. Both mappings are read-only: loads only, and no atomic read-modify-write, which
+ * House rules. The mappings of a camera's files are read-only: loads only, and no atomic read-modify-write, which
  * faults there. The header's sizes are copied and checked once; later changes to them are
  * ignored, so a hostile writer can spoil pictures but can't make a reader leave its mapping. A
  * process with write permission could still shrink the files, and a reader would be killed by
@@ -12,6 +12,7 @@
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "vas_frame.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,6 +116,7 @@ enum {
 /* One epoch's files, checked and mapped. */
 struct vas_ring {
     atomic_uint references; /* the reader, and each frame that it returned */
+    struct page *page;      /* where its reader counts lost frames, or NULL */
     int meta_fd;
     const struct header *header;
     const struct entry *entries;
@@ -134,6 +137,7 @@ struct vas_reader {
     uint32_t demand_byte; /* the byte that it locks there */
     uint64_t cursor;      /* id of the last returned frame */
     int64_t timeout_ms;
+    struct telemetry *telemetry; /* NULL without a readers directory */
     char camera[CAMERA_MAX + 1];
     char dir[]; /* the camera's */
 };
@@ -349,6 +353,318 @@ static void end_stream(void)
 
 #endif
 
+/* ---- Telemetry, as in docs/ref/reader-telemetry.md: a file of this reader's own, which the service
+ * reads. The only memory that this file stores into. ---- */
+
+/* clang-format off */
+#define STATEMENT_FIELDS(FIELD, ARRAY) \
+    FIELD(0, 64, magic) FIELD(8, 32, version) FIELD(12, 32, file_size) FIELD(16, 32, pid)   \
+    FIELD(20, 32, max_millihertz) FIELD(24, 64, opened_ns) ARRAY(32, 64, reserved_32, 4)    \
+    ARRAY(64, 64, camera_id, 8) ARRAY(128, 64, name, 8) ARRAY(192, 64, program, 8)          \
+    FIELD(256, 64, sequence) FIELD(264, 64, taken) FIELD(272, 64, missed)                   \
+    FIELD(280, 64, last_frame_id) FIELD(288, 64, last_taken_ns)                             \
+    ARRAY(296, 64, reserved_296, 3) FIELD(320, 64, overwritten)                             \
+    ARRAY(328, 64, reserved_328, 23)
+
+#define WINDOW_FIELDS(FIELD, ARRAY) \
+    FIELD(0, 64, start_ns) FIELD(8, 64, taken) FIELD(16, 64, missed) FIELD(24, 64, overwritten) \
+    ARRAY(32, 64, reserved_32, 4) ARRAY(64, 32, ages, 273) ARRAY(1156, 32, reserved_1156, 15)
+/* clang-format on */
+
+struct window {
+    WINDOW_FIELDS(MEMBER, MEMBERS)
+};
+
+struct statement {
+    STATEMENT_FIELDS(MEMBER, MEMBERS)
+    struct window windows[2];
+};
+
+#define STATEMENT_AT(offset, bits, name)                                                           \
+    _Static_assert(offsetof(struct statement, name) == (offset), "statement: " #name);
+#define STATEMENT_ARRAY_AT(offset, bits, name, count) STATEMENT_AT(offset, bits, name)
+#define WINDOW_AT(offset, bits, name)                                                              \
+    _Static_assert(offsetof(struct window, name) == (offset), "window: " #name);
+#define WINDOW_ARRAY_AT(offset, bits, name, count) WINDOW_AT(offset, bits, name)
+
+STATEMENT_FIELDS(STATEMENT_AT, STATEMENT_ARRAY_AT)
+WINDOW_FIELDS(WINDOW_AT, WINDOW_ARRAY_AT)
+_Static_assert(sizeof(struct window) == 1216 && sizeof(struct statement) == 2944,
+               "no more, no less");
+
+#define STATEMENT_SUFFIX ".reader"
+#define STATEMENT_NAME 64
+#define WINDOW_NS (30 * 1000 * NS_PER_MS)
+#define TMPFS 0x01021994
+
+/* The mapped file, as long as the reader or one of its rings lives. */
+struct page {
+    atomic_uint references;
+    struct statement *statement;
+    /* A page of this process: 1 here, and 0 in a child of `fork`, for which the kernel wipes it. */
+    volatile unsigned char *mark;
+    _Atomic uint64_t last_overwritten;
+};
+
+/* What a reader keeps beside its file. */
+struct telemetry {
+    struct page *page;
+    int fd; /* holds the lock that tells a live reader's file from one that was left behind */
+    uint64_t last_frame_id, overwritten_seen, window_start_ns;
+    unsigned window;
+    char path[];
+};
+
+static void page_release(struct page *page)
+{
+    /* As in `ring_release`. */
+    if (page == NULL || atomic_fetch_sub_explicit(&page->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (page->statement != NULL)
+        munmap(page->statement, sizeof *page->statement);
+    if (page->mark != NULL)
+        munmap((void *)(uintptr_t)page->mark, 1);
+    free(page);
+}
+
+static struct page *page_map(int fd)
+{
+    struct page *page = calloc(1, sizeof *page);
+    if (page == NULL)
+        return NULL;
+    atomic_init(&page->references, 1);
+    void *file = mmap(NULL, sizeof *page->statement, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *mark = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page->statement = file == MAP_FAILED ? NULL : file;
+    page->mark = mark == MAP_FAILED ? NULL : mark;
+    if (page->statement == NULL || page->mark == NULL || madvise(mark, 1, MADV_WIPEONFORK) != 0) {
+        page_release(page);
+        return NULL;
+    }
+    *page->mark = 1;
+    return page;
+}
+
+/* Not in a child of `fork`, which has its parent's file mapped. */
+static bool page_is_ours(const struct page *page)
+{
+    return *page->mark == 1;
+}
+
+/* Counts a frame that was overwritten while it was read, once however often its user asks. */
+static void count_overwritten(struct page *page, uint64_t frame_id)
+{
+    if (page != NULL && page_is_ours(page)
+        && atomic_exchange_explicit(&page->last_overwritten, frame_id, memory_order_relaxed)
+               != frame_id)
+        atomic_fetch_add_explicit(&page->statement->overwritten, 1, memory_order_relaxed);
+}
+
+#define STORE(field, value) atomic_store_explicit(&(field), value, memory_order_relaxed)
+
+/* The only thread that stores into the counter adds to it, without a locked instruction. */
+static void add_to(_Atomic uint64_t *counter, uint64_t by)
+{
+    STORE(*counter, LOAD(*counter) + by);
+}
+
+/* 16 buckets up to 1 ms, 16 for each doubling up to 65,536 ms, and one for all that is older. */
+static size_t bucket_of(uint64_t age_ns)
+{
+    uint64_t units = age_ns == 0 ? 0 : least((age_ns - 1) / 62500, UINT64_C(16) << 16);
+    unsigned shift = 63 - (unsigned)__builtin_clzll(units | 16) - 4;
+    return shift * 16 + (size_t)(units >> shift);
+}
+
+static void begin_window(struct window *window, uint64_t now_ns)
+{
+    STORE(window->start_ns, now_ns);
+    STORE(window->taken, 0);
+    STORE(window->missed, 0);
+    STORE(window->overwritten, 0);
+    for (size_t i = 0; i < sizeof window->ages / sizeof *window->ages; i++)
+        STORE(window->ages[i], 0);
+}
+
+/* Counts a frame that is about to be returned, and `missed` ones before it. A frame that is returned
+ * again counts once. */
+static void count_taken(struct telemetry *t, const vas_meta *meta, uint64_t missed)
+{
+    if (meta->frame_id == t->last_frame_id || !page_is_ours(t->page))
+        return;
+    struct statement *s = t->page->statement;
+    const uint64_t now_ns = vas_monotonic_ns();
+    const uint64_t odd = LOAD(s->sequence) | 1;
+    t->last_frame_id = meta->frame_id;
+    STORE(s->sequence, odd);
+    /* Partner: the fence behind the service's read: who sees one of these stores sees the odd
+     * sequence. */
+    atomic_thread_fence(memory_order_release);
+    if (now_ns - t->window_start_ns >= WINDOW_NS) {
+        t->window = !t->window;
+        t->window_start_ns = now_ns;
+        begin_window(&s->windows[t->window], now_ns);
+    }
+    struct window *window = &s->windows[t->window];
+    add_to(&s->taken, 1);
+    add_to(&window->taken, 1);
+    add_to(&s->missed, missed);
+    add_to(&window->missed, missed);
+    const uint64_t overwritten = LOAD(s->overwritten);
+    add_to(&window->overwritten, overwritten - t->overwritten_seen);
+    t->overwritten_seen = overwritten;
+    STORE(s->last_frame_id, meta->frame_id);
+    STORE(s->last_taken_ns, now_ns);
+    const uint64_t age_ns = now_ns > meta->arrival_ns ? now_ns - meta->arrival_ns : 0;
+    _Atomic uint32_t *bucket = &window->ages[bucket_of(age_ns)];
+    STORE(*bucket, LOAD(*bucket) + 1);
+    atomic_store_explicit(&s->sequence, odd + 1, memory_order_release);
+}
+
+/* Copies a text, cut to fit between two characters, into a field of zeros. */
+static void put_text(unsigned char *field, const char *text)
+{
+    size_t length = text == NULL ? 0 : strlen(text);
+    if (length > STATEMENT_NAME - 1) {
+        length = STATEMENT_NAME - 1;
+        while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+            length--;
+    }
+    if (length > 0)
+        memcpy(field, text, length);
+}
+
+/* Fills a new file. */
+static bool write_statement(int fd, const vas_reader *reader, const char *name, uint64_t opened_ns)
+{
+    const uint32_t version = 1, file_size = sizeof(struct statement), pid = (uint32_t)getpid();
+    const uint32_t rate = reader->demand_byte - DEMAND_BASE;
+    unsigned char image[sizeof(struct statement)] = {0};
+    memcpy(image, "VASREADR", 8);
+    memcpy(image + offsetof(struct statement, version), &version, sizeof version);
+    memcpy(image + offsetof(struct statement, file_size), &file_size, sizeof file_size);
+    memcpy(image + offsetof(struct statement, pid), &pid, sizeof pid);
+    memcpy(image + offsetof(struct statement, max_millihertz), &rate, sizeof rate);
+    memcpy(image + offsetof(struct statement, opened_ns), &opened_ns, sizeof opened_ns);
+    put_text(image + offsetof(struct statement, camera_id), reader->camera);
+    put_text(image + offsetof(struct statement, name), name);
+    put_text(image + offsetof(struct statement, program), program_invocation_short_name);
+    return pwrite(fd, image, sizeof image, 0) == (ssize_t)sizeof image;
+}
+
+/* Whether a file of this user's was left behind by a dead reader. */
+static bool is_left_over(int dir, const char *name)
+{
+    struct stat about;
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    if (fstatat(dir, name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode)
+        || about.st_uid != geteuid() || (size_t)about.st_size != sizeof(struct statement))
+        return false;
+    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool left = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+    close(fd);
+    return left;
+}
+
+/* Removes what dead readers of this user left. Live ones lock their files before naming them. */
+static void sweep(int dir)
+{
+    enum { MOST_NAMES = 1024 };
+    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = copy < 0 ? NULL : fdopendir(copy);
+    const struct dirent *entry;
+    if (names == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    for (int i = 0; i < MOST_NAMES && (entry = readdir(names)) != NULL; i++) {
+        const char *dot = strrchr(entry->d_name, '.');
+        if (dot != NULL && strcmp(dot, STATEMENT_SUFFIX) == 0 && is_left_over(dir, entry->d_name))
+            unlinkat(dir, entry->d_name, 0);
+    }
+    closedir(names);
+}
+
+/* Gives the nameless file a name that no other has. */
+static bool name_statement(int dir, int fd, const char *folder, uint64_t opened_ns, char *path,
+                           size_t size)
+{
+    enum { MOST_NAMES = 16 };
+    char this[64];
+    snprintf(this, sizeof this, "/proc/self/fd/%d", fd);
+    for (int number = 0; number < MOST_NAMES; number++) {
+        /* Processes of two PID namespaces may have the same id, hence the time. */
+        int length = snprintf(path, size, "%s/%d-%" PRIx64 "-%d" STATEMENT_SUFFIX, folder,
+                              (int)getpid(), opened_ns, number);
+        if (length < 0 || (size_t)length >= size)
+            return false;
+        if (linkat(AT_FDCWD, this, dir, strrchr(path, '/') + 1, AT_SYMLINK_FOLLOW) == 0)
+            return true;
+        if (errno != EEXIST)
+            return false;
+    }
+    return false;
+}
+
+/* Creates the reader's file; NULL without a readers directory, or where it can't be used. */
+static struct telemetry *telemetry_open(const vas_reader *reader, const char *folder,
+                                        const char *name)
+{
+    if (folder == NULL)
+        folder = getenv("VAS_READERS_DIR");
+    if (folder == NULL)
+        folder = VAS_DEFAULT_READERS_DIR;
+    int dir = *folder == '\0' ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return NULL;
+    struct statfs fs;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    const uint64_t opened_ns = vas_monotonic_ns();
+    const size_t size = strlen(folder) + 96;
+    struct telemetry *t = calloc(1, sizeof *t + size);
+    int fd = -1;
+    bool done = false;
+    /* A disk would be written to every few seconds, and its errors are SIGBUS here. */
+    if (t != NULL && fstatfs(dir, &fs) == 0 && fs.f_type == TMPFS) {
+        sweep(dir);
+        /* Nameless until it is complete and locked: an unlocked file is always a dead reader's. */
+        fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+        /* fchmod: regardless of the umask. */
+        done = fd >= 0 && fchmod(fd, 0644) == 0 && write_statement(fd, reader, name, opened_ns)
+               && fcntl(fd, F_OFD_SETLK, &lock) == 0 && (t->page = page_map(fd)) != NULL
+               && name_statement(dir, fd, folder, opened_ns, t->path, size);
+    }
+    close(dir);
+    if (done) {
+        t->fd = fd;
+        t->window = 1;
+        return t;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (t != NULL)
+        page_release(t->page);
+    free(t);
+    return NULL;
+}
+
+/* Removes the file, unless this is a child of `fork`, whose parent still uses it. */
+static void telemetry_close(struct telemetry *t)
+{
+    struct stat named, held;
+    if (t == NULL)
+        return;
+    if (page_is_ours(t->page) && lstat(t->path, &named) == 0 && fstat(t->fd, &held) == 0
+        && named.st_dev == held.st_dev && named.st_ino == held.st_ino)
+        unlink(t->path);
+    close(t->fd);
+    page_release(t->page);
+    free(t);
+}
+
 /* ---- Opening, as in the page's section of that name ---- */
 
 static void ring_release(struct vas_ring *ring)
@@ -362,6 +678,7 @@ static void ring_release(struct vas_ring *ring)
         munmap((void *)(uintptr_t)ring->data, ring->data_size);
     if (ring->meta_fd >= 0)
         close(ring->meta_fd);
+    page_release(ring->page);
     free(ring);
 }
 
@@ -817,6 +1134,15 @@ static vas_status writer_gone(const vas_reader *reader)
                 reader->camera, reader->gone == VAS_WRITER_STOPPED ? "stopped" : "died");
 }
 
+/* Lets a ring's frames count in the reader's telemetry. */
+static void share_page(const vas_reader *reader)
+{
+    if (reader->telemetry == NULL || reader->ring == NULL)
+        return;
+    reader->ring->page = reader->telemetry->page;
+    atomic_fetch_add_explicit(&reader->ring->page->references, 1, memory_order_relaxed);
+}
+
 /* Moves on to the next epoch or writer, if there is one. Reports once that the writer is gone. */
 static vas_status follow(vas_reader *reader, bool *moved)
 {
@@ -829,6 +1155,7 @@ static vas_status follow(vas_reader *reader, bool *moved)
         ring_release(reader->ring);
         reader->ring = next;
         reader->gone = VAS_OK;
+        share_page(reader);
         *moved = true;
         return VAS_OK;
     }
@@ -865,9 +1192,29 @@ static void wait_for_change(const struct vas_ring *ring, uint32_t seen, uint64_t
     syscall(SYS_futex, &ring->header->published, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
-/* Moves the cursor to the frame that is returned. */
-static vas_status give(vas_reader *reader, const vas_frame *frame)
+/* How many of the frames with ids between two others are known to have been published here: those since
+ * copying began, if it still runs. */
+static uint64_t known_between(const struct vas_ring *ring, uint64_t after, uint64_t before)
 {
+    /* In this order, as in `is_current`. */
+    uint32_t copying = atomic_load_explicit(&ring->header->copying, memory_order_acquire);
+    uint64_t first = LOAD(ring->header->resumed_frame_id);
+    if (first <= after)
+        first = after + 1;
+    return copying == 1 && before > first ? before - first : 0;
+}
+
+/* Moves the cursor to the frame that is returned; `every`: to a caller that wants each one. */
+static vas_status give(vas_reader *reader, const vas_frame *frame, bool every)
+{
+    struct telemetry *telemetry = reader->telemetry;
+    if (telemetry != NULL) {
+        uint64_t cursor = reader->cursor, id = frame->meta.frame_id;
+        /* A gap in the ids alone proves nothing, since frames are also left out. Before the first frame,
+         * and where the caller moved the cursor, none was expected. */
+        bool expected = every && cursor != 0 && cursor == telemetry->last_frame_id && id > cursor;
+        count_taken(telemetry, &frame->meta, expected ? known_between(frame->ring, cursor, id) : 0);
+    }
     reader->cursor = frame->meta.frame_id;
     return VAS_OK;
 }
@@ -884,16 +1231,16 @@ static vas_status wait_for(vas_reader *reader, struct choice choice, vas_frame *
         uint32_t seen =
             ring == NULL ? 0 : atomic_load_explicit(&ring->header->published, memory_order_acquire);
         if (pick(reader, &choice, false, frame))
-            return give(reader, frame);
+            return give(reader, frame, choice.every);
         bool ended = has_ended(ring), moved = false;
         /* Frames published between the search and the end are returned before the next epoch's. */
         if (ended && pick(reader, &choice, true, frame))
-            return give(reader, frame);
+            return give(reader, frame, choice.every);
         vas_status status = ended ? follow(reader, &moved) : VAS_OK;
         if (status != VAS_OK)
             return status;
         if (moved && pick(reader, &choice, false, frame))
-            return give(reader, frame);
+            return give(reader, frame, choice.every);
         uint64_t now = vas_monotonic_ns();
         if (now >= deadline)
             return out_of_time(reader);
@@ -954,17 +1301,21 @@ vas_status vas_reader_open(const char *camera, const vas_options *options, vas_r
     snprintf(reader->camera, sizeof reader->camera, "%s", camera);
     snprintf(reader->dir, size, "%s/%s", dir, camera);
     status = attach(reader);
-    if (status == VAS_OK)
-        *opened = reader;
-    else
+    if (status != VAS_OK) {
         vas_reader_close(reader);
-    return status;
+        return status;
+    }
+    reader->telemetry = telemetry_open(reader, options->readers_dir, options->name);
+    share_page(reader);
+    *opened = reader;
+    return VAS_OK;
 }
 
 void vas_reader_close(vas_reader *reader)
 {
     if (reader == NULL)
         return;
+    telemetry_close(reader->telemetry);
     ring_release(reader->ring);
     if (reader->presence_fd >= 0)
         close(reader->presence_fd);
@@ -981,7 +1332,7 @@ vas_status vas_reader_latest(vas_reader *reader, vas_frame *frame)
         return status;
     if (reader->gone != VAS_OK)
         return writer_gone(reader);
-    return pick(reader, &any, false, frame) ? give(reader, frame) : not_yet(reader);
+    return pick(reader, &any, false, frame) ? give(reader, frame, false) : not_yet(reader);
 }
 
 vas_status vas_reader_next(vas_reader *reader, vas_frame *frame)
@@ -1018,7 +1369,12 @@ void vas_reader_set_timeout(vas_reader *reader, int64_t timeout_ms)
 bool vas_frame_still_valid(const vas_frame *frame)
 {
     const struct vas_ring *ring = frame->ring;
-    return ring != NULL && still(&ring->entries[frame->slot].sequence, frame->sequence);
+    if (ring == NULL)
+        return false;
+    bool valid = still(&ring->entries[frame->slot].sequence, frame->sequence);
+    if (!valid)
+        count_overwritten(ring->page, frame->meta.frame_id);
+    return valid;
 }
 
 static void copy_plane(unsigned char *to, const unsigned char *from, size_t stride,

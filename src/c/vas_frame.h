@@ -124,6 +124,9 @@ typedef struct vas_reader vas_reader;
 /* The default export directory. */
 #define VAS_DEFAULT_DIR "/dev/shm/vas"
 
+/* The default readers directory. */
+#define VAS_DEFAULT_READERS_DIR "/run/vas-readers"
+
 /* No time limit, for `timeout_ms`. */
 #define VAS_FOR_EVER INT64_C(-1)
 
@@ -142,12 +145,20 @@ typedef struct vas_options {
     /* How long a waiting call waits for a frame, in milliseconds; below 0, as VAS_FOR_EVER, until
      * there is one or the writer is gone. */
     int64_t timeout_ms;
+    /* A name for the status of the service, such as the model's: up to 63 bytes of it are kept. NULL:
+     * only the program's name. It counts only where there is a readers directory. */
+    const char *name;
+    /* The readers directory, `[readers] dir` of the service's config: where it exists, on tmpfs, each
+     * reader keeps a small file that states what it does (docs/ref/reader-telemetry.md). NULL: the
+     * environment variable VAS_READERS_DIR, or else VAS_DEFAULT_READERS_DIR. Empty: no file. Without
+     * the file reading works as well. */
+    const char *readers_dir;
 } vas_options;
 
-/* The defaults: every frame, below VAS_DEFAULT_DIR, no timeout. */
+/* The defaults: every frame, below VAS_DEFAULT_DIR, no timeout, no name. */
 #define VAS_OPTIONS_INIT                                                                           \
     {                                                                                              \
-        VAS_DEFAULT_DIR, 0, VAS_FOR_EVER                                                           \
+        VAS_DEFAULT_DIR, 0, VAS_FOR_EVER, NULL, NULL                                               \
     }
 
 /*

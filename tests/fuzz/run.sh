@@ -2,7 +2,7 @@
 # Runs the fuzz targets with cargo-fuzz, each starting from its corpus.
 #
 #   tests/fuzz/run.sh short some thousand runs of each target: part of make test tests/fuzz/run.sh
-#   long eleven million runs and more: make fuzz; keeps the table in bench/results tests/fuzz/run.sh
+#   long fifteen million runs: make fuzz; keeps the table in bench/results tests/fuzz/run.sh
 #   minimise rebuilds the corpus from itself and the inputs that runs have found
 #
 # With SANITIZER=address the build has AddressSanitizer, which needs a nightly toolchain. New inputs go to
@@ -49,16 +49,18 @@ short() {
     explore open_and_read 50000
     explore changing 10000
     explore takeover 50000
+    explore telemetry 200000
 }
 
 long() {
     explore open_and_read 6000000
     explore changing 1000000
     explore takeover 4000000
+    explore telemetry 4000000
 }
 
 minimise() {
-    for target in open_and_read changing takeover; do
+    for target in open_and_read changing takeover telemetry; do
         mkdir -p "$found/$target" "$found/$target.least"
         fuzz "$target" "$found/$target.least" "tests/fuzz/corpus/$target" "$found/$target" -- \
             -merge=1 -set_cover_merge=1 -use_counters=0

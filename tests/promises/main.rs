@@ -33,5 +33,6 @@ mod size_change;
 mod status;
 mod stopping;
 mod systemd;
+mod telemetry;
 mod vaapi;
 mod without_tap;

@@ -4,6 +4,7 @@
  * bytes. N is one of the held frames, 0 to 7.
  *
  *   open DIR CAMERA MAX_FPS      replaces the previous reader
+ *   name NAME                    the name of readers that are opened from now on
  *   close
  *   latest N
  *   newer N ID TIMEOUT_MS
@@ -29,6 +30,7 @@ enum { FRAMES = 8 };
 
 static vas_reader *reader;
 static vas_frame frames[FRAMES];
+static char name[128];
 
 static const char *name_of(vas_status status)
 {
@@ -110,11 +112,18 @@ static vas_frame *place(const char *n)
     return frame;
 }
 
+static void do_name(char **a)
+{
+    snprintf(name, sizeof name, "%s", a[0]);
+    printf("OK\n");
+}
+
 static void do_open(char **a)
 {
     vas_reader_close(reader);
     vas_options options = VAS_OPTIONS_INIT;
     options.dir = a[0];
+    options.name = name;
     options.max_fps = strtod(a[2], NULL);
     say_status(vas_reader_open(a[1], &options, &reader));
 }
@@ -268,7 +277,7 @@ static const struct command {
     {"newer", 3, do_newer},     {"next", 3, do_next},   {"newer_if", 4, do_newer_if},
     {"valid", 1, do_valid},     {"copy", 2, do_copy},   {"view", 1, do_view},
     {"release", 1, do_release}, {"race", 1, do_race},   {"follow", 1, do_follow},
-    {"cursor", 0, do_cursor},
+    {"cursor", 0, do_cursor},   {"name", 1, do_name},
 };
 
 static bool obey(char *line)

@@ -73,6 +73,9 @@ pub struct ReaderStatus {
     pub idle_s: Option<u64>,
     /// Frames that it took.
     pub taken: u64,
+    /// Frames that were overwritten before it took them, of a reader that wants every frame, as far as it knows.
+    #[serde(default)]
+    pub missed: u64,
     /// Frames that were overwritten while it read them.
     pub overwritten: u64,
     /// The last 30 to 60 s.
@@ -84,6 +87,9 @@ pub struct ReaderStatus {
 pub struct ReaderMinute {
     /// Frames that it took.
     pub taken: u64,
+    /// Frames that were overwritten before it took them.
+    #[serde(default)]
+    pub missed: u64,
     /// Frames that were overwritten while it read them.
     pub overwritten: u64,
     /// Median age of frames when it took them; `None` without frames.
@@ -103,10 +109,18 @@ impl ReaderStatus {
         }
     }
 
-    /// Whether it is too slow for the ring: frames were overwritten while it read them, in the last minute.
+    /// Whether it is too slow for the ring: it lost frames in the last minute.
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        self.last_minute.overwritten > 0
+        self.last_minute.lost() > 0
+    }
+}
+
+impl ReaderMinute {
+    /// Frames that were overwritten before the reader had read them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.missed.saturating_add(self.overwritten)
     }
 }
 

@@ -44,9 +44,11 @@ fn full_reader() -> ReaderStatus {
         opened_s: 600,
         idle_s: Some(0),
         taken: 3000,
+        missed: 40,
         overwritten: 12,
         last_minute: ReaderMinute {
             taken: 250,
+            missed: 7,
             overwritten: 3,
             age_p50_ms: Some(41.0),
             age_p99_ms: Some(92.0),

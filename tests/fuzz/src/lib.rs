@@ -6,7 +6,8 @@
 //! - no bytes crash a reader, make it leave its mapping or exceed its timeout;
 //! - a returned frame has the size of its mapping, and an id above the cursor;
 //! - a copy reported as whole has the bytes at the frame's offset in `frame.data`;
-//! - a writer takes over any leftover files, and its ids are above theirs.
+//! - a writer takes over any leftover files, and its ids are above theirs;
+//! - nothing that a reader states about itself crashes the service or steers a terminal.
 //!
 //! The files are real ones on tmpfs, and the reader is the product's. [`vas_frame`]'s atomics replace
 //! chance: under a fuzzer the script can intervene between any two loads.
@@ -19,6 +20,7 @@ mod meta;
 mod reading;
 mod script;
 mod takeover;
+mod telemetry;
 
 use std::path::Path;
 
@@ -43,6 +45,13 @@ pub fn changing(bytes: &[u8]) {
 pub fn takeover(bytes: &[u8]) {
     if let Some(leftovers) = script::read(bytes) {
         takeover::run(&leftovers);
+    }
+}
+
+/// The service that reads what a reader states about itself.
+pub fn telemetry(bytes: &[u8]) {
+    if let Some(statement) = script::read(bytes) {
+        telemetry::run(&statement);
     }
 }
 

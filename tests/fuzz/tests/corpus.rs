@@ -32,3 +32,8 @@ fn changing() {
 fn takeover() {
     replay("takeover", vas_fuzz::takeover);
 }
+
+#[test]
+fn telemetry() {
+    replay("telemetry", vas_fuzz::telemetry);
+}

@@ -225,6 +225,18 @@ impl Mapped {
         copying && meta.frame_id >= header.resumed_frame_id.load(Ordering::Relaxed)
     }
 
+    /// How many of the frames with ids between two others are known to have been published here: those since copying
+    /// began, if it still runs. Ids count decoded frames, and while copying runs each of them is published.
+    #[cfg(not(loom))]
+    pub(crate) fn known_between(&self, after: u64, before: u64) -> u64 {
+        let header = self.header();
+        let copying = header.copying.load(Ordering::Relaxed) == 1;
+        // Partner: the release store in `Ring::resume`.
+        Site::ResumeLoad.fence(Ordering::Acquire);
+        let resumed = header.resumed_frame_id.load(Ordering::Relaxed);
+        if copying { before.saturating_sub(resumed.max(after.saturating_add(1))) } else { 0 }
+    }
+
     /// Whether the slot's sequence is still `sequence`.
     pub(super) fn still(&self, slot: u32, sequence: u64) -> bool {
         SLOT.still(&self.entry(slot).sequence, sequence)

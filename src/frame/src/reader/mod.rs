@@ -21,10 +21,9 @@ use rustix::io::Errno;
 
 pub use frame::{Frame, Overwritten};
 pub use image::Nv12Image;
-#[cfg(not(loom))]
-use mapped::Mapped;
+pub(crate) use mapped::Mapped;
 #[cfg(loom)]
-pub(crate) use mapped::{Mapped, Shape};
+pub(crate) use mapped::Shape;
 pub use options::ReaderOptions;
 pub use raw::{RawPlane, RawRow, RawView};
 #[cfg(not(loom))]
@@ -185,7 +184,7 @@ impl Reader {
             return Err(self.nothing_for(None));
         }
         match self.ring.as_ref().and_then(Frame::newest) {
-            Some(frame) if is_current(&frame, self.attached_ns) => Ok(self.given(frame)),
+            Some(frame) if is_current(&frame, self.attached_ns) => Ok(self.given(frame, false)),
             _ => Err(self.nothing_for(None)),
         }
     }
@@ -230,7 +229,7 @@ impl Reader {
         mut wanted: impl FnMut(&FrameMeta) -> bool,
     ) -> Result<Frame, ReadError> {
         let (mut judged, attached_ns) = (self.cursor, self.attached_ns);
-        self.wait_for(|ring, _| {
+        self.wait_for(false, |ring, _| {
             let frame =
                 Frame::newest(ring).filter(|f| f.id() > judged && is_current(f, attached_ns))?;
             judged = frame.id();
@@ -252,27 +251,32 @@ impl Reader {
     )]
     pub fn next(&mut self) -> Result<Frame, ReadError> {
         let (cursor, attached_ns) = (self.cursor, self.attached_ns);
-        self.wait_for(|ring, ended| {
+        self.wait_for(true, |ring, ended| {
             Frame::oldest_after(ring, cursor, ended, |frame| is_current(frame, attached_ns))
         })
     }
 
-    /// Moves the cursor to a frame that is about to be returned.
-    fn given(&mut self, frame: Frame) -> Frame {
-        self.cursor = frame.id();
+    /// Moves the cursor to a frame that is about to be returned. `every`: to a caller that wants each frame.
+    #[cfg_attr(loom, expect(unused_variables, reason = "only telemetry asks"))]
+    fn given(&mut self, frame: Frame, every: bool) -> Frame {
         #[cfg(not(loom))]
         if self.telemetry.is_some() {
-            return self.counted(frame);
+            return self.counted(frame, every);
         }
+        self.cursor = frame.id();
         frame
     }
 
-    /// Counts a frame that is about to be returned.
+    /// As [`given`](Self::given), and counts the frame.
     #[cfg(not(loom))]
     #[cold]
     #[inline(never)]
-    fn counted(&mut self, frame: Frame) -> Frame {
+    fn counted(&mut self, frame: Frame, every: bool) -> Frame {
+        let cursor = std::mem::replace(&mut self.cursor, frame.id());
         if let Some(telemetry) = &mut self.telemetry {
+            if every {
+                telemetry.expected_after(cursor, frame.ring(), frame.id());
+            }
             telemetry.taken(frame.id(), frame.meta().arrival_ns);
         }
         frame
@@ -280,9 +284,10 @@ impl Reader {
 
     fn wait_for(
         &mut self,
+        every: bool,
         pick: impl FnMut(&Arc<Mapped>, bool) -> Option<Frame>,
     ) -> Result<Frame, ReadError> {
-        self.wait(pick).map(|frame| self.given(frame))
+        self.wait(pick).map(|frame| self.given(frame, every))
     }
 
     fn wait(

@@ -41,7 +41,7 @@ layout_of! {
         192 => program: [AtomicU64; 8], "the program's file name: UTF-8, padded with NUL";
         256 => sequence: AtomicU64, "guards all that follows except overwritten; odd while it changes";
         264 => taken: AtomicU64, "frames that calls returned; a frame returned again counts once";
-        272 => reserved_272: AtomicU64, "zero";
+        272 => missed: AtomicU64, "frames that were overwritten before they were returned, to a caller that wants each one, as far as it knows";
         280 => last_frame_id: AtomicU64, "id of the frame last returned; 0 before the first";
         288 => last_taken_ns: AtomicU64, "when it was returned, CLOCK_MONOTONIC";
         296 => reserved_296: [AtomicU64; 3], "zero";
@@ -55,7 +55,7 @@ layout_of! {
     pub struct Window = WINDOW, "window", 1216 {
         0 => start_ns: AtomicU64, "when it began, CLOCK_MONOTONIC; 0: never";
         8 => taken: AtomicU64, "frames that calls returned since then";
-        16 => reserved_16: AtomicU64, "zero";
+        16 => missed: AtomicU64, "as in the header, since then";
         24 => overwritten: AtomicU64, "as in the header, since then";
         32 => reserved_32: [AtomicU64; 4], "zero";
         64 => ages: Ages, "u32 each: frames by their age when they were returned, see below";

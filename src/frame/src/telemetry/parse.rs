@@ -25,6 +25,9 @@ pub struct ReaderReport {
     pub opened_ns: u64,
     /// Frames that calls returned.
     pub taken: u64,
+    /// Frames that were overwritten before they were returned, as far as the reader knows. Only one that wants each
+    /// frame ([`Reader::next`](crate::Reader::next)) counts them.
+    pub missed: u64,
     /// Frames that were overwritten while it read them.
     pub overwritten: u64,
     /// Id of the frame last returned; 0 before the first.
@@ -40,6 +43,8 @@ pub struct ReaderReport {
 pub struct Recent {
     /// Frames that calls returned.
     pub taken: u64,
+    /// As [`ReaderReport::missed`].
+    pub missed: u64,
     /// As [`ReaderReport::overwritten`].
     pub overwritten: u64,
     /// Median age of frames when they were returned, from the arrival of their first packet, in milliseconds; at most
@@ -128,6 +133,7 @@ pub fn parse(bytes: &[u8], now_ns: u64) -> Result<ReaderReport, Malformed> {
         max_fps,
         opened_ns: u64_at(bytes, offset_of!(Header, opened_ns)),
         taken: u64_at(bytes, offset_of!(Header, taken)),
+        missed: u64_at(bytes, offset_of!(Header, missed)),
         overwritten: u64_at(bytes, offset_of!(Header, overwritten)),
         last_frame_id,
         last_taken_ns: (last_frame_id != 0).then_some(last_taken_ns),
@@ -155,6 +161,7 @@ fn recent(bytes: &[u8], now_ns: u64) -> Recent {
         }
         let add = |to: &mut u64, offset| *to = to.saturating_add(u64_at(bytes, base + offset));
         add(&mut sum.taken, offset_of!(Window, taken));
+        add(&mut sum.missed, offset_of!(Window, missed));
         add(&mut sum.overwritten, offset_of!(Window, overwritten));
         for (bucket, count) in ages.iter_mut().enumerate() {
             let offset = base + offset_of!(Window, ages) + bucket * size_of::<u32>();

@@ -30,6 +30,7 @@ use crate::clock::monotonic_ns;
 use crate::demand::MaxFps;
 use crate::error::OpenError;
 use crate::lock;
+use crate::reader::Mapped;
 
 /// Readable by the service, which runs as another user; the directory's mode says who gets that far.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
@@ -55,6 +56,8 @@ pub(crate) struct Telemetry {
     file: File,
     /// Id of the frame last counted; 0 before the first.
     last_frame_id: u64,
+    /// Frames missed before the one that is counted next.
+    missed: u64,
     /// Of `overwritten`, how many the windows have.
     overwritten_seen: u64,
     window: usize,
@@ -98,6 +101,7 @@ impl Telemetry {
             path,
             file,
             last_frame_id: 0,
+            missed: 0,
             overwritten_seen: 0,
             window: WINDOWS - 1,
             window_start_ns: 0,
@@ -107,6 +111,16 @@ impl Telemetry {
     /// What frames count failed copies in.
     pub(crate) fn page(&self) -> &Arc<Page> {
         &self.page
+    }
+
+    /// Counts what was missed before the frame `id`, for a caller that wants each frame after the one with the id
+    /// `cursor`. [`taken`](Self::taken) follows.
+    pub(crate) fn expected_after(&mut self, cursor: u64, ring: &Mapped, id: u64) {
+        // A gap in the ids alone proves nothing, since frames are also left out. Before the first frame, and where the
+        // caller moved the cursor, no frame was expected.
+        if cursor != 0 && cursor == self.last_frame_id && id > cursor {
+            self.missed = ring.known_between(cursor, id);
+        }
     }
 
     /// Counts a frame that is about to be returned. A frame that is returned again counts once.
@@ -130,6 +144,11 @@ impl Telemetry {
         let window = &windows[self.window];
         add(&header.taken, 1);
         add(&window.taken, 1);
+        let missed = std::mem::take(&mut self.missed);
+        if missed != 0 {
+            add(&header.missed, missed);
+            add(&window.missed, missed);
+        }
         let overwritten = header.overwritten.load(Ordering::Relaxed);
         if overwritten != self.overwritten_seen {
             add(&window.overwritten, overwritten.wrapping_sub(self.overwritten_seen));
@@ -170,7 +189,7 @@ fn add(counter: &AtomicU64, by: u64) {
 #[cold]
 fn begin(window: &Window, now_ns: u64) {
     window.start_ns.store(now_ns, Ordering::Relaxed);
-    for counter in [&window.taken, &window.overwritten] {
+    for counter in [&window.taken, &window.missed, &window.overwritten] {
         counter.store(0, Ordering::Relaxed);
     }
     window.ages.iter().for_each(|bucket| bucket.store(0, Ordering::Relaxed));

@@ -4,7 +4,7 @@
 //! block: no link, FIFO or mount is followed or waited for. Each pass does a bounded amount of work and keeps a
 //! bounded number of descriptors, whatever the directory holds; no user's files can crowd out those of another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -66,6 +66,7 @@ struct LeftOut {
 #[derive(Debug)]
 struct Known {
     file: File,
+    inode: u64,
     uid: u32,
     report: ReaderReport,
 }
@@ -131,6 +132,7 @@ impl Folder {
     fn search(&mut self) -> io::Result<()> {
         let mut of_user: HashMap<u32, usize> = HashMap::new();
         self.known.values().for_each(|known| *of_user.entry(known.uid).or_default() += 1);
+        let mut inodes: HashSet<u64> = self.known.values().map(|known| known.inode).collect();
         for _ in 0..Scanner::MAX_NAMES {
             let Some(entry) = self.names.read() else {
                 self.names.rewind();
@@ -143,12 +145,17 @@ impl Folder {
                 continue;
             }
             let Some(known) = Known::open(&self.fd, name) else { continue };
+            // Another name of a file that is listed already.
+            if inodes.contains(&known.inode) {
+                continue;
+            }
             let of_user = of_user.entry(known.uid).or_default();
             if *of_user == Scanner::MAX_PER_USER || self.known.len() == Scanner::MAX_READERS {
                 self.left_out.so_far += 1;
                 continue;
             }
             *of_user += 1;
+            inodes.insert(known.inode);
             self.known.insert(name.into(), known);
         }
         Ok(())
@@ -165,7 +172,7 @@ impl Known {
         let file: File = openat2(folder, name, flags, Mode::empty(), resolve).ok()?.into();
         let stat = fstat(&file).ok().filter(is_plausible)?;
         let report = is_live(&file).then(|| read(&file)).flatten()?;
-        Some(Self { file, uid: stat.st_uid, report })
+        Some(Self { file, inode: stat.st_ino, uid: stat.st_uid, report })
     }
 
     /// Reads the file again; `false` if it is not a live reader's any more.
@@ -183,11 +190,12 @@ impl Known {
     }
 }
 
-/// A regular file of the right size that still has its name.
+/// A regular file of the right size that still has a name. It may have several: a link that another user made must not
+/// hide a reader.
 fn is_plausible(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         && stat.st_size == FILE_SIZE as i64
-        && stat.st_nlink == 1
+        && stat.st_nlink > 0
 }
 
 fn is_live(file: &File) -> bool {

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use vas_frame::telemetry::DIR_VARIABLE;
 use vas_frame::{Frame, layout};
 
 use crate::build::Build;
@@ -27,6 +28,13 @@ impl CReader {
         Self::run(build, build.program(&PROGRAM))
     }
 
+    /// Runs it with a readers directory.
+    pub(crate) fn start_stating(build: Build, readers: &Path) -> Self {
+        let mut command = build.program(&PROGRAM);
+        command.env(DIR_VARIABLE, readers);
+        Self::run(build, command)
+    }
+
     /// Runs it as another user and group, if this process may. Not for [`Build::Aarch64`].
     pub(crate) fn start_as(build: Build, user: u32) -> Self {
         let program = File::open(build.program(&PROGRAM).get_program()).unwrap();
@@ -40,6 +48,19 @@ impl CReader {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, from) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
         Self { process, to, from, build }
+    }
+
+    /// The process that has the reader.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills it with its reader, and waits for its end.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        // `drop` would expect an orderly end.
+        std::mem::forget(self);
     }
 
     /// A reader of the camera `gate`.

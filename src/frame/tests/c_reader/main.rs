@@ -14,3 +14,4 @@ mod forged;
 mod golden;
 mod hostile;
 mod rig;
+mod telemetry;

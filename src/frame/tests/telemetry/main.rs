@@ -101,6 +101,42 @@ fn a_reader_states_what_it_does_and_leaves_nothing() {
 }
 
 #[test]
+fn frames_that_the_ring_lapped_are_missed_and_frames_left_out_are_not() {
+    let mut rig = Rig::new();
+    let mut scanner = rig.scanner();
+    let mut reader = rig.options().open("gate").unwrap();
+    let mut missed = || {
+        let report = scanner.scan().unwrap().readers.remove(0).1;
+        assert_eq!(report.missed, report.recent.missed);
+        report.missed
+    };
+    rig.publish();
+    assert_eq!((reader.next().unwrap().id(), missed()), (1, 0));
+    // A ring of two slots: 2 and 3 are overwritten by 4 and 5.
+    (0..4).for_each(|_| rig.publish());
+    assert_eq!((reader.next().unwrap().id(), missed()), (4, 2));
+    assert_eq!((reader.next().unwrap().id(), missed()), (5, 2));
+    // A caller that wants the newest misses nothing.
+    (0..4).for_each(|_| rig.publish());
+    assert_eq!((reader.newer().unwrap().id(), missed()), (9, 2));
+    // 10 to 19 are not published.
+    rig.writer.pause();
+    rig.last = 19;
+    rig.writer.resume(20);
+    rig.publish();
+    assert_eq!((reader.next().unwrap().id(), missed()), (20, 2));
+    // Nor are 21 to 29, but 30 is, and lapped.
+    rig.writer.pause();
+    rig.last = 29;
+    rig.writer.resume(30);
+    (0..3).for_each(|_| rig.publish());
+    assert_eq!((reader.next().unwrap().id(), missed()), (31, 3));
+    // Who moves the cursor expects no frame.
+    (0..5).for_each(|_| rig.publish());
+    assert_eq!((reader.seek(32).next().unwrap().id(), missed()), (36, 3));
+}
+
+#[test]
 fn without_the_directory_nothing_is_written_and_nothing_fails() {
     let rig = Rig::new();
     let absent = rig.readers.path().join("none");
@@ -183,7 +219,6 @@ fn a_hostile_directory_is_read_in_bounds_and_without_waiting() {
         0,
     )
     .unwrap();
-    std::fs::hard_link(honest, path("hard.reader")).unwrap();
     std::fs::write(path("other.name"), &bytes).unwrap();
     let locked: Vec<_> = (0..600)
         .map(|number| {
@@ -220,6 +255,20 @@ fn a_hostile_directory_is_read_in_bounds_and_without_waiting() {
         }
     }
     assert_eq!(locked.len(), 600);
+}
+
+#[test]
+fn a_link_neither_hides_nor_doubles_a_reader() {
+    let rig = Rig::new();
+    let reader = rig.options().open("gate").unwrap();
+    let mut scanner = rig.scanner();
+    for name in ["0.reader", "z.reader"] {
+        std::fs::hard_link(&rig.files()[0], rig.readers.path().join(name)).unwrap();
+        assert_eq!(scanner.scan().unwrap().readers.len(), 1);
+        assert_eq!(rig.scanner().scan().unwrap().readers.len(), 1);
+    }
+    drop(reader);
+    assert_eq!(scanner.scan().unwrap().readers, []);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::iter;
 
 use super::export_report::{AgeReport, ExportReport};
 use super::report::{
-    CameraReport, InputReport, ProducerReport, RecorderReport, ServiceStatus, ShardStatus,
+    CameraReport, InputReport, ProducerReport, ReaderStatus, RecorderReport, ServiceStatus,
+    ShardStatus,
 };
 use super::state::{ExportState, InputState, ProducerState, RecorderState, ShardState};
 use crate::ages::AgeCounts;
@@ -25,6 +26,7 @@ pub(crate) fn render(status: &ServiceStatus) -> String {
     inputs(&mut text, &status.cameras);
     frames(&mut text, &status.cameras);
     exports(&mut text, &status.cameras);
+    readers(&mut text, status);
     recorders(&mut text, &status.cameras);
     producers(&mut text, &status.cameras);
     text.into_string()
@@ -230,6 +232,35 @@ fn exports(text: &mut Text, cameras: &[CameraReport]) {
         Kind::Histogram,
         "Age of frames at publication, from the arrival of their first packet.",
         EXPORTS.len(),
+    );
+}
+
+/// Readers by camera. Their names are no labels: whoever may write into the readers directory could make any number of
+/// series.
+fn readers(text: &mut Text, status: &ServiceStatus) {
+    let mut each = |name, help, value: &dyn Fn(&[&ReaderStatus]) -> Option<f64>| {
+        let samples = status.cameras.iter().filter(|camera| camera.export.is_some());
+        let samples = samples.filter_map(|camera| {
+            let all = status.readers.readers.iter().filter(|reader| reader.camera == camera.id);
+            Some(([("camera", camera.id.as_str())], value(&all.collect::<Vec<_>>())?))
+        });
+        text.family(name, Kind::Gauge, help, samples);
+    };
+    each("vas_readers_listed", "Readers that state what they do.", &|readers| {
+        Some(readers.len() as f64)
+    });
+    each(
+        "vas_readers_slow",
+        "Of these, readers that lost frames in the last minute.",
+        &|readers| Some(readers.iter().filter(|reader| reader.is_slow()).count() as f64),
+    );
+    each(
+        "vas_readers_age_p99_seconds",
+        "Highest 99th percentile that a reader states of the age of frames when it takes them.",
+        &|readers| {
+            let ages = readers.iter().filter_map(|reader| reader.last_minute.age_p99_ms);
+            ages.max_by(f64::total_cmp).map(|ms| ms / 1000.0)
+        },
     );
 }
 

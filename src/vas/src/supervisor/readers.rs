@@ -59,9 +59,11 @@ fn status(user_id: u32, report: ReaderReport, now_ns: u64) -> ReaderStatus {
         opened_s: seconds_since(report.opened_ns),
         idle_s: report.last_taken_ns.map(seconds_since),
         taken: report.taken,
+        missed: report.missed,
         overwritten: report.overwritten,
         last_minute: ReaderMinute {
             taken: recent.taken,
+            missed: recent.missed,
             overwritten: recent.overwritten,
             age_p50_ms: recent.p50_ms,
             age_p99_ms: recent.p99_ms,

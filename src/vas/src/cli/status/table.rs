@@ -51,7 +51,7 @@ pub(super) fn render(before: Option<&ServiceStatus>, now: &ServiceStatus) -> Str
 }
 
 const READERS_HEAD: [&str; 8] =
-    ["READER", "CAMERA", "PROCESS", "WANTS", "TAKEN/S", "OVERWRITTEN", "AGE P50/P99", "IDLE"];
+    ["READER", "CAMERA", "PROCESS", "WANTS", "TAKEN/S", "LOST", "AGE P50/P99", "IDLE"];
 
 /// The readers that state what they do; nothing if there is none.
 fn readers_table(before: Option<&ServiceStatus>, now: &ServiceStatus) -> String {
@@ -71,14 +71,13 @@ fn readers_table(before: Option<&ServiceStatus>, now: &ServiceStatus) -> String 
     };
     rows.iter().for_each(&mut line);
     for reader in all.iter().filter(|reader| reader.is_slow()) {
-        let ReaderMinute { taken, overwritten, .. } = reader.last_minute;
+        let lost = reader.last_minute.lost();
         let _ = writeln!(
             out,
-            "{} (process {}) is slow: {overwritten} of {} frames of {} were overwritten while it read them in the last \
-             minute",
+            "{} (process {}) is slow: in the last minute it lost {lost} of {} frames of {}, which were overwritten first",
             reader.label(),
             reader.pid,
-            taken.max(overwritten),
+            reader.last_minute.taken.saturating_add(reader.last_minute.missed).max(lost),
             reader.camera,
         );
     }
@@ -112,7 +111,7 @@ fn reader_row(
         reader.pid.to_string(),
         reader.max_fps.map_or("all".into(), |fps| format!("{fps}/s")),
         rate.unwrap_or_else(|| NONE.into()),
-        minute.overwritten.to_string(),
+        minute.lost().to_string(),
         ages.map_or(NONE.into(), |(p50, p99)| format!("{p50:.0}/{p99:.0} ms")),
         reader.idle_s.map_or(NONE.into(), span),
     ]
@@ -293,7 +292,13 @@ mod tests {
         (away.export, away.recorder, away.decoder, away.input.stream) = (None, None, None, None);
         now.cameras.push(away);
         now.readers.readers[0].taken += 10;
-        let minute = ReaderMinute { taken: 0, overwritten: 0, age_p50_ms: None, age_p99_ms: None };
+        let minute = ReaderMinute {
+            taken: 0,
+            missed: 0,
+            overwritten: 0,
+            age_p50_ms: None,
+            age_p99_ms: None,
+        };
         let new = ReaderStatus {
             camera: "yard".into(),
             name: String::new(),
@@ -319,10 +324,10 @@ gate    streaming  1 min  h264 1920x1080  software 0  0.0   25.0       5.0      
 yard    waiting    1 min  -               -           -     -          -           -          -             -
   no route to host
 
-READER   CAMERA  PROCESS  WANTS  TAKEN/S  OVERWRITTEN  AGE P50/P99  IDLE
-people   gate    4242     5/s    5.0      3            41/92 ms     0 s
-python3  yard    77       all    -        0            -            -
-people (process 4242) is slow: 3 of 250 frames of gate were overwritten while it read them in the last minute
+READER   CAMERA  PROCESS  WANTS  TAKEN/S  LOST  AGE P50/P99  IDLE
+people   gate    4242     5/s    5.0      10    41/92 ms     0 s
+python3  yard    77       all    -        0     -            -
+people (process 4242) is slow: in the last minute it lost 10 of 257 frames of gate, which were overwritten first
 2 more readers are not listed
 "
             )
