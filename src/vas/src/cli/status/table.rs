@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use vas_status::{
-    CameraReport, DecoderReport, DropReason, ExportReport, InputStatus, ReaderMinute, ReaderStatus,
+    CameraReport, DecoderReport, DropReason, ExportReport, InputStatus, ReaderStatus,
     ServiceStatus, ShardState,
 };
 
@@ -275,8 +275,8 @@ fn mib(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vas_status::InputState;
     use vas_status::sample::{full_camera, full_status};
+    use vas_status::{InputState, ReaderMinute};
 
     #[test]
     fn rates_are_per_second_between_two_samples() {
