@@ -51,7 +51,7 @@ class Telemetry(unittest.TestCase):
             self.assertEqual(reader["overwritten"], 1)
             camera.read()
             self.service.until("slow in the last minute", lambda: self.listed("slow one")["last_minute"]["overwritten"])
-            self.assertRegex(self.table(), rf"\nslow one \(process {os.getpid()}\) is slow: 1 of \d+ frames of gate were overwritten")
+            self.assertRegex(self.table(), rf"\nslow one \(process {os.getpid()}\) is slow: in the last minute it lost 1 of \d+ frames of gate")
 
     def test_a_killed_reader_is_not_listed_and_swept_by_the_next(self):
         code = ("import sys, vas_frames as vas\n"
