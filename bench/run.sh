@@ -34,6 +34,10 @@ ingest)
     cargo build --locked --release -p vas -p vas-bench --bin vas --bin vas-shard --bin cameras
     command=(bench/ingest)
     ;;
+python)
+    cargo build --locked --release -p vas -p vas-python
+    command=("$(tests/python/run.sh --venv)" bench/python)
+    ;;
 scale | recorders)
     cargo build --locked --release -p vas -p vas-bench --bin vas --bin vas-shard --bin readers
     command=("bench/$name")

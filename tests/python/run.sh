@@ -81,7 +81,14 @@ tests=("$@")
 echo "python: tests with $("$main" --version)"
 "$root/scripts/ran" "$main" -X faulthandler -m unittest "${tests[@]}"
 for version in 3.12 3.13; do
-    found=$(command -v "python$version" || ls -d ~/.pyenv/versions/"$version".*/bin/"python$version" 2>/dev/null | head -1 || true)
+    found=
+    # pyenv has a command for each version that it knows, also for those that don't run here.
+    for candidate in "python$version" ~/.pyenv/versions/"$version".*/bin/"python$version"; do
+        if "$candidate" -c '' 2>/dev/null; then
+            found=$candidate
+            break
+        fi
+    done
     if [ -z "$found" ]; then
         echo "python: not tried with Python $version: no interpreter here"
         continue
