@@ -76,6 +76,42 @@ class Coroutines(unittest.TestCase):
 
         asyncio.run(main())
 
+    def test_closing_ends_a_wait_of_another_task(self):
+        async def main():
+            camera = self.open("silent")
+            reads = asyncio.ensure_future(camera.aread())
+
+            async def iterate():
+                async for _ in camera:
+                    pass
+
+            iterates = asyncio.ensure_future(iterate())
+            await asyncio.sleep(0)
+            camera.close()
+            with self.assertRaisesRegex(ValueError, "camera silent is closed"):
+                await asyncio.wait_for(reads, PATIENCE)
+            await asyncio.wait_for(iterates, PATIENCE)
+
+        asyncio.run(main())
+
+    def test_a_timeout_loses_no_frame(self):
+        async def main():
+            camera = self.open(every=True)
+            judge = self.open(every=True)
+            first = judge.read(timeout=PATIENCE).id
+            ids = []
+            while len(ids) < 10:
+                try:
+                    ids.append((await camera.aread(timeout=0.001)).id)
+                except vas.NoFrame:
+                    pass
+            wanted = [first]
+            while wanted[-1] < ids[-1]:
+                wanted.append(judge.read(timeout=PATIENCE).id)
+            self.assertEqual(ids, [id for id in wanted if id >= ids[0]])
+
+        asyncio.run(main())
+
     def test_one_loop_after_the_other(self):
         camera = self.open()
         for _ in range(3):

@@ -77,6 +77,8 @@ class Hostile(unittest.TestCase):
         # Otherwise the tests below would try nothing.
         with self.export(self.honest):
             self.assertLessEqual(self.attempt(), {"NoFrame"})
+            with vas.open("gate", dir=self.folder) as camera:
+                self.assertEqual(camera.latest(timeout=0).bgr().shape, (48, 64, 3))
 
     def test_fields_of_the_header_with_other_values(self):
         chance, seen = random.Random(1), set()

@@ -89,6 +89,8 @@ class Sites(unittest.TestCase):
             def numpy(self):
                 return memory
 
+        Tensor.__module__ = "torch"
+
         class Exporter:
             """A tensor that others reach by DLPack alone."""
 
@@ -122,6 +124,7 @@ class Sites(unittest.TestCase):
             (good, {"fit": "none"}, ValueError, 'fit is "none"'),
             (good, {"timeout": -1}, ValueError, "timeout is -1"),
             (np.zeros((2, 3, 0, 8), np.float32), {}, ValueError, "8x0"),
+            (np.zeros((2, 3, 0, 0), np.float32), {}, ValueError, "0x0"),
             ("text", {}, TypeError, ""),
         ]:
             with self.subTest(words), self.assertRaisesRegex(error, words):
@@ -158,6 +161,12 @@ class Sites(unittest.TestCase):
         for first in times:
             self.assertLessEqual(sum(first <= time < first + 1 for time in times), 2)
         self.assertIn("too_soon", whys)
+
+    def test_a_closed_site_stays_closed(self):
+        site = self.open()
+        site.close()
+        with self.assertRaisesRegex(ValueError, "the site is closed"):
+            site.pull_batch(np.zeros((2, 3, 8, 8), np.float32))
 
     def test_nothing_leaks(self):
         out = np.zeros((2, 3, 8, 8), np.float32)

@@ -10,7 +10,7 @@ use crate::camera::SIGNALS;
 use crate::member::{Member, Why};
 use crate::pool::Pool;
 
-/// A camera whose newest frame lies further than this behind the others' holds nobody up.
+/// A camera whose newest frame lies further than this behind the others' does not set the time.
 const LAGGING_NS: i64 = 1_000_000_000;
 
 /// A frame of each camera, all of about the same time.
@@ -119,7 +119,7 @@ fn choose(rings: Vec<Result<Vec<Frame>, Why>>, at_ns: Option<i64>, tolerance_ns:
     let at_ns = at_ns.or_else(|| {
         let latest = latest?;
         let current = rings.iter().flatten().filter_map(newest);
-        current.filter(|newest| latest - newest <= LAGGING_NS).min()
+        current.filter(|newest| latest.saturating_sub(*newest) <= LAGGING_NS).min()
     });
     let frames = rings.into_iter().map(|ring| {
         let (ring, at_ns) = (ring?, at_ns.ok_or(Why::Quiet)?);
@@ -197,7 +197,8 @@ pub(crate) fn pull(
             }
         }
     }
-    let spread = times.iter().max().zip(times.iter().min()).map(|(last, first)| last - first);
+    let spread =
+        times.iter().max().zip(times.iter().min()).map(|(last, first)| last.saturating_sub(*first));
     Ok(Aligned {
         frames: copies,
         whys,

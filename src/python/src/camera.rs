@@ -17,7 +17,7 @@ use crate::pool::Pool;
 use crate::rate::MaxRate;
 use crate::reading::{Options, Reading};
 use crate::view::View;
-use crate::waiter::WaitPoint;
+use crate::waiter::{self, WaitPoint};
 
 /// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
 pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
@@ -28,6 +28,8 @@ pub(crate) struct Camera {
     options: Options,
     pool: Arc<Pool>,
     state: Mutex<Slot>,
+    /// Waits of coroutines, which closing ends.
+    tickets: Mutex<Vec<u64>>,
 }
 
 /// Where the reader is.
@@ -57,6 +59,10 @@ impl Drop for Taken<'_> {
 }
 
 impl Camera {
+    fn tickets(&self) -> std::sync::MutexGuard<'_, Vec<u64>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,6 +73,8 @@ impl Camera {
             Slot::Idle(reading) => Some(reading),
             Slot::Forked => None,
             Slot::Busy => {
+                // Making the exception may run finalizers, which may close this camera.
+                drop(slot);
                 let name = &self.options.name;
                 return Err(Kind::Busy.error(
                     py,
@@ -147,6 +155,12 @@ impl Camera {
                     "camera {name} published no new frame within {seconds} s; its writer is alive"
                 ),
             ),
+            ReadError::WriterGone { .. } if self.options.follow => Kind::NoFrame.error(
+                py,
+                format!(
+                    "camera {name} published no frame within {seconds} s: the service is stopped"
+                ),
+            ),
             ReadError::WriterGone { .. } => Kind::WriterGone.error(py, last),
             _ => Kind::NoFrame.error(
                 py,
@@ -225,7 +239,12 @@ impl Camera {
         let label = label.into();
         let options = Options { name: name.into(), dir, max_fps, every, follow, timeout, label };
         let reading = options.open(py)?;
-        Ok(Self { options, pool: Pool::new(), state: Mutex::new(Slot::Idle(reading)) })
+        Ok(Self {
+            options,
+            pool: Pool::new(),
+            state: Mutex::new(Slot::Idle(reading)),
+            tickets: Mutex::default(),
+        })
     }
 
     /// The camera's id.
@@ -238,7 +257,8 @@ impl Camera {
     /// the next one in order, if the gate allows it.
     ///
     /// Raises NoFrame if none came within `timeout` seconds (`open`'s if it is None), WriterGone once when the service
-    /// stopped or died; later calls wait for it to start again.
+    /// stopped or died; later calls wait for it to start again, and raise it again after `timeout`. With `follow` they
+    /// raise NoFrame.
     #[pyo3(signature = (timeout = None))]
     fn read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<Frame>> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
@@ -364,13 +384,19 @@ impl Camera {
         let mut taken = self.take(py)?;
         let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
         reading.reader.set_timeout(Duration::ZERO);
-        let error = match reading.reader.latest() {
-            // It came in the last moment, or was given before.
+        // A look that gives nothing: a frame that came in the last moment is for the next call.
+        let cursor = reading.reader.cursor();
+        let latest = reading.reader.latest();
+        reading.reader.seek(cursor);
+        let error = match latest {
             Ok(_) => {
                 let camera = reading.reader.camera().clone();
                 ReadError::TimedOut { camera, timeout: Duration::ZERO }
             }
-            Err(error) => error,
+            Err(error) => {
+                reading.gone |= matches!(error, ReadError::WriterGone { .. });
+                error
+            }
         };
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
         Ok(self.nothing(py, &error, timeout).into_value(py).into_any())
@@ -400,9 +426,23 @@ impl Camera {
         Ok(taken.reading.as_ref().map_or(0, |reading| reading.overwritten))
     }
 
-    /// Ends the reader's demand, and a wait of another thread. Frames stay usable.
+    /// Ends the reader's demand, and waits of other threads and coroutines. Frames stay usable.
     fn close(&self) {
         *self.slot() = Slot::Closed;
+        waiter::end(&std::mem::take(&mut *self.tickets()));
+    }
+
+    /// Calls `callback`, from another thread, once there may be a frame or the camera is closed. Returns a ticket.
+    fn _when_ready(&self, point: &Bound<'_, WaitPoint>, callback: Py<PyAny>) -> PyResult<u64> {
+        let ticket = waiter::when_ready(point.get(), callback)?;
+        self.tickets().push(ticket);
+        Ok(ticket)
+    }
+
+    /// Gives up a wait, which may have ended.
+    fn _cancel(&self, ticket: u64) {
+        self.tickets().retain(|other| *other != ticket);
+        waiter::cancel(ticket);
     }
 
     /// In a child of fork: gives up the parent's reader, whose lock states the parent's demand for as long as any process
@@ -444,7 +484,8 @@ impl Camera {
         }
         let timeout = self.options.timeout;
         match self.copied(py, timeout, |reading| reading.next_allowed(self.options.every)) {
-            Err(_) if self.closed() => Ok(None),
+            // Not what a signal's handler raised.
+            Err(error) if self.closed() && error.is_instance_of::<PyValueError>(py) => Ok(None),
             next => next.map(Some),
         }
     }

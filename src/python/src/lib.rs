@@ -31,6 +31,16 @@ mod waiter;
 /// What `vas_frames` exports. Its names and docstrings are in `python/vas_frames/__init__.py`.
 #[pymodule(gil_used = false)]
 mod _native {
+    use numpy::{PyArray1, PyArrayMethods as _};
+    use pyo3::prelude::*;
+
+    /// Loads numpy's two interfaces for C now: a signal during the first call that needs one would be a panic.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        PyArray1::<u8>::zeros(module.py(), 1, false).try_readwrite()?;
+        Ok(())
+    }
+
     #[pymodule_export]
     use crate::aligned::Aligned;
     #[pymodule_export]
@@ -48,5 +58,5 @@ mod _native {
     #[pymodule_export]
     use crate::view::View;
     #[pymodule_export]
-    use crate::waiter::{_cancel, _when_ready, WaitPoint};
+    use crate::waiter::WaitPoint;
 }

@@ -131,7 +131,11 @@ impl Member {
         let Some(reading) = self.reading.as_deref_mut().filter(|_| why == Why::Unchanged) else {
             return why;
         };
-        match reading.reader.latest() {
+        // A look that gives nothing: a frame that has just come is for the next call.
+        let cursor = reading.reader.cursor();
+        let latest = reading.reader.latest();
+        reading.reader.seek(cursor);
+        match latest {
             Ok(frame) if published_ago(&frame) < QUIET => Why::Unchanged,
             _ => Why::Quiet,
         }

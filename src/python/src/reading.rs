@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use vas_frame::{OpenError, ReadError, Reader};
@@ -66,10 +66,15 @@ impl Reading {
         if !every {
             return reader.newer_if(|meta| decide(gate, limit, meta.into()).is_allow());
         }
+        // Each call waits for as long as the reader's timeout: together they must not.
+        let (start, timeout) = (Instant::now(), reader.timeout());
         loop {
             let frame = reader.next()?;
             if decide(gate, limit, frame.meta().into()).is_allow() {
                 return Ok(frame);
+            }
+            if start.elapsed() >= timeout {
+                return Err(ReadError::TimedOut { camera: reader.camera().clone(), timeout });
             }
         }
     }

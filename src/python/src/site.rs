@@ -25,8 +25,20 @@ use crate::tensors::{Tensors, per_channel, target};
 #[pyclass(frozen, module = "vas_frames", weakref)]
 pub(crate) struct Site {
     names: Vec<Arc<str>>,
+    /// How each camera was opened, so that a child of fork can open it again.
+    options: Vec<Options>,
     threads: NonZeroUsize,
-    state: Mutex<Option<Box<Members>>>,
+    state: Mutex<Slot>,
+}
+
+/// Where the members are.
+enum Slot {
+    Idle(Box<Members>),
+    /// A call of another thread has them.
+    Busy,
+    /// There are none: the process was forked, and they were the parent's.
+    Forked,
+    Closed,
 }
 
 /// What a call of a site uses.
@@ -42,7 +54,7 @@ struct Members {
     pid: u32,
 }
 
-/// The members while a call uses them. Returns them when dropped.
+/// The members while a call uses them. Returns them when dropped, so a panic or an exception loses nothing.
 struct Taken<'a> {
     site: &'a Site,
     members: Option<Box<Members>>,
@@ -50,11 +62,27 @@ struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        *self.site.members() = self.members.take();
+        let mut slot = self.site.slot();
+        // Not if the site was closed meanwhile.
+        if matches!(*slot, Slot::Busy) {
+            *slot = self.members.take().map_or(Slot::Forked, Slot::Idle);
+        }
     }
 }
 
 impl Members {
+    /// Cameras that are opened when they are first read.
+    fn new(options: &[Options]) -> Self {
+        Self {
+            cameras: options.iter().cloned().map(Member::new).collect(),
+            pool: None,
+            wait_set: WaitSet::new(),
+            points: Vec::with_capacity(options.len()),
+            images: crate::pool::Pool::new(),
+            pid: std::process::id(),
+        }
+    }
+
     /// In a child of fork: gives up the readers, whose locks state the parent's demand, and the pool, whose threads are
     /// the parent's.
     fn leave_parent(&mut self) {
@@ -138,23 +166,37 @@ impl Members {
 }
 
 impl Site {
-    fn members(&self) -> MutexGuard<'_, Option<Box<Members>>> {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
-        let members = self.members().take();
-        let Some(mut members) = members else {
-            return Err(Kind::Busy.error(
-                py,
-                "the site is being read by another thread, or is closed: open it once for each thread",
-            ));
+        let mut slot = self.slot();
+        let members = match std::mem::replace(&mut *slot, Slot::Busy) {
+            Slot::Idle(members) => members,
+            Slot::Forked => Box::new(Members::new(&self.options)),
+            Slot::Busy => {
+                // Making the exception may run finalizers, which may close this site.
+                drop(slot);
+                let words =
+                    "the site is being read by another thread: open it once for each thread";
+                return Err(Kind::Busy.error(py, words));
+            }
+            Slot::Closed => {
+                *slot = Slot::Closed;
+                return Err(PyValueError::new_err("the site is closed"));
+            }
         };
-        members.leave_parent();
-        if members.pool.is_none() {
-            members.pool = Some(Pool::new(self.threads)?);
+        drop(slot);
+        let mut taken = Taken { site: self, members: Some(members) };
+        if let Some(members) = &mut taken.members {
+            // Python's hooks don't run for a fork by other code.
+            members.leave_parent();
+            if members.pool.is_none() {
+                members.pool = Some(Pool::new(self.threads)?);
+            }
         }
-        Ok(Taken { site: self, members: Some(members) })
+        Ok(taken)
     }
 }
 
@@ -178,9 +220,9 @@ impl Site {
         let threads = NonZeroUsize::new(threads.unwrap_or_else(|| available.min(4)));
         let threads =
             threads.ok_or_else(|| PyValueError::new_err("threads is 0, expected 1 or more"))?;
-        let mut cameras = Vec::new();
-        for name in &names {
-            let mut camera = Member::new(Options {
+        let options: Vec<_> = names
+            .iter()
+            .map(|name| Options {
                 name: name.as_str().into(),
                 dir: dir.clone(),
                 max_fps,
@@ -188,16 +230,15 @@ impl Site {
                 follow: true,
                 timeout: None,
                 label: label.into(),
-            });
+            })
+            .collect();
+        let mut members = Members::new(&options);
+        for camera in &mut members.cameras {
             camera.open().map_err(|error| errors::open_error(py, error))?;
-            cameras.push(camera);
         }
         let names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
-        let images = crate::pool::Pool::new();
-        let points = Vec::with_capacity(names.len());
-        let (wait_set, pid) = (WaitSet::new(), std::process::id());
-        let members = Members { cameras, pool: None, wait_set, points, images, pid };
-        Ok(Self { names, threads, state: Mutex::new(Some(Box::new(members))) })
+        let state = Mutex::new(Slot::Idle(Box::new(members)));
+        Ok(Self { names, options, threads, state })
     }
 
     /// The cameras' ids, in the order of the rows.
@@ -270,7 +311,7 @@ impl Site {
 
         let mut taken = self.take(py)?;
         let Some(members) = &mut taken.members else { unreachable!("take returns members") };
-        let linger = seconds("linger", Some(linger))?.unwrap_or_default();
+        let linger = seconds("linger", Some(linger))?.unwrap_or(Duration::MAX);
         let mut found = members.newest(py, deadline, linger)?;
         let mut plans: Vec<Option<Arc<Plan>>> = Vec::with_capacity(found.len());
         for (camera, found) in members.cameras.iter_mut().zip(&mut found) {
@@ -325,7 +366,8 @@ impl Site {
         Ok(rows)
     }
 
-    /// Copies a frame of each camera, all of about the same time. Returns an `Aligned`.
+    /// Copies a frame of each camera, all of about the same time. Returns an `Aligned`. The gate is not asked: `max_fps`
+    /// states only what the service is to copy.
     ///
     /// at: the time in seconds of the clock by which the frames are aligned (`Aligned.clock`), or "newest", the latest time
     ///     that all cameras have reached. Frames are there for as long as the rings hold them, half a second by default.
@@ -364,15 +406,19 @@ impl Site {
         aligned::pull(py, cameras, wait_set, images, &self.names, &search)
     }
 
-    /// Ends the readers' demand.
+    /// Ends the readers' demand. A call of another thread ends with what it has.
     fn close(&self) {
-        *self.members() = None;
+        *self.slot() = Slot::Closed;
     }
 
     /// In a child of fork: as `Camera._after_fork`.
     fn _after_fork(&self) {
-        if let Some(members) = &mut *self.members() {
-            members.leave_parent();
+        let mut slot = self.slot();
+        match &mut *slot {
+            Slot::Idle(members) => members.leave_parent(),
+            // The thread that had them is the parent's.
+            Slot::Busy => *slot = Slot::Forked,
+            Slot::Forked | Slot::Closed => {}
         }
     }
 

@@ -94,6 +94,12 @@ pub(crate) fn target(
             )));
         }
     };
+    if size.0 == 0 || size.1 == 0 {
+        return Err(PyValueError::new_err(format!(
+            "out has places of {}x{} pixels, expected 1 or more on each side",
+            size.0, size.1
+        )));
+    }
     let side = |side: usize| u32::try_from(side).map_err(invalid);
     Ok((side(size.0)?, side(size.1)?))
 }

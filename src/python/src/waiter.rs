@@ -32,6 +32,8 @@ struct Pending {
 struct Inbox {
     new: Vec<(Pending, vas_frame::WaitPoint)>,
     cancelled: Vec<u64>,
+    /// To be called at once.
+    ended: Vec<u64>,
     tickets: u64,
 }
 
@@ -63,9 +65,8 @@ impl Waiter {
 }
 
 /// Calls `callback`, from another thread, once the camera of `point` has something new or is to be looked at. Returns a
-/// ticket for `cancel`.
-#[pyfunction]
-pub(crate) fn _when_ready(point: &Bound<'_, WaitPoint>, callback: Py<PyAny>) -> PyResult<u64> {
+/// ticket.
+pub(crate) fn when_ready(point: &WaitPoint, callback: Py<PyAny>) -> PyResult<u64> {
     let mut waiter = lock(&WAITER);
     // A child of fork has not the thread: the parent's is forgotten.
     if waiter.as_ref().is_none_or(|waiter| waiter.pid != std::process::id()) {
@@ -80,7 +81,7 @@ pub(crate) fn _when_ready(point: &Bound<'_, WaitPoint>, callback: Py<PyAny>) -> 
         inbox.tickets += 1;
         let ticket = inbox.tickets;
         let pending = Pending { ticket, callback, due: Instant::now() + LOOK };
-        inbox.new.push((pending, point.get().point.clone()));
+        inbox.new.push((pending, point.point.clone()));
         ticket
     };
     waker.wake();
@@ -88,10 +89,20 @@ pub(crate) fn _when_ready(point: &Bound<'_, WaitPoint>, callback: Py<PyAny>) -> 
 }
 
 /// Gives up a wait; its callback may still be called once.
-#[pyfunction]
-pub(crate) fn _cancel(ticket: u64) {
+pub(crate) fn cancel(ticket: u64) {
+    tell(|inbox| inbox.cancelled.push(ticket));
+}
+
+/// Ends waits: their callbacks are called.
+pub(crate) fn end(tickets: &[u64]) {
+    if !tickets.is_empty() {
+        tell(|inbox| inbox.ended.extend(tickets));
+    }
+}
+
+fn tell(words: impl FnOnce(&mut Inbox)) {
     if let Some(waiter) = lock(&WAITER).as_ref().filter(|waiter| waiter.pid == std::process::id()) {
-        lock(&waiter.inbox).cancelled.push(ticket);
+        words(&mut lock(&waiter.inbox));
         waiter.waker.wake();
     }
 }
@@ -114,6 +125,12 @@ fn run(mut set: WaitSet, inbox: &Mutex<Inbox>) {
             }
         }
         let cancelled = ended.len();
+        for ticket in std::mem::take(&mut lock(inbox).ended) {
+            if let Some(place) = pending.iter().position(|waits| waits.ticket == ticket) {
+                ended.push(pending.swap_remove(place).callback);
+                points.swap_remove(place);
+            }
+        }
         let now = Instant::now();
         for place in (0..pending.len()).rev() {
             let due = pending[place].due <= now;

@@ -33,8 +33,8 @@ impl Reader {
     /// [ready](WaitPoint::is_ready), so no frame is missed between the look and the wait.
     #[must_use]
     pub fn wait_point(&self) -> WaitPoint {
-        // A writer that is gone publishes nothing: only a look finds its successor.
-        let ring = self.ring.clone().filter(|_| self.gone.is_none());
+        // A writer that is gone publishes nothing, nor does one into a ring that is over: only a look finds what follows.
+        let ring = self.ring.clone().filter(|ring| self.gone.is_none() && ring.is_live());
         WaitPoint { seen: ring.as_ref().map_or(0, |ring| ring.published()), ring }
     }
 }
@@ -189,10 +189,8 @@ impl WaitSet {
             tv_nsec: (until_ns % 1_000_000_000).cast_signed(),
         };
         let woken = waitv(&words[..count], WaitvFlags::empty(), Some(&until), ClockId::Monotonic);
-        // Older kernels, and containers whose filter does not know the call. After every other outcome (woken, changed,
-        // timed out, interrupted) the caller checks again.
-        if let Err(Errno::NOSYS | Errno::PERM) = woken {
-            self.has_waitv = false;
-        }
+        // After each of these (woken, changed, interrupted, timed out) the caller checks again. Any other error is of a
+        // kernel without the call, or of a container whose filter does not know it.
+        self.has_waitv = matches!(woken, Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT));
     }
 }

@@ -4,7 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator
 
-from ._native import Camera, Frame, _cancel, _when_ready
+from ._native import Camera, Frame
 
 
 async def read(camera: Camera, timeout: float | None = None) -> Frame:
@@ -22,7 +22,14 @@ async def read(camera: Camera, timeout: float | None = None) -> Frame:
 async def frames(camera: Camera) -> AsyncIterator[Frame]:
     """The frames until the camera is closed; see `Camera.__aiter__`."""
     while not camera.closed:
-        yield await read(camera)
+        try:
+            frame = await read(camera)
+        except ValueError:
+            # Closed during the wait.
+            if camera.closed:
+                return
+            raise
+        yield frame
 
 
 async def _next(camera: Camera) -> Frame:
@@ -32,12 +39,11 @@ async def _next(camera: Camera) -> Frame:
         if isinstance(found, Frame):
             return found
         ready: asyncio.Future[None] = loop.create_future()
-        ticket = _when_ready(found, functools.partial(_wake, loop, ready))
+        ticket = camera._when_ready(found, functools.partial(_wake, loop, ready))
         try:
             await ready
-        except asyncio.CancelledError:
-            _cancel(ticket)
-            raise
+        finally:
+            camera._cancel(ticket)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
