@@ -58,5 +58,5 @@ mod _native {
     #[pymodule_export]
     use crate::view::View;
     #[pymodule_export]
-    use crate::waiter::WaitPoint;
+    use crate::waiter::{_stop_waiter, WaitPoint};
 }

@@ -3,6 +3,7 @@
 //! There is one in each process that needs it. It holds no Python lock while it waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyOSError;
@@ -35,6 +36,8 @@ struct Inbox {
     /// To be called at once.
     ended: Vec<u64>,
     tickets: u64,
+    /// The thread is to end.
+    stop: bool,
 }
 
 /// The thread of one process.
@@ -42,6 +45,7 @@ struct Waiter {
     pid: u32,
     inbox: Arc<Mutex<Inbox>>,
     waker: Waker,
+    thread: JoinHandle<()>,
 }
 
 /// Locked with the GIL held or the interpreter attached, and never while anything waits: a child of fork finds it
@@ -56,11 +60,9 @@ impl Waiter {
     fn start() -> std::io::Result<Self> {
         let (set, inbox) = (WaitSet::new(), Arc::<Mutex<Inbox>>::default());
         let (waker, of_thread) = (set.waker(), Arc::clone(&inbox));
-        // It is not joined: it ends when the interpreter does, and holds nothing that must be given back.
-        std::thread::Builder::new()
-            .name("vas-waiter".into())
-            .spawn(move || run(set, &of_thread))?;
-        Ok(Self { pid: std::process::id(), inbox, waker })
+        let thread = std::thread::Builder::new().name("vas-waiter".into());
+        let thread = thread.spawn(move || run(set, &of_thread))?;
+        Ok(Self { pid: std::process::id(), inbox, waker, thread })
     }
 }
 
@@ -107,12 +109,33 @@ fn tell(words: impl FnOnce(&mut Inbox)) {
     }
 }
 
+/// Ends the thread, before the interpreter ends: a thread that asks for an interpreter that is ending is killed, which
+/// aborts the process.
+#[pyfunction]
+pub(crate) fn _stop_waiter(py: Python<'_>) {
+    let waiter = lock(&WAITER).take();
+    let Some(waiter) = waiter else { return };
+    if waiter.pid != std::process::id() {
+        // The parent's, of which a child of fork has no thread.
+        std::mem::forget(waiter);
+        return;
+    }
+    let Waiter { inbox, waker, thread, .. } = waiter;
+    lock(&inbox).stop = true;
+    waker.wake();
+    // It may be about to call back, and needs the interpreter for that. A panic of it was reported.
+    let _ = py.detach(|| thread.join());
+}
+
 fn run(mut set: WaitSet, inbox: &Mutex<Inbox>) {
     let (mut pending, mut points): (Vec<Pending>, Vec<_>) = (Vec::new(), Vec::new());
     let mut ended = Vec::new();
     loop {
         {
             let mut inbox = lock(inbox);
+            if inbox.stop {
+                break;
+            }
             for (new, point) in inbox.new.drain(..) {
                 pending.push(new);
                 points.push(point);
@@ -157,9 +180,9 @@ fn run(mut set: WaitSet, inbox: &Mutex<Inbox>) {
             }
         });
         if called.is_none() {
-            // The interpreter ends: its objects are not to be touched any more.
-            std::mem::forget((pending, ended));
-            return;
+            break;
         }
     }
+    // The interpreter ends: its objects are not to be touched any more.
+    std::mem::forget((pending, ended));
 }

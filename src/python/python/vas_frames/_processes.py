@@ -1,10 +1,11 @@
 """Cameras in other processes than the one that opened them."""
 
+import atexit
 import os
 import weakref
 from typing import Any, TypeVar
 
-from ._native import Camera, Site
+from ._native import Camera, Site, _stop_waiter
 
 _T = TypeVar("_T", Camera, Site)
 _opened: weakref.WeakSet[Camera | Site] = weakref.WeakSet()
@@ -27,3 +28,4 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_stop_waiter)
