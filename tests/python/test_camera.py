@@ -146,6 +146,19 @@ class Reading(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, r"out has the shape \[2, 2, 3\], expected \[360, 640, 3\]"):
             frame.bgr(np.zeros((2, 2, 3), np.uint8))
 
+    def test_a_frame_is_not_converted_into_itself(self):
+        frame = self.open().read()
+        with self.assertRaisesRegex(ValueError, "out shares its memory with the frame"):
+            frame.gray(frame.y)
+        with self.assertRaisesRegex(ValueError, "out shares its memory with the frame"):
+            frame.resized((640, 540), order="gray", out=frame.nv12)
+
+    def test_a_wait_may_be_without_a_limit(self):
+        camera = pickle.loads(pickle.dumps(self.open(timeout=float("inf"))))
+        self.assertEqual(camera.read(timeout=float("inf")).camera, "gate")
+        with self.assertRaisesRegex(ValueError, "timeout is NaN"):
+            camera.read(timeout=float("nan"))
+
     def test_resized_keeps_the_aspect_as_asked(self):
         frame = self.open().read()
         # Soft colors: conversion is linear within RGB, and OpenCV converts before it resizes.

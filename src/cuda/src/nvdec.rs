@@ -1,9 +1,8 @@
 //! What a GPU's NVDEC decodes, as the driver's libnvcuvid answers.
 //!
-//! House rules. `nvidia-video-codec-sdk` provides types alone. Its functions are
-//! declared for the linker, and a program that calls one does not start without libnvcuvid. So the only function called
-//! is looked up by name and returns a number, like those of [`Functions`](crate::Functions). The library is never unloaded, so that the
-//! pointer stays valid.
+//! House rules. `nvidia-video-codec-sdk` provides types alone. Its functions are declared for the linker, and a program
+//! that calls one does not start without libnvcuvid. So the only function called is looked up by name and returns a
+//! number, like those of [`Functions`](crate::Functions). The library is never unloaded: the pointer stays valid.
 
 use std::ffi::c_uint;
 use std::fmt;

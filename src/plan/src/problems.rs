@@ -173,7 +173,7 @@ fn descriptors(plan: &Plan) -> Option<Problem> {
     })
 }
 
-/// Where cameras decode, in words.
+/// Says where the cameras decode.
 fn placed(plan: &Plan) -> String {
     let placement = &plan.placement;
     let span = |span: Span| match span {

@@ -6,9 +6,9 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use vas_frame::{Frame, WaitSet};
 
-use crate::camera::SIGNALS;
 use crate::member::{Member, Why};
 use crate::pool::Pool;
+use crate::time::SIGNALS;
 
 /// A camera whose newest frame lies further than this behind the others' does not set the time.
 const LAGGING_NS: i64 = 1_000_000_000;

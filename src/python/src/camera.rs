@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use numpy::{PyArrayDyn, PyArrayMethods as _, PyUntypedArrayMethods as _};
+use numpy::{PyArrayDyn, PyArrayMethods as _};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -12,50 +12,23 @@ use vas_frame::{DEFAULT_DIR, ReadError};
 
 use crate::errors::{self, Kind};
 use crate::frame::Frame;
+use crate::lent::{Lent, Refused, Taken};
 use crate::metadata::Metadata;
 use crate::pool::Pool;
 use crate::rate::MaxRate;
 use crate::reading::{Options, Reading};
+use crate::time::{SIGNALS, seconds};
 use crate::view::View;
 use crate::waiter::{self, WaitPoint};
-
-/// How often a waiting call lets Python handle signals: Ctrl-C works within this time.
-pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
 
 /// A reader of one camera. See the package's documentation.
 #[pyclass(frozen, module = "vas_frames", weakref)]
 pub(crate) struct Camera {
     options: Options,
     pool: Arc<Pool>,
-    state: Mutex<Slot>,
+    reading: Lent<Reading>,
     /// Waits of coroutines, which closing ends.
     tickets: Mutex<Vec<u64>>,
-}
-
-/// Where the reader is.
-enum Slot {
-    Idle(Box<Reading>),
-    /// A call of another thread has it.
-    Busy,
-    /// There is none: the process was forked, and the reader was the parent's.
-    Forked,
-    Closed,
-}
-
-/// The reader while a call uses it. Returns it when dropped, so a panic or an exception loses nothing.
-struct Taken<'a> {
-    camera: &'a Camera,
-    reading: Option<Box<Reading>>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let mut slot = self.camera.slot();
-        // Not if the camera was closed meanwhile.
-        if matches!(*slot, Slot::Busy) {
-            *slot = self.reading.take().map_or(Slot::Forked, Slot::Idle);
-        }
-    }
 }
 
 impl Camera {
@@ -63,37 +36,24 @@ impl Camera {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self, py: Python<'_>) -> PyResult<Taken<'_, Reading>> {
+        self.reading.take().map_err(|refused| match refused {
+            Refused::Busy => {
+                let name = &self.options.name;
+                let words = "is being read by another thread: open it once for each thread";
+                Kind::Busy.error(py, format!("camera {name} {words}"))
+            }
+            Refused::Closed => self.is_closed(),
+        })
     }
 
-    fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
-        let mut slot = self.slot();
-        let reading = match std::mem::replace(&mut *slot, Slot::Busy) {
-            Slot::Idle(reading) => Some(reading),
-            Slot::Forked => None,
-            Slot::Busy => {
-                // Making the exception may run finalizers, which may close this camera.
-                drop(slot);
-                let name = &self.options.name;
-                return Err(Kind::Busy.error(
-                    py,
-                    format!("camera {name} is being read by another thread: open it once for each thread"),
-                ));
-            }
-            Slot::Closed => {
-                *slot = Slot::Closed;
-                return Err(self.is_closed());
-            }
-        };
-        drop(slot);
-        let mut taken = Taken { camera: self, reading };
-        // Python's hooks don't run for a fork by other code.
-        if taken.reading.as_ref().is_none_or(|reading| reading.pid != std::process::id()) {
-            taken.reading = None;
-            taken.reading = Some(self.options.open(py)?);
-        }
-        Ok(taken)
+    /// The reader that a call took, or a new one: in a child of fork, also of one that Python's hooks don't know of.
+    fn reading<'a>(
+        &self,
+        py: Python<'_>,
+        taken: &'a mut Taken<'_, Reading>,
+    ) -> PyResult<&'a mut Reading> {
+        taken.get_or_try(|reading| reading.pid != std::process::id(), || self.options.open(py))
     }
 
     /// Calls `pick` in slices until it returns a frame or `timeout` is over, with the GIL released.
@@ -104,7 +64,7 @@ impl Camera {
         mut pick: impl FnMut(&mut Reading) -> Result<T, ReadError> + Send,
     ) -> PyResult<T> {
         let mut taken = self.take(py)?;
-        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        let reading = self.reading(py, &mut taken)?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline
@@ -203,19 +163,6 @@ enum Polled {
 /// What `__reduce__` returns: a function and its arguments.
 type Reduced<'py> = (Bound<'py, PyAny>, (String, Bound<'py, PyDict>));
 
-/// A timeout that Python states in seconds; None is without a limit.
-pub(crate) fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
-    let Some(value) = value else { return Ok(None) };
-    Duration::try_from_secs_f64(value).map(Some).or_else(|_| {
-        if value == f64::INFINITY {
-            return Ok(None);
-        }
-        Err(PyValueError::new_err(format!(
-            "{name} is {value}, expected seconds, 0 or more, or None"
-        )))
-    })
-}
-
 #[pymethods]
 impl Camera {
     #[new]
@@ -242,7 +189,7 @@ impl Camera {
         Ok(Self {
             options,
             pool: Pool::new(),
-            state: Mutex::new(Slot::Idle(reading)),
+            reading: Lent::new(reading),
             tickets: Mutex::default(),
         })
     }
@@ -277,38 +224,40 @@ impl Camera {
         timeout: Option<f64>,
     ) -> PyResult<Metadata> {
         let timeout = seconds("timeout", timeout)?.or(self.options.timeout);
-        let mut writable = out.try_readwrite()?;
-        let bytes = writable.as_slice_mut().map_err(|_| {
-            PyValueError::new_err("out is not contiguous: expected C order, no gaps")
-        })?;
-        let frame = self.wait(py, timeout, |reading| {
-            loop {
-                let frame = reading.next_allowed(self.options.every)?;
-                if bytes.len() != frame.geometry().tight_bytes() {
-                    return Ok(Err(frame.geometry()));
-                }
-                let raw = frame.raw();
-                let (luma, chroma) = bytes.split_at_mut(raw.y.rows() * raw.y.row_bytes());
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let frame = self.wait(py, left, |reading| reading.next_allowed(self.options.every))?;
+            // For the copy alone: other calls may use the array during the wait.
+            let mut writable = out.try_readwrite()?;
+            let bytes = writable.as_slice_mut().map_err(|_| {
+                PyValueError::new_err("out is not contiguous: expected C order, no gaps")
+            })?;
+            let geometry = frame.geometry();
+            if bytes.len() != geometry.tight_bytes() {
+                return Err(PyValueError::new_err(format!(
+                    "out has {} bytes, expected {}: camera {} sends {}x{}",
+                    bytes.len(),
+                    geometry.tight_bytes(),
+                    self.options.name,
+                    geometry.width(),
+                    geometry.height()
+                )));
+            }
+            let raw = frame.raw();
+            let (luma, chroma) = bytes.split_at_mut(raw.y.rows() * raw.y.row_bytes());
+            py.detach(|| {
                 raw.y.copy_to(luma);
                 raw.uv.copy_to(chroma);
-                if frame.still_valid() {
-                    reading.gate.dispatched(frame.meta().into());
-                    return Ok(Ok(frame));
-                }
-                reading.overwritten += 1;
+            });
+            let mut taken = self.take(py)?;
+            let reading = self.reading(py, &mut taken)?;
+            if frame.still_valid() {
+                reading.gate.dispatched(frame.meta().into());
+                return Ok(Metadata::new(&self.options.name, frame.meta(), geometry));
             }
-        })?;
-        let frame = frame.map_err(|geometry| {
-            PyValueError::new_err(format!(
-                "out has {} bytes, expected {}: camera {} sends {}x{}",
-                out.len(),
-                geometry.tight_bytes(),
-                self.options.name,
-                geometry.width(),
-                geometry.height()
-            ))
-        })?;
-        Ok(Metadata::new(&self.options.name, frame.meta(), frame.geometry()))
+            reading.overwritten += 1;
+        }
     }
 
     /// Copies the newest frame, which may be the last one again, whatever the gate says. Waits only if there is none.
@@ -348,7 +297,7 @@ impl Camera {
     /// The next frame if there is one, copied, or what to wait for: for coroutines.
     fn _poll(&self, py: Python<'_>) -> PyResult<Polled> {
         let mut taken = self.take(py)?;
-        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
+        let reading = self.reading(py, &mut taken)?;
         reading.reader.set_timeout(Duration::ZERO);
         loop {
             // Before the look: what is published after it ends the wait.
@@ -382,13 +331,9 @@ impl Camera {
     /// The exception for a wait of so many seconds without a frame: for coroutines.
     fn _timed_out(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
         let mut taken = self.take(py)?;
-        let Some(reading) = &mut taken.reading else { unreachable!("take returns a reader") };
-        reading.reader.set_timeout(Duration::ZERO);
-        // A look that gives nothing: a frame that came in the last moment is for the next call.
-        let cursor = reading.reader.cursor();
-        let latest = reading.reader.latest();
-        reading.reader.seek(cursor);
-        let error = match latest {
+        let reading = self.reading(py, &mut taken)?;
+        // A frame that came in the last moment is for the next call.
+        let error = match reading.reader.peek() {
             Ok(_) => {
                 let camera = reading.reader.camera().clone();
                 ReadError::TimedOut { camera, timeout: Duration::ZERO }
@@ -422,13 +367,13 @@ impl Camera {
     /// Frames that were overwritten before this reader had copied them.
     #[getter]
     fn overwritten(&self, py: Python<'_>) -> PyResult<u64> {
-        let taken = self.take(py)?;
-        Ok(taken.reading.as_ref().map_or(0, |reading| reading.overwritten))
+        let mut taken = self.take(py)?;
+        Ok(self.reading(py, &mut taken)?.overwritten)
     }
 
     /// Ends the reader's demand, and waits of other threads and coroutines. Frames stay usable.
     fn close(&self) {
-        *self.slot() = Slot::Closed;
+        self.reading.close();
         waiter::end(&std::mem::take(&mut *self.tickets()));
     }
 
@@ -448,16 +393,13 @@ impl Camera {
     /// In a child of fork: gives up the parent's reader, whose lock states the parent's demand for as long as any process
     /// has it open. The next call opens a reader of this process.
     fn _after_fork(&self) {
-        let mut slot = self.slot();
-        if !matches!(*slot, Slot::Closed) {
-            *slot = Slot::Forked;
-        }
+        self.reading.after_fork(drop);
     }
 
     /// Whether the camera was closed.
     #[getter]
     fn closed(&self) -> bool {
-        matches!(*self.slot(), Slot::Closed)
+        self.reading.is_closed()
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -510,27 +452,4 @@ impl Camera {
         let closed = if self.closed() { ", closed" } else { "" };
         format!("<vas.Camera {name}: {rate}{closed}>")
     }
-}
-
-/// The ids of the cameras that are exported, sorted.
-#[pyfunction]
-#[pyo3(signature = (dir = None))]
-pub(crate) fn cameras(dir: Option<PathBuf>) -> PyResult<Vec<String>> {
-    let dir = dir.unwrap_or_else(|| DEFAULT_DIR.into());
-    let mut ids = Vec::new();
-    let entries = match std::fs::read_dir(&dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ids),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if let Ok(id) = entry.file_name().into_string()
-            && entry.file_type()?.is_dir()
-            && entry.path().join("readers").exists()
-        {
-            ids.push(id);
-        }
-    }
-    ids.sort();
-    Ok(ids)
 }

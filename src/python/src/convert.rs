@@ -44,6 +44,7 @@ impl<'a> Picture<'a> {
         out: Option<Bytes<'py>>,
     ) -> PyResult<Bytes<'py>> {
         let shape = shape(self.width, self.height, order);
+        self.refuse_own(out.as_ref())?;
         fill(py, &shape, out, |bytes| {
             SCRATCH.with_borrow_mut(|scratch| {
                 convert(self.raw.into(), self.space, order, bytes, scratch)
@@ -61,11 +62,31 @@ impl<'a> Picture<'a> {
         let request = Request { layout: Layout::Nhwc, element: Element::U8, ..*request };
         let plan = Plan::new((self.width, self.height), self.space, &request).map_err(invalid)?;
         let shape = shape(request.width, request.height, request.order);
+        self.refuse_own(out.as_ref())?;
         fill(py, &shape, out, |bytes| {
             SCRATCH.with_borrow_mut(|scratch| {
                 plan.run(self.raw.into(), &mut Output::U8(bytes), scratch)
             })
         })
+    }
+
+    /// Refuses an array over the picture's own memory, which is read while the array is filled.
+    fn refuse_own(&self, out: Option<&Bytes<'_>>) -> PyResult<()> {
+        let planes = [self.raw.y, self.raw.uv];
+        let overlaps = |out: &Bytes<'_>| {
+            let start = out.data().addr();
+            // Arrays with gaps are refused elsewhere.
+            let end = start + out.len();
+            planes.iter().any(|plane| {
+                let first = plane.as_ptr().addr();
+                let last = first + plane.rows() * plane.stride();
+                start < last && first < end
+            })
+        };
+        if out.is_some_and(overlaps) {
+            return Err(PyValueError::new_err("out shares its memory with the frame"));
+        }
+        Ok(())
     }
 
     /// The picture as a PNG file's bytes, with RGB of 8 bits.

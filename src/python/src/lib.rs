@@ -6,7 +6,9 @@
 //!
 //! House rules for `unsafe`. Memory that Python sees is kept by the object that is an array's base, for as long as the
 //! array exists, and never moves. No Rust reference to it is made after that: other threads may write it through their
-//! arrays, and the writer of the ring may overwrite it; it is read through `vas_frame::RawPlane`.
+//! arrays, and the writer of the ring may overwrite it; it is read through `vas_frame::RawPlane`. The exception is an array
+//! that a call was given to fill (`out`): for the call it is a Rust slice, under numpy's borrow checks, which other
+//! threads of the program must not use meanwhile, as with any function that works without the GIL.
 
 use pyo3::prelude::*;
 
@@ -17,6 +19,8 @@ mod convert;
 mod errors;
 mod frame;
 mod gate;
+mod lent;
+mod listing;
 mod member;
 mod metadata;
 mod planes;
@@ -25,6 +29,7 @@ mod rate;
 mod reading;
 mod site;
 mod tensors;
+mod time;
 mod view;
 mod waiter;
 
@@ -46,11 +51,13 @@ mod _native {
     #[pymodule_export]
     use crate::batch::Row;
     #[pymodule_export]
-    use crate::camera::{Camera, cameras};
+    use crate::camera::Camera;
     #[pymodule_export]
     use crate::frame::Frame;
     #[pymodule_export]
     use crate::gate::{Decision, Gate, Subscriptions, gate_replay, subscriptions};
+    #[pymodule_export]
+    use crate::listing::cameras;
     #[pymodule_export]
     use crate::metadata::Metadata;
     #[pymodule_export]

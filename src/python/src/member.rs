@@ -9,7 +9,7 @@ use vas_tensor::{Plan, PlanError, Request};
 
 use crate::reading::{Options, Reading};
 
-/// How often a camera that is not exported is looked for.
+/// How often to look for a camera that is not exported.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// A camera that published nothing for this long is quiet, not merely between two frames.
@@ -131,11 +131,7 @@ impl Member {
         let Some(reading) = self.reading.as_deref_mut().filter(|_| why == Why::Unchanged) else {
             return why;
         };
-        // A look that gives nothing: a frame that has just come is for the next call.
-        let cursor = reading.reader.cursor();
-        let latest = reading.reader.latest();
-        reading.reader.seek(cursor);
-        match latest {
+        match reading.reader.peek() {
             Ok(frame) if published_ago(&frame) < QUIET => Why::Unchanged,
             _ => Why::Quiet,
         }
@@ -164,26 +160,13 @@ impl Member {
         }
     }
 
-    /// All current frames of the ring, oldest first. Never waits, and moves no cursor.
+    /// All current frames of the ring, oldest first. Never waits, and gives none of them.
     pub(crate) fn frames(&mut self) -> Result<Vec<Frame>, Why> {
-        let reader = &mut self.reading()?.reader;
-        reader.set_timeout(Duration::ZERO);
-        let cursor = reader.cursor();
-        reader.seek(0);
-        let mut frames = Vec::new();
-        let end = loop {
-            match reader.next() {
-                Ok(frame) => frames.push(frame),
-                Err(error) => break error,
-            }
-        };
-        reader.seek(cursor);
-        match end {
-            _ if !frames.is_empty() => Ok(frames),
-            ReadError::WriterGone { .. } => Err(Why::Gone),
-            ReadError::TimedOut { .. } | ReadError::NotYet { .. } => Err(Why::Quiet),
-            _ => Err(Why::Unreadable),
-        }
+        self.reading()?.reader.held().map_err(|error| match error {
+            ReadError::WriterGone { .. } => Why::Gone,
+            ReadError::TimedOut { .. } | ReadError::NotYet { .. } => Why::Quiet,
+            _ => Why::Unreadable,
+        })
     }
 
     /// The plan for a frame: the last one, if it suits.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -12,14 +12,15 @@ use vas_tensor::{Job, Normalize, PassError, Plan, Pool, Request};
 
 use crate::aligned::{self, Aligned, Search};
 use crate::batch::Row;
-use crate::camera::{SIGNALS, seconds};
 use crate::convert::{FITS, LAYOUTS, ORDERS, invalid, word};
 use crate::errors::{self, Kind};
+use crate::lent::{Lent, Refused, Taken};
 use crate::member::{Member, Why};
 use crate::metadata::Metadata;
 use crate::rate::MaxRate;
 use crate::reading::Options;
 use crate::tensors::{Tensors, per_channel, target};
+use crate::time::{SIGNALS, seconds};
 
 /// Cameras that are read together. See the package's documentation.
 #[pyclass(frozen, module = "vas_frames", weakref)]
@@ -28,17 +29,7 @@ pub(crate) struct Site {
     /// How each camera was opened, so that a child of fork can open it again.
     options: Vec<Options>,
     threads: NonZeroUsize,
-    state: Mutex<Slot>,
-}
-
-/// Where the members are.
-enum Slot {
-    Idle(Box<Members>),
-    /// A call of another thread has them.
-    Busy,
-    /// There are none: the process was forked, and they were the parent's.
-    Forked,
-    Closed,
+    members: Lent<Members>,
 }
 
 /// What a call of a site uses.
@@ -52,22 +43,6 @@ struct Members {
     images: Arc<crate::pool::Pool>,
     /// The process that opened the readers.
     pid: u32,
-}
-
-/// The members while a call uses them. Returns them when dropped, so a panic or an exception loses nothing.
-struct Taken<'a> {
-    site: &'a Site,
-    members: Option<Box<Members>>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let mut slot = self.site.slot();
-        // Not if the site was closed meanwhile.
-        if matches!(*slot, Slot::Busy) {
-            *slot = self.members.take().map_or(Slot::Forked, Slot::Idle);
-        }
-    }
 }
 
 impl Members {
@@ -166,37 +141,27 @@ impl Members {
 }
 
 impl Site {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, py: Python<'_>) -> PyResult<Taken<'_>> {
-        let mut slot = self.slot();
-        let members = match std::mem::replace(&mut *slot, Slot::Busy) {
-            Slot::Idle(members) => members,
-            Slot::Forked => Box::new(Members::new(&self.options)),
-            Slot::Busy => {
-                // Making the exception may run finalizers, which may close this site.
-                drop(slot);
+    fn take(&self, py: Python<'_>) -> PyResult<Taken<'_, Members>> {
+        self.members.take().map_err(|refused| match refused {
+            Refused::Busy => {
                 let words =
                     "the site is being read by another thread: open it once for each thread";
-                return Err(Kind::Busy.error(py, words));
+                Kind::Busy.error(py, words)
             }
-            Slot::Closed => {
-                *slot = Slot::Closed;
-                return Err(PyValueError::new_err("the site is closed"));
-            }
-        };
-        drop(slot);
-        let mut taken = Taken { site: self, members: Some(members) };
-        if let Some(members) = &mut taken.members {
-            // Python's hooks don't run for a fork by other code.
-            members.leave_parent();
-            if members.pool.is_none() {
-                members.pool = Some(Pool::new(self.threads)?);
-            }
+            Refused::Closed => PyValueError::new_err("the site is closed"),
+        })
+    }
+
+    /// The members that a call took, with a pool of this process.
+    fn ready<'a>(&self, taken: &'a mut Taken<'_, Members>) -> PyResult<&'a mut Members> {
+        let make = || Ok::<_, PyErr>(Box::new(Members::new(&self.options)));
+        let members = taken.get_or_try(|_| false, make)?;
+        // Python's hooks don't run for a fork by other code.
+        members.leave_parent();
+        if members.pool.is_none() {
+            members.pool = Some(Pool::new(self.threads)?);
         }
-        Ok(taken)
+        Ok(members)
     }
 }
 
@@ -237,8 +202,7 @@ impl Site {
             camera.open().map_err(|error| errors::open_error(py, error))?;
         }
         let names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
-        let state = Mutex::new(Slot::Idle(Box::new(members)));
-        Ok(Self { names, options, threads, state })
+        Ok(Self { names, options, threads, members: Lent::new(Box::new(members)) })
     }
 
     /// The cameras' ids, in the order of the rows.
@@ -310,7 +274,7 @@ impl Site {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
 
         let mut taken = self.take(py)?;
-        let Some(members) = &mut taken.members else { unreachable!("take returns members") };
+        let members = self.ready(&mut taken)?;
         let linger = seconds("linger", Some(linger))?.unwrap_or(Duration::MAX);
         let mut found = members.newest(py, deadline, linger)?;
         let mut plans: Vec<Option<Arc<Plan>>> = Vec::with_capacity(found.len());
@@ -396,30 +360,24 @@ impl Site {
         let timeout = seconds("timeout", timeout)?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut taken = self.take(py)?;
-        let Some(members) = &mut taken.members else { unreachable!("take returns members") };
+        let members = self.ready(&mut taken)?;
         let search = Search {
             at_ns: at.map(|seconds| (seconds * 1e9) as i64),
             tolerance_ns: i64::try_from(tolerance.as_nanos()).unwrap_or(i64::MAX),
             deadline,
         };
-        let Members { cameras, wait_set, images, .. } = &mut **members;
+        let Members { cameras, wait_set, images, .. } = members;
         aligned::pull(py, cameras, wait_set, images, &self.names, &search)
     }
 
     /// Ends the readers' demand. A call of another thread ends with what it has.
     fn close(&self) {
-        *self.slot() = Slot::Closed;
+        self.members.close();
     }
 
     /// In a child of fork: as `Camera._after_fork`.
     fn _after_fork(&self) {
-        let mut slot = self.slot();
-        match &mut *slot {
-            Slot::Idle(members) => members.leave_parent(),
-            // The thread that had them is the parent's.
-            Slot::Busy => *slot = Slot::Forked,
-            Slot::Forked | Slot::Closed => {}
-        }
+        self.members.after_fork(|mut members| members.leave_parent());
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

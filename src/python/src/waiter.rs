@@ -24,7 +24,7 @@ struct Pending {
     ticket: u64,
     /// Called once, from the thread.
     callback: Py<PyAny>,
-    /// When it is looked at again, if nothing was published.
+    /// When to look at it again if nothing is published.
     due: Instant,
 }
 
@@ -70,7 +70,7 @@ impl Waiter {
 /// ticket.
 pub(crate) fn when_ready(point: &WaitPoint, callback: Py<PyAny>) -> PyResult<u64> {
     let mut waiter = lock(&WAITER);
-    // A child of fork has not the thread: the parent's is forgotten.
+    // A child of fork does not have its parent's thread.
     if waiter.as_ref().is_none_or(|waiter| waiter.pid != std::process::id()) {
         let started = Waiter::start().map_err(|error| {
             PyOSError::new_err(format!("can't start the thread that waits for frames: {error}"))
@@ -131,7 +131,7 @@ fn run(mut set: WaitSet, inbox: &Mutex<Inbox>) {
     let (mut pending, mut points): (Vec<Pending>, Vec<_>) = (Vec::new(), Vec::new());
     let mut ended = Vec::new();
     loop {
-        {
+        let over = {
             let mut inbox = lock(inbox);
             if inbox.stop {
                 break;
@@ -146,9 +146,10 @@ fn run(mut set: WaitSet, inbox: &Mutex<Inbox>) {
                     points.swap_remove(place);
                 }
             }
-        }
+            std::mem::take(&mut inbox.ended)
+        };
         let cancelled = ended.len();
-        for ticket in std::mem::take(&mut lock(inbox).ended) {
+        for ticket in over {
             if let Some(place) = pending.iter().position(|waits| waits.ticket == ticket) {
                 ended.push(pending.swap_remove(place).callback);
                 points.swap_remove(place);

@@ -26,7 +26,7 @@ pub(crate) struct Check {
     pub(crate) outcome: Outcome,
     /// Seconds that it took.
     pub(crate) took_s: f64,
-    /// What was found, in words.
+    /// The finding, as the report prints it.
     pub(crate) notes: Vec<String>,
     /// What was measured.
     pub(crate) figures: Vec<Figure>,

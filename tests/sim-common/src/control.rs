@@ -22,13 +22,13 @@ pub struct Page {
     seen: AtomicU64,
 }
 
-// SAFETY: the page is only read, its generation as an atomic, and stays mapped for good.
+// SAFETY: the page is only read, its generation as an atomic, and stays mapped until the process ends.
 unsafe impl Send for Page {}
 // SAFETY: as above.
 unsafe impl Sync for Page {}
 
 impl Page {
-    /// Maps a file that [`Control::create`] made, for good.
+    /// Maps a file that [`Control::create`] made, until the process ends.
     ///
     /// # Errors
     /// If the file can't be opened or mapped, or is too short.

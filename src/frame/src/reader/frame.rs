@@ -43,8 +43,7 @@ impl Frame {
         {
             return Some(frame);
         }
-        let frames = (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot));
-        frames.max_by_key(|frame| frame.meta().frame_id)
+        Self::all(ring).max_by_key(|frame| frame.meta().frame_id)
     }
 
     /// The oldest readable frame above `id` that `wanted` accepts. `ended`: the ring was found to
@@ -70,6 +69,11 @@ impl Frame {
             oldest = frame.filter(&wanted).or(oldest);
         }
         oldest
+    }
+
+    /// Each readable frame, in the order of the slots.
+    pub(crate) fn all(ring: &Arc<Mapped>) -> impl Iterator<Item = Self> {
+        (0..ring.shape().slots).filter_map(|slot| Self::in_slot(ring, slot))
     }
 
     fn in_slot(ring: &Arc<Mapped>, slot: u32) -> Option<Self> {

@@ -189,6 +189,30 @@ impl Reader {
         }
     }
 
+    /// The newest frame, as [`latest`](Self::latest), but it does not count as returned: the cursor stays where it is.
+    ///
+    /// # Errors
+    /// As [`latest`](Self::latest).
+    pub fn peek(&mut self) -> Result<Frame, ReadError> {
+        self.follow()?;
+        let newest = self.ring.as_ref().filter(|_| self.gone.is_none()).and_then(Frame::newest);
+        let current = newest.filter(|frame| is_current(frame, self.attached_ns));
+        current.ok_or_else(|| self.nothing_for(None))
+    }
+
+    /// All current frames that the ring holds, oldest first. None of them counts as returned: the cursor stays where it is.
+    ///
+    /// # Errors
+    /// As [`latest`](Self::latest).
+    pub fn held(&mut self) -> Result<Vec<Frame>, ReadError> {
+        self.follow()?;
+        let ring = self.ring.as_ref().filter(|_| self.gone.is_none());
+        let frames = ring.into_iter().flat_map(Frame::all);
+        let mut held: Vec<_> = frames.filter(|frame| is_current(frame, self.attached_ns)).collect();
+        held.sort_unstable_by_key(Frame::id);
+        if held.is_empty() { Err(self.nothing_for(None)) } else { Ok(held) }
+    }
+
     /// Waits up to the [timeout](ReaderOptions::timeout) for a frame newer than the last returned
     /// one, and returns the newest: for readers that want to be current and may miss frames.
     ///

@@ -135,16 +135,20 @@ impl WaitSet {
     /// Waits, for at most `timeout`, until a point is ready or a [`Waker`] woke this set; returns whether one of them did.
     ///
     /// Without a live writer, nothing makes a point ready. It therefore returns `false` early, after 10 ms if a reader has
-    /// no ring and after 50 ms otherwise, so that readers can look for the next ring or the writer's end: call it again.
+    /// no ring and after 50 ms otherwise, so that readers can look for the next ring or the writer's end: call it again. Without points, it waits for a waker alone.
     pub fn wait(&mut self, points: &[WaitPoint], timeout: Duration) -> bool {
-        let covers_all = points.iter().all(|point| point.ring.is_some());
-        let slice = timeout.min(if covers_all { LIVENESS_SLICE } else { LOOK_AGAIN });
-        let deadline = Instant::now() + slice;
+        let slice = match points {
+            // Nobody is to look for anything: only a waker ends this wait.
+            [] => timeout,
+            _ if points.iter().all(|point| point.ring.is_some()) => timeout.min(LIVENESS_SLICE),
+            _ => timeout.min(LOOK_AGAIN),
+        };
+        let deadline = Instant::now().checked_add(slice);
         loop {
             if self.is_woken() || points.iter().any(WaitPoint::is_ready) {
                 return true;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map_or(slice, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return false;
             }

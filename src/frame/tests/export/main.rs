@@ -94,6 +94,21 @@ fn publish(writer: &mut RingWriter, id: u64) -> Result<(), Refused> {
 }
 
 #[test]
+fn a_look_gives_nothing() {
+    let rig = Rig::new();
+    let mut export = rig.claim().unwrap();
+    let mut writer = open(&mut export, geometry(16, 16), options(4, 0));
+    let mut reader = rig.reader();
+    assert!(matches!(reader.peek(), Err(ReadError::NotYet { .. })));
+    assert!(matches!(reader.held(), Err(ReadError::NotYet { .. })));
+    (1..=6).for_each(|id| publish(&mut writer, id).unwrap());
+    assert_eq!(reader.peek().unwrap().id(), 6);
+    let held: Vec<_> = reader.held().unwrap().iter().map(Frame::id).collect();
+    assert_eq!((held, reader.cursor()), (vec![3, 4, 5, 6], 0));
+    assert_eq!(reader.set_timeout(NO_WAIT).next().unwrap().id(), 3);
+}
+
+#[test]
 fn a_frame_is_read_as_it_was_published() {
     let rig = Rig::new();
     let mut export = rig.claim().unwrap();

@@ -1,4 +1,4 @@
-//! What is refused, in words.
+//! Requests, pictures and outputs that are refused, and the messages.
 
 use vas_frame::Nv12Image;
 use vas_tensor::{
